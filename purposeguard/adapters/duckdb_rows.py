@@ -42,14 +42,14 @@ def _queried(relation: Any, view: str, text: str, purposeguard_keys: pa.Table) -
     return relation.query(view, text)
 
 
-def name(given: str) -> str:
+def name(text: str) -> str:
     """A column's name in SQL."""
-    return '"' + given.replace('"', '""') + '"'
+    return '"' + text.replace('"', '""') + '"'
 
 
-def literal(given: str) -> str:
+def literal(text: str) -> str:
     """A text in SQL."""
-    return "'" + given.replace("'", "''") + "'"
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _looked_up(clause_of: Mapping[str, str], clauses: frozenset[str], here: str) -> str:
@@ -130,16 +130,18 @@ class Words:
         if kind == "DATE":
             bounds: list[str | None] = [None if day is None else f"DATE '{day.isoformat()}'" for day in (since, before)]
         elif kind == "TIMESTAMP WITH TIME ZONE":
-            found = row_values.within(since, before, self._rule.timezone, "us")
-            if found is None:
+            ticks = row_values.within(since, before, self._rule.timezone, "us")
+            if ticks is None:
                 return "false"
-            bounds = [None if tick is None else f"make_timestamptz({tick})" for tick in found]
+            bounds = [None if tick is None else f"make_timestamptz({tick})" for tick in ticks]
         elif kind.startswith("TIMESTAMP"):
             raise row_values.naive(column)
         else:
             raise row_values.not_days(column, kind)
         parts = [f"{here} IS NOT NULL"]
-        parts += [f"{here} {sign} {one}" for sign, one in zip((">=", "<"), bounds, strict=True) if one is not None]
+        parts += [
+            f"{here} {sign} {bound}" for sign, bound in zip((">=", "<"), bounds, strict=True) if bound is not None
+        ]
         return self.all_of(parts)
 
     # ---- subjects ----------------------------------------------------------------------------------------------------
@@ -167,7 +169,7 @@ class Words:
             parts = [self._in(f"(CASE WHEN {odd} THEN {failure} ELSE {here} END)", keys, "texts")]
         if keys.uuids:
             parts.append(f"(length({here}) >= 32 AND {self._in(_digits(here), keys, 'uuids')})")
-        if not all(one.isascii() for one in keys.texts):
+        if not all(key.isascii() for key in keys.texts):
             parts.append(self._in(f"nfc_normalize({here})", keys, "texts"))
         return f"({name(column)} IS NOT NULL AND {self.any_of(parts)})"
 
@@ -176,7 +178,7 @@ class Words:
         if not held:
             return "false"
         if len(held) <= row_values.FEW:
-            members = ", ".join(str(one) if form == "ints" else literal(one) for one in held)
+            members = ", ".join(str(key) if form == "ints" else literal(key) for key in held)
         else:
             which, _ = self._tables.setdefault((id(keys), form), (len(self._tables), keys))
             members = f"SELECT {'number' if form == 'ints' else 'spelt'} FROM {KEYS} WHERE which = {which}"  # noqa: S608  # numbers and names of ours

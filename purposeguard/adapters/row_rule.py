@@ -37,29 +37,29 @@ class KeySet:
         """Those of a realm, as they are called within it; all of them for None."""
         if realm is None:
             return self
-        found = self._within.get(realm)
-        if found is None:
+        own = self._within.get(realm)
+        if own is None:
             prefix = f"{realm}:"
-            keys = (one.removeprefix(prefix) for one in self.keys if one.startswith(prefix))
-            found = self._within.setdefault(realm, KeySet(keys))
-        return found
+            keys = (key.removeprefix(prefix) for key in self.keys if key.startswith(prefix))
+            own = self._within.setdefault(realm, KeySet(keys))
+        return own
 
     @functools.cached_property
     def ints(self) -> tuple[int, ...]:
         """For columns of whole numbers: those that are whole numbers of up to 64 bits, each once, in order."""
-        return tuple(sorted(n for one in self.keys if _NUMBER.fullmatch(one) and -(2**63) <= (n := int(one)) < 2**63))
+        return tuple(sorted(n for key in self.keys if _NUMBER.fullmatch(key) and -(2**63) <= (n := int(key)) < 2**63))
 
     @functools.cached_property
     def texts(self) -> tuple[str, ...]:
         """For columns of text: as they are, and those beyond ASCII also decomposed (NFD), since rows may be either."""
         return tuple(
-            sorted({form for one in self.keys for form in ((one,) if one.isascii() else (one, _decomposed(one)))})
+            sorted({form for key in self.keys for form in ((key,) if key.isascii() else (key, _decomposed(key)))})
         )
 
     @functools.cached_property
     def uuids(self) -> tuple[str, ...]:
         """For columns whose ids may be UUIDs in other spellings: the 32 digits of those that are UUIDs, in order."""
-        return tuple(sorted(one.replace("-", "") for one in self.keys if _UUID.fullmatch(one)))
+        return tuple(sorted(key.replace("-", "") for key in self.keys if _UUID.fullmatch(key)))
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -173,7 +173,7 @@ class RowRule:
     @property
     def permitted(self) -> frozenset[str]:
         """The clauses of the sources that some rows may have and be used."""
-        return frozenset[str]().union(*(one.sources for one in self.branches if one.sources is not None))
+        return frozenset[str]().union(*(branch.sources for branch in self.branches if branch.sources is not None))
 
     @property
     def known(self) -> frozenset[str]:
@@ -182,12 +182,12 @@ class RowRule:
 
     def label_of(self, label: Label) -> Label:
         """The label of values of the rows that are kept, whose own sources count besides `label`."""
-        found = self._labels.get(label)
-        if found is None:
+        known = self._labels.get(label)
+        if known is None:
             permitted = self.permitted
             sources = [source for source in self.notice.sources if source.clause in permitted]
-            found = self._labels[label] = label | Label(*sources) if sources else label
-        return found
+            known = self._labels[label] = label | Label(*sources) if sources else label
+        return known
 
 
 @functools.lru_cache(maxsize=64)
@@ -196,13 +196,13 @@ def spellings(notice: Notice) -> Mapping[str, str]:
 
     What `notice.source` reads has no end of spellings; what is none of these is asked of it (`clause_meant`).
     """
-    found: dict[str, str] = {}
+    clauses: dict[str, str] = {}
     for source in notice.sources:
         clause = source.clause
         for form in (clause, source.__name__, source.slug, clause.replace("(", "").replace(")", "")):
             if form == clause or _is_read_as(notice, form, clause):
-                found.update(dict.fromkeys((form, form.upper(), form.lower()), clause))
-    return found
+                clauses.update(dict.fromkeys((form, form.upper(), form.lower()), clause))
+    return clauses
 
 
 def _is_read_as(notice: Notice, form: str, clause: str) -> bool:

@@ -102,23 +102,23 @@ class World:
 
     def _statement(self, text: str) -> Statement:
         made, query = self._made(text)
-        found = read(query, self._catalogue)
-        kind = found.analysis.kind
+        statement = read(query, self._catalogue)
+        kind = statement.analysis.kind
         if kind == "create":
             raise UnresolvedStatement(_PLAIN_CREATE)
         if kind != "select":
             # DuckDB tells how it reads queries alone. So of what writes it gets what was read here, written down.
-            query = found.tree.sql(dialect=DIALECT, comments=False)
-        used = self.used(found.analysis)
+            query = statement.tree.sql(dialect=DIALECT, comments=False)
+        used = self.used(statement.analysis)
         demand = self._decider.demand(used, narrowed=used)
         by_rows = dict.fromkeys(table for _, table, _ in demand.rows)
-        narrowed = with_holes(found, self._catalogue, by_rows) if by_rows else None
-        for one in (query, narrowed.text) if narrowed is not None else (query,):
+        narrowed = with_holes(statement, self._catalogue, by_rows) if by_rows else None
+        for candidate in (query, narrowed.text) if narrowed is not None else (query,):
             if kind == "select":
-                self._locked.look_again(one, self._names, _FUNCTIONS)
+                self._locked.look_again(candidate, self._names, _FUNCTIONS)
             else:
-                self._locked.must_be_one(one, _WRITES[kind])
-        return Statement(found, demand, made, query, narrowed)
+                self._locked.must_be_one(candidate, _WRITES[kind])
+        return Statement(statement, demand, made, query, narrowed)
 
     def _made(self, text: str) -> tuple[str | None, str]:
         """The table that a statement makes, None where it makes none; and its query, or all of it."""
@@ -152,14 +152,14 @@ class World:
     def explained(self, text: str, use: Use[Any] | None) -> Explanation:
         """What a statement would do; see `Connection.explain`."""
         made, query = self._made(text)
-        found = read(query, self._catalogue)
+        statement = read(query, self._catalogue)
         decider = self._decider
         notice = decider.engine.snapshot.matrix.notice
         narrows = use is not None and not use.activity.observing
         labels: dict[tuple[str, str], Label | None] = {}
         columns_used: list[Used] = []
         rules: dict[str, RowRule | None] = {}
-        for table, (columns, names) in self.used(found.analysis).items():
+        for table, (columns, names) in self.used(statement.analysis).items():
             tagged = [name for name in names if name in columns]
             denied = decider.denied(use, columns, tagged, table) if use is not None else {}
             allowed = [name for name in tagged if name not in denied]
@@ -171,16 +171,16 @@ class World:
                 by_row = tag is not None and decider.asks_rows(columns, {name: tag})
                 columns_used.append(Used(table, name, label, by_row, denied.get(name)))
         outputs: dict[str, Label | None] = {}
-        for name, flow in found.analysis.depends.items():
+        for name, flow in statement.analysis.depends.items():
             known = [label for part in flow if (label := labels[part]) is not None]
             outputs[name] = Label.join(NOT_PERSONAL, *known) if len(known) == len(flow) else None
         refused: FlowViolation | UnlabelledData | None = None
         if None not in labels.values():
             try:
-                Labels(self.tables, rules).must_cover(found)
+                Labels(self.tables, rules).must_cover(statement)
             except (FlowViolation, UnlabelledData) as error:
                 refused = error.with_traceback(None)
-        kind = "create" if made else found.analysis.kind
+        kind = "create" if made else statement.analysis.kind
         return Explanation(kind, tuple(columns_used), MappingProxyType(outputs), refused)
 
 

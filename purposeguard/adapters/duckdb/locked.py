@@ -84,17 +84,19 @@ class Cursor:
         self._make(name, frozenset(source.names))
         hidden = self._types(name)
         self._make(name, frozenset())
-        return frozenset(one for one, this, other in zip(source.names, types, hidden, strict=True) if this == other)
+        return frozenset(
+            name for name, type_, hidden_type in zip(source.names, types, hidden, strict=True) if type_ == hidden_type
+        )
 
     def _types(self, name: str) -> list[str]:
         relation: Any = self.connection.sql(f"FROM {quoted(name)}")
-        return [str(one) for one in relation.types]
+        return [str(type_) for type_ in relation.types]
 
     def _make(self, name: str, hidden: Collection[str]) -> None:
         columns = ", ".join(
             # It is folded to a null, and has the type.
-            f"CASE WHEN false THEN {quoted(one)} END AS {quoted(one)}" if one in hidden else quoted(one)
-            for one in self._sources[name].names
+            f"CASE WHEN false THEN {quoted(column)} END AS {quoted(column)}" if column in hidden else quoted(column)
+            for column in self._sources[name].names
         )
         rows = f"SELECT {columns} FROM {self._below[name]}"  # noqa: S608  # names and paths in quotes
         self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS {rows}")
@@ -141,14 +143,16 @@ class Locked:
             raise
 
     def _refuse_macros(self) -> None:
-        found = self._root.execute("SELECT function_name FROM duckdb_functions() WHERE NOT internal LIMIT 1").fetchall()
-        for macro in found:
+        macros = self._root.execute(
+            "SELECT function_name FROM duckdb_functions() WHERE NOT internal LIMIT 1"
+        ).fetchall()
+        for macro in macros:
             raise ValueError(
                 f"the database defines `{macro[0]}`, a macro, and a statement that calls it does not tell what it reads"
             )
 
     def _shut_in(self) -> None:
-        paths = [one.data.path for one in self._sources.values() if isinstance(one.data, Parquet)]
+        paths = [source.data.path for source in self._sources.values() if isinstance(source.data, Parquet)]
         self._root.execute(f"SET allowed_paths = [{', '.join(map(literal, paths))}]")
         self._root.execute("SET enable_external_access = false")
         self._root.execute("SET lock_configuration = true")
@@ -190,11 +194,11 @@ class Locked:
         """Closes all of it."""
         with self._lock:
             self._closed = True
-            every = [*self._every, self._root]
+            cursors = [*self._every, self._root]
             self._idle.clear()
             self._every.clear()
-        for one in every:
-            one.close()
+        for cursor in cursors:
+            cursor.close()
 
     # ---- what statements do ----------------------------------------------------------------------------------------
 
@@ -207,12 +211,12 @@ class Locked:
     def has(self, name: str) -> bool:
         """Whether the database has a table, view or the like of this name."""
         with self.lent() as cursor:
-            found = cursor.execute(
+            rows = cursor.execute(
                 "SELECT 1 FROM information_schema.tables "
                 "WHERE lower(table_name) = lower(?) AND table_catalog <> 'temp' LIMIT 1",
                 [name],
             ).fetchall()
-        return bool(found)
+        return bool(rows)
 
     def unchanged(self) -> None:
         """Raises UnresolvedStatement where a file is not what it was when its tags were read."""
@@ -240,7 +244,7 @@ class Locked:
             relation: Any = cursor.sql(whole.text, params=parameters)
             if relation is None:
                 raise UnresolvedStatement("DuckDB takes the statement for none that gives rows")
-            return Rows(relation.to_arrow_table(), [str(one) for one in relation.types])
+            return Rows(relation.to_arrow_table(), [str(type_) for type_ in relation.types])
 
         return self._without_values(run, whole, shown)
 

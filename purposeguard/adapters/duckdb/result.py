@@ -39,9 +39,9 @@ class Result:
         labels: dict[str, Label] = {}
         by_name: dict[str, Tag] = {}
         for name, tag in zip(names, tags, strict=True):
-            other = by_name.get(name)
-            if other is not None:
-                tag = Tag(other.label | tag.label, by_row=other.by_row or tag.by_row)  # noqa: PLW2901  # of both
+            before = by_name.get(name)
+            if before is not None:
+                tag = Tag(before.label | tag.label, by_row=before.by_row or tag.by_row)  # noqa: PLW2901  # of both
             by_name[name] = tag
             labels[name] = tag.label
         self.columns = tuple(names)

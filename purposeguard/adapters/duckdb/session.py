@@ -71,15 +71,15 @@ def connect(
     _refuse_alike([*tables, *views, *(name for name in tags if name not in tables)])
     for text in views.values():
         must_be_query(text)
-    sources = {name: source_of(name, given, tags.get(name), revisions) for name, given in tables.items()}
+    sources = {name: source_of(name, data, tags.get(name), revisions) for name, data in tables.items()}
     locked = Locked(os.fspath(database), sources)
     try:
         known = {name: _with_all(source.names, source.tags) for name, source in sources.items()}
-        for name, given in tags.items():
+        for name, table_tags in tags.items():
             if name in tables:
                 continue
             names = locked.columns_of(name.split("."))
-            known[name] = _with_all(names, merged(f"table `{name}`", names, NOTHING, given, revisions))
+            known[name] = _with_all(names, merged(f"table `{name}`", names, NOTHING, table_tags, revisions))
         _refuse_shadows(locked, (*tables, *views))
         runner = Runner(guard, Tables(revisions, known, views), locked)
         locked.show(views)

@@ -65,8 +65,8 @@ def _seal(cls: type[Any], spark: Spark, held: Any) -> Any:
 
 
 def _open(wrapper: _Behind) -> tuple[Spark, Any]:
-    found: tuple[Spark, Any] = object.__getattribute__(wrapper, "_Behind__reach")()
-    return found
+    opened: tuple[Spark, Any] = object.__getattribute__(wrapper, "_Behind__reach")()
+    return opened
 
 
 class GuardedFrame(_Behind):
@@ -104,8 +104,8 @@ class GuardedFrame(_Behind):
         if name in _OWN:
             return _own(spark, frame, _OWN[name])
         if name in _TELLS:
-            told = getattr(frame, name)
-            return _plainly(told) if callable(told) else told
+            attribute = getattr(frame, name)
+            return _plainly(attribute) if callable(attribute) else attribute
         if name in _GIVES or name == "rdd":
             return _checked(spark, frame, name)
         if name in _MADE:
@@ -155,22 +155,26 @@ def _plainly(method: Callable[..., Any]) -> Callable[..., Any]:
 
 def _like(made: Callable[..., Any], method: Callable[..., Any]) -> Callable[..., Any]:
     """With the name and signature of a method, which `functools.wraps` would leave there as well."""
-    told: Any = made
-    told.__name__, told.__doc__, told.__signature__ = method.__name__, method.__doc__, inspect.signature(method)
+    imitation: Any = made
+    imitation.__name__, imitation.__doc__, imitation.__signature__ = (
+        method.__name__,
+        method.__doc__,
+        inspect.signature(method),
+    )
     return made
 
 
 def _making(spark: Spark, method: Callable[..., Any]) -> Callable[..., Any]:
     def making(*args: Any, **kwargs: Any) -> Any:
-        plain = [_plain(one) for one in args]
-        return _given(spark, method(*plain, **{key: _plain(one) for key, one in kwargs.items()}))
+        plain = [_plain(argument) for argument in args]
+        return _given(spark, method(*plain, **{key: _plain(argument) for key, argument in kwargs.items()}))
 
     return _like(making, method)
 
 
-def _plain(given: Any) -> Any:
+def _plain(value: Any) -> Any:
     """What a guarded argument has behind it, for Spark alone."""
-    return _open(given)[1] if isinstance(given, _Behind) else given
+    return _open(value)[1] if isinstance(value, _Behind) else value
 
 
 def _given(spark: Spark, made: Any) -> Any:
@@ -178,7 +182,7 @@ def _given(spark: Spark, made: Any) -> Any:
     if isinstance(made, DataFrame):
         return GuardedFrame._of(spark, made)
     if isinstance(made, list):
-        return [_given(spark, one) for one in made]
+        return [_given(spark, item) for item in made]
     if isinstance(made, Column):
         return made
     if isinstance(made, GroupedData):

@@ -100,13 +100,13 @@ def _told_apart(names: Sequence[str]) -> Iterable[str]:
 
 def united(parts: Iterable[Atoms]) -> Atoms:
     """The atoms of all; the very set where only one has any."""
-    given = [one for one in dict.fromkeys(parts) if one]
-    return given[0] if len(given) == 1 else NONE.union(*given)
+    sets = [atoms for atoms in dict.fromkeys(parts) if atoms]
+    return sets[0] if len(sets) == 1 else NONE.union(*sets)
 
 
 def mixed(atoms: Atoms) -> Atoms:
     """The same, of whatever rows."""
-    return frozenset(one._replace(mixed=True) for one in atoms)
+    return frozenset(atom._replace(mixed=True) for atom in atoms)
 
 
 class Scope(NamedTuple):
@@ -122,12 +122,12 @@ class Scope(NamedTuple):
             UnresolvedStatement: nothing defines it.
         """
         key = key_of(fields)
-        every = (*(() if outer_only else self.given), *self.outer)
-        for out in every:
-            found = out.flows.get(key)
-            if found is not None:
-                return found
-        rest = [out.rest for out in every if out.rest is not None]
+        outs = (*(() if outer_only else self.given), *self.outer)
+        for out in outs:
+            flow = out.flows.get(key)
+            if flow is not None:
+                return flow
+        rest = [out.rest for out in outs if out.rest is not None]
         if rest:
             return Flow(united(rest))
         raise UnresolvedStatement(f"nothing in the plan says where `{fields.get('name', key[0])}` comes from")
@@ -165,35 +165,35 @@ class Reader:
 
     def read(self, listings: Iterable[Listing], scope: Scope) -> Atoms:
         """What flows into expressions."""
-        found: list[Atoms] = []
+        reads: list[Atoms] = []
         for listing in listings:
             if len(listing) == 1 and short(listing[0]) == "AttributeReference":
-                found.append(scope.flow(listing[0]).atoms)
+                reads.append(scope.flow(listing[0]).atoms)
             else:
                 own: list[Atoms] = []
                 self._read(listing, scope, own)
                 batched = any(short(one) in BATCHED for one in listing)
-                found.append(mixed(united(own)) if batched else united(own))
-        return united(found)
+                reads.append(mixed(united(own)) if batched else united(own))
+        return united(reads)
 
-    def _read(self, listing: Listing, scope: Scope, found: list[Atoms]) -> None:
+    def _read(self, listing: Listing, scope: Scope, reads: list[Atoms]) -> None:
         place = 0
         while place < len(listing):
             fields = listing[place]
             name = short(fields)
             place += 1
             if name == "AttributeReference":
-                found.append(scope.flow(fields).atoms)
+                reads.append(scope.flow(fields).atoms)
             elif name == "Literal":
                 continue
             elif name == "OuterReference":
-                found += (scope.flow(one[0], outer_only=True).atoms for _, one in within(fields))
+                reads += (scope.flow(one[0], outer_only=True).atoms for _, one in within(fields))
             elif name in OF_FILES:
-                found.append(self.everything())
+                reads.append(self.everything())
             elif name in OUTSIDE:
                 raise UnresolvedStatement("the frame reads a variable of the session, and nothing says what is in it")
             elif name in WHOLE:
-                found += (out.all() for out in scope.given)
+                reads += (out.all() for out in scope.given)
             else:
                 queries = [one for _, one in within(fields) if is_plan(one)]
                 if queries:
@@ -201,8 +201,8 @@ class Reader:
                     end = _end(listing, place - 1)
                     self.decides |= self.read((listing[place:end],), scope)
                     place = end
-                    found += (self._of_query(name, self.query(tree_of(one), _outer(scope))) for one in queries)
-                found += (self.read((one,), scope) for _, one in within(fields) if not is_plan(one))
+                    reads += (self._of_query(name, self.query(tree_of(one), _outer(scope))) for one in queries)
+                reads += (self.read((one,), scope) for _, one in within(fields) if not is_plan(one))
 
     def _of_query(self, name: str, out: Out) -> Atoms:
         """What flows from a query within an expression into it."""
@@ -228,5 +228,5 @@ def _end(listing: Listing, place: int) -> int:
 
 def outputs_of(node: Node) -> list[tuple[Key, str]] | None:
     """The attributes, with their names, that a node says it gives; None where it does not say it."""
-    found = output_of(node)
-    return None if found is None else [(key_of(one), str(one.get("name", ""))) for one in found]
+    columns = output_of(node)
+    return None if columns is None else [(key_of(column), str(column.get("name", ""))) for column in columns]

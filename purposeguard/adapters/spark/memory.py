@@ -108,7 +108,7 @@ class SparkMemory:
 
     def told(self, listing: Listing) -> tuple[str, object] | None:
         """The call, and the tag, by which an expression tags its column; None where it is no such expression."""
-        if len(listing) <= TELLING or [short(one) for one in listing[:TELLING]] != _TOLD:
+        if len(listing) <= TELLING or [short(expression) for expression in listing[:TELLING]] != _TOLD:
             return None
         token = listing[2].get("value")
         if not isinstance(token, str) or token != listing[3].get("value") or listing[0]["num-children"] != 2:
@@ -136,7 +136,7 @@ class SparkMemory:
 
         A token alone proves nothing: the condition must be the one that was made, on the columns that it was made for.
         """
-        if len(condition) < 5 or [short(one) for one in condition[:5]] != _MADE:
+        if len(condition) < 5 or [short(expression) for expression in condition[:5]] != _MADE:
             return None
         token = condition[3].get("value")
         if not isinstance(token, str) or not token.startswith(MARKER):
@@ -179,15 +179,15 @@ class _Normal:
     def of(self, value: object) -> object:
         if isinstance(value, Mapping):
             return self._fields(value)
-        return [self.of(one) for one in value] if isinstance(value, list) else value
+        return [self.of(item) for item in value] if isinstance(value, list) else value
 
     def _fields(self, fields: Mapping[str, Any]) -> object:
         if "jvmId" in fields:
             return self._numbers.setdefault((int(fields["id"]), str(fields["jvmId"])), len(self._numbers))
         if "class" in fields and short(fields) == "AttributeReference":
-            found = self._column(key_of(fields))
-            if found is not None:
-                return found
+            column = self._column(key_of(fields))
+            if column is not None:
+                return column
             name = fields.get("name")
             return ["#", self.of(fields["exprId"]), name]
         return dict(self._items(fields))

@@ -103,8 +103,8 @@ class PlanMemory:
                 self._rows.setdefault(columns, set()).add(rows)
         keys = keys_of(node)
         # Several that were made of columns with the same ids are not told apart in what Spark writes of a plan.
-        said = {self.memory.settled(rows) for rows in self._rows.get(keys, ())}
-        tags = said.pop() if len(said) == 1 else None
+        known = {self.memory.settled(rows) for rows in self._rows.get(keys, ())}
+        tags = known.pop() if len(known) == 1 else None
         return None if tags is None or len(tags) != len(keys) else tags[keys.index(key)]
 
 
@@ -127,19 +127,19 @@ class Tracer(Reader):
         Raises:
             UnresolvedStatement: it refers to what nothing defines.
         """
-        given: dict[int, Out] = {}
+        traced_nodes: dict[int, Out] = {}
         pending: list[tuple[Node, bool]] = [(root, False)]
         while pending:
             node, ready = pending.pop()
             if node.name == "UnionLoop":
-                given[id(node)] = self._loop(node, outer)
+                traced_nodes[id(node)] = self._loop(node, outer)
             elif ready or not node.children:
-                outs = [given.pop(id(child)) for child in node.children]
-                given[id(node)] = _OPERATORS.get(node.name, Tracer._unknown)(self, node, outs, outer)
+                outs = [traced_nodes.pop(id(child)) for child in node.children]
+                traced_nodes[id(node)] = _OPERATORS.get(node.name, Tracer._unknown)(self, node, outs, outer)
             else:
                 pending.append((node, True))
                 pending += ((child, False) for child in reversed(node.children))
-        return given[id(root)]
+        return traced_nodes[id(root)]
 
     def query(self, plan: Node, outer: Sequence[Out]) -> Out:
         """What a query within an expression gives."""
@@ -200,7 +200,7 @@ class Tracer(Reader):
                 number = numbers[atom.relation] = len(self.relations) - 1
                 if atom.relation in self._narrowed:
                     self._narrowed[number] = self._narrowed[atom.relation]
-                self._told_as |= {(number, place) for one, place in self._told_as if one == atom.relation}
+                self._told_as |= {(number, place) for relation, place in self._told_as if relation == atom.relation}
             return atom._replace(relation=number)
 
         flows = out.at()
@@ -251,11 +251,11 @@ class Tracer(Reader):
         if not listings:
             return self._unknown(node, outs, outer)
         scope = Scope(outs, outer)
-        found = self._memory.memory.kept(listings[0], scope, self.relations)
-        if found is None:
+        narrowing = self._memory.memory.kept(listings[0], scope, self.relations)
+        if narrowing is None:
             self.decides |= self.read(listings, scope)
             return outs[0]
-        rule, relation = found
+        rule, relation = narrowing
         self._narrowed[relation] = rule
         return _narrowed(outs[0], rule, relation)
 
@@ -293,10 +293,10 @@ class Tracer(Reader):
         if len(inner) == 1 and short(inner[0]) == "AttributeReference":
             return scope.flow(inner[0])
         atoms = self.read((inner,), scope)
-        told = None if across else self._memory.memory.told(inner)
-        if told is None:
+        telling = None if across else self._memory.memory.told(inner)
+        if telling is None:
             return Flow(mixed(atoms) if across else atoms)
-        call, tag = told
+        call, tag = telling
         number = self._called.get((id(node), call))
         if number is None:
             number = self._called[id(node), call] = self.relation(node.alias, (), ())
@@ -308,7 +308,7 @@ class Tracer(Reader):
         if same is not None and self._bears(same) is None:
             self._told_as.add((same.relation, same.column))
         # What says nothing of itself is told here; what does keeps what it says.
-        return Flow(frozenset({own, *(one for one in atoms if self._bears(one) is not None)}), own)
+        return Flow(frozenset({own, *(atom for atom in atoms if self._bears(atom) is not None)}), own)
 
     def _bears(self, atom: Atom) -> object:
         return self.relations[atom.relation].bears[atom.column]
@@ -339,7 +339,7 @@ class Tracer(Reader):
             return self._unknown(node, outs, outer)
         atoms = self.read(generator, Scope(outs, outer))
         self.decides |= atoms  # how many rows there are
-        keys = [key_of(one[0]) for one in made]
+        keys = [key_of(column[0]) for column in made]
         return Out((*order, *keys), {**outs[0].flows, **dict.fromkeys(keys, Flow(atoms))})
 
     def _expand(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
@@ -349,9 +349,9 @@ class Tracer(Reader):
         scope = Scope(outs, outer)
         flows: dict[Key, Flow] = {}
         for place, (key, _) in enumerate(columns):
-            own = [self._item_flow(one, scope) for one in cells[place :: len(columns)]]
+            own = [self._item_flow(cell, scope) for cell in cells[place :: len(columns)]]
             same = own[0].same if len(set(own)) == 1 else None
-            flows[key] = Flow(united(one.atoms for one in own), same)
+            flows[key] = Flow(united(cell.atoms for cell in own), same)
         return Out([key for key, _ in columns], flows)
 
     def _item_flow(self, listing: Listing, scope: Scope) -> Flow:
@@ -365,10 +365,10 @@ class Tracer(Reader):
         condition = node.expressions("condition")
         kind = str(node.fields.get("joinType"))
         left, right = outs
-        if condition is None or left.order is None or right.order is None or not any(one in kind for one in _JOINS):
+        if condition is None or left.order is None or right.order is None or not any(word in kind for word in _JOINS):
             return self._unknown(node, outs, outer)
         self.decides |= self.read(condition, Scope(outs, outer))
-        if any(one in kind for one in _LEFT_ALONE):
+        if any(word in kind for word in _LEFT_ALONE):
             return left
         return _beside(left, right)
 
@@ -397,11 +397,11 @@ class Tracer(Reader):
         """Columns put under each other by their places; they bear the ids of the first."""
         columns = [out.at() for out in flowing]
         order = outs[0].order
-        if order is None or any(one is None or len(one) != len(order) for one in columns):
+        if order is None or any(column_flows is None or len(column_flows) != len(order) for column_flows in columns):
             return self._unknown(node, outs, outer)
         flows: dict[Key, Flow] = {}
-        for key, parts in zip(order, zip(*(one or [] for one in columns), strict=True), strict=True):
-            flows[key] = parts[0] if len(parts) == 1 else Flow(united(one.atoms for one in parts))
+        for key, parts in zip(order, zip(*(column_flows or [] for column_flows in columns), strict=True), strict=True):
+            flows[key] = parts[0] if len(parts) == 1 else Flow(united(column_flows.atoms for column_flows in parts))
         return Out(order, flows)
 
     # ---- whatever else there is --------------------------------------------------------------------------------------
@@ -410,15 +410,15 @@ class Tracer(Reader):
         """What is not known here, or hides what it does: all is used, and flows into all that it gives."""
         if not node.children:
             return self._leaf(node, outs, outer)
-        found = [out.all() for out in outs]
-        scope = Scope((*outs, Out(None, {}, united(found))), outer)  # what it makes itself is made of these
+        reads = [out.all() for out in outs]
+        scope = Scope((*outs, Out(None, {}, united(reads))), outer)  # what it makes itself is made of these
         for field in node.fields:
             for listing in node.expressions(field) or ():
                 if is_plan(listing):
-                    found.append(self.trace(tree_of(listing), scope.given).all())
+                    reads.append(self.trace(tree_of(listing), scope.given).all())
                 else:
-                    found.append(self.read((listing,), scope))
-        whole = mixed(united(found))
+                    reads.append(self.read((listing,), scope))
+        whole = mixed(united(reads))
         self.decides |= whole
         columns = outputs_of(node)
         if columns is None:

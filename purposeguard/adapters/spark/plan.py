@@ -103,7 +103,7 @@ def _alias_of(node: Node) -> str:
     name = str(identifier.get("name", _ANONYMOUS))
     if name == "__auto_generated_subquery_name":
         return node.alias
-    return ".".join([*(one for one in _words(identifier.get("qualifier")) if one not in _USUAL), name])
+    return ".".join([*(word for word in _words(identifier.get("qualifier")) if word not in _USUAL), name])
 
 
 _USUAL: Final = frozenset({"", "spark_catalog", "default"})
@@ -112,8 +112,8 @@ _USUAL: Final = frozenset({"", "spark_catalog", "default"})
 def _words(qualifier: object) -> list[str]:
     """A qualifier is written `[a, b]`, or as a list."""
     if isinstance(qualifier, str):
-        return [one.strip() for one in qualifier.strip("[]").split(",")]
-    return [str(one) for one in qualifier] if isinstance(qualifier, list) else []
+        return [word.strip() for word in qualifier.strip("[]").split(",")]
+    return [str(word) for word in qualifier] if isinstance(qualifier, list) else []
 
 
 def is_listing(value: object) -> bool:
@@ -126,13 +126,13 @@ def _listings(value: object) -> list[Listing] | None:
         return None
     if is_listing(value):
         return [value]
-    found: list[Listing] = []
-    for one in value:
-        inner = _listings(one)
+    listings: list[Listing] = []
+    for item in value:
+        inner = _listings(item)
         if inner is None:
             return None
-        found += inner
-    return found
+        listings += inner
+    return listings
 
 
 def key_of(fields: Mapping[str, Any]) -> Key:
@@ -143,10 +143,10 @@ def key_of(fields: Mapping[str, Any]) -> Key:
 
 def output_of(node: Node) -> list[Mapping[str, Any]] | None:
     """The attributes that a node says it gives, in order; None where it does not say it."""
-    found = node.expressions("output") if "output" in node.fields else None
-    if found is None or not all(len(one) == 1 and "exprId" in one[0] for one in found):
+    columns = node.expressions("output") if "output" in node.fields else None
+    if columns is None or not all(len(column) == 1 and "exprId" in column[0] for column in columns):
         return None
-    return [one[0] for one in found]
+    return [column[0] for column in columns]
 
 
 def short(fields: Mapping[str, Any]) -> str:
@@ -164,8 +164,8 @@ def within(fields: Mapping[str, Any]) -> Iterator[tuple[str, Listing]]:
     """The trees that stand in fields of an expression, and are not its children."""
     for field, value in fields.items():
         if isinstance(value, list) and value:
-            for one in _listings(value) or ():
-                yield field, one
+            for listing in _listings(value) or ():
+                yield field, listing
 
 
 # ---- frames and the relations below them ---------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def borne(plan: Any) -> Iterator[tuple[Key, str | None]]:
             if columns is None or is_checkpoint(node):
                 continue
             fields = json.loads(str(leaf.schema().json()))["fields"]
-            if [one["name"] for one in fields] != [one["name"] for one in columns]:
+            if [column["name"] for column in fields] != [column["name"] for column in columns]:
                 raise UnresolvedStatement(f"a relation of the plan, a {node.name}, tells two schemas of itself")
             for column, field in zip(columns, fields, strict=True):
                 yield key_of(column), _text(field.get("metadata", {}).get(KEY))
@@ -224,7 +224,7 @@ def checkpoints(plan: Any) -> Iterator[tuple[tuple[Key, ...], Rows]]:
 
 def keys_of(node: Node) -> tuple[Key, ...]:
     """The attributes that a node says it gives; none where it does not say it."""
-    return tuple(key_of(one) for one in output_of(node) or ())
+    return tuple(key_of(column) for column in output_of(node) or ())
 
 
 def _text(value: object) -> str | None:

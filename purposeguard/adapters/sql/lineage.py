@@ -45,7 +45,7 @@ class Analysis(Immutable):
         self,
         kind: str,
         reads: Iterable[tuple[str, str]],
-        found: Relation,
+        relation: Relation,
         target: str | None,
         writes: Mapping[str, Flow],
         *,
@@ -55,12 +55,12 @@ class Analysis(Immutable):
         used: dict[str, set[str]] = {}
         for table, column in reads:
             used.setdefault(table, set()).add(column)
-        told = {name: frozenset(used[name]) for name in sorted(used, key=lambda name: order[name])}
+        ordered = {name: frozenset(used[name]) for name in sorted(used, key=lambda name: order[name])}
         self._fill(
             kind=kind,
-            used=MappingProxyType(told),
-            outputs=MappingProxyType(_outputs(found)),
-            columns=tuple(one.flow for one in found.columns) if found.complete else None,
+            used=MappingProxyType(ordered),
+            outputs=MappingProxyType(_outputs(relation)),
+            columns=tuple(column.flow for column in relation.columns) if relation.complete else None,
             target=target,
             writes=MappingProxyType(dict(writes)),
             conditions=conditions,
@@ -136,13 +136,13 @@ def analyse(text: str, tables: TablesLike, dialect: str, functions: Iterable[str
     return read(text, Catalogue(tables, dialect, functions)).analysis
 
 
-def _outputs(found: Relation) -> dict[str, Flow]:
+def _outputs(relation: Relation) -> dict[str, Flow]:
     outputs: dict[str, Flow] = {}
-    for number, column in enumerate(found.columns, 1):
+    for number, column in enumerate(relation.columns, 1):
         name = column.name or f"#{number}"
         outputs[name] = outputs.get(name, frozenset()) | column.flow
-    if not found.complete and found.rest is not None:
-        outputs["*"] = found.rest.flow
+    if not relation.complete and relation.rest is not None:
+        outputs["*"] = relation.rest.flow
     return outputs
 
 
@@ -167,7 +167,7 @@ class Labels:
             by_row |= tag.by_row and rule is None
         return Tag(label, by_row=by_row)
 
-    def must_cover(self, found: Read, *, narrowed: bool = True) -> None:
+    def must_cover(self, statement: Read, *, narrowed: bool = True) -> None:
         """Checks that the tag of each column that a statement writes covers what is put there.
 
         A row's own source goes along only into a column that is `ByRow` too, together with the source. Elsewhere all
@@ -177,13 +177,13 @@ class Labels:
             FlowViolation: a tag does not cover it.
             UnlabelledData: a column carries no tag, or rows name their own sources and none is left out.
         """
-        analysis = found.analysis
+        analysis = statement.analysis
         if analysis.target is None:
             return
         target, columns = analysis.target, self._tables[analysis.target]
         for column, flow in analysis.writes.items():
             into = tagged(columns, column, target)
-            along = into.by_row and self._goes_along(found, flow, columns)
+            along = into.by_row and self._goes_along(statement, flow, columns)
             value = (Labels(self._tables) if along else self).of(flow | analysis.conditions)
             if value.by_row and narrowed and not along:
                 raise UnlabelledData(
@@ -192,13 +192,13 @@ class Labels:
                 )
             must_cover(target, column, into.label, value.label)
 
-    def _goes_along(self, found: Read, flow: Flow, columns: Columns) -> bool:
+    def _goes_along(self, statement: Read, flow: Flow, columns: Columns) -> bool:
         """Whether the column that names the source is written together with these values."""
         into = columns.marked(RowSource)
         if into is None:
             return False
-        analysis = found.analysis
-        if analysis.kind == "update" and into not in analysis.writes and len(found.mentions) == 1:
+        analysis = statement.analysis
+        if analysis.kind == "update" and into not in analysis.writes and len(statement.mentions) == 1:
             return True  # of the same row, whose source stays what it is
         by_row = {table for table, name in flow if self._tables[table][name].by_row}
         needed = {(table, self._tables[table].marked(RowSource)) for table in by_row}

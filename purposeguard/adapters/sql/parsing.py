@@ -79,8 +79,8 @@ def _statements(text: str, dialect: str, column_keys: Container[str]) -> list[ex
     _as_engines_read_it(text, tokens, dialect, column_keys)
     if "%" in text and dialect != "postgres":
         tokens = _with_parameters(tokens)
-    found = engine.parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, text)
-    statements = [one for one in found if one is not None and type(one) is not exp.Semicolon]
+    parsed_trees = engine.parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, text)
+    statements = [tree for tree in parsed_trees if tree is not None and type(tree) is not exp.Semicolon]
     if replaces and statements and type(statements[0]) is exp.Insert:
         statements[0].set("alternative", "REPLACE")
     return statements
@@ -159,26 +159,26 @@ def _begins(tokens: list[Token]) -> None:
 
 def _with_parameters(tokens: list[Token]) -> list[Token]:
     """`%s` and `%(name)s`, in place of which drivers put values, each as one word: the parser does not know them."""
-    found: list[Token] = []
+    merged: list[Token] = []
     number = 0
     while number < len(tokens):
         token = tokens[number]
-        operand = bool(found) and found[-1].token_type in _OPERANDS
+        operand = bool(merged) and merged[-1].token_type in _OPERANDS
         length = 0 if operand or token.token_type is not TokenType.MOD else _parameter(tokens, number)
         if length:
-            text = "".join(one.text for one in tokens[number : number + length])
+            text = "".join(part.text for part in tokens[number : number + length])
             last = tokens[number + length - 1]
             token = Token(TokenType.VAR, text, token.line, token.col, token.start, last.end, last.comments)
-        found.append(token)
+        merged.append(token)
         number += length or 1
-    return found
+    return merged
 
 
 def _parameter(tokens: list[Token], number: int) -> int:
     """How many tokens a parameter takes that may begin here, with nothing between them."""
     for length in (2, 5):
         these = tokens[number : number + length]
-        close = all(one.end + 1 == other.start for one, other in itertools.pairwise(these))
+        close = all(token.end + 1 == other.start for token, other in itertools.pairwise(these))
         if len(these) != length or not close or these[-1].text != "s":
             continue
         if length == 2 or (these[1].text == "(" and these[3].text == ")" and these[2].text.isidentifier()):
@@ -252,6 +252,6 @@ def _gap(text: str, start: int, end: int) -> None:
 
 
 def _strange(part: str) -> None:
-    found = _NOT_OF_WORDS.search(part)
-    code = f"U+{ord(found.group()):04X}" if found else "a character beyond ASCII"
+    strange = _NOT_OF_WORDS.search(part)
+    code = f"U+{ord(strange.group()):04X}" if strange else "a character beyond ASCII"
     raise UnresolvedStatement(f"{code} stands outside quotes, and engines disagree whether it is a blank or a letter")

@@ -160,30 +160,30 @@ class Conditions:
         notice = self._rule.notice
         text = self._as_text(column)
         usual = {**{other: notice.source(other).clause for other in self._others}, **spellings(notice)}
-        found = exp.case()
+        case = exp.case()
         looked_at: list[tuple[exp.Expr, Mapping[str, str]]] = [(text, usual)]
         if self.folds:
             looked_at.append((self._plain(text), plain_spellings(notice)))
         for value, known in looked_at:
             for meant in (True, False):
                 forms = [form for form, clause in known.items() if (clause in clauses) is meant]
-                found = found.when(_within(value, forms), _constant(value=meant))
-        return found.else_(
+                case = case.when(_within(value, forms), _constant(value=meant))
+        return case.else_(
             self._failure(NO_SOURCE, f"SUBSTR(COALESCE({text.sql(self.dialect)}, 'none'), 1, 60)", column)
         )
 
     def _plain(self, text: exp.Expr) -> exp.Expr:
         """An id in small ASCII letters, without brackets and the blanks around and before them."""
-        found: exp.Expr = exp.Trim(this=text.copy())
+        plain_text: exp.Expr = exp.Trim(this=text.copy())
         for bracket in "(（":
-            found = _replaced(found, f" {bracket}", bracket)
+            plain_text = _replaced(plain_text, f" {bracket}", bracket)
         if self.dialect == "postgres":
-            given, plain = "".join(_WIDE) + _BRACKETS, "".join(_WIDE.values())
-            found = exp.func("TRANSLATE", found, exp.Literal.string(given), exp.Literal.string(plain))
+            wide, plain = "".join(_WIDE) + _BRACKETS, "".join(_WIDE.values())
+            plain_text = exp.func("TRANSLATE", plain_text, exp.Literal.string(wide), exp.Literal.string(plain))
         else:
             for char, plain in (*_WIDE.items(), *((bracket, "") for bracket in _BRACKETS)):
-                found = _replaced(found, char, plain)
-        return exp.Lower(this=found)
+                plain_text = _replaced(plain_text, char, plain)
+        return exp.Lower(this=plain_text)
 
     # ---- days ------------------------------------------------------------------------------------------------------
 
@@ -250,18 +250,18 @@ class Conditions:
         if kind == "null":
             return _constant(value=False)
         if kind == "whole":
-            found = self.among(self._parsed("{c}", column), keys, "ints")
+            condition = self.among(self._parsed("{c}", column), keys, "ints")
         elif kind == "larger":
-            found = self.among(text, keys, "texts")
+            condition = self.among(text, keys, "texts")
         elif kind == "uuid":
-            found = self.among(_replaced(exp.Lower(this=text), "-", ""), keys, "uuids")
+            condition = self.among(_replaced(exp.Lower(this=text), "-", ""), keys, "uuids")
         else:
-            found = self._text_in(column, text, keys)
+            condition = self._text_in(column, text, keys)
         kinds = _IDS.get(self.dialect)
         if kind is None and kinds is not None:
             failure = self._unlike(f"{column} holds ids of subjects neither as whole numbers nor as texts: ", column)
-            found = exp.case().when(_within(self._type(column), kinds), found).else_(failure)
-        return exp.paren(exp.and_(self._parsed("NOT {c} IS NULL", column), found))
+            condition = exp.case().when(_within(self._type(column), kinds), condition).else_(failure)
+        return exp.paren(exp.and_(self._parsed("NOT {c} IS NULL", column), condition))
 
     def _text_in(self, column: str, text: exp.Expr, keys: KeySet) -> exp.Expr:
         forms = [self.among(text, keys, "texts")]
@@ -311,10 +311,10 @@ class Conditions:
 @functools.lru_cache(maxsize=64)
 def plain_spellings(notice: Notice) -> Mapping[str, str]:
     """The usual spellings of sources in small letters and without brackets → clauses; those that mean one alone."""
-    found: dict[str, set[str]] = {}
+    clauses_by_form: dict[str, set[str]] = {}
     for form, clause in spellings(notice).items():
-        found.setdefault(folded(form), set()).add(clause)
-    return {form: next(iter(clauses)) for form, clauses in found.items() if len(clauses) == 1}
+        clauses_by_form.setdefault(folded(form), set()).add(clause)
+    return {form: next(iter(clauses)) for form, clauses in clauses_by_form.items() if len(clauses) == 1}
 
 
 def folded(text: str) -> str:
@@ -333,8 +333,11 @@ def _constant(*, value: bool) -> exp.Expr:
     return exp.EQ(this=exp.Literal.number(1), expression=exp.Literal.number(int(value)))
 
 
-def _within(value: exp.Expr, given: Iterable[str | int]) -> exp.Expr:
-    listed = [exp.Literal.number(one) if isinstance(one, int) else exp.Literal.string(one) for one in sorted(given)]
+def _within(value: exp.Expr, constants: Iterable[str | int]) -> exp.Expr:
+    listed = [
+        exp.Literal.number(constant) if isinstance(constant, int) else exp.Literal.string(constant)
+        for constant in sorted(constants)
+    ]
     return exp.In(this=value.copy(), expressions=listed) if listed else _constant(value=False)
 
 
@@ -345,7 +348,7 @@ def _replaced(value: exp.Expr, old: str, new: str) -> exp.Expr:
 # ---- statements --------------------------------------------------------------------------------------------------
 
 
-def narrowed(found: Read, catalogue: Catalogue, conditions: Mapping[str, exp.Expr]) -> str:
+def narrowed(statement: Read, catalogue: Catalogue, conditions: Mapping[str, exp.Expr]) -> str:
     """The text of a statement, each table in `conditions` replaced by those of its rows that meet its condition.
 
     A condition names the columns of its table without the table. Of a table that is narrowed the columns in the
@@ -355,8 +358,8 @@ def narrowed(found: Read, catalogue: Catalogue, conditions: Mapping[str, exp.Exp
         UnresolvedStatement: rows are left out where that would change what is written, or the parser cannot write the
             statement down again.
     """
-    tree = found.tree.copy()
-    _Rewriting(catalogue, conditions).statement(found, tree)
+    tree = statement.tree.copy()
+    _Rewriting(catalogue, conditions).statement(statement, tree)
     dialect = catalogue.names.dialect
     try:
         text = tree.sql(dialect=dialect, unsupported_level=ErrorLevel.RAISE, comments=False)
@@ -375,12 +378,12 @@ class _Rewriting:
         self._conditions = conditions
         self._views: dict[str, Read | None] = {}
 
-    def statement(self, found: Read, tree: exp.Expr) -> exp.Expr:
+    def statement(self, read: Read, tree: exp.Expr) -> exp.Expr:
         """The same statement, narrowed; the tree is changed."""
-        places = {id(node): name for node, name in found.mentions}
+        places = {id(node): name for node, name in read.mentions}
         # The copy has the same nodes in the same order.
-        pairs = zip(found.tree.find_all(exp.Table), tree.find_all(exp.Table), strict=True)
-        mentions = [(copy, places[id(node)], id(node) in found.targets) for node, copy in pairs if id(node) in places]
+        pairs = zip(read.tree.find_all(exp.Table), tree.find_all(exp.Table), strict=True)
+        mentions = [(copy, places[id(node)], id(node) in read.targets) for node, copy in pairs if id(node) in places]
         paths: list[tuple[str, ...]] = []
         for node, name, is_target in mentions:
             if not self._concerns(name):
@@ -411,7 +414,7 @@ class _Rewriting:
 
     def _view(self, name: str) -> Read | None:
         if name not in self._views:
-            texts = (text for told, text in self._catalogue.views.values() if told == name)
+            texts = (text for view_name, text in self._catalogue.views.values() if view_name == name)
             text = next(texts, None)
             self._views[name] = None if text is None else read(text, self._catalogue)
         return self._views[name]
@@ -452,7 +455,7 @@ class _Rewriting:
     def _not_captured(self, view: Read, node: exp.Expr, name: str) -> None:
         """Within a statement a common table would be taken for a table that the view reads."""
         names = self._catalogue.names
-        commons = {names.key(one.args["alias"].this) for one in node.root().find_all(exp.CTE)}
+        commons = {names.key(common.args["alias"].this) for common in node.root().find_all(exp.CTE)}
         if any(self._key(inner)[-1] in commons for inner, _ in view.mentions):
             refuse(f"a common table has the name of a table that the view `{name}` reads: call it otherwise")
 

@@ -30,9 +30,9 @@ def upper(name: str) -> str:
     return name.upper() if name.isascii() else name.translate(_UPPER)
 
 
-def perhaps(given: object, known: Iterable[str]) -> str:
+def perhaps(unknown: object, known: Iterable[str]) -> str:
     """The known names that look most like one that is not known, to be said behind it; nothing where none does."""
-    close = nearest(given, known, 0.6)
+    close = nearest(unknown, known, 0.6)
     return f" (did you mean {' or '.join(f'`{name}`' for name in close)}?)" if close else ""
 
 
@@ -111,7 +111,9 @@ def joined(columns: Sequence[Column]) -> Column:
     if len(columns) == 1:
         return columns[0]
     first = columns[0]
-    return Column(first.name, first.key, flows(one.flow for one in columns), flows(one.reads for one in columns))
+    return Column(
+        first.name, first.key, flows(column.flow for column in columns), flows(column.reads for column in columns)
+    )
 
 
 def flows(parts: Iterable[Flow]) -> Flow:
@@ -130,16 +132,16 @@ class Relation:
 
     def __init__(self, columns: Iterable[Column], rest: Column | None = None, *, complete: bool = True) -> None:
         self.columns: Final = tuple(columns)
-        unnamed = [one for one in self.columns if one.key is None]
+        unnamed = [column for column in self.columns if column.key is None]
         if unnamed:
             rest = joined([*unnamed, rest] if rest is not None else unnamed)
         self.rest: Final = rest
         self.complete: Final = complete
         by_key: dict[str, Column] = {}
-        for one in self.columns:
-            if one.key is not None:
-                other = by_key.get(one.key)
-                by_key[one.key] = one if other is None else joined([other, one])
+        for column in self.columns:
+            if column.key is not None:
+                other = by_key.get(column.key)
+                by_key[column.key] = column if other is None else joined([other, column])
         self._by_key: Final = by_key
 
     def get(self, key: str) -> Column | None:
@@ -159,11 +161,11 @@ class Relation:
 
     def flow(self) -> Flow:
         """What any of its values is made of."""
-        return flows(one.flow for one in self.everything())
+        return flows(column.flow for column in self.everything())
 
     def reads(self) -> Flow:
         """What is read where all of it is asked for."""
-        return flows(one.reads for one in self.everything())
+        return flows(column.reads for column in self.everything())
 
     def whole(self, name: str, key: str | None = None) -> Column:
         """All of it as one value."""
@@ -175,10 +177,10 @@ class Relation:
             return self
         if not self.complete:
             whole = self.whole("")
-            return Relation((whole.named(*one) for one in names), whole, complete=False)
+            return Relation((whole.named(*alias) for alias in names), whole, complete=False)
         if len(names) > len(self.columns):
             raise ValueError(f"{len(names)} names for {len(self.columns)} columns")
-        first = [column.named(*one) for column, one in zip(self.columns, names, strict=False)]
+        first = [column.named(*alias) for column, alias in zip(self.columns, names, strict=False)]
         return Relation([*first, *self.columns[len(names) :]])
 
     def same(self, other: Relation) -> bool:
@@ -188,11 +190,11 @@ class Relation:
 
 def stacked(relations: Sequence[Relation], *, by_name: bool = False) -> Relation:
     """Several on top of each other, by position or by name; raises ValueError where they do not fit."""
-    if not all(one.complete for one in relations) or (by_name and any(one.rest for one in relations)):
+    if not all(part.complete for part in relations) or (by_name and any(part.rest for part in relations)):
         first = relations[0]
-        whole = joined([one.whole("") for one in relations])
+        whole = joined([part.whole("") for part in relations])
         return Relation(
-            (whole.named(one.name, one.key or "") for one in first.columns if one.key), whole, complete=False
+            (whole.named(part.name, part.key or "") for part in first.columns if part.key), whole, complete=False
         )
     if by_name:
         keys: dict[str, list[Column]] = {}
@@ -200,9 +202,9 @@ def stacked(relations: Sequence[Relation], *, by_name: bool = False) -> Relation
             for column in relation.columns:
                 keys.setdefault(column.key or "", []).append(column)
         return Relation(joined(columns) for columns in keys.values())
-    if len({len(one.columns) for one in relations}) > 1:
+    if len({len(part.columns) for part in relations}) > 1:
         raise ValueError("its parts differ in their number of columns")
-    return Relation(joined(columns) for columns in zip(*(one.columns for one in relations), strict=True))
+    return Relation(joined(columns) for columns in zip(*(part.columns for part in relations), strict=True))
 
 
 def refuse(why: str) -> NoReturn:
@@ -287,14 +289,14 @@ class Lookup:
         Raises:
             UnresolvedStatement: nothing that is known here, or one of several columns.
         """
-        found = self.find(parts, scope)
-        if found is None:
+        column = self.find(parts, scope)
+        if column is None:
             name = ".".join(str(part.this) for part in parts)
             refuse(
                 f"`{name}` is no column that is known here{self._perhaps(parts, scope)}, so it cannot be told what it "
                 "reads: tell the tables with all their columns"
             )
-        return found
+        return column
 
     def _perhaps(self, parts: Sequence[exp.Identifier], scope: Scope | None) -> str:
         """What may have been meant by a name that means nothing: a column, or the table that it is said to be of."""
@@ -325,16 +327,16 @@ class Lookup:
 
     def anyhow(self, word: str, scope: Scope | None) -> Column | None:
         """What a word may mean, however it is written: for words of which the parser does not keep the spelling."""
-        found: list[Column] = []
+        columns: list[Column] = []
         while scope is not None:
             known = [*(source.relation for source in scope.visible), Relation(scope.aliases.values())]
             for relation in known:
                 hits = [relation.get(key) for key in relation.names if lower(key) == word] or [relation.rest]
-                found += [column for column in hits if column is not None]
+                columns += [column for column in hits if column is not None]
             # A table's name in place of a column's: its whole row.
-            found += [source.relation.whole(word) for source in scope.visible if lower(source.key) == word]
+            columns += [source.relation.whole(word) for source in scope.visible if lower(source.key) == word]
             scope = scope.parent
-        return joined(found) if found else None
+        return joined(columns) if columns else None
 
     def plain(self, key: str, scope: Scope) -> tuple[list[Column], bool]:
         """The columns of the sources here that bear a name, and whether it surely means them."""
@@ -409,11 +411,11 @@ class Lookup:
         keys = [self.names.key(part) for part in parts]
         around: Scope | None = scope
         while around is not None:
-            found = [
+            relations = [
                 source.relation for source, depth in self._qualified([*keys, ""], parts, around) if depth == len(keys)
             ]
-            if found:
-                return found
+            if relations:
+                return relations
             around = around.parent
         return []
 
@@ -446,6 +448,6 @@ def everything(scope: Scope) -> Column:
     return Column(
         "*",
         None,
-        flows(one.relation.flow() for one in scope.visible),
-        flows(one.relation.reads() for one in scope.visible),
+        flows(source.relation.flow() for source in scope.visible),
+        flows(source.relation.reads() for source in scope.visible),
     )

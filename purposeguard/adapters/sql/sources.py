@@ -60,7 +60,7 @@ class Sources(Values):
         """What VALUES hands on."""
         raise NotImplementedError
 
-    def ordered(self, node: exp.Expr, found: Relation, scope: Scope) -> None:
+    def ordered(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
         """ORDER BY and LIMIT behind a query."""
         raise NotImplementedError
 
@@ -73,9 +73,11 @@ class Sources(Values):
         """A relation with the names that an alias gives its columns."""
         if alias is None:
             return relation
-        given = [one.this if isinstance(one, exp.ColumnDef) else one for one in alias.args.get("columns") or ()]
+        columns = [
+            column.this if isinstance(column, exp.ColumnDef) else column for column in alias.args.get("columns") or ()
+        ]
         try:
-            return relation.renamed([(one.this, self.catalogue.names.key(one)) for one in given])
+            return relation.renamed([(column.this, self.catalogue.names.key(column)) for column in columns])
         except ValueError as error:
             why = str(error)
         return refuse(f"the alias `{alias.name}` has {why}")
@@ -203,12 +205,12 @@ class Sources(Values):
         if key in {("dual",), ("DUAL",)} and self.dialect in {"mysql", "snowflake"}:
             return Relation(()), ()
         name = ".".join(part.this for part in (node.args.get("catalog"), node.args.get("db"), node.this) if part)
-        told = [
+        known = [
             *(table.name for table in self.catalogue.tables.values()),
             *(name for name, _ in self.catalogue.views.values()),
         ]
         raise UnlabelledData(
-            f"`{name}` is no table that is known here{perhaps(name, told)}: tell its columns and their tags"
+            f"`{name}` is no table that is known here{perhaps(name, known)}: tell its columns and their tags"
         )
 
     def _view(self, key: tuple[str, ...], node: exp.Table) -> Relation:
@@ -268,14 +270,14 @@ class Sources(Values):
         whole = Column("", "", flow, flow)
         columns = [whole]
         named = alias.this if alias is not None and alias.this else None
-        given = [
-            one.this if isinstance(one, exp.ColumnDef) else one
-            for one in (alias.args.get("columns") if alias else ()) or ()
+        aliases = [
+            alias_column.this if isinstance(alias_column, exp.ColumnDef) else alias_column
+            for alias_column in (alias.args.get("columns") if alias else ()) or ()
         ]
         offset = node.args.get("offset")
         if isinstance(offset, exp.Identifier):
-            given.append(offset)
-        columns = [whole.named(one.this, names.key(one)) for one in given]
+            aliases.append(offset)
+        columns = [whole.named(alias_column.this, names.key(alias_column)) for alias_column in aliases]
         if not columns and isinstance(named, exp.Identifier):
             columns = [whole.named(named.this, names.key(named))]
         key = names.key(named) if isinstance(named, exp.Identifier) else ""
@@ -301,7 +303,9 @@ class Sources(Values):
         if method == "NATURAL":
             self._merge(self._shared(scope, before), scope, before, half=half)
         if using:
-            self._merge([(one.name, self.catalogue.names.key(bare(one))) for one in using], scope, before, half=half)
+            self._merge(
+                [(column.name, self.catalogue.names.key(bare(column))) for column in using], scope, before, half=half
+            )
         scope.strict_group = scope.group or None
         try:
             for part in (on, node.args.get("match_condition")):
@@ -319,8 +323,8 @@ class Sources(Values):
         if any(source.relation.rest is not None for source in visible):
             refuse("a NATURAL JOIN of something whose columns are not all known")
         left = {key for source in visible if source not in scope.sources[before:] for key in source.relation.names}
-        found = (key for source in scope.sources[before:] for key in source.relation.names)
-        return [(key, key) for key in dict.fromkeys(found) if key in left]
+        keys = (key for source in scope.sources[before:] for key in source.relation.names)
+        return [(key, key) for key in dict.fromkeys(keys) if key in left]
 
     def _merge(self, names: list[tuple[str, str]], scope: Scope, before: int, *, half: bool) -> None:
         """The columns that USING and NATURAL make one of."""
@@ -341,8 +345,8 @@ class Sources(Values):
 
 
 def _in(sources: list[Source], key: str) -> list[Column]:
-    found = [column for source in sources if (column := source.relation.get(key)) is not None]
-    return found or [source.relation.rest for source in sources if source.relation.rest is not None][:1]
+    columns = [column for source in sources if (column := source.relation.get(key)) is not None]
+    return columns or [source.relation.rest for source in sources if source.relation.rest is not None][:1]
 
 
 def is_default(node: exp.Expr) -> bool:

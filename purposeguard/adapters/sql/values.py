@@ -73,27 +73,27 @@ class Values:
 
     def parts(self, node: exp.Expr, scope: Scope, *but: str) -> Flow:
         """What the parts of a node are made of together."""
-        found: list[Flow] = []
+        parts: list[Flow] = []
         for name, part in node.args.items():
             if name in but:
                 continue
             if isinstance(part, exp.Expr):
-                found.append(self.value(part, scope))
+                parts.append(self.value(part, scope))
             elif type(part) is list:
-                found += [self.value(one, scope) for one in part if isinstance(one, exp.Expr)]
+                parts += [self.value(item, scope) for item in part if isinstance(item, exp.Expr)]
             elif isinstance(part, (tuple, dict)):
                 refuse(f"{_called(node)} holds parts in a way that is not looked into")
-        if not found:
+        if not parts:
             return NOTHING
-        return found[0] if len(found) == 1 else flows(found)
+        return parts[0] if len(parts) == 1 else flows(parts)
 
     def _chain(self, node: exp.Expr, scope: Scope) -> Flow:
         """A long chain of operators leans to the left: it is walked down, not called down."""
-        found: list[Flow] = []
+        operands: list[Flow] = []
         while type(node) in CHAINS:
-            found.append(self.value(node.expression, scope))
+            operands.append(self.value(node.expression, scope))
             node = node.this
-        return flows([*found, self.value(node, scope)])
+        return flows([*operands, self.value(node, scope)])
 
     def used(self, column: Column) -> Flow:
         """Counts a column as read."""
@@ -122,10 +122,10 @@ class Values:
 
     def _path(self, node: exp.Expr, fields: tuple[exp.Identifier, ...], scope: Scope) -> Flow:
         parts = [node.args.get(name) for name in ("catalog", "db", "table", "this")]
-        given = [part for part in parts if part]
-        if type(given[-1]) is exp.Star:
-            return self._rows(given[:-1], scope)
-        names = _identifiers(given)
+        written = [part for part in parts if part]
+        if type(written[-1]) is exp.Star:
+            return self._rows(written[:-1], scope)
+        names = _identifiers(written)
         if len(names) == 1 and not names[0].args.get("quoted") and names[0].this[:1] in self._parameters:
             return NOTHING
         return self.used(self.lookup.column([*names, *fields], scope))
@@ -137,7 +137,7 @@ class Values:
         relations = self.lookup.relations(names, scope)
         if not relations:
             return self.used(self.lookup.column(names, scope))
-        return flows(self.used(one.whole("")) for one in relations)
+        return flows(self.used(relation.whole("")) for relation in relations)
 
     def _identifier(self, node: exp.Expr, scope: Scope) -> Flow:
         if not isinstance(node, exp.Identifier):
@@ -152,7 +152,7 @@ class Values:
     def _bare(self, node: exp.Expr, scope: Scope) -> Flow:
         """A function that may stand without brackets: some engines read a column first that has its name."""
         columns = [self.lookup.anyhow(word, scope) for word in BARE[type(node)]]
-        return flows([*(self.used(one) for one in columns if one is not None), self.parts(node, scope)])
+        return flows([*(self.used(column) for column in columns if column is not None), self.parts(node, scope)])
 
     def _boolean(self, node: exp.Expr, scope: Scope) -> Flow:
         """To SQLite a column that is called `true` or `false` is that one."""
@@ -204,7 +204,7 @@ class Values:
             flow = self._path(base, tuple(names), scope)
         else:
             flow = self.value(base, scope)
-        return flows([flow, *(self._member(one, scope) for one in chain)])
+        return flows([flow, *(self._member(member, scope) for member in chain)])
 
     def _member(self, node: exp.Expr, scope: Scope) -> Flow:
         """What stands behind a dot: a field, all fields, or a function that is given what stands before it."""
@@ -225,7 +225,7 @@ class Values:
             UnresolvedStatement: it is not known to read nothing else.
         """
         called = str(function.this) if type(function) is exp.Anonymous else _sql_name(function)
-        whole = ".".join([*(str(one.this) for one in names), called])
+        whole = ".".join([*(str(identifier.this) for identifier in names), called])
         if lower(whole) in self.catalogue.functions:
             return lower(whole)
         built_in = self.dialect == "postgres" and [name.this for name in names] == ["pg_catalog"]
@@ -247,19 +247,19 @@ class Values:
 
     def _new(self, node: exp.Expr, inserted: Relation) -> Flow:
         """`VALUES(column)` of MySQL: what would have been inserted."""
-        names = [one.this if isinstance(one, exp.Column) else one for one in node.expressions]
-        found = [inserted.get(self.catalogue.names.key(name)) for name in _identifiers(names)]
-        return flows(self.used(one) for one in found if one is not None)
+        names = [name.this if isinstance(name, exp.Column) else name for name in node.expressions]
+        columns = [inserted.get(self.catalogue.names.key(name)) for name in _identifiers(names)]
+        return flows(self.used(column) for column in columns if column is not None)
 
     def _unknown(self, name: str) -> NoReturn:
-        told = f': where it reads nothing else, say so, `functions={{"{lower(name)}"}}`'
+        advice = f': where it reads nothing else, say so, `functions={{"{lower(name)}"}}`'
         refuse(
             f"`{name}` is no function that is known to read nothing but its arguments"
-            f"{told if self.catalogue.functions_are_told else ''}"
+            f"{advice if self.catalogue.functions_are_told else ''}"
         )
 
     def _lambda(self, node: exp.Expr, scope: Scope) -> Flow:
-        names = [one for one in node.expressions if isinstance(one, exp.Identifier)]
+        names = [parameter for parameter in node.expressions if isinstance(parameter, exp.Identifier)]
         if len(names) != len(node.expressions):
             refuse("the arguments of a function within a function are names")
         before: list[Flow] = []
@@ -283,19 +283,21 @@ class Values:
 
     def _comprehension(self, node: exp.Expr, scope: Scope) -> Flow:
         iterated = self.value(node.args["iterator"], scope)
-        given = node.expression
-        names = [one for one in (given.expressions or [given]) if isinstance(one, exp.Identifier)]
+        variables = node.expression
+        names = [
+            variable for variable in (variables.expressions or [variables]) if isinstance(variable, exp.Identifier)
+        ]
         position = node.args.get("position")
         if isinstance(position, exp.Identifier):
             names.append(position)
         return flows([iterated, self._within(names, node, scope, "expression", "iterator", "position")])
 
     def _window(self, node: exp.Expr, scope: Scope) -> Flow:
-        found = [self.parts(node, scope, "alias")]
+        parts = [self.parts(node, scope, "alias")]
         named = node.args.get("alias")
         if named:
-            found.append(self.window(named, scope))
-        return flows(found)
+            parts.append(self.window(named, scope))
+        return flows(parts)
 
     def window(self, name: exp.Expr, scope: Scope) -> Flow:
         """What a named window is made of."""

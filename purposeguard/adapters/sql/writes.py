@@ -63,14 +63,14 @@ class _Flows:
         """`exactly`: the engine takes no row with fewer values than there are columns."""
         self.table: Final = table
         self._exactly: Final = exactly
-        self.found: Final[dict[str, Flow]] = {}
+        self.flows: Final[dict[str, Flow]] = {}
         self.conditions: Flow = NOTHING
 
     def named(self, key: str, called: str) -> str:
         """The column of a name."""
         column = self.table.relation.get(key)
         if column is None:
-            known = (one.name for one in self.table.relation.columns)
+            known = (other.name for other in self.table.relation.columns)
             raise UnlabelledData(
                 f"`{self.table.name}.{called}` is no column that is known here{perhaps(called, known)}: tell it with "
                 "its tag"
@@ -79,7 +79,7 @@ class _Flows:
 
     def add(self, column: str, flow: Flow) -> None:
         """Something flows into a column."""
-        self.found[column] = self.found.get(column, NOTHING) | flow
+        self.flows[column] = self.flows.get(column, NOTHING) | flow
 
     def put(self, columns: Sequence[str], relation: Relation, *, exactly: bool) -> None:
         """The columns of a query flow into these, by position."""
@@ -88,10 +88,10 @@ class _Flows:
                 self.add(name, relation.flow())
             self.conditions |= relation.reads() - relation.flow()
             return
-        given = relation.columns
-        if len(given) > len(columns) or ((exactly or self._exactly) and len(given) < len(columns)):
-            refuse(f"{len(given)} values are put into {len(columns)} columns of `{self.table.name}`")
-        for name, column in zip(columns, given, strict=False):
+        values = relation.columns
+        if len(values) > len(columns) or ((exactly or self._exactly) and len(values) < len(columns)):
+            refuse(f"{len(values)} values are put into {len(columns)} columns of `{self.table.name}`")
+        for name, column in zip(columns, values, strict=False):
             self.put_column(name, column)
 
     def put_column(self, name: str, column: Column) -> None:
@@ -121,7 +121,7 @@ class Writes(Queries):
             relation = self.relation(tree, None, {})
             # What is read before anybody asked for an item: it chooses, groups or orders rows.
             conditions = frozenset(self.reads)
-            within = NOTHING.union(*(one.reads - one.flow for one in relation.everything()))
+            within = NOTHING.union(*(column.reads - column.flow for column in relation.everything()))
             return Done("select", self.forced(relation), conditions=conditions | within)
         for kind, read in (
             (exp.Insert, self._insert),
@@ -164,7 +164,7 @@ class Writes(Queries):
         """The target's table, and the columns that are named behind it."""
         if not isinstance(node, exp.Schema):
             return node, []
-        return node.this, [bare(one) for one in node.expressions]
+        return node.this, [bare(column) for column in node.expressions]
 
     # ---- INSERT ----------------------------------------------------------------------------------------------------
 
@@ -176,7 +176,9 @@ class Writes(Queries):
         into = _Flows(self._target(target), exactly=self.dialect == "duckdb")
         commons = self.commons(node, None, {})
         names = self.catalogue.names
-        columns = [into.named(names.key(one), one.this) for one in named] or list(into.table.columns)
+        columns = [into.named(names.key(identifier), identifier.this) for identifier in named] or list(
+            into.table.columns
+        )
         relation = self._inserted(node, commons)
         into.conditions = frozenset(self.reads)
         self.forced(relation)
@@ -200,18 +202,18 @@ class Writes(Queries):
         """The rows that would be inserted, under the names that ON CONFLICT has for them."""
 
         def new(column: Column) -> Column:
-            flow = into.found.get(column.name, NOTHING)
+            flow = into.flows.get(column.name, NOTHING)
             return column._replace(flow=flow, reads=flow)
 
         whole = Relation(new(column) for column in into.table.relation.columns)
-        found = [Source("EXCLUDED" if self.dialect == "snowflake" else "excluded", "excluded", whole)]
+        rows = [Source("EXCLUDED" if self.dialect == "snowflake" else "excluded", "excluded", whole)]
         alias = node.expression.args.get("alias") if isinstance(node.expression, exp.Values) else None
         if alias is not None and isinstance(alias.this, exp.Identifier):
             # `VALUES (…) AS new (a, b)` of MySQL: the columns in the order in which they are named.
             by_name = {column.name: column for column in whole.columns}
             row = self.renamed(Relation(by_name[name] for name in columns), alias)
-            found.append(Source(self.catalogue.names.key(alias.this), alias.this.this, row))
-        return found
+            rows.append(Source(self.catalogue.names.key(alias.this), alias.this.this, row))
+        return rows
 
     def _any_key(self, into: _Flows) -> Flow:
         """Whether a row is there already is told by a key that nobody names: by any of the values may be.
@@ -219,9 +221,9 @@ class Writes(Queries):
         MySQL has no words for a key. So there it decides of what is set in the row that is there (see `_conflict`), and
         is taken for none that decides which rows are written.
         """
-        own = frozenset((into.table.name, name) for name in into.found or into.table.columns)
+        own = frozenset((into.table.name, name) for name in into.flows or into.table.columns)
         self.reads |= own
-        keys = own.union(*into.found.values())
+        keys = own.union(*into.flows.values())
         if self.dialect != "mysql":
             into.conditions |= keys
         return keys
@@ -277,17 +279,21 @@ class Writes(Queries):
                     into.add(column, keys)
         self.inserted = None
 
-    def _is_inserted(self, one: exp.Expr, rows: Sequence[Source]) -> bool:
+    def _is_inserted(self, assignment: exp.Expr, rows: Sequence[Source]) -> bool:
         """Whether a column is set to what would have been inserted into it, so that it is the same in either case."""
-        key, value = self.catalogue.names.key, one.expression
+        key, value = self.catalogue.names.key, assignment.expression
         row: Source | None = None
         if isinstance(value, exp.Anonymous) and lower(value.name) == "values" and len(value.expressions) == 1:
             row, value = rows[0], value.expressions[0]
         elif isinstance(value, exp.Column) and value.args.get("table"):
             row = next((row for row in rows if row.key == key(value.args["table"])), None)
-        if row is None or not isinstance(value, (exp.Column, exp.Identifier)) or not isinstance(one.this, exp.Column):
+        if (
+            row is None
+            or not isinstance(value, (exp.Column, exp.Identifier))
+            or not isinstance(assignment.this, exp.Column)
+        ):
             return False
-        return row.relation.get(key(bare(value))) is rows[0].relation.get(key(bare(one.this)))
+        return row.relation.get(key(bare(value))) is rows[0].relation.get(key(bare(assignment.this)))
 
     # ---- CREATE ----------------------------------------------------------------------------------------------------
 
@@ -296,9 +302,9 @@ class Writes(Queries):
         if str(node.args.get("kind")).upper() not in {"TABLE", "VIEW"} or not isinstance(node.expression, exp.Expr):
             refuse("of CREATE only tables and views made by a query are looked at")
         properties = node.args.get("properties")
-        for one in properties.expressions if properties is not None else ():
-            if not isinstance(one, _PROPERTIES):
-                refuse(f"the property {type(one).__name__} of what is made is not looked into")
+        for item in properties.expressions if properties is not None else ():
+            if not isinstance(item, _PROPERTIES):
+                refuse(f"the property {type(item).__name__} of what is made is not looked into")
         target, named = self._named_columns(node.this)
         only(target, frozenset({"this", "db", "catalog"}))
         into = _Flows(self._target(target))
@@ -309,7 +315,7 @@ class Writes(Queries):
             refuse(f"not every column of `{into.table.name}` gets a name that is known here: give each one with AS")
         for column in relation.columns:
             into.put_column(into.named(column.key or "", column.name), column)
-        return Done("create", Relation(()), into.table.name, into.found, into.conditions)
+        return Done("create", Relation(()), into.table.name, into.flows, into.conditions)
 
     def renamed_by(self, relation: Relation, named: Sequence[exp.Identifier]) -> Relation:
         """The columns of a query by other names."""
@@ -324,8 +330,8 @@ class Writes(Queries):
         from_ = node.args.get("from_")
         if from_ is not None:
             self.source(from_.this, scope)
-        for one in node.expressions:
-            self._assigned(one, scope, into)
+        for assignment in node.expressions:
+            self._assigned(assignment, scope, into)
         self._which(node, scope)
         return self._done("update", node, scope, into)
 
@@ -341,8 +347,8 @@ class Writes(Queries):
         into = _Flows(self._standing(target, scope))
         if tables and (len(tables) > 1 or self._key_of(tables[0]) != scope.sources[0].key):
             refuse("rows are deleted of another table than the first one in FROM: put it there")
-        for one in node.args.get("using") or ():
-            self.source(one, scope)
+        for table in node.args.get("using") or ():
+            self.source(table, scope)
         self._which(node, scope)
         return self._done("delete", node, scope, into)
 
@@ -384,7 +390,7 @@ class Writes(Queries):
 
     def _several(self, node: exp.Expr, scope: Scope) -> Relation:
         if isinstance(node, exp.Tuple) or (isinstance(node, exp.Anonymous) and node.name.lower() == "row"):
-            return Relation(self._cell(one, scope) for one in node.expressions)
+            return Relation(self._cell(cell, scope) for cell in node.expressions)
         if isinstance(node, exp.Subquery):
             return self.relation(node, scope, scope.commons)
         return refuse("several columns are set to something that is no row")
@@ -423,12 +429,12 @@ class Writes(Queries):
             return
         if isinstance(node, exp.Update):
             only(node, frozenset({"expressions"}))
-            if any(isinstance(one, exp.Star) for one in node.expressions):
+            if any(isinstance(item, exp.Star) for item in node.expressions):
                 with self._for_values():
                     self._alike(source, into)
             else:
-                for one in node.expressions:
-                    self._assigned(one, scope, into)
+                for item in node.expressions:
+                    self._assigned(item, scope, into)
         elif isinstance(node, exp.Insert):
             only(node, frozenset({"this", "expression"}))
             columns = list(into.table.columns)
@@ -439,9 +445,9 @@ class Writes(Queries):
                     self._put(columns, source, into, exactly=False)
                 else:
                     names = self.catalogue.names
-                    given = [bare(one) for one in node.this.expressions] if isinstance(node.this, exp.Expr) else []
-                    columns = [into.named(names.key(one), one.this) for one in given] or columns
-                    self._put(columns, self._several(_row(node.expression), scope), into, exactly=bool(given))
+                    listed = [bare(item) for item in node.this.expressions] if isinstance(node.this, exp.Expr) else []
+                    columns = [into.named(names.key(item), item.this) for item in listed] or columns
+                    self._put(columns, self._several(_row(node.expression), scope), into, exactly=bool(listed))
         else:
             refuse("what MERGE does is not looked into")
 
@@ -463,12 +469,12 @@ class Writes(Queries):
         outputs = Relation(())
         if returning is not None:
             only(returning, frozenset({"expressions"}))
-            given = self.forced(self.items(returning, scope))
+            returned = self.forced(self.items(returning, scope))
             # What is read for one of them chooses its value, and nothing of what is written.
-            every = [one._replace(flow=one.flow | one.reads) for one in given.columns]
-            rest = given.rest and given.rest._replace(flow=given.rest.flow | given.rest.reads)
-            outputs = Relation(every, rest, complete=given.complete)
-        return Done(kind, outputs, into.table.name, into.found, into.conditions)
+            columns = [column._replace(flow=column.flow | column.reads) for column in returned.columns]
+            rest = returned.rest and returned.rest._replace(flow=returned.rest.flow | returned.rest.reads)
+            outputs = Relation(columns, rest, complete=returned.complete)
+        return Done(kind, outputs, into.table.name, into.flows, into.conditions)
 
 
 def _row(node: exp.Expr | None) -> exp.Expr:

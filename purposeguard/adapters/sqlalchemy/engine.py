@@ -119,14 +119,14 @@ GuardedOptionEngine._option_cls = GuardedOptionEngine
 
 def _guard_pool(pool: Any) -> None:
     """Lets the pool, and those made after it, give connections to SQLAlchemy alone."""
-    given, again = type(pool).connect, type(pool).recreate
+    plain_connect, plain_recreate = type(pool).connect, type(pool).recreate
 
     def connect() -> Any:
         _refuse_outside("`pool`")
-        return given(pool)
+        return plain_connect(pool)
 
     def recreate() -> Any:
-        made = again(pool)
+        made = plain_recreate(pool)
         _guard_pool(made)
         return made
 
@@ -166,8 +166,8 @@ def _its_own(method: Callable[..., Any]) -> Callable[..., Any]:
         if type(connection) is Connection:  # the first of an engine
             connection.__class__ = _AskedConnection
         with own_statements():
-            found = method(dialect, connection, *args, **kwargs)
-            return iter(list(found)) if inspect.isgenerator(found) else found  # not later, outside of this
+            result = method(dialect, connection, *args, **kwargs)
+            return iter(list(result)) if inspect.isgenerator(result) else result  # not later, outside of this
 
     return asking
 

@@ -115,17 +115,17 @@ class Scope:
 
     def holding(self, key: Key) -> Scope | None:
         """The scope, this one or one around it, whose FROM has the table."""
-        one: Scope | None = self
-        while one is not None and key not in one.froms:
-            one = one.parent
-        return one
+        scope: Scope | None = self
+        while scope is not None and key not in scope.froms:
+            scope = scope.parent
+        return scope
 
     def within(self, other: Scope) -> bool:
         """Whether it is another scope, or stands in it."""
-        one: Scope | None = self
-        while one is not None and one is not other:
-            one = one.parent
-        return one is not None
+        scope: Scope | None = self
+        while scope is not None and scope is not other:
+            scope = scope.parent
+        return scope is not None
 
 
 class Written(NamedTuple):
@@ -202,10 +202,10 @@ class Untold(Exception):
     """What flows into a column is text."""
 
 
-def flows_of(written: Written, given: set[str], noted: Iterable[Deciding]) -> Iterator[Flow]:
+def flows_of(written: Written, bound: set[str], decided: Iterable[Deciding]) -> Iterator[Flow]:
     """What flows into each column that an INSERT or UPDATE writes.
 
-    Keys of parameters whose values are written as they are go to `given`. `noted` is what decides which rows there are,
+    Adds to `bound` the keys of parameters that are written as they are. `decided`: what decides which rows there are,
     in each part of the whole statement.
 
     Raises:
@@ -216,30 +216,30 @@ def flows_of(written: Written, given: set[str], noted: Iterable[Deciding]) -> It
     table, _ = base_of(statement.table)
     if table is None:
         raise Untold("it writes several tables at once")
-    own = [one for one in noted if one.scope.within(scope)]
+    own = [place for place in decided if place.scope.within(scope)]
     # What another part of the statement gives, or does to rows, may be read here.
-    others = [one for one in noted if one.scope.shared and one not in own]
-    deciding = [one for one in own if not (one.meeting or one.scope.meeting)] + others
+    others = [place for place in decided if place.scope.shared and place not in own]
+    deciding = [place for place in own if not (place.meeting or place.scope.meeting)] + others
     inserted = [*_written(state), *_chosen(statement, scope.chosen or ())]
     yield from _from_outside(written, deciding)
     # The key by which a row is found to be there already decides what becomes of it. MySQL has no words for a key, so
     # there it is taken for one that decides of what is set in that row alone.
     names = keys_of(written)
     keys = [value for column, value in inserted if _name(table, column) in names]
-    found = frozenset((*sources_of(_elements(keys)), *((table, name) for name in names)))
-    conditions = frozenset(sources_of(part for one in deciding for part in one.expressions))
+    key_sources = frozenset((*sources_of(_elements(keys)), *((table, name) for name in names)))
+    conditions = frozenset(sources_of(part for place in deciding for part in place.expressions))
     if names and _names_keys(statement):
-        conditions |= found
-        yield from (Flow(table, name, frozenset(), found) for name in _from_parameters(written))
-    yield from _into(table, inserted, conditions, given)
+        conditions |= key_sources
+        yield from (Flow(table, name, frozenset(), key_sources) for name in _from_parameters(written))
+    yield from _into(table, inserted, conditions, bound)
     # What is looked at in the row that an INSERT meets decides of that alone.
-    meeting = sources_of(part for one in own for part in one.expressions)
+    meeting = sources_of(part for place in own for part in place.expressions)
     for column, value in _updated(statement):
         same = _is_excluded(value, _name(table, column))  # it is the same in either case
-        yield from _into(table, [(column, value)], conditions | meeting | (frozenset() if same else found), given)
+        yield from _into(table, [(column, value)], conditions | meeting | (frozenset() if same else key_sources), bound)
     for column, default in _defaults(state):
         # It may be executed by itself, before, so all that it names counts.
-        named = [one for one in iterate(default) if isinstance(one, (ColumnClause, TextClause))]
+        named = [part for part in iterate(default) if isinstance(part, (ColumnClause, TextClause))]
         yield Flow(table, column.name, frozenset(sources_of(named)), conditions)
 
 
@@ -256,11 +256,11 @@ def cells_of(values: Values) -> list[Any]:
 
 
 def _into(
-    table: TableClause, values: Iterable[tuple[Any, Any]], conditions: frozenset[Source], given: set[str]
+    table: TableClause, values: Iterable[tuple[Any, Any]], conditions: frozenset[Source], bound: set[str]
 ) -> Iterator[Flow]:
     for column, value in values:
         if isinstance(value, BindParameter):
-            given.add(value.key)
+            bound.add(value.key)
         yield Flow(table, _name(table, column), frozenset(sources_of(_elements([value]))), conditions)
 
 
@@ -268,7 +268,7 @@ def _from_outside(written: Written, deciding: Iterable[Deciding]) -> Iterator[Fl
     """What decides of columns whose values come with the execution, as those of objects that are flushed do."""
     names = _from_parameters(written)
     # A row that is named by its key, from outside: that is who is written to, and not what is written.
-    parts = [part for one in deciding for part in one.expressions if not _names_row(part)]
+    parts = [part for place in deciding for part in place.expressions if not _names_row(part)]
     conditions = frozenset(sources_of(parts)) if names else frozenset()
     table, _ = base_of(written.state.statement.table)
     yield from (Flow(table, name, frozenset(), conditions) for name in names if table is not None)
@@ -277,7 +277,7 @@ def _from_outside(written: Written, deciding: Iterable[Deciding]) -> Iterator[Fl
 def _from_parameters(written: Written) -> list[str]:
     """The columns whose values come with the execution."""
     columns = getattr(written.state.statement.table, "columns", {})
-    return [one.name for key in written.keys if (one := columns.get(key)) is not None]
+    return [column.name for key in written.keys if (column := columns.get(key)) is not None]
 
 
 def _names_row(test: Any) -> bool:
@@ -292,7 +292,7 @@ def _names_row(test: Any) -> bool:
 
 def _elements(values: Iterable[Any]) -> list[Any]:
     """Those that are expressions, and no plain values of Python."""
-    return [one for one in values if hasattr(one, "get_children")]
+    return [value for value in values if hasattr(value, "get_children")]
 
 
 def _chosen(statement: Any, queries: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
@@ -313,20 +313,27 @@ def keys_of(written: Written) -> frozenset[str]:
     constraint = getattr(clause, "constraint_target", None)
     if constraint is not None:
         known = (*getattr(table, "constraints", ()), *getattr(table, "indexes", ()))
-        named = next((tuple(one.columns) for one in known if one.name == constraint), ())
+        named = next(
+            (
+                tuple(constraint_or_index.columns)
+                for constraint_or_index in known
+                if constraint_or_index.name == constraint
+            ),
+            (),
+        )
         key: Any = getattr(table, "primary_key", None)
         if not named and key is not None and key.name is None and constraint == f"{table.name}_pkey":
             named = tuple(key.columns)  # as PostgreSQL calls it where nobody names it
     if named:
         return frozenset(
             part if isinstance(part, str) else part.name
-            for one in named
-            for part in ([one] if isinstance(one, str) else iterate(one))
+            for target in named
+            for part in ([target] if isinstance(target, str) else iterate(target))
             if isinstance(part, (str, ColumnClause))
         )
     values = (*_written(state), *_chosen(statement, scope.chosen or ()), *_defaults(state))
-    found = {_name(table, column) for column, _ in values}.union(_from_parameters(written))
-    return frozenset(found or (str(column.name) for column in table.columns))
+    names = {_name(table, column) for column, _ in values}.union(_from_parameters(written))
+    return frozenset(names or (str(column.name) for column in table.columns))
 
 
 def _names_keys(statement: Any) -> bool:
@@ -349,43 +356,47 @@ def deciding_in(query: Any, froms: Iterable[Any]) -> list[Any]:
     What relationships, inheritance and loader criteria add stands in them, and queries within are asked by themselves.
     """
     items = list(query.selected_columns)
-    found = [*query._where_criteria, *query._having_criteria, *_ordering(query), *query._distinct_on]
-    found += [one for name in _EXTENSIONS if (one := getattr(query, name, None)) is not None]
+    expressions = [*query._where_criteria, *query._having_criteria, *_ordering(query), *query._distinct_on]
+    expressions += [clause for name in _EXTENSIONS if (clause := getattr(query, name, None)) is not None]
     if query._distinct or _by_place(query):
-        found += items
+        expressions += items
     # Some functions give several rows, in the place of one value.
-    found += [one for item in items for one in iterate(item) if isinstance(one, FunctionElement) and makes_rows(one)]
+    expressions += [
+        part for item in items for part in iterate(item) if isinstance(part, FunctionElement) and makes_rows(part)
+    ]
     pending = list(froms)
     while pending:
-        one = pending.pop()
-        if isinstance(one, Join):
-            pending += [one.left, one.right]
-            if one.onclause is not None:
-                found.append(one.onclause)
-        elif isinstance(one, FunctionElement):  # it stands for rows, whose number it decides
-            found.append(one)
-        elif isinstance(one, TableSample):
-            found.append(one.sampling)
-            pending.append(one.element)
-        elif isinstance(one, (Alias, Lateral, FromGrouping)):
-            pending.append(one.element)
-    return found
+        source = pending.pop()
+        if isinstance(source, Join):
+            pending += [source.left, source.right]
+            if source.onclause is not None:
+                expressions.append(source.onclause)
+        elif isinstance(source, FunctionElement):  # it stands for rows, whose number it decides
+            expressions.append(source)
+        elif isinstance(source, TableSample):
+            expressions.append(source.sampling)
+            pending.append(source.element)
+        elif isinstance(source, (Alias, Lateral, FromGrouping)):
+            pending.append(source.element)
+    return expressions
 
 
 def deciding_between(query: Any) -> list[Any]:
     """What decides which rows there are of several SELECTs that are put together."""
-    found = _ordering(query)
+    expressions = _ordering(query)
     if query.keyword is not _UNION_ALL or _by_place(query):
-        found += [column for columns in _columns_of(query) for column in columns]
-    return found
+        expressions += [column for columns in _columns_of(query) for column in columns]
+    return expressions
 
 
 def deciding_writes(statement: Any) -> tuple[list[Any], list[Any]]:
     """What chooses the rows that a statement changes or deletes; and those that an INSERT meets and changes."""
     clause = getattr(statement, "_post_values_clause", None)
-    found = [*getattr(statement, "_where_criteria", ()), getattr(statement, "_post_criteria_clause", None)]
+    choosing = [*getattr(statement, "_where_criteria", ()), getattr(statement, "_post_criteria_clause", None)]
     met = [getattr(clause, "update_whereclause", None), getattr(clause, "inferred_target_whereclause", None)]
-    return [one for one in found if one is not None], [one for one in met if one is not None]
+    return [expression for expression in choosing if expression is not None], [
+        expression for expression in met if expression is not None
+    ]
 
 
 _UNION_ALL: Final = union_all(select(1), select(1)).keyword
@@ -394,9 +405,9 @@ _EXTENSIONS: Final = ("_post_select_clause", "_pre_columns_clause", "_post_crite
 
 
 def _ordering(query: Any) -> list[Any]:
-    found = [*query._group_by_clauses, *query._order_by_clauses]
-    found += [query._limit_clause, query._offset_clause, query._fetch_clause]
-    return [one for one in found if one is not None]
+    expressions = [*query._group_by_clauses, *query._order_by_clauses]
+    expressions += [query._limit_clause, query._offset_clause, query._fetch_clause]
+    return [expression for expression in expressions if expression is not None]
 
 
 def _by_place(query: Any) -> bool:
@@ -442,21 +453,21 @@ def _name(table: Any, column: Any) -> str:
     """The name of a column that is written, which may be given by its key."""
     if isinstance(column, ColumnClause):
         return column.name
-    found = table.columns.get(column)
-    return column if found is None else str(found.name)
+    known = table.columns.get(column)
+    return column if known is None else str(known.name)
 
 
 def _columns_of(query: Any) -> Iterator[list[Any]]:
     """The columns of a SELECT, or of each that a UNION is of."""
     pending = [query]
     while pending:
-        one = pending.pop()
-        if isinstance(one, SelectStatementGrouping):
-            pending.append(one.element)
-        elif isinstance(one, CompoundSelect):
-            pending += one.selects
-        elif isinstance(one, Select):
-            yield list(one.selected_columns)
+        select_or_union = pending.pop()
+        if isinstance(select_or_union, SelectStatementGrouping):
+            pending.append(select_or_union.element)
+        elif isinstance(select_or_union, CompoundSelect):
+            pending += select_or_union.selects
+        elif isinstance(select_or_union, Select):
+            yield list(select_or_union.selected_columns)
         else:
             raise Untold("what is inserted is text, or some of it is")
 
@@ -467,47 +478,47 @@ def sources_of(expressions: Iterable[Any]) -> set[Source]:
     Raises:
         Untold: some of it is text.
     """
-    found: set[Source] = set()
+    sources: set[Source] = set()
     pending = list(expressions)
     seen: dict[int, Any] = {}
     while pending:
-        one = pending.pop()
-        if id(one) in seen:
+        expression = pending.pop()
+        if id(expression) in seen:
             continue
-        seen[id(one)] = one
-        if isinstance(one, Narrowed):
+        seen[id(expression)] = expression
+        if isinstance(expression, Narrowed):
             continue  # which rows may be used: that is not told of any of them
-        if isinstance(one, Exists) or is_count_of_all(one):
+        if isinstance(expression, Exists) or is_count_of_all(expression):
             continue  # whether there is a row, and how many: what decides that is noted by itself
-        if isinstance(one, BindParameter):
-            if isinstance(one.type, SealedType):
-                found.add(one.type)
-        elif isinstance(one, (ColumnClause, TableValuedColumn)):
-            pending += _below(one, found)
+        if isinstance(expression, BindParameter):
+            if isinstance(expression.type, SealedType):
+                sources.add(expression.type)
+        elif isinstance(expression, (ColumnClause, TableValuedColumn)):
+            pending += _below(expression, sources)
         else:
-            pending += _parts(one)
-    return found
+            pending += _parts(expression)
+    return sources
 
 
-def _parts(one: Any) -> Iterable[Any]:
+def _parts(expression: Any) -> Iterable[Any]:
     """What an expression is made of."""
-    if isinstance(one, (TextClause, TextualSelect)):
+    if isinstance(expression, (TextClause, TextualSelect)):
         raise Untold("what is written is text, or some of it is")
-    if isinstance(one, (ScalarSelect, FromGrouping)):
-        return (one.element,)
-    if isinstance(one, (Select, CompoundSelect, SelectStatementGrouping)):
-        return [column for columns in _columns_of(one) for column in columns]
-    found: Iterable[Any] = one.get_children() if hasattr(one, "get_children") else ()
-    return found
+    if isinstance(expression, (ScalarSelect, FromGrouping)):
+        return (expression.element,)
+    if isinstance(expression, (Select, CompoundSelect, SelectStatementGrouping)):
+        return [column for columns in _columns_of(expression) for column in columns]
+    children: Iterable[Any] = expression.get_children() if hasattr(expression, "get_children") else ()
+    return children
 
 
-def _below(column: Any, found: set[Source]) -> Iterable[Any]:
+def _below(column: Any, sources: set[Source]) -> Iterable[Any]:
     """Adds a column of a table to what was found; of any other, gives what it is made of."""
     if isinstance(column, TableValuedColumn):  # it stands for whole rows
         base, _ = base_of(column.scalar_alias)
         if base is None:
             return list(column.scalar_alias.columns)
-        found.add((base, ALL))
+        sources.add((base, ALL))
         return ()
     table: Any = column.table
     if column.is_literal or table is None:
@@ -517,7 +528,7 @@ def _below(column: Any, found: set[Source]) -> Iterable[Any]:
     while isinstance(table, (Alias, TableSample)) and isinstance(table.element, (Alias, TableSample, TableClause)):
         table = table.element
     if isinstance(table, TableClause):
-        found.add((table, column.name))
+        sources.add((table, column.name))
         return ()
     if isinstance(table, Values):
         return cells_of(table)

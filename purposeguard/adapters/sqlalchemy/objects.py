@@ -102,27 +102,27 @@ class Keeper:
 
     def of(self, watch: Watch) -> Kept:
         """What is kept of the engine that is watched."""
-        found = next((one for one in self.kept if one.watch is watch), None)
-        if found is None:
-            found = Kept(watch)
-            self.kept = (*self.kept, found)
-            found.moves()
+        kept = next((entry for entry in self.kept if entry.watch is watch), None)
+        if kept is None:
+            kept = Kept(watch)
+            self.kept = (*self.kept, kept)
+            kept.moves()
             self._hurry()
-        return found
+        return kept
 
     def about(self, mapper: Mapper[Any]) -> list[Kept]:
         """What is kept of engines that know a class."""
-        return [one for one in self.kept if one.watch.attributes.knows(mapper)]
+        return [entry for entry in self.kept if entry.watch.attributes.knows(mapper)]
 
     def moves(self) -> bool:
         """Takes the uses under way for those that all is for; gives whether one is for another purpose."""
-        moved = [one.moves() for one in self.kept]
+        moved = [entry.moves() for entry in self.kept]
         self._hurry()
         return any(moved)
 
     def frozen(self, session_id: int | None = None) -> Keeper:
         """As it is now, for objects that leave the session."""
-        return Keeper(tuple(Kept(one.watch, one.use, one.purpose) for one in self.kept), session_id)
+        return Keeper(tuple(Kept(entry.watch, entry.use, entry.purpose) for entry in self.kept), session_id)
 
     def keep(self, states: Iterable[Any]) -> None:
         """From now on objects ask this keeper, wherever they are."""
@@ -140,8 +140,8 @@ _NOBODY: Final = object()
 
 def keeper_of(state: Any) -> Keeper | None:
     """Who says for which purpose an object that has left its session was loaded."""
-    found: Keeper | None = getattr(state, _KEEPER, None)
-    return found
+    keeper: Keeper | None = getattr(state, _KEEPER, None)
+    return keeper
 
 
 # ---- attributes that ask ---------------------------------------------------------------------------------------------
@@ -214,10 +214,10 @@ class Attributes:
         """What it takes to read an attribute; worked out once while the tags stay as they are."""
         stamp = self._catalogue.refreshed()
         known = self._needed.setdefault(mapper, {})
-        found = known.get(key)
-        if found is None or found[0] is not stamp:
-            found = known[key] = (stamp, needed(watch, mapper.get_property(key)))
-        return found[1]
+        entry = known.get(key)
+        if entry is None or entry[0] is not stamp:
+            entry = known[key] = (stamp, needed(watch, mapper.get_property(key)))
+        return entry[1]
 
     def ask(self) -> None:
         """Those of all classes whose tables are in the catalogue; some may have been mapped since, or added."""
@@ -264,10 +264,10 @@ def needed(watch: Watch, prop: Any) -> Needed:
         rows = any(asks_rows(watch, table) for table in prop.mapper.tables)
     else:
         parts = list(prop.props) if isinstance(prop, CompositeProperty) else [prop]
-    for given in (column for part in parts for column in getattr(part, "columns", ())):
-        held = _columns_in(given)
-        rows = rows or not held  # nothing tells what it is made of
-        for column in held:
+    for expression in (column for part in parts for column in getattr(part, "columns", ())):
+        bases = _columns_in(expression)
+        rows = rows or not bases  # nothing tells what it is made of
+        for column in bases:
             if isinstance(column.type, SealedType):
                 continue  # its values stay sealed
             name, columns = watch.catalogue.find(column.table)
@@ -291,16 +291,16 @@ def _keys_of(prop: RelationshipProperty[Any]) -> list[Any]:
 
 def _columns_in(expression: Any) -> list[Any]:
     """The columns of tables that an expression is made of, also where it is of a subquery or an alias."""
-    found: list[Any] = []
-    for one in visitors.iterate(expression):
-        if not isinstance(one, ColumnClause):
+    columns: list[Any] = []
+    for element in visitors.iterate(expression):
+        if not isinstance(element, ColumnClause):
             continue
-        table: Any = one.table
+        table: Any = element.table
         if isinstance(table, TableClause):
-            found.append(one)
+            columns.append(element)
         else:
-            found += [column for base in one.base_columns if base is not one for column in _columns_in(base)]
-    return found
+            columns += [column for base in element.base_columns if base is not element for column in _columns_in(base)]
+    return columns
 
 
 def asks_rows(watch: Watch, table: Any) -> bool:
@@ -323,16 +323,16 @@ def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
     if key in state.committed_state and not (state.key is not None and _changes_in_place(state, key)):
         return  # likewise
     if own is not None:
-        for one in own.about(state.mapper):
-            _ask_attached(state, key, session, one)
+        for kept in own.about(state.mapper):
+            _ask_attached(state, key, session, kept)
         own.session_id = state.session_id
         state.purposeguard_keeper = own
     elif keeper is not None:
         loaded = key in state.dict
         frozen = keeper.session_id == state.session_id
-        for one in keeper.about(state.mapper):
-            if not (loaded and frozen and one.holds()):
-                _decide(one.watch, one.watch.attributes.needed(one.watch, state.mapper, key), detached=loaded)
+        for kept in keeper.about(state.mapper):
+            if not (loaded and frozen and kept.holds()):
+                _decide(kept.watch, kept.watch.attributes.needed(kept.watch, state.mapper, key), detached=loaded)
 
 
 def _changes_in_place(state: Any, key: str) -> bool:
@@ -357,8 +357,10 @@ def _ask_attached(state: Any, key: str, session: Any, kept: Kept) -> None:
 
 
 def _knows(catalogue: Catalogue, mapper: Mapper[Any]) -> bool:
-    held: Iterable[Any] = (*mapper.tables, *visitors.iterate(mapper.persist_selectable))
-    return any(catalogue.knows(one.fullname) for one in held if isinstance(one, TableClause))
+    selectables: Iterable[Any] = (*mapper.tables, *visitors.iterate(mapper.persist_selectable))
+    return any(
+        catalogue.knows(selectable.fullname) for selectable in selectables if isinstance(selectable, TableClause)
+    )
 
 
 def _decide(watch: Watch, asked: Needed, *, detached: bool = False) -> None:
@@ -379,21 +381,21 @@ def _decide(watch: Watch, asked: Needed, *, detached: bool = False) -> None:
 
 def forget(state: Any, names: frozenset[str]) -> None:
     """Takes what was loaded of these attributes from an object; what the application gave to it stays."""
-    held = names.intersection(state.dict) - set(state.committed_state)
-    if held:
-        state._expire_attributes(state.dict, held)
+    loaded = names.intersection(state.dict) - set(state.committed_state)
+    if loaded:
+        state._expire_attributes(state.dict, loaded)
 
 
 def forgotten_of(watch: Watch, mapper: Mapper[Any], use: Use[Any] | None) -> frozenset[str]:
     """The attributes of loaded objects that a use is not to find in a session: what it may not use."""
-    found: set[str] = set()
+    names: set[str] = set()
     for prop in mapper.iterate_properties:
         if isinstance(prop, RelationshipProperty):
             if any(asks_rows(watch, table) for table in prop.mapper.tables):
-                found.add(prop.key)
+                names.add(prop.key)
         elif isinstance(prop, ColumnProperty) and not _may_stay(watch, prop.columns[0], use):
-            found.add(prop.key)
-    return frozenset(found)
+            names.add(prop.key)
+    return frozenset(names)
 
 
 def _may_stay(watch: Watch, column: Any, use: Use[Any] | None) -> bool:

@@ -61,8 +61,8 @@ class Narrowed(ColumnElement[bool]):
 
     def bound(self) -> list[BindParameter[Any]]:
         """The lists of keys, in the order in which the text has them."""
-        found = (self.parts[int(number)] for number in _HOLE.findall(self.shape))
-        return [part for part in found if isinstance(part, BindParameter)]
+        parts = (self.parts[int(number)] for number in _HOLE.findall(self.shape))
+        return [part for part in parts if isinstance(part, BindParameter)]
 
     def text(self, visitor: Any, **kw: Any) -> str:
         """The condition, as a compiler writes it."""
@@ -158,7 +158,7 @@ class _SubjectsType(TypeDecorator[Subjects]):
 
 
 def _array(values: Sequence[int | str]) -> str:
-    return "{" + ",".join(str(one) if isinstance(one, int) else _quoted(one) for one in values) + "}"
+    return "{" + ",".join(str(value) if isinstance(value, int) else _quoted(value) for value in values) + "}"
 
 
 def _quoted(text: str) -> str:
@@ -194,12 +194,12 @@ class _Conditions(Conditions):
         return f"purposeguard_hole_{number}_"
 
     def _held(self, column: str) -> Any:
-        found = self._columns.get(column)
-        if found is None:
+        table_column = self._columns.get(column)
+        if table_column is None:
             raise UnresolvedStatement(
                 f"the rows of `{self._name}` are decided by `{column}`, which the table has not here"
             )
-        return found
+        return table_column
 
     def column(self, name: str) -> str:
         return self._hole(self._held(name))
@@ -271,7 +271,7 @@ class Rows:
             conditions.rendered().sql(dialect=conditions.dialect)
         )  # it is long, and is compared at every execution
         element = Narrowed(next(iter(table.columns)), conditions.parts, shape)
-        test = Test(element, shape, tuple(one.value for one in element.bound()))
+        test = Test(element, shape, tuple(parameter.value for parameter in element.bound()))
         if len(tests) >= _TABLES_KEPT:  # of objects that are made for each statement
             tests.clear()
         tests[id(table)] = (table, test)
@@ -284,7 +284,7 @@ class Rows:
         named = connection.scalars(select(ids).distinct().limit(_MOST_SPELLINGS)).all()
         if None in named:
             return ""
-        return next((one for one in map(str, named) if one not in usual and folded(one) not in plain), None)
+        return next((name for name in map(str, named) if name not in usual and folded(name) not in plain), None)
 
     def agrees(
         self,
@@ -300,5 +300,5 @@ class Rows:
         if shape != test.shape or len(names) != len(test.values):
             return False
         return all(
-            one.get(bound) == value for one in parameters for bound, value in zip(names, test.values, strict=True)
+            values.get(bound) == value for values in parameters for bound, value in zip(names, test.values, strict=True)
         )
