@@ -81,7 +81,6 @@ class Demand(Immutable):
         return f"<Demand {', '.join(names) or 'nothing personal'}>"
 
 
-NOTHING_PERSONAL: Final = Demand(())
 NO_RULES: Final[Mapping[str, RowRule | None]] = MappingProxyType({})
 
 
@@ -199,7 +198,7 @@ class Decider:
         denied: set[Label] = set()
         asked: set[Label] = set()
         for field, label in demand.fields:
-            used = True if label not in asked else None  # as the ledger counts: once for all columns of one label
+            used = True if label not in asked else None  # the ledger counts each label once
             asked.add(label)
             self._decided(use._judged(label, (), permissions, used=used, field=field), label, field, use, denied)
         later: dict[Label, None] = {}
@@ -215,12 +214,12 @@ class Decider:
             for label in demand.labels - denied:
                 use._used(label, (), permissions, 1)
             for label in later:
-                if label is not NOT_PERSONAL:  # where it is not known which rows are kept
+                if label is not NOT_PERSONAL:  # no rule: unknown which rows are kept
                     use._used(label, (NOTHING_KNOWN,), permissions, 1)
 
     def _decided(self, decision: Decision | None, label: Label, field: str, use: Use[Any], denied: set[Label]) -> None:
         if decision is not None and label not in denied:
-            denied.add(label)  # where it is only observed, each once
+            denied.add(label)  # if denials are only observed, each label once
             self.engine.refuse(decision, use, field=field, advice=self._advice_on_columns)
 
     def _later(
@@ -261,8 +260,8 @@ class Decider:
 
         Raises:
             UnlabelledData: a column carries no tag, or says that its rows name their sources and none of them does.
-            TypeError: governance cannot tell of all subjects at once.
-            StoreUnavailable: it cannot tell now.
+            TypeError: governance has no roster of all subjects.
+            StoreUnavailable: it cannot be asked now.
         """
         used = {name: tagged(columns, name, table) for name in names}
         if not self.asks_rows(columns, used):
@@ -302,8 +301,8 @@ class Decider:
         """All subjects with preferences on record.
 
         Raises:
-            TypeError: governance cannot tell of all at once.
-            StoreUnavailable: it cannot tell now.
+            TypeError: governance has no roster.
+            StoreUnavailable: it cannot be asked now.
         """
         ask = self._ask_roster
         if ask is None:
@@ -372,7 +371,7 @@ def must_cover(target: str, column: str, into: Label, value: Label) -> None:
 
 
 def label_known(rule: RowRule | None, tag: Tag, notice: Notice) -> Label:
-    """The same where it may be that no rule leaves rows out: those may then be of any source of the notice."""
+    """As `label_in`; without a rule, rows that name their sources may have any source of the notice."""
     return tag.label | Label(*notice.sources) if rule is None and tag.by_row else label_in(rule, tag)
 
 

@@ -34,7 +34,7 @@ class Answer(NamedTuple):
 
     @property
     def is_never(self) -> bool:
-        """Whether no row of the kind may be used."""
+        """True if no row of the kind may be used."""
         return not (self.nobody or self.clear or self.all_preferences)
 
 

@@ -53,7 +53,13 @@ class KeySet:
     def texts(self) -> tuple[str, ...]:
         """For columns of text: as they are, and those beyond ASCII also decomposed (NFD), since rows may be either."""
         return tuple(
-            sorted({form for key in self.keys for form in ((key,) if key.isascii() else (key, _decomposed(key)))})
+            sorted(
+                {
+                    form
+                    for key in self.keys
+                    for form in ((key,) if key.isascii() else (key, unicodedata.normalize("NFD", key)))
+                }
+            )
         )
 
     @functools.cached_property
@@ -88,10 +94,6 @@ LONGEST: Final = LONGEST_SUBJECT
 """Characters of an id at most."""
 
 
-def _decomposed(text: str) -> str:
-    return unicodedata.normalize("NFD", text)
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Span:
     """Days from `since` (included) to `before` (not included), each None where there is no such bound.
@@ -105,12 +107,12 @@ class Span:
 
     @property
     def is_all(self) -> bool:
-        """Whether every row is in it."""
+        """True if every row is in it."""
         return self.since is None and self.before is None and self.absent
 
     @property
     def is_none_at_all(self) -> bool:
-        """Whether the rows in it are those that hold no day."""
+        """True if the rows in it are those that hold no day."""
         return self.since == self.before and self.since is not None
 
 

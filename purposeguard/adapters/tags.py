@@ -219,9 +219,9 @@ def _label(revisions: Revisions, spec: object) -> Label:
 
 def _known(revisions: Revisions, label: Label) -> Label:
     """The label; raises UnknownSource where a source is of no revision that is known here."""
-    every = _every(revisions)
+    notices = _every(revisions)
     for source in label.sources:
-        if not any(source in notice.grants for notice in every) and source is not NotPersonal:
+        if not any(source in notice.grants for notice in notices) and source is not NotPersonal:
             _latest(revisions).source(source)  # raises, and says why
     return label
 

@@ -125,7 +125,7 @@ def _everywhere(data: pa.Table, revisions: Revisions) -> dict[str, Tag]:
 
 def _pressed(field: pa.Field, tag: Tag, revisions: Revisions, where: str) -> pa.Field:
     """A field whose fields that bear tags say what it says itself, besides."""
-    if not tag.is_personal or not any(_bears_tags(one) for one, _ in _inner(field.type, where)):
+    if not tag.is_personal or not any(_bears_tags(inner) for inner, _ in _inner(field.type, where)):
         return field
 
     def more(inner: pa.Field) -> pa.Field:

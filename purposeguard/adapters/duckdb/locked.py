@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from purposeguard.adapters.duckdb.rows import Ready
 from purposeguard.adapters.duckdb.tags import OFFLINE, Parquet, Source
+from purposeguard.adapters.duckdb_rows import literal, quoted
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.locks import new_lock
 
@@ -27,16 +28,16 @@ T = TypeVar("T")
 MEMORY: Final = ":memory:"
 
 MOST_SPELLINGS: Final = 10_000
-"""Spellings of sources that are looked at in a column where DuckDB does not know one."""
+"""Distinct spellings of sources that are read from a column at most."""
 
 _TELLING: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.SyntaxException)
-"""Errors of which the message tells names and types, and nothing that was read."""
+"""Errors whose messages name columns and types, and no value."""
 
 _NO_RELATIONS: Final = frozenset({"SHOW_REF", "COLUMN_DATA", "BOUND_TABLE_REF", "DELIM_GET"})
-"""What stands in FROM and is no relation whose columns are known."""
+"""Items of FROM that are no relation with known columns."""
 
 WIDEST: Final = 1000
-"""Columns of a source of which those are hidden that are not used: of more, making the view takes too long."""
+"""Columns of a source at most for hiding the unused ones: with more, making the view takes too long."""
 
 Shown = Mapping[str, Collection[str]]
 """By source, the columns that a statement uses; of a source that is not in it, it uses none."""
@@ -124,7 +125,7 @@ class Locked:
             raise FileNotFoundError(f"there is no database {database}: name the file of one, or leave it out")
         self._sources: Final = dict(sources)
         self._views: Mapping[str, str] = {}
-        # So that no statement can name what is registered, but by the view over it.
+        # Random, so that statements reach registered tables only through their views.
         self._called: Final = {name: f"purposeguard_{secrets.token_hex(8)}" for name in sources}
         self._hideable: Final[dict[str, frozenset[str]]] = {}
         self._root: Final = duckdb.connect(database, config=dict(OFFLINE))
@@ -185,7 +186,7 @@ class Locked:
                 self._idle.append(cursor)
 
     def show(self, views: Mapping[str, str]) -> None:
-        """Views that can be named from now on; before any statement runs. Raises duckdb.Error where one is at fault."""
+        """Adds views, before any statement runs. Raises duckdb.Error if one is at fault."""
         self._views = dict(views)
         for cursor in self._idle:
             cursor.add_views(views)
@@ -209,7 +210,7 @@ class Locked:
             return [row[0] for row in cursor.execute(f"DESCRIBE {name}").fetchall()]
 
     def has(self, name: str) -> bool:
-        """Whether the database has a table, view or the like of this name."""
+        """True if the database has a table, view or the like of this name."""
         with self.lent() as cursor:
             rows = cursor.execute(
                 "SELECT 1 FROM information_schema.tables "
@@ -344,13 +345,3 @@ def _nodes(tree: object) -> Iterator[Mapping[str, Any]]:
 def _first(error: duckdb.Error) -> str:
     """What DuckDB says, without the statement that it repeats: that may hold the ids of subjects who are left out."""
     return str(error).partition("\nLINE ")[0].strip()
-
-
-def quoted(name: str) -> str:
-    """A name in a statement."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text in a statement."""
-    return "'" + text.replace("'", "''") + "'"

@@ -35,7 +35,7 @@ class Result:
     tags: Columns
     """The same as tags, for other adapters: `frames.check(result.df(), tags=result.tags)`."""
 
-    def __init__(self, names: Sequence[str], tags: Sequence[Tag], held: Callable[[], pa.Table]) -> None:
+    def __init__(self, names: Sequence[str], tags: Sequence[Tag], table_of: Callable[[], pa.Table]) -> None:
         labels: dict[str, Label] = {}
         by_name: dict[str, Tag] = {}
         for name, tag in zip(names, tags, strict=True):
@@ -47,7 +47,7 @@ class Result:
         self.columns = tuple(names)
         self.labels = MappingProxyType(labels)
         self.tags = Columns(by_name)
-        self._held = held
+        self._held = table_of
         self._row = 0
 
     def fetchall(self) -> list[tuple[Any, ...]]:

@@ -75,7 +75,7 @@ class Ready(NamedTuple):
     rules: Mapping[str, RowRule]
 
     def meaning(self, error: str) -> PurposeGuardError | None:
-        """What an error of DuckDB says of a row; None where it is no error of a condition."""
+        """The refusal that an error of DuckDB stands for; None if no condition raised it."""
         for mark, rule in self.rules.items():
             _, unknown, rest = error.partition(mark + NO_SOURCE)
             if unknown:
@@ -117,7 +117,7 @@ def with_conditions(
 
 
 def readable(notice: Notice, texts: Iterable[object]) -> list[str]:
-    """Those of these texts that the notice reads as sources."""
+    """The texts that the notice reads as sources."""
     readable_texts: list[str] = []
     for text in texts:
         if isinstance(text, str):
@@ -162,7 +162,7 @@ class _Conditions(Conditions):
 
 
 _tables: Final[weakref.WeakKeyDictionary[KeySet, dict[str, pa.Table]]] = weakref.WeakKeyDictionary()
-"""Keys as tables of Arrow: there may be millions, and they stay the same until somebody asks for something."""
+"""Keys as tables of Arrow: there may be millions, and they change only with somebody's preferences."""
 
 
 def _table(keys: KeySet, form: str) -> pa.Table:

@@ -36,7 +36,7 @@ _PATTERN: Final = frozenset("*?[]{}")
 
 
 class Version(NamedTuple):
-    """What tells a file from one that was put in its place, or written to, later."""
+    """Identifies a file and its state: another file in its place, or a later write, differs."""
 
     device: int
     inode: int
@@ -45,13 +45,13 @@ class Version(NamedTuple):
 
 
 class Parquet(NamedTuple):
-    """A Parquet file, which is read where it lies, by each statement anew."""
+    """A Parquet file, which each statement reads anew."""
 
     path: str
     version: Version
 
     def check(self) -> None:
-        """Raises UnresolvedStatement where it is not what it was when its tags were read."""
+        """Raises UnresolvedStatement if it has changed since its tags were read."""
         try:
             now = version_of(Path(self.path))
         except OSError:

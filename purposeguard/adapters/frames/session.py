@@ -43,7 +43,7 @@ class Frames:
         self._lock = new_lock()
 
     def check(self, frame: object, tags: object = None, columns: Iterable[str] | None = None) -> None:
-        """Nothing where the purpose under way may use the columns: all of them, or those named.
+        """Checks that the purpose under way may use the columns: all of them, or those named.
 
         No row is looked at. Where rows are decided one by one, the columns are refused: see `permitted`.
 

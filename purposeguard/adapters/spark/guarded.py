@@ -58,9 +58,9 @@ class _Behind:
         self.__reduce__()
 
 
-def _seal(cls: type[Any], spark: Spark, held: Any) -> Any:
+def _seal(cls: type[Any], spark: Spark, content: Any) -> Any:
     made = object.__new__(cls)
-    object.__setattr__(made, "_Behind__reach", lambda: (spark, held))
+    object.__setattr__(made, "_Behind__reach", lambda: (spark, content))
     return made
 
 

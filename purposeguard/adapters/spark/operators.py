@@ -22,7 +22,7 @@ from purposeguard.adapters.spark.lineage import (
     outputs_of,
     united,
 )
-from purposeguard.adapters.spark.memory import TELLING, SparkMemory
+from purposeguard.adapters.spark.memory import TAGGING, SparkMemory
 from purposeguard.adapters.spark.plan import (
     Key,
     Listing,
@@ -78,7 +78,7 @@ def traced(frame: DataFrame, memory: SparkMemory) -> Traced:
 
 
 class PlanMemory:
-    """What is known of one plan. Spark is asked, once, where the memory does not know the relations of the plan."""
+    """The tags in one plan. Spark is asked once, if the memory does not know the relations of the plan."""
 
     def __init__(self, memory: SparkMemory, plan: Any) -> None:
         self.memory = memory
@@ -87,7 +87,7 @@ class PlanMemory:
         self._rows: dict[tuple[Key, ...], set[Rows]] | None = None
 
     def bears(self, key: Key, node: Node) -> object:
-        """What tells the tag of a relation's column; None where nothing does."""
+        """The tag of a relation's column, or its text; None if it has none."""
         if is_checkpoint(node):
             return self._of_checkpoint(key, node)
         if not self._asked and not self.memory.knows(node, (key,)):
@@ -96,20 +96,20 @@ class PlanMemory:
         return self.memory.bears(key, node)
 
     def _of_checkpoint(self, key: Key, node: Node) -> object:
-        """The tag of a column behind a checkpoint, by the rows that it holds; None where nothing was said of these."""
+        """The tag of a column behind a checkpoint, by its rows; None if they were not checkpointed here."""
         if self._rows is None:
             self._rows = {}
             for columns, rows in checkpoints(self._plan):
                 self._rows.setdefault(columns, set()).add(rows)
         keys = keys_of(node)
-        # Several that were made of columns with the same ids are not told apart in what Spark writes of a plan.
+        # In a written plan, checkpoints of columns with the same ids look alike.
         known = {self.memory.settled(rows) for rows in self._rows.get(keys, ())}
         tags = known.pop() if len(known) == 1 else None
         return None if tags is None or len(tags) != len(keys) else tags[keys.index(key)]
 
 
 class Tracer(Reader):
-    """Traces one plan. `relations` are those that it reads, by number; `decides` what decides of its rows."""
+    """Traces one plan. `relations`: those that it reads, by number. `decides`: the columns that decide its rows."""
 
     def __init__(self, memory: PlanMemory) -> None:
         super().__init__()
@@ -119,13 +119,13 @@ class Tracer(Reader):
         self._loops: dict[int, Atoms] = {}
         self._called: dict[tuple[int, str], int] = {}
         self._narrowed: dict[int, int] = {}
-        self._told_as: set[tuple[int, int]] = set()  # columns of relations that are tagged further up
+        self._tagged_above: set[tuple[int, int]] = set()  # columns of relations that are tagged further up
 
     def trace(self, root: Node, outer: Sequence[Out] = ()) -> Out:
-        """What a plan gives.
+        """The output of a plan.
 
         Raises:
-            UnresolvedStatement: it refers to what nothing defines.
+            UnresolvedStatement: it refers to an undefined attribute or query.
         """
         traced_nodes: dict[int, Out] = {}
         pending: list[tuple[Node, bool]] = [(root, False)]
@@ -142,22 +142,22 @@ class Tracer(Reader):
         return traced_nodes[id(root)]
 
     def query(self, plan: Node, outer: Sequence[Out]) -> Out:
-        """What a query within an expression gives."""
+        """The output of a query within an expression."""
         return self.trace(plan, outer)
 
     def everything(self) -> Atoms:
-        """Every column of the relations that were read so far, those that are gone from the plan since as well."""
+        """Every column of the relations read so far, also of those that the plan has dropped since."""
         return frozenset(
             Atom(number, place, self._narrowed.get(number, 0))
             for number, relation in enumerate(self.relations)
             for place in range(len(relation.names))
-            if (number, place) not in self._told_as
+            if (number, place) not in self._tagged_above
         )
 
     # ---- relations ---------------------------------------------------------------------------------------------------
 
     def relation(self, name: str, names: Sequence[str], bears: Sequence[object]) -> int:
-        """A relation, by its number from now on."""
+        """Adds a relation; returns its number."""
         self.relations.append(Relation(name, names, bears))
         return len(self.relations) - 1
 
@@ -190,7 +190,7 @@ class Tracer(Reader):
         return self._anew(out, [key for key, _ in columns])
 
     def _anew(self, out: Out, keys: Sequence[Key]) -> Out:
-        """The same read once more, so that rows of one read are not taken for those of the other."""
+        """A second read of the same query, with relations of its own: its rows are not those of the first."""
         numbers: dict[int, int] = {}
 
         def other(atom: Atom) -> Atom:
@@ -200,7 +200,9 @@ class Tracer(Reader):
                 number = numbers[atom.relation] = len(self.relations) - 1
                 if atom.relation in self._narrowed:
                     self._narrowed[number] = self._narrowed[atom.relation]
-                self._told_as |= {(number, place) for relation, place in self._told_as if relation == atom.relation}
+                self._tagged_above |= {
+                    (number, place) for relation, place in self._tagged_above if relation == atom.relation
+                }
             return atom._replace(relation=number)
 
         flows = out.at()
@@ -212,9 +214,9 @@ class Tracer(Reader):
         return Out(keys, dict(zip(keys, made, strict=True)))
 
     def _loop(self, node: Node, outer: Sequence[Out]) -> Out:
-        """A query that reads what it gives: all that it begins with and all that it adds flow into each column."""
+        """A recursive query: its start and its step flow into each of its columns."""
         number = int(node.fields["id"])
-        # What it adds reads what it gives, and so comes from nothing but what is read here beside that.
+        # Its step reads its own output, which adds nothing beyond what is read here.
         self._loops[number] = NONE
         outs = [self.trace(child, outer) for child in node.children]
         whole = mixed(united(out.all() for out in outs))
@@ -232,14 +234,14 @@ class Tracer(Reader):
     # ---- rows of one -------------------------------------------------------------------------------------------------
 
     def _through(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
-        """What gives the columns that it is given; whatever it says besides decides of its rows."""
+        """An operator that passes its columns on; its expressions decide its rows."""
         scope = Scope(outs, outer)
         for field, value in node.fields.items():
             if isinstance(value, list):
                 listings = node.expressions(field)
                 if value and listings is not None:
                     self.decides |= self.read(listings, scope)
-            elif value is None and field in _TOLD:
+            elif value is None and field in _REQUIRED:
                 return self._unknown(node, outs, outer)
         return outs[0]
 
@@ -270,7 +272,7 @@ class Tracer(Reader):
         return self._items(node, items, Scope(outs, outer), across=False)
 
     def _items(self, node: Node, items: Sequence[Listing], scope: Scope, *, across: bool) -> Out:
-        """Columns that are told one by one. `across`: each is of many rows, where it is no column as it is."""
+        """Columns given one by one. `across`: each is made of many rows, unless it is a plain column."""
         order: list[Key] = []
         flows: dict[Key, Flow] = {}
         for place, item in enumerate(items):
@@ -279,7 +281,7 @@ class Tracer(Reader):
             if name == "OuterReference" and isinstance(head.get("e"), list):
                 key, flow = key_of(head["e"][0]), scope.flow(head["e"][0], outer_only=True)
             elif "exprId" not in head:
-                return self._unknown(node, scope.given, scope.outer)
+                return self._unknown(node, scope.inputs, scope.outer)
             elif name == "AttributeReference":
                 key, flow = key_of(head), scope.flow(head)
             else:
@@ -293,10 +295,10 @@ class Tracer(Reader):
         if len(inner) == 1 and short(inner[0]) == "AttributeReference":
             return scope.flow(inner[0])
         atoms = self.read((inner,), scope)
-        telling = None if across else self._memory.memory.told(inner)
-        if telling is None:
+        tagging = None if across else self._memory.memory.tagging(inner)
+        if tagging is None:
             return Flow(mixed(atoms) if across else atoms)
-        call, tag = telling
+        call, tag = tagging
         number = self._called.get((id(node), call))
         if number is None:
             number = self._called[id(node), call] = self.relation(node.alias, (), ())
@@ -304,10 +306,10 @@ class Tracer(Reader):
         names = (*relation.names, str(item[0].get("name", place)))
         self.relations[number] = Relation(relation.name, names, (*relation.bears, tag))
         own = Atom(number, len(names) - 1)
-        same = scope.flow(inner[-1]).same if len(inner) == TELLING + 1 else None
+        same = scope.flow(inner[-1]).same if len(inner) == TAGGING + 1 else None
         if same is not None and self._bears(same) is None:
-            self._told_as.add((same.relation, same.column))
-        # What says nothing of itself is told here; what does keeps what it says.
+            self._tagged_above.add((same.relation, same.column))
+        # Columns without a tag get this one; columns with a tag keep theirs beside it.
         return Flow(frozenset({own, *(atom for atom in atoms if self._bears(atom) is not None)}), own)
 
     def _bears(self, atom: Atom) -> object:
@@ -349,9 +351,9 @@ class Tracer(Reader):
         scope = Scope(outs, outer)
         flows: dict[Key, Flow] = {}
         for place, (key, _) in enumerate(columns):
-            own = [self._item_flow(cell, scope) for cell in cells[place :: len(columns)]]
-            same = own[0].same if len(set(own)) == 1 else None
-            flows[key] = Flow(united(cell.atoms for cell in own), same)
+            parts = [self._item_flow(cell, scope) for cell in cells[place :: len(columns)]]
+            same = parts[0].same if len(set(parts)) == 1 else None
+            flows[key] = Flow(united(flow.atoms for flow in parts), same)
         return Out([key for key, _ in columns], flows)
 
     def _item_flow(self, listing: Listing, scope: Scope) -> Flow:
@@ -394,28 +396,28 @@ class Tracer(Reader):
         return self._together(node, outs, outs[:1], outer)
 
     def _together(self, node: Node, outs: Sequence[Out], flowing: Sequence[Out], outer: Sequence[Out]) -> Out:
-        """Columns put under each other by their places; they bear the ids of the first."""
+        """Columns stacked by position; they have the ids of the first input."""
         columns = [out.at() for out in flowing]
         order = outs[0].order
         if order is None or any(column_flows is None or len(column_flows) != len(order) for column_flows in columns):
             return self._unknown(node, outs, outer)
         flows: dict[Key, Flow] = {}
         for key, parts in zip(order, zip(*(column_flows or [] for column_flows in columns), strict=True), strict=True):
-            flows[key] = parts[0] if len(parts) == 1 else Flow(united(column_flows.atoms for column_flows in parts))
+            flows[key] = parts[0] if len(parts) == 1 else Flow(united(flow.atoms for flow in parts))
         return Out(order, flows)
 
     # ---- whatever else there is --------------------------------------------------------------------------------------
 
     def _unknown(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
-        """What is not known here, or hides what it does: all is used, and flows into all that it gives."""
+        """An unknown or opaque operator: it uses all its inputs, and they flow into all its outputs."""
         if not node.children:
             return self._leaf(node, outs, outer)
         reads = [out.all() for out in outs]
-        scope = Scope((*outs, Out(None, {}, united(reads))), outer)  # what it makes itself is made of these
+        scope = Scope((*outs, Out(None, {}, united(reads))), outer)  # its own attributes are made of these
         for field in node.fields:
             for listing in node.expressions(field) or ():
                 if is_plan(listing):
-                    reads.append(self.trace(tree_of(listing), scope.given).all())
+                    reads.append(self.trace(tree_of(listing), scope.inputs).all())
                 else:
                     reads.append(self.read((listing,), scope))
         whole = mixed(united(reads))
@@ -436,7 +438,7 @@ def _beside(left: Out, right: Out) -> Out:
 
 
 def _narrowed(out: Out, rule: int, relation: int) -> Out:
-    """The same once the rows of a relation that may not be used are left out."""
+    """The output after a row rule: atoms of the relation note the rule."""
 
     def kept(atom: Atom) -> Atom:
         return atom._replace(kept=rule) if atom.relation == relation and not atom.mixed else atom
@@ -451,8 +453,10 @@ def _narrowed(out: Out, rule: int, relation: int) -> Out:
     return Out(out.order, flows, out.rest)
 
 
-_TOLD: Final = frozenset({"order", "keys", "metrics", "partitionExpressions", "limitExpr", "offsetExpr", "eventTime"})
-"""What operators that only let through say of their rows: where Spark cannot write it, all may be asked."""
+_REQUIRED: Final = frozenset(
+    {"order", "keys", "metrics", "partitionExpressions", "limitExpr", "offsetExpr", "eventTime"}
+)
+"""Fields in which these operators decide rows: null, where Spark cannot write one, means anything."""
 
 _LEFT_ALONE: Final = ("LeftSemi", "LeftAnti")
 _JOINS: Final = (*_LEFT_ALONE, "Inner", "Cross", "LeftOuter", "RightOuter", "FullOuter")

@@ -1,6 +1,6 @@
 """Plans of Spark as Python sees them: the analysed plan of a frame, read from the JSON that Spark writes of it.
 
-What this JSON does not tell is told apart: a field that cannot be written is null, one that is not there was empty.
+A field that Spark cannot write is null; a field that is missing was empty.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Node:
         self.children: list[Node] = []
 
     def expressions(self, field: str) -> list[Listing] | None:
-        """The expressions in a field, however deep in lists; none where it is not there, None where it is not told."""
+        """The expressions in a field, also in nested lists; empty if missing, None if Spark could not write it."""
         if field not in self.fields:
             return []
         return _listings(self.fields[field])
@@ -117,7 +117,7 @@ def _words(qualifier: object) -> list[str]:
 
 
 def is_listing(value: object) -> bool:
-    """Whether it is a tree that is written out."""
+    """True if it is a tree that is written out."""
     return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and "class" in value[0]
 
 
@@ -142,7 +142,7 @@ def key_of(fields: Mapping[str, Any]) -> Key:
 
 
 def output_of(node: Node) -> list[Mapping[str, Any]] | None:
-    """The attributes that a node says it gives, in order; None where it does not say it."""
+    """The output attributes of a node, in order; None if it does not state them."""
     columns = node.expressions("output") if "output" in node.fields else None
     if columns is None or not all(len(column) == 1 and "exprId" in column[0] for column in columns):
         return None
@@ -155,7 +155,7 @@ def short(fields: Mapping[str, Any]) -> str:
 
 
 def is_plan(listing: Listing) -> bool:
-    """Whether a tree within an expression is a plan."""
+    """True if a tree within an expression is a plan."""
     name = str(listing[0]["class"])
     return ".plans.logical." in name or ".execution." in name or name.endswith("PipeOperator")
 
@@ -186,7 +186,7 @@ def classic(frame: object) -> DataFrame:
 
 
 def is_checkpoint(node: Node) -> bool:
-    """Whether a relation holds what a plan gave before.
+    """True if a relation holds what a plan gave before.
 
     Its columns have the ids that they had in that plan, and bear what that plan said of itself; of what decided which
     rows there are nothing is left. So only the rows themselves tell what it is (see `SparkMemory.settle`).
@@ -223,7 +223,7 @@ def checkpoints(plan: Any) -> Iterator[tuple[tuple[Key, ...], Rows]]:
 
 
 def keys_of(node: Node) -> tuple[Key, ...]:
-    """The attributes that a node says it gives; none where it does not say it."""
+    """The output attributes of a node; empty if it does not state them."""
     return tuple(key_of(column) for column in output_of(node) or ())
 
 

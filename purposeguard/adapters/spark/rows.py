@@ -228,7 +228,7 @@ def quoted(name: str) -> str:
 
 
 def are_told_apart(names: Sequence[str]) -> bool:
-    """Whether Spark tells columns apart by their names, of which capitals do not count."""
+    """True if Spark tells columns apart by their names, of which capitals do not count."""
     return len({name.casefold() for name in names}) == len(names)
 
 
@@ -272,8 +272,8 @@ def selected(frame: DataFrame, made: Mapping[int, Callable[[Column, str], Column
 def by_relation(plan: Traced, atoms: Iterable[Atom]) -> dict[tuple[int, int], list[str]]:
     """The columns of each relation, in their order, apart by the rule that their rows met."""
     named: dict[tuple[int, int], list[str]] = {}
-    for relation, column, kept in sorted({(atom.relation, atom.column, atom.kept) for atom in atoms}):
-        named.setdefault((relation, kept), []).append(plan.relations[relation].names[column])
+    for relation, column, rule_number in sorted({(atom.relation, atom.column, atom.kept) for atom in atoms}):
+        named.setdefault((relation, rule_number), []).append(plan.relations[relation].names[column])
     return named
 
 

@@ -40,16 +40,16 @@ from purposeguard.runtime.use import Use, present
 _WHAT: Final = "a Spark frame was read"
 _WITHOUT: Final = "drop the column, as `Spark.withhold` does, and do not choose rows by it either"
 
-_OfRows = tuple[str, Columns, frozenset[str], Kept]
-"""Of a relation whose rows were kept: its name, its tags, which columns are used, and the rule."""
+_Narrowed = tuple[str, Columns, frozenset[str], Kept]
+"""A relation whose rows were kept: its name, its tags, the columns used, and the rule."""
 
 
 class _Asked:
-    """What a frame asks for, worked out once: of which relations which columns, by which row rules."""
+    """What a frame uses, worked out once: columns of relations, and the row rules that their rows met."""
 
     __slots__ = ("demand", "kept", "traced")
 
-    def __init__(self, plan: Traced, demand: Demand, kept: Sequence[tuple[str, Columns, frozenset[str], Kept]]) -> None:
+    def __init__(self, plan: Traced, demand: Demand, kept: Sequence[_Narrowed]) -> None:
         self.traced = plan
         self.demand = demand
         self.kept = kept
@@ -74,7 +74,7 @@ class Spark:
     # ---- whether a frame may be read ---------------------------------------------------------------------------------
 
     def check(self, frame: DataFrame) -> None:
-        """Nothing where the use that is under way may use every column that the frame's result depends on.
+        """Checks that the use under way may use every column that the frame's result depends on.
 
         Raises:
             PurposeMissing: no purpose is under way.
@@ -91,12 +91,12 @@ class Spark:
             self._decider.meet(asked.demand, _WHAT)
 
     def _meet(self, asked: _Asked, use: Use[Any] | None) -> None:
-        """As `check`, under the use that was found: None where that there is none is observed, and told."""
+        """As `check`, under this use: None if a missing purpose is only observed."""
         rules: dict[str, RowRule | None] = {}
         if use is not None and not use.activity.observing:
-            for name, columns, names, kept in asked.kept:
-                self._still(use, name, columns, names, kept)
-                rules[name] = kept.rule
+            for name, columns, names, record in asked.kept:
+                self._must_still_hold(use, name, columns, names, record)
+                rules[name] = record.rule
         self._decider.meet_under(use, asked.demand, rules)
 
     def columns(self, frame: DataFrame) -> Columns:
@@ -116,7 +116,7 @@ class Spark:
             return known[1]
         plan = traced(frame, self._memory)
         demands: list[Demand] = []
-        kept: list[_OfRows] = []
+        kept: list[_Narrowed] = []
         for (number, rule), names in by_relation(plan, plan.used).items():
             relation = plan.relations[number]
             columns = self._tags.of_relation(relation)
@@ -130,13 +130,13 @@ class Spark:
             self._asked[frame] = (revisions, asked)
         return asked
 
-    def _still(self, use: Use[Any], name: str, columns: Columns, names: frozenset[str], kept: Kept) -> None:
-        """Whether the rows that were kept are those that may be used now, by this use."""
-        personal = {name_used for name_used in names if columns[name_used].is_personal}
-        # Those that may not be used at all are refused as such.
+    def _must_still_hold(self, use: Use[Any], name: str, columns: Columns, names: frozenset[str], record: Kept) -> None:
+        """Checks that the rows that were kept are those that may be used now, by this use."""
+        personal = {column for column in names if columns[column].is_personal}
+        # Columns that may not be used in any row are refused by `meet_under`.
         personal.difference_update(self._decider.denied(use, columns, sorted(personal), name))
         if personal and not (
-            personal <= kept.names and self._decider.rule(use, columns, sorted(kept.names), name) == kept.rule
+            personal <= record.names and self._decider.rule(use, columns, sorted(record.names), name) == record.rule
         ):
             what = f"the rows of `{name}`" if name else "the rows"
             raise UnlabelledData(
@@ -177,12 +177,12 @@ class Spark:
                     stated[name],
                 )
         token = self._memory.tag({place: stated[name] for place, name in enumerate(names) if name in stated})
-        return selected(frame, {place: self._telling(token, place, stated) for place in range(len(names))})
+        return selected(frame, {place: self._tagging(token, place, stated) for place in range(len(names))})
 
-    def _telling(self, token: str, place: int, stated: Columns) -> Callable[[Column, str], Column]:
-        """What tells the tag of a column in the plan. Spark makes the column itself of it before it runs."""
+    def _tagging(self, token: str, place: int, stated: Columns) -> Callable[[Column, str], Column]:
+        """What marks a column in the plan with its tag. Spark optimises it away before it runs."""
 
-        def told(column: Column, name: str) -> Column:
+        def tagged_column(column: Column, name: str) -> Column:
             if name not in stated:
                 return column.alias(name)
             text = f"{token}:{place}"
@@ -190,7 +190,7 @@ class Spark:
                 name, metadata={KEY: encode(stated[name], self._decider.revisions)}
             )
 
-        return told
+        return tagged_column
 
     # ---- withholding and narrowing -------------------------------------------------------------------------------
 
@@ -286,23 +286,27 @@ class Spark:
                 used = [name for name in tags if name not in denied]
                 rule = self._decider.rule(use, columns, used, relation.name)
             if rule is None:  # denials are observed only, or what is personal may not be used whatever the rows are
-                frame = self._told(frame, (relation, used, None), F.lit(True), any_of(plan, number))
+                frame = self._marked(frame, (relation, used, None), F.lit(True), any_of(plan, number))
             else:
                 places = places_of(frame, plan, number, rule)
                 condition = SparkRenderer(rule, places, frame.sparkSession, self._key_relations).condition()
-                frame = self._told(frame, (relation, used, rule), condition, places[rule.columns[0]][0])
+                frame = self._marked(frame, (relation, used, rule), condition, places[rule.columns[0]][0])
         return frame
 
-    def _told(
-        self, frame: DataFrame, kept: tuple[Relation, Sequence[str], RowRule | None], condition: Column, column: str
+    def _marked(
+        self,
+        frame: DataFrame,
+        narrowing: tuple[Relation, Sequence[str], RowRule | None],
+        condition: Column,
+        column: str,
     ) -> DataFrame:
         """The rows of a relation that meet a rule, known again in plans; all where denials are observed only."""
         token = new_token()
-        relation, names, rule = kept
+        relation, names, rule = narrowing
         made = self._memory.keep(token, relation, names, rule)
         # The token, and whose rows it is about, where the rule asks nothing of them. Spark leaves it out.
-        telling = _standing_for_itself(token) | F.col(quoted(column)).isNull()
-        frame = frame.filter(telling & condition)
+        marker = _standing_for_itself(token) | F.col(quoted(column)).isNull()
+        frame = frame.filter(marker & condition)
         traced(frame, self._memory)  # from which its condition is known
         if made.digest is None:
             raise UnlabelledData(f"the rows of `{relation.name}` cannot be told apart in this plan")
@@ -397,7 +401,7 @@ class Spark:
         """The schema of a tagged model, or of columns whose types are given, with tags: for `createDataFrame`, `read`.
 
         Raises:
-            TypeError: the type of a column is not told, or Spark has none for it.
+            TypeError: the type of a column is missing, or Spark has none for it.
         """
         return schema_with(columns_of(self._decider.revisions, columns), columns, types, self._decider.revisions)
 

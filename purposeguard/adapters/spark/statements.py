@@ -58,7 +58,7 @@ def _said(error: AnalysisException) -> str:
 
 
 def must_be_query(session: SparkSession, text: str) -> None:
-    """Nothing where a text is one query, and nothing else.
+    """Checks that a text is one query, and nothing else.
 
     Raises:
         UnresolvedStatement: it is a command, a script, or makes something; `ParseException` where it is no SQL at all.

@@ -1,4 +1,4 @@
-"""Tags of Spark's columns: as relations bear them, and as frames have them by what their columns come from."""
+"""Tags of Spark's columns: those of relations, and those of frames, by what their columns come from."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class TagReader:
         self._lock = new_lock()
 
     def of_frame(self, plan: Traced, sources: frozenset[int]) -> Columns:
-        """The tags of a frame's columns: of what their values come from, and of what decides which rows there are.
+        """The tags of a frame's columns: of their values, and of what decides its rows.
 
-        `sources` are the relations whose row source goes along: their columns by row stay so.
+        `sources`: the relations whose row source is in the frame too; their `ByRow` columns stay so.
         """
         tags: dict[str, Tag] = {}
         for (name, _), tag in zip(plan.outputs, self.in_order(plan, sources), strict=True):
@@ -44,7 +44,7 @@ class TagReader:
         return Columns(tags)
 
     def in_order(self, plan: Traced, sources: frozenset[int]) -> list[Tag]:
-        """The same by the places of the columns, of which several may have one name."""
+        """As `of_frame`, by position: several columns may have one name."""
         tags: dict[Flow, Tag] = {}  # a column that is opaque has what all others have
         chosen = self.of_flow(plan, Flow(plan.decides), sources)
         for _, flow in plan.outputs:
@@ -75,7 +75,7 @@ class TagReader:
         return tag
 
     def of_flow(self, plan: Traced, flow: Flow, sources: frozenset[int]) -> Tag:
-        """The tag of a column by what it comes from; `sources` are the relations whose row source is there as well."""
+        """The tag of a column, by what it comes from; `sources` as for `of_frame`."""
         if flow.same is not None:
             tag = self._own(plan, flow.same)
             if len(flow.atoms) == 1 and (not tag.by_row or not flow.same.kept or flow.same.relation in sources):
@@ -83,9 +83,9 @@ class TagReader:
         label, by_row = NOT_PERSONAL, False
         for atom in flow.atoms:
             tag = self._own(plan, atom)
-            kept = self._memory.numbered(atom.kept) if atom.kept else None
-            label |= label_in(kept.rule if kept is not None else None, tag)
-            by_row |= tag.by_row and kept is None
+            record = self._memory.numbered(atom.kept) if atom.kept else None
+            label |= label_in(record.rule if record is not None else None, tag)
+            by_row |= tag.by_row and record is None
         mark = None if flow.same is None else self._own(plan, flow.same).mark
         return Tag(label, by_row=by_row, mark=None if mark is RowSource and label is not NOT_PERSONAL else mark)
 
@@ -98,7 +98,7 @@ class TagReader:
         return self._tag(bears, name)
 
     def sources_within(self, plan: Traced) -> frozenset[int]:
-        """The relations whose column that names the source of each row is there unchanged."""
+        """The relations whose row source is in the frame unchanged."""
         return frozenset(
             flow.same.relation
             for _, flow in plan.outputs
@@ -109,16 +109,16 @@ class TagReader:
 
 
 def _either(left: Tag, right: Tag) -> Tag:
-    """The tag of what is one of two columns: nobody can tell which."""
+    """The tag for a name of two columns, which may mean either."""
     if left == right:
         return left
     return Tag(left.label | right.label, by_row=left.by_row or right.by_row)
 
 
 def _chosen_by(tag: Tag, chosen: Tag) -> Tag:
-    """The tag of a column in rows that something chose: that a row is there tells of what chose it.
+    """The tag of a column in chosen rows: that a row exists reveals what chose it.
 
-    Which source a row has is told by the row alone.
+    The source of a row depends on the row alone.
     """
     if tag.mark is RowSource or not chosen.is_personal:
         return tag
@@ -126,7 +126,7 @@ def _chosen_by(tag: Tag, chosen: Tag) -> Tag:
 
 
 def covered(target: str, column: str, value: Tag, tag: Tag) -> None:
-    """Nothing where a column's tag says all that flows into it.
+    """Checks that the tag of a column covers what flows into it.
 
     Raises:
         FlowViolation: it lacks a source.
@@ -160,7 +160,7 @@ def schema_with(
     """A schema whose columns bear tags; the types are given, or those of a class's annotations.
 
     Raises:
-        TypeError: the type of a column is not told, or Spark has none for it.
+        TypeError: the type of a column is missing, or Spark has none for it.
     """
     hints = get_type_hints(columns_or_class, include_extras=True) if isinstance(columns_or_class, type) else {}
     fields: list[T.StructField] = []

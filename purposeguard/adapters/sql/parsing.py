@@ -177,11 +177,11 @@ def _with_parameters(tokens: list[Token]) -> list[Token]:
 def _parameter(tokens: list[Token], number: int) -> int:
     """How many tokens a parameter takes that may begin here, with nothing between them."""
     for length in (2, 5):
-        these = tokens[number : number + length]
-        close = all(token.end + 1 == other.start for token, other in itertools.pairwise(these))
-        if len(these) != length or not close or these[-1].text != "s":
+        group = tokens[number : number + length]
+        close = all(token.end + 1 == other.start for token, other in itertools.pairwise(group))
+        if len(group) != length or not close or group[-1].text != "s":
             continue
-        if length == 2 or (these[1].text == "(" and these[3].text == ")" and these[2].text.isidentifier()):
+        if length == 2 or (group[1].text == "(" and group[3].text == ")" and group[2].text.isidentifier()):
             return length
     return 0
 

@@ -1,4 +1,4 @@
-"""Queries: what they hand on, column by column, through everything that a SELECT may be made of."""
+"""Queries: the columns that a query returns, through every clause that a SELECT may have."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ _SELECT_OF: Final = MappingProxyType(
         }.items()
     }
 )
-"""By dialect, without the clauses that it does not have: to the engine the words for these are names as any other."""
+"""By dialect, the clauses that it has. The keywords of the others are ordinary names to its engine."""
 
 _SET: Final = words("with_ this expression distinct by_name order limit offset side kind locks")
 _SUBQUERY: Final = words("this alias with_ order limit offset sample pivots joins")
 _SPREADING: Final = tuple(classes(words("Explode Posexplode Inline Stack Anonymous Unnest")))
-"""What may stand for several columns as an item of SELECT."""
+"""Items of SELECT that may expand to several columns."""
 
 _COUNTED_FROM_0: Final = MappingProxyType({"duckdb": "col", "mysql": "column_"})
 _COUNTED_FROM_1: Final = MappingProxyType({"spark": "col", "snowflake": "COLUMN"})
 
 ROUNDS: Final = 100
-"""How often the query of a recursive common table is read at most."""
+"""Iterations over the query of a recursive common table at most."""
 
 
 class Queries(Sources):
@@ -69,7 +69,7 @@ class Queries(Sources):
     # ---- any query -------------------------------------------------------------------------------------------------
 
     def relation(self, node: exp.Expr, around: Scope | None, commons: Commons) -> Relation:
-        """What a query hands on; `around` is the scope whose names it sees, `commons` the common tables."""
+        """The columns of a query; `around` is the enclosing scope, `commons` the common tables that it sees."""
         if isinstance(node, exp.Select):
             return self._select(node, around, commons)
         if isinstance(node, exp.SetOperation):
@@ -124,13 +124,13 @@ class Queries(Sources):
         return refuse(f"a query of several parts cannot be put together: {why}")
 
     def ordered(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
-        """ORDER BY and LIMIT behind a query of several parts, or in brackets: by the columns that it hands on."""
+        """ORDER BY and LIMIT of a set operation, or of a query in brackets: over its output columns."""
         if any(node.args.get(name) for name in ("order", "limit", "offset")):
             scope.sources.append(Source("", "", relation))
             self._order(node, relation, scope)
 
     def rows(self, node: exp.Values, scope: Scope) -> Relation:
-        """What VALUES hands on."""
+        """The columns of VALUES."""
         only(node, frozenset({"expressions", "alias", "order", "limit", "offset"}))
         rows: list[Relation] = []
         for row in node.expressions:
@@ -147,7 +147,7 @@ class Queries(Sources):
         return relation
 
     def _made_up(self, number: int) -> tuple[str, ...]:
-        """What engines call a column of VALUES that has no name."""
+        """The names that engines give to an unnamed column of VALUES."""
         if self.dialect in _COUNTED_FROM_0:
             return (f"{_COUNTED_FROM_0[self.dialect]}{number - 1}",)
         return (f"{_COUNTED_FROM_1.get(self.dialect, 'column')}{number}",)
@@ -155,7 +155,7 @@ class Queries(Sources):
     # ---- common tables ---------------------------------------------------------------------------------------------
 
     def commons(self, node: exp.Expr, around: Scope | None, known: Commons) -> Commons:
-        """The common tables that a query sees: those around it, and its own."""
+        """The common tables that a query sees: its own, and those of the queries around it."""
         clause = node.args.get("with_")
         if clause is None:
             return known
@@ -170,7 +170,7 @@ class Queries(Sources):
             only(common, frozenset({"this", "alias", "materialized"}))
             alias = common.args["alias"]
             key = self.catalogue.names.key(alias.this)
-            # What its query reads is read where somebody asks for it.
+            # What its query reads counts only where the common table is used.
             before, self.reads = self.reads, set()
             try:
                 relation = self._recursive(common, key, around, visible) if recursive else None
@@ -182,7 +182,7 @@ class Queries(Sources):
         return visible
 
     def _recursive(self, common: exp.CTE, key: str, around: Scope | None, known: dict[str, Common]) -> Relation | None:
-        """A common table that names itself, read until nothing new comes of it; None for one that does not."""
+        """A common table that names itself, analysed to a fixed point; None for any other."""
         body = common.this
         names = self.catalogue.names
         if not any(
@@ -226,7 +226,7 @@ class Queries(Sources):
                 self._clause(part, scope)
         self._positions(node.args.get("group"), relation)
         if self.dialect == "sqlite" and has_bare_columns(node, self.catalogue):
-            # They are of the row that has the least, or the greatest, of something.
+            # SQLite takes them from the row with the minimum or maximum.
             for item in node.expressions:
                 if item.find(exp.Max, exp.Min):
                     self.value(item, scope)
@@ -284,7 +284,7 @@ class Queries(Sources):
                 self.value(part, scope)
 
     def _given_names(self, node: exp.Expr, relation: Relation, scope: Scope) -> list[Column]:
-        """In ORDER BY a bare name is an item of SELECT that was given it: that one, or what `*` has of the name."""
+        """In ORDER BY a bare name means the item of SELECT with this alias, and columns of `*` with this name."""
         if type(node) is not exp.Column or type(node.this) is not exp.Identifier or node.args.get("table"):
             return []
         key = self.catalogue.names.key(node.this)
@@ -292,7 +292,7 @@ class Queries(Sources):
         return [] if alias is None else [alias, *(column for column in relation.columns if column.key == key)]
 
     def _positions(self, node: exp.Expr | None, relation: Relation) -> None:
-        """Items that are named by their position, or all of them."""
+        """Counts items as read that are named by position, or all of them (ALL)."""
         if node is None or not (relation.columns or relation.rest):
             return
         if node.args.get("all"):
@@ -309,7 +309,7 @@ class Queries(Sources):
     # ---- items -----------------------------------------------------------------------------------------------------
 
     def items(self, node: exp.Select | exp.Returning, scope: Scope) -> Relation:
-        """The items of SELECT. What they read is counted where somebody asks for them, save what makes rows."""
+        """The items of SELECT. What they read counts where an item is used; what multiplies rows counts at once."""
         columns: list[Column] = []
         if not node.expressions and self.dialect != "postgres":
             refuse("it selects nothing, as it is read here, so some name in it is taken for a keyword: quote it")
@@ -355,7 +355,7 @@ class Queries(Sources):
         return [("", None)]
 
     def _star_of(self, item: exp.Expr, scope: Scope) -> Relation | None:
-        """What `*` and `t.*` stand for; None for an item that is neither."""
+        """The columns of `*` and `t.*`; None for any other item."""
         if isinstance(item, exp.Star):
             return self._less(item, self.star(scope), scope)
         if isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
@@ -368,16 +368,16 @@ class Queries(Sources):
         return None
 
     def _less(self, star: exp.Star, relation: Relation, scope: Scope) -> Relation:
-        """What is left of a `*` without some columns, with others in their place, or under other names."""
+        """A `*` with EXCEPT, REPLACE and RENAME applied."""
         if not star.args:
             return relation
         names = self.catalogue.names
         sure = relation.complete and not star.args.get("ilike")
         without: set[int] = set()
         for item in star.args.get("except_") or ():
-            these, certain = self._named_in(item, relation, scope)
+            positions, certain = self._named_in(item, relation, scope)
             sure &= certain
-            without.update(these)
+            without.update(positions)
         replaced: dict[str | None, Column] = {}
         for item in star.args.get("replace") or ():
             before, self.spread = self.spread, False
@@ -390,10 +390,10 @@ class Queries(Sources):
         renamed: dict[int, exp.Identifier] = {}
         for item in star.args.get("rename") or ():
             if isinstance(item, exp.Alias):
-                these, certain = self._named_in(item.this, relation, scope)
+                positions, certain = self._named_in(item.this, relation, scope)
                 sure &= certain
                 alias: exp.Identifier = item.args["alias"]
-                renamed.update((number, alias) for number in these)
+                renamed.update((number, alias) for number in positions)
         columns: list[Column] = []
         for number, column in enumerate(relation.columns):
             if number in without:
@@ -404,21 +404,21 @@ class Queries(Sources):
         return Relation(columns, relation.rest, complete=sure)
 
     def _named_in(self, node: exp.Expr, star: Relation, scope: Scope) -> tuple[list[int], bool]:
-        """Which columns of a `*` are named, by their numbers, and whether that is sure.
+        """The positions of the columns of a `*` that a name means, and whether that is certain.
 
-        `t.a` is the column of one table, or a field that a column holds: of these none is left out here.
+        `t.a` is the column of one table, or a field of a column; a field is not certain.
         """
         key = self.catalogue.names.key(_name(node))
         qualifier = [part for name in ("catalog", "db", "table") if (part := node.args.get(name))]
         if not qualifier:
             return [number for number, column in enumerate(star.columns) if column.key == key], True
         meant = [relation.get(key) for relation in self.lookup.relations(qualifier, scope)]
-        these = [number for number, column in enumerate(star.columns) if any(column is named for named in meant)]
-        return these, len(these) == 1
+        positions = [number for number, column in enumerate(star.columns) if any(column is named for named in meant)]
+        return positions, len(positions) == 1
 
 
 def _keeps_all(node: exp.SetOperation) -> bool:
-    """Whether rows of a query of several parts do not depend on each other: UNION ALL."""
+    """True for UNION ALL, whose rows do not depend on each other."""
     return isinstance(node, exp.Union) and node.args.get("distinct") is False
 
 
@@ -435,7 +435,7 @@ def _is_row(node: exp.Expr) -> bool:
 
 
 def has_bare_columns(node: exp.Select, catalogue: Catalogue) -> bool:
-    """Whether a SELECT with a `min()` or `max()` among its items has bare columns; where in doubt, it has."""
+    """True if a SELECT with `min()` or `max()` among its items has, or may have, bare columns."""
     if not any(_aggregates(item, node, catalogue) for item in node.expressions):
         return False
     grouped: set[exp.Expr] = set()
@@ -455,7 +455,7 @@ def _aggregates(item: exp.Expr, node: exp.Select, catalogue: Catalogue) -> bool:
 
 
 def _is_of(call: exp.Expr, node: exp.Select, catalogue: Catalogue) -> bool:
-    """Whether an aggregate is of this SELECT: not of one inside it, whose table has a column that it asks for."""
+    """True if an aggregate belongs to this SELECT, and not to one inside it whose table has its column."""
     inner = call.find_ancestor(exp.Select)
     while inner is not None and inner is not node:
         if any(_is_from(column, inner, catalogue) for column in call.find_all(exp.Column)):
@@ -465,7 +465,7 @@ def _is_of(call: exp.Expr, node: exp.Select, catalogue: Catalogue) -> bool:
 
 
 def _is_from(column: exp.Column, select: exp.Select, catalogue: Catalogue) -> bool:
-    """Whether a column is surely of a table of this SELECT."""
+    """True if a column is surely of a table of this SELECT."""
     if select.root().find(exp.With) is not None:  # a name may be of something else than the table that is called so
         return False
     from_ = select.args.get("from_")
@@ -486,7 +486,7 @@ def _bare(item: exp.Expr, grouped: set[exp.Expr]) -> bool:
 
 
 def _outside(item: exp.Expr, grouped: set[exp.Expr]) -> Iterator[exp.Expr]:
-    """The nodes of an item that are in nothing that is aggregated, or grouped by."""
+    """The nodes of an item outside of aggregates and grouped expressions."""
     if item in grouped or (isinstance(item, exp.AggFunc) and not isinstance(item.parent, exp.Window)):
         return
     yield item

@@ -406,7 +406,7 @@ class _Rewriting:
         return tree
 
     def _concerns(self, name: str) -> bool:
-        """Whether rows of a table, or of one below a view, are left out."""
+        """True if rows of a table, or of one below a view, are left out."""
         if name in self._conditions:
             return True
         view = self._view(name)

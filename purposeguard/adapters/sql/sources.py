@@ -43,21 +43,21 @@ def only(node: exp.Expr, known: frozenset[str]) -> None:
 
 
 class Sources(Values):
-    """Reads FROM; `mentions` are the tables and views that it names, each place with the name that it was told by."""
+    """Reads FROM. `mentions`: the nodes that name tables and views, each with the declared name."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         super().__init__(catalogue)
         self.mentions: dict[int, tuple[exp.Table, str]] = {}
         self._views: list[tuple[str, ...]] = []
 
-    # Told by `Queries`.
+    # Defined by `Queries`.
 
     def commons(self, node: exp.Expr, around: Scope | None, known: Commons) -> Commons:
         """The common tables that a query sees."""
         raise NotImplementedError
 
     def rows(self, node: exp.Values, scope: Scope) -> Relation:
-        """What VALUES hands on."""
+        """The columns of VALUES."""
         raise NotImplementedError
 
     def ordered(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
@@ -65,7 +65,7 @@ class Sources(Values):
         raise NotImplementedError
 
     def star(self, scope: Scope) -> Relation:
-        """What `*` stands for."""
+        """The columns of `*`."""
         columns, rest, complete = self.lookup.star(scope)
         return Relation(columns, rest, complete=complete)
 
@@ -226,7 +226,7 @@ class Sources(Values):
         return relation
 
     def _view_read(self, key: tuple[str, ...], name: str, text: str) -> tuple[Relation, Flow]:
-        """What a view hands on, and what it reads whichever of its columns is asked for."""
+        """The columns of a view, and what it reads whichever of them is used."""
         tree = parsed(text, self.dialect, self.catalogue.column_keys)
         if not isinstance(tree, (exp.Query, exp.Subquery)):
             refuse(f"the view `{name}` is no query")
@@ -255,7 +255,7 @@ class Sources(Values):
     def _function(
         self, node: exp.Expr, alias: exp.Expr | None, scope: Scope, schema: Sequence[exp.Identifier] = ()
     ) -> None:
-        """A function that stands for rows: each column that it hands on may be made of all that it is given."""
+        """A table function: each of its columns may be made of all its arguments."""
         called = self.schema_function(schema, node) if schema else lower(node.name)
         if isinstance(node, exp.Anonymous):
             known = NAMED_TABLE_FUNCTIONS[self.dialect] | self.catalogue.functions
@@ -286,7 +286,7 @@ class Sources(Values):
     # ---- joins -----------------------------------------------------------------------------------------------------
 
     def join(self, node: exp.Expr, scope: Scope) -> None:
-        """One more join: its source, and what it is joined by."""
+        """A join: its source, and its condition."""
         only(node, _JOIN)
         kind, method, side = (str(node.args.get(name) or "").upper() for name in ("kind", "method", "side"))
         if kind not in _KINDS or method not in _METHODS:
@@ -350,7 +350,7 @@ def _in(sources: list[Source], key: str) -> list[Column]:
 
 
 def is_default(node: exp.Expr) -> bool:
-    """Whether it is DEFAULT, in place of a value."""
+    """True if it is DEFAULT, in place of a value."""
     word = node.this if isinstance(node, exp.Column) else node
     return (
         isinstance(word, (exp.Identifier, exp.Var)) and word.name.upper() == "DEFAULT" and not word.args.get("quoted")

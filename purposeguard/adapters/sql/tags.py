@@ -16,9 +16,9 @@ from purposeguard.notice.vocabulary import Immutable
 class Tables(Immutable, Mapping[str, Columns]):
     """`Tables(notice, {"crm.customer": Customer, "orders": {"id": NotPersonal, "total": tm.Contract}})`.
 
-    Names are as statements write them, `schema.table` where there is a schema; how dialects fold their case is the
-    adapter's matter. Each is told by what `columns_of` takes, with all its columns: in a mapping, None tells one that
-    carries no tag. `views` are the texts of views, by name: what a statement reads of one it reads of the tables below.
+    Names are as statements write them, `schema.table` where there is a schema; the adapter folds their case by dialect.
+    Each table has what `columns_of` takes, with all its columns: in a mapping, None stands for a column without a tag.
+    `views`: by name, the texts of views. A statement that reads a view reads its tables.
 
     Raises:
         TypeError, UnknownSource, UnlabelledData: as `columns_of`.
@@ -81,18 +81,18 @@ class Tables(Immutable, Mapping[str, Columns]):
 
 
 def several(values: object, name: str, example: str) -> Iterable[Any]:
-    """What is given as several; raises TypeError where it is one, of which a text would be read letter by letter."""
+    """Several values; raises TypeError for a single one: a text would be read letter by letter."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise TypeError(f"`{name}` takes several: `{name}={example}`")
     return values
 
 
 TablesLike = Mapping[str, Iterable[str] | str]
-"""Tables by name, each with the names of its columns in their order; a view is told by the text of its query."""
+"""By name, the columns of each table in their order, or the text of a view."""
 
 
 class Table:
-    """A table as it was told: its name, its columns as a relation, and their names by key."""
+    """A declared table: its name, the names of its columns, and these as a relation."""
 
     __slots__ = ("columns", "name", "relation")
 
@@ -110,9 +110,9 @@ class Table:
 
 
 class Catalogue:
-    """What is known of a database: tables, views, and functions that are told to read nothing by themselves.
+    """The tables and views of a database, and its own functions that read nothing but their arguments.
 
-    `functions` is None where nobody can tell any.
+    `functions` is None if the user has no way to name any.
     """
 
     def __init__(self, tables: TablesLike, dialect: str, functions: Iterable[str] | None = ()) -> None:
@@ -124,7 +124,7 @@ class Catalogue:
         self.tables: Final[dict[tuple[str, ...], Table]] = {}
         self.views: Final[dict[tuple[str, ...], tuple[str, str]]] = {}
         self.read_views: Final[dict[tuple[str, ...], tuple[Relation, Flow]]] = {}
-        """What views were found to hand on, and what they read whichever of their columns is asked for."""
+        """By view, its columns, and what it reads whichever of them is used."""
         for name, described in tables.items():
             if isinstance(described, str):
                 views[name] = described
@@ -141,7 +141,7 @@ class Catalogue:
         known[key] = value
 
     def key(self, node: exp.Table) -> tuple[str, ...] | None:
-        """The name of a table in a statement; None where it is no plain name."""
+        """The key of a table in a statement; None if it is no plain name."""
         parts = [node.args.get("catalog"), node.args.get("db"), node.this]
         written = [part for part in parts if part]
         if not all(type(part) is exp.Identifier for part in written):

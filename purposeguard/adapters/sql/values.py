@@ -1,6 +1,6 @@
 """Values: what an expression reads, and what its value is made of.
 
-Every kind of node is either known here or refused, so that a construct nobody thought of is not passed by.
+Every kind of node is either known here or refused, so no new construct passes unseen.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ JSON_ARROWS: Final = frozenset({"postgres", "mysql", "sqlite", "duckdb"})
 
 
 class Values:
-    """Reads expressions. What they read is collected in `reads`; what a value is made of is handed back."""
+    """Reads expressions. Adds what they read to `reads`, and returns what their value is made of."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue: Final = catalogue
@@ -61,7 +61,7 @@ class Values:
         """What the value of an expression is made of.
 
         Raises:
-            UnresolvedStatement: it cannot be told what it reads.
+            UnresolvedStatement: what it reads is unknown.
         """
         kind = type(node)
         special = SPECIAL.get(kind)
@@ -72,7 +72,7 @@ class Values:
         return self.parts(node, scope)
 
     def parts(self, node: exp.Expr, scope: Scope, *but: str) -> Flow:
-        """What the parts of a node are made of together."""
+        """What the parts of a node are made of, together."""
         parts: list[Flow] = []
         for name, part in node.args.items():
             if name in but:
@@ -88,7 +88,7 @@ class Values:
         return parts[0] if len(parts) == 1 else flows(parts)
 
     def _chain(self, node: exp.Expr, scope: Scope) -> Flow:
-        """A long chain of operators leans to the left: it is walked down, not called down."""
+        """A chain of operators. It leans to the left, and is walked in a loop: it may be longer than the stack."""
         operands: list[Flow] = []
         while type(node) in CHAINS:
             operands.append(self.value(node.expression, scope))
@@ -107,7 +107,7 @@ class Values:
         return relation
 
     def measured(self, node: exp.Expr, scope: Scope) -> tuple[Flow, Flow]:
-        """What a value is made of, and what is read for it, which is not counted yet."""
+        """What a value is made of, and what it reads, which does not count yet."""
         before, self.reads = self.reads, set()
         try:
             flow = self.value(node, scope)
@@ -131,7 +131,7 @@ class Values:
         return self.used(self.lookup.column([*names, *fields], scope))
 
     def _rows(self, qualifier: list[Any], scope: Scope) -> Flow:
-        """All columns of a table, in place of one value."""
+        """All columns of a table as one value."""
         self.starred = True
         names = _identifiers(qualifier)
         relations = self.lookup.relations(names, scope)
@@ -145,22 +145,22 @@ class Values:
         return self.used(self.lookup.column([node], scope))
 
     def _word(self, node: exp.Expr, scope: Scope) -> Flow:
-        """A word the parser takes for a keyword (a unit): where it is a column's name, it may be that."""
+        """A word that the parser takes for a keyword (a unit), and that may be a column."""
         column = self.lookup.anyhow(lower(str(node.this)), scope)
         return NOTHING if column is None else self.used(column)
 
     def _bare(self, node: exp.Expr, scope: Scope) -> Flow:
-        """A function that may stand without brackets: some engines read a column first that has its name."""
+        """A function without brackets: some engines prefer a column of its name."""
         columns = [self.lookup.anyhow(word, scope) for word in BARE[type(node)]]
         return flows([*(self.used(column) for column in columns if column is not None), self.parts(node, scope)])
 
     def _boolean(self, node: exp.Expr, scope: Scope) -> Flow:
-        """To SQLite a column that is called `true` or `false` is that one."""
+        """In SQLite `true` and `false` mean a column of that name, if there is one."""
         column = self.lookup.anyhow("true" if node.this else "false", scope) if self.dialect == "sqlite" else None
         return NOTHING if column is None else self.used(column)
 
     def _fetch(self, node: exp.Expr, scope: Scope) -> Flow:
-        """FETCH FIRST, which to some engines is a name as any other."""
+        """FETCH FIRST, an ordinary name in some engines."""
         if self.dialect not in _WITH_FETCH or (self.dialect == "snowflake" and not node.args.get("count")):
             refuse("whether `FETCH` is a name is a matter of the engine: write `LIMIT`, or quote the name")
         return self.parts(node, scope)
@@ -207,7 +207,7 @@ class Values:
         return flows([flow, *(self._member(member, scope) for member in chain)])
 
     def _member(self, node: exp.Expr, scope: Scope) -> Flow:
-        """What stands behind a dot: a field, all fields, or a function that is given what stands before it."""
+        """What follows a dot: a field, all fields, or a function of the value before it."""
         if type(node) is exp.Identifier:
             return NOTHING
         if type(node) is exp.Star:
@@ -246,7 +246,7 @@ class Values:
         return self.parts(node, scope, "this")
 
     def _new(self, node: exp.Expr, inserted: Relation) -> Flow:
-        """`VALUES(column)` of MySQL: what would have been inserted."""
+        """`VALUES(column)` of MySQL: the value that would have been inserted."""
         names = [name.this if isinstance(name, exp.Column) else name for name in node.expressions]
         columns = [inserted.get(self.catalogue.names.key(name)) for name in _identifiers(names)]
         return flows(self.used(column) for column in columns if column is not None)
@@ -317,7 +317,7 @@ class Values:
         before, self.reads = self.reads, set()
         try:
             self.relation(node.this, scope, scope.commons)
-            # Whether there is a row is made of all that is asked of it.
+            # Whether a row exists depends on everything that the query reads.
             return frozenset(self.reads)
         finally:
             before |= self.reads
@@ -401,7 +401,7 @@ def _identifiers(parts: list[Any]) -> list[exp.Identifier]:
 
 
 def _called(node: exp.Expr) -> str:
-    """What to call a node in a message: its kind, without any value."""
+    """The name of a node in a message: its kind, without any value."""
     if isinstance(node, (exp.Anonymous, exp.AnonymousAggFunc)):
         return f"`{node.name}`"
     return f"`{type(node).__name__}`"
@@ -453,7 +453,7 @@ SPECIAL: Final[dict[type, _Reader]] = {
     exp.Var: Values._word,
     exp.Window: Values._window,
 }
-"""The kinds of nodes of which it is not enough to look at the parts."""
+"""The kinds of nodes that need more than a look at their parts."""
 
 SPECIAL.update(dict.fromkeys(BARE, Values._bare))
 SPECIAL.update(dict.fromkeys(CHAINS, Values._chain))

@@ -1,4 +1,4 @@
-"""Writes: where a statement puts what it reads. INSERT, CREATE … AS, UPDATE, DELETE, MERGE; a query writes nowhere."""
+"""Writes: which columns flow into which, in INSERT, CREATE … AS, UPDATE, DELETE and MERGE."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _PROPERTIES: Final = (
     exp.UnloggedProperty,
     exp.WithDataProperty,
 )
-"""Of a table or view that is made: none of them puts its rows anywhere else."""
+"""Properties of a new table or view that put its rows nowhere else."""
 
 
 class Done(NamedTuple):
@@ -57,7 +57,7 @@ class Done(NamedTuple):
 
 
 class _Flows:
-    """What flows into each column of a target, by the names that were told."""
+    """What flows into each column of a target table."""
 
     def __init__(self, table: Table, *, exactly: bool = False) -> None:
         """`exactly`: the engine takes no row with fewer values than there are columns."""
@@ -95,16 +95,13 @@ class _Flows:
             self.put_column(name, column)
 
     def put_column(self, name: str, column: Column) -> None:
-        """A column of a query flows into one; what else is read for it decides what it is."""
+        """A column of a query flows into this one; what else it reads is a condition."""
         self.add(name, column.flow)
         self.conditions |= column.reads - column.flow
 
 
 class Writes(Queries):
-    """Reads statements; `targets` are the places where they name the table that they write to.
-
-    `values`: what is read for values that are set, and for nothing else.
-    """
+    """Reads statements. `targets`: the nodes that name the table written to. `values`: what only set values read."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         super().__init__(catalogue)
@@ -115,11 +112,11 @@ class Writes(Queries):
         """What a statement does.
 
         Raises:
-            UnresolvedStatement: it cannot be told.
+            UnresolvedStatement: what it does is unknown.
         """
         if isinstance(tree, (exp.Query, exp.Subquery, exp.Values)):
             relation = self.relation(tree, None, {})
-            # What is read before anybody asked for an item: it chooses, groups or orders rows.
+            # Read before any item is used: it chooses, groups or orders rows.
             conditions = frozenset(self.reads)
             within = NOTHING.union(*(column.reads - column.flow for column in relation.everything()))
             return Done("select", self.forced(relation), conditions=conditions | within)
@@ -148,14 +145,14 @@ class Writes(Queries):
         return table
 
     def _called(self, node: exp.Expr) -> str:
-        """How a target that is not known is called, and what may have been meant."""
+        """The name of an unknown target, and what may have been meant."""
         if not isinstance(node, exp.Table) or self.catalogue.key(node) is None:
             return ""
         name = ".".join(part.this for part in (node.args.get("catalog"), node.args.get("db"), node.this) if part)
         return f", but to `{name}`{perhaps(name, (table.name for table in self.catalogue.tables.values()))}"
 
     def _standing(self, node: exp.Expr, scope: Scope) -> Table:
-        """The same of a table whose columns can be named: it is the first source of a scope."""
+        """As `_target`, for a table whose columns can be named: it is the first source of a scope."""
         table = self._target(node)
         self.source(node, scope)
         return table
@@ -172,7 +169,7 @@ class Writes(Queries):
         only(node, _INSERT)
         target, named = self._named_columns(node.this)
         only(target, frozenset({"this", "db", "catalog", "alias"}))
-        # There an item that is a struct may stand for several values, and their number alone tells.
+        # In DuckDB a struct may stand for several values: only their number shows it.
         into = _Flows(self._target(target), exactly=self.dialect == "duckdb")
         commons = self.commons(node, None, {})
         names = self.catalogue.names
@@ -199,7 +196,7 @@ class Writes(Queries):
         return self._done("insert", node, scope, into)
 
     def _new_rows(self, node: exp.Expr, columns: Sequence[str], into: _Flows) -> list[Source]:
-        """The rows that would be inserted, under the names that ON CONFLICT has for them."""
+        """The rows to insert, under the names by which ON CONFLICT refers to them."""
 
         def new(column: Column) -> Column:
             flow = into.flows.get(column.name, NOTHING)
@@ -216,10 +213,10 @@ class Writes(Queries):
         return rows
 
     def _any_key(self, into: _Flows) -> Flow:
-        """Whether a row is there already is told by a key that nobody names: by any of the values may be.
+        """The columns that may find an existing row if no key is named: all of them.
 
-        MySQL has no words for a key. So there it decides of what is set in the row that is there (see `_conflict`), and
-        is taken for none that decides which rows are written.
+        MySQL has no syntax for a key. There they decide what is set in the existing row (see `_conflict`), not which
+        rows are written.
         """
         own = frozenset((into.table.name, name) for name in into.flows or into.table.columns)
         self.reads |= own
@@ -248,9 +245,9 @@ class Writes(Queries):
             into.put_column(into.named(column.key or "", column.name), column)
 
     def _conflict(self, node: exp.Expr, scope: Scope, into: _Flows, rows: Sequence[Source], keys: Flow) -> None:
-        """ON CONFLICT and ON DUPLICATE KEY: what is there already is looked at, and changed.
+        """ON CONFLICT and ON DUPLICATE KEY: an existing row is read and changed.
 
-        `keys`: what may have decided that it is there, where no key is named.
+        `keys`: the columns that may have found it, if no key is named.
         """
         only(
             node,
@@ -259,28 +256,28 @@ class Writes(Queries):
             ),
         )
         excluded = Scope(None, scope.commons)
-        for one in rows:
-            excluded.add(one)
+        for row in rows:
+            excluded.add(row)
         within = Scope(excluded, scope.commons)
         within.sources = scope.sources
         self.inserted = rows[0].relation
         before, self.reads = self.reads, set()
-        for one in node.args.get("conflict_keys") or ():
-            self.value(one, within)
+        for key in node.args.get("conflict_keys") or ():
+            self.value(key, within)
         for name in ("where", "index_predicate"):
             part = node.args.get(name)
             if isinstance(part, exp.Expr):
                 self.value(part, within)
         into.conditions |= frozenset(self.reads)
         self.reads |= before
-        for one in node.expressions:
-            for column in self._assigned(one, within, into):
-                if not self._is_inserted(one, rows):
+        for assignment in node.expressions:
+            for column in self._assigned(assignment, within, into):
+                if not self._is_inserted(assignment, rows):
                     into.add(column, keys)
         self.inserted = None
 
     def _is_inserted(self, assignment: exp.Expr, rows: Sequence[Source]) -> bool:
-        """Whether a column is set to what would have been inserted into it, so that it is the same in either case."""
+        """True if a column is set to the value that would have been inserted into it."""
         key, value = self.catalogue.names.key, assignment.expression
         row: Source | None = None
         if isinstance(value, exp.Anonymous) and lower(value.name) == "values" and len(value.expressions) == 1:
@@ -308,7 +305,8 @@ class Writes(Queries):
         target, named = self._named_columns(node.this)
         only(target, frozenset({"this", "db", "catalog"}))
         into = _Flows(self._target(target))
-        relation = self.renamed_by(self.relation(node.expression, None, self.commons(node, None, {})), named)
+        relation = self.relation(node.expression, None, self.commons(node, None, {}))
+        relation = self.renamed(relation, exp.TableAlias(columns=named) if named else None)
         into.conditions = frozenset(self.reads)
         self.forced(relation)
         if not relation.complete or relation.rest is not None:
@@ -316,10 +314,6 @@ class Writes(Queries):
         for column in relation.columns:
             into.put_column(into.named(column.key or "", column.name), column)
         return Done("create", Relation(()), into.table.name, into.flows, into.conditions)
-
-    def renamed_by(self, relation: Relation, named: Sequence[exp.Identifier]) -> Relation:
-        """The columns of a query by other names."""
-        return self.renamed(relation, exp.TableAlias(columns=list(named)) if named else None)
 
     # ---- UPDATE, DELETE --------------------------------------------------------------------------------------------
 
@@ -363,7 +357,7 @@ class Writes(Queries):
         self._order(node, Relation(()), scope)
 
     def _assigned(self, node: exp.Expr, scope: Scope, into: _Flows) -> list[str]:
-        """One assignment of SET: what flows into which columns, which are handed back."""
+        """One assignment of SET: adds the flows, and returns the columns."""
         if type(node) is not exp.EQ:
             refuse("SET holds something that is no assignment")
         several = isinstance(node.this, exp.Tuple)
@@ -377,14 +371,14 @@ class Writes(Queries):
 
     @contextmanager
     def _for_values(self) -> Generator[None]:
-        """What is read within is for values that are set: it flows into them, and decides of no row."""
+        """What is read within flows into the values that are set, and decides no row."""
         before, self.reads = self.reads, set()
         yield
         self.values |= self.reads
         self.reads = before
 
     def _put(self, columns: Sequence[str], row: Relation, into: _Flows, *, exactly: bool = True) -> None:
-        """A row flows into columns. What was read so far decides what it is, whichever of its values is meant."""
+        """A row flows into columns. What was read so far is a condition of all its values."""
         into.conditions |= frozenset(self.reads)
         into.put(columns, self.forced(row), exactly=exactly)
 
@@ -462,7 +456,7 @@ class Writes(Queries):
     # ---- what comes back -------------------------------------------------------------------------------------------
 
     def _done(self, kind: str, node: exp.Expr, scope: Scope, into: _Flows) -> Done:
-        if kind != "insert":  # of which it was told before its values were asked for
+        if kind != "insert":  # `_insert` took its conditions before it read the values
             into.conditions |= frozenset(self.reads)
         self.reads |= self.values
         returning = node.args.get("returning")
@@ -470,7 +464,7 @@ class Writes(Queries):
         if returning is not None:
             only(returning, frozenset({"expressions"}))
             returned = self.forced(self.items(returning, scope))
-            # What is read for one of them chooses its value, and nothing of what is written.
+            # What an output reads chooses its value, and nothing of what is written.
             columns = [column._replace(flow=column.flow | column.reads) for column in returned.columns]
             rest = returned.rest and returned.rest._replace(flow=returned.rest.flow | returned.rest.reads)
             outputs = Relation(columns, rest, complete=returned.complete)

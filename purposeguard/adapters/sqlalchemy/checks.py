@@ -56,7 +56,7 @@ _DEFINES: Final = frozenset(
 
 
 class _Own:
-    """A statement of a dialect's own, about the database itself and of no table of the application, while it runs.
+    """A statement of the dialect itself, about the database and no table of the application, while it runs.
 
     `statement` is what the dialect executes, or None for whatever comes next.
     """
@@ -67,7 +67,7 @@ class _Own:
         self.statement = statement
 
     def has(self, statement: str, context: Any) -> bool:
-        """Whether this is what is executed, and nothing that a listener put in its place."""
+        """True if exactly this is executed, and no replacement by a listener."""
         if self.statement is None or isinstance(self.statement, str):
             return self.statement is None or statement == self.statement
         return context.invoked_statement is self.statement and statement == context.statement
@@ -101,7 +101,7 @@ def own_statement(statement: object = None) -> Any:
 
 
 def is_asking() -> bool:
-    """Whether a dialect asks the database about itself."""
+    """True if a dialect asks the database about itself."""
     return _own.get() is not None
 
 
@@ -111,7 +111,7 @@ def _is_own(statement: str, context: Any) -> bool:
 
 
 class Narrowing(NamedTuple):
-    """A table whose rows are decided one by one, with the columns of it that a statement uses, and the places."""
+    """A table whose rows are decided one by one, the columns that a statement uses, and the places of use."""
 
     table: str
     columns: Columns
@@ -127,7 +127,7 @@ class Found(NamedTuple):
 
 
 FOUND: Final = "purposeguard_rules"
-"""The execution option by which a session hands them on: they are not found twice for one statement."""
+"""The execution option by which a session passes them on, so that no rule is looked up twice."""
 
 
 class UntaggedKey(UserWarning):
@@ -139,7 +139,7 @@ class UntaggedKey(UserWarning):
 
 
 class Plan:
-    """What is to be asked of the guard about a statement of one shape."""
+    """What the guard has to decide about statements of one shape."""
 
     __slots__ = ("demand", "narrowings", "schemas", "stamp", "used")
 
@@ -156,7 +156,7 @@ class Plan:
         self.narrowings = narrowings
         self.schemas = schemas
         self.stamp = stamp
-        """Of the tables as their tags were when it was made."""
+        """The state of the tags when the plan was made."""
 
 
 class _Texts(Statements):
@@ -174,10 +174,7 @@ class Watch:
         self.functions = frozenset(lower(function) for function in functions)
         self._dialect = dialect
         self._statements: _Texts | None = None
-        self.decider = Decider(
-            guard,
-            rows=_ADVICE_ON_ROWS,
-        )
+        self.decider = Decider(guard, rows=_ADVICE_ON_ROWS)
         self.catalogue = catalogue
         self.attributes = Attributes(catalogue)
         self._warned: set[str] = set()
@@ -186,7 +183,7 @@ class Watch:
         self._rows_known: tuple[object, bool] | None = None
 
     def has_rows(self) -> bool:
-        """Whether there is a table whose rows may be decided one by one."""
+        """True if there is a table whose rows may be decided one by one."""
         stamp = self.catalogue.refreshed()
         known = self._rows_known
         if known is None or known[0] is not stamp:
@@ -219,14 +216,14 @@ class Watch:
     # ---- before the driver gets it ---------------------------------------------------------------------------------
 
     def admit(self, statement: str, context: Any, *, bare: bool = False) -> None:
-        """Nothing where a statement may be executed now; the ledger is told.
+        """Checks that a statement may be executed now, and records it in the ledger.
 
         `bare`: the driver gets no parameters, so that it looks for none in the text.
 
         Raises:
             PurposeMissing, PurposeViolation: it uses what the purpose under way may not use.
             UnlabelledData: it uses a column or table without tags, or rows that are to be narrowed first.
-            UnresolvedStatement: it cannot be told what it reads.
+            UnresolvedStatement: what it reads is unknown.
             FlowViolation: it writes into a column whose tags do not cover what it writes.
         """
         if context is None:  # SQLAlchemy always has one
@@ -257,7 +254,7 @@ class Watch:
         self.text(statement, why, bare=bare)
 
     def plan(self, analysis: Analysis) -> Any:
-        """What is to be asked about statements of a shape; `TEXT` where their text is to be asked."""
+        """The plan for statements of a shape; `TEXT` if their text has to be analysed."""
         self.attributes.ask()  # before there are objects that the statement loads
         if analysis.untold is not None:
             analysis.plan = TEXT
@@ -293,7 +290,7 @@ class Watch:
         return analysis.plan
 
     def _settle(self, plan: Plan, context: Any) -> None:
-        """Whether what a statement uses may be used, by the purpose under way."""
+        """Checks that the purpose under way may use what a statement uses."""
         translated = context.execution_options.get("schema_translate_map")
         if translated:
             self._same_tables(plan, translated)
@@ -307,11 +304,11 @@ class Watch:
         self.decider.meet_under(use, plan.demand, rules)
 
     def observes(self, use: Use[Any] | None) -> bool:
-        """Whether what may not be used is only recorded."""
+        """True if what may not be used is only recorded."""
         return self.decider.engine.observing if use is None else use.activity.observing
 
     def _narrowed(self, table: Narrowing, use: Use[Any], context: Any) -> RowRule | None:
-        """The rule by which rows are left out; raises UnlabelledData where they are not, by the rule of this use."""
+        """The rule of this use; raises UnlabelledData unless the statement leaves out rows by exactly this rule."""
         from_session = context.execution_options.get(FOUND)  # by the session, for this very statement
         if (
             isinstance(from_session, Found)
@@ -334,7 +331,7 @@ class Watch:
         return rule
 
     def of_rows(self, error: BaseException, connection: Any, context: Any) -> PurposeGuardError | None:
-        """What an error of the database says of a row whose source is not known; None where it says something else."""
+        """The refusal that an error of the database stands for: a row with an unknown source. None for other errors."""
         plan: Any = getattr(getattr(getattr(context, "compiled", None), "purposeguard", None), "plan", None)
         message = str(error)
         if not isinstance(plan, Plan) or not plan.narrowings or not (NO_SOURCE in message or BAD_JSON in message):
@@ -362,7 +359,7 @@ class Watch:
             if own_schema in translated and translated[own_schema] != own_schema:
                 other = translated[own_schema]
                 full_name = f"{other}.{name}" if other else name
-                # Where the database looks by itself, it finds a table by its name alone.
+                # In its default schema the database finds a table by its name alone.
                 alone = other == getattr(self._dialect, "default_schema_name", None) and own_schema is not None
                 if self.catalogue.knows(full_name) or (alone and self.catalogue.knows(name)):
                     raise UnresolvedStatement(
@@ -398,10 +395,10 @@ class Watch:
     # ---- text --------------------------------------------------------------------------------------------------------
 
     def text(self, statement: str, why: str, *, bare: bool) -> None:
-        """Whether a statement that is text, or some of which is, may be executed.
+        """Checks a statement that is text, or contains text.
 
         Raises:
-            UnresolvedStatement: it cannot be told what it reads. Also as `admit`.
+            UnresolvedStatement: what it reads is unknown. Also as `admit`.
         """
         name = DIALECTS.get(self._dialect.name)
         if name is None:
@@ -417,7 +414,7 @@ _PYFORMAT: Final = re.compile(r"%%|%\(\w+(?:[ .-]\w+)*\)s|%s|%.?", re.DOTALL)
 
 
 def _as_parameter(match: re.Match[str]) -> str:
-    """What the database gets for what drivers mark in ways that no parser reads."""
+    """The database's own form of a parameter that drivers mark in a way that no parser reads."""
     if match[0] == "%%":
         return "%"
     if not match[0].endswith("s"):
@@ -429,11 +426,11 @@ def _as_parameter(match: re.Match[str]) -> str:
 
 
 TEXT: Final = object()
-"""In place of a plan: the text of the statement is asked."""
+"""In place of a plan: the text of the statement is analysed."""
 
 
 def _with_source(flows: Iterable[Flow], flow: Flow, columns: Columns, table: Any, others: Columns) -> bool:
-    """Whether the source of each row goes along with what was collected under it."""
+    """True if the source of each row is written along with its values."""
     theirs, ours = others.marked(RowSource), columns.marked(RowSource)
     return theirs is not None and any(
         other.column == ours and other.table is flow.table and list(other.columns) == [(table, theirs)]
@@ -446,7 +443,7 @@ def _only(narrowing: Narrowing) -> dict[str, tuple[Columns, tuple[str, ...]]]:
 
 
 def _in_order(columns: Columns, names: Iterable[str]) -> list[str]:
-    """Names in the order of the columns; those that carry no tag come last, and are refused by name."""
+    """Names in the order of the columns. Names without a tag come last, and are refused."""
     wanted = set(names)
     if ALL in wanted:
         return list(columns)

@@ -92,9 +92,9 @@ def _tried(check: Callable[[], Iterator[str]]) -> list[str]:
 
 def _compiles() -> Iterator[str]:
     """What is noted of statements whose columns are known, each for what it notes it by."""
-    held = MetaData()
-    table = Table("one", held, *(Column(name, Integer) for name in "abcdef"))
-    other = Table("other", held, Column("x", Integer), Column("y", Integer))
+    metadata = MetaData()
+    table = Table("one", metadata, *(Column(name, Integer) for name in "abcdef"))
+    other = Table("other", metadata, Column("x", Integer), Column("y", Integer))
     dialect: Any = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own is not typed
     dialect.statement_compiler = recording(dialect.statement_compiler)
 

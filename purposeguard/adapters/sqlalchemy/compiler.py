@@ -1,8 +1,8 @@
 """What a compiled statement of SQLAlchemy reads and writes, noted while it is compiled.
 
-A `Recorder` is the compiler of a guarded engine: it writes the same text as the dialect's own, and notes each column
-that it writes, in which SELECT it stands and whether the rows of its table are narrowed there. What was noted is kept
-with the compiled statement, which SQLAlchemy caches by the statement's shape.
+A `Recorder` is the compiler of a guarded engine: it renders the same text as the dialect's own, and notes each column,
+its SELECT, and whether the rows of its table are narrowed there. The notes stay with the compiled statement, which
+SQLAlchemy caches by the statement's shape.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Recorder(SQLCompiler):
     def _read(self, table: object, name: str) -> None:
         base, alias = base_of(table)
         if base is None or self._bound is not None:
-            return  # what it is derived from is rendered as well; in a test for rows it decides and is not given out
+            return  # its base columns are rendered as well; a test for rows uses columns without returning them
         self._tables[id(base)] = base
         self._reads.append((self._scope, (base.fullname, alias), base, name))
 
@@ -272,7 +272,7 @@ class Recorder(SQLCompiler):
             self._untold(str(error))
 
     def _look_at(self, statement: Any) -> None:
-        """Notes what is rendered by other code than the compiler's."""
+        """Refuses parts that code outside of the compiler renders."""
         if getattr(statement, "_hints", None) or getattr(statement, "_statement_hints", None):
             self._untold("it has hints, which are text")
         for element in visitors.iterate(statement):
@@ -320,15 +320,17 @@ class Recorder(SQLCompiler):
                 self._scope.inserts = (table.fullname, None)
         within = kwargs.get("visiting_cte") is not None or bool(self.stack)
         text = render(statement, *args, **kwargs)
-        own = {name: one for name, one in kwargs.items() if name != "visited_bindparam"}
-        state: Any = statement._compile_state_factory(statement, self, **own) if within else self.dml_compile_state
+        arguments = {name: value for name, value in kwargs.items() if name != "visited_bindparam"}
+        state: Any = (
+            statement._compile_state_factory(statement, self, **arguments) if within else self.dml_compile_state
+        )
         self._look_at(state.statement)
         for rendered in expressions_of(state):
             self._look_at(rendered)
         self._chooses(state.statement)
         written = Written(state, self._scope, tuple(self.column_keys or ()))
         self._written_in.append(written)
-        for name in keys_of(written):  # it is told whether such a row is there already
+        for name in keys_of(written):  # an INSERT reveals whether a row with this key exists
             self._read(table, name)
         return text
 
@@ -421,7 +423,7 @@ class Recorder(SQLCompiler):
 
 
 def _sorts_seals(select: Any) -> bool:
-    """Whether a SELECT is sorted or grouped by a sealed column, or by a name or place, which may be that of one."""
+    """True if a SELECT is sorted or grouped by a sealed column, or by a name or place, which may be that of one."""
     clauses = [] if select is None else [*select._order_by_clauses, *select._group_by_clauses]
     return any(
         is_place(clause)
@@ -435,7 +437,7 @@ def _walk(element: Any) -> Iterable[Any]:
 
 
 def _above(parent: Any) -> Any:
-    """The compiler of the dialect: much of what it has is not typed, and some of it not every dialect has."""
+    """The dialect's compiler, untyped: some methods exist in some dialects only."""
     return parent
 
 

@@ -1,4 +1,4 @@
-"""A guarded engine: connections, dialect and pool of which each statement is decided before the driver gets it."""
+"""A guarded engine: its connections, dialect and pool let the guard decide each statement before the driver gets it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _INSIDE: Final = ("sqlalchemy.engine.", "sqlalchemy.dialects.", "sqlalchemy.pool
 
 
 def _refuse_outside(what: str, depth: int = 2) -> None:
-    """Raises UnresolvedStatement unless SQLAlchemy itself asks: what a driver's connection executes, nobody sees."""
+    """Raises UnresolvedStatement unless SQLAlchemy itself is the caller: nothing checks a driver's own connection."""
     try:
         caller = str(sys._getframe(depth).f_globals.get("__name__", ""))
     except ValueError:  # there is no caller: the bottom of a greenlet
@@ -211,7 +211,7 @@ def _sequences_its_own(cls: Any) -> type:
 
 
 def guard_engine(engine: Engine, watch: Watch) -> None:
-    """Makes an engine a guarded one, where it stands: whoever holds it holds a guarded one."""
+    """Guards an engine in place: every reference to it is guarded."""
     dialect: Any = engine.dialect
     dialect.__class__ = _watched(type(dialect))
     dialect.purposeguard = watch

@@ -42,7 +42,7 @@ from purposeguard.adapters.sqlalchemy.rows import Narrowed
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 
 ALL: Final = "*"
-"""In place of a column's name: every column of the table, as of a table that stands for its whole row."""
+"""In place of a column's name: every column of the table."""
 
 Key = tuple[str, str | None]
 """A table by its name, and by the alias that it has."""
@@ -77,7 +77,7 @@ class Flow(NamedTuple):
 class Analysis:
     """What a statement reads and writes.
 
-    `untold` says why that cannot be told of its structure alone: its text is to be asked.
+    `untold`: why its structure does not show it, so that its text has to be analysed.
     """
 
     __slots__ = ("flows", "occurrences", "plan", "sealed", "tables", "untold")
@@ -89,7 +89,7 @@ class Analysis:
         self.sealed: tuple[SealedType, ...] = ()
         self.untold: str | None = None
         self.plan: Any = None
-        """What is to be asked of the guard, kept here by the one that asks."""
+        """The plan that `Watch` caches here."""
 
 
 class Scope:
@@ -121,7 +121,7 @@ class Scope:
         return scope
 
     def within(self, other: Scope) -> bool:
-        """Whether it is another scope, or stands in it."""
+        """True if it is another scope, or stands in it."""
         scope: Scope | None = self
         while scope is not None and scope is not other:
             scope = scope.parent
@@ -177,7 +177,7 @@ _GENERIC: Final = words(
 
 
 def untold_of(func: Any, dialect: str, harmless: Container[str], *, as_table: bool = False) -> str | None:
-    """Why it is not told by its structure what a function reads; None where it is its arguments alone.
+    """Why it is unknown what a function reads; None if it reads its arguments alone.
 
     `harmless` are those that the application says read nothing else. In the place of a table only those are known that
     make rows of their arguments.
@@ -193,7 +193,7 @@ def untold_of(func: Any, dialect: str, harmless: Container[str], *, as_table: bo
 
 
 def makes_rows(func: Any) -> bool:
-    """Whether a function gives rows, also where it stands in the place of one value."""
+    """True if a function may return several rows, even in place of a value."""
     name = lower(str(getattr(func, "name", "")))
     return any(name in names for names in NAMED_TABLE_FUNCTIONS.values())
 
@@ -217,28 +217,28 @@ def flows_of(written: Written, bound: set[str], decided: Iterable[Deciding]) -> 
     if table is None:
         raise Untold("it writes several tables at once")
     own = [place for place in decided if place.scope.within(scope)]
-    # What another part of the statement gives, or does to rows, may be read here.
+    # The result of a common table expression may be read here.
     others = [place for place in decided if place.scope.shared and place not in own]
     deciding = [place for place in own if not (place.meeting or place.scope.meeting)] + others
     inserted = [*_written(state), *_chosen(statement, scope.chosen or ())]
     yield from _from_outside(written, deciding)
-    # The key by which a row is found to be there already decides what becomes of it. MySQL has no words for a key, so
-    # there it is taken for one that decides of what is set in that row alone.
+    # The key that finds an existing row decides what becomes of it. MySQL has no syntax for a key: there it decides
+    # only what is set in that row.
     names = keys_of(written)
     keys = [value for column, value in inserted if _name(table, column) in names]
     key_sources = frozenset((*sources_of(_elements(keys)), *((table, name) for name in names)))
     conditions = frozenset(sources_of(part for place in deciding for part in place.expressions))
-    if names and _names_keys(statement):
+    if names and hasattr(statement._post_values_clause, "inferred_target_elements"):
         conditions |= key_sources
         yield from (Flow(table, name, frozenset(), key_sources) for name in _from_parameters(written))
     yield from _into(table, inserted, conditions, bound)
-    # What is looked at in the row that an INSERT meets decides of that alone.
+    # A condition on an existing row decides only what is set in it.
     meeting = sources_of(part for place in own for part in place.expressions)
     for column, value in _updated(statement):
         same = _is_excluded(value, _name(table, column))  # it is the same in either case
         yield from _into(table, [(column, value)], conditions | meeting | (frozenset() if same else key_sources), bound)
     for column, default in _defaults(state):
-        # It may be executed by itself, before, so all that it names counts.
+        # SQLAlchemy may execute it beforehand, so every name in it counts.
         named = [part for part in iterate(default) if isinstance(part, (ColumnClause, TextClause))]
         yield Flow(table, column.name, frozenset(sources_of(named)), conditions)
 
@@ -251,7 +251,7 @@ def expressions_of(state: Any) -> Iterator[Any]:
 
 
 def cells_of(values: Values) -> list[Any]:
-    """The expressions in a VALUES that stands for a table."""
+    """The expressions in a VALUES used as a table."""
     return _elements(cell for rows in values._data for row in rows for cell in row)
 
 
@@ -267,7 +267,7 @@ def _into(
 def _from_outside(written: Written, deciding: Iterable[Deciding]) -> Iterator[Flow]:
     """What decides of columns whose values come with the execution, as those of objects that are flushed do."""
     names = _from_parameters(written)
-    # A row that is named by its key, from outside: that is who is written to, and not what is written.
+    # A row named by its key from outside says which row is written, and not what.
     parts = [part for place in deciding for part in place.expressions if not _names_row(part)]
     conditions = frozenset(sources_of(parts)) if names else frozenset()
     table, _ = base_of(written.state.statement.table)
@@ -281,7 +281,7 @@ def _from_parameters(written: Written) -> list[str]:
 
 
 def _names_row(test: Any) -> bool:
-    """Whether a test, or each of several, compares a column of the key to a value that is bound."""
+    """True if a test, or each of several, compares a column of the key to a value that is bound."""
     if isinstance(test, BooleanClauseList):
         return test.operator is operators.and_ and all(map(_names_row, test.clauses))
     if not isinstance(test, BinaryExpression) or test.operator is not operators.eq:
@@ -302,7 +302,7 @@ def _chosen(statement: Any, queries: Iterable[Any]) -> Iterator[tuple[Any, Any]]
 
 
 def keys_of(written: Written) -> frozenset[str]:
-    """The columns by which an INSERT may find that a row is there already: all that it writes, where it names none."""
+    """The columns by which an INSERT may find an existing row: all that it writes, if it names none."""
     state, scope, _ = written
     statement = state.statement
     clause: Any = getattr(statement, "_post_values_clause", None)
@@ -336,12 +336,8 @@ def keys_of(written: Written) -> frozenset[str]:
     return frozenset(names or (str(column.name) for column in table.columns))
 
 
-def _names_keys(statement: Any) -> bool:
-    return hasattr(statement._post_values_clause, "inferred_target_elements")
-
-
 def _is_excluded(value: Any, name: str) -> bool:
-    """Whether a value is what would have been inserted into the column."""
+    """True if a value is what would have been inserted into the column."""
     alias = getattr(value, "table", None)
     new = isinstance(alias, Alias) and str(alias.name) in ("excluded", "inserted", "new")
     return new and isinstance(value, ColumnClause) and value.name == name
@@ -382,7 +378,7 @@ def deciding_in(query: Any, froms: Iterable[Any]) -> list[Any]:
 
 
 def deciding_between(query: Any) -> list[Any]:
-    """What decides which rows there are of several SELECTs that are put together."""
+    """What decides the rows of a set operation."""
     expressions = _ordering(query)
     if query.keyword is not _UNION_ALL or _by_place(query):
         expressions += [column for columns in _columns_of(query) for column in columns]
@@ -411,12 +407,12 @@ def _ordering(query: Any) -> list[Any]:
 
 
 def _by_place(query: Any) -> bool:
-    """Whether a query is sorted or grouped by columns that are named by their places."""
+    """True if a query is sorted or grouped by columns that are named by their places."""
     return any(map(is_place, (*query._group_by_clauses, *query._order_by_clauses)))
 
 
 def is_place(clause: Any) -> bool:
-    """Whether in a clause of ORDER BY or GROUP BY a number, or a name that is text, stands for a column."""
+    """True if in a clause of ORDER BY or GROUP BY a number, or a name that is text, stands for a column."""
     return any(map(_says_place, iterate(clause)))
 
 
@@ -442,7 +438,7 @@ def _updated(statement: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _defaults(state: Any) -> Iterator[tuple[Any, Any]]:
-    """What is written into columns that are not given, where it is an expression."""
+    """Default expressions of the columns that a statement does not name."""
     for column in getattr(state.statement.table, "columns", ()):
         default = getattr(column, "default" if state.isinsert else "onupdate", None)
         if default is not None and getattr(default, "is_clause_element", False):
@@ -513,7 +509,7 @@ def _parts(expression: Any) -> Iterable[Any]:
 
 
 def _below(column: Any, sources: set[Source]) -> Iterable[Any]:
-    """Adds a column of a table to what was found; of any other, gives what it is made of."""
+    """Adds a column of a table to the sources; for any other column, returns what it is made of."""
     if isinstance(column, TableValuedColumn):  # it stands for whole rows
         base, _ = base_of(column.scalar_alias)
         if base is None:
@@ -541,7 +537,7 @@ def _below(column: Any, sources: set[Source]) -> Iterable[Any]:
 
 
 def is_count_of_all(element: Any) -> bool:
-    """Whether an element is `count(*)`."""
+    """True if an element is `count(*)`."""
     if not isinstance(element, FunctionElement) or getattr(element, "name", "").lower() != "count":
         return False
     args: list[Any] = list(element.clauses)

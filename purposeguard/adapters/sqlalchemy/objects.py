@@ -43,7 +43,7 @@ class Watch(Protocol):
 
 
 class Kept:
-    """For which purpose a session has what it loaded from one engine; None where it was for none."""
+    """The purpose for which a session loaded what it holds from one engine; None for no purpose."""
 
     __slots__ = ("ambient", "purpose", "use", "watch")
 
@@ -59,14 +59,14 @@ class Kept:
         return use if use._runs_here() else None
 
     def holds(self) -> bool:
-        """Whether it is for the purpose under way here."""
+        """True if it is for the purpose under way here."""
         use = self.present()
         return (use is not None and use is self.use) or self.purpose == self._purpose(use)
 
     def moves(self) -> bool:
-        """Takes the use under way for that which it is for; gives whether its purpose is another.
+        """Sets the use under way as its own; returns True if the purpose changed.
 
-        Outside any purpose nothing personal is loaded, so that changes nothing, unless it is only observed.
+        Outside any purpose nothing personal is loaded, so nothing changes, unless denials are only observed.
         """
         use = self.present()
         if use is self.use if use is not None else not self.watch.decider.engine.observing:
@@ -83,10 +83,10 @@ class Kept:
 
 
 class Keeper:
-    """For which purposes a session has what it has loaded, by engine.
+    """The purposes for which a session loaded what it holds, by engine.
 
-    `ambient` and `use` are for the quick way, where it speaks to one engine; `session_id` is that of the objects for
-    which the keeper holds.
+    `ambient` and `use` serve the fast path of a session with one engine; `session_id` is that of the objects that the
+    keeper speaks for.
     """
 
     __slots__ = ("ambient", "kept", "session_id", "use")
@@ -101,7 +101,7 @@ class Keeper:
         self.ambient: Callable[[], object] = self.kept[0].ambient if self.kept else _nobody
 
     def of(self, watch: Watch) -> Kept:
-        """What is kept of the engine that is watched."""
+        """The entry of an engine; made if there is none."""
         kept = next((entry for entry in self.kept if entry.watch is watch), None)
         if kept is None:
             kept = Kept(watch)
@@ -111,17 +111,17 @@ class Keeper:
         return kept
 
     def about(self, mapper: Mapper[Any]) -> list[Kept]:
-        """What is kept of engines that know a class."""
+        """The entries of the engines that know a class."""
         return [entry for entry in self.kept if entry.watch.attributes.knows(mapper)]
 
     def moves(self) -> bool:
-        """Takes the uses under way for those that all is for; gives whether one is for another purpose."""
+        """Sets the uses under way as those of everything loaded; returns True if a purpose changed."""
         moved = [entry.moves() for entry in self.kept]
         self._hurry()
         return any(moved)
 
     def frozen(self, session_id: int | None = None) -> Keeper:
-        """As it is now, for objects that leave the session."""
+        """A copy of the present state, for objects that leave the session."""
         return Keeper(tuple(Kept(entry.watch, entry.use, entry.purpose) for entry in self.kept), session_id)
 
     def keep(self, states: Iterable[Any]) -> None:
@@ -131,7 +131,7 @@ class Keeper:
 
 
 def _nobody() -> object:
-    """In place of the use under way, where the session has spoken to no engine: it is never that of the keeper."""
+    """In place of the use under way while the session has used no engine: it equals no use."""
     return _NOBODY
 
 
@@ -139,7 +139,7 @@ _NOBODY: Final = object()
 
 
 def keeper_of(state: Any) -> Keeper | None:
-    """Who says for which purpose an object that has left its session was loaded."""
+    """The keeper of an object that has left its session."""
     keeper: Keeper | None = getattr(state, _KEEPER, None)
     return keeper
 
@@ -169,7 +169,7 @@ class _Asking:
             and self.impl.supports_population
         ):
             return values[self.key]  # as SQLAlchemy does it
-        # Nothing is asked of an object that the application made; one without a state SQLAlchemy refuses.
+        # An object that the application made is not checked; SQLAlchemy refuses one without a state.
         if keeper is not None or (state is not None and state.key is not None):
             _ask(state, self.key, keeper)
         above: Any = super()
@@ -177,7 +177,7 @@ class _Asking:
 
 
 class _AskingComposed:
-    """The same of an attribute that is put together of others, and keeps what it was put together to."""
+    """The same for a composite attribute, which caches its value."""
 
     __slots__ = ()
     key: str
@@ -207,7 +207,7 @@ class Attributes:
         self._needed = weakref.WeakKeyDictionary()
 
     def knows(self, mapper: Mapper[Any]) -> bool:
-        """Whether a class is mapped to a table of the catalogue, or to a query of one."""
+        """True if a class is mapped to a table of the catalogue, or to a query of one."""
         return mapper in self._known or _knows(self._catalogue, mapper)
 
     def needed(self, watch: Watch, mapper: Mapper[Any], key: str) -> Needed:
@@ -220,7 +220,7 @@ class Attributes:
         return entry[1]
 
     def ask(self) -> None:
-        """Those of all classes whose tables are in the catalogue; some may have been mapped since, or added."""
+        """Makes the attributes of all classes in the catalogue ask, those mapped since the last call too."""
         for mapper in _all_mappers():
             manager: Mapping[str, Any] = mapper.class_manager
             if self._known.get(mapper) == len(manager):
@@ -280,7 +280,7 @@ def needed(watch: Watch, prop: Any) -> Needed:
 
 
 def _keys_of(prop: RelationshipProperty[Any]) -> list[Any]:
-    """What the keys of a relationship that is a mapping are made of; nothing tells what those of a function are."""
+    """The attributes that the keys of a mapped collection come from; all, if a function makes the keys."""
     collection: Any = prop.collection_class() if prop.collection_class is not None else None
     if not isinstance(collection, Mapping):
         return []
@@ -290,7 +290,7 @@ def _keys_of(prop: RelationshipProperty[Any]) -> list[Any]:
 
 
 def _columns_in(expression: Any) -> list[Any]:
-    """The columns of tables that an expression is made of, also where it is of a subquery or an alias."""
+    """The columns of tables in an expression, also through subqueries and aliases."""
     columns: list[Any] = []
     for element in visitors.iterate(expression):
         if not isinstance(element, ColumnClause):
@@ -304,13 +304,13 @@ def _columns_in(expression: Any) -> list[Any]:
 
 
 def asks_rows(watch: Watch, table: Any) -> bool:
-    """Whether rows of a table are decided one by one."""
+    """True if rows of a table are decided one by one."""
     _, columns = watch.catalogue.find(table)
     return watch.decider.asks_rows(columns, columns)
 
 
 def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
-    """Whether an attribute of an object may be read now.
+    """Checks that an attribute of an object may be read now.
 
     Raises:
         PurposeMissing, PurposeViolation: it holds what the purpose under way may not use.
@@ -336,7 +336,7 @@ def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
 
 
 def _changes_in_place(state: Any, key: str) -> bool:
-    """Whether what the application changed may still hold what was loaded: a collection, or a value that is tracked."""
+    """True if what the application changed may still hold what was loaded: a collection, or a value that is tracked."""
     impl = getattr(state.manager.get(key), "impl", None)
     return getattr(impl, "collection", False) or isinstance(state.dict.get(key), MutableBase)
 
@@ -347,7 +347,7 @@ def _ask_attached(state: Any, key: str, session: Any, kept: Kept) -> None:
             _decide(kept.watch, kept.watch.attributes.needed(kept.watch, state.mapper, key))
             session._keep_apart()
         return
-    # Its statement is decided; but it loads what else is to be loaded too, or nothing, where nobody awaits it.
+    # The statement that loads it is checked. But that may load other attributes, or, without `await`, nothing.
     use = kept.present()
     if use is None or kept.watch.observes(use):
         return
@@ -380,14 +380,14 @@ def _decide(watch: Watch, asked: Needed, *, detached: bool = False) -> None:
 
 
 def forget(state: Any, names: frozenset[str]) -> None:
-    """Takes what was loaded of these attributes from an object; what the application gave to it stays."""
+    """Expires these attributes of an object, except values that the application set."""
     loaded = names.intersection(state.dict) - set(state.committed_state)
     if loaded:
         state._expire_attributes(state.dict, loaded)
 
 
 def forgotten_of(watch: Watch, mapper: Mapper[Any], use: Use[Any] | None) -> frozenset[str]:
-    """The attributes of loaded objects that a use is not to find in a session: what it may not use."""
+    """The attributes of loaded objects that a use may not read."""
     names: set[str] = set()
     for prop in mapper.iterate_properties:
         if isinstance(prop, RelationshipProperty):

@@ -41,7 +41,7 @@ _HOLE: Final = re.compile(r"purposeguard_hole_(\d+)_")
 
 
 class Narrowed(ColumnElement[bool]):
-    """A condition for the rows of one table, which is noted where it is compiled.
+    """A condition for the rows of one table; `Recorder` notes it when it is compiled.
 
     `anchor` is a column of the table. `shape` is the text of the condition, with numbered holes for `parts`: columns,
     and lists of keys, which are bound.
@@ -75,7 +75,7 @@ class Narrowed(ColumnElement[bool]):
         return self.text(visitor, **kw) if note is None else note(self, **kw)
 
     def _gen_cache_key(self, am: Any, bindparams: list[BindParameter[Any]]) -> Any:
-        """What tells it from others: the table and the text. Quicker than to go through the parts."""
+        """Its identity: the table and the text. Quicker than a walk over the parts."""
         table = getattr(self.anchor, "table", None)
         if not isinstance(table, Table):  # of an alias: what it is of tells it
             return super()._gen_cache_key(am, bindparams)
@@ -88,8 +88,8 @@ class Narrowed(ColumnElement[bool]):
 
     @property
     def _from_objects(self) -> Any:
-        # It reads its table alone. Its parts are not asked: functions that were put on an alias may still name the
-        # table itself, which would then be joined to everything.
+        # It reads its table alone. Its parts are left out: functions over an alias may still name the table itself,
+        # which would add a cross join.
         return list(self.anchor._from_objects)
 
 
@@ -170,7 +170,7 @@ def _quoted(text: str) -> str:
 
 
 class _Conditions(Conditions):
-    """Conditions over the columns of a table, in whose text holes stand for columns and keys: see `parts`."""
+    """Conditions over the columns of a table. Their text has holes for columns and keys, which are in `parts`."""
 
     folds = True
 
@@ -206,22 +206,22 @@ class _Conditions(Conditions):
 
     def kind(self, column: str) -> str:
         """As of any; raises UnresolvedStatement where the column holds no days, or no ids."""
-        held = _plain_type(self._held(column).type)
+        type_ = _plain_type(self._held(column).type)
         if column in (self._rule.collected, self._rule.ended):
-            if isinstance(held, Date):
+            if isinstance(type_, Date):
                 return "date"
-            if isinstance(held, DateTime) and held.timezone and self.dialect == "postgres":
+            if isinstance(type_, DateTime) and type_.timezone and self.dialect == "postgres":
                 return "moment"
             raise UnresolvedStatement(
                 f"`{self._name}.{column}` holds moments without their time zone, or no days at all, so which day each "
                 "is of cannot be told: let it be a `Date`, or a `DateTime(timezone=True)` on PostgreSQL"
             )
-        for type_, kind in ((Integer, "whole"), (Uuid, "uuid"), (String, "text")):
-            if isinstance(held, type_):
+        for known, kind in ((Integer, "whole"), (Uuid, "uuid"), (String, "text")):
+            if isinstance(type_, known):
                 return kind
         raise UnresolvedStatement(
-            f"`{self._name}.{column}` holds ids of subjects as {type(held).__name__}: they are whole numbers, texts or "
-            "UUIDs"
+            f"`{self._name}.{column}` holds ids of subjects as {type(type_).__name__}: "
+            "they are whole numbers, texts or UUIDs"
         )
 
     def among(self, value: exp.Expr, keys: KeySet, form: str) -> exp.Expr:
@@ -241,7 +241,7 @@ def _plain_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:
 
 
 class Test(NamedTuple):
-    """A row rule for one table: the element of a statement, and what is compared where the statement is executed."""
+    """A row rule for one table: its element, and the text and values that `agrees` compares on execution."""
 
     element: Narrowed
     shape: str
@@ -278,7 +278,7 @@ class Rows:
         return test
 
     def stranger(self, connection: Any, rule: RowRule, table: TableClause) -> str | None:
-        """What a row of a table names that is no source of the notice; "" where one names none, None where all do."""
+        """The first text in a column of sources that names none; "" for a null, None if every row names a source."""
         ids = table.columns[rule.source or ""]
         usual, plain = spellings(rule.notice), plain_spellings(rule.notice)
         named = connection.scalars(select(ids).distinct().limit(_MOST_SPELLINGS)).all()
@@ -294,7 +294,7 @@ class Rows:
         narrowing: tuple[str, tuple[str, ...]],
         parameters: Sequence[dict[str, Any]],
     ) -> bool:
-        """Whether a condition that stands in a statement is that of this rule, with its values."""
+        """True if a condition in a statement is that of this rule, with its values."""
         test = self.test(rule, name, table)
         shape, names = narrowing
         if shape != test.shape or len(names) != len(test.values):

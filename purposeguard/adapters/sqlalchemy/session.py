@@ -1,4 +1,4 @@
-"""What an application holds: guarded engines, and sessions that leave out rows that the purpose may not use."""
+"""What an application uses: guarded engines, and sessions that leave out rows that the purpose may not use."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class Narrowing(LoaderCriteriaOption):
         mapper = ext_info.mapper
 
         def of_entity(element: Any, **_: Any) -> Any:
-            # Joins of relationships leave columns as they are that are not known to be of the entity.
+            # Relationship joins adapt only columns that are annotated with the entity.
             if isinstance(element, ColumnClause) and isinstance(element.table, TableClause):
                 return element._annotate({"parententity": mapper, "parentmapper": mapper})
             return None
 
         criteria = visitors.replacement_traverse(super()._resolve_where_criteria(ext_info), {}, of_entity)
-        # Other joins leave the columns of what is aliased as they are.
+        # Other joins do not adapt the columns of an aliased entity.
         return ext_info._adapter.traverse(criteria) if ext_info.is_aliased_class else criteria
 
 
@@ -78,10 +78,10 @@ class GuardedSession(Session):
             forget(state, forgotten[mapper])
 
     def _take_in(self, state: Any, keeper: Keeper | None) -> None:
-        """Forgets what an object has loaded for another purpose than this session has, by what its keeper says."""
+        """Forgets what an object has loaded for another purpose than that of this session; `keeper` is the object's."""
         watch = watch_of(self.get_bind(state.mapper))
         if watch is not None:
-            self._purposeguard.of(watch)  # which may not have been spoken to yet
+            self._purposeguard.of(watch)  # the session may not have used it yet
         purposes = {kept.watch: kept.purpose for kept in keeper.kept} if keeper is not None else {}
         for kept in self._purposeguard.about(state.mapper):
             if kept.watch not in purposes or purposes[kept.watch] != kept.purpose:
@@ -97,21 +97,21 @@ class GuardedSession(Session):
         return super()._merge(state, *args, **kwargs)
 
     def expunge(self, instance: object) -> None:
-        """As of any session; the object, and what goes with it, are asked for their purpose all the same."""
+        """As of any session; the object and its cascade still check their purpose."""
         state: Any = instance_state(instance)
         going = [state, *(entry[2] for entry in state.mapper.cascade_iterator("expunge", state))]
         super().expunge(instance)
         self._purposeguard.frozen().keep(going)
 
     def expunge_all(self) -> None:
-        """As of any session, and when it is closed; the objects are asked for their purpose all the same."""
+        """As of any session, also on close; the objects still check their purpose."""
         going = self.identity_map.all_states()
         super().expunge_all()
         if going:
             self._purposeguard.frozen().keep(going)
 
     def __del__(self) -> None:
-        """Nobody keeps the session; its objects may be kept."""
+        """Its objects may outlive the session."""
         identity_map: Any = self.__dict__.get("identity_map")
         for state in identity_map.all_states() if identity_map else ():
             state.purposeguard_keeper = self._purposeguard.frozen(state.session_id)
@@ -124,7 +124,7 @@ class AsyncGuardedSession(AsyncSession):
 
 
 def watch_of(bind: Any) -> Watch | None:
-    """What decides on an engine, a connection or a session; None where nothing does."""
+    """The watch of an engine, a connection or a session; None if it is not guarded."""
     if isinstance(bind, (Session, AsyncSession)):
         bind = bind.get_bind()
     return getattr(getattr(bind, "dialect", None), "purposeguard", None)
@@ -158,7 +158,7 @@ def _narrowed(state: ORMExecuteState, statement: Any, watch: Watch, bind: Any) -
         return statement
     use = watch.decider.engine.ambient()
     if use._absence() is not None or watch.observes(use):
-        return statement  # a purpose that is missing is told, and refused, where the statement is executed
+        return statement  # a missing purpose is refused when the statement is executed
     own = state.bind_mapper.tables if state.bind_mapper is not None else None
     options: list[Narrowing] = []
     rules: dict[tuple[str, tuple[str, ...]], RowRule | None] = {}
@@ -178,7 +178,7 @@ def _narrowed(state: ORMExecuteState, statement: Any, watch: Watch, bind: Any) -
 
 
 def _where(statement: Any, test: Any) -> Any:
-    """A statement with one more test: of the columns of a class below, it stands in what SQLAlchemy made by itself."""
+    """A statement with one more test. For a column load of a subclass it goes into SQLAlchemy's own statement."""
     if not isinstance(statement, FromStatement):
         return statement.where(test)
     within: Any = statement._generate()
@@ -187,7 +187,7 @@ def _where(statement: Any, test: Any) -> Any:
 
 
 def _plan(state: ORMExecuteState, statement: Any, watch: Watch, bind: Any) -> Any:
-    """What is to be asked about the statement as it is; compiled once for each shape."""
+    """The plan of a statement as it stands; compiled once for each shape."""
     parameters: Any = state.parameters
     compiled = statement._compile_w_cache(
         dialect=bind.dialect,
@@ -297,7 +297,7 @@ def protect(
     guard_engine(sync, watch)
     with suppress(
         UnlabelledData, UnknownSource
-    ):  # it is said where a statement is executed; it may be mended until then
+    ):  # raised again when a statement is executed; it may be mended until then
         catalogue.refresh()
         watch.warn_of_keys(stacklevel=2)
     return engine
@@ -321,7 +321,7 @@ def permitted(bind: Any, table: Any, *names: str) -> Subquery:
     name, columns = watch.catalogue.find(selectable)
     own = {column.name: column for column in selectable.columns}
     engine = watch.decider.engine
-    # Where it is only observed that none is under way, that is told when the statement is executed.
+    # A missing purpose that is only observed is recorded when the statement is executed.
     use = engine.ambient() if engine.observing else present(engine, WHAT)
     if use is None or use._absence() is not None or watch.observes(use):
         return select(*(own[column] for column in names or own)).subquery(selectable.name)

@@ -35,7 +35,7 @@ Where = MetaData | registry | type[DeclarativeBase]
 """What holds tables: a declarative base, a registry or a `MetaData`."""
 
 NOT_PERSONAL_TABLE: Final = "not-personal"
-"""What `Table.info` says of a table of which no column is personal."""
+"""The `Table.info` of a table without personal columns."""
 
 
 class _Mapped:
@@ -50,9 +50,9 @@ def _one_more(*_: object) -> None:
 
 
 class Catalogue:
-    """The tables of a database, each with the tags of its columns. What is mapped later is found when it is asked for.
+    """The tables of a database, each with the tags of its columns. Classes mapped later are found on use.
 
-    A table without any tag is in it only where it is said that nothing in it is personal.
+    A table without any tag is in it only if it is declared not personal.
     """
 
     def __init__(
@@ -67,7 +67,9 @@ class Catalogue:
         self._not_personal = frozenset(
             _name_of(place, "not_personal") for place in several(not_personal, "not_personal", "[Table]")
         )
-        self._told = {_name_of(place, "tags"): columns_of(revisions, described) for place, described in tags.items()}
+        self._from_outside = {
+            _name_of(place, "tags"): columns_of(revisions, described) for place, described in tags.items()
+        }
         self._known: dict[str, Columns] = {}
         self._folded: dict[str, set[str]] = {}
         self._mapped: dict[str, tuple[Mapper[Any], ...]] = {}
@@ -112,7 +114,7 @@ class Catalogue:
             return True
 
     def refreshed(self) -> object:
-        """What stands for the tables as they are; another object where classes were mapped since they were read."""
+        """A stamp of the present tables; another object once more classes were mapped."""
         if self._count != _Mapped.count:
             self.refresh()
         return self._stamp
@@ -136,7 +138,7 @@ class Catalogue:
             return self._tables
 
     def find(self, table: TableClause) -> tuple[str, Columns]:
-        """The name of a table, and its tags; by its name, whatever object stands for it.
+        """The name of a table, and its tags, looked up by name.
 
         Raises:
             UnlabelledData: it carries no tags.
@@ -160,7 +162,7 @@ class Catalogue:
         )
 
     def knows(self, name: str) -> bool:
-        """Whether there is a table of this name, in this case or another."""
+        """True if there is a table of this name, in this case or another."""
         return name in self._known or name.casefold() in self._folded
 
     def mappers(self, name: str) -> tuple[Mapper[Any], ...]:
@@ -177,8 +179,8 @@ class Catalogue:
                 "columns, or all of it from outside, `protect(…, tags={Table: …})`"
             )
         not_personal = not_personal or table.fullname in self._not_personal
-        specs = _told(table, mappers)
-        outside = self._told.get(table.fullname)
+        specs = _specs_of_columns(table, mappers)
+        outside = self._from_outside.get(table.fullname)
         if outside is not None:
             if not_personal or any(specs.values()):
                 raise UnlabelledData(
@@ -205,8 +207,8 @@ class Catalogue:
         )
 
 
-def _told(table: Table, mappers: Iterable[Mapper[Any]]) -> dict[str, list[OneSpec]]:
-    """What is said of each column of a table: by the column itself, and by the classes that are mapped to it."""
+def _specs_of_columns(table: Table, mappers: Iterable[Mapper[Any]]) -> dict[str, list[OneSpec]]:
+    """The tags of each column of a table: its own, and those of the classes mapped to it."""
     specs: dict[str, list[OneSpec]] = {}
     for column in table.columns:
         specs[column.name] = list(_specs(column.info.get(KEY), f"{table.fullname}.{column.name}"))
@@ -221,7 +223,7 @@ def _told(table: Table, mappers: Iterable[Mapper[Any]]) -> dict[str, list[OneSpe
 
 
 def _specs(info: object, where: str) -> Iterator[OneSpec]:
-    """What `info` says of a column, one by one."""
+    """The tags in the `info` of a column."""
     if info is None:
         return
     if isinstance(info, (str, TermMeta, Mark)) or not isinstance(info, Iterable) or is_taggable(info):
@@ -257,7 +259,7 @@ def _all_mappers() -> Iterator[Mapper[Any]]:
 def _annotated(mapper: Mapper[Any], table: Table) -> Iterator[tuple[Column[Any], list[OneSpec]]]:
     """The columns of a mapper's own table, each with what the classes that annotate its attribute say of it."""
     elsewhere = {ancestor.class_ for ancestor in mapper.iterate_to_root() if ancestor.local_table is not table}
-    # Without configuring it: what its relationships refer to may be defined later.
+    # The mapper is not configured: its relationships may refer to classes defined later.
     for prop in list(mapper._props.values()):
         where = f"{mapper.class_.__qualname__}.{prop.key}"
         if isinstance(prop, ColumnProperty):
@@ -267,7 +269,7 @@ def _annotated(mapper: Mapper[Any], table: Table) -> Iterator[tuple[Column[Any],
                 yield from ((column, specs) for column in _own(prop, table))
         elif isinstance(prop, CompositeProperty):
             columns = [column for part in prop.props for column in _own(part, table)]
-            # SQLAlchemy is given the class itself, so nobody needs its name to be one of the module.
+            # SQLAlchemy gets the class itself, so its name need not be in the module.
             made = {getattr(prop.composite_class, "__name__", ""): prop.composite_class}
             shapes = [shape for _, shape in _shapes(mapper.class_, prop.key, made)]
             for shape in shapes or [shape_of(prop.composite_class)]:
@@ -305,7 +307,7 @@ def _refuse_unsaid(table: Table, mappers: Iterable[Mapper[Any]], specs: Mapping[
 
 
 def _unannotated(table: Table, mappers: Iterable[Mapper[Any]]) -> Iterator[str]:
-    """The columns of a table that a class declares, and of which no annotation says what they are."""
+    """The columns of a table that a class declares without an annotation."""
     for mapper in mappers:
         if any("__tablename__" in vars(cls) for cls in mapper.class_.__mro__):  # else the table is there without it
             for prop in list(mapper._props.values()):
@@ -314,7 +316,7 @@ def _unannotated(table: Table, mappers: Iterable[Mapper[Any]]) -> Iterator[str]:
 
 
 def _refuse_hidden(mapper: Mapper[Any], table: Table) -> None:
-    """Raises UnlabelledData where a mapped class tags what is no attribute of it that is mapped."""
+    """Raises UnlabelledData if a mapped class tags an attribute that is not mapped."""
     for cls in mapper.class_.__mro__:
         for stated in attributes(cls):
             if stated.name not in mapper._props:
