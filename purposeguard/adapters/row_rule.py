@@ -34,7 +34,7 @@ class KeySet:
         self._within: dict[str, KeySet] = {}
 
     def within(self, realm: str | None) -> KeySet:
-        """Those of a realm, as they are called within it; all of them for None."""
+        """The keys of a realm, without its prefix; all keys for None."""
         if realm is None:
             return self
         own = self._within.get(realm)
@@ -46,12 +46,12 @@ class KeySet:
 
     @functools.cached_property
     def ints(self) -> tuple[int, ...]:
-        """For columns of whole numbers: those that are whole numbers of up to 64 bits, each once, in order."""
+        """For columns of whole numbers: the sorted keys that are whole numbers of up to 64 bits."""
         return tuple(sorted(n for key in self.keys if _NUMBER.fullmatch(key) and -(2**63) <= (n := int(key)) < 2**63))
 
     @functools.cached_property
     def texts(self) -> tuple[str, ...]:
-        """For columns of text: as they are, and those beyond ASCII also decomposed (NFD), since rows may be either."""
+        """For columns of text: the keys, and their NFD form, since rows may hold either."""
         return tuple(
             sorted(
                 {
@@ -64,7 +64,7 @@ class KeySet:
 
     @functools.cached_property
     def uuids(self) -> tuple[str, ...]:
-        """For columns whose ids may be UUIDs in other spellings: the 32 digits of those that are UUIDs, in order."""
+        """For columns that may spell UUIDs otherwise: the sorted 32 digits of the keys that are UUIDs."""
         return tuple(sorted(key.replace("-", "") for key in self.keys if _UUID.fullmatch(key)))
 
     def __len__(self) -> int:
@@ -122,9 +122,9 @@ NO_DAY: Final = Span(datetime.date.min, datetime.date.min, absent=True)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SubjectTest:
-    """About whom rows may be used: about everybody but `keys`, or (`only`) about these alone.
+    """The subjects whose rows may be used: everybody but `keys`, or (`only`) these alone.
 
-    Of a row that names several subjects each must meet it. `nobody`: a row that names none may be used.
+    Every subject that a row names must pass. `nobody`: a row without a subject may be used.
     """
 
     keys: KeySet
@@ -134,7 +134,7 @@ class SubjectTest:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Branch:
-    """Rows that may be used: those that meet all of it. None: nothing is asked.
+    """Rows that may be used: those that meet every part. A part that is None always holds.
 
     `sources` are clauses; `collected` and `ended` the days on which the row was collected, and its subject's use ended.
     """
@@ -149,8 +149,8 @@ class Branch:
 class RowRule:
     """Which rows may be used: those that meet one of `branches`. Compared by identity.
 
-    `source`, `collected`, `ended` and `subjects` name the columns that tell (None, or none, where none is asked);
-    `notice` says which ids of sources there are. Days are counted in its time zone.
+    `source`, `collected`, `ended` and `subjects` name the deciding columns, if any. `notice` has the ids of sources;
+    days are counted in its time zone.
     """
 
     notice: Notice
@@ -163,7 +163,7 @@ class RowRule:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that are asked."""
+        """The deciding columns."""
         named = (self.source, self.collected, self.ended, *(name for name, _ in self.subjects))
         return tuple(name for name in named if name is not None)
 
@@ -319,7 +319,7 @@ def _subjects(columns: Sequence[tuple[str, SubjectMark]], test: SubjectTest) -> 
         keys = test.keys.within(mark.realm)
         if test.only:
             yield Or((IsNull(column), SubjectIn(column, keys) if len(keys) else Constant(value=False)))
-        # Where each row is to name somebody, what stands there must be an id, also while nobody is to be left out.
+        # If each row must name somebody, the value must be an id, even while nobody is left out.
         elif len(keys) or not test.nobody:
             yield Not(SubjectIn(column, keys))
     if not test.nobody:

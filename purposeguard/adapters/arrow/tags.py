@@ -68,8 +68,8 @@ def columns_of(data: object, revisions: Revisions) -> Columns:
     schema = _schema(data)
     _refuse_twins(schema)
     from_spark = spark_schema.read(schema)
-    # A field says itself what it is. Where some do, one that does not was put there later, and Spark's schema, which
-    # stays with the table whatever is put into it, is of what was there before.
+    # If some fields have tags, one without was added later. Spark's schema, which stays with the table whatever is put
+    # into it, describes the field that was there before.
     only_spark = bool(from_spark) and not any(_bears_tags(field) for field in schema)
     columns: dict[str, Tag] = {}
     for field in schema:
@@ -108,7 +108,7 @@ def concatenated(tables: Sequence[pa.Table], revisions: Revisions) -> pa.Table:
 
 
 def _everywhere(data: pa.Table, revisions: Revisions) -> dict[str, Tag]:
-    """The tags of columns, and beside them those that fields within bear, by their paths."""
+    """The tags of columns and, by path, of the fields in them."""
     tags = dict(columns_of(data, revisions))
     inside = [field_and_path for field in data.schema for field_and_path in _inner(field.type, field.name)]
     while inside:
@@ -124,7 +124,7 @@ def _everywhere(data: pa.Table, revisions: Revisions) -> dict[str, Tag]:
 
 
 def _pressed(field: pa.Field, tag: Tag, revisions: Revisions, where: str) -> pa.Field:
-    """A field whose fields that bear tags say what it says itself, besides."""
+    """A field whose inner tags count its own tag as well."""
     if not tag.is_personal or not any(_bears_tags(inner) for inner, _ in _inner(field.type, where)):
         return field
 
@@ -142,7 +142,7 @@ def _bearing(field: pa.Field, tag: Tag, revisions: Revisions) -> pa.Field:
 
 
 def _remade(type_: pa.DataType, field: Callable[[pa.Field], pa.Field]) -> pa.DataType:
-    """A type with other fields inside, of the same names and types; one whose fields cannot be made anew as it is."""
+    """A type with its inner fields replaced; a type that cannot be rebuilt stays as it is."""
     types_ = pa.types
     if types_.is_struct(type_):
         return pa.struct([field(inner) for inner in type_])
@@ -171,7 +171,7 @@ def _own(field: pa.Field, where: str, revisions: Revisions) -> Tag | None:
 
 
 def _tag(field: pa.Field, where: str, revisions: Revisions) -> Tag | None:
-    """The tag of a column with all that is in it; None where it, and something in it, bears none."""
+    """The tag of a column and everything in it; None if it and some part of it have none."""
     own = _own(field, where, revisions)
     inside = [_tag(inner, path, revisions) for inner, path in _inner(field.type, where)]
     return _united(own, inside)

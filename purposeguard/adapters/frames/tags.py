@@ -45,7 +45,7 @@ class FrameTags:
                 f"a frame of {kind.name} bears no tags that could be relied on: give `tags`, a tagged class or a "
                 f"mapping of its columns to sources{advice}"
             )
-        stated = self._given(tags, revisions)
+        stated = self._cached(tags, revisions)
         for name, tag in () if borne is None or borne is stated else borne.items():
             own = stated.get(name)
             if own is not None and not _covers(own, tag):
@@ -55,7 +55,7 @@ class FrameTags:
                 )
         return stated
 
-    def _given(self, tags: object, revisions: History) -> Columns:
+    def _cached(self, tags: object, revisions: History) -> Columns:
         if not isinstance(tags, (type, Columns)):
             return columns_of(revisions, tags)
         cache = cast(

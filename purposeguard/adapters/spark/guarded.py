@@ -91,7 +91,7 @@ class GuardedFrame(_Behind):
 
     def __getitem__(self, item: Any) -> Any:
         spark, frame = _open(self)
-        return _given(spark, frame[item])
+        return _guarded_result(spark, frame[item])
 
     def __iter__(self) -> Iterator[Any]:
         raise TypeError("a guarded frame is not iterated over: `collect` it, under a purpose")
@@ -113,7 +113,7 @@ class GuardedFrame(_Behind):
         if name in _VIEWS:
             return _plainly(getattr(frame, name))
         if name in _SELF:
-            return lambda *args, **kwargs: _given(spark, getattr(frame, name)(*args, **kwargs))
+            return lambda *args, **kwargs: _guarded_result(spark, getattr(frame, name)(*args, **kwargs))
         if name == "write":
             return GuardedWriter._of(spark, frame)
         if name in frame.columns:
@@ -167,7 +167,7 @@ def _like(made: Callable[..., Any], method: Callable[..., Any]) -> Callable[...,
 def _making(spark: Spark, method: Callable[..., Any]) -> Callable[..., Any]:
     def making(*args: Any, **kwargs: Any) -> Any:
         plain = [_plain(argument) for argument in args]
-        return _given(spark, method(*plain, **{key: _plain(argument) for key, argument in kwargs.items()}))
+        return _guarded_result(spark, method(*plain, **{key: _plain(argument) for key, argument in kwargs.items()}))
 
     return _like(making, method)
 
@@ -177,12 +177,12 @@ def _plain(value: Any) -> Any:
     return _open(value)[1] if isinstance(value, _Behind) else value
 
 
-def _given(spark: Spark, made: Any) -> Any:
+def _guarded_result(spark: Spark, made: Any) -> Any:
     """What a method gave, wrapped where data can be had from it."""
     if isinstance(made, DataFrame):
         return GuardedFrame._of(spark, made)
     if isinstance(made, list):
-        return [_given(spark, item) for item in made]
+        return [_guarded_result(spark, item) for item in made]
     if isinstance(made, Column):
         return made
     if isinstance(made, GroupedData):
@@ -212,7 +212,7 @@ class GuardedGroups(_Behind):
 def _pivot(spark: Spark, groups: Any, column: str, values: list[Any] | None = None) -> Any:
     if values is None:
         raise UnresolvedStatement("without its values `pivot` reads them at once: name them, `pivot(column, [...])`")
-    return _given(spark, groups.pivot(column, values))
+    return _guarded_result(spark, groups.pivot(column, values))
 
 
 # ---- what a DataFrame does otherwise ---------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ _Narrowed = tuple[str, Columns, frozenset[str], Kept]
 """A relation whose rows were kept: its name, its tags, the columns used, and the rule."""
 
 
-class _Asked:
+class _Analysed:
     """What a frame uses, worked out once: columns of relations, and the row rules that their rows met."""
 
     __slots__ = ("demand", "kept", "traced")
@@ -67,7 +67,7 @@ class Spark:
         )
         self._memory: Final = SparkMemory()
         self._key_relations: Final = KeyRelations()
-        self._asked: weakref.WeakKeyDictionary[DataFrame, tuple[object, _Asked]] = weakref.WeakKeyDictionary()
+        self._analysed: weakref.WeakKeyDictionary[DataFrame, tuple[object, _Analysed]] = weakref.WeakKeyDictionary()
         self._tags: Final = TagReader(self._decider, self._memory)
         self._lock = new_lock()
 
@@ -84,20 +84,20 @@ class Spark:
             UnknownSource: a tag is of another notice.
             UnresolvedStatement: the plan does not tell what is read, or is not shown (Spark Connect).
         """
-        asked = self._of(classic(frame))
-        if asked.kept:
-            self._meet(asked, present(self._decider.engine, _WHAT))
+        analysed = self._analyse(classic(frame))
+        if analysed.kept:
+            self._meet(analysed, present(self._decider.engine, _WHAT))
         else:
-            self._decider.meet(asked.demand, _WHAT)
+            self._decider.meet(analysed.demand, _WHAT)
 
-    def _meet(self, asked: _Asked, use: Use[Any] | None) -> None:
+    def _meet(self, analysed: _Analysed, use: Use[Any] | None) -> None:
         """As `check`, under this use: None if a missing purpose is only observed."""
         rules: dict[str, RowRule | None] = {}
         if use is not None and not use.activity.observing:
-            for name, columns, names, record in asked.kept:
+            for name, columns, names, record in analysed.kept:
                 self._must_still_hold(use, name, columns, names, record)
                 rules[name] = record.rule
-        self._decider.meet_under(use, asked.demand, rules)
+        self._decider.meet_under(use, analysed.demand, rules)
 
     def columns(self, frame: DataFrame) -> Columns:
         """The tags of a frame's columns, by what they come from; of rows that were kept, with what they may come from.
@@ -108,10 +108,10 @@ class Spark:
         """
         return self._tags.of_frame(traced(classic(frame), self._memory), frozenset())
 
-    def _of(self, frame: DataFrame) -> _Asked:
+    def _analyse(self, frame: DataFrame) -> _Analysed:
         revisions = self._decider.revisions
         with self._lock:
-            known = self._asked.get(frame)
+            known = self._analysed.get(frame)
         if known is not None and known[0] is revisions:
             return known[1]
         plan = traced(frame, self._memory)
@@ -125,10 +125,10 @@ class Spark:
             demands.append(self._decider.demand({relation.name: (columns, names)}, narrowed))
             if record is not None:
                 kept.append((relation.name, columns, frozenset(names), record))
-        asked = _Asked(plan, Demand.together(demands), kept)
+        analysed = _Analysed(plan, Demand.together(demands), kept)
         with self._lock:
-            self._asked[frame] = (revisions, asked)
-        return asked
+            self._analysed[frame] = (revisions, analysed)
+        return analysed
 
     def _must_still_hold(self, use: Use[Any], name: str, columns: Columns, names: frozenset[str], record: Kept) -> None:
         """Checks that the rows that were kept are those that may be used now, by this use."""
@@ -204,7 +204,7 @@ class Spark:
         frame = classic(frame)
         use = present(self._decider.engine, _WHAT)
         if use is None or use.activity.observing:
-            self._meet(self._of(frame), use)
+            self._meet(self._analyse(frame), use)
             return frame
         return self._withheld(frame, use)
 
@@ -258,7 +258,7 @@ class Spark:
         if withhold and use is not None and not use.activity.observing:
             frame = self._withheld(frame, use)
         frame = self._narrowed(frame, use)
-        self._meet(self._of(frame), use)
+        self._meet(self._analyse(frame), use)
         return frame
 
     def narrowed(self, frame: DataFrame) -> DataFrame:
@@ -341,7 +341,7 @@ class Spark:
 
     def _of_outputs(self, frame: DataFrame) -> Columns:
         """The tags of a frame's columns, with the source of each row where it goes along."""
-        plan = self._of(frame).traced
+        plan = self._analyse(frame).traced
         return self._tags.of_frame(plan, self._tags.sources_within(plan))
 
     def _bearing(self, frame: DataFrame, tags: Columns) -> DataFrame:
@@ -389,7 +389,7 @@ class Spark:
         """
         frame = classic(frame)
         self.check(frame)
-        plan = self._of(frame).traced
+        plan = self._analyse(frame).traced
         tags = self._tags.in_order(plan, self._tags.sources_within(plan))
         made = frame.localCheckpoint(eager) if local else frame.checkpoint(eager)
         java: Any = made._jdf

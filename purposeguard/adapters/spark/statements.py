@@ -39,7 +39,7 @@ def parsed_query(session: SparkSession, text: str, args: Any, frames: Mapping[st
         must_be_query(session, whole)
         frame = session.sql(whole) if args is None else session.sql(whole, args)
     except AnalysisException as error:  # a ParseException is one
-        raise UnresolvedStatement(f"Spark cannot tell what the text reads: {_said(error)}") from error
+        raise UnresolvedStatement(f"Spark cannot tell what the text reads: {_reason(error)}") from error
     finally:
         if formatter is not None:
             formatter.clear()
@@ -48,7 +48,7 @@ def parsed_query(session: SparkSession, text: str, args: Any, frames: Mapping[st
     return frame
 
 
-def _said(error: AnalysisException) -> str:
+def _reason(error: AnalysisException) -> str:
     """What Spark says of a text, without the text: that may hold whatever it likes."""
     parts = [str(error.getCondition() or type(error).__name__)]
     for name, value in (error.getMessageParameters() or {}).items():

@@ -1,7 +1,7 @@
-"""Reading the text of a statement: what the parser makes of it, where the engine is sure to make the same of it.
+"""Parsing the text of a statement, as far as its engine is certain to read it alike.
 
-A database sees the text, and this library what its parser made of that. So what the two may take differently is
-refused: comments that some engines run, blanks that some take for letters, quotes whose meaning is a setting's.
+A database sees the text, and this library the tree of its parser. Whatever the two may read differently is refused:
+comments that some engines run, blanks that some take for letters, quotes whose meaning depends on settings.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _RUN_COMMENT: Final = re.compile(r"\s*(!|M!)")
 
 
 def parsed(text: str, dialect: str, column_keys: Container[str] = frozenset()) -> exp.Expr:
-    """The one statement in a text. `column_keys` are the names of columns, small: no quoted text may be one of them.
+    """The one statement in a text. `column_keys`: the names of columns in lower case; no quoted text may equal one.
 
     Raises:
         UnresolvedStatement: it is none, or several, or engines may read it in another way than it is read here.
@@ -65,7 +65,7 @@ def parsed(text: str, dialect: str, column_keys: Container[str] = frozenset()) -
             return statements[0]
         count = f"{len(statements)} statements" if statements else "no statement"
         raise UnresolvedStatement(f"the text holds {count}, and one at a time is looked at")
-    # Without the error itself, whose message repeats the text, with the values in it.
+    # Not from the parser's error: its message repeats the text with its values.
     raise UnresolvedStatement(f"the statement cannot be read as {dialect}: {why}")
 
 
@@ -208,7 +208,7 @@ def _comment(comment: str, dialect: str) -> None:
 
 
 def _quoted_texts(text: str, tokens: list[Token], column_keys: Container[str]) -> None:
-    """A text in double quotes is a name under another setting: so it is refused where it is a column's."""
+    """Refuses a text in double quotes that is the name of a column: under another setting it is that column."""
     if '"' not in text:
         return
     for token in tokens:

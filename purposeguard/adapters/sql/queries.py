@@ -272,7 +272,7 @@ class Queries(Sources):
             only(order, frozenset({"expressions", "siblings"}))
             for item in order.expressions:
                 named = item.this if isinstance(item, exp.Ordered) else item
-                aliases = self._given_names(named, relation, scope)
+                aliases = self._aliased(named, relation, scope)
                 if aliases:
                     self.used(joined(aliases))
                 else:
@@ -283,7 +283,7 @@ class Queries(Sources):
             if part is not None:
                 self.value(part, scope)
 
-    def _given_names(self, node: exp.Expr, relation: Relation, scope: Scope) -> list[Column]:
+    def _aliased(self, node: exp.Expr, relation: Relation, scope: Scope) -> list[Column]:
         """In ORDER BY a bare name means the item of SELECT with this alias, and columns of `*` with this name."""
         if type(node) is not exp.Column or type(node.this) is not exp.Identifier or node.args.get("table"):
             return []

@@ -83,13 +83,13 @@ number of 64 bits (MariaDB gives NULL for what is no JSON, so that rows would be
 
 
 NO_SOURCE: Final = "the source of a row is not known: "
-"""What an error of the engine says where a row names no source; what it names, or `none`, comes after it."""
+"""The beginning of an engine's error for a row without a known source; its text, or `none`, follows."""
 
 NO_SUBJECT: Final = "a text is no id of a subject, in the column "
-"""What an error of DuckDB says where a text has no characters that print, or blanks around them."""
+"""The beginning of DuckDB's error for a text that is no id; the column follows."""
 
 _WIDE: Final = {chr(0xFEE0 + ord(char)): char for char in "0123456789.abcdefABCDEF-"}
-"""Full-width characters of ids, as they are typed beside Japanese, and what they stand for."""
+"""Full-width characters of ids, as typed in Japanese text, and their ASCII forms."""
 
 _BRACKETS: Final = "()（）"
 
@@ -139,7 +139,7 @@ class Conditions:
     # ---- what adapters say otherwise -------------------------------------------------------------------------------
 
     def kind(self, column: str) -> str | None:
-        """How a column holds its values; None where that is not known.
+        """The type of a column's values; None if unknown.
 
         `whole` numbers of up to 64 bits, `larger` ones, `text`, `uuid`, `date`, `moment` (with a time zone), `null`.
         """
@@ -223,7 +223,7 @@ class Conditions:
             template = f"CASE WHEN {_TYPE[self.dialect]} = '{kind}' THEN {on} ELSE CAST({{c}} AS DATE) END"
             return self._parsed(template, column, zone=zone_name)
         if self.dialect == "bigquery":
-            # A moment is written with its distance from UTC, a date without any.
+            # A moment is written with its offset from UTC, a date without.
             return self._parsed(
                 "CASE WHEN ENDS_WITH(CAST({c} AS STRING), '+00') THEN DATE(CAST(CAST({c} AS STRING) AS TIMESTAMP), "
                 "{zone}) ELSE CAST(SUBSTR(CAST({c} AS STRING), 1, 10) AS DATE) END",
@@ -274,7 +274,7 @@ class Conditions:
             return exp.or_(*forms)
         if not all(key.isascii() for key in keys.texts):
             forms.append(self.among(exp.func("NFC_NORMALIZE", text.copy()), keys, "texts"))
-        # A text that is no id could be anybody's, with a mark that nobody sees.
+        # A text with an invisible character could be anybody's id.
         odd = exp.or_(
             exp.func("REGEXP_MATCHES", text.copy(), exp.Literal.string(NO_ID), dialect="duckdb"),
             exp.GT(this=exp.Length(this=text.copy()), expression=exp.Literal.number(LONGEST)),
@@ -297,11 +297,11 @@ class Conditions:
         return self._failure(why, self._nothing_of(column), column)
 
     def _nothing_of(self, column: str) -> str:
-        """An empty text that depends on the row: of one that does not, the engine would fail before it reads any."""
+        """An empty text that depends on the row: engines evaluate a constant failure before they read any row."""
         return f"SUBSTR(COALESCE({self._as_text(column).sql(dialect=self.dialect)}, ''), 1, 0)"
 
     def _failure(self, why: str, value: str, column: str) -> exp.Expr:
-        """What fails in the rows in which it is reached, and says why and the value."""
+        """An expression that fails in each row that reaches it, with the reason and a value."""
         reason = exp.Literal.string(self._mark + why).sql(dialect=self.dialect)
         plain = self.dialect in {"sqlite", "postgres", "duckdb"}
         joined = f"{reason} || {value}" if plain else f"CONCAT({reason}, {value})"
@@ -399,8 +399,8 @@ class _Rewriting:
             else:
                 node.replace(rows)
         for column in tree.find_all(exp.Column) if paths else ():
-            if column.args.get("db") and self._qualifier(column) in paths:
-                # Its table is a subquery now, which goes by the last part of the table's name.
+            if column.args.get("db") and self._key(column, "table") in paths:
+                # Its table is a subquery now, named by the last part of the table's name.
                 column.set("db", None)
                 column.set("catalog", None)
         return tree
@@ -419,13 +419,10 @@ class _Rewriting:
             self._views[name] = None if text is None else read(text, self._catalogue)
         return self._views[name]
 
-    def _key(self, node: exp.Expr) -> tuple[str, ...]:
+    def _key(self, node: exp.Expr, last: str = "this") -> tuple[str, ...]:
+        """The name of a table, or with `last="table"` the qualifier of a column."""
         names = self._catalogue.names
-        return tuple(names.key(part) for name in ("catalog", "db", "this") if (part := node.args.get(name)))
-
-    def _qualifier(self, column: exp.Column) -> tuple[str, ...]:
-        names = self._catalogue.names
-        return tuple(names.key(part) for name in ("catalog", "db", "table") if (part := column.args.get(name)))
+        return tuple(names.key(part) for name in ("catalog", "db", last) if (part := node.args.get(name)))
 
     def _rows(self, node: exp.Table, name: str) -> exp.Expr:
         """What stands in place of a table: its rows that may be used, under the name that it has in the statement."""

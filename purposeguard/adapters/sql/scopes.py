@@ -318,7 +318,7 @@ class Lookup:
         keys = [self.names.key(part) for part in parts]
         perhaps: list[Column] = []
         while scope is not None:
-            hits, sure = self._one(keys[0], scope) if len(keys) == 1 else self._dotted(keys, parts, scope)
+            hits, sure = self._single_part(keys[0], scope) if len(keys) == 1 else self._dotted(keys, parts, scope)
             perhaps += hits
             if sure:
                 break
@@ -364,7 +364,7 @@ class Lookup:
             refuse(f"`{key}` is a column of several tables here: say of which")
         return hits, sure
 
-    def _one(self, key: str, scope: Scope) -> tuple[list[Column], bool]:
+    def _single_part(self, key: str, scope: Scope) -> tuple[list[Column], bool]:
         hits, sure = self.plain(key, scope)
         alias = scope.aliases.get(key)
         if alias is not None:

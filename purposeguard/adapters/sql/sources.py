@@ -167,7 +167,7 @@ class Sources(Values):
             self.value(moment, Scope(scope.parent, scope.commons))
 
     def _named_table(self, node: exp.Table, alias: exp.Expr | None, scope: Scope) -> None:
-        relation, path = self._found(node, scope)
+        relation, path = self._relation_of(node, scope)
         pivots = node.args.get("pivots")
         if pivots:
             within = Scope(scope.parent, scope.commons)
@@ -178,7 +178,7 @@ class Sources(Values):
         if alias is None or not alias.this:
             source.path = path
 
-    def _found(self, node: exp.Table, scope: Scope) -> tuple[Relation, tuple[str, ...]]:
+    def _relation_of(self, node: exp.Table, scope: Scope) -> tuple[Relation, tuple[str, ...]]:
         """The relation of a table's name, and the name as columns are qualified by it."""
         names = self.catalogue.names
         key = self.catalogue.key(node)

@@ -255,7 +255,7 @@ class Values:
         advice = f': where it reads nothing else, say so, `functions={{"{lower(name)}"}}`'
         refuse(
             f"`{name}` is no function that is known to read nothing but its arguments"
-            f"{advice if self.catalogue.functions_are_told else ''}"
+            f"{advice if self.catalogue.functions_can_be_named else ''}"
         )
 
     def _lambda(self, node: exp.Expr, scope: Scope) -> Flow:
@@ -338,7 +338,7 @@ class Values:
             refuse("`$1` is a column by its position: name it")
         return NOTHING
 
-    def _given(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _named_argument(self, node: exp.Expr, scope: Scope) -> Flow:
         """`name => value`, `name := value`, and a field with its value."""
         if isinstance(node.this, exp.Parameter):
             refuse("a variable is set, and who reads it later is not looked into")
@@ -440,11 +440,11 @@ SPECIAL: Final[dict[type, _Reader]] = {
     exp.JSONCast: Values._cast,
     exp.JSONPath: Values._nothing,
     exp.JSONTable: Values._json_table,
-    exp.Kwarg: Values._given,
+    exp.Kwarg: Values._named_argument,
     exp.Lambda: Values._lambda,
     exp.Parameter: Values._parameter,
     exp.Placeholder: Values._nothing,
-    exp.PropertyEQ: Values._given,
+    exp.PropertyEQ: Values._named_argument,
     exp.Select: Values._subquery,
     exp.Star: Values._star,
     exp.Subquery: Values._subquery,

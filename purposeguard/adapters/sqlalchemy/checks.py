@@ -119,14 +119,14 @@ class Narrowing(NamedTuple):
     occurrences: tuple[Occurrence, ...]
 
 
-class Found(NamedTuple):
+class NarrowedBy(NamedTuple):
     """The rules by which a session has just narrowed a statement, by table and columns."""
 
     use: Use[Any]
     rules: Mapping[tuple[str, tuple[str, ...]], RowRule | None]
 
 
-FOUND: Final = "purposeguard_rules"
+NARROWED_BY: Final = "purposeguard_rules"
 """The execution option by which a session passes them on, so that no rule is looked up twice."""
 
 
@@ -309,9 +309,9 @@ class Watch:
 
     def _narrowed(self, table: Narrowing, use: Use[Any], context: Any) -> RowRule | None:
         """The rule of this use; raises UnlabelledData unless the statement leaves out rows by exactly this rule."""
-        from_session = context.execution_options.get(FOUND)  # by the session, for this very statement
+        from_session = context.execution_options.get(NARROWED_BY)  # by the session, for this very statement
         if (
-            isinstance(from_session, Found)
+            isinstance(from_session, NarrowedBy)
             and from_session.use is use
             and (table.table, table.names) in from_session.rules
         ):

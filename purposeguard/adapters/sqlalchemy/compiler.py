@@ -112,10 +112,10 @@ class Recorder(SQLCompiler):
             for place, (table, names, written) in places.items()
         )
         analysis.tables = tuple(self._tables.values())
-        analysis.flows = tuple(self._found_flows())
+        analysis.flows = tuple(self._flows_written())
         analysis.sealed = tuple(kind for key, kind in self._binds if key not in self._given)
 
-    def _found_flows(self) -> list[Flow]:
+    def _flows_written(self) -> list[Flow]:
         try:
             flows = [flow for written in self._written_in for flow in flows_of(written, self._given, self._deciding)]
         except Untold as error:

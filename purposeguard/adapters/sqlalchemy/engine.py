@@ -6,6 +6,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, NoReturn
 
 from sqlalchemy.engine import Connection, Engine
@@ -37,28 +38,26 @@ def _refuse(what: str) -> NoReturn:
     )
 
 
+def _noted(statement: object) -> AbstractContextManager[None]:
+    return own_statement(statement) if is_asking() else nullcontext()
+
+
 class _AskedConnection(Connection):
     """A connection by which a dialect asks the database about itself: which statements are the dialect's is noted."""
 
     def execute(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
         """As of any connection."""
-        if not is_asking():
-            return super().execute(statement, *args, **kwargs)
-        with own_statement(statement):
+        with _noted(statement):
             return super().execute(statement, *args, **kwargs)
 
     def scalar(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
         """As of any connection."""
-        if not is_asking():
-            return super().scalar(statement, *args, **kwargs)
-        with own_statement(statement):
+        with _noted(statement):
             return super().scalar(statement, *args, **kwargs)
 
     def exec_driver_sql(self, statement: str, *args: Any, **kwargs: Any) -> Any:
         """As of any connection."""
-        if not is_asking():
-            return super().exec_driver_sql(statement, *args, **kwargs)
-        with own_statement(statement):
+        with _noted(statement):
             return super().exec_driver_sql(statement, *args, **kwargs)
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.sql.selectable import TableClause
 
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.tags import several
-from purposeguard.adapters.sqlalchemy.checks import FOUND, TEXT, WHAT, Found, Watch
+from purposeguard.adapters.sqlalchemy.checks import NARROWED_BY, TEXT, WHAT, NarrowedBy, Watch
 from purposeguard.adapters.sqlalchemy.compatibility import must_be_known
 from purposeguard.adapters.sqlalchemy.engine import guard_engine
 from purposeguard.adapters.sqlalchemy.objects import Keeper, forget, forgotten_of, keeper_of
@@ -173,7 +173,7 @@ def _narrowed(state: ORMExecuteState, statement: Any, watch: Watch, bind: Any) -
             for occurrence in narrowing.occurrences:
                 if own is None or occurrence.table in own:
                     statement = _where(statement, watch.rows.test(rule, narrowing.table, occurrence.table).element)
-    state.update_execution_options(**{FOUND: Found(use, rules)})
+    state.update_execution_options(**{NARROWED_BY: NarrowedBy(use, rules)})
     return statement.options(*options) if options else statement
 
 

@@ -45,7 +45,7 @@ class _Mapped:
 
 
 @event.listens_for(Mapper, "after_mapper_constructed")
-def _one_more(*_: object) -> None:
+def _count_mapper(*_: object) -> None:
     _Mapped.count += 1
 
 
