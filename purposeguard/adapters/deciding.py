@@ -1,7 +1,7 @@
 """Deciding: what adapters ask of a guard about columns and rows, once for all of them.
 
-An adapter finds out which columns are used. A `Demand` says what is to be decided of them; a `Decider` decides it under
-the use that is under way, tells the ledger, and finds which rows may be used.
+An adapter finds out which columns are used. A `Demand` lists them with their labels; a `Decider` decides it under the
+use that is under way, records it in the ledger, and finds which rows may be used.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from purposeguard.runtime.use import Use, present
 from purposeguard.values.markers import Collected, Ended, RowSource
 
 RULES_KEPT: Final = 1000
-"""Row rules that are remembered by a decider."""
+"""Row rules that a decider caches at most."""
 
 
 class Demand(Immutable):
     """What a statement, a plan or a frame asks to use.
 
     `fields`: each personal column, by the name that a refusal calls it, with its label. `rows`: those of tables whose
-    rows are decided one by one, each with its table and tag. `unnarrowed`: what is to be said where the rows that may
-    not be used are not left out of one of these tables; empty where they are.
+    rows are decided one by one, each with its table and tag. `unnarrowed`: the refusal, if rows of
+    one of these tables would have to be left out and are not; empty if they are.
     """
 
     __slots__ = ("fields", "labels", "rows", "unnarrowed")
@@ -59,21 +59,21 @@ class Demand(Immutable):
         rows: Iterable[tuple[str, str, Tag]] = (),
         unnarrowed: str = "",
     ) -> None:
-        given = tuple(fields)
-        labels = frozenset(label for _, label in given)
-        self._fill(fields=given, rows=tuple(rows), labels=labels, unnarrowed=unnarrowed)
+        labelled = tuple(fields)
+        labels = frozenset(label for _, label in labelled)
+        self._fill(fields=labelled, rows=tuple(rows), labels=labels, unnarrowed=unnarrowed)
 
     @classmethod
     def together(cls, demands: Iterable[Demand]) -> Demand:
         """What all of them ask for."""
-        given = tuple(demands)
-        fields = [one for demand in given for one in demand.fields]
-        rows = [one for demand in given for one in demand.rows]
-        return cls(fields, rows, next((one.unnarrowed for one in given if one.unnarrowed), ""))
+        parts = tuple(demands)
+        fields = [field for demand in parts for field in demand.fields]
+        rows = [row for demand in parts for row in demand.rows]
+        return cls(fields, rows, next((demand.unnarrowed for demand in parts if demand.unnarrowed), ""))
 
     @property
     def is_personal(self) -> bool:
-        """Whether anything personal is to be used: otherwise no purpose is needed."""
+        """True if anything personal is to be used: otherwise no purpose is needed."""
         return bool(self.fields or self.rows)
 
     def __repr__(self) -> str:
@@ -81,14 +81,13 @@ class Demand(Immutable):
         return f"<Demand {', '.join(names) or 'nothing personal'}>"
 
 
-NOTHING_PERSONAL: Final = Demand(())
 NO_RULES: Final[Mapping[str, RowRule | None]] = MappingProxyType({})
 
 
 class Decider:
     """What adapters ask of one guard. From any thread.
 
-    `rows` and `columns` are what to do, in the words of an adapter, where rows are to be narrowed and where a column
+    `rows` and `columns` are the advice that refusals end with: for rows that have to be narrowed, and for a column that
     may not be used.
     """
 
@@ -123,9 +122,9 @@ class Decider:
     def demand(
         self, tables: Mapping[str, tuple[Columns, Iterable[str]]], narrowed: Container[str] = frozenset()
     ) -> Demand:
-        """What it takes to use columns: by table, its tags and the names of those that are used.
+        """The demand of a statement that uses these columns: by table, its tags and the names of the columns used.
 
-        `narrowed`: the tables of which the rows that may not be used are left out. A table without a name is `""`.
+        `narrowed`: the tables whose forbidden rows are left out. A table without a name is `""`.
 
         Raises:
             UnlabelledData: a column carries no tag.
@@ -148,9 +147,9 @@ class Decider:
         return Demand(fields, rows, unnarrowed)
 
     def asks_rows(self, columns: Columns, used: Mapping[str, Tag]) -> bool:
-        """Whether each row is decided by itself, where these columns of a table are used.
+        """True if each row has to be decided by itself when these columns of a table are used.
 
-        That depends on the tags and the guard, and not on what subjects have asked for so far.
+        That depends on the tags and the guard, never on what subjects have asked for so far.
         """
         personal = [tag for tag in used.values() if tag.is_personal]
         if not personal:
@@ -162,9 +161,9 @@ class Decider:
     # ---- whether it may be used --------------------------------------------------------------------------------------
 
     def meet(self, demand: Demand, what: str = "data was read", rules: Mapping[str, RowRule | None] = NO_RULES) -> None:
-        """Nothing where the use that is under way may use all that is asked for; the ledger is told.
+        """Checks that the use under way may use all that is demanded, and records it in the ledger.
 
-        `rules` say which rows of a table are kept, by which sources of columns that their rows tell are known.
+        `rules`: by table, which rows are kept. They bound the sources of columns whose rows name their own.
 
         Raises:
             PurposeMissing: no purpose is under way.
@@ -191,42 +190,42 @@ class Decider:
         self.meet_under(present(self.engine, what), demand, rules)
 
     def meet_under(self, use: Use[Any] | None, demand: Demand, rules: Mapping[str, RowRule | None] = NO_RULES) -> None:
-        """As `meet`, under the use that `engine.present` gave: None where that there is none is observed, and told."""
+        """As `meet`, under the use that `present` gave: None if a missing purpose is only observed."""
         if use is None or not demand.is_personal:
             return
         engine = self.engine
-        column = use._permissions  # once: all is decided by one revision
+        permissions = use._permissions  # once: all is decided by one revision
         denied: set[Label] = set()
         asked: set[Label] = set()
         for field, label in demand.fields:
-            used = True if label not in asked else None  # as the ledger counts: once for all columns of one label
+            used = True if label not in asked else None  # the ledger counts each label once
             asked.add(label)
-            self._decided(use._judged(label, (), column, used=used, field=field), label, field, use, denied)
+            self._decided(use._judged(label, (), permissions, used=used, field=field), label, field, use, denied)
         later: dict[Label, None] = {}
         for field, table, tag in demand.rows:
             used = True if tag.label not in asked else None
             asked.add(tag.label)
-            self._decided(self._later(use, column, tag.label, used, field), tag.label, field, use, denied)
+            self._decided(self._later(use, permissions, tag.label, used, field), tag.label, field, use, denied)
             if tag.label not in denied:
                 later[label_in(rules.get(table), tag)] = None
         if demand.unnarrowed:
             _refuse_unnarrowed(demand.unnarrowed, use)
         if engine.ledger is not None:
             for label in demand.labels - denied:
-                use._used(label, (), column, 1)
+                use._used(label, (), permissions, 1)
             for label in later:
-                if label is not NOT_PERSONAL:  # where it is not known which rows are kept
-                    use._used(label, (NOTHING_KNOWN,), column, 1)
+                if label is not NOT_PERSONAL:  # no rule: unknown which rows are kept
+                    use._used(label, (NOTHING_KNOWN,), permissions, 1)
 
     def _decided(self, decision: Decision | None, label: Label, field: str, use: Use[Any], denied: set[Label]) -> None:
         if decision is not None and label not in denied:
-            denied.add(label)  # where it is only observed, each once
+            denied.add(label)  # if denials are only observed, each label once
             self.engine.refuse(decision, use, field=field, advice=self._advice_on_columns)
 
     def _later(
         self, use: Use[Any], permissions: Permissions, label: Label, used: bool | None, field: str | None
     ) -> Decision | None:
-        """Why no row may be used, whatever it says of itself."""
+        """The denial that holds for every row, whatever its source, days and subject; None if there is none."""
         return None if label is NOT_PERSONAL else use._judged_later(label, permissions, used=used, field=field)
 
     def _asked(
@@ -238,37 +237,37 @@ class Decider:
         return use._judged(label, (), permissions, used=used, field=told_as)
 
     def denied(self, use: Use[Any], columns: Columns, names: Iterable[str], table: str = "") -> dict[str, Decision]:
-        """The columns that a use may not use, whatever their rows say, each with the reason; nobody is told.
+        """The columns that a use may not use in any row, each with the reason; the ledger is not told.
 
         Raises:
             UnlabelledData: a column carries no tag.
         """
-        found: dict[str, Decision] = {}
-        column = use._permissions
+        reasons: dict[str, Decision] = {}
+        permissions = use._permissions
         used = {name: tagged(columns, name, table) for name in names}
         for name, tag in used.items():
             if tag.label is NOT_PERSONAL:
                 continue
             by_row = self.asks_rows(columns, {name: tag})
             label = tag.label
-            decision = self._asked(use, column, label, by_row)
+            decision = self._asked(use, permissions, label, by_row)
             if decision is not None:
                 if self.engine.observers:  # of denials alone: what may be used is asked again, as what is used
-                    self._asked(use, column, label, by_row, name)
-                found[name] = decision
-        return found
+                    self._asked(use, permissions, label, by_row, name)
+                reasons[name] = decision
+        return reasons
 
     # ---- which rows --------------------------------------------------------------------------------------------------
 
     def rule(self, use: Use[Any], columns: Columns, names: Iterable[str], table: str = "") -> RowRule | None:
-        """Which rows of a table may be used, where these columns of it are; None where no row is decided by itself.
+        """Which rows of a table may be used when these columns are; None if no row is decided by itself.
 
-        The columns themselves are decided by `meet`, or are left out by `denied`.
+        The columns themselves are checked by `meet`, or left out by `denied`.
 
         Raises:
             UnlabelledData: a column carries no tag, or says that its rows name their sources and none of them does.
-            TypeError: governance cannot tell of all subjects at once.
-            StoreUnavailable: it cannot tell now.
+            TypeError: governance has no roster of all subjects.
+            StoreUnavailable: it cannot be asked now.
         """
         used = {name: tagged(columns, name, table) for name in names}
         if not self.asks_rows(columns, used):
@@ -284,19 +283,19 @@ class Decider:
             )
         subjects = columns.subjects() if self.engine.oversight is not None else ()
         roster = self.roster() if subjects else None
-        column = use._permissions
-        notice = column.matrix.notice
+        permissions = use._permissions
+        notice = permissions.matrix.notice
         today = day_in(notice.document.timezone, self.engine.clock.now())
-        key = (column, columns, needed, today)
+        key = (permissions, columns, needed, today)
         with self._lock:
             if roster is not None and roster is not self._last:
                 self._rules.clear()  # with the keys of the roster before, of which there may be millions
                 self._last = roster
-            kept = self._rules.get(key)
-        if kept is not None:
-            return kept
+            known = self._rules.get(key)
+        if known is not None:
+            return known
         collected, ended = columns.marked(Collected), columns.marked(Ended)
-        finder = Finder(self.engine, column, needed, roster, self._keys_of)
+        finder = Finder(self.engine, permissions, needed, roster, self._keys_of)
         branches = finder.branches(by_row=by_row, collected=collected is not None, ended=ended is not None)
         rule = RowRule(notice, branches, source, collected, ended, subjects)
         with self._lock:
@@ -305,11 +304,11 @@ class Decider:
         return rule
 
     def roster(self) -> Roster:
-        """All subjects for whom something was asked.
+        """All subjects with preferences on record.
 
         Raises:
-            TypeError: governance cannot tell of all at once.
-            StoreUnavailable: it cannot tell now.
+            TypeError: governance has no roster.
+            StoreUnavailable: it cannot be asked now.
         """
         ask = self._ask_roster
         if ask is None:
@@ -317,24 +316,27 @@ class Decider:
                 f"{type(self.engine.oversight).__qualname__} has no `roster`, so it cannot be told which of many rows "
                 "are about subjects who stopped a use, or agreed to it"
             )
-        found = ask()
-        if not isinstance(found, Roster):
+        answer = ask()
+        if not isinstance(answer, Roster):
             raise TypeError(f"`roster` of {type(self.engine.oversight).__qualname__} gave no Roster")
-        return found
+        return answer
 
     def _keys_of(self, roster: Roster, all_preferences: frozenset[SubjectPreferences]) -> KeySet:
         with self._lock:
             known = self._keys.setdefault(roster, {})
-            found = known.get(all_preferences)
-            if found is None:
-                found = KeySet(
-                    one for preferences, of in roster.groups.items() if preferences in all_preferences for one in of
+            keys = known.get(all_preferences)
+            if keys is None:
+                keys = KeySet(
+                    key
+                    for preferences, group in roster.groups.items()
+                    if preferences in all_preferences
+                    for key in group
                 )
                 before = self._recent.get(all_preferences)
-                if before is not None and before.keys == found.keys:
-                    found = before  # others asked for something since, and these stand as they did
-                known[all_preferences] = self._recent[all_preferences] = found
-            return found
+                if before is not None and before.keys == keys.keys:
+                    keys = before  # the preferences of other subjects changed
+                known[all_preferences] = self._recent[all_preferences] = keys
+            return keys
 
 
 def _refuse_unnarrowed(why: str, use: Use[Any]) -> None:
@@ -375,7 +377,7 @@ def must_cover(target: str, column: str, into: Label, value: Label) -> None:
 
 
 def label_known(rule: RowRule | None, tag: Tag, notice: Notice) -> Label:
-    """The same where it may be that no rule leaves rows out: those may then be of any source of the notice."""
+    """As `label_in`; without a rule, rows that name their sources may have any source of the notice."""
     return tag.label | Label(*notice.sources) if rule is None and tag.by_row else label_in(rule, tag)
 
 

@@ -42,14 +42,14 @@ def _queried(relation: Any, view: str, text: str, purposeguard_keys: pa.Table) -
     return relation.query(view, text)
 
 
-def name(given: str) -> str:
-    """A column's name in SQL."""
-    return '"' + given.replace('"', '""') + '"'
+def quoted(text: str) -> str:
+    """A name in SQL."""
+    return '"' + text.replace('"', '""') + '"'
 
 
-def literal(given: str) -> str:
+def literal(text: str) -> str:
     """A text in SQL."""
-    return "'" + given.replace("'", "''") + "'"
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _looked_up(clause_of: Mapping[str, str], clauses: frozenset[str], here: str) -> str:
@@ -89,13 +89,13 @@ class Words:
 
     def absent(self, column: str) -> str:
         """Rows in which the column is null."""
-        return f"({name(column)} IS NULL)"
+        return f"({quoted(column)} IS NULL)"
 
     # ---- sources -----------------------------------------------------------------------------------------------------
 
     def source_in(self, column: str, clauses: frozenset[str]) -> str:
         """Rows whose source is one of these."""
-        kind, here = self._types[column], name(column)
+        kind, here = self._types[column], quoted(column)
         if kind.id == "enum":
             here = f"CAST({here} AS VARCHAR)"
             for member in dict(kind.children)["values"]:
@@ -114,7 +114,7 @@ class Words:
         return f"coalesce({', '.join(readings)}, {self._refusal(column)})"
 
     def _refusal(self, column: str) -> str:
-        here = name(column)
+        here = quoted(column)
         unknown = (
             f"'unknown source `' || left(CAST({here} AS VARCHAR), 60) || '`: {self._rule.notice.id} has no such one'"
         )
@@ -124,29 +124,31 @@ class Words:
 
     def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None) -> str:
         """Rows that hold a day of these."""
-        kind, here = str(self._types[column]), name(column)
+        kind, here = str(self._types[column]), quoted(column)
         if kind == '"NULL"':
             return "false"
         if kind == "DATE":
             bounds: list[str | None] = [None if day is None else f"DATE '{day.isoformat()}'" for day in (since, before)]
         elif kind == "TIMESTAMP WITH TIME ZONE":
-            found = row_values.within(since, before, self._rule.timezone, "us")
-            if found is None:
+            ticks = row_values.within(since, before, self._rule.timezone, "us")
+            if ticks is None:
                 return "false"
-            bounds = [None if tick is None else f"make_timestamptz({tick})" for tick in found]
+            bounds = [None if tick is None else f"make_timestamptz({tick})" for tick in ticks]
         elif kind.startswith("TIMESTAMP"):
             raise row_values.naive(column)
         else:
             raise row_values.not_days(column, kind)
         parts = [f"{here} IS NOT NULL"]
-        parts += [f"{here} {sign} {one}" for sign, one in zip((">=", "<"), bounds, strict=True) if one is not None]
+        parts += [
+            f"{here} {sign} {bound}" for sign, bound in zip((">=", "<"), bounds, strict=True) if bound is not None
+        ]
         return self.all_of(parts)
 
     # ---- subjects ----------------------------------------------------------------------------------------------------
 
     def subject_in(self, column: str, keys: KeySet) -> str:
         """Rows whose id is one of these."""
-        kind, here = self._types[column], name(column)
+        kind, here = self._types[column], quoted(column)
         if kind.id == "enum":
             kind, here = _TEXT, f"CAST({here} AS VARCHAR)"
         kind = str(kind)
@@ -167,16 +169,16 @@ class Words:
             parts = [self._in(f"(CASE WHEN {odd} THEN {failure} ELSE {here} END)", keys, "texts")]
         if keys.uuids:
             parts.append(f"(length({here}) >= 32 AND {self._in(_digits(here), keys, 'uuids')})")
-        if not all(one.isascii() for one in keys.texts):
+        if not all(key.isascii() for key in keys.texts):
             parts.append(self._in(f"nfc_normalize({here})", keys, "texts"))
-        return f"({name(column)} IS NOT NULL AND {self.any_of(parts)})"
+        return f"({quoted(column)} IS NOT NULL AND {self.any_of(parts)})"
 
     def _in(self, here: str, keys: KeySet, form: str) -> str:
-        held: tuple[Any, ...] = getattr(keys, form)
-        if not held:
+        ids: tuple[Any, ...] = getattr(keys, form)
+        if not ids:
             return "false"
-        if len(held) <= row_values.FEW:
-            members = ", ".join(str(one) if form == "ints" else literal(one) for one in held)
+        if len(ids) <= row_values.FEW:
+            members = ", ".join(str(key) if form == "ints" else literal(key) for key in ids)
         else:
             which, _ = self._tables.setdefault((id(keys), form), (len(self._tables), keys))
             members = f"SELECT {'number' if form == 'ints' else 'spelt'} FROM {KEYS} WHERE which = {which}"  # noqa: S608  # numbers and names of ours
@@ -201,12 +203,12 @@ _FORMS: Final[dict[str, Callable[[KeySet], pa.Array]]] = {
 def _table(keys: KeySet, form: str, which: int) -> pa.Table:
     with _keeping:
         known = _kept.setdefault(keys, {})
-    held = known.get(form)
-    if held is None:
-        held = known.setdefault(form, _FORMS[form](keys))
-    count = len(held)
-    numbers = held if form == "ints" else pa.nulls(count, pa.int64())
-    spelt = pa.nulls(count, pa.string()) if form == "ints" else held
+    array = known.get(form)
+    if array is None:
+        array = known.setdefault(form, _FORMS[form](keys))
+    count = len(array)
+    numbers = array if form == "ints" else pa.nulls(count, pa.int64())
+    spelt = pa.nulls(count, pa.string()) if form == "ints" else array
     return pa.table({"which": pa.repeat(pa.scalar(which, pa.int32()), count), "number": numbers, "spelt": spelt})
 
 

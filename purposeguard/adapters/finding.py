@@ -1,7 +1,7 @@
 """Finding a row rule: the core is asked about one row of each kind, and kinds that are decided alike are put together.
 
-A kind of row is a source, days between which nothing changes, and how things stand for the subject. So no rule of the
-notice is repeated here: what decides is `Permissions.decide`, as of a single row.
+A kind of row is a source, a span of days in which nothing changes, and the preferences of its subject. No rule of the
+notice is repeated here: `Permissions.decide` decides, as for a single row.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Needed = tuple[tuple[Label, bool], ...]
 
 
 class Answer(NamedTuple):
-    """Who may be named in the rows of a kind: nobody, anybody for whom nothing was asked, those of these standings."""
+    """Whose rows of a kind may be used: those that name nobody, subjects without preferences, and these preferences."""
 
     nobody: bool
     clear: bool
@@ -34,60 +34,60 @@ class Answer(NamedTuple):
 
     @property
     def is_never(self) -> bool:
-        """Whether no row of the kind may be used."""
+        """True if no row of the kind may be used."""
         return not (self.nobody or self.clear or self.all_preferences)
 
 
 class Finder:
     """Finds the branches of a rule for one purpose under one matrix, on one day, by one roster.
 
-    `roster` is None where rows say nobody, or nobody keeps what subjects asked for; `keys_of` gives the subjects in it
-    who are of some standings.
+    `roster` is None if rows name no subject, or no preferences are on record; `keys_of` gives the keys of its subjects
+    with some preferences.
     """
 
     def __init__(
         self,
         engine: Engine,
-        column: Permissions,
+        permissions: Permissions,
         needed: Needed,
         roster: Roster | None,
         keys_of: Callable[[Roster, frozenset[SubjectPreferences]], KeySet],
     ) -> None:
         self._engine = engine
-        self._column = column
+        self._permissions = permissions
         self._needed = needed
         self._roster = roster
         self._keys_of = keys_of
 
     def branches(self, *, by_row: bool, collected: bool, ended: bool) -> tuple[Branch, ...]:
-        """The branches; `by_row`, `collected`, `ended`: whether rows say their source, and these days."""
-        notice = self._column.matrix.notice
+        """The branches; `by_row`, `collected`, `ended`: whether rows hold their source, and these days."""
+        notice = self._permissions.matrix.notice
         begun = list(self._spans(self._begins("collection", revisions=True), absent=True)) if collected else [None]
         over = [NO_DAY, *self._spans(self._begins("end-of-use"), absent=False)] if ended else [None]
         alike: dict[tuple[Answer, ...], set[str]] = {}
         for source in notice.sources if by_row else (None,):
-            answers = tuple(self._answer(source, one, other) for other in over for one in begun)
+            answers = tuple(self._answer(source, first, last) for last in over for first in begun)
             alike.setdefault(answers, set()).add("" if source is None else source.clause)
-        found: list[Branch] = []
+        branches: list[Branch] = []
         for answers, clauses in alike.items():
             sources = frozenset(clauses) if by_row else None
             rows = [answers[n : n + len(begun)] for n in range(0, len(answers), len(begun))]
-            for one, other, answer in _merged(rows, begun, over):
-                found.append(Branch(sources, one, other, self._test(answer)))
-        return tuple(found)
+            for first, last, answer in _merged(rows, begun, over):
+                branches.append(Branch(sources, first, last, self._test(answer)))
+        return tuple(branches)
 
     # ---- days -----------------------------------------------------------------------------------------------------
 
     def _begins(self, since: str, *, revisions: bool = False) -> set[datetime.date]:
-        """The days on which rows begin to be decided in another way: of a revision, and of what is not overdue yet."""
-        matrix = self._column.matrix
+        """The days on which the decision changes: of each revision, and the first that is not overdue yet."""
+        matrix = self._permissions.matrix
         today = day_in(matrix.notice.document.timezone, self._engine.clock.now())
-        found = {one.revision for one in matrix.history} if revisions else set[datetime.date]()
+        days = {notice.revision for notice in matrix.history} if revisions else set[datetime.date]()
         for source in matrix.notice.sources:
-            for period in self._column.snapshot.periods.of(source.clause):
+            for period in self._permissions.snapshot.periods.of(source.clause):
                 if period.from_ == since and (today - datetime.date.min).days > period.days:
-                    found.add(today - datetime.timedelta(days=period.days))
-        return found
+                    days.add(today - datetime.timedelta(days=period.days))
+        return days
 
     def _spans(self, begins: Iterable[datetime.date], *, absent: bool) -> Iterator[Span]:
         bounds: list[datetime.date | None] = [None, *sorted(begins), None]
@@ -105,7 +105,9 @@ class Finder:
         if self._roster is None:
             return Answer(nobody, nobody, frozenset())
         clear = self._may(labels, CLEAR, collected, ended)
-        others = (one for one in self._roster.groups if self._may(labels, one, collected, ended))
+        others = (
+            preferences for preferences in self._roster.groups if self._may(labels, preferences, collected, ended)
+        )
         return Answer(nobody, clear, frozenset(others))
 
     def _may(
@@ -115,9 +117,11 @@ class Finder:
         collected: datetime.date | None,
         ended: datetime.date | None,
     ) -> bool:
-        engine, column = self._engine, self._column
+        engine, permissions = self._engine, self._permissions
         return all(
-            column.decide(label, engine.context_of(preferences, collected, ended, label, column.snapshot)).allowed
+            permissions.decide(
+                label, engine.context_of(preferences, collected, ended, label, permissions.snapshot)
+            ).allowed
             for label in labels
         )
 
@@ -136,39 +140,38 @@ class Finder:
 def _merged(
     rows: Sequence[Sequence[Answer]], begun: Sequence[Span | None], over: Sequence[Span | None]
 ) -> Iterator[tuple[Span | None, Span | None, Answer]]:
-    """The kinds that may be used, those beside each other that are answered alike put together."""
+    """The kinds that may be used; adjacent spans with the same answer are joined."""
     runs: dict[tuple[Span | None, Answer], list[Span | None]] = {}
-    for answers, other in zip(rows, over, strict=True):
+    for answers, ended in zip(rows, over, strict=True):
         number = 0
         for answer, group in itertools.groupby(answers):
-            held = len(list(group))
-            one = _joined(begun[number : number + held])
-            number += held
+            length = len(list(group))
+            span = _joined(begun[number : number + length])
+            number += length
             if not answer.is_never:
-                runs.setdefault((one, answer), []).append(other)
-    for (one, answer), others in runs.items():
-        for joined in _beside(others, over):
-            yield one, joined, answer
+                runs.setdefault((span, answer), []).append(ended)
+    for (span, answer), spans in runs.items():
+        for joined in _beside(spans, over):
+            yield span, joined, answer
 
 
 def _beside(spans: Sequence[Span | None], order: Sequence[Span | None]) -> Iterator[Span | None]:
     """Spans, those that follow each other in `order` joined."""
-    places = [order.index(one) for one in spans]
-    held: list[int] = []
-    for place in places:
-        if held and place != held[-1] + 1:
-            yield _joined([order[one] for one in held])
-            held = []
-        held.append(place)
-    yield _joined([order[one] for one in held])
+    run: list[int] = []
+    for place in map(order.index, spans):
+        if run and place != run[-1] + 1:
+            yield _joined([order[number] for number in run])
+            run = []
+        run.append(place)
+    yield _joined([order[number] for number in run])
 
 
 def _joined(spans: Sequence[Span | None]) -> Span | None:
     """One span of several that follow each other; None where nothing is asked."""
-    given = [one for one in spans if one is not None]
-    if not given:
+    known = [span for span in spans if span is not None]
+    if not known:
         return None
-    days = [one for one in given if one is not NO_DAY]
+    days = [span for span in known if span is not NO_DAY]
     if not days:
         return NO_DAY
-    return Span(days[0].since, days[-1].before, any(one.absent for one in given))
+    return Span(days[0].since, days[-1].before, any(span.absent for span in known))

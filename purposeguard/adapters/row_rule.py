@@ -34,32 +34,38 @@ class KeySet:
         self._within: dict[str, KeySet] = {}
 
     def within(self, realm: str | None) -> KeySet:
-        """Those of a realm, as they are called within it; all of them for None."""
+        """The keys of a realm, without its prefix; all keys for None."""
         if realm is None:
             return self
-        found = self._within.get(realm)
-        if found is None:
+        own = self._within.get(realm)
+        if own is None:
             prefix = f"{realm}:"
-            keys = (one.removeprefix(prefix) for one in self.keys if one.startswith(prefix))
-            found = self._within.setdefault(realm, KeySet(keys))
-        return found
+            keys = (key.removeprefix(prefix) for key in self.keys if key.startswith(prefix))
+            own = self._within.setdefault(realm, KeySet(keys))
+        return own
 
     @functools.cached_property
     def ints(self) -> tuple[int, ...]:
-        """For columns of whole numbers: those that are whole numbers of up to 64 bits, each once, in order."""
-        return tuple(sorted(n for one in self.keys if _NUMBER.fullmatch(one) and -(2**63) <= (n := int(one)) < 2**63))
+        """For columns of whole numbers: the sorted keys that are whole numbers of up to 64 bits."""
+        return tuple(sorted(n for key in self.keys if _NUMBER.fullmatch(key) and -(2**63) <= (n := int(key)) < 2**63))
 
     @functools.cached_property
     def texts(self) -> tuple[str, ...]:
-        """For columns of text: as they are, and those beyond ASCII also decomposed (NFD), since rows may be either."""
+        """For columns of text: the keys, and their NFD form, since rows may hold either."""
         return tuple(
-            sorted({form for one in self.keys for form in ((one,) if one.isascii() else (one, _decomposed(one)))})
+            sorted(
+                {
+                    form
+                    for key in self.keys
+                    for form in ((key,) if key.isascii() else (key, unicodedata.normalize("NFD", key)))
+                }
+            )
         )
 
     @functools.cached_property
     def uuids(self) -> tuple[str, ...]:
-        """For columns whose ids may be UUIDs in other spellings: the 32 digits of those that are UUIDs, in order."""
-        return tuple(sorted(one.replace("-", "") for one in self.keys if _UUID.fullmatch(one)))
+        """For columns that may spell UUIDs otherwise: the sorted 32 digits of the keys that are UUIDs."""
+        return tuple(sorted(key.replace("-", "") for key in self.keys if _UUID.fullmatch(key)))
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -88,10 +94,6 @@ LONGEST: Final = LONGEST_SUBJECT
 """Characters of an id at most."""
 
 
-def _decomposed(text: str) -> str:
-    return unicodedata.normalize("NFD", text)
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Span:
     """Days from `since` (included) to `before` (not included), each None where there is no such bound.
@@ -105,12 +107,12 @@ class Span:
 
     @property
     def is_all(self) -> bool:
-        """Whether every row is in it."""
+        """True if every row is in it."""
         return self.since is None and self.before is None and self.absent
 
     @property
     def is_none_at_all(self) -> bool:
-        """Whether the rows in it are those that hold no day."""
+        """True if the rows in it are those that hold no day."""
         return self.since == self.before and self.since is not None
 
 
@@ -120,9 +122,9 @@ NO_DAY: Final = Span(datetime.date.min, datetime.date.min, absent=True)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SubjectTest:
-    """About whom rows may be used: about everybody but `keys`, or (`only`) about these alone.
+    """The subjects whose rows may be used: everybody but `keys`, or (`only`) these alone.
 
-    Of a row that names several subjects each must meet it. `nobody`: a row that names none may be used.
+    Every subject that a row names must pass. `nobody`: a row without a subject may be used.
     """
 
     keys: KeySet
@@ -132,7 +134,7 @@ class SubjectTest:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Branch:
-    """Rows that may be used: those that meet all of it. None: nothing is asked.
+    """Rows that may be used: those that meet every part. A part that is None always holds.
 
     `sources` are clauses; `collected` and `ended` the days on which the row was collected, and its subject's use ended.
     """
@@ -147,8 +149,8 @@ class Branch:
 class RowRule:
     """Which rows may be used: those that meet one of `branches`. Compared by identity.
 
-    `source`, `collected`, `ended` and `subjects` name the columns that tell (None, or none, where none is asked);
-    `notice` says which ids of sources there are. Days are counted in its time zone.
+    `source`, `collected`, `ended` and `subjects` name the deciding columns, if any. `notice` has the ids of sources;
+    days are counted in its time zone.
     """
 
     notice: Notice
@@ -161,7 +163,7 @@ class RowRule:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that are asked."""
+        """The deciding columns."""
         named = (self.source, self.collected, self.ended, *(name for name, _ in self.subjects))
         return tuple(name for name in named if name is not None)
 
@@ -173,7 +175,7 @@ class RowRule:
     @property
     def permitted(self) -> frozenset[str]:
         """The clauses of the sources that some rows may have and be used."""
-        return frozenset[str]().union(*(one.sources for one in self.branches if one.sources is not None))
+        return frozenset[str]().union(*(branch.sources for branch in self.branches if branch.sources is not None))
 
     @property
     def known(self) -> frozenset[str]:
@@ -182,12 +184,12 @@ class RowRule:
 
     def label_of(self, label: Label) -> Label:
         """The label of values of the rows that are kept, whose own sources count besides `label`."""
-        found = self._labels.get(label)
-        if found is None:
+        known = self._labels.get(label)
+        if known is None:
             permitted = self.permitted
             sources = [source for source in self.notice.sources if source.clause in permitted]
-            found = self._labels[label] = label | Label(*sources) if sources else label
-        return found
+            known = self._labels[label] = label | Label(*sources) if sources else label
+        return known
 
 
 @functools.lru_cache(maxsize=64)
@@ -196,13 +198,13 @@ def spellings(notice: Notice) -> Mapping[str, str]:
 
     What `notice.source` reads has no end of spellings; what is none of these is asked of it (`clause_meant`).
     """
-    found: dict[str, str] = {}
+    clauses: dict[str, str] = {}
     for source in notice.sources:
         clause = source.clause
         for form in (clause, source.__name__, source.slug, clause.replace("(", "").replace(")", "")):
             if form == clause or _is_read_as(notice, form, clause):
-                found.update(dict.fromkeys((form, form.upper(), form.lower()), clause))
-    return found
+                clauses.update(dict.fromkeys((form, form.upper(), form.lower()), clause))
+    return clauses
 
 
 def _is_read_as(notice: Notice, form: str, clause: str) -> bool:
@@ -317,7 +319,7 @@ def _subjects(columns: Sequence[tuple[str, SubjectMark]], test: SubjectTest) -> 
         keys = test.keys.within(mark.realm)
         if test.only:
             yield Or((IsNull(column), SubjectIn(column, keys) if len(keys) else Constant(value=False)))
-        # Where each row is to name somebody, what stands there must be an id, also while nobody is to be left out.
+        # If each row must name somebody, the value must be an id, even while nobody is left out.
         elif len(keys) or not test.nobody:
             yield Not(SubjectIn(column, keys))
     if not test.nobody:

@@ -143,6 +143,6 @@ def as_text(notice: Notice) -> str:
 
 
 @functools.lru_cache(maxsize=16)
-def from_text(told: str) -> Notice:
+def from_text(text: str) -> Notice:
     """A notice that says this."""
-    return Notice.parse(json.loads(told))
+    return Notice.parse(json.loads(text))

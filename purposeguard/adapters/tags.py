@@ -25,7 +25,7 @@ KEY: Final = "purposeguard"
 """The metadata key under which a column bears its tag."""
 
 Revisions = Notice | History
-"""A notice, or all its revisions: whose sources tags name."""
+"""The notice, or all its revisions, whose sources tags name."""
 
 OneSpec = type[Source] | str | Label | Mark
 Spec = OneSpec | Iterable[OneSpec]
@@ -35,11 +35,11 @@ NOT_PERSONAL: Final = Label(NotPersonal)
 
 
 class Tag(Immutable):
-    """What is known of a column.
+    """What a column holds.
 
-    `label`: the sources that all its values were collected under, `Label(NotPersonal)` where they are not personal.
-    `by_row`: besides, each value was collected under the source that its row names. `mark`: what the column says of its
-    rows (`Subject`, `Collected`, `Ended`, `RowSource`), None where it says nothing.
+    `label`: the sources that all its values were collected under, `Label(NotPersonal)` if they are not personal.
+    `by_row`: each value was collected under the source that its row names, as well. `mark`: the role of the column in
+    its rows (`Subject`, `Collected`, `Ended`, `RowSource`), or None.
     """
 
     __slots__ = ("_hash", "by_row", "label", "mark")
@@ -54,7 +54,7 @@ class Tag(Immutable):
 
     @property
     def is_personal(self) -> bool:
-        """Whether its values are personal data, as far as can be known."""
+        """True if its values are, or may be, personal data."""
         return self.by_row or self.label is not NOT_PERSONAL
 
     def __eq__(self, other: object) -> bool:
@@ -81,7 +81,7 @@ class Columns(Immutable, Mapping[str, Tag]):
     """The tags of a table's columns, by name, in their order. A column that is not in it is unlabelled.
 
     Raises:
-        UnlabelledData: several columns are marked to say of a row what one is to say.
+        UnlabelledData: two columns bear a mark that one column may bear.
     """
 
     __slots__ = ("_hash", "_marked", "_subjects", "_tags")
@@ -92,17 +92,17 @@ class Columns(Immutable, Mapping[str, Tag]):
     _hash: int
 
     def __init__(self, tags: Mapping[str, Tag]) -> None:
-        given = dict(tags)
+        known = dict(tags)
         for mark in (RowSource, Collected, Ended):
-            names = [f"`{name}`" for name, tag in given.items() if tag.mark is mark]
+            names = [f"`{name}`" for name, tag in known.items() if tag.mark is mark]
             if len(names) > 1:
                 raise UnlabelledData(f"{' and '.join(names)} are both marked {mark!r}, and one is to say it of a row")
         marked: dict[Mark, str] = {}
-        for name, tag in given.items():
+        for name, tag in known.items():
             if tag.mark is not None:
                 marked.setdefault(tag.mark, name)
-        subjects = tuple((name, tag.mark) for name, tag in given.items() if isinstance(tag.mark, SubjectMark))
-        self._fill(_tags=given, _marked=marked, _subjects=subjects, _hash=hash(tuple(given.items())))
+        subjects = tuple((name, tag.mark) for name, tag in known.items() if isinstance(tag.mark, SubjectMark))
+        self._fill(_tags=known, _marked=marked, _subjects=subjects, _hash=hash(tuple(known.items())))
 
     def __getitem__(self, name: str) -> Tag:
         return self._tags[name]
@@ -131,29 +131,27 @@ class Columns(Immutable, Mapping[str, Tag]):
         return f"<Columns {', '.join(self._tags)}>"
 
 
-def columns_of(revisions: Revisions, given: object) -> Columns:
+def columns_of(revisions: Revisions, tags: object) -> Columns:
     """The tags of a table: as they are given, of a class whose rows they are, or of a mapping of names.
 
     Of a tagged class (a pydantic model, dataclass, TypedDict, NamedTuple or attrs class) the fields are the columns,
-    and those without a tag are not personal, as everywhere. In a mapping each column is told: `NotPersonal` is said.
+    and those without a tag are not personal, as everywhere. In a mapping each column needs a tag.
 
     Raises:
-        TypeError: `given` is none of these, or a column is told by something that is no tag.
+        TypeError: `tags` is none of these, or the tag of a column is something else.
         UnknownSource: a source is of no revision that is known here.
-        UnlabelledData: a column is told by nothing at all, or the class is marked in a way that a table cannot be.
+        UnlabelledData: a column has no tag, or the class is marked in a way that a table cannot be.
     """
-    if isinstance(given, Columns):
-        for tag in given.values():
+    if isinstance(tags, Columns):
+        for tag in tags.values():
             _known(revisions, tag.label)
-        return given
-    if is_taggable(given):
-        return Columns(
-            {name: _of_field(revisions, given, name, shape) for name, shape in Model(given).columns().items()}
-        )
-    if isinstance(given, Mapping):
-        return Columns({str(name): tag_of(revisions, spec, str(name)) for name, spec in given.items()})
+        return tags
+    if is_taggable(tags):
+        return Columns({name: _of_field(revisions, tags, name, shape) for name, shape in Model(tags).columns().items()})
+    if isinstance(tags, Mapping):
+        return Columns({str(name): tag_of(revisions, spec, str(name)) for name, spec in tags.items()})
     kinds = "a tagged class, a mapping of names to sources, or `Columns`"
-    raise TypeError(f"the tags of a table are {kinds}, not {type(given).__name__}")
+    raise TypeError(f"the tags of a table are {kinds}, not {type(tags).__name__}")
 
 
 def _of_field(revisions: Revisions, cls: type, name: str, shape: Shape) -> Tag:
@@ -162,10 +160,10 @@ def _of_field(revisions: Revisions, cls: type, name: str, shape: Shape) -> Tag:
 
 
 def specs_of(shape: Shape, where: str) -> list[OneSpec]:
-    """What an annotation says of a column: the sources of all that lies in its values, and marks.
+    """The tags in an annotation of a column: the sources of everything in its values, and marks.
 
     Raises:
-        UnlabelledData: what lies in its values is marked.
+        UnlabelledData: a part of its values is marked.
     """
     if shape.marks_within != shape.marks:
         raise UnlabelledData(f"{where} has marked items, and a column says one thing of a row")
@@ -173,7 +171,7 @@ def specs_of(shape: Shape, where: str) -> list[OneSpec]:
 
 
 def tag_of(revisions: Revisions, spec: object, column: str) -> Tag:
-    """The tag that a column is told by; raises as `columns_of` does."""
+    """The tag that a specification describes; raises as `columns_of` does."""
     if isinstance(spec, Tag):
         _known(revisions, spec.label)
         return spec
@@ -200,32 +198,32 @@ def tag_of(revisions: Revisions, spec: object, column: str) -> Tag:
     return Tag(Label(*sources) if sources else NOT_PERSONAL, by_row=by_row, mark=own[0] if own else None)
 
 
-def _read_source(revisions: Revisions, given: object, column: str) -> Label:
-    """The label of what a column is told by; raises UnknownSource, which names the column."""
+def _read_source(revisions: Revisions, spec: object, column: str) -> Label:
+    """The label of a source, an id or a label; raises UnknownSource, which names the column."""
     try:
-        return _label(revisions, given)
+        return _label(revisions, spec)
     except UnknownSource as error:
         unknown = error
-    told = f"`{column}` is told by it"
-    why = f"{unknown.why}, and {told}" if unknown.why else told
+    where = f"`{column}` is told by it"
+    why = f"{unknown.why}, and {where}" if unknown.why else where
     raise UnknownSource(unknown.given, why, lambda: unknown.suggestions)
 
 
-def _label(revisions: Revisions, given: object) -> Label:
-    if isinstance(given, Label):
-        return _known(revisions, given)
-    if isinstance(given, TermMeta):
-        return _known(revisions, Label(cast("type[Source]", given)))
-    if given == NotPersonal.clause:
+def _label(revisions: Revisions, spec: object) -> Label:
+    if isinstance(spec, Label):
+        return _known(revisions, spec)
+    if isinstance(spec, TermMeta):
+        return _known(revisions, Label(cast("type[Source]", spec)))
+    if spec == NotPersonal.clause:
         return NOT_PERSONAL
-    return Label(_latest(revisions).source(given))
+    return Label(_latest(revisions).source(spec))
 
 
 def _known(revisions: Revisions, label: Label) -> Label:
     """The label; raises UnknownSource where a source is of no revision that is known here."""
-    every = _every(revisions)
+    notices = _every(revisions)
     for source in label.sources:
-        if not any(source in notice.grants for notice in every) and source is not NotPersonal:
+        if not any(source in notice.grants for notice in notices) and source is not NotPersonal:
             _latest(revisions).source(source)  # raises, and says why
     return label
 
@@ -244,11 +242,11 @@ _MARKS: Final[Mapping[str, Mark]] = {"subject": Subject, "collected": Collected,
 """How marks are written."""
 
 LONGEST_TAG: Final = 10_000
-"""Characters of a written tag that are read at most."""
+"""Characters of a tag at most."""
 
 
 class _Written(BaseModel):
-    """A tag as it is written: JSON, keys in order, what is usual left out."""
+    """A tag as JSON: keys sorted, defaults left out."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -270,31 +268,31 @@ def encode(tag: Tag, revisions: Revisions) -> str:
     """
     _known(revisions, tag.label)
     sources = [source for source in tag.label if source is not NotPersonal]
-    held = [one for one in reversed(_every(revisions)) if all(source in one.grants for source in sources)]
-    if not held:
+    notices = [notice for notice in reversed(_every(revisions)) if all(source in notice.grants for source in sources)]
+    if not notices:
         raise ValueError("the sources of a column are of several revisions of the notice: a tag is of one")
-    sources_told = [source.clause for source in sources] or ([] if tag.by_row else [NotPersonal.clause])
-    mark = next((name for name, one in _MARKS.items() if one is tag.mark), None)
+    clauses = [source.clause for source in sources] or ([] if tag.by_row else [NotPersonal.clause])
+    mark = next((name for name, mark in _MARKS.items() if mark is tag.mark), None)
     if isinstance(tag.mark, SubjectMark):
         mark = "subject"
     written = {
         "by_row": tag.by_row or None,
         "mark": mark,
-        "notice": held[0].id,
+        "notice": notices[0].id,
         "realm": tag.mark.realm if isinstance(tag.mark, SubjectMark) else None,
-        "revision": held[0].revision.isoformat(),
-        "sources": sources_told,
+        "revision": notices[0].revision.isoformat(),
+        "sources": clauses,
         "version": 1,
     }
-    told = {name: one for name, one in written.items() if one is not None}
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    stated = {name: value for name, value in written.items() if value is not None}
+    return json.dumps(stated, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def decode(text: str | bytes, revisions: Revisions, column: str) -> Tag:
     """The tag that a column bears.
 
     Raises:
-        UnlabelledData: it cannot be read, so it says nothing.
+        UnlabelledData: malformed tag.
         UnknownSource: it is of another notice, of a revision that is not known here, or names a clause that this one
             does not have.
     """
@@ -307,7 +305,7 @@ def decode(text: str | bytes, revisions: Revisions, column: str) -> Tag:
         place = ".".join(map(str, fault["loc"])) or "the whole of it"
         message = f"the tag of `{column}` cannot be read: {place}: {fault['msg']}"
     else:
-        # Of a key that is there twice readers take the one or the other.
+        # Readers disagree on which value of a duplicate key counts.
         twice = Counter(name for name, _ in json.loads(text, object_pairs_hook=list)).most_common(1)[0]
         if twice[1] == 1:
             return _read(written, revisions, column)
@@ -316,12 +314,12 @@ def decode(text: str | bytes, revisions: Revisions, column: str) -> Tag:
 
 
 def _read(written: _Written, revisions: Revisions, column: str) -> Tag:
-    every = _every(revisions)
-    if written.notice != every[0].id:
-        raise UnknownSource(written.notice, f"the tag of `{column}` is of another notice than {every[0].id}")
-    held = next((one for one in every if one.revision.isoformat() == written.revision), None)
-    if held is None:
-        known = ", ".join(one.revision.isoformat() for one in every)
+    revisions_known = _every(revisions)
+    if written.notice != revisions_known[0].id:
+        raise UnknownSource(written.notice, f"the tag of `{column}` is of another notice than {revisions_known[0].id}")
+    notice = next((notice for notice in revisions_known if notice.revision.isoformat() == written.revision), None)
+    if notice is None:
+        known = ", ".join(notice.revision.isoformat() for notice in revisions_known)
         why = f"the tag of `{column}` is of a revision of {written.notice} that is not known here, only {known}: "
         raise UnknownSource(written.revision, f"{why}give the guard a History that has it")
     plain = written.sources == (NotPersonal.clause,)
@@ -329,7 +327,7 @@ def _read(written: _Written, revisions: Revisions, column: str) -> Tag:
         raise UnlabelledData(f"the tag of `{column}` says both that it is not personal and that it is")
     if not written.sources and not written.by_row:
         raise UnlabelledData(f"the tag of `{column}` names no source: an empty label is no licence (rule 4)")
-    sources = () if plain else tuple(_clause(held, one, column) for one in written.sources)
+    sources = () if plain else tuple(_clause(notice, clause, column) for clause in written.sources)
     mark = None if written.mark is None else _MARKS[written.mark]
     if written.realm is not None:
         if mark is not Subject:
@@ -339,12 +337,12 @@ def _read(written: _Written, revisions: Revisions, column: str) -> Tag:
     return tag_of(revisions, specs or NotPersonal, column)
 
 
-def _clause(held: Notice, clause: str, column: str) -> type[Source]:
-    """A source by its clause, as it is printed: in a written tag nothing is read generously."""
-    found = held.source(clause)
-    if found.clause != clause:
-        raise UnlabelledData(f"the tag of `{column}` names {shown(clause)}, which is written {found.clause}")
-    return found
+def _clause(notice: Notice, clause: str, column: str) -> type[Source]:
+    """A source by its clause, exactly as the notice prints it."""
+    source = notice.source(clause)
+    if source.clause != clause:
+        raise UnlabelledData(f"the tag of `{column}` names {shown(clause)}, which is written {source.clause}")
+    return source
 
 
 def _in_realm(realm: str, column: str) -> Mark:

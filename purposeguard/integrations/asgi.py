@@ -204,7 +204,7 @@ def _original(context: Any) -> Any:
 
 
 def _is_api_route(route: Any) -> bool:
-    """Whether FastAPI hands the request to this very object; of other included routes it makes new ones."""
+    """True if FastAPI hands the request to this very object; of other included routes it makes new ones."""
     fastapi: Any = sys.modules.get("fastapi.routing")
     return fastapi is not None and isinstance(route, fastapi.APIRoute)
 

@@ -24,7 +24,7 @@ from purposeguard import (
     UnknownSource,
     UnlabelledData,
 )
-from purposeguard.adapters.deciding import NOTHING_PERSONAL, Decider, Demand
+from purposeguard.adapters.deciding import Decider, Demand
 from purposeguard.adapters.row_rule import KeySet, Span, clause_meant, spellings
 from purposeguard.adapters.tags import Columns, columns_of
 from purposeguard.notices import trendmicro_jp as tm
@@ -95,7 +95,7 @@ def test_what_is_not_personal_needs_no_purpose() -> None:
     demand = _demand(decider, ["id", "country"])
     assert not demand.is_personal
     decider.meet(demand)
-    decider.meet(NOTHING_PERSONAL)
+    decider.meet(Demand(()))
     assert repr(demand) == "<Demand nothing personal>"
 
 

@@ -60,7 +60,7 @@ def _type(type_: pa.DataType, where: str) -> Any:
     if types.is_dictionary(type_):
         return _type(type_.value_type, where)
     if types.is_struct(type_):
-        return {"type": "struct", "fields": [_field(one, f"{where}.{one.name}") for one in type_]}
+        return {"type": "struct", "fields": [_field(field, f"{where}.{field.name}") for field in type_]}
     if types.is_list(type_) or types.is_large_list(type_):
         # Items have no metadata in Spark, only fields have: so a column bears the tags of all that is in it.
         item = type_.value_field
@@ -72,10 +72,10 @@ def _type(type_: pa.DataType, where: str) -> Any:
         return f"decimal({type_.precision},{type_.scale})"
     if types.is_timestamp(type_):
         return "timestamp_ntz" if type_.tz is None else "timestamp"
-    found = next((name for test, name in _SIMPLE if test(type_)), None)
-    if found is None:
+    name = next((name for test, name in _SIMPLE if test(type_)), None)
+    if name is None:
         raise TypeError(f"`{where}` is {type_}, for which Spark has no type: leave it out, or store it as another")
-    return found
+    return name
 
 
 def read(schema: pa.Schema) -> dict[str, str] | None:
@@ -92,17 +92,17 @@ def read(schema: pa.Schema) -> dict[str, str] | None:
     try:
         fields = json.loads(text if len(text) <= _LONGEST else b"")["fields"]
         names = [str(field["name"]) for field in fields]
-        found = dict(_tags(fields, ""))
+        tags = dict(_tags(fields, ""))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        names, found = None, {}
+        names, tags = None, {}
     if names is None:
         raise UnlabelledData("the schema that Spark left in the metadata cannot be read, so nor can its tags")
-    if found and names != list(schema.names):
+    if tags and names != list(schema.names):
         raise UnlabelledData(
             "the schema that Spark left in the metadata is of other columns than these, so its tags say nothing of "
             "them: tag what was read from the file before columns are changed, `tagged(table, columns_of(…), notice)`"
         )
-    return found
+    return tags
 
 
 def _tags(fields: Any, before: str) -> Iterator[tuple[str, str]]:
@@ -117,9 +117,9 @@ def _tags(fields: Any, before: str) -> Iterator[tuple[str, str]]:
 def _inside(type_: Any, where: str) -> Iterator[tuple[str, str]]:
     if not isinstance(type_, dict):
         return
-    given = cast("dict[str, Any]", type_)
-    if given["type"] == "struct":
-        yield from _tags(given["fields"], f"{where}.")
+    composite = cast("dict[str, Any]", type_)
+    if composite["type"] == "struct":
+        yield from _tags(composite["fields"], f"{where}.")
     for part in ("elementType", "keyType", "valueType"):
-        if part in given:
-            yield from _inside(given[part], f"{where}[]")
+        if part in composite:
+            yield from _inside(composite[part], f"{where}[]")

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar, cast
 
 import pyarrow as pa
 
-from purposeguard.adapters import tags as told
+from purposeguard.adapters import tags as column_tags
 from purposeguard.adapters.arrow import spark as spark_schema
 from purposeguard.adapters.tags import KEY, Columns, Revisions, Tag, decode, encode
 from purposeguard.errors import UnlabelledData, shown
@@ -36,7 +36,7 @@ def tagged(data: Data, tags: object, notice: Revisions, *, spark: bool = False) 
         ValueError: `tags` name a column that there is not.
     """
     schema = _schema(data)
-    columns = told.columns_of(notice, tags)
+    columns = column_tags.columns_of(notice, tags)
     _refuse_twins(schema)
     unknown = [name for name in columns if name not in set(schema.names)]
     if unknown:
@@ -51,8 +51,8 @@ def tagged(data: Data, tags: object, notice: Revisions, *, spark: bool = False) 
         _bearing(_pressed(field, columns[field.name], notice, field.name), columns[field.name], notice)
         for field in schema
     ]
-    given = with_spark(pa.schema(fields, metadata=schema.metadata), notice, spark=spark)
-    return cast("Data", _with_schema(data, given))
+    new_schema = with_spark(pa.schema(fields, metadata=schema.metadata), notice, spark=spark)
+    return cast("Data", _with_schema(data, new_schema))
 
 
 def columns_of(data: object, revisions: Revisions) -> Columns:
@@ -69,24 +69,24 @@ def columns_of(data: object, revisions: Revisions) -> Columns:
     schema = _schema(data)
     _refuse_twins(schema)
     from_spark = spark_schema.read(schema)
-    # A field says itself what it is. Where some do, one that does not was put there later, and Spark's schema, which
-    # stays with the table whatever is put into it, is of what was there before.
+    # If some fields have tags, one without was added later. Spark's schema, which stays with the table whatever is put
+    # into it, describes the field that was there before.
     only_spark = bool(from_spark) and not any(_bears_tags(field) for field in schema)
-    found: dict[str, Tag] = {}
+    columns: dict[str, Tag] = {}
     for field in schema:
         tag = _tag(field, field.name, revisions)
         if from_spark:
-            other = _spark_tag(from_spark, field, field.name, revisions)
+            spark_tag = _spark_tag(from_spark, field, field.name, revisions)
             if tag is None and only_spark:
-                tag = other
-            elif tag is not None and other is not None and tag != other:
+                tag = spark_tag
+            elif tag is not None and spark_tag is not None and tag != spark_tag:
                 raise UnlabelledData(
                     f"broken tag: the schema that Spark left in the metadata says of `{field.name}` otherwise than the "
                     "field itself: tag it again, `tagged(…)`"
                 )
         if tag is not None:
-            found[field.name] = tag
-    return Columns(found)
+            columns[field.name] = tag
+    return Columns(columns)
 
 
 def concatenated(tables: Sequence[pa.Table], revisions: Revisions) -> pa.Table:
@@ -97,10 +97,10 @@ def concatenated(tables: Sequence[pa.Table], revisions: Revisions) -> pa.Table:
     Raises:
         UnlabelledData: a column is tagged otherwise in another table. Also as `columns_of`, as UnknownSource.
     """
-    every = [_everywhere(table, revisions) for table in tables]
-    for number, columns in enumerate(every[1:], 2):
-        for name in dict.fromkeys([*every[0], *columns]):
-            if columns.get(name) != every[0].get(name):
+    tags_by_table = [_everywhere(table, revisions) for table in tables]
+    for number, columns in enumerate(tags_by_table[1:], 2):
+        for name in dict.fromkeys([*tags_by_table[0], *columns]):
+            if columns.get(name) != tags_by_table[0].get(name):
                 raise UnlabelledData(
                     f"table {number} says of `{name}` otherwise than the first one: give all of them the tags of what "
                     "they hold together first, `tagged(…)`"
@@ -109,31 +109,31 @@ def concatenated(tables: Sequence[pa.Table], revisions: Revisions) -> pa.Table:
 
 
 def _everywhere(data: pa.Table, revisions: Revisions) -> dict[str, Tag]:
-    """The tags of columns, and beside them those that fields within bear, by their paths."""
-    found = dict(columns_of(data, revisions))
-    inside = [one for field in data.schema for one in _inner(field.type, field.name)]
+    """The tags of columns and, by path, of the fields in them."""
+    tags = dict(columns_of(data, revisions))
+    inside = [field_and_path for field in data.schema for field_and_path in _inner(field.type, field.name)]
     while inside:
         field, where = inside.pop()
         own = _own(field, where, revisions)
         if own is not None:
-            found[where] = own
+            tags[where] = own
         inside += _inner(field.type, where)
-    return found
+    return tags
 
 
 # ---- inside a column -------------------------------------------------------------------------------------------------
 
 
 def _pressed(field: pa.Field, tag: Tag, revisions: Revisions, where: str) -> pa.Field:
-    """A field whose fields that bear tags say what it says itself, besides."""
-    if not tag.is_personal or not any(_bears_tags(one) for one, _ in _inner(field.type, where)):
+    """A field whose inner tags count its own tag as well."""
+    if not tag.is_personal or not any(_bears_tags(inner) for inner, _ in _inner(field.type, where)):
         return field
 
-    def more(one: pa.Field) -> pa.Field:
-        own = _own(one, where, revisions)
+    def more(inner: pa.Field) -> pa.Field:
+        own = _own(inner, where, revisions)
         whole = tag if own is None else Tag(own.label | tag.label, by_row=own.by_row or tag.by_row, mark=own.mark)
-        found = _pressed(one, whole, revisions, where)
-        return found if own is None else _bearing(found, whole, revisions)
+        pressed = _pressed(inner, whole, revisions, where)
+        return pressed if own is None else _bearing(pressed, whole, revisions)
 
     return field.with_type(_remade(field.type, more))
 
@@ -143,10 +143,10 @@ def _bearing(field: pa.Field, tag: Tag, revisions: Revisions) -> pa.Field:
 
 
 def _remade(type_: pa.DataType, field: Callable[[pa.Field], pa.Field]) -> pa.DataType:
-    """A type with other fields inside, of the same names and types; one whose fields cannot be made anew as it is."""
+    """A type with its inner fields replaced; a type that cannot be rebuilt stays as it is."""
     types_ = pa.types
     if types_.is_struct(type_):
-        return pa.struct([field(one) for one in type_])
+        return pa.struct([field(inner) for inner in type_])
     if types_.is_map(type_):
         return pa.map_(field(type_.key_field), field(type_.item_field), keys_sorted=type_.keys_sorted)
     if types_.is_fixed_size_list(type_):
@@ -172,29 +172,29 @@ def _own(field: pa.Field, where: str, revisions: Revisions) -> Tag | None:
 
 
 def _tag(field: pa.Field, where: str, revisions: Revisions) -> Tag | None:
-    """The tag of a column with all that is in it; None where it, and something in it, bears none."""
+    """The tag of a column and everything in it; None if it and some part of it have none."""
     own = _own(field, where, revisions)
-    inside = [_tag(one, path, revisions) for one, path in _inner(field.type, where)]
+    inside = [_tag(inner, path, revisions) for inner, path in _inner(field.type, where)]
     return _united(own, inside)
 
 
 def _spark_tag(texts: Mapping[str, str], field: pa.Field, where: str, revisions: Revisions) -> Tag | None:
     text = texts.get(where)
     own = None if text is None else decode(text, revisions, where)
-    inside = [_spark_tag(texts, one, path, revisions) for one, path in _inner(field.type, where)]
+    inside = [_spark_tag(texts, inner, path, revisions) for inner, path in _inner(field.type, where)]
     return _united(own, inside)
 
 
 def _united(own: Tag | None, inside: Sequence[Tag | None]) -> Tag | None:
-    known = [one for one in inside if one is not None]
+    known = [tag for tag in inside if tag is not None]
     if own is None and (not inside or len(known) < len(inside)):
         return None
     if own is None:
         own = Tag()
     if not known:
         return own
-    label = Label.join(own.label, *(one.label for one in known))
-    return Tag(label, by_row=own.by_row or any(one.by_row for one in known), mark=own.mark)
+    label = Label.join(own.label, *(tag.label for tag in known))
+    return Tag(label, by_row=own.by_row or any(tag.by_row for tag in known), mark=own.mark)
 
 
 def _inner(type_: pa.DataType, where: str) -> Iterator[tuple[pa.Field, str]]:
@@ -218,7 +218,7 @@ def _inner(type_: pa.DataType, where: str) -> Iterator[tuple[pa.Field, str]]:
 
 
 def _bears_tags(field: pa.Field) -> bool:
-    return _KEY in (field.metadata or {}) or any(_bears_tags(one) for one, _ in _inner(field.type, ""))
+    return _KEY in (field.metadata or {}) or any(_bears_tags(inner) for inner, _ in _inner(field.type, ""))
 
 
 # ---- a whole schema --------------------------------------------------------------------------------------------------

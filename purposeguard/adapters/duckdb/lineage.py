@@ -1,4 +1,4 @@
-"""Lineage of statements of a guarded connection to DuckDB: what each reads and writes, told before it runs."""
+"""Lineage of statements of a guarded connection to DuckDB: what each reads and writes, found out before it runs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from purposeguard.adapters.duckdb.locked import Locked, Shown
 from purposeguard.adapters.duckdb.rows import DIALECT, Narrowed, with_holes
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.functions import NAMED_TABLE_FUNCTIONS
-from purposeguard.adapters.sql.lineage import Analysis, Labels, Read, read
+from purposeguard.adapters.sql.lineage import Analysis, Labels, Read, read, used_columns
 from purposeguard.adapters.sql.parsing import parsed
 from purposeguard.adapters.sql.tags import Catalogue, Tables
-from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
+from purposeguard.adapters.tags import NOT_PERSONAL, Tag
 from purposeguard.errors import UnlabelledData, UnresolvedStatement
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
@@ -43,10 +43,10 @@ _WRITES: Final = MappingProxyType(
 
 
 class Statement(NamedTuple):
-    """A statement that was read.
+    """An analysed statement.
 
-    `made` is the table that it makes, None where it makes none. `query` is the query that this table is made of, or
-    else the whole statement; `narrowed` is the same with holes for conditions of rows, None where no row is left out.
+    `made`: the table that it makes, or None. `query`: the query that this table is made of, or else the whole
+    statement. `narrowed`: the same with holes for conditions of rows; None if no row is left out.
     """
 
     read: Read
@@ -57,7 +57,7 @@ class Statement(NamedTuple):
 
 
 class World:
-    """The tables and views that statements may name at one time, and the statements that were read against them."""
+    """The tables and views that statements may name, and the statements analysed against them."""
 
     def __init__(self, tables: Tables, decider: Decider, locked: Locked) -> None:
         """Raises UnresolvedStatement where it cannot be told what a view reads."""
@@ -92,7 +92,7 @@ class World:
         """A statement, read here and once more by DuckDB's own parser.
 
         Raises:
-            UnresolvedStatement: it cannot be told what it reads, or the two readings differ.
+            UnresolvedStatement: what it reads is unknown, or the two readings differ.
             UnlabelledData: it uses a column or table without tags.
         """
         known = self._known.get(text)
@@ -102,26 +102,26 @@ class World:
 
     def _statement(self, text: str) -> Statement:
         made, query = self._made(text)
-        found = read(query, self._catalogue)
-        kind = found.analysis.kind
+        statement = read(query, self._catalogue)
+        kind = statement.analysis.kind
         if kind == "create":
             raise UnresolvedStatement(_PLAIN_CREATE)
         if kind != "select":
-            # DuckDB tells how it reads queries alone. So of what writes it gets what was read here, written down.
-            query = found.tree.sql(dialect=DIALECT, comments=False)
-        used = self.used(found.analysis)
+            # DuckDB shows its own reading of queries only. A write runs from the tree that was analysed here.
+            query = statement.tree.sql(dialect=DIALECT, comments=False)
+        used = used_columns(self.tables, statement.analysis)
         demand = self._decider.demand(used, narrowed=used)
         by_rows = dict.fromkeys(table for _, table, _ in demand.rows)
-        narrowed = with_holes(found, self._catalogue, by_rows) if by_rows else None
-        for one in (query, narrowed.text) if narrowed is not None else (query,):
+        narrowed = with_holes(statement, self._catalogue, by_rows) if by_rows else None
+        for candidate in (query, narrowed.text) if narrowed is not None else (query,):
             if kind == "select":
-                self._locked.look_again(one, self._names, _FUNCTIONS)
+                self._locked.look_again(candidate, self._names, _FUNCTIONS)
             else:
-                self._locked.must_be_one(one, _WRITES[kind])
-        return Statement(found, demand, made, query, narrowed)
+                self._locked.must_be_one(candidate, _WRITES[kind])
+        return Statement(statement, demand, made, query, narrowed)
 
     def _made(self, text: str) -> tuple[str | None, str]:
-        """The table that a statement makes, None where it makes none; and its query, or all of it."""
+        """The table that a statement makes, or None; and its query, or all of it."""
         if _CREATE.match(text) is None:
             return None, text
         tree = parsed(text, DIALECT, self._catalogue.column_keys)
@@ -142,24 +142,17 @@ class World:
         if name.lower() in self._names:
             raise UnresolvedStatement(f"there is a table `{name}` already: call the new one otherwise")
 
-    def used(self, analysis: Analysis) -> dict[str, tuple[Columns, list[str]]]:
-        """By table, its tags and the columns that are used, in their order."""
-        return {
-            table: (self.tables[table], [name for name in self.tables.names[table] if name in used])
-            for table, used in analysis.used.items()
-        }
-
     def explained(self, text: str, use: Use[Any] | None) -> Explanation:
         """What a statement would do; see `Connection.explain`."""
         made, query = self._made(text)
-        found = read(query, self._catalogue)
+        statement = read(query, self._catalogue)
         decider = self._decider
         notice = decider.engine.snapshot.matrix.notice
         narrows = use is not None and not use.activity.observing
         labels: dict[tuple[str, str], Label | None] = {}
         columns_used: list[Used] = []
         rules: dict[str, RowRule | None] = {}
-        for table, (columns, names) in self.used(found.analysis).items():
+        for table, (columns, names) in used_columns(self.tables, statement.analysis).items():
             tagged = [name for name in names if name in columns]
             denied = decider.denied(use, columns, tagged, table) if use is not None else {}
             allowed = [name for name in tagged if name not in denied]
@@ -171,16 +164,16 @@ class World:
                 by_row = tag is not None and decider.asks_rows(columns, {name: tag})
                 columns_used.append(Used(table, name, label, by_row, denied.get(name)))
         outputs: dict[str, Label | None] = {}
-        for name, flow in found.analysis.depends.items():
+        for name, flow in statement.analysis.depends.items():
             known = [label for part in flow if (label := labels[part]) is not None]
             outputs[name] = Label.join(NOT_PERSONAL, *known) if len(known) == len(flow) else None
         refused: FlowViolation | UnlabelledData | None = None
         if None not in labels.values():
             try:
-                Labels(self.tables, rules).must_cover(found)
+                Labels(self.tables, rules).must_cover(statement)
             except (FlowViolation, UnlabelledData) as error:
                 refused = error.with_traceback(None)
-        kind = "create" if made else found.analysis.kind
+        kind = "create" if made else statement.analysis.kind
         return Explanation(kind, tuple(columns_used), MappingProxyType(outputs), refused)
 
 
@@ -198,7 +191,7 @@ def shown_in(analysis: Analysis, rules: Mapping[str, RowRule | None]) -> Shown:
 
 
 def tags_of_outputs(names: Sequence[str], analysis: Analysis, labels: Labels) -> list[Tag]:
-    """The tags of the columns that DuckDB gave. Where it cannot be told which is which, each is all of them.
+    """The tags of the columns that DuckDB returned. If they cannot be matched, each has the tags of all.
 
     Raises:
         UnresolvedStatement: they are others than were read.
@@ -215,11 +208,11 @@ def tags_of_outputs(names: Sequence[str], analysis: Analysis, labels: Labels) ->
 
 
 class Used(NamedTuple):
-    """A column that a statement uses, and what is said of it under the present purpose.
+    """A column that a statement uses, and what the present purpose may do with it.
 
-    `label` is None where it bears no tag; it has the sources of the rows that would be kept. `by_row`: which rows may
-    be used is told by what they say of themselves, and the others would be left out. `decision` says why it may not be
-    used, whatever its rows say; None where it may.
+    `label`: the sources of the rows that would be kept; None if it bears no tag. `by_row`: each row is decided by
+    itself, and those that may not be used would be left out. `decision`: why it may not be used in any row; None if it
+    may.
     """
 
     table: str

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from purposeguard.adapters.duckdb.rows import Ready
 from purposeguard.adapters.duckdb.tags import OFFLINE, Parquet, Source
+from purposeguard.adapters.duckdb_rows import literal, quoted
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.locks import new_lock
 
@@ -27,16 +28,16 @@ T = TypeVar("T")
 MEMORY: Final = ":memory:"
 
 MOST_SPELLINGS: Final = 10_000
-"""Spellings of sources that are looked at in a column where DuckDB does not know one."""
+"""Distinct spellings of sources that are read from a column at most."""
 
 _TELLING: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.SyntaxException)
-"""Errors of which the message tells names and types, and nothing that was read."""
+"""Errors whose messages name columns and types, and no value."""
 
 _NO_RELATIONS: Final = frozenset({"SHOW_REF", "COLUMN_DATA", "BOUND_TABLE_REF", "DELIM_GET"})
-"""What stands in FROM and is no relation whose columns are known."""
+"""Items of FROM that are no relation with known columns."""
 
 WIDEST: Final = 1000
-"""Columns of a source of which those are hidden that are not used: of more, making the view takes too long."""
+"""Columns of a source at most for hiding the unused ones: with more, making the view takes too long."""
 
 Shown = Mapping[str, Collection[str]]
 """By source, the columns that a statement uses; of a source that is not in it, it uses none."""
@@ -84,17 +85,19 @@ class Cursor:
         self._make(name, frozenset(source.names))
         hidden = self._types(name)
         self._make(name, frozenset())
-        return frozenset(one for one, this, other in zip(source.names, types, hidden, strict=True) if this == other)
+        return frozenset(
+            name for name, type_, hidden_type in zip(source.names, types, hidden, strict=True) if type_ == hidden_type
+        )
 
     def _types(self, name: str) -> list[str]:
         relation: Any = self.connection.sql(f"FROM {quoted(name)}")
-        return [str(one) for one in relation.types]
+        return [str(type_) for type_ in relation.types]
 
     def _make(self, name: str, hidden: Collection[str]) -> None:
         columns = ", ".join(
             # It is folded to a null, and has the type.
-            f"CASE WHEN false THEN {quoted(one)} END AS {quoted(one)}" if one in hidden else quoted(one)
-            for one in self._sources[name].names
+            f"CASE WHEN false THEN {quoted(column)} END AS {quoted(column)}" if column in hidden else quoted(column)
+            for column in self._sources[name].names
         )
         rows = f"SELECT {columns} FROM {self._below[name]}"  # noqa: S608  # names and paths in quotes
         self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS {rows}")
@@ -122,7 +125,7 @@ class Locked:
             raise FileNotFoundError(f"there is no database {database}: name the file of one, or leave it out")
         self._sources: Final = dict(sources)
         self._views: Mapping[str, str] = {}
-        # So that no statement can name what is registered, but by the view over it.
+        # Random, so that statements reach registered tables only through their views.
         self._called: Final = {name: f"purposeguard_{secrets.token_hex(8)}" for name in sources}
         self._hideable: Final[dict[str, frozenset[str]]] = {}
         self._root: Final = duckdb.connect(database, config=dict(OFFLINE))
@@ -141,14 +144,16 @@ class Locked:
             raise
 
     def _refuse_macros(self) -> None:
-        found = self._root.execute("SELECT function_name FROM duckdb_functions() WHERE NOT internal LIMIT 1").fetchall()
-        for macro in found:
+        macros = self._root.execute(
+            "SELECT function_name FROM duckdb_functions() WHERE NOT internal LIMIT 1"
+        ).fetchall()
+        for macro in macros:
             raise ValueError(
                 f"the database defines `{macro[0]}`, a macro, and a statement that calls it does not tell what it reads"
             )
 
     def _shut_in(self) -> None:
-        paths = [one.data.path for one in self._sources.values() if isinstance(one.data, Parquet)]
+        paths = [source.data.path for source in self._sources.values() if isinstance(source.data, Parquet)]
         self._root.execute(f"SET allowed_paths = [{', '.join(map(literal, paths))}]")
         self._root.execute("SET enable_external_access = false")
         self._root.execute("SET lock_configuration = true")
@@ -181,7 +186,7 @@ class Locked:
                 self._idle.append(cursor)
 
     def show(self, views: Mapping[str, str]) -> None:
-        """Views that can be named from now on; before any statement runs. Raises duckdb.Error where one is at fault."""
+        """Adds views, before any statement runs. Raises duckdb.Error if one is at fault."""
         self._views = dict(views)
         for cursor in self._idle:
             cursor.add_views(views)
@@ -190,11 +195,11 @@ class Locked:
         """Closes all of it."""
         with self._lock:
             self._closed = True
-            every = [*self._every, self._root]
+            cursors = [*self._every, self._root]
             self._idle.clear()
             self._every.clear()
-        for one in every:
-            one.close()
+        for cursor in cursors:
+            cursor.close()
 
     # ---- what statements do ----------------------------------------------------------------------------------------
 
@@ -205,14 +210,14 @@ class Locked:
             return [row[0] for row in cursor.execute(f"DESCRIBE {name}").fetchall()]
 
     def has(self, name: str) -> bool:
-        """Whether the database has a table, view or the like of this name."""
+        """True if the database has a table, view or the like of this name."""
         with self.lent() as cursor:
-            found = cursor.execute(
+            rows = cursor.execute(
                 "SELECT 1 FROM information_schema.tables "
                 "WHERE lower(table_name) = lower(?) AND table_catalog <> 'temp' LIMIT 1",
                 [name],
             ).fetchall()
-        return bool(found)
+        return bool(rows)
 
     def unchanged(self) -> None:
         """Raises UnresolvedStatement where a file is not what it was when its tags were read."""
@@ -240,7 +245,7 @@ class Locked:
             relation: Any = cursor.sql(whole.text, params=parameters)
             if relation is None:
                 raise UnresolvedStatement("DuckDB takes the statement for none that gives rows")
-            return Rows(relation.to_arrow_table(), [str(one) for one in relation.types])
+            return Rows(relation.to_arrow_table(), [str(type_) for type_ in relation.types])
 
         return self._without_values(run, whole, shown)
 
@@ -340,13 +345,3 @@ def _nodes(tree: object) -> Iterator[Mapping[str, Any]]:
 def _first(error: duckdb.Error) -> str:
     """What DuckDB says, without the statement that it repeats: that may hold the ids of subjects who are left out."""
     return str(error).partition("\nLINE ")[0].strip()
-
-
-def quoted(name: str) -> str:
-    """A name in a statement."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text in a statement."""
-    return "'" + text.replace("'", "''") + "'"

@@ -35,19 +35,19 @@ class Result:
     tags: Columns
     """The same as tags, for other adapters: `frames.check(result.df(), tags=result.tags)`."""
 
-    def __init__(self, names: Sequence[str], tags: Sequence[Tag], held: Callable[[], pa.Table]) -> None:
+    def __init__(self, names: Sequence[str], tags: Sequence[Tag], table_of: Callable[[], pa.Table]) -> None:
         labels: dict[str, Label] = {}
         by_name: dict[str, Tag] = {}
         for name, tag in zip(names, tags, strict=True):
-            other = by_name.get(name)
-            if other is not None:
-                tag = Tag(other.label | tag.label, by_row=other.by_row or tag.by_row)  # noqa: PLW2901  # of both
+            before = by_name.get(name)
+            if before is not None:
+                tag = Tag(before.label | tag.label, by_row=before.by_row or tag.by_row)  # noqa: PLW2901  # of both
             by_name[name] = tag
             labels[name] = tag.label
         self.columns = tuple(names)
         self.labels = MappingProxyType(labels)
         self.tags = Columns(by_name)
-        self._held = held
+        self._held = table_of
         self._row = 0
 
     def fetchall(self) -> list[tuple[Any, ...]]:

@@ -51,7 +51,7 @@ class Narrowed(NamedTuple):
     holes: Mapping[str, str]
 
 
-def with_holes(found: Read, catalogue: Catalogue, tables: Iterable[str]) -> Narrowed:
+def with_holes(statement: Read, catalogue: Catalogue, tables: Iterable[str]) -> Narrowed:
     """A statement in which each of these tables is replaced by those of its rows that meet a condition, still to come.
 
     Raises:
@@ -60,7 +60,7 @@ def with_holes(found: Read, catalogue: Catalogue, tables: Iterable[str]) -> Narr
     token = secrets.token_hex(8)  # so that nothing in the statement is taken for a hole
     holes = {table: f"purposeguard_{token}_{number}_" for number, table in enumerate(tables)}
     conditions: dict[str, exp.Expr] = {table: exp.var(hole) for table, hole in holes.items()}
-    text = narrowed(found, catalogue, conditions)
+    text = narrowed(statement, catalogue, conditions)
     lost = next((table for table, hole in holes.items() if hole not in text), None)
     if lost is not None:
         raise UnresolvedStatement(f"rows of `{lost}` cannot be left out of the statement")
@@ -75,14 +75,14 @@ class Ready(NamedTuple):
     rules: Mapping[str, RowRule]
 
     def meaning(self, error: str) -> PurposeGuardError | None:
-        """What an error of DuckDB says of a row; None where it is no error of a condition."""
+        """The refusal that an error of DuckDB stands for; None if no condition raised it."""
         for mark, rule in self.rules.items():
             _, unknown, rest = error.partition(mark + NO_SOURCE)
             if unknown:
-                given = rest.partition("\n")[0]
-                if given == "none":
+                source = rest.partition("\n")[0]
+                if source == "none":
                     return values.no_source(rule.source or "")
-                return UnknownSource(given, f"a row names it, and {rule.notice.id} has no such one")
+                return UnknownSource(source, f"a row names it, and {rule.notice.id} has no such one")
             _, blank, rest = error.partition(mark + NO_SUBJECT)
             if blank:
                 return values.blank_subject(rest.partition("\n")[0])
@@ -117,14 +117,14 @@ def with_conditions(
 
 
 def readable(notice: Notice, texts: Iterable[object]) -> list[str]:
-    """Those of these texts that the notice reads as sources."""
-    found: list[str] = []
+    """The texts that the notice reads as sources."""
+    readable_texts: list[str] = []
     for text in texts:
         if isinstance(text, str):
             with contextlib.suppress(UnknownSource):
                 clause_meant(notice, text)
-                found.append(text)
-    return found
+                readable_texts.append(text)
+    return readable_texts
 
 
 class _Conditions(Conditions):
@@ -139,19 +139,19 @@ class _Conditions(Conditions):
             raise values.not_sources(rule.source, types[rule.source])
 
     def _known(self, column: str) -> str | None:
-        given = self._types[column]
-        return "text" if given.id == "enum" else _KINDS.get(str(given))
+        type_ = self._types[column]
+        return "text" if type_.id == "enum" else _KINDS.get(str(type_))
 
     def kind(self, column: str) -> str | None:
-        found = self._known(column)
+        kind = self._known(column)
         if column in (self._rule.collected, self._rule.ended):
-            if found in ("date", "moment", "null"):
-                return found
-            given = str(self._types[column])
-            raise values.naive(column) if given.startswith("TIMESTAMP") else values.not_days(column, given)
-        if found in (None, "date", "moment"):
+            if kind in ("date", "moment", "null"):
+                return kind
+            type_name = str(self._types[column])
+            raise values.naive(column) if type_name.startswith("TIMESTAMP") else values.not_days(column, type_name)
+        if kind in (None, "date", "moment"):
             raise values.not_subjects(column, self._types[column])
-        return found
+        return kind
 
     def among(self, value: exp.Expr, keys: KeySet, form: str) -> exp.Expr:
         if len(getattr(keys, form)) <= FEW:
@@ -162,13 +162,13 @@ class _Conditions(Conditions):
 
 
 _tables: Final[weakref.WeakKeyDictionary[KeySet, dict[str, pa.Table]]] = weakref.WeakKeyDictionary()
-"""Keys as tables of Arrow: there may be millions, and they stay the same until somebody asks for something."""
+"""Keys as tables of Arrow: there may be millions, and they change only with somebody's preferences."""
 
 
 def _table(keys: KeySet, form: str) -> pa.Table:
     known = _tables.setdefault(keys, {})
-    found = known.get(form)
-    if found is None:
+    table = known.get(form)
+    if table is None:
         kind = pa.int64() if form == "ints" else pa.string()
-        found = known[form] = pa.table({"key": pa.array(getattr(keys, form), kind)})
-    return found
+        table = known[form] = pa.table({"key": pa.array(getattr(keys, form), kind)})
+    return table

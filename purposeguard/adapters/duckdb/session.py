@@ -18,12 +18,13 @@ from purposeguard.adapters.duckdb.lineage import (
     shown_in,
     tags_of_outputs,
 )
-from purposeguard.adapters.duckdb.locked import MEMORY, Locked, quoted
+from purposeguard.adapters.duckdb.locked import MEMORY, Locked
 from purposeguard.adapters.duckdb.result import Result, holding, tagged
 from purposeguard.adapters.duckdb.rows import Ready, readable, with_conditions
 from purposeguard.adapters.duckdb.tags import merged, source_of
+from purposeguard.adapters.duckdb_rows import quoted
 from purposeguard.adapters.row_rule import RowRule
-from purposeguard.adapters.sql.lineage import Analysis, Labels
+from purposeguard.adapters.sql.lineage import Analysis, Labels, used_columns
 from purposeguard.adapters.sql.tags import Tables
 from purposeguard.adapters.tags import Tag
 from purposeguard.errors import UnknownSource, UnresolvedStatement
@@ -61,7 +62,7 @@ def connect(
         ValueError: a file is not of its kind, tags name a column that it does not have, or a name is none, or two.
         TypeError: a table is given as something else.
         UnlabelledData, UnknownSource: a tag cannot be read, is of another notice, or contradicts another one.
-        UnresolvedStatement: it cannot be told what a view reads.
+        UnresolvedStatement: what a view reads is unknown.
         duckdb.Error: the database cannot be opened, or a view not be made.
     """
     revisions = guard._engine.snapshot.matrix.history
@@ -71,15 +72,15 @@ def connect(
     _refuse_alike([*tables, *views, *(name for name in tags if name not in tables)])
     for text in views.values():
         must_be_query(text)
-    sources = {name: source_of(name, given, tags.get(name), revisions) for name, given in tables.items()}
+    sources = {name: source_of(name, data, tags.get(name), revisions) for name, data in tables.items()}
     locked = Locked(os.fspath(database), sources)
     try:
         known = {name: _with_all(source.names, source.tags) for name, source in sources.items()}
-        for name, given in tags.items():
+        for name, table_tags in tags.items():
             if name in tables:
                 continue
             names = locked.columns_of(name.split("."))
-            known[name] = _with_all(names, merged(f"table `{name}`", names, NOTHING, given, revisions))
+            known[name] = _with_all(names, merged(f"table `{name}`", names, NOTHING, table_tags, revisions))
         _refuse_shadows(locked, (*tables, *views))
         runner = Runner(guard, Tables(revisions, known, views), locked)
         locked.show(views)
@@ -121,7 +122,7 @@ class Connection:
             PurposeMissing: it uses personal data, and no purpose is under way.
             PurposeViolation: the purpose may not use a column of it; `field` names the first, as `customer.email`.
             UnlabelledData: it uses a column without a tag, or names a table that is none of this connection.
-            UnresolvedStatement: it cannot be told what it reads, it is none of these kinds, or a file has changed.
+            UnresolvedStatement: what it reads is unknown, it is none of these kinds, or a file has changed.
             FlowViolation: it would write what the tags of the target do not cover.
             UnknownSource: a row names a source that is none.
             duckdb.Error: DuckDB refused it, or failed. Its message tells no values.
@@ -129,14 +130,14 @@ class Connection:
         return self._run(text, parameters)
 
     def explain(self, text: str) -> Explanation:
-        """What a statement would use and give, and what would be said of each column under the present purpose.
+        """What a statement would use and give, and whether the present purpose may use each column.
 
         Nothing is run, and no column is refused.
 
         Raises:
             PurposeMissing: no purpose is under way.
             UnlabelledData: it names a table that is none of this connection, or none says of which source its rows are.
-            UnresolvedStatement: it cannot be told what it reads, or it is none of these kinds.
+            UnresolvedStatement: what it reads is unknown, or it is none of these kinds.
             TypeError, StoreUnavailable: governance cannot tell of all subjects, or not now.
         """
         return self._explain(text)
@@ -203,10 +204,10 @@ class Runner:
             return None, {}
         use = present(engine, "a statement was to run")
         if use is None:
-            return None, {}  # only observed, and told already
+            return None, {}  # a missing purpose is only observed
         rules: dict[str, RowRule | None] = {}
         if demand.rows and not use.activity.observing:
-            used = world.used(statement.read.analysis)
+            used = used_columns(world.tables, statement.read.analysis)
             for table in dict.fromkeys(table for _, table, _ in demand.rows):
                 rules[table] = self._decider.rule(use, *used[table], table)
         self._decider.meet_under(use, demand, rules)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pyarrow import feather
 
 from purposeguard.adapters import arrow
-from purposeguard.adapters import tags as told
+from purposeguard.adapters import tags as column_tags
 from purposeguard.adapters.sql.scopes import perhaps
 from purposeguard.adapters.tags import Columns, Revisions, Tag
 from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement, shown
@@ -36,7 +36,7 @@ _PATTERN: Final = frozenset("*?[]{}")
 
 
 class Version(NamedTuple):
-    """What tells a file from one that was put in its place, or written to, later."""
+    """Identifies a file and its state: another file in its place, or a later write, differs."""
 
     device: int
     inode: int
@@ -45,13 +45,13 @@ class Version(NamedTuple):
 
 
 class Parquet(NamedTuple):
-    """A Parquet file, which is read where it lies, by each statement anew."""
+    """A Parquet file, which each statement reads anew."""
 
     path: str
     version: Version
 
     def check(self) -> None:
-        """Raises UnresolvedStatement where it is not what it was when its tags were read."""
+        """Raises UnresolvedStatement if it has changed since its tags were read."""
         try:
             now = version_of(Path(self.path))
         except OSError:
@@ -70,10 +70,10 @@ class Source(NamedTuple):
     data: pa.Table | Parquet
 
 
-def source_of(name: str, given: object, tags: object, revisions: Revisions) -> Source:
+def source_of(name: str, data_or_path: object, tags: object, revisions: Revisions) -> Source:
     """What a name is given for: the path of a file, a table of Arrow, or a frame of pandas or polars.
 
-    `tags`: what is told of its columns beside what it says itself; None where nothing is.
+    `tags`: tags for columns that bear none themselves, or None.
 
     Raises:
         OSError: there is no such file, or it cannot be read.
@@ -81,12 +81,12 @@ def source_of(name: str, given: object, tags: object, revisions: Revisions) -> S
         TypeError: it is none of these.
         UnlabelledData, UnknownSource: a tag of it cannot be read, is of another notice, or says otherwise than `tags`.
     """
-    if isinstance(given, (str, os.PathLike)):
-        path = Path(cast("str | os.PathLike[str]", given))
+    if isinstance(data_or_path, (str, os.PathLike)):
+        path = Path(cast("str | os.PathLike[str]", data_or_path))
         schema, data = _file(path)
         place = str(path)
     else:
-        data = _frame(name, given)
+        data = _frame(name, data_or_path)
         schema = data.schema
         place = f"`{name}`"
     _refuse_alike(place, schema.names)
@@ -99,34 +99,34 @@ def _own(place: str, schema: pa.Schema, revisions: Revisions) -> Columns:
     try:
         return arrow.columns_of(schema, revisions)
     except UnlabelledData as error:
-        told: PurposeGuardError = UnlabelledData(f"{place}: {' '.join(str(error).split())}")
+        located: PurposeGuardError = UnlabelledData(f"{place}: {' '.join(str(error).split())}")
     except UnknownSource as error:
-        told = UnknownSource(error.given, f"{place}: {error.why}")
-    raise told
+        located = UnknownSource(error.given, f"{place}: {error.why}")
+    raise located
 
 
 def merged(place: str, names: list[str], own: Mapping[str, Tag], tags: object, revisions: Revisions) -> Columns:
-    """A relation's own tags, with those that are told of the columns that have none; raises as `source_of`."""
-    given = {} if tags is None else told.columns_of(revisions, tags)
-    unknown = [column for column in given if column not in set(names)]
+    """A relation's own tags, and `tags` for the columns that have none; raises as `source_of`."""
+    extra = {} if tags is None else column_tags.columns_of(revisions, tags)
+    unknown = [column for column in extra if column not in set(names)]
     if unknown:
         # Not all names are listed: those of a text file without a header are the values of its first row.
         advice = perhaps(unknown[0], names) or "; does its first line name the columns?"
         raise ValueError(f"{_listed(unknown)} is tagged, and {place} has no such column{advice}")
-    against = [column for column, tag in given.items() if own.get(column, tag) != tag]
+    against = [column for column, tag in extra.items() if own.get(column, tag) != tag]
     if against:
         raise UnlabelledData(
             f"{place} says itself of {_listed(against)} otherwise than it is told here: leave it out here, or tag the "
             "file again"
         )
-    both = {**given, **own}
+    both = {**extra, **own}
     return Columns({column: both[column] for column in names if column in both})
 
 
 def version_of(path: Path) -> Version:
     """Raises OSError where there is no such file."""
-    found = path.stat()
-    return Version(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    status = path.stat()
+    return Version(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def _one_file(path: Path) -> Path:
 
 
 def _ending(path: Path) -> str:
-    endings = [one.lower() for one in path.suffixes]
+    endings = [suffix.lower() for suffix in path.suffixes]
     if len(endings) > 1 and endings[-1] in COMPRESSED:
         return endings[-2] if endings[-2] in READERS else ""
     return endings[-1] if endings else ""
@@ -204,28 +204,28 @@ def _read(kind: str, path: Path, reader: Callable[[], Any]) -> Any:
 # ---- frames ----------------------------------------------------------------------------------------------------------
 
 
-def _frame(name: str, given: Any) -> pa.Table:
+def _frame(name: str, frame: Any) -> pa.Table:
     """A frame as a table of Arrow, by the libraries that are loaded: none is loaded for this question."""
-    if isinstance(given, pa.Table):
-        return given
-    if isinstance(given, pa.RecordBatch):
-        return pa.Table.from_batches([given])
+    if isinstance(frame, pa.Table):
+        return frame
+    if isinstance(frame, pa.RecordBatch):
+        return pa.Table.from_batches([frame])
     pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
-    if pandas is not None and isinstance(given, pandas.DataFrame):
+    if pandas is not None and isinstance(frame, pandas.DataFrame):
         why = ""
         try:
-            return pa.Table.from_pandas(given, preserve_index=False).replace_schema_metadata(None)
+            return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
         except pa.ArrowException as error:
             why = type(error).__name__
         except ValueError:  # two columns of one name
             why = "its columns' names"
         raise ValueError(f"`{name}` has a column of values of several types, or two of one name ({why}): mend it first")
-    if polars is not None and isinstance(given, polars.DataFrame):
-        return cast("pa.Table", given.to_arrow())
-    if polars is not None and isinstance(given, polars.LazyFrame):
+    if polars is not None and isinstance(frame, polars.DataFrame):
+        return cast("pa.Table", frame.to_arrow())
+    if polars is not None and isinstance(frame, polars.LazyFrame):
         raise TypeError(f"`{name}` is a lazy frame: `collect()` it first")
     raise TypeError(
-        f"`{name}` is given as {type(given).__name__}: give the path of a file, a table of Arrow, or a frame of pandas "
+        f"`{name}` is given as {type(frame).__name__}: give the path of a file, a table of Arrow, or a frame of pandas "
         "or polars"
     )
 
@@ -248,5 +248,5 @@ def _refuse_alike(place: str, names: list[str]) -> None:
 
 
 def _listed(names: list[str]) -> str:
-    few = ", ".join(shown(one) for one in names[:8])
+    few = ", ".join(shown(name) for name in names[:8])
     return f"{few} and {len(names) - 8:,} more" if len(names) > 8 else few

@@ -22,12 +22,12 @@ from purposeguard.errors import UnknownSource, UnlabelledData, UnresolvedStateme
 
 
 class Kind(NamedTuple):
-    """What is done with frames of one library; `packages` are those that its classes are from.
+    """The operations on frames of one library; `packages`: where its classes are defined.
 
-    `settled` is given a frame and what is left of it, and makes that lead to nothing that was left out.
+    `settled` gets a frame and what is left of it, and cuts every path from there to what was left out.
 
-    `filtered` is told which columns are personal, or say whose the rows are: where a library keeps a list of the values
-    that there are, beside the rows, nothing of the rows that are left out may stay in it.
+    `filtered` gets the columns that are personal, or name subjects: a library may keep a list of a column's distinct
+    values, and values of the left-out rows must leave it too.
     """
 
     name: str
@@ -58,7 +58,7 @@ def kind_of(frame: object) -> Kind:
 
 
 def refuse_odd(names: Sequence[object]) -> None:
-    """Nothing where each column has a name, and one of its own.
+    """Checks that each column has a name of its own.
 
     Raises:
         UnresolvedStatement: a column has no text for a name, or the name of another one.
@@ -91,7 +91,7 @@ def _lazy_names(frame: Any) -> list[Any]:
 
 
 def _numbers_rows(index: Any) -> bool:
-    """Whether an index of pandas counts the rows, from 0: other numbers may be anybody's."""
+    """True if an index of pandas counts the rows, from 0: other numbers may be anybody's."""
     return having.is_pandas_index(index) and (getattr(index, "start", None), getattr(index, "step", None)) == (0, 1)
 
 
@@ -113,10 +113,10 @@ def _pandas_selected(frame: Any, names: Sequence[str]) -> Any:
     gone = [name for name in frame.index.names if name is not None and name not in names]
     if gone:
         frame = frame.reset_index(level=gone, drop=True)
-    kept = frame[[name for name in frame.columns if name in set(names)]].copy()
-    kept.index = kept.index.copy(deep=True)
-    kept.attrs = {}
-    return kept
+    selection = frame[[name for name in frame.columns if name in set(names)]].copy()
+    selection.index = selection.index.copy(deep=True)
+    selection.attrs = {}
+    return selection
 
 
 def _dask_names(frame: Any) -> list[Any]:

@@ -43,7 +43,7 @@ class Frames:
         self._lock = new_lock()
 
     def check(self, frame: object, tags: object = None, columns: Iterable[str] | None = None) -> None:
-        """Nothing where the purpose under way may use the columns: all of them, or those named.
+        """Checks that the purpose under way may use the columns: all of them, or those named.
 
         No row is looked at. Where rows are decided one by one, the columns are refused: see `permitted`.
 
@@ -81,9 +81,9 @@ class Frames:
         use = self._use(tagged, names)
         if use is None:
             return frame
-        kept = self._left(use, tagged, names)
-        self._decider.meet_under(use, self._demand(tagged, tuple(kept), narrowed=False))
-        return frame if len(kept) == len(names) else kind.settled(frame, kind.selected(frame, kept))
+        left = self._left(use, tagged, names)
+        self._decider.meet_under(use, self._demand(tagged, tuple(left), narrowed=False))
+        return frame if len(left) == len(names) else kind.settled(frame, kind.selected(frame, left))
 
     def permitted(self, frame: Frame, tags: object = None, *, withhold: bool = False) -> Frame:
         """The rows of a frame that the purpose under way may use; with `withhold`, without the columns that it may not.
@@ -104,9 +104,9 @@ class Frames:
         use = self._use(tagged, names)
         if use is None:
             return frame
-        kept = self._left(use, tagged, names) if withhold else names
-        rule = self._decider.rule(use, tagged, kept, _TABLE)
-        self._decider.meet_under(use, self._demand(tagged, tuple(kept), narrowed=True), {_TABLE: rule})
+        used = self._left(use, tagged, names) if withhold else names
+        rule = self._decider.rule(use, tagged, used, _TABLE)
+        self._decider.meet_under(use, self._demand(tagged, tuple(used), narrowed=True), {_TABLE: rule})
         left: Any = frame
         if rule is not None:
             for name in rule.columns:
@@ -115,8 +115,8 @@ class Frames:
             subjects = {name for name, _ in tagged.subjects()}
             telling = {name for name in names if name in subjects or tagged[name].is_personal}
             left = kind.filtered(frame, rule, telling)
-        if len(kept) < len(names):
-            left = kind.selected(left, kept)
+        if len(used) < len(names):
+            left = kind.selected(left, used)
         return cast("Frame", frame if left is frame else kind.settled(frame, left))
 
     # ---- decisions ---------------------------------------------------------------------------------------------------
@@ -124,13 +124,13 @@ class Frames:
     def _demand(self, columns: Columns, names: tuple[str, ...], *, narrowed: bool) -> Demand:
         key = (columns, names, narrowed)
         with self._lock:
-            found = self._demands.get(key)
-        if found is None:
+            demand = self._demands.get(key)
+        if demand is None:
             refuse_odd(names)
-            found = self._decider.demand({_TABLE: (columns, names)}, _NARROWED if narrowed else frozenset[str]())
+            demand = self._decider.demand({_TABLE: (columns, names)}, _NARROWED if narrowed else frozenset[str]())
             with self._lock:
-                self._demands[key] = found
-        return found
+                self._demands[key] = demand
+        return demand
 
     def _use(self, columns: Columns, names: Iterable[str]) -> Use[Any] | None:
         """The use that decides; None where all stays as it is: nothing is personal, or it is only observed."""

@@ -45,17 +45,17 @@ class FrameTags:
                 f"a frame of {kind.name} bears no tags that could be relied on: give `tags`, a tagged class or a "
                 f"mapping of its columns to sources{advice}"
             )
-        given = self._given(tags, revisions)
-        for name, tag in () if borne is None or borne is given else borne.items():
-            own = given.get(name)
+        stated = self._cached(tags, revisions)
+        for name, tag in () if borne is None or borne is stated else borne.items():
+            own = stated.get(name)
             if own is not None and not _covers(own, tag):
                 raise UnlabelledData(
                     f"`{name}` bears a tag that says more than the one that is given: leave `tags` out, or tag the "
                     "table anew with `purposeguard.adapters.arrow`"
                 )
-        return given
+        return stated
 
-    def _given(self, tags: object, revisions: History) -> Columns:
+    def _cached(self, tags: object, revisions: History) -> Columns:
         if not isinstance(tags, (type, Columns)):
             return columns_of(revisions, tags)
         cache = cast(
@@ -85,7 +85,7 @@ class FrameTags:
         return entry[2]
 
 
-def _covers(given: Tag, borne: Tag) -> bool:
+def _covers(stated: Tag, borne: Tag) -> bool:
     """True if a tag that is given says at least what the one that a column bears does."""
-    sources = borne.label is NOT_PERSONAL or borne.label.sources <= given.label.sources
-    return sources and borne.by_row <= given.by_row and (borne.mark is None or borne.mark == given.mark)
+    sources = borne.label is NOT_PERSONAL or borne.label.sources <= stated.label.sources
+    return sources and borne.by_row <= stated.by_row and (borne.mark is None or borne.mark == stated.mark)

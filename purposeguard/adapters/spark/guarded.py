@@ -58,15 +58,15 @@ class _Behind:
         self.__reduce__()
 
 
-def _seal(cls: type[Any], spark: Spark, held: Any) -> Any:
+def _seal(cls: type[Any], spark: Spark, content: Any) -> Any:
     made = object.__new__(cls)
-    object.__setattr__(made, "_Behind__reach", lambda: (spark, held))
+    object.__setattr__(made, "_Behind__reach", lambda: (spark, content))
     return made
 
 
 def _open(wrapper: _Behind) -> tuple[Spark, Any]:
-    found: tuple[Spark, Any] = object.__getattribute__(wrapper, "_Behind__reach")()
-    return found
+    opened: tuple[Spark, Any] = object.__getattribute__(wrapper, "_Behind__reach")()
+    return opened
 
 
 class GuardedFrame(_Behind):
@@ -91,7 +91,7 @@ class GuardedFrame(_Behind):
 
     def __getitem__(self, item: Any) -> Any:
         spark, frame = _open(self)
-        return _given(spark, frame[item])
+        return _guarded_result(spark, frame[item])
 
     def __iter__(self) -> Iterator[Any]:
         raise TypeError("a guarded frame is not iterated over: `collect` it, under a purpose")
@@ -104,8 +104,8 @@ class GuardedFrame(_Behind):
         if name in _OWN:
             return _own(spark, frame, _OWN[name])
         if name in _TELLS:
-            told = getattr(frame, name)
-            return _plainly(told) if callable(told) else told
+            attribute = getattr(frame, name)
+            return _plainly(attribute) if callable(attribute) else attribute
         if name in _GIVES or name == "rdd":
             return _checked(spark, frame, name)
         if name in _MADE:
@@ -113,7 +113,7 @@ class GuardedFrame(_Behind):
         if name in _VIEWS:
             return _plainly(getattr(frame, name))
         if name in _SELF:
-            return lambda *args, **kwargs: _given(spark, getattr(frame, name)(*args, **kwargs))
+            return lambda *args, **kwargs: _guarded_result(spark, getattr(frame, name)(*args, **kwargs))
         if name == "write":
             return GuardedWriter._of(spark, frame)
         if name in frame.columns:
@@ -155,30 +155,34 @@ def _plainly(method: Callable[..., Any]) -> Callable[..., Any]:
 
 def _like(made: Callable[..., Any], method: Callable[..., Any]) -> Callable[..., Any]:
     """With the name and signature of a method, which `functools.wraps` would leave there as well."""
-    told: Any = made
-    told.__name__, told.__doc__, told.__signature__ = method.__name__, method.__doc__, inspect.signature(method)
+    imitation: Any = made
+    imitation.__name__, imitation.__doc__, imitation.__signature__ = (
+        method.__name__,
+        method.__doc__,
+        inspect.signature(method),
+    )
     return made
 
 
 def _making(spark: Spark, method: Callable[..., Any]) -> Callable[..., Any]:
     def making(*args: Any, **kwargs: Any) -> Any:
-        plain = [_plain(one) for one in args]
-        return _given(spark, method(*plain, **{key: _plain(one) for key, one in kwargs.items()}))
+        plain = [_plain(argument) for argument in args]
+        return _guarded_result(spark, method(*plain, **{key: _plain(argument) for key, argument in kwargs.items()}))
 
     return _like(making, method)
 
 
-def _plain(given: Any) -> Any:
+def _plain(value: Any) -> Any:
     """What a guarded argument has behind it, for Spark alone."""
-    return _open(given)[1] if isinstance(given, _Behind) else given
+    return _open(value)[1] if isinstance(value, _Behind) else value
 
 
-def _given(spark: Spark, made: Any) -> Any:
+def _guarded_result(spark: Spark, made: Any) -> Any:
     """What a method gave, wrapped where data can be had from it."""
     if isinstance(made, DataFrame):
         return GuardedFrame._of(spark, made)
     if isinstance(made, list):
-        return [_given(spark, one) for one in made]
+        return [_guarded_result(spark, item) for item in made]
     if isinstance(made, Column):
         return made
     if isinstance(made, GroupedData):
@@ -208,7 +212,7 @@ class GuardedGroups(_Behind):
 def _pivot(spark: Spark, groups: Any, column: str, values: list[Any] | None = None) -> Any:
     if values is None:
         raise UnresolvedStatement("without its values `pivot` reads them at once: name them, `pivot(column, [...])`")
-    return _given(spark, groups.pivot(column, values))
+    return _guarded_result(spark, groups.pivot(column, values))
 
 
 # ---- what a DataFrame does otherwise ---------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""Lineage in Spark: which columns of which relations a plan's outputs come from, and what else decides of its rows.
+"""Lineage in Spark: the columns of relations that a plan's outputs come from, and those that decide its rows.
 
-Attributes are followed by their ids, within each operator, down to the relations. Operators that are not known here are
-taken to use all that they are given, and to let it flow into all that they give.
+Attributes are followed by their ids, within each operator, down to the relations. An unknown operator is taken to use
+all its inputs, and to let them flow into all its outputs.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ NONE: Final[Atoms] = frozenset()
 
 
 class Flow(NamedTuple):
-    """What a column of a plan comes from; `same` is the column of a relation whose values it holds unchanged."""
+    """What a column of a plan comes from; `same`: the column of a relation whose values it holds unchanged."""
 
     atoms: Atoms
     same: Atom | None = None
 
 
 class Out:
-    """What an operator gives: its columns in order (None where that is not known), and what each comes from.
+    """The output of an operator: its columns in order (None if unknown), and what each comes from.
 
-    `rest` is what a column comes from that is not among them; None where there is none.
+    `rest` is what any other column comes from; None if there is none.
     """
 
     __slots__ = ("flows", "order", "rest")
@@ -73,16 +73,16 @@ EMPTY: Final = Out((), {})
 
 
 class Relation:
-    """A relation that a plan reads: its name where it has one, the names of its columns, and what they bear.
+    """A relation that a plan reads: its name, if it has one, the names of its columns, and their tags.
 
-    `bears` is what says a column's tag, None where nothing does: the text of its metadata, or the tag itself.
+    `bears`: for each column its tag, or the text of it in its metadata; None if it has none.
     """
 
     __slots__ = ("bears", "name", "names")
 
     def __init__(self, name: str, names: Sequence[str], bears: Sequence[object]) -> None:
         self.name = name
-        self.names = tuple(_told_apart(names))
+        self.names = tuple(_distinct(names))
         self.bears = tuple(bears)
 
     @property
@@ -91,7 +91,7 @@ class Relation:
         return self.names, self.bears
 
 
-def _told_apart(names: Sequence[str]) -> Iterable[str]:
+def _distinct(names: Sequence[str]) -> Iterable[str]:
     seen: dict[str, int] = {}
     for name in names:
         seen[name] = seen.get(name, 0) + 1
@@ -99,20 +99,20 @@ def _told_apart(names: Sequence[str]) -> Iterable[str]:
 
 
 def united(parts: Iterable[Atoms]) -> Atoms:
-    """The atoms of all; the very set where only one has any."""
-    given = [one for one in dict.fromkeys(parts) if one]
-    return given[0] if len(given) == 1 else NONE.union(*given)
+    """The union; the same object if only one set has atoms."""
+    sets = [atoms for atoms in dict.fromkeys(parts) if atoms]
+    return sets[0] if len(sets) == 1 else NONE.union(*sets)
 
 
 def mixed(atoms: Atoms) -> Atoms:
-    """The same, of whatever rows."""
-    return frozenset(one._replace(mixed=True) for one in atoms)
+    """The same atoms, of any rows."""
+    return frozenset(atom._replace(mixed=True) for atom in atoms)
 
 
 class Scope(NamedTuple):
-    """What an expression may refer to: what the operator is given, and what is outside of the query that it is in."""
+    """What an expression may refer to: the inputs of its operator, and the scopes around its query."""
 
-    given: Sequence[Out]
+    inputs: Sequence[Out]
     outer: Sequence[Out] = ()
 
     def flow(self, fields: Mapping[str, Any], *, outer_only: bool = False) -> Flow:
@@ -122,12 +122,12 @@ class Scope(NamedTuple):
             UnresolvedStatement: nothing defines it.
         """
         key = key_of(fields)
-        every = (*(() if outer_only else self.given), *self.outer)
-        for out in every:
-            found = out.flows.get(key)
-            if found is not None:
-                return found
-        rest = [out.rest for out in every if out.rest is not None]
+        outs = (*(() if outer_only else self.inputs), *self.outer)
+        for out in outs:
+            flow = out.flows.get(key)
+            if flow is not None:
+                return flow
+        rest = [out.rest for out in outs if out.rest is not None]
         if rest:
             return Flow(united(rest))
         raise UnresolvedStatement(f"nothing in the plan says where `{fields.get('name', key[0])}` comes from")
@@ -142,11 +142,11 @@ OF_FILES: Final = words("InputFileName InputFileBlockStart InputFileBlockLength"
 """Expressions that tell of the file that a row is from. Any column may say which it is in, and be in its name."""
 
 OUTSIDE: Final = frozenset({"VariableReference"})
-"""Expressions that read what is no part of the plan."""
+"""Expressions that read something outside of the plan."""
 
 
 BATCHED: Final = words("PythonUDF PythonUDTF PythonUDAF")
-"""Functions of Python: they are given many rows at a time, and may give of one what they were given of another."""
+"""Functions of Python: they get many rows at a time, and may mix them."""
 
 
 class Reader:
@@ -165,44 +165,44 @@ class Reader:
 
     def read(self, listings: Iterable[Listing], scope: Scope) -> Atoms:
         """What flows into expressions."""
-        found: list[Atoms] = []
+        reads: list[Atoms] = []
         for listing in listings:
             if len(listing) == 1 and short(listing[0]) == "AttributeReference":
-                found.append(scope.flow(listing[0]).atoms)
+                reads.append(scope.flow(listing[0]).atoms)
             else:
                 own: list[Atoms] = []
                 self._read(listing, scope, own)
-                batched = any(short(one) in BATCHED for one in listing)
-                found.append(mixed(united(own)) if batched else united(own))
-        return united(found)
+                batched = any(short(expression) in BATCHED for expression in listing)
+                reads.append(mixed(united(own)) if batched else united(own))
+        return united(reads)
 
-    def _read(self, listing: Listing, scope: Scope, found: list[Atoms]) -> None:
+    def _read(self, listing: Listing, scope: Scope, reads: list[Atoms]) -> None:
         place = 0
         while place < len(listing):
             fields = listing[place]
             name = short(fields)
             place += 1
             if name == "AttributeReference":
-                found.append(scope.flow(fields).atoms)
+                reads.append(scope.flow(fields).atoms)
             elif name == "Literal":
                 continue
             elif name == "OuterReference":
-                found += (scope.flow(one[0], outer_only=True).atoms for _, one in within(fields))
+                reads += (scope.flow(part[0], outer_only=True).atoms for _, part in within(fields))
             elif name in OF_FILES:
-                found.append(self.everything())
+                reads.append(self.everything())
             elif name in OUTSIDE:
                 raise UnresolvedStatement("the frame reads a variable of the session, and nothing says what is in it")
             elif name in WHOLE:
-                found += (out.all() for out in scope.given)
+                reads += (out.all() for out in scope.inputs)
             else:
-                queries = [one for _, one in within(fields) if is_plan(one)]
+                queries = [part for _, part in within(fields) if is_plan(part)]
                 if queries:
-                    # Its children tie it to the query outside: that decides what it gives, as a condition does.
+                    # Its children tie it to the outer query: like a condition, they decide its result.
                     end = _end(listing, place - 1)
                     self.decides |= self.read((listing[place:end],), scope)
                     place = end
-                    found += (self._of_query(name, self.query(tree_of(one), _outer(scope))) for one in queries)
-                found += (self.read((one,), scope) for _, one in within(fields) if not is_plan(one))
+                    reads += (self._of_query(name, self.query(tree_of(part), _outer(scope))) for part in queries)
+                reads += (self.read((part,), scope) for _, part in within(fields) if not is_plan(part))
 
     def _of_query(self, name: str, out: Out) -> Atoms:
         """What flows from a query within an expression into it."""
@@ -214,7 +214,7 @@ class Reader:
 
 
 def _outer(scope: Scope) -> tuple[Out, ...]:
-    return (*scope.given, *scope.outer)
+    return (*scope.inputs, *scope.outer)
 
 
 def _end(listing: Listing, place: int) -> int:
@@ -228,5 +228,5 @@ def _end(listing: Listing, place: int) -> int:
 
 def outputs_of(node: Node) -> list[tuple[Key, str]] | None:
     """The attributes, with their names, that a node says it gives; None where it does not say it."""
-    found = output_of(node)
-    return None if found is None else [(key_of(one), str(one.get("name", ""))) for one in found]
+    columns = output_of(node)
+    return None if columns is None else [(key_of(column), str(column.get("name", ""))) for column in columns]

@@ -31,15 +31,15 @@ NOT_PERSONAL: Final = Tag()
 
 
 def new_token() -> str:
-    """A token that no other expression bears."""
+    """A token that is in no other expression."""
     return f"{MARKER}{uuid.uuid4().hex}"
 
 
 class Kept:
-    """A row rule as it stands in plans: of which relation, for which of its columns, by which rule.
+    """A row rule in plans: its relation, the columns that it was made for, and the rule.
 
-    `rule` is None where denials were observed only, so that all rows were kept. `digest` is its condition's, known once
-    it was seen in a plan.
+    `rule` is None if denials were only observed, so all rows were kept. `digest`: of its condition, once it was seen in
+    a plan.
     """
 
     __slots__ = ("digest", "names", "number", "rule", "shape")
@@ -67,30 +67,30 @@ class SparkMemory:
     # ---- relations ---------------------------------------------------------------------------------------------------
 
     def learn(self, columns: Iterable[tuple[Key, str | None]]) -> None:
-        """What columns of relations bear: the text under our key."""
+        """Remembers the text under our key for columns of relations."""
         with self._lock:
             for key, text in columns:
                 self._leaves[key] = text
 
     def settle(self, rows: Rows, tags: Sequence[Tag]) -> None:
-        """The tags of the columns, by their places, of rows that were written out and are read as a relation."""
+        """Remembers the tags of the columns of checkpointed rows, by position."""
         with self._lock:
             self._settled[rows] = tuple(tags)
 
     def settled(self, rows: Rows) -> tuple[Tag, ...] | None:
-        """The tags of the columns of such rows; None where nothing was said of them here."""
+        """The tags of the columns of such rows; None if they were not checkpointed here."""
         with self._lock:
             return self._settled.get(rows)
 
     def knows(self, node: Node, keys: Iterable[Key]) -> bool:
-        """Whether it is known what the columns of a relation bear, so that Spark need not be asked."""
+        """True if the tags of a relation are known, so Spark need not be asked."""
         if node.name == "Range" or is_checkpoint(node):
             return True
         with self._lock:
             return all(key in self._leaves for key in keys)
 
     def bears(self, key: Key, node: Node) -> object:
-        """What tells the tag of a relation's column; None where nothing does."""
+        """The tag of a relation's column, or its text; None if it has none."""
         if node.name == "Range":
             return NOT_PERSONAL
         with self._lock:
@@ -106,9 +106,9 @@ class SparkMemory:
                 self._tags[f"{token}:{place}"] = tag
         return token
 
-    def told(self, listing: Listing) -> tuple[str, object] | None:
-        """The call, and the tag, by which an expression tags its column; None where it is no such expression."""
-        if len(listing) <= TELLING or [short(one) for one in listing[:TELLING]] != _TOLD:
+    def tagging(self, listing: Listing) -> tuple[str, object] | None:
+        """The call of `tagged` and the tag that an expression stands for; None for any other expression."""
+        if len(listing) <= TAGGING or [short(expression) for expression in listing[:TAGGING]] != _TAGGED:
             return None
         token = listing[2].get("value")
         if not isinstance(token, str) or token != listing[3].get("value") or listing[0]["num-children"] != 2:
@@ -118,52 +118,52 @@ class SparkMemory:
         return None if tag is None else (token.rpartition(":")[0], tag)
 
     def keep(self, token: str, relation: Relation, names: Iterable[str], rule: RowRule | None) -> Kept:
-        """A rule that a condition with this token stands for, from the next time on that it is seen."""
+        """Remembers the rule that a condition with this token stands for."""
         with self._lock:
             self._count += 1
-            kept = Kept(self._count, relation.shape, names, rule)
-            self._kept[token] = kept
-            self._by_number[self._count] = kept
-            return kept
+            record = Kept(self._count, relation.shape, names, rule)
+            self._kept[token] = record
+            self._by_number[self._count] = record
+            return record
 
     def numbered(self, number: int) -> Kept | None:
-        """The rule of this number; None where it is not remembered any more."""
+        """The rule of this number; None if it was evicted."""
         with self._lock:
             return self._by_number.get(number)
 
     def kept(self, condition: Listing, scope: Scope, relations: Sequence[Relation]) -> tuple[int, int] | None:
-        """The row rule that a condition is, and the relation whose rows it keeps; None where it is none of ours.
+        """The row rule that a condition stands for, and its relation; None for any other condition.
 
-        A token alone proves nothing: the condition must be the one that was made, on the columns that it was made for.
+        A token alone proves nothing: the whole condition must be the one made here, on the columns it was made for.
         """
-        if len(condition) < 5 or [short(one) for one in condition[:5]] != _MADE:
+        if len(condition) < 5 or [short(expression) for expression in condition[:5]] != _MADE:
             return None
         token = condition[3].get("value")
         if not isinstance(token, str) or not token.startswith(MARKER):
             return None
         with self._lock:
-            kept = self._kept.get(token)
-        if kept is None:
+            record = self._kept.get(token)
+        if record is None:
             return None
         normal = _Normal(scope)
         digest = hashlib.sha256(json.dumps(normal.of(condition), sort_keys=True).encode()).hexdigest()
         if len(normal.relations) != 1:
             return None
         number = normal.relations[0]
-        if relations[number].shape != kept.shape:
+        if relations[number].shape != record.shape:
             return None
-        if kept.digest is None:
-            kept.digest = digest
-        return (kept.number, number) if kept.digest == digest else None
+        if record.digest is None:
+            record.digest = digest
+        return (record.number, number) if record.digest == digest else None
 
 
 _MADE: Final = ["And", "Or", "EqualTo", "Literal", "Literal"]
 """How a condition begins that was made here: the token twice, which Spark takes for what it is, and a column."""
 
-TELLING: Final = 4
+TAGGING: Final = 4
 """So many nodes stand before what is tagged: a condition that holds, with the token."""
 
-_TOLD: Final = ["CaseWhen", "EqualTo", "Literal", "Literal"]
+_TAGGED: Final = ["CaseWhen", "EqualTo", "Literal", "Literal"]
 
 _DROPPED: Final = frozenset({"qualifier", "nullable", "metadata"})
 
@@ -179,15 +179,15 @@ class _Normal:
     def of(self, value: object) -> object:
         if isinstance(value, Mapping):
             return self._fields(value)
-        return [self.of(one) for one in value] if isinstance(value, list) else value
+        return [self.of(item) for item in value] if isinstance(value, list) else value
 
     def _fields(self, fields: Mapping[str, Any]) -> object:
         if "jvmId" in fields:
             return self._numbers.setdefault((int(fields["id"]), str(fields["jvmId"])), len(self._numbers))
         if "class" in fields and short(fields) == "AttributeReference":
-            found = self._column(key_of(fields))
-            if found is not None:
-                return found
+            column = self._column(key_of(fields))
+            if column is not None:
+                return column
             name = fields.get("name")
             return ["#", self.of(fields["exprId"]), name]
         return dict(self._items(fields))
@@ -198,7 +198,7 @@ class _Normal:
                 yield name, self.of(value)
 
     def _column(self, key: Key) -> object:
-        for out in self._scope.given:
+        for out in self._scope.inputs:
             flow = out.flows.get(key)
             if flow is not None and flow.same is not None:
                 if flow.same.relation not in self.relations:

@@ -22,7 +22,7 @@ from purposeguard.adapters.spark.lineage import (
     outputs_of,
     united,
 )
-from purposeguard.adapters.spark.memory import TELLING, SparkMemory
+from purposeguard.adapters.spark.memory import TAGGING, SparkMemory
 from purposeguard.adapters.spark.plan import (
     Key,
     Listing,
@@ -78,7 +78,7 @@ def traced(frame: DataFrame, memory: SparkMemory) -> Traced:
 
 
 class PlanMemory:
-    """What is known of one plan. Spark is asked, once, where the memory does not know the relations of the plan."""
+    """The tags in one plan. Spark is asked once, if the memory does not know the relations of the plan."""
 
     def __init__(self, memory: SparkMemory, plan: Any) -> None:
         self.memory = memory
@@ -87,7 +87,7 @@ class PlanMemory:
         self._rows: dict[tuple[Key, ...], set[Rows]] | None = None
 
     def bears(self, key: Key, node: Node) -> object:
-        """What tells the tag of a relation's column; None where nothing does."""
+        """The tag of a relation's column, or its text; None if it has none."""
         if is_checkpoint(node):
             return self._of_checkpoint(key, node)
         if not self._asked and not self.memory.knows(node, (key,)):
@@ -96,20 +96,20 @@ class PlanMemory:
         return self.memory.bears(key, node)
 
     def _of_checkpoint(self, key: Key, node: Node) -> object:
-        """The tag of a column behind a checkpoint, by the rows that it holds; None where nothing was said of these."""
+        """The tag of a column behind a checkpoint, by its rows; None if they were not checkpointed here."""
         if self._rows is None:
             self._rows = {}
             for columns, rows in checkpoints(self._plan):
                 self._rows.setdefault(columns, set()).add(rows)
         keys = keys_of(node)
-        # Several that were made of columns with the same ids are not told apart in what Spark writes of a plan.
-        said = {self.memory.settled(rows) for rows in self._rows.get(keys, ())}
-        tags = said.pop() if len(said) == 1 else None
+        # In a written plan, checkpoints of columns with the same ids look alike.
+        known = {self.memory.settled(rows) for rows in self._rows.get(keys, ())}
+        tags = known.pop() if len(known) == 1 else None
         return None if tags is None or len(tags) != len(keys) else tags[keys.index(key)]
 
 
 class Tracer(Reader):
-    """Traces one plan. `relations` are those that it reads, by number; `decides` what decides of its rows."""
+    """Traces one plan. `relations`: those that it reads, by number. `decides`: the columns that decide its rows."""
 
     def __init__(self, memory: PlanMemory) -> None:
         super().__init__()
@@ -119,45 +119,45 @@ class Tracer(Reader):
         self._loops: dict[int, Atoms] = {}
         self._called: dict[tuple[int, str], int] = {}
         self._narrowed: dict[int, int] = {}
-        self._told_as: set[tuple[int, int]] = set()  # columns of relations that are tagged further up
+        self._tagged_above: set[tuple[int, int]] = set()  # columns of relations that are tagged further up
 
     def trace(self, root: Node, outer: Sequence[Out] = ()) -> Out:
-        """What a plan gives.
+        """The output of a plan.
 
         Raises:
-            UnresolvedStatement: it refers to what nothing defines.
+            UnresolvedStatement: it refers to an undefined attribute or query.
         """
-        given: dict[int, Out] = {}
+        traced_nodes: dict[int, Out] = {}
         pending: list[tuple[Node, bool]] = [(root, False)]
         while pending:
             node, ready = pending.pop()
             if node.name == "UnionLoop":
-                given[id(node)] = self._loop(node, outer)
+                traced_nodes[id(node)] = self._loop(node, outer)
             elif ready or not node.children:
-                outs = [given.pop(id(child)) for child in node.children]
-                given[id(node)] = _OPERATORS.get(node.name, Tracer._unknown)(self, node, outs, outer)
+                outs = [traced_nodes.pop(id(child)) for child in node.children]
+                traced_nodes[id(node)] = _OPERATORS.get(node.name, Tracer._unknown)(self, node, outs, outer)
             else:
                 pending.append((node, True))
                 pending += ((child, False) for child in reversed(node.children))
-        return given[id(root)]
+        return traced_nodes[id(root)]
 
     def query(self, plan: Node, outer: Sequence[Out]) -> Out:
-        """What a query within an expression gives."""
+        """The output of a query within an expression."""
         return self.trace(plan, outer)
 
     def everything(self) -> Atoms:
-        """Every column of the relations that were read so far, those that are gone from the plan since as well."""
+        """Every column of the relations read so far, also of those that the plan has dropped since."""
         return frozenset(
             Atom(number, place, self._narrowed.get(number, 0))
             for number, relation in enumerate(self.relations)
             for place in range(len(relation.names))
-            if (number, place) not in self._told_as
+            if (number, place) not in self._tagged_above
         )
 
     # ---- relations ---------------------------------------------------------------------------------------------------
 
     def relation(self, name: str, names: Sequence[str], bears: Sequence[object]) -> int:
-        """A relation, by its number from now on."""
+        """Adds a relation; returns its number."""
         self.relations.append(Relation(name, names, bears))
         return len(self.relations) - 1
 
@@ -190,7 +190,7 @@ class Tracer(Reader):
         return self._anew(out, [key for key, _ in columns])
 
     def _anew(self, out: Out, keys: Sequence[Key]) -> Out:
-        """The same read once more, so that rows of one read are not taken for those of the other."""
+        """A second read of the same query, with relations of its own: its rows are not those of the first."""
         numbers: dict[int, int] = {}
 
         def other(atom: Atom) -> Atom:
@@ -200,7 +200,9 @@ class Tracer(Reader):
                 number = numbers[atom.relation] = len(self.relations) - 1
                 if atom.relation in self._narrowed:
                     self._narrowed[number] = self._narrowed[atom.relation]
-                self._told_as |= {(number, place) for one, place in self._told_as if one == atom.relation}
+                self._tagged_above |= {
+                    (number, place) for relation, place in self._tagged_above if relation == atom.relation
+                }
             return atom._replace(relation=number)
 
         flows = out.at()
@@ -212,9 +214,9 @@ class Tracer(Reader):
         return Out(keys, dict(zip(keys, made, strict=True)))
 
     def _loop(self, node: Node, outer: Sequence[Out]) -> Out:
-        """A query that reads what it gives: all that it begins with and all that it adds flow into each column."""
+        """A recursive query: its start and its step flow into each of its columns."""
         number = int(node.fields["id"])
-        # What it adds reads what it gives, and so comes from nothing but what is read here beside that.
+        # Its step reads its own output, which adds nothing beyond what is read here.
         self._loops[number] = NONE
         outs = [self.trace(child, outer) for child in node.children]
         whole = mixed(united(out.all() for out in outs))
@@ -232,14 +234,14 @@ class Tracer(Reader):
     # ---- rows of one -------------------------------------------------------------------------------------------------
 
     def _through(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
-        """What gives the columns that it is given; whatever it says besides decides of its rows."""
+        """An operator that passes its columns on; its expressions decide its rows."""
         scope = Scope(outs, outer)
         for field, value in node.fields.items():
             if isinstance(value, list):
                 listings = node.expressions(field)
                 if value and listings is not None:
                     self.decides |= self.read(listings, scope)
-            elif value is None and field in _TOLD:
+            elif value is None and field in _REQUIRED:
                 return self._unknown(node, outs, outer)
         return outs[0]
 
@@ -251,11 +253,11 @@ class Tracer(Reader):
         if not listings:
             return self._unknown(node, outs, outer)
         scope = Scope(outs, outer)
-        found = self._memory.memory.kept(listings[0], scope, self.relations)
-        if found is None:
+        narrowing = self._memory.memory.kept(listings[0], scope, self.relations)
+        if narrowing is None:
             self.decides |= self.read(listings, scope)
             return outs[0]
-        rule, relation = found
+        rule, relation = narrowing
         self._narrowed[relation] = rule
         return _narrowed(outs[0], rule, relation)
 
@@ -270,7 +272,7 @@ class Tracer(Reader):
         return self._items(node, items, Scope(outs, outer), across=False)
 
     def _items(self, node: Node, items: Sequence[Listing], scope: Scope, *, across: bool) -> Out:
-        """Columns that are told one by one. `across`: each is of many rows, where it is no column as it is."""
+        """Columns given one by one. `across`: each is made of many rows, unless it is a plain column."""
         order: list[Key] = []
         flows: dict[Key, Flow] = {}
         for place, item in enumerate(items):
@@ -279,7 +281,7 @@ class Tracer(Reader):
             if name == "OuterReference" and isinstance(head.get("e"), list):
                 key, flow = key_of(head["e"][0]), scope.flow(head["e"][0], outer_only=True)
             elif "exprId" not in head:
-                return self._unknown(node, scope.given, scope.outer)
+                return self._unknown(node, scope.inputs, scope.outer)
             elif name == "AttributeReference":
                 key, flow = key_of(head), scope.flow(head)
             else:
@@ -293,10 +295,10 @@ class Tracer(Reader):
         if len(inner) == 1 and short(inner[0]) == "AttributeReference":
             return scope.flow(inner[0])
         atoms = self.read((inner,), scope)
-        told = None if across else self._memory.memory.told(inner)
-        if told is None:
+        tagging = None if across else self._memory.memory.tagging(inner)
+        if tagging is None:
             return Flow(mixed(atoms) if across else atoms)
-        call, tag = told
+        call, tag = tagging
         number = self._called.get((id(node), call))
         if number is None:
             number = self._called[id(node), call] = self.relation(node.alias, (), ())
@@ -304,11 +306,11 @@ class Tracer(Reader):
         names = (*relation.names, str(item[0].get("name", place)))
         self.relations[number] = Relation(relation.name, names, (*relation.bears, tag))
         own = Atom(number, len(names) - 1)
-        same = scope.flow(inner[-1]).same if len(inner) == TELLING + 1 else None
+        same = scope.flow(inner[-1]).same if len(inner) == TAGGING + 1 else None
         if same is not None and self._bears(same) is None:
-            self._told_as.add((same.relation, same.column))
-        # What says nothing of itself is told here; what does keeps what it says.
-        return Flow(frozenset({own, *(one for one in atoms if self._bears(one) is not None)}), own)
+            self._tagged_above.add((same.relation, same.column))
+        # Columns without a tag get this one; columns with a tag keep theirs beside it.
+        return Flow(frozenset({own, *(atom for atom in atoms if self._bears(atom) is not None)}), own)
 
     def _bears(self, atom: Atom) -> object:
         return self.relations[atom.relation].bears[atom.column]
@@ -339,7 +341,7 @@ class Tracer(Reader):
             return self._unknown(node, outs, outer)
         atoms = self.read(generator, Scope(outs, outer))
         self.decides |= atoms  # how many rows there are
-        keys = [key_of(one[0]) for one in made]
+        keys = [key_of(column[0]) for column in made]
         return Out((*order, *keys), {**outs[0].flows, **dict.fromkeys(keys, Flow(atoms))})
 
     def _expand(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
@@ -349,9 +351,9 @@ class Tracer(Reader):
         scope = Scope(outs, outer)
         flows: dict[Key, Flow] = {}
         for place, (key, _) in enumerate(columns):
-            own = [self._item_flow(one, scope) for one in cells[place :: len(columns)]]
-            same = own[0].same if len(set(own)) == 1 else None
-            flows[key] = Flow(united(one.atoms for one in own), same)
+            parts = [self._item_flow(cell, scope) for cell in cells[place :: len(columns)]]
+            same = parts[0].same if len(set(parts)) == 1 else None
+            flows[key] = Flow(united(flow.atoms for flow in parts), same)
         return Out([key for key, _ in columns], flows)
 
     def _item_flow(self, listing: Listing, scope: Scope) -> Flow:
@@ -365,10 +367,10 @@ class Tracer(Reader):
         condition = node.expressions("condition")
         kind = str(node.fields.get("joinType"))
         left, right = outs
-        if condition is None or left.order is None or right.order is None or not any(one in kind for one in _JOINS):
+        if condition is None or left.order is None or right.order is None or not any(word in kind for word in _JOINS):
             return self._unknown(node, outs, outer)
         self.decides |= self.read(condition, Scope(outs, outer))
-        if any(one in kind for one in _LEFT_ALONE):
+        if any(word in kind for word in _LEFT_ALONE):
             return left
         return _beside(left, right)
 
@@ -394,31 +396,31 @@ class Tracer(Reader):
         return self._together(node, outs, outs[:1], outer)
 
     def _together(self, node: Node, outs: Sequence[Out], flowing: Sequence[Out], outer: Sequence[Out]) -> Out:
-        """Columns put under each other by their places; they bear the ids of the first."""
+        """Columns stacked by position; they have the ids of the first input."""
         columns = [out.at() for out in flowing]
         order = outs[0].order
-        if order is None or any(one is None or len(one) != len(order) for one in columns):
+        if order is None or any(column_flows is None or len(column_flows) != len(order) for column_flows in columns):
             return self._unknown(node, outs, outer)
         flows: dict[Key, Flow] = {}
-        for key, parts in zip(order, zip(*(one or [] for one in columns), strict=True), strict=True):
-            flows[key] = parts[0] if len(parts) == 1 else Flow(united(one.atoms for one in parts))
+        for key, parts in zip(order, zip(*(column_flows or [] for column_flows in columns), strict=True), strict=True):
+            flows[key] = parts[0] if len(parts) == 1 else Flow(united(flow.atoms for flow in parts))
         return Out(order, flows)
 
     # ---- whatever else there is --------------------------------------------------------------------------------------
 
     def _unknown(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
-        """What is not known here, or hides what it does: all is used, and flows into all that it gives."""
+        """An unknown or opaque operator: it uses all its inputs, and they flow into all its outputs."""
         if not node.children:
             return self._leaf(node, outs, outer)
-        found = [out.all() for out in outs]
-        scope = Scope((*outs, Out(None, {}, united(found))), outer)  # what it makes itself is made of these
+        reads = [out.all() for out in outs]
+        scope = Scope((*outs, Out(None, {}, united(reads))), outer)  # its own attributes are made of these
         for field in node.fields:
             for listing in node.expressions(field) or ():
                 if is_plan(listing):
-                    found.append(self.trace(tree_of(listing), scope.given).all())
+                    reads.append(self.trace(tree_of(listing), scope.inputs).all())
                 else:
-                    found.append(self.read((listing,), scope))
-        whole = mixed(united(found))
+                    reads.append(self.read((listing,), scope))
+        whole = mixed(united(reads))
         self.decides |= whole
         columns = outputs_of(node)
         if columns is None:
@@ -436,7 +438,7 @@ def _beside(left: Out, right: Out) -> Out:
 
 
 def _narrowed(out: Out, rule: int, relation: int) -> Out:
-    """The same once the rows of a relation that may not be used are left out."""
+    """The output after a row rule: atoms of the relation note the rule."""
 
     def kept(atom: Atom) -> Atom:
         return atom._replace(kept=rule) if atom.relation == relation and not atom.mixed else atom
@@ -451,8 +453,10 @@ def _narrowed(out: Out, rule: int, relation: int) -> Out:
     return Out(out.order, flows, out.rest)
 
 
-_TOLD: Final = frozenset({"order", "keys", "metrics", "partitionExpressions", "limitExpr", "offsetExpr", "eventTime"})
-"""What operators that only let through say of their rows: where Spark cannot write it, all may be asked."""
+_REQUIRED: Final = frozenset(
+    {"order", "keys", "metrics", "partitionExpressions", "limitExpr", "offsetExpr", "eventTime"}
+)
+"""Fields in which these operators decide rows: null, where Spark cannot write one, means anything."""
 
 _LEFT_ALONE: Final = ("LeftSemi", "LeftAnti")
 _JOINS: Final = (*_LEFT_ALONE, "Inner", "Cross", "LeftOuter", "RightOuter", "FullOuter")

@@ -1,6 +1,6 @@
 """Plans of Spark as Python sees them: the analysed plan of a frame, read from the JSON that Spark writes of it.
 
-What this JSON does not tell is told apart: a field that cannot be written is null, one that is not there was empty.
+A field that Spark cannot write is null; a field that is missing was empty.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Node:
         self.children: list[Node] = []
 
     def expressions(self, field: str) -> list[Listing] | None:
-        """The expressions in a field, however deep in lists; none where it is not there, None where it is not told."""
+        """The expressions in a field, also in nested lists; empty if missing, None if Spark could not write it."""
         if field not in self.fields:
             return []
         return _listings(self.fields[field])
@@ -103,7 +103,7 @@ def _alias_of(node: Node) -> str:
     name = str(identifier.get("name", _ANONYMOUS))
     if name == "__auto_generated_subquery_name":
         return node.alias
-    return ".".join([*(one for one in _words(identifier.get("qualifier")) if one not in _USUAL), name])
+    return ".".join([*(word for word in _words(identifier.get("qualifier")) if word not in _USUAL), name])
 
 
 _USUAL: Final = frozenset({"", "spark_catalog", "default"})
@@ -112,12 +112,12 @@ _USUAL: Final = frozenset({"", "spark_catalog", "default"})
 def _words(qualifier: object) -> list[str]:
     """A qualifier is written `[a, b]`, or as a list."""
     if isinstance(qualifier, str):
-        return [one.strip() for one in qualifier.strip("[]").split(",")]
-    return [str(one) for one in qualifier] if isinstance(qualifier, list) else []
+        return [word.strip() for word in qualifier.strip("[]").split(",")]
+    return [str(word) for word in qualifier] if isinstance(qualifier, list) else []
 
 
 def is_listing(value: object) -> bool:
-    """Whether it is a tree that is written out."""
+    """True if it is a tree that is written out."""
     return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and "class" in value[0]
 
 
@@ -126,13 +126,13 @@ def _listings(value: object) -> list[Listing] | None:
         return None
     if is_listing(value):
         return [value]
-    found: list[Listing] = []
-    for one in value:
-        inner = _listings(one)
+    listings: list[Listing] = []
+    for item in value:
+        inner = _listings(item)
         if inner is None:
             return None
-        found += inner
-    return found
+        listings += inner
+    return listings
 
 
 def key_of(fields: Mapping[str, Any]) -> Key:
@@ -142,11 +142,11 @@ def key_of(fields: Mapping[str, Any]) -> Key:
 
 
 def output_of(node: Node) -> list[Mapping[str, Any]] | None:
-    """The attributes that a node says it gives, in order; None where it does not say it."""
-    found = node.expressions("output") if "output" in node.fields else None
-    if found is None or not all(len(one) == 1 and "exprId" in one[0] for one in found):
+    """The output attributes of a node, in order; None if it does not state them."""
+    columns = node.expressions("output") if "output" in node.fields else None
+    if columns is None or not all(len(column) == 1 and "exprId" in column[0] for column in columns):
         return None
-    return [one[0] for one in found]
+    return [column[0] for column in columns]
 
 
 def short(fields: Mapping[str, Any]) -> str:
@@ -155,7 +155,7 @@ def short(fields: Mapping[str, Any]) -> str:
 
 
 def is_plan(listing: Listing) -> bool:
-    """Whether a tree within an expression is a plan."""
+    """True if a tree within an expression is a plan."""
     name = str(listing[0]["class"])
     return ".plans.logical." in name or ".execution." in name or name.endswith("PipeOperator")
 
@@ -164,8 +164,8 @@ def within(fields: Mapping[str, Any]) -> Iterator[tuple[str, Listing]]:
     """The trees that stand in fields of an expression, and are not its children."""
     for field, value in fields.items():
         if isinstance(value, list) and value:
-            for one in _listings(value) or ():
-                yield field, one
+            for listing in _listings(value) or ():
+                yield field, listing
 
 
 # ---- frames and the relations below them ---------------------------------------------------------------------------
@@ -186,7 +186,7 @@ def classic(frame: object) -> DataFrame:
 
 
 def is_checkpoint(node: Node) -> bool:
-    """Whether a relation holds what a plan gave before.
+    """True if a relation holds what a plan gave before.
 
     Its columns have the ids that they had in that plan, and bear what that plan said of itself; of what decided which
     rows there are nothing is left. So only the rows themselves tell what it is (see `SparkMemory.settle`).
@@ -206,7 +206,7 @@ def borne(plan: Any) -> Iterator[tuple[Key, str | None]]:
             if columns is None or is_checkpoint(node):
                 continue
             fields = json.loads(str(leaf.schema().json()))["fields"]
-            if [one["name"] for one in fields] != [one["name"] for one in columns]:
+            if [column["name"] for column in fields] != [column["name"] for column in columns]:
                 raise UnresolvedStatement(f"a relation of the plan, a {node.name}, tells two schemas of itself")
             for column, field in zip(columns, fields, strict=True):
                 yield key_of(column), _text(field.get("metadata", {}).get(KEY))
@@ -223,8 +223,8 @@ def checkpoints(plan: Any) -> Iterator[tuple[tuple[Key, ...], Rows]]:
 
 
 def keys_of(node: Node) -> tuple[Key, ...]:
-    """The attributes that a node says it gives; none where it does not say it."""
-    return tuple(key_of(one) for one in output_of(node) or ())
+    """The output attributes of a node; empty if it does not state them."""
+    return tuple(key_of(column) for column in output_of(node) or ())
 
 
 def _text(value: object) -> str | None:

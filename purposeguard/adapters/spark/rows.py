@@ -42,17 +42,19 @@ class KeyRelations:
         """Subjects as a relation of one column; `form` is `ints`, `texts` or `uuids`."""
         with self._lock:
             made = self._made.setdefault(keys, {})
-        found = made.get((id(session), form))
-        if found is None:
-            found = made.setdefault((id(session), form), _relation(session, getattr(keys, form), whole=form == "ints"))
-        return found
+        relation = made.get((id(session), form))
+        if relation is None:
+            relation = made.setdefault(
+                (id(session), form), _relation(session, getattr(keys, form), whole=form == "ints")
+            )
+        return relation
 
 
 def _relation(session: SparkSession, keys: Sequence[Any], *, whole: bool) -> DataFrame:
     type_: T.DataType = T.LongType() if whole else T.StringType()
     schema = T.StructType([T.StructField(_KEY, type_, nullable=False)])
     if importlib.util.find_spec("pyarrow") is None:
-        return session.createDataFrame([(one,) for one in keys], schema)
+        return session.createDataFrame([(key,) for key in keys], schema)
     import pyarrow as pa  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]  # quicker, and not needed
 
     held = pa.array(keys, pa.int64() if whole else pa.string())
@@ -96,14 +98,14 @@ class SparkRenderer:
         none = literal(f"a row names no source, in `{where}`: nothing says what it may be used for")
         tail = literal(f"`, in `{where}`: the notice has no such source")
         unknown = f"concat({literal('unknown source `')}, substring({column}, 1, 60), {tail})"
-        every = spellings(self._rule.notice)
-        permitted = {form for form, clause in every.items() if clause in self._rule.permitted}
+        clauses = spellings(self._rule.notice)
+        permitted = {form for form, clause in clauses.items() if clause in self._rule.permitted}
         otherwise = (
             f"CASE WHEN {_in(column, permitted)} THEN false "
             f"WHEN {column} IS NULL THEN CAST(raise_error({none}) AS boolean) "
             f"ELSE CAST(raise_error({unknown}) AS boolean) END"
         )
-        denied = _in(column, every.keys() - permitted)
+        denied = _in(column, clauses.keys() - permitted)
         # One expression, so that Spark cannot leave such rows out by a part of it; most rows end at its first lines.
         return F.when(F.expr(denied), F.lit(False)).when(test, F.lit(True)).otherwise(F.expr(otherwise))
 
@@ -144,18 +146,18 @@ class SparkRenderer:
         return F.expr(f"coalesce({_in(self._text_of_source(column), usual)}, false)")
 
     def _text_of_source(self, name: str) -> str:
-        found, type_ = self._columns[name]
+        column, type_ = self._columns[name]
         if not isinstance(type_, T.StringType):
             raise UnlabelledData(
-                f"`{found}` is marked RowSource, and holds {type_.simpleString()}: ids of sources are text"
+                f"`{column}` is marked RowSource, and holds {type_.simpleString()}: ids of sources are text"
             )
-        return _named(found)
+        return _named(column)
 
     # ---- days --------------------------------------------------------------------------------------------------------
 
     def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, /) -> Column:
         """Rows that hold a day of these; a null is in none."""
-        found, type_ = self._columns[column]
+        held_in, type_ = self._columns[column]
         bound: Callable[[datetime.date], Column]
         if isinstance(type_, T.DateType):
             bound = F.lit
@@ -163,7 +165,7 @@ class SparkRenderer:
             bound = self._begin
         else:
             raise UnlabelledData(
-                f"`{found}` is marked to hold a day, and holds {type_.simpleString()}: cast it to a date, or to a "
+                f"`{held_in}` is marked to hold a day, and holds {type_.simpleString()}: cast it to a date, or to a "
                 "timestamp with its time zone"
             )
         here = self._column(column)
@@ -183,26 +185,26 @@ class SparkRenderer:
 
     def subject_in(self, column: str, keys: KeySet, /) -> Column:
         """Rows whose id, in any spelling, is one of these; a null is none of them."""
-        found, type_ = self._columns[column]
+        held_in, type_ = self._columns[column]
         if isinstance(type_, (T.ByteType, T.ShortType, T.IntegerType, T.LongType)):
             return self._one_of(column, lambda here: here.cast("bigint"), keys, "ints")
         if isinstance(type_, T.DecimalType) and type_.scale == 0:
             return self._one_of(column, lambda here: here.cast("string"), keys, "texts")
         if not isinstance(type_, T.StringType):
             raise UnlabelledData(
-                f"`{found}` is marked Subject, and holds {type_.simpleString()}: ids are whole numbers or text"
+                f"`{held_in}` is marked Subject, and holds {type_.simpleString()}: ids are whole numbers or text"
             )
         here = F.trim(self._column(column))  # columns of a fixed width are filled with blanks
         odd = F.coalesce(here.rlike(NO_ID) | (F.length(here) > LONGEST), F.lit(False))
         refusal = (
-            f"`{found}` is marked Subject, and a row holds a text that is no id: an id has 1 to {LONGEST} characters"
+            f"`{held_in}` is marked Subject, and a row holds a text that is no id: an id has 1 to {LONGEST} characters"
         )
         no_id = F.raise_error(F.lit(f"{refusal} that print"))
         # Beside the others, and not around them: so Spark makes a join of what may be many subjects.
         parts = [F.when(odd, no_id.cast("boolean")).otherwise(F.lit(False))]
         parts.append(self._one_of(column, F.trim, keys, "texts"))
         if keys.uuids:
-            parts.append(self._one_of(column, lambda one: _digits_of_uuid(F.trim(one)), keys, "uuids"))
+            parts.append(self._one_of(column, lambda part: _digits_of_uuid(F.trim(part)), keys, "uuids"))
         return self.any_of(parts)
 
     def _one_of(self, column: str, form: Callable[[Column], Column], keys: KeySet, which: str) -> Column:
@@ -226,7 +228,7 @@ def quoted(name: str) -> str:
 
 
 def are_told_apart(names: Sequence[str]) -> bool:
-    """Whether Spark tells columns apart by their names, of which capitals do not count."""
+    """True if Spark tells columns apart by their names, of which capitals do not count."""
     return len({name.casefold() for name in names}) == len(names)
 
 
@@ -249,7 +251,7 @@ def _in(column: str, texts: Iterable[str]) -> str:
 
 
 def _digits_of_uuid(column: Column) -> Column:
-    marks = "[" + "".join(f"\\{one}" for one in UUID_MARKS) + "]"
+    marks = "[" + "".join(f"\\{mark}" for mark in UUID_MARKS) + "]"
     return F.regexp_replace(F.regexp_replace(F.lower(column), f"^{UUID_PREFIX}", ""), marks, "")
 
 
@@ -267,39 +269,39 @@ def selected(frame: DataFrame, made: Mapping[int, Callable[[Column, str], Column
     return frame.select(*(make(F.col(quoted(plain[place])), names[place]) for place, make in made.items()))
 
 
-def by_relation(found: Traced, atoms: Iterable[Atom]) -> dict[tuple[int, int], list[str]]:
+def by_relation(plan: Traced, atoms: Iterable[Atom]) -> dict[tuple[int, int], list[str]]:
     """The columns of each relation, in their order, apart by the rule that their rows met."""
     named: dict[tuple[int, int], list[str]] = {}
-    for relation, column, kept in sorted({(one.relation, one.column, one.kept) for one in atoms}):
-        named.setdefault((relation, kept), []).append(found.relations[relation].names[column])
+    for relation, column, rule_number in sorted({(atom.relation, atom.column, atom.kept) for atom in atoms}):
+        named.setdefault((relation, rule_number), []).append(plan.relations[relation].names[column])
     return named
 
 
-def any_of(found: Traced, number: int) -> str:
+def any_of(plan: Traced, number: int) -> str:
     """A column of a relation that is in the frame."""
-    every = [name for name, _ in found.outputs]
-    names = [name for name, flow in found.outputs if flow.same is not None and flow.same.relation == number]
-    unique = next((name for name in names if every.count(name) == 1), None)
+    all_names = [name for name, _ in plan.outputs]
+    names = [name for name, flow in plan.outputs if flow.same is not None and flow.same.relation == number]
+    unique = next((name for name in names if all_names.count(name) == 1), None)
     if unique is None:
-        what = found.relations[number].name
+        what = plan.relations[number].name
         raise UnlabelledData(f"no column {f'of `{what}` ' if what else ''}is in the frame as it was read: keep one")
     return unique
 
 
-def places_of(frame: DataFrame, found: Traced, number: int, rule: RowRule) -> dict[str, tuple[str, Any]]:
+def places_of(frame: DataFrame, plan: Traced, number: int, rule: RowRule) -> dict[str, tuple[str, Any]]:
     """What the columns of a rule are called in the frame, and their types."""
     types = {field.name: field.dataType for field in frame.schema.fields}
-    names = [name for name, _ in found.outputs]
+    names = [name for name, _ in plan.outputs]
     placed: dict[str, tuple[str, Any]] = {}
     for column in rule.columns:
         held = [
             name
-            for name, flow in found.outputs
-            if flow.same is not None and flow.same.relation == number and found.name_of(flow.same) == column
+            for name, flow in plan.outputs
+            if flow.same is not None and flow.same.relation == number and plan.name_of(flow.same) == column
         ]
         if not held or names.count(held[0]) != 1:
             there = "there under a name of two columns" if held else "not in the frame any more"
-            relation = found.relations[number].name
+            relation = plan.relations[number].name
             what = f"`{relation}.{column}`" if relation else f"`{column}`"
             raise UnlabelledData(f"{what} says what may be done with each row, and is {there}: keep it until then")
         placed[column] = held[0], types[held[0]]

@@ -40,19 +40,17 @@ from purposeguard.runtime.use import Use, present
 _WHAT: Final = "a Spark frame was read"
 _WITHOUT: Final = "drop the column, as `Spark.withhold` does, and do not choose rows by it either"
 
-_OfRows = tuple[str, Columns, frozenset[str], Kept]
-"""Of a relation whose rows were kept: its name, its tags, which columns are used, and the rule."""
+_Narrowed = tuple[str, Columns, frozenset[str], Kept]
+"""A relation whose rows were kept: its name, its tags, the columns used, and the rule."""
 
 
-class _Asked:
-    """What a frame asks for, worked out once: of which relations which columns, by which row rules."""
+class _Analysed:
+    """What a frame uses, worked out once: columns of relations, and the row rules that their rows met."""
 
     __slots__ = ("demand", "kept", "traced")
 
-    def __init__(
-        self, found: Traced, demand: Demand, kept: Sequence[tuple[str, Columns, frozenset[str], Kept]]
-    ) -> None:
-        self.traced = found
+    def __init__(self, plan: Traced, demand: Demand, kept: Sequence[_Narrowed]) -> None:
+        self.traced = plan
         self.demand = demand
         self.kept = kept
 
@@ -69,14 +67,14 @@ class Spark:
         )
         self._memory: Final = SparkMemory()
         self._key_relations: Final = KeyRelations()
-        self._asked: weakref.WeakKeyDictionary[DataFrame, tuple[object, _Asked]] = weakref.WeakKeyDictionary()
+        self._analysed: weakref.WeakKeyDictionary[DataFrame, tuple[object, _Analysed]] = weakref.WeakKeyDictionary()
         self._tags: Final = TagReader(self._decider, self._memory)
         self._lock = new_lock()
 
     # ---- whether a frame may be read ---------------------------------------------------------------------------------
 
     def check(self, frame: DataFrame) -> None:
-        """Nothing where the use that is under way may use every column that the frame's result depends on.
+        """Checks that the use under way may use every column that the frame's result depends on.
 
         Raises:
             PurposeMissing: no purpose is under way.
@@ -86,20 +84,20 @@ class Spark:
             UnknownSource: a tag is of another notice.
             UnresolvedStatement: the plan does not tell what is read, or is not shown (Spark Connect).
         """
-        asked = self._of(classic(frame))
-        if asked.kept:
-            self._meet(asked, present(self._decider.engine, _WHAT))
+        analysed = self._analyse(classic(frame))
+        if analysed.kept:
+            self._meet(analysed, present(self._decider.engine, _WHAT))
         else:
-            self._decider.meet(asked.demand, _WHAT)
+            self._decider.meet(analysed.demand, _WHAT)
 
-    def _meet(self, asked: _Asked, use: Use[Any] | None) -> None:
-        """As `check`, under the use that was found: None where that there is none is observed, and told."""
+    def _meet(self, analysed: _Analysed, use: Use[Any] | None) -> None:
+        """As `check`, under this use: None if a missing purpose is only observed."""
         rules: dict[str, RowRule | None] = {}
         if use is not None and not use.activity.observing:
-            for name, columns, names, kept in asked.kept:
-                self._still(use, name, columns, names, kept)
-                rules[name] = kept.rule
-        self._decider.meet_under(use, asked.demand, rules)
+            for name, columns, names, record in analysed.kept:
+                self._must_still_hold(use, name, columns, names, record)
+                rules[name] = record.rule
+        self._decider.meet_under(use, analysed.demand, rules)
 
     def columns(self, frame: DataFrame) -> Columns:
         """The tags of a frame's columns, by what they come from; of rows that were kept, with what they may come from.
@@ -110,35 +108,35 @@ class Spark:
         """
         return self._tags.of_frame(traced(classic(frame), self._memory), frozenset())
 
-    def _of(self, frame: DataFrame) -> _Asked:
+    def _analyse(self, frame: DataFrame) -> _Analysed:
         revisions = self._decider.revisions
         with self._lock:
-            known = self._asked.get(frame)
+            known = self._analysed.get(frame)
         if known is not None and known[0] is revisions:
             return known[1]
-        found = traced(frame, self._memory)
+        plan = traced(frame, self._memory)
         demands: list[Demand] = []
-        kept: list[_OfRows] = []
-        for (number, rule), names in by_relation(found, found.used).items():
-            relation = found.relations[number]
+        kept: list[_Narrowed] = []
+        for (number, rule), names in by_relation(plan, plan.used).items():
+            relation = plan.relations[number]
             columns = self._tags.of_relation(relation)
             record = self._memory.numbered(rule) if rule else None
             narrowed = {relation.name} if record is not None else frozenset[str]()
             demands.append(self._decider.demand({relation.name: (columns, names)}, narrowed))
             if record is not None:
                 kept.append((relation.name, columns, frozenset(names), record))
-        asked = _Asked(found, Demand.together(demands), kept)
+        analysed = _Analysed(plan, Demand.together(demands), kept)
         with self._lock:
-            self._asked[frame] = (revisions, asked)
-        return asked
+            self._analysed[frame] = (revisions, analysed)
+        return analysed
 
-    def _still(self, use: Use[Any], name: str, columns: Columns, names: frozenset[str], kept: Kept) -> None:
-        """Whether the rows that were kept are those that may be used now, by this use."""
-        personal = {one for one in names if columns[one].is_personal}
-        # Those that may not be used at all are refused as such.
+    def _must_still_hold(self, use: Use[Any], name: str, columns: Columns, names: frozenset[str], record: Kept) -> None:
+        """Checks that the rows that were kept are those that may be used now, by this use."""
+        personal = {column for column in names if columns[column].is_personal}
+        # Columns that may not be used in any row are refused by `meet_under`.
         personal.difference_update(self._decider.denied(use, columns, sorted(personal), name))
         if personal and not (
-            personal <= kept.names and self._decider.rule(use, columns, sorted(kept.names), name) == kept.rule
+            personal <= record.names and self._decider.rule(use, columns, sorted(record.names), name) == record.rule
         ):
             what = f"the rows of `{name}`" if name else "the rows"
             raise UnlabelledData(
@@ -159,38 +157,40 @@ class Spark:
             UnknownSource, TypeError: as `columns_of`.
         """
         frame = classic(frame)
-        given = columns_of(self._decider.revisions, tags)
+        stated = columns_of(self._decider.revisions, tags)
         names = frame.columns
-        for name in given:
+        for name in stated:
             if names.count(name) != 1:
                 there = "there twice" if name in names else "not there"
                 raise UnlabelledData(f"`{name}` is tagged and {there}: rename it first, or leave it out")
-        found = traced(frame, self._memory)
-        for name, flow in found.outputs:
-            known = frozenset(one for one in flow.atoms if found.relations[one.relation].bears[one.column] is not None)
-            if name in given and known:
+        plan = traced(frame, self._memory)
+        for name, flow in plan.outputs:
+            known = frozenset(
+                atom for atom in flow.atoms if plan.relations[atom.relation].bears[atom.column] is not None
+            )
+            if name in stated and known:
                 same = flow.same if flow.same in known else None
                 covered(
                     "the frame",
                     name,
-                    self._tags.of_flow(found, Flow(known, same), self._tags.sources_within(found)),
-                    given[name],
+                    self._tags.of_flow(plan, Flow(known, same), self._tags.sources_within(plan)),
+                    stated[name],
                 )
-        token = self._memory.tag({place: given[name] for place, name in enumerate(names) if name in given})
-        return selected(frame, {place: self._telling(token, place, given) for place in range(len(names))})
+        token = self._memory.tag({place: stated[name] for place, name in enumerate(names) if name in stated})
+        return selected(frame, {place: self._tagging(token, place, stated) for place in range(len(names))})
 
-    def _telling(self, token: str, place: int, given: Columns) -> Callable[[Column, str], Column]:
-        """What tells the tag of a column in the plan. Spark makes the column itself of it before it runs."""
+    def _tagging(self, token: str, place: int, stated: Columns) -> Callable[[Column, str], Column]:
+        """What marks a column in the plan with its tag. Spark optimises it away before it runs."""
 
-        def told(column: Column, name: str) -> Column:
-            if name not in given:
+        def tagged_column(column: Column, name: str) -> Column:
+            if name not in stated:
                 return column.alias(name)
             text = f"{token}:{place}"
             return F.when(_standing_for_itself(text), column).alias(
-                name, metadata={KEY: encode(given[name], self._decider.revisions)}
+                name, metadata={KEY: encode(stated[name], self._decider.revisions)}
             )
 
-        return told
+        return tagged_column
 
     # ---- withholding and narrowing -------------------------------------------------------------------------------
 
@@ -204,21 +204,21 @@ class Spark:
         frame = classic(frame)
         use = present(self._decider.engine, _WHAT)
         if use is None or use.activity.observing:
-            self._meet(self._of(frame), use)
+            self._meet(self._analyse(frame), use)
             return frame
         return self._withheld(frame, use)
 
     def _withheld(self, frame: DataFrame, use: Use[Any]) -> DataFrame:
-        found = traced(frame, self._memory)
-        denied = self._denied(use, found)
-        first = next((one for one in sorted(found.decides) if one in denied), None)
-        left = [place for place, (_, flow) in enumerate(found.outputs) if denied.keys().isdisjoint(flow.atoms)]
-        if first is None and not left and found.outputs:
+        plan = traced(frame, self._memory)
+        denied = self._denied(use, plan)
+        first = next((atom for atom in sorted(plan.decides) if atom in denied), None)
+        left = [place for place, (_, flow) in enumerate(plan.outputs) if denied.keys().isdisjoint(flow.atoms)]
+        if first is None and not left and plan.outputs:
             first = min(denied)
         if first is not None:
-            relation, name = found.relations[first.relation].name, found.name_of(first)
+            relation, name = plan.relations[first.relation].name, plan.name_of(first)
             self._decider.engine.refuse(denied[first], use, field=f"{relation}.{name}" if relation else name)
-        if len(left) == len(found.outputs):
+        if len(left) == len(plan.outputs):
             return frame
         names = frame.columns
         if are_told_apart(names):
@@ -226,21 +226,21 @@ class Spark:
             return frame.drop(*(name for place, name in enumerate(names) if place in gone))
         return selected(frame, dict.fromkeys(left, Column.alias))
 
-    def _denied(self, use: Use[Any], found: Traced) -> dict[Atom, Decision]:
+    def _denied(self, use: Use[Any], plan: Traced) -> dict[Atom, Decision]:
         """The columns that a use may not use, with the reason."""
         denied: dict[Atom, Decision] = {}
-        for (number, _), names in by_relation(found, found.used).items():
-            relation = found.relations[number]
+        for (number, _), names in by_relation(plan, plan.used).items():
+            relation = plan.relations[number]
             columns = self._tags.of_relation(relation)
             alike: dict[object, str] = {}  # columns of one tag are decided alike
             for name in names:
                 alike.setdefault(columns.get(name), name)
             decided = self._decider.denied(use, columns, alike.values(), relation.name)
             refused = {name: decided.get(alike[columns.get(name)]) for name in names}
-            for one in found.used:
-                decision = refused.get(found.name_of(one)) if one.relation == number else None
+            for atom in plan.used:
+                decision = refused.get(plan.name_of(atom)) if atom.relation == number else None
                 if decision is not None:
-                    denied[one] = decision
+                    denied[atom] = decision
         return denied
 
     def permitted(self, frame: DataFrame, *, withhold: bool = False) -> DataFrame:
@@ -258,7 +258,7 @@ class Spark:
         if withhold and use is not None and not use.activity.observing:
             frame = self._withheld(frame, use)
         frame = self._narrowed(frame, use)
-        self._meet(self._of(frame), use)
+        self._meet(self._analyse(frame), use)
         return frame
 
     def narrowed(self, frame: DataFrame) -> DataFrame:
@@ -272,37 +272,41 @@ class Spark:
         return self._narrowed(classic(frame), present(self._decider.engine, _WHAT))
 
     def _narrowed(self, frame: DataFrame, use: Use[Any] | None) -> DataFrame:
-        found = traced(frame, self._memory)
-        flowing = frozenset[Atom]().union(*{flow.atoms for _, flow in found.outputs})
-        for (number, _), names in by_relation(found, {one for one in flowing if not one.mixed}).items():
-            relation = found.relations[number]
+        plan = traced(frame, self._memory)
+        flowing = frozenset[Atom]().union(*{flow.atoms for _, flow in plan.outputs})
+        for (number, _), names in by_relation(plan, {atom for atom in flowing if not atom.mixed}).items():
+            relation = plan.relations[number]
             columns = self._tags.of_relation(relation)
-            told = {name: columns[name] for name in names if name in columns}
-            if not self._decider.asks_rows(columns, told):
+            tags = {name: columns[name] for name in names if name in columns}
+            if not self._decider.asks_rows(columns, tags):
                 continue
-            used, rule = list(told), None
+            used, rule = list(tags), None
             if use is not None and not use.activity.observing:
-                denied = self._decider.denied(use, columns, told, relation.name)
-                used = [name for name in told if name not in denied]
+                denied = self._decider.denied(use, columns, tags, relation.name)
+                used = [name for name in tags if name not in denied]
                 rule = self._decider.rule(use, columns, used, relation.name)
             if rule is None:  # denials are observed only, or what is personal may not be used whatever the rows are
-                frame = self._told(frame, (relation, used, None), F.lit(True), any_of(found, number))
+                frame = self._marked(frame, (relation, used, None), F.lit(True), any_of(plan, number))
             else:
-                places = places_of(frame, found, number, rule)
+                places = places_of(frame, plan, number, rule)
                 condition = SparkRenderer(rule, places, frame.sparkSession, self._key_relations).condition()
-                frame = self._told(frame, (relation, used, rule), condition, places[rule.columns[0]][0])
+                frame = self._marked(frame, (relation, used, rule), condition, places[rule.columns[0]][0])
         return frame
 
-    def _told(
-        self, frame: DataFrame, kept: tuple[Relation, Sequence[str], RowRule | None], condition: Column, column: str
+    def _marked(
+        self,
+        frame: DataFrame,
+        narrowing: tuple[Relation, Sequence[str], RowRule | None],
+        condition: Column,
+        column: str,
     ) -> DataFrame:
         """The rows of a relation that meet a rule, known again in plans; all where denials are observed only."""
         token = new_token()
-        relation, names, rule = kept
+        relation, names, rule = narrowing
         made = self._memory.keep(token, relation, names, rule)
         # The token, and whose rows it is about, where the rule asks nothing of them. Spark leaves it out.
-        told = _standing_for_itself(token) | F.col(quoted(column)).isNull()
-        frame = frame.filter(told & condition)
+        marker = _standing_for_itself(token) | F.col(quoted(column)).isNull()
+        frame = frame.filter(marker & condition)
         traced(frame, self._memory)  # from which its condition is known
         if made.digest is None:
             raise UnlabelledData(f"the rows of `{relation.name}` cannot be told apart in this plan")
@@ -317,9 +321,9 @@ class Spark:
             UnresolvedStatement: it is no query: Spark would run it at once.
             PurposeMissing, PurposeViolation, UnlabelledData, UnknownSource: as `check`.
         """
-        found = parsed_query(session, text, args, {name: classic(frame) for name, frame in frames.items()})
-        self.check(found)
-        return found
+        frame = parsed_query(session, text, args, {name: classic(frame) for name, frame in frames.items()})
+        self.check(frame)
+        return frame
 
     def guarded(self, frame: DataFrame) -> GuardedFrame:
         """The frame behind a wrapper: what is made of it is wrapped, and checked before it gives any data."""
@@ -337,8 +341,8 @@ class Spark:
 
     def _of_outputs(self, frame: DataFrame) -> Columns:
         """The tags of a frame's columns, with the source of each row where it goes along."""
-        found = self._of(frame).traced
-        return self._tags.of_frame(found, self._tags.sources_within(found))
+        plan = self._analyse(frame).traced
+        return self._tags.of_frame(plan, self._tags.sources_within(plan))
 
     def _bearing(self, frame: DataFrame, tags: Columns) -> DataFrame:
         revisions = self._decider.revisions
@@ -385,8 +389,8 @@ class Spark:
         """
         frame = classic(frame)
         self.check(frame)
-        found = self._of(frame).traced
-        tags = self._tags.in_order(found, self._tags.sources_within(found))
+        plan = self._analyse(frame).traced
+        tags = self._tags.in_order(plan, self._tags.sources_within(plan))
         made = frame.localCheckpoint(eager) if local else frame.checkpoint(eager)
         java: Any = made._jdf
         for _, rows in checkpoints(java.queryExecution().analyzed()):
@@ -397,7 +401,7 @@ class Spark:
         """The schema of a tagged model, or of columns whose types are given, with tags: for `createDataFrame`, `read`.
 
         Raises:
-            TypeError: the type of a column is not told, or Spark has none for it.
+            TypeError: the type of a column is missing, or Spark has none for it.
         """
         return schema_with(columns_of(self._decider.revisions, columns), columns, types, self._decider.revisions)
 

@@ -37,28 +37,28 @@ def parsed_query(session: SparkSession, text: str, args: Any, frames: Mapping[st
     try:
         whole = text if formatter is None else formatter.format(text, **frames)
         must_be_query(session, whole)
-        found = session.sql(whole) if args is None else session.sql(whole, args)
+        frame = session.sql(whole) if args is None else session.sql(whole, args)
     except AnalysisException as error:  # a ParseException is one
-        raise UnresolvedStatement(f"Spark cannot tell what the text reads: {_said(error)}") from error
+        raise UnresolvedStatement(f"Spark cannot tell what the text reads: {_reason(error)}") from error
     finally:
         if formatter is not None:
             formatter.clear()
-    if not isinstance(found, ClassicFrame):
+    if not isinstance(frame, ClassicFrame):
         raise UnresolvedStatement(CONNECT)
-    return found
+    return frame
 
 
-def _said(error: AnalysisException) -> str:
+def _reason(error: AnalysisException) -> str:
     """What Spark says of a text, without the text: that may hold whatever it likes."""
-    told = [str(error.getCondition() or type(error).__name__)]
+    parts = [str(error.getCondition() or type(error).__name__)]
     for name, value in (error.getMessageParameters() or {}).items():
         if name in {"objectName", "relationName", "routineName", "name"}:
-            told.append(str(value))
-    return " ".join(told)
+            parts.append(str(value))
+    return " ".join(parts)
 
 
 def must_be_query(session: SparkSession, text: str) -> None:
-    """Nothing where a text is one query, and nothing else.
+    """Checks that a text is one query, and nothing else.
 
     Raises:
         UnresolvedStatement: it is a command, a script, or makes something; `ParseException` where it is no SQL at all.
@@ -80,11 +80,11 @@ def _operators(value: object) -> Iterator[str]:
         name = str(value.get("class", ""))
         if name and ".catalyst.expressions." not in name and not _is_unresolved_expression(value):
             yield name.rpartition(".")[2]
-        for one in value.values():
-            yield from _operators(one)
+        for part in value.values():
+            yield from _operators(part)
     elif isinstance(value, list):
-        for one in value:
-            yield from _operators(one)
+        for part in value:
+            yield from _operators(part)
 
 
 _EXPRESSIONS: Final = words(

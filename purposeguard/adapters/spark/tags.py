@@ -1,4 +1,4 @@
-"""Tags of Spark's columns: as relations bear them, and as frames have them by what their columns come from."""
+"""Tags of Spark's columns: those of relations, and those of frames, by what their columns come from."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ class TagReader:
         self._read: cachetools.LRUCache[tuple[object, str], Tag] = cachetools.LRUCache(_TAGS_KEPT)
         self._lock = new_lock()
 
-    def of_frame(self, found: Traced, sources: frozenset[int]) -> Columns:
-        """The tags of a frame's columns: of what their values come from, and of what decides which rows there are.
+    def of_frame(self, plan: Traced, sources: frozenset[int]) -> Columns:
+        """The tags of a frame's columns: of their values, and of what decides its rows.
 
-        `sources` are the relations whose row source goes along: their columns by row stay so.
+        `sources`: the relations whose row source is in the frame too; their `ByRow` columns stay so.
         """
         tags: dict[str, Tag] = {}
-        for (name, _), tag in zip(found.outputs, self.in_order(found, sources), strict=True):
+        for (name, _), tag in zip(plan.outputs, self.in_order(plan, sources), strict=True):
             tags[name] = _either(tags[name], tag) if name in tags else tag
         return Columns(tags)
 
-    def in_order(self, found: Traced, sources: frozenset[int]) -> list[Tag]:
-        """The same by the places of the columns, of which several may have one name."""
+    def in_order(self, plan: Traced, sources: frozenset[int]) -> list[Tag]:
+        """As `of_frame`, by position: several columns may have one name."""
         tags: dict[Flow, Tag] = {}  # a column that is opaque has what all others have
-        chosen = self.of_flow(found, Flow(found.decides), sources)
-        for _, flow in found.outputs:
+        chosen = self.of_flow(plan, Flow(plan.decides), sources)
+        for _, flow in plan.outputs:
             if flow not in tags:
-                tags[flow] = _chosen_by(self.of_flow(found, flow, sources), chosen)
-        return [tags[flow] for _, flow in found.outputs]
+                tags[flow] = _chosen_by(self.of_flow(plan, flow, sources), chosen)
+        return [tags[flow] for _, flow in plan.outputs]
 
     def of_relation(self, relation: Relation) -> Columns:
         """The tags that the columns of a relation bear."""
@@ -74,51 +74,51 @@ class TagReader:
                 self._read[revisions, text] = tag
         return tag
 
-    def of_flow(self, found: Traced, flow: Flow, sources: frozenset[int]) -> Tag:
-        """The tag of a column by what it comes from; `sources` are the relations whose row source is there as well."""
+    def of_flow(self, plan: Traced, flow: Flow, sources: frozenset[int]) -> Tag:
+        """The tag of a column, by what it comes from; `sources` as for `of_frame`."""
         if flow.same is not None:
-            tag = self._own(found, flow.same)
+            tag = self._own(plan, flow.same)
             if len(flow.atoms) == 1 and (not tag.by_row or not flow.same.kept or flow.same.relation in sources):
                 return tag
         label, by_row = NOT_PERSONAL, False
         for atom in flow.atoms:
-            tag = self._own(found, atom)
-            kept = self._memory.numbered(atom.kept) if atom.kept else None
-            label |= label_in(kept.rule if kept is not None else None, tag)
-            by_row |= tag.by_row and kept is None
-        mark = None if flow.same is None else self._own(found, flow.same).mark
+            tag = self._own(plan, atom)
+            record = self._memory.numbered(atom.kept) if atom.kept else None
+            label |= label_in(record.rule if record is not None else None, tag)
+            by_row |= tag.by_row and record is None
+        mark = None if flow.same is None else self._own(plan, flow.same).mark
         return Tag(label, by_row=by_row, mark=None if mark is RowSource and label is not NOT_PERSONAL else mark)
 
-    def _own(self, found: Traced, atom: Atom) -> Tag:
-        relation = found.relations[atom.relation]
+    def _own(self, plan: Traced, atom: Atom) -> Tag:
+        relation = plan.relations[atom.relation]
         name = relation.names[atom.column]
         bears = relation.bears[atom.column]
         if bears is None:
             self._decider.demand({relation.name: (Columns({}), (name,))})  # raises, and says what to do
         return self._tag(bears, name)
 
-    def sources_within(self, found: Traced) -> frozenset[int]:
-        """The relations whose column that names the source of each row is there unchanged."""
+    def sources_within(self, plan: Traced) -> frozenset[int]:
+        """The relations whose row source is in the frame unchanged."""
         return frozenset(
             flow.same.relation
-            for _, flow in found.outputs
+            for _, flow in plan.outputs
             if flow.same is not None
-            and found.relations[flow.same.relation].bears[flow.same.column] is not None
-            and self._own(found, flow.same).mark is RowSource
+            and plan.relations[flow.same.relation].bears[flow.same.column] is not None
+            and self._own(plan, flow.same).mark is RowSource
         )
 
 
-def _either(one: Tag, other: Tag) -> Tag:
-    """The tag of what is one of two columns: nobody can tell which."""
-    if one == other:
-        return one
-    return Tag(one.label | other.label, by_row=one.by_row or other.by_row)
+def _either(left: Tag, right: Tag) -> Tag:
+    """The tag for a name of two columns, which may mean either."""
+    if left == right:
+        return left
+    return Tag(left.label | right.label, by_row=left.by_row or right.by_row)
 
 
 def _chosen_by(tag: Tag, chosen: Tag) -> Tag:
-    """The tag of a column in rows that something chose: that a row is there tells of what chose it.
+    """The tag of a column in chosen rows: that a row exists reveals what chose it.
 
-    Which source a row has is told by the row alone.
+    The source of a row depends on the row alone.
     """
     if tag.mark is RowSource or not chosen.is_personal:
         return tag
@@ -126,7 +126,7 @@ def _chosen_by(tag: Tag, chosen: Tag) -> Tag:
 
 
 def covered(target: str, column: str, value: Tag, tag: Tag) -> None:
-    """Nothing where a column's tag says all that flows into it.
+    """Checks that the tag of a column covers what flows into it.
 
     Raises:
         FlowViolation: it lacks a source.
@@ -154,18 +154,20 @@ _TYPES: Final[Mapping[object, T.DataType]] = {
 }
 
 
-def schema_with(columns: Columns, given: object, types: Mapping[str, Any] | None, revisions: Revisions) -> T.StructType:
+def schema_with(
+    columns: Columns, columns_or_class: object, types: Mapping[str, Any] | None, revisions: Revisions
+) -> T.StructType:
     """A schema whose columns bear tags; the types are given, or those of a class's annotations.
 
     Raises:
-        TypeError: the type of a column is not told, or Spark has none for it.
+        TypeError: the type of a column is missing, or Spark has none for it.
     """
-    hints = get_type_hints(given, include_extras=True) if isinstance(given, type) else {}
+    hints = get_type_hints(columns_or_class, include_extras=True) if isinstance(columns_or_class, type) else {}
     fields: list[T.StructField] = []
     read: dict[str, T.DataType] = {}  # Spark's parser is asked once for each
     for name, tag in columns.items():
-        told = (types or {}).get(name)
-        type_, nullable = (told, True) if told is not None else _type_of(hints.get(name))
+        type_given = (types or {}).get(name)
+        type_, nullable = (type_given, True) if type_given is not None else _type_of(hints.get(name))
         if isinstance(type_, str):
             if type_ not in read:
                 read[type_] = T.DataType.fromDDL(type_)
@@ -181,7 +183,7 @@ def _type_of(hint: object) -> tuple[T.DataType | None, bool]:
     if get_origin(hint) is Annotated:
         return _type_of(get_args(hint)[0])
     if get_origin(hint) in {Union, builtin_types.UnionType}:
-        parts = [one for one in get_args(hint) if one is not type(None)]
+        parts = [part for part in get_args(hint) if part is not type(None)]
         return (_type_of(parts[0])[0], True) if len(parts) == 1 else (None, True)
     if get_origin(hint) is list:
         inner, nullable = _type_of(get_args(hint)[0])

@@ -1,4 +1,4 @@
-"""Lineage: what a statement reads, what its outputs are made of, what flows where, and the tags of all that."""
+"""Lineage: what a statement reads and writes, what its outputs are made of, and their tags."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from purposeguard.values.markers import RowSource
 
 
 class Analysis(Immutable):
-    """What was found out about one statement.
+    """What one statement reads and writes.
 
     `kind`: select, insert, create, update, delete or merge. `used`: by table, the columns that it reads. `outputs`: by
-    name, the columns of tables that an output is made of (`*` where it cannot be told how many there are; `#2` for the
+    name, the columns of tables that an output is made of (`*` where their number is unknown; `#2` for the
     second where it has no name). `target`: the table that it writes to, None for a query; `writes`: by column of it,
     the columns that flow into it. `conditions`: the columns that decide which rows it gives or writes, and which value
     of several: what is given or written depends on them as well, and tells of them. `columns`: what each output is made
-    of, in their order, also where two have one name; None where it cannot be told how many there are.
+    of, in their order, also where two have one name; None where their number is unknown.
     """
 
     __slots__ = ("columns", "conditions", "kind", "outputs", "target", "used", "writes")
@@ -45,7 +45,7 @@ class Analysis(Immutable):
         self,
         kind: str,
         reads: Iterable[tuple[str, str]],
-        found: Relation,
+        relation: Relation,
         target: str | None,
         writes: Mapping[str, Flow],
         *,
@@ -55,12 +55,12 @@ class Analysis(Immutable):
         used: dict[str, set[str]] = {}
         for table, column in reads:
             used.setdefault(table, set()).add(column)
-        told = {name: frozenset(used[name]) for name in sorted(used, key=lambda name: order[name])}
+        ordered = {name: frozenset(used[name]) for name in sorted(used, key=lambda name: order[name])}
         self._fill(
             kind=kind,
-            used=MappingProxyType(told),
-            outputs=MappingProxyType(_outputs(found)),
-            columns=tuple(one.flow for one in found.columns) if found.complete else None,
+            used=MappingProxyType(ordered),
+            outputs=MappingProxyType(_outputs(relation)),
+            columns=tuple(column.flow for column in relation.columns) if relation.complete else None,
             target=target,
             writes=MappingProxyType(dict(writes)),
             conditions=conditions,
@@ -68,7 +68,7 @@ class Analysis(Immutable):
 
     @property
     def depends(self) -> dict[str, Flow]:
-        """By the name of each output, all that it depends on: what it is made of, and the conditions."""
+        """By output, all that it depends on: what it is made of, and the conditions."""
         return {name: flow | self.conditions for name, flow in self.outputs.items()}
 
     def __repr__(self) -> str:
@@ -76,9 +76,9 @@ class Analysis(Immutable):
 
 
 class Read:
-    """A statement that was read: its tree, what was found out, and the places where it names tables and views.
+    """An analysed statement: its tree, its analysis, and the nodes that name tables and views.
 
-    `targets`: the places, by identity, where it names the table that it writes to.
+    `targets`: the ids of the nodes that name the table written to.
     """
 
     __slots__ = ("analysis", "mentions", "targets", "tree")
@@ -100,7 +100,7 @@ def read(text: str, catalogue: Catalogue) -> Read:
     """Reads one statement.
 
     Raises:
-        UnresolvedStatement: it cannot be told what it reads or writes.
+        UnresolvedStatement: what it reads or writes is unknown.
     """
     tree = parsed(text, catalogue.names.dialect, catalogue.column_keys)
     reader = Writes(catalogue)
@@ -130,19 +130,31 @@ def analyse(text: str, tables: TablesLike, dialect: str, functions: Iterable[str
     those of the database's own that read nothing but their arguments.
 
     Raises:
-        UnresolvedStatement: it cannot be told what it reads or writes.
+        UnresolvedStatement: what it reads or writes is unknown.
         ValueError: the dialect is not known, or two of the tables or columns have one name in it.
     """
     return read(text, Catalogue(tables, dialect, functions)).analysis
 
 
-def _outputs(found: Relation) -> dict[str, Flow]:
+Used = dict[str, tuple[Columns, tuple[str, ...]]]
+"""By table, its tags and the names of the columns that a statement uses."""
+
+
+def used_columns(tables: Tables, analysis: Analysis) -> Used:
+    """The columns that a statement uses, in their order."""
+    return {
+        table: (tables[table], tuple(name for name in tables.names[table] if name in names))
+        for table, names in analysis.used.items()
+    }
+
+
+def _outputs(relation: Relation) -> dict[str, Flow]:
     outputs: dict[str, Flow] = {}
-    for number, column in enumerate(found.columns, 1):
+    for number, column in enumerate(relation.columns, 1):
         name = column.name or f"#{number}"
         outputs[name] = outputs.get(name, frozenset()) | column.flow
-    if not found.complete and found.rest is not None:
-        outputs["*"] = found.rest.flow
+    if not relation.complete and relation.rest is not None:
+        outputs["*"] = relation.rest.flow
     return outputs
 
 
@@ -154,7 +166,7 @@ class Labels:
         self._rules: Final = rules
 
     def of(self, flow: Flow) -> Tag:
-        """The tag of a value that is made of these columns; `by_row` where its rows name sources and none is left out.
+        """The tag of a value made of these columns; `by_row` if its rows name sources and no rule leaves any out.
 
         Raises:
             UnlabelledData: one of them carries no tag.
@@ -167,23 +179,23 @@ class Labels:
             by_row |= tag.by_row and rule is None
         return Tag(label, by_row=by_row)
 
-    def must_cover(self, found: Read, *, narrowed: bool = True) -> None:
-        """Checks that the tag of each column that a statement writes covers what is put there.
+    def must_cover(self, statement: Read, *, narrowed: bool = True) -> None:
+        """Checks that the tag of each column that a statement writes covers what flows into it.
 
-        A row's own source goes along only into a column that is `ByRow` too, together with the source. Elsewhere all
-        sources count that the rows which are kept may have. `narrowed` is False where that is asked later.
+        A value keeps the source of its row only in a column that is `ByRow` too, if that source is written along.
+        Elsewhere every source counts that the kept rows may have. `narrowed` is False if that is checked later.
 
         Raises:
             FlowViolation: a tag does not cover it.
             UnlabelledData: a column carries no tag, or rows name their own sources and none is left out.
         """
-        analysis = found.analysis
+        analysis = statement.analysis
         if analysis.target is None:
             return
         target, columns = analysis.target, self._tables[analysis.target]
         for column, flow in analysis.writes.items():
             into = tagged(columns, column, target)
-            along = into.by_row and self._goes_along(found, flow, columns)
+            along = into.by_row and self._goes_along(statement, flow, columns)
             value = (Labels(self._tables) if along else self).of(flow | analysis.conditions)
             if value.by_row and narrowed and not along:
                 raise UnlabelledData(
@@ -192,13 +204,13 @@ class Labels:
                 )
             must_cover(target, column, into.label, value.label)
 
-    def _goes_along(self, found: Read, flow: Flow, columns: Columns) -> bool:
-        """Whether the column that names the source is written together with these values."""
+    def _goes_along(self, statement: Read, flow: Flow, columns: Columns) -> bool:
+        """True if the column that names the source is written together with these values."""
         into = columns.marked(RowSource)
         if into is None:
             return False
-        analysis = found.analysis
-        if analysis.kind == "update" and into not in analysis.writes and len(found.mentions) == 1:
+        analysis = statement.analysis
+        if analysis.kind == "update" and into not in analysis.writes and len(statement.mentions) == 1:
             return True  # of the same row, whose source stays what it is
         by_row = {table for table, name in flow if self._tables[table][name].by_row}
         needed = {(table, self._tables[table].marked(RowSource)) for table in by_row}

@@ -1,7 +1,7 @@
-"""Reading the text of a statement: what the parser makes of it, where the engine is sure to make the same of it.
+"""Parsing the text of a statement, as far as its engine is certain to read it alike.
 
-A database sees the text, and this library what its parser made of that. So what the two may take differently is
-refused: comments that some engines run, blanks that some take for letters, quotes whose meaning is a setting's.
+A database sees the text, and this library the tree of its parser. Whatever the two may read differently is refused:
+comments that some engines run, blanks that some take for letters, quotes whose meaning depends on settings.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _RUN_COMMENT: Final = re.compile(r"\s*(!|M!)")
 
 
 def parsed(text: str, dialect: str, column_keys: Container[str] = frozenset()) -> exp.Expr:
-    """The one statement in a text. `column_keys` are the names of columns, small: no quoted text may be one of them.
+    """The one statement in a text. `column_keys`: the names of columns in lower case; no quoted text may equal one.
 
     Raises:
         UnresolvedStatement: it is none, or several, or engines may read it in another way than it is read here.
@@ -65,7 +65,7 @@ def parsed(text: str, dialect: str, column_keys: Container[str] = frozenset()) -
             return statements[0]
         count = f"{len(statements)} statements" if statements else "no statement"
         raise UnresolvedStatement(f"the text holds {count}, and one at a time is looked at")
-    # Without the error itself, whose message repeats the text, with the values in it.
+    # Not from the parser's error: its message repeats the text with its values.
     raise UnresolvedStatement(f"the statement cannot be read as {dialect}: {why}")
 
 
@@ -79,8 +79,8 @@ def _statements(text: str, dialect: str, column_keys: Container[str]) -> list[ex
     _as_engines_read_it(text, tokens, dialect, column_keys)
     if "%" in text and dialect != "postgres":
         tokens = _with_parameters(tokens)
-    found = engine.parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, text)
-    statements = [one for one in found if one is not None and type(one) is not exp.Semicolon]
+    parsed_trees = engine.parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, text)
+    statements = [tree for tree in parsed_trees if tree is not None and type(tree) is not exp.Semicolon]
     if replaces and statements and type(statements[0]) is exp.Insert:
         statements[0].set("alternative", "REPLACE")
     return statements
@@ -159,29 +159,29 @@ def _begins(tokens: list[Token]) -> None:
 
 def _with_parameters(tokens: list[Token]) -> list[Token]:
     """`%s` and `%(name)s`, in place of which drivers put values, each as one word: the parser does not know them."""
-    found: list[Token] = []
+    merged: list[Token] = []
     number = 0
     while number < len(tokens):
         token = tokens[number]
-        operand = bool(found) and found[-1].token_type in _OPERANDS
+        operand = bool(merged) and merged[-1].token_type in _OPERANDS
         length = 0 if operand or token.token_type is not TokenType.MOD else _parameter(tokens, number)
         if length:
-            text = "".join(one.text for one in tokens[number : number + length])
+            text = "".join(part.text for part in tokens[number : number + length])
             last = tokens[number + length - 1]
             token = Token(TokenType.VAR, text, token.line, token.col, token.start, last.end, last.comments)
-        found.append(token)
+        merged.append(token)
         number += length or 1
-    return found
+    return merged
 
 
 def _parameter(tokens: list[Token], number: int) -> int:
     """How many tokens a parameter takes that may begin here, with nothing between them."""
     for length in (2, 5):
-        these = tokens[number : number + length]
-        close = all(one.end + 1 == other.start for one, other in itertools.pairwise(these))
-        if len(these) != length or not close or these[-1].text != "s":
+        group = tokens[number : number + length]
+        close = all(token.end + 1 == other.start for token, other in itertools.pairwise(group))
+        if len(group) != length or not close or group[-1].text != "s":
             continue
-        if length == 2 or (these[1].text == "(" and these[3].text == ")" and these[2].text.isidentifier()):
+        if length == 2 or (group[1].text == "(" and group[3].text == ")" and group[2].text.isidentifier()):
             return length
     return 0
 
@@ -208,7 +208,7 @@ def _comment(comment: str, dialect: str) -> None:
 
 
 def _quoted_texts(text: str, tokens: list[Token], column_keys: Container[str]) -> None:
-    """A text in double quotes is a name under another setting: so it is refused where it is a column's."""
+    """Refuses a text in double quotes that is the name of a column: under another setting it is that column."""
     if '"' not in text:
         return
     for token in tokens:
@@ -252,6 +252,6 @@ def _gap(text: str, start: int, end: int) -> None:
 
 
 def _strange(part: str) -> None:
-    found = _NOT_OF_WORDS.search(part)
-    code = f"U+{ord(found.group()):04X}" if found else "a character beyond ASCII"
+    strange = _NOT_OF_WORDS.search(part)
+    code = f"U+{ord(strange.group()):04X}" if strange else "a character beyond ASCII"
     raise UnresolvedStatement(f"{code} stands outside quotes, and engines disagree whether it is a blank or a letter")

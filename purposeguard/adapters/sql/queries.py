@@ -1,4 +1,4 @@
-"""Queries: what they hand on, column by column, through everything that a SELECT may be made of."""
+"""Queries: the columns that a query returns, through every clause that a SELECT may have."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ _SELECT_OF: Final = MappingProxyType(
         }.items()
     }
 )
-"""By dialect, without the clauses that it does not have: to the engine the words for these are names as any other."""
+"""By dialect, the clauses that it has. The keywords of the others are ordinary names to its engine."""
 
 _SET: Final = words("with_ this expression distinct by_name order limit offset side kind locks")
 _SUBQUERY: Final = words("this alias with_ order limit offset sample pivots joins")
 _SPREADING: Final = tuple(classes(words("Explode Posexplode Inline Stack Anonymous Unnest")))
-"""What may stand for several columns as an item of SELECT."""
+"""Items of SELECT that may expand to several columns."""
 
 _COUNTED_FROM_0: Final = MappingProxyType({"duckdb": "col", "mysql": "column_"})
 _COUNTED_FROM_1: Final = MappingProxyType({"spark": "col", "snowflake": "COLUMN"})
 
 ROUNDS: Final = 100
-"""How often the query of a recursive common table is read at most."""
+"""Iterations over the query of a recursive common table at most."""
 
 
 class Queries(Sources):
@@ -69,7 +69,7 @@ class Queries(Sources):
     # ---- any query -------------------------------------------------------------------------------------------------
 
     def relation(self, node: exp.Expr, around: Scope | None, commons: Commons) -> Relation:
-        """What a query hands on; `around` is the scope whose names it sees, `commons` the common tables."""
+        """The columns of a query; `around` is the enclosing scope, `commons` the common tables that it sees."""
         if isinstance(node, exp.Select):
             return self._select(node, around, commons)
         if isinstance(node, exp.SetOperation):
@@ -94,23 +94,27 @@ class Queries(Sources):
         chain: list[exp.SetOperation] = [node]
         while isinstance(chain[-1].this, exp.SetOperation) and not chain[-1].this.args.get("with_"):
             chain.append(chain[-1].this)
-        found = self.relation(chain[-1].this, around, commons)
-        for one in reversed(chain):
-            only(one, _SET)
-            other = self.relation(one.expression, around, commons)
-            if not _keeps_all(one):
-                self.forced(found)
+        relation = self.relation(chain[-1].this, around, commons)
+        for operation in reversed(chain):
+            only(operation, _SET)
+            other = self.relation(operation.expression, around, commons)
+            if not _keeps_all(operation):
+                self.forced(relation)
                 self.forced(other)
-            by_name = bool(one.args.get("by_name"))
-            both = self._stacked([found, other], by_name=by_name)
+            by_name = bool(operation.args.get("by_name"))
+            both = self._stacked([relation, other], by_name=by_name)
             if by_name and both.complete:
                 # `INNER` and `LEFT` of BigQuery: what both have, or the left one.
-                left = found.names if one.args.get("side") == "LEFT" or one.args.get("kind") == "INNER" else both.names
-                right = other.names if one.args.get("kind") == "INNER" else both.names
+                left = (
+                    relation.names
+                    if operation.args.get("side") == "LEFT" or operation.args.get("kind") == "INNER"
+                    else both.names
+                )
+                right = other.names if operation.args.get("kind") == "INNER" else both.names
                 both = Relation(column for column in both.columns if column.key in left and column.key in right)
-            found = both
-            self.ordered(one, found, Scope(around, commons))
-        return found
+            relation = both
+            self.ordered(operation, relation, Scope(around, commons))
+        return relation
 
     def _stacked(self, arms: list[Relation], *, by_name: bool = False) -> Relation:
         try:
@@ -119,14 +123,14 @@ class Queries(Sources):
             why = str(error)
         return refuse(f"a query of several parts cannot be put together: {why}")
 
-    def ordered(self, node: exp.Expr, found: Relation, scope: Scope) -> None:
-        """ORDER BY and LIMIT behind a query of several parts, or in brackets: by the columns that it hands on."""
+    def ordered(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
+        """ORDER BY and LIMIT of a set operation, or of a query in brackets: over its output columns."""
         if any(node.args.get(name) for name in ("order", "limit", "offset")):
-            scope.sources.append(Source("", "", found))
-            self._order(node, found, scope)
+            scope.sources.append(Source("", "", relation))
+            self._order(node, relation, scope)
 
     def rows(self, node: exp.Values, scope: Scope) -> Relation:
-        """What VALUES hands on."""
+        """The columns of VALUES."""
         only(node, frozenset({"expressions", "alias", "order", "limit", "offset"}))
         rows: list[Relation] = []
         for row in node.expressions:
@@ -138,12 +142,12 @@ class Queries(Sources):
                 flow, reads = (NOTHING, NOTHING) if is_default(cell) else self.measured(cell, scope)
                 columns += [Column(name, name, flow, reads) for name in self._made_up(number)]
             rows.append(Relation(columns))
-        found = self._stacked(rows)
-        self.ordered(node, found, Scope(scope.parent, scope.commons))
-        return found
+        relation = self._stacked(rows)
+        self.ordered(node, relation, Scope(scope.parent, scope.commons))
+        return relation
 
     def _made_up(self, number: int) -> tuple[str, ...]:
-        """What engines call a column of VALUES that has no name."""
+        """The names that engines give to an unnamed column of VALUES."""
         if self.dialect in _COUNTED_FROM_0:
             return (f"{_COUNTED_FROM_0[self.dialect]}{number - 1}",)
         return (f"{_COUNTED_FROM_1.get(self.dialect, 'column')}{number}",)
@@ -151,39 +155,39 @@ class Queries(Sources):
     # ---- common tables ---------------------------------------------------------------------------------------------
 
     def commons(self, node: exp.Expr, around: Scope | None, known: Commons) -> Commons:
-        """The common tables that a query sees: those around it, and its own."""
+        """The common tables that a query sees: its own, and those of the queries around it."""
         clause = node.args.get("with_")
         if clause is None:
             return known
         only(clause, frozenset({"expressions", "recursive"}))
         recursive = bool(clause.args.get("recursive")) or self.dialect in RECURSIVE_ANYHOW
-        found = dict(known)
+        visible = dict(known)
         if recursive:
             for common in clause.expressions:
                 alias = common.args["alias"].this
-                found[self.catalogue.names.key(alias)] = Common(None, NOTHING, alias.this)
+                visible[self.catalogue.names.key(alias)] = Common(None, NOTHING, alias.this)
         for common in clause.expressions:
             only(common, frozenset({"this", "alias", "materialized"}))
             alias = common.args["alias"]
             key = self.catalogue.names.key(alias.this)
-            # What its query reads is read where somebody asks for it.
+            # What its query reads counts only where the common table is used.
             before, self.reads = self.reads, set()
             try:
-                relation = self._recursive(common, key, around, found) if recursive else None
+                relation = self._recursive(common, key, around, visible) if recursive else None
                 if relation is None:
-                    relation = self.renamed(self.relation(common.this, around, found), alias)
-                found[key] = Common(relation, frozenset(self.reads), alias.this.this)
+                    relation = self.renamed(self.relation(common.this, around, visible), alias)
+                visible[key] = Common(relation, frozenset(self.reads), alias.this.this)
             finally:
                 self.reads = before
-        return found
+        return visible
 
-    def _recursive(self, common: exp.CTE, key: str, around: Scope | None, found: dict[str, Common]) -> Relation | None:
-        """A common table that names itself, read until nothing new comes of it; None for one that does not."""
+    def _recursive(self, common: exp.CTE, key: str, around: Scope | None, known: dict[str, Common]) -> Relation | None:
+        """A common table that names itself, analysed to a fixed point; None for any other."""
         body = common.this
         names = self.catalogue.names
         if not any(
-            type(one.this) is exp.Identifier and not one.args.get("db") and names.key(one.this) == key
-            for one in body.find_all(exp.Table)
+            type(table.this) is exp.Identifier and not table.args.get("db") and names.key(table.this) == key
+            for table in body.find_all(exp.Table)
         ):
             return None
         if not isinstance(body, exp.Union):
@@ -192,10 +196,10 @@ class Queries(Sources):
         first: exp.Expr = body
         while isinstance(first, exp.SetOperation):
             first = first.this
-        begun = self.renamed(self.relation(first, around, self.commons(body, around, found)), alias)
+        begun = self.renamed(self.relation(first, around, self.commons(body, around, known)), alias)
         for _ in range(ROUNDS):
-            found[key] = Common(begun, NOTHING, alias.this.this)
-            again = self.renamed(self.relation(body, around, found), alias)
+            known[key] = Common(begun, NOTHING, alias.this.this)
+            again = self.renamed(self.relation(body, around, known), alias)
             both = self._stacked([begun, again])
             if both.same(begun):
                 return begun
@@ -215,22 +219,22 @@ class Queries(Sources):
         for lateral in node.args.get("laterals") or ():
             self.source(lateral, scope)
         self._windows(node, scope)
-        found = self.items(node, scope)
+        relation = self.items(node, scope)
         for name in ("connect", "where", "group", "having", "qualify", "distribute", "cluster", "sort", "sample"):
             part = node.args.get(name)
             if part is not None:
                 self._clause(part, scope)
-        self._positions(node.args.get("group"), found)
+        self._positions(node.args.get("group"), relation)
         if self.dialect == "sqlite" and has_bare_columns(node, self.catalogue):
-            # They are of the row that has the least, or the greatest, of something.
+            # SQLite takes them from the row with the minimum or maximum.
             for item in node.expressions:
                 if item.find(exp.Max, exp.Min):
                     self.value(item, scope)
-        self._distinct(node, found, scope)
-        self._order(node, found, scope)
+        self._distinct(node, relation, scope)
+        self._order(node, relation, scope)
         if node.args.get("kind") == "VALUE":
-            return Relation([found.whole("")], complete=False)
-        return found
+            return Relation([relation.whole("")], complete=False)
+        return relation
 
     def _clause(self, node: exp.Expr, scope: Scope) -> None:
         if isinstance(node, exp.Connect):
@@ -245,67 +249,67 @@ class Queries(Sources):
         for window in node.args.get("windows") or ():
             if not isinstance(window.this, exp.Identifier):
                 refuse("a window is named by something that is no name")
-            found = [self.parts(window, scope, "this", "alias")]
+            parts = [self.parts(window, scope, "this", "alias")]
             base = window.args.get("alias")
             if base:
-                found.append(self.window(base, scope))
-            scope.windows[self.catalogue.names.key(window.this)] = flows(found)
+                parts.append(self.window(base, scope))
+            scope.windows[self.catalogue.names.key(window.this)] = flows(parts)
 
-    def _distinct(self, node: exp.Select, found: Relation, scope: Scope) -> None:
+    def _distinct(self, node: exp.Select, relation: Relation, scope: Scope) -> None:
         distinct = node.args.get("distinct")
         if distinct is None:
             return
         on = distinct.args.get("on")
         if on is not None:
             self.value(on, scope)
-            self._positions(on, found)
+            self._positions(on, relation)
         else:
-            self.forced(found)
+            self.forced(relation)
 
-    def _order(self, node: exp.Expr, found: Relation, scope: Scope) -> None:
+    def _order(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
         order = node.args.get("order")
         if order is not None:
             only(order, frozenset({"expressions", "siblings"}))
-            for one in order.expressions:
-                named = one.this if isinstance(one, exp.Ordered) else one
-                given = self._given_names(named, found, scope)
-                if given:
-                    self.used(joined(given))
+            for item in order.expressions:
+                named = item.this if isinstance(item, exp.Ordered) else item
+                aliases = self._aliased(named, relation, scope)
+                if aliases:
+                    self.used(joined(aliases))
                 else:
-                    self.value(one, scope)
-            self._positions(order, found)
+                    self.value(item, scope)
+            self._positions(order, relation)
         for name in ("limit", "offset"):
             part = node.args.get(name)
             if part is not None:
                 self.value(part, scope)
 
-    def _given_names(self, node: exp.Expr, found: Relation, scope: Scope) -> list[Column]:
-        """In ORDER BY a bare name is an item of SELECT that was given it: that one, or what `*` has of the name."""
+    def _aliased(self, node: exp.Expr, relation: Relation, scope: Scope) -> list[Column]:
+        """In ORDER BY a bare name means the item of SELECT with this alias, and columns of `*` with this name."""
         if type(node) is not exp.Column or type(node.this) is not exp.Identifier or node.args.get("table"):
             return []
         key = self.catalogue.names.key(node.this)
         alias = scope.aliases.get(key)
-        return [] if alias is None else [alias, *(one for one in found.columns if one.key == key)]
+        return [] if alias is None else [alias, *(column for column in relation.columns if column.key == key)]
 
-    def _positions(self, node: exp.Expr | None, found: Relation) -> None:
-        """Items that are named by their position, or all of them."""
-        if node is None or not (found.columns or found.rest):
+    def _positions(self, node: exp.Expr | None, relation: Relation) -> None:
+        """Counts items as read that are named by position, or all of them (ALL)."""
+        if node is None or not (relation.columns or relation.rest):
             return
         if node.args.get("all"):
-            self.forced(found)
+            self.forced(relation)
         for literal in node.find_all(exp.Literal, exp.Var):
             if isinstance(literal, exp.Var):  # ALL
-                self.forced(found)
+                self.forced(relation)
             elif not literal.is_string and str(literal.this).isdecimal():
-                if not found.complete:  # nobody knows which one it is
-                    self.forced(found)
-                elif 0 < int(literal.this) <= len(found.columns):
-                    self.used(found.columns[int(literal.this) - 1])
+                if not relation.complete:  # nobody knows which one it is
+                    self.forced(relation)
+                elif 0 < int(literal.this) <= len(relation.columns):
+                    self.used(relation.columns[int(literal.this) - 1])
 
     # ---- items -----------------------------------------------------------------------------------------------------
 
     def items(self, node: exp.Select | exp.Returning, scope: Scope) -> Relation:
-        """The items of SELECT. What they read is counted where somebody asks for them, save what makes rows."""
+        """The items of SELECT. What they read counts where an item is used; what multiplies rows counts at once."""
         columns: list[Column] = []
         if not node.expressions and self.dialect != "postgres":
             refuse("it selects nothing, as it is read here, so some name in it is taken for a keyword: quote it")
@@ -325,13 +329,13 @@ class Queries(Sources):
             self.starred, self.spread = before
             if spread:
                 self.reads |= reads
-            given = [Column(name, key, flow, reads) for name, key in self._names_of(item)]
-            if several or (len(given) == 1 and isinstance(item.unalias(), _SPREADING)):
+            outputs = [Column(name, key, flow, reads) for name, key in self._names_of(item)]
+            if several or (len(outputs) == 1 and isinstance(item.unalias(), _SPREADING)):
                 complete = complete and not several and isinstance(item, exp.Alias)
-                rests += [one.named(one.name, "") for one in given[:1]]
-            columns += given
-            for one in given:
-                scope.alias(one)
+                rests += [column.named(column.name, "") for column in outputs[:1]]
+            columns += outputs
+            for column in outputs:
+                scope.alias(column)
         return Relation(columns, joined(rests) if rests else None, complete=complete)
 
     def _names_of(self, item: exp.Expr) -> list[tuple[str, str | None]]:
@@ -342,7 +346,7 @@ class Queries(Sources):
                 refuse("an item of SELECT is named by something that is no name")
             return [(alias.this, names.key(alias))]
         if isinstance(item, exp.Aliases):
-            return [(one.this, names.key(one)) for one in item.expressions]
+            return [(identifier.this, names.key(identifier)) for identifier in item.expressions]
         last = item.this if isinstance(item, exp.Column) else item.expression if isinstance(item, exp.Dot) else None
         if isinstance(item, exp.Cast) and self.dialect == "postgres" and isinstance(item.this, exp.Column):
             last = item.this.this
@@ -351,70 +355,70 @@ class Queries(Sources):
         return [("", None)]
 
     def _star_of(self, item: exp.Expr, scope: Scope) -> Relation | None:
-        """What `*` and `t.*` stand for; None for an item that is neither."""
+        """The columns of `*` and `t.*`; None for any other item."""
         if isinstance(item, exp.Star):
             return self._less(item, self.star(scope), scope)
         if isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
             parts = [part for name in ("catalog", "db", "table") if (part := item.args.get(name))]
-            found = self.lookup.relations(parts, scope)
-            if len(found) > 1:
+            relations = self.lookup.relations(parts, scope)
+            if len(relations) > 1:
                 refuse(f"`{parts[-1].this}` names several tables here: give each its own name")
-            if found:
-                return self._less(item.this, found[0], scope)
+            if relations:
+                return self._less(item.this, relations[0], scope)
         return None
 
-    def _less(self, star: exp.Star, found: Relation, scope: Scope) -> Relation:
-        """What is left of a `*` without some columns, with others in their place, or under other names."""
+    def _less(self, star: exp.Star, relation: Relation, scope: Scope) -> Relation:
+        """A `*` with EXCEPT, REPLACE and RENAME applied."""
         if not star.args:
-            return found
+            return relation
         names = self.catalogue.names
-        sure = found.complete and not star.args.get("ilike")
+        sure = relation.complete and not star.args.get("ilike")
         without: set[int] = set()
-        for one in star.args.get("except_") or ():
-            these, told = self._named_in(one, found, scope)
-            sure &= told
-            without.update(these)
+        for item in star.args.get("except_") or ():
+            positions, certain = self._named_in(item, relation, scope)
+            sure &= certain
+            without.update(positions)
         replaced: dict[str | None, Column] = {}
-        for one in star.args.get("replace") or ():
+        for item in star.args.get("replace") or ():
             before, self.spread = self.spread, False
-            flow, reads = self.measured(one, scope)
+            flow, reads = self.measured(item, scope)
             if self.spread:
                 self.reads |= reads
             self.spread = before
-            key = names.key(one.args["alias"])
-            replaced[key] = Column(one.alias, key, flow, reads)
+            key = names.key(item.args["alias"])
+            replaced[key] = Column(item.alias, key, flow, reads)
         renamed: dict[int, exp.Identifier] = {}
-        for one in star.args.get("rename") or ():
-            if isinstance(one, exp.Alias):
-                these, told = self._named_in(one.this, found, scope)
-                sure &= told
-                alias: exp.Identifier = one.args["alias"]
-                renamed.update((number, alias) for number in these)
+        for item in star.args.get("rename") or ():
+            if isinstance(item, exp.Alias):
+                positions, certain = self._named_in(item.this, relation, scope)
+                sure &= certain
+                alias: exp.Identifier = item.args["alias"]
+                renamed.update((number, alias) for number in positions)
         columns: list[Column] = []
-        for number, column in enumerate(found.columns):
+        for number, column in enumerate(relation.columns):
             if number in without:
                 continue
             new = renamed.get(number)
             left = replaced.get(column.key, column)
             columns.append(left if new is None else left.named(new.this, names.key(new)))
-        return Relation(columns, found.rest, complete=sure)
+        return Relation(columns, relation.rest, complete=sure)
 
-    def _named_in(self, node: exp.Expr, found: Relation, scope: Scope) -> tuple[list[int], bool]:
-        """Which columns of a `*` are named, by their numbers, and whether that is sure.
+    def _named_in(self, node: exp.Expr, star: Relation, scope: Scope) -> tuple[list[int], bool]:
+        """The positions of the columns of a `*` that a name means, and whether that is certain.
 
-        `t.a` is the column of one table, or a field that a column holds: of these none is left out here.
+        `t.a` is the column of one table, or a field of a column; a field is not certain.
         """
         key = self.catalogue.names.key(_name(node))
         qualifier = [part for name in ("catalog", "db", "table") if (part := node.args.get(name))]
         if not qualifier:
-            return [number for number, column in enumerate(found.columns) if column.key == key], True
+            return [number for number, column in enumerate(star.columns) if column.key == key], True
         meant = [relation.get(key) for relation in self.lookup.relations(qualifier, scope)]
-        these = [number for number, column in enumerate(found.columns) if any(column is one for one in meant)]
-        return these, len(these) == 1
+        positions = [number for number, column in enumerate(star.columns) if any(column is named for named in meant)]
+        return positions, len(positions) == 1
 
 
 def _keeps_all(node: exp.SetOperation) -> bool:
-    """Whether rows of a query of several parts do not depend on each other: UNION ALL."""
+    """True for UNION ALL, whose rows do not depend on each other."""
     return isinstance(node, exp.Union) and node.args.get("distinct") is False
 
 
@@ -431,17 +435,17 @@ def _is_row(node: exp.Expr) -> bool:
 
 
 def has_bare_columns(node: exp.Select, catalogue: Catalogue) -> bool:
-    """Whether a SELECT with a `min()` or `max()` among its items has bare columns; where in doubt, it has."""
+    """True if a SELECT with `min()` or `max()` among its items has, or may have, bare columns."""
     if not any(_aggregates(item, node, catalogue) for item in node.expressions):
         return False
     grouped: set[exp.Expr] = set()
     group = node.args.get("group")
-    for one in group.expressions if group is not None else ():
-        grouped.add(one)
-        if isinstance(one, exp.Literal) and not one.is_string and str(one.this).isdecimal():
-            grouped.update(item.unalias() for item in node.expressions[int(one.this) - 1 : int(one.this)])
-        elif isinstance(one, exp.Column) and not one.table:
-            grouped.update(item.this for item in node.expressions if item.alias == one.name and item.alias)
+    for grouping in group.expressions if group is not None else ():
+        grouped.add(grouping)
+        if isinstance(grouping, exp.Literal) and not grouping.is_string and str(grouping.this).isdecimal():
+            grouped.update(item.unalias() for item in node.expressions[int(grouping.this) - 1 : int(grouping.this)])
+        elif isinstance(grouping, exp.Column) and not grouping.table:
+            grouped.update(item.this for item in node.expressions if item.alias == grouping.name and item.alias)
     return any(_bare(item.unalias(), grouped) for item in node.expressions)
 
 
@@ -451,7 +455,7 @@ def _aggregates(item: exp.Expr, node: exp.Select, catalogue: Catalogue) -> bool:
 
 
 def _is_of(call: exp.Expr, node: exp.Select, catalogue: Catalogue) -> bool:
-    """Whether an aggregate is of this SELECT: not of one inside it, whose table has a column that it asks for."""
+    """True if an aggregate belongs to this SELECT, and not to one inside it whose table has its column."""
     inner = call.find_ancestor(exp.Select)
     while inner is not None and inner is not node:
         if any(_is_from(column, inner, catalogue) for column in call.find_all(exp.Column)):
@@ -461,12 +465,12 @@ def _is_of(call: exp.Expr, node: exp.Select, catalogue: Catalogue) -> bool:
 
 
 def _is_from(column: exp.Column, select: exp.Select, catalogue: Catalogue) -> bool:
-    """Whether a column is surely of a table of this SELECT."""
+    """True if a column is surely of a table of this SELECT."""
     if select.root().find(exp.With) is not None:  # a name may be of something else than the table that is called so
         return False
     from_ = select.args.get("from_")
-    for given in (from_, *(select.args.get("joins") or ())):
-        table = given.this if given is not None else None
+    for clause in (from_, *(select.args.get("joins") or ())):
+        table = clause.this if clause is not None else None
         if not isinstance(table, exp.Table):
             continue
         known = catalogue.tables.get(catalogue.key(table) or ())
@@ -478,11 +482,11 @@ def _is_from(column: exp.Column, select: exp.Select, catalogue: Catalogue) -> bo
 
 
 def _bare(item: exp.Expr, grouped: set[exp.Expr]) -> bool:
-    return any(isinstance(one, (exp.Column, exp.Star)) for one in _outside(item, grouped))
+    return any(isinstance(node, (exp.Column, exp.Star)) for node in _outside(item, grouped))
 
 
 def _outside(item: exp.Expr, grouped: set[exp.Expr]) -> Iterator[exp.Expr]:
-    """The nodes of an item that are in nothing that is aggregated, or grouped by."""
+    """The nodes of an item outside of aggregates and grouped expressions."""
     if item in grouped or (isinstance(item, exp.AggFunc) and not isinstance(item.parent, exp.Window)):
         return
     yield item

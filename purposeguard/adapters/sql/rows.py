@@ -83,13 +83,13 @@ number of 64 bits (MariaDB gives NULL for what is no JSON, so that rows would be
 
 
 NO_SOURCE: Final = "the source of a row is not known: "
-"""What an error of the engine says where a row names no source; what it names, or `none`, comes after it."""
+"""The beginning of an engine's error for a row without a known source; its text, or `none`, follows."""
 
 NO_SUBJECT: Final = "a text is no id of a subject, in the column "
-"""What an error of DuckDB says where a text has no characters that print, or blanks around them."""
+"""The beginning of DuckDB's error for a text that is no id; the column follows."""
 
 _WIDE: Final = {chr(0xFEE0 + ord(char)): char for char in "0123456789.abcdefABCDEF-"}
-"""Full-width characters of ids, as they are typed beside Japanese, and what they stand for."""
+"""Full-width characters of ids, as typed in Japanese text, and their ASCII forms."""
 
 _BRACKETS: Final = "()（）"
 
@@ -139,7 +139,7 @@ class Conditions:
     # ---- what adapters say otherwise -------------------------------------------------------------------------------
 
     def kind(self, column: str) -> str | None:
-        """How a column holds its values; None where that is not known.
+        """The type of a column's values; None if unknown.
 
         `whole` numbers of up to 64 bits, `larger` ones, `text`, `uuid`, `date`, `moment` (with a time zone), `null`.
         """
@@ -160,30 +160,30 @@ class Conditions:
         notice = self._rule.notice
         text = self._as_text(column)
         usual = {**{other: notice.source(other).clause for other in self._others}, **spellings(notice)}
-        found = exp.case()
+        case = exp.case()
         looked_at: list[tuple[exp.Expr, Mapping[str, str]]] = [(text, usual)]
         if self.folds:
             looked_at.append((self._plain(text), plain_spellings(notice)))
         for value, known in looked_at:
             for meant in (True, False):
                 forms = [form for form, clause in known.items() if (clause in clauses) is meant]
-                found = found.when(_within(value, forms), _constant(value=meant))
-        return found.else_(
+                case = case.when(_within(value, forms), _constant(value=meant))
+        return case.else_(
             self._failure(NO_SOURCE, f"SUBSTR(COALESCE({text.sql(self.dialect)}, 'none'), 1, 60)", column)
         )
 
     def _plain(self, text: exp.Expr) -> exp.Expr:
         """An id in small ASCII letters, without brackets and the blanks around and before them."""
-        found: exp.Expr = exp.Trim(this=text.copy())
+        plain_text: exp.Expr = exp.Trim(this=text.copy())
         for bracket in "(（":
-            found = _replaced(found, f" {bracket}", bracket)
+            plain_text = _replaced(plain_text, f" {bracket}", bracket)
         if self.dialect == "postgres":
-            given, plain = "".join(_WIDE) + _BRACKETS, "".join(_WIDE.values())
-            found = exp.func("TRANSLATE", found, exp.Literal.string(given), exp.Literal.string(plain))
+            wide, plain = "".join(_WIDE) + _BRACKETS, "".join(_WIDE.values())
+            plain_text = exp.func("TRANSLATE", plain_text, exp.Literal.string(wide), exp.Literal.string(plain))
         else:
             for char, plain in (*_WIDE.items(), *((bracket, "") for bracket in _BRACKETS)):
-                found = _replaced(found, char, plain)
-        return exp.Lower(this=found)
+                plain_text = _replaced(plain_text, char, plain)
+        return exp.Lower(this=plain_text)
 
     # ---- days ------------------------------------------------------------------------------------------------------
 
@@ -223,7 +223,7 @@ class Conditions:
             template = f"CASE WHEN {_TYPE[self.dialect]} = '{kind}' THEN {on} ELSE CAST({{c}} AS DATE) END"
             return self._parsed(template, column, zone=zone_name)
         if self.dialect == "bigquery":
-            # A moment is written with its distance from UTC, a date without any.
+            # A moment is written with its offset from UTC, a date without.
             return self._parsed(
                 "CASE WHEN ENDS_WITH(CAST({c} AS STRING), '+00') THEN DATE(CAST(CAST({c} AS STRING) AS TIMESTAMP), "
                 "{zone}) ELSE CAST(SUBSTR(CAST({c} AS STRING), 1, 10) AS DATE) END",
@@ -250,18 +250,18 @@ class Conditions:
         if kind == "null":
             return _constant(value=False)
         if kind == "whole":
-            found = self.among(self._parsed("{c}", column), keys, "ints")
+            condition = self.among(self._parsed("{c}", column), keys, "ints")
         elif kind == "larger":
-            found = self.among(text, keys, "texts")
+            condition = self.among(text, keys, "texts")
         elif kind == "uuid":
-            found = self.among(_replaced(exp.Lower(this=text), "-", ""), keys, "uuids")
+            condition = self.among(_replaced(exp.Lower(this=text), "-", ""), keys, "uuids")
         else:
-            found = self._text_in(column, text, keys)
+            condition = self._text_in(column, text, keys)
         kinds = _IDS.get(self.dialect)
         if kind is None and kinds is not None:
             failure = self._unlike(f"{column} holds ids of subjects neither as whole numbers nor as texts: ", column)
-            found = exp.case().when(_within(self._type(column), kinds), found).else_(failure)
-        return exp.paren(exp.and_(self._parsed("NOT {c} IS NULL", column), found))
+            condition = exp.case().when(_within(self._type(column), kinds), condition).else_(failure)
+        return exp.paren(exp.and_(self._parsed("NOT {c} IS NULL", column), condition))
 
     def _text_in(self, column: str, text: exp.Expr, keys: KeySet) -> exp.Expr:
         forms = [self.among(text, keys, "texts")]
@@ -274,7 +274,7 @@ class Conditions:
             return exp.or_(*forms)
         if not all(key.isascii() for key in keys.texts):
             forms.append(self.among(exp.func("NFC_NORMALIZE", text.copy()), keys, "texts"))
-        # A text that is no id could be anybody's, with a mark that nobody sees.
+        # A text with an invisible character could be anybody's id.
         odd = exp.or_(
             exp.func("REGEXP_MATCHES", text.copy(), exp.Literal.string(NO_ID), dialect="duckdb"),
             exp.GT(this=exp.Length(this=text.copy()), expression=exp.Literal.number(LONGEST)),
@@ -297,11 +297,11 @@ class Conditions:
         return self._failure(why, self._nothing_of(column), column)
 
     def _nothing_of(self, column: str) -> str:
-        """An empty text that depends on the row: of one that does not, the engine would fail before it reads any."""
+        """An empty text that depends on the row: engines evaluate a constant failure before they read any row."""
         return f"SUBSTR(COALESCE({self._as_text(column).sql(dialect=self.dialect)}, ''), 1, 0)"
 
     def _failure(self, why: str, value: str, column: str) -> exp.Expr:
-        """What fails in the rows in which it is reached, and says why and the value."""
+        """An expression that fails in each row that reaches it, with the reason and a value."""
         reason = exp.Literal.string(self._mark + why).sql(dialect=self.dialect)
         plain = self.dialect in {"sqlite", "postgres", "duckdb"}
         joined = f"{reason} || {value}" if plain else f"CONCAT({reason}, {value})"
@@ -311,10 +311,10 @@ class Conditions:
 @functools.lru_cache(maxsize=64)
 def plain_spellings(notice: Notice) -> Mapping[str, str]:
     """The usual spellings of sources in small letters and without brackets → clauses; those that mean one alone."""
-    found: dict[str, set[str]] = {}
+    clauses_by_form: dict[str, set[str]] = {}
     for form, clause in spellings(notice).items():
-        found.setdefault(folded(form), set()).add(clause)
-    return {form: next(iter(clauses)) for form, clauses in found.items() if len(clauses) == 1}
+        clauses_by_form.setdefault(folded(form), set()).add(clause)
+    return {form: next(iter(clauses)) for form, clauses in clauses_by_form.items() if len(clauses) == 1}
 
 
 def folded(text: str) -> str:
@@ -333,8 +333,11 @@ def _constant(*, value: bool) -> exp.Expr:
     return exp.EQ(this=exp.Literal.number(1), expression=exp.Literal.number(int(value)))
 
 
-def _within(value: exp.Expr, given: Iterable[str | int]) -> exp.Expr:
-    listed = [exp.Literal.number(one) if isinstance(one, int) else exp.Literal.string(one) for one in sorted(given)]
+def _within(value: exp.Expr, constants: Iterable[str | int]) -> exp.Expr:
+    listed = [
+        exp.Literal.number(constant) if isinstance(constant, int) else exp.Literal.string(constant)
+        for constant in sorted(constants)
+    ]
     return exp.In(this=value.copy(), expressions=listed) if listed else _constant(value=False)
 
 
@@ -345,7 +348,7 @@ def _replaced(value: exp.Expr, old: str, new: str) -> exp.Expr:
 # ---- statements --------------------------------------------------------------------------------------------------
 
 
-def narrowed(found: Read, catalogue: Catalogue, conditions: Mapping[str, exp.Expr]) -> str:
+def narrowed(statement: Read, catalogue: Catalogue, conditions: Mapping[str, exp.Expr]) -> str:
     """The text of a statement, each table in `conditions` replaced by those of its rows that meet its condition.
 
     A condition names the columns of its table without the table. Of a table that is narrowed the columns in the
@@ -355,8 +358,8 @@ def narrowed(found: Read, catalogue: Catalogue, conditions: Mapping[str, exp.Exp
         UnresolvedStatement: rows are left out where that would change what is written, or the parser cannot write the
             statement down again.
     """
-    tree = found.tree.copy()
-    _Rewriting(catalogue, conditions).statement(found, tree)
+    tree = statement.tree.copy()
+    _Rewriting(catalogue, conditions).statement(statement, tree)
     dialect = catalogue.names.dialect
     try:
         text = tree.sql(dialect=dialect, unsupported_level=ErrorLevel.RAISE, comments=False)
@@ -375,12 +378,12 @@ class _Rewriting:
         self._conditions = conditions
         self._views: dict[str, Read | None] = {}
 
-    def statement(self, found: Read, tree: exp.Expr) -> exp.Expr:
+    def statement(self, read: Read, tree: exp.Expr) -> exp.Expr:
         """The same statement, narrowed; the tree is changed."""
-        places = {id(node): name for node, name in found.mentions}
+        places = {id(node): name for node, name in read.mentions}
         # The copy has the same nodes in the same order.
-        pairs = zip(found.tree.find_all(exp.Table), tree.find_all(exp.Table), strict=True)
-        mentions = [(copy, places[id(node)], id(node) in found.targets) for node, copy in pairs if id(node) in places]
+        pairs = zip(read.tree.find_all(exp.Table), tree.find_all(exp.Table), strict=True)
+        mentions = [(copy, places[id(node)], id(node) in read.targets) for node, copy in pairs if id(node) in places]
         paths: list[tuple[str, ...]] = []
         for node, name, is_target in mentions:
             if not self._concerns(name):
@@ -396,14 +399,14 @@ class _Rewriting:
             else:
                 node.replace(rows)
         for column in tree.find_all(exp.Column) if paths else ():
-            if column.args.get("db") and self._qualifier(column) in paths:
-                # Its table is a subquery now, which goes by the last part of the table's name.
+            if column.args.get("db") and self._key(column, "table") in paths:
+                # Its table is a subquery now, named by the last part of the table's name.
                 column.set("db", None)
                 column.set("catalog", None)
         return tree
 
     def _concerns(self, name: str) -> bool:
-        """Whether rows of a table, or of one below a view, are left out."""
+        """True if rows of a table, or of one below a view, are left out."""
         if name in self._conditions:
             return True
         view = self._view(name)
@@ -411,18 +414,15 @@ class _Rewriting:
 
     def _view(self, name: str) -> Read | None:
         if name not in self._views:
-            texts = (text for told, text in self._catalogue.views.values() if told == name)
+            texts = (text for view_name, text in self._catalogue.views.values() if view_name == name)
             text = next(texts, None)
             self._views[name] = None if text is None else read(text, self._catalogue)
         return self._views[name]
 
-    def _key(self, node: exp.Expr) -> tuple[str, ...]:
+    def _key(self, node: exp.Expr, last: str = "this") -> tuple[str, ...]:
+        """The name of a table, or with `last="table"` the qualifier of a column."""
         names = self._catalogue.names
-        return tuple(names.key(part) for name in ("catalog", "db", "this") if (part := node.args.get(name)))
-
-    def _qualifier(self, column: exp.Column) -> tuple[str, ...]:
-        names = self._catalogue.names
-        return tuple(names.key(part) for name in ("catalog", "db", "table") if (part := column.args.get(name)))
+        return tuple(names.key(part) for name in ("catalog", "db", last) if (part := node.args.get(name)))
 
     def _rows(self, node: exp.Table, name: str) -> exp.Expr:
         """What stands in place of a table: its rows that may be used, under the name that it has in the statement."""
@@ -452,7 +452,7 @@ class _Rewriting:
     def _not_captured(self, view: Read, node: exp.Expr, name: str) -> None:
         """Within a statement a common table would be taken for a table that the view reads."""
         names = self._catalogue.names
-        commons = {names.key(one.args["alias"].this) for one in node.root().find_all(exp.CTE)}
+        commons = {names.key(common.args["alias"].this) for common in node.root().find_all(exp.CTE)}
         if any(self._key(inner)[-1] in commons for inner, _ in view.mentions):
             refuse(f"a common table has the name of a table that the view `{name}` reads: call it otherwise")
 

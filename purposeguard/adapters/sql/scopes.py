@@ -1,7 +1,7 @@
 """Names, relations and scopes: what a name in a statement may mean.
 
-Only ASCII letters are folded: of others engines disagree, and a name that is not found is refused. Where engines
-disagree on what a name means, all that it may mean counts: more is asked for than is read, never less.
+Only ASCII letters are folded: engines disagree about others, and an unknown name is refused. Where engines disagree on
+what a name means, every meaning counts: a statement may be said to read more than it does, never less.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ _UPPER: Final = {ord("a") + n: ord("A") + n for n in range(26)}
 
 
 def lower(name: str) -> str:
-    """A name with its ASCII letters small."""
+    """A name with its ASCII letters in lower case."""
     return name.lower() if name.isascii() else name.translate(_LOWER)
 
 
 def upper(name: str) -> str:
-    """A name with its ASCII letters capital."""
+    """A name with its ASCII letters in upper case."""
     return name.upper() if name.isascii() else name.translate(_UPPER)
 
 
-def perhaps(given: object, known: Iterable[str]) -> str:
-    """The known names that look most like one that is not known, to be said behind it; nothing where none does."""
-    close = nearest(given, known, 0.6)
+def perhaps(unknown: object, known: Iterable[str]) -> str:
+    """A suggestion of the known names most like an unknown one; empty if there is none."""
+    close = nearest(unknown, known, 0.6)
     return f" (did you mean {' or '.join(f'`{name}`' for name in close)}?)" if close else ""
 
 
 def _cut(name: str) -> str:
-    """As much of a name as PostgreSQL reads: two that differ behind that are one."""
+    """The part of a name that PostgreSQL reads: it cuts names at 63 bytes."""
     return name if len(name) < 16 else name.encode()[:63].decode(errors="ignore")
 
 
 class Names:
-    """How a dialect compares names. A key is what two names have in common that mean the same."""
+    """How a dialect compares names. Names with the same key mean the same."""
 
     def __init__(self, dialect: str) -> None:
         if dialect not in DIALECTS:
@@ -56,7 +56,7 @@ class Names:
         """Whether names of common tables and aliases that differ in case may or may not be the same."""
 
     def key(self, identifier: exp.Identifier) -> str:
-        """Of a name in a statement."""
+        """The key of a name in a statement."""
         name: str = identifier.this
         if not self._quoting_counts:
             return lower(name)
@@ -65,7 +65,7 @@ class Names:
         return name if identifier.args.get("quoted") else upper(name)
 
     def declared(self, name: str) -> str:
-        """Of a column's name as it was told: in PostgreSQL as it is stored, in Snowflake small letters are capitals."""
+        """The key of a declared column: in PostgreSQL the name as stored, in Snowflake lower case means upper case."""
         if not self._quoting_counts:
             return lower(name)
         if self.dialect == "postgres":
@@ -73,16 +73,16 @@ class Names:
         return upper(name) if name == lower(name) else name
 
     def table_key(self, identifier: exp.Identifier) -> str:
-        """Of a part of a table's name in a statement."""
+        """The key of one part of a table's name in a statement."""
         return str(identifier.this) if self._tables_exactly else self.key(identifier)
 
     def table_declared(self, name: str) -> tuple[str, ...]:
-        """Of a table's name as it was told, by its parts."""
+        """The key of a declared table, by its parts."""
         return tuple(part if self._tables_exactly else self.declared(part) for part in name.split("."))
 
 
 Read = tuple[str, str]
-"""A table and a column of it, by the names under which they were told."""
+"""A table and a column of it, by their declared names."""
 
 Flow = frozenset[Read]
 
@@ -107,11 +107,13 @@ class Column(NamedTuple):
 
 
 def joined(columns: Sequence[Column]) -> Column:
-    """One column for several that a name may mean: what it says of each is said of it."""
+    """One column for several that a name may mean: the union of their flows and reads."""
     if len(columns) == 1:
         return columns[0]
     first = columns[0]
-    return Column(first.name, first.key, flows(one.flow for one in columns), flows(one.reads for one in columns))
+    return Column(
+        first.name, first.key, flows(column.flow for column in columns), flows(column.reads for column in columns)
+    )
 
 
 def flows(parts: Iterable[Flow]) -> Flow:
@@ -130,16 +132,16 @@ class Relation:
 
     def __init__(self, columns: Iterable[Column], rest: Column | None = None, *, complete: bool = True) -> None:
         self.columns: Final = tuple(columns)
-        unnamed = [one for one in self.columns if one.key is None]
+        unnamed = [column for column in self.columns if column.key is None]
         if unnamed:
             rest = joined([*unnamed, rest] if rest is not None else unnamed)
         self.rest: Final = rest
         self.complete: Final = complete
         by_key: dict[str, Column] = {}
-        for one in self.columns:
-            if one.key is not None:
-                other = by_key.get(one.key)
-                by_key[one.key] = one if other is None else joined([other, one])
+        for column in self.columns:
+            if column.key is not None:
+                other = by_key.get(column.key)
+                by_key[column.key] = column if other is None else joined([other, column])
         self._by_key: Final = by_key
 
     def get(self, key: str) -> Column | None:
@@ -159,40 +161,40 @@ class Relation:
 
     def flow(self) -> Flow:
         """What any of its values is made of."""
-        return flows(one.flow for one in self.everything())
+        return flows(column.flow for column in self.everything())
 
     def reads(self) -> Flow:
-        """What is read where all of it is asked for."""
-        return flows(one.reads for one in self.everything())
+        """What is read if all its columns are used."""
+        return flows(column.reads for column in self.everything())
 
     def whole(self, name: str, key: str | None = None) -> Column:
-        """All of it as one value."""
+        """All its columns as one value."""
         return Column(name, key, self.flow(), self.reads())
 
     def renamed(self, names: Sequence[tuple[str, str]]) -> Relation:
-        """Its first columns by other names; raises ValueError where it does not have so many."""
+        """Its first columns under other names; raises ValueError if it has fewer."""
         if not names:
             return self
         if not self.complete:
             whole = self.whole("")
-            return Relation((whole.named(*one) for one in names), whole, complete=False)
+            return Relation((whole.named(*alias) for alias in names), whole, complete=False)
         if len(names) > len(self.columns):
             raise ValueError(f"{len(names)} names for {len(self.columns)} columns")
-        first = [column.named(*one) for column, one in zip(self.columns, names, strict=False)]
+        first = [column.named(*alias) for column, alias in zip(self.columns, names, strict=False)]
         return Relation([*first, *self.columns[len(names) :]])
 
     def same(self, other: Relation) -> bool:
-        """Whether both say the same of each column."""
+        """True if both say the same of each column."""
         return self.columns == other.columns and self.rest == other.rest
 
 
 def stacked(relations: Sequence[Relation], *, by_name: bool = False) -> Relation:
-    """Several on top of each other, by position or by name; raises ValueError where they do not fit."""
-    if not all(one.complete for one in relations) or (by_name and any(one.rest for one in relations)):
+    """The union of several relations, by position or by name; raises ValueError if they do not fit."""
+    if not all(part.complete for part in relations) or (by_name and any(part.rest for part in relations)):
         first = relations[0]
-        whole = joined([one.whole("") for one in relations])
+        whole = joined([part.whole("") for part in relations])
         return Relation(
-            (whole.named(one.name, one.key or "") for one in first.columns if one.key), whole, complete=False
+            (whole.named(part.name, part.key or "") for part in first.columns if part.key), whole, complete=False
         )
     if by_name:
         keys: dict[str, list[Column]] = {}
@@ -200,9 +202,9 @@ def stacked(relations: Sequence[Relation], *, by_name: bool = False) -> Relation
             for column in relation.columns:
                 keys.setdefault(column.key or "", []).append(column)
         return Relation(joined(columns) for columns in keys.values())
-    if len({len(one.columns) for one in relations}) > 1:
+    if len({len(part.columns) for part in relations}) > 1:
         raise ValueError("its parts differ in their number of columns")
-    return Relation(joined(columns) for columns in zip(*(one.columns for one in relations), strict=True))
+    return Relation(joined(columns) for columns in zip(*(part.columns for part in relations), strict=True))
 
 
 def refuse(why: str) -> NoReturn:
@@ -215,7 +217,7 @@ WITH_FIELDS: Final = frozenset({"duckdb", "spark", "bigquery"})
 
 
 class Common(NamedTuple):
-    """A common table (WITH): None as long as its own query is being read; `reads`: whichever column is asked for."""
+    """A common table (WITH). `relation` is None while its query is analysed; `reads`: what any use of it reads."""
 
     relation: Relation | None
     reads: Flow
@@ -228,8 +230,8 @@ Commons = Mapping[str, Common]
 class Source:
     """One relation in FROM, by the name that it has there.
 
-    `path`: the whole name of a table that was given no other. `group`: how many commas of FROM stand before it.
-    `hidden`: it only tests whether rows are there (SEMI, ANTI), so that its columns cannot be named any more.
+    `path`: the whole name of a table without an alias. `group`: the number of commas of FROM before it.
+    `hidden`: it only tests whether rows exist (SEMI, ANTI), so its columns cannot be named.
     """
 
     __slots__ = ("group", "hidden", "key", "path", "relation", "spelled")
@@ -287,17 +289,17 @@ class Lookup:
         Raises:
             UnresolvedStatement: nothing that is known here, or one of several columns.
         """
-        found = self.find(parts, scope)
-        if found is None:
+        column = self.find(parts, scope)
+        if column is None:
             name = ".".join(str(part.this) for part in parts)
             refuse(
                 f"`{name}` is no column that is known here{self._perhaps(parts, scope)}, so it cannot be told what it "
                 "reads: tell the tables with all their columns"
             )
-        return found
+        return column
 
     def _perhaps(self, parts: Sequence[exp.Identifier], scope: Scope | None) -> str:
-        """What may have been meant by a name that means nothing: a column, or the table that it is said to be of."""
+        """A suggestion for an unknown name: a column, or its table."""
         sources: list[Source] = []
         while scope is not None:
             sources += scope.visible
@@ -316,7 +318,7 @@ class Lookup:
         keys = [self.names.key(part) for part in parts]
         perhaps: list[Column] = []
         while scope is not None:
-            hits, sure = self._one(keys[0], scope) if len(keys) == 1 else self._dotted(keys, parts, scope)
+            hits, sure = self._single_part(keys[0], scope) if len(keys) == 1 else self._dotted(keys, parts, scope)
             perhaps += hits
             if sure:
                 break
@@ -324,20 +326,20 @@ class Lookup:
         return joined(perhaps) if perhaps else None
 
     def anyhow(self, word: str, scope: Scope | None) -> Column | None:
-        """What a word may mean, however it is written: for words of which the parser does not keep the spelling."""
-        found: list[Column] = []
+        """What a word may mean in any spelling: the parser does not keep the spelling of some words."""
+        columns: list[Column] = []
         while scope is not None:
             known = [*(source.relation for source in scope.visible), Relation(scope.aliases.values())]
             for relation in known:
                 hits = [relation.get(key) for key in relation.names if lower(key) == word] or [relation.rest]
-                found += [column for column in hits if column is not None]
+                columns += [column for column in hits if column is not None]
             # A table's name in place of a column's: its whole row.
-            found += [source.relation.whole(word) for source in scope.visible if lower(source.key) == word]
+            columns += [source.relation.whole(word) for source in scope.visible if lower(source.key) == word]
             scope = scope.parent
-        return joined(found) if found else None
+        return joined(columns) if columns else None
 
     def plain(self, key: str, scope: Scope) -> tuple[list[Column], bool]:
-        """The columns of the sources here that bear a name, and whether it surely means them."""
+        """The columns of this scope with a name, and whether the name certainly means them."""
         parameter = scope.parameters.get(key)
         if parameter is not None:
             return [parameter], True
@@ -362,7 +364,7 @@ class Lookup:
             refuse(f"`{key}` is a column of several tables here: say of which")
         return hits, sure
 
-    def _one(self, key: str, scope: Scope) -> tuple[list[Column], bool]:
+    def _single_part(self, key: str, scope: Scope) -> tuple[list[Column], bool]:
         hits, sure = self.plain(key, scope)
         alias = scope.aliases.get(key)
         if alias is not None:
@@ -386,7 +388,7 @@ class Lookup:
             refuse(f"`{parts[0].this}` names several tables here: give each its own name")
         if sure or self.names.dialect not in WITH_FIELDS:
             return hits, bool(sure)
-        # A field of what a column holds, or of an item of SELECT: where it has such fields, which is not known here.
+        # It may be a field of a column, or of an item of SELECT.
         columns, _ = self.plain(keys[0], scope)
         alias = scope.aliases.get(keys[0])
         return [*hits, *columns, *([] if alias is None else [alias])], False
@@ -394,7 +396,7 @@ class Lookup:
     def _qualified(
         self, keys: Sequence[str], parts: Sequence[exp.Identifier], scope: Scope
     ) -> Iterator[tuple[Source, int]]:
-        """The sources that a name begins with, each with the number of parts that it takes."""
+        """The sources that a name may begin with, each with the number of name parts that it takes."""
         for source in scope.visible:
             length = len(source.path)
             if source.key == keys[0]:
@@ -409,16 +411,16 @@ class Lookup:
         keys = [self.names.key(part) for part in parts]
         around: Scope | None = scope
         while around is not None:
-            found = [
+            relations = [
                 source.relation for source, depth in self._qualified([*keys, ""], parts, around) if depth == len(keys)
             ]
-            if found:
-                return found
+            if relations:
+                return relations
             around = around.parent
         return []
 
     def star(self, scope: Scope) -> tuple[list[Column], Column | None, bool]:
-        """What `*` means: columns, what else there may be, and whether they are all there in their order."""
+        """The columns of `*`, what else there may be, and whether the columns are complete and in order."""
         columns: list[Column] = []
         rests: list[Column] = []
         complete = True
@@ -446,6 +448,6 @@ def everything(scope: Scope) -> Column:
     return Column(
         "*",
         None,
-        flows(one.relation.flow() for one in scope.visible),
-        flows(one.relation.reads() for one in scope.visible),
+        flows(source.relation.flow() for source in scope.visible),
+        flows(source.relation.reads() for source in scope.visible),
     )

@@ -8,31 +8,27 @@ from typing import Any, ClassVar, Final
 
 from purposeguard.adapters.deciding import Decider, Demand, label_known, tagged
 from purposeguard.adapters.row_rule import RowRule
-from purposeguard.adapters.sql.lineage import Analysis, Labels, Read, read
+from purposeguard.adapters.sql.lineage import Analysis, Labels, Read, Used, read, used_columns
 from purposeguard.adapters.sql.rows import Conditions, narrowed
 from purposeguard.adapters.sql.tags import Catalogue, Tables, several
-from purposeguard.adapters.tags import NOT_PERSONAL, Columns
+from purposeguard.adapters.tags import NOT_PERSONAL
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.runtime.use import Use, present
 
 KEPT: Final = 1000
-"""Texts that are remembered."""
+"""Analysed texts that are cached."""
 
 LONGEST_KEPT: Final = 20_000
-"""Characters of a text that is remembered: longer ones are looked at each time."""
+"""Characters of a cached text: longer ones are analysed each time."""
 
 _WHAT: Final = "a statement was run"
-
-
-Used = dict[str, tuple[Columns, tuple[str, ...]]]
-"""By table, its tags and the names of the columns that a statement uses."""
 
 
 class Statements:
     """`Statements(guard, Tables(notice, {...}), dialect="postgres").check("SELECT …")`. From any thread.
 
-    `tables` tell each table with all its columns, in their order, and their tags: what is not told is refused.
+    `tables`: each table with all its columns, in their order, and their tags. Any other table or column is refused.
     `functions` names those of the database's own that read nothing but what they are given.
 
     Raises:
@@ -61,15 +57,15 @@ class Statements:
         """What a statement reads and writes; nothing is decided.
 
         Raises:
-            UnresolvedStatement: it cannot be told.
+            UnresolvedStatement: what it does is unknown.
         """
         return self._statement(text).read.analysis
 
     def check(self, text: str) -> None:
-        """Nothing where the use that is under way may use all that a statement reads, and may put it where it does.
+        """Checks that the use under way may use all that a statement reads, and may put it where it does.
 
         Raises:
-            UnresolvedStatement: it cannot be told what it reads or writes.
+            UnresolvedStatement: what it reads or writes is unknown.
             UnlabelledData: a column that it reads carries no tag; or its rows are to be narrowed first.
             FlowViolation: it would put data into a column whose tags do not cover it.
             PurposeMissing: no purpose is under way.
@@ -100,7 +96,7 @@ class Statements:
         return narrowed(statement.read, self.catalogue, conditions)
 
     def labels(self, text: str) -> dict[str, Label]:
-        """By the name of each output of a statement, the sources that its values, and its rows being there, come from.
+        """By output of a statement, the sources of its values, and of what decides that its rows exist.
 
         Of rows that name their sources themselves the values come from all of them that the use under way may use, or,
         where none is under way or it is only observed, from any source of the notice.
@@ -130,23 +126,16 @@ class Statements:
     def _prepare(self, text: str) -> _Statement:
         statement = read(text, self.catalogue)
         Labels(self.tables).must_cover(statement, narrowed=False)
-        return _Statement(statement, self.used(statement.analysis), self.decider)
-
-    def used(self, analysis: Analysis) -> Used:
-        """By table, its tags and the columns that are used, in their order."""
-        return {
-            table: (self.tables[table], tuple(name for name in self.tables.names[table] if name in names))
-            for table, names in analysis.used.items()
-        }
+        return _Statement(statement, used_columns(self.tables, statement.analysis), self.decider)
 
     def _rules(self, used: Used, use: Use[Any]) -> dict[str, RowRule]:
-        """By table, which of its rows may be used; without those of which all may be."""
+        """By table, which of its rows may be used; tables without a rule are left out."""
         rules = {table: self.decider.rule(use, columns, names, table) for table, (columns, names) in used.items()}
         return {table: rule for table, rule in rules.items() if rule is not None}
 
 
 class _Statement:
-    """A text that was read, and what it takes to run it, with its rows narrowed or not."""
+    """An analysed text, and the demand of running it with and without narrowed rows."""
 
     def __init__(self, read: Read, used: Used, decider: Decider) -> None:
         self.read: Final = read
@@ -155,7 +144,7 @@ class _Statement:
 
     @functools.cached_property
     def demand(self) -> Demand:
-        """Raises UnlabelledData where rows are to be narrowed first, or a column carries no tag."""
+        """Raises UnlabelledData if rows must be narrowed first, or a column carries no tag."""
         return self._decider.demand(self.used)
 
     @functools.cached_property

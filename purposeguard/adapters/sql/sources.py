@@ -43,29 +43,29 @@ def only(node: exp.Expr, known: frozenset[str]) -> None:
 
 
 class Sources(Values):
-    """Reads FROM; `mentions` are the tables and views that it names, each place with the name that it was told by."""
+    """Reads FROM. `mentions`: the nodes that name tables and views, each with the declared name."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         super().__init__(catalogue)
         self.mentions: dict[int, tuple[exp.Table, str]] = {}
         self._views: list[tuple[str, ...]] = []
 
-    # Told by `Queries`.
+    # Defined by `Queries`.
 
     def commons(self, node: exp.Expr, around: Scope | None, known: Commons) -> Commons:
         """The common tables that a query sees."""
         raise NotImplementedError
 
     def rows(self, node: exp.Values, scope: Scope) -> Relation:
-        """What VALUES hands on."""
+        """The columns of VALUES."""
         raise NotImplementedError
 
-    def ordered(self, node: exp.Expr, found: Relation, scope: Scope) -> None:
+    def ordered(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
         """ORDER BY and LIMIT behind a query."""
         raise NotImplementedError
 
     def star(self, scope: Scope) -> Relation:
-        """What `*` stands for."""
+        """The columns of `*`."""
         columns, rest, complete = self.lookup.star(scope)
         return Relation(columns, rest, complete=complete)
 
@@ -73,9 +73,11 @@ class Sources(Values):
         """A relation with the names that an alias gives its columns."""
         if alias is None:
             return relation
-        given = [one.this if isinstance(one, exp.ColumnDef) else one for one in alias.args.get("columns") or ()]
+        columns = [
+            column.this if isinstance(column, exp.ColumnDef) else column for column in alias.args.get("columns") or ()
+        ]
         try:
-            return relation.renamed([(one.this, self.catalogue.names.key(one)) for one in given])
+            return relation.renamed([(column.this, self.catalogue.names.key(column)) for column in columns])
         except ValueError as error:
             why = str(error)
         return refuse(f"the alias `{alias.name}` has {why}")
@@ -165,7 +167,7 @@ class Sources(Values):
             self.value(moment, Scope(scope.parent, scope.commons))
 
     def _named_table(self, node: exp.Table, alias: exp.Expr | None, scope: Scope) -> None:
-        relation, path = self._found(node, scope)
+        relation, path = self._relation_of(node, scope)
         pivots = node.args.get("pivots")
         if pivots:
             within = Scope(scope.parent, scope.commons)
@@ -176,7 +178,7 @@ class Sources(Values):
         if alias is None or not alias.this:
             source.path = path
 
-    def _found(self, node: exp.Table, scope: Scope) -> tuple[Relation, tuple[str, ...]]:
+    def _relation_of(self, node: exp.Table, scope: Scope) -> tuple[Relation, tuple[str, ...]]:
         """The relation of a table's name, and the name as columns are qualified by it."""
         names = self.catalogue.names
         key = self.catalogue.key(node)
@@ -203,12 +205,12 @@ class Sources(Values):
         if key in {("dual",), ("DUAL",)} and self.dialect in {"mysql", "snowflake"}:
             return Relation(()), ()
         name = ".".join(part.this for part in (node.args.get("catalog"), node.args.get("db"), node.this) if part)
-        told = [
+        known = [
             *(table.name for table in self.catalogue.tables.values()),
             *(name for name, _ in self.catalogue.views.values()),
         ]
         raise UnlabelledData(
-            f"`{name}` is no table that is known here{perhaps(name, told)}: tell its columns and their tags"
+            f"`{name}` is no table that is known here{perhaps(name, known)}: tell its columns and their tags"
         )
 
     def _view(self, key: tuple[str, ...], node: exp.Table) -> Relation:
@@ -224,7 +226,7 @@ class Sources(Values):
         return relation
 
     def _view_read(self, key: tuple[str, ...], name: str, text: str) -> tuple[Relation, Flow]:
-        """What a view hands on, and what it reads whichever of its columns is asked for."""
+        """The columns of a view, and what it reads whichever of them is used."""
         tree = parsed(text, self.dialect, self.catalogue.column_keys)
         if not isinstance(tree, (exp.Query, exp.Subquery)):
             refuse(f"the view `{name}` is no query")
@@ -253,7 +255,7 @@ class Sources(Values):
     def _function(
         self, node: exp.Expr, alias: exp.Expr | None, scope: Scope, schema: Sequence[exp.Identifier] = ()
     ) -> None:
-        """A function that stands for rows: each column that it hands on may be made of all that it is given."""
+        """A table function: each of its columns may be made of all its arguments."""
         called = self.schema_function(schema, node) if schema else lower(node.name)
         if isinstance(node, exp.Anonymous):
             known = NAMED_TABLE_FUNCTIONS[self.dialect] | self.catalogue.functions
@@ -268,14 +270,14 @@ class Sources(Values):
         whole = Column("", "", flow, flow)
         columns = [whole]
         named = alias.this if alias is not None and alias.this else None
-        given = [
-            one.this if isinstance(one, exp.ColumnDef) else one
-            for one in (alias.args.get("columns") if alias else ()) or ()
+        aliases = [
+            alias_column.this if isinstance(alias_column, exp.ColumnDef) else alias_column
+            for alias_column in (alias.args.get("columns") if alias else ()) or ()
         ]
         offset = node.args.get("offset")
         if isinstance(offset, exp.Identifier):
-            given.append(offset)
-        columns = [whole.named(one.this, names.key(one)) for one in given]
+            aliases.append(offset)
+        columns = [whole.named(alias_column.this, names.key(alias_column)) for alias_column in aliases]
         if not columns and isinstance(named, exp.Identifier):
             columns = [whole.named(named.this, names.key(named))]
         key = names.key(named) if isinstance(named, exp.Identifier) else ""
@@ -284,7 +286,7 @@ class Sources(Values):
     # ---- joins -----------------------------------------------------------------------------------------------------
 
     def join(self, node: exp.Expr, scope: Scope) -> None:
-        """One more join: its source, and what it is joined by."""
+        """A join: its source, and its condition."""
         only(node, _JOIN)
         kind, method, side = (str(node.args.get(name) or "").upper() for name in ("kind", "method", "side"))
         if kind not in _KINDS or method not in _METHODS:
@@ -301,7 +303,9 @@ class Sources(Values):
         if method == "NATURAL":
             self._merge(self._shared(scope, before), scope, before, half=half)
         if using:
-            self._merge([(one.name, self.catalogue.names.key(bare(one))) for one in using], scope, before, half=half)
+            self._merge(
+                [(column.name, self.catalogue.names.key(bare(column))) for column in using], scope, before, half=half
+            )
         scope.strict_group = scope.group or None
         try:
             for part in (on, node.args.get("match_condition")):
@@ -319,8 +323,8 @@ class Sources(Values):
         if any(source.relation.rest is not None for source in visible):
             refuse("a NATURAL JOIN of something whose columns are not all known")
         left = {key for source in visible if source not in scope.sources[before:] for key in source.relation.names}
-        found = (key for source in scope.sources[before:] for key in source.relation.names)
-        return [(key, key) for key in dict.fromkeys(found) if key in left]
+        keys = (key for source in scope.sources[before:] for key in source.relation.names)
+        return [(key, key) for key in dict.fromkeys(keys) if key in left]
 
     def _merge(self, names: list[tuple[str, str]], scope: Scope, before: int, *, half: bool) -> None:
         """The columns that USING and NATURAL make one of."""
@@ -341,12 +345,12 @@ class Sources(Values):
 
 
 def _in(sources: list[Source], key: str) -> list[Column]:
-    found = [column for source in sources if (column := source.relation.get(key)) is not None]
-    return found or [source.relation.rest for source in sources if source.relation.rest is not None][:1]
+    columns = [column for source in sources if (column := source.relation.get(key)) is not None]
+    return columns or [source.relation.rest for source in sources if source.relation.rest is not None][:1]
 
 
 def is_default(node: exp.Expr) -> bool:
-    """Whether it is DEFAULT, in place of a value."""
+    """True if it is DEFAULT, in place of a value."""
     word = node.this if isinstance(node, exp.Column) else node
     return (
         isinstance(word, (exp.Identifier, exp.Var)) and word.name.upper() == "DEFAULT" and not word.args.get("quoted")

@@ -16,9 +16,9 @@ from purposeguard.notice.vocabulary import Immutable
 class Tables(Immutable, Mapping[str, Columns]):
     """`Tables(notice, {"crm.customer": Customer, "orders": {"id": NotPersonal, "total": tm.Contract}})`.
 
-    Names are as statements write them, `schema.table` where there is a schema; how dialects fold their case is the
-    adapter's matter. Each is told by what `columns_of` takes, with all its columns: in a mapping, None tells one that
-    carries no tag. `views` are the texts of views, by name: what a statement reads of one it reads of the tables below.
+    Names are as statements write them, `schema.table` where there is a schema; the adapter folds their case by dialect.
+    Each table has what `columns_of` takes, with all its columns: in a mapping, None stands for a column without a tag.
+    `views`: by name, the texts of views. A statement that reads a view reads its tables.
 
     Raises:
         TypeError, UnknownSource, UnlabelledData: as `columns_of`.
@@ -44,13 +44,15 @@ class Tables(Immutable, Mapping[str, Columns]):
             raise ValueError(f"`{both[0]}` is declared both as a table and as a view")
         columns: dict[str, Columns] = {}
         names: dict[str, tuple[str, ...]] = {}
-        for name, given in tables.items():
-            if isinstance(given, Mapping) and not isinstance(given, Columns):
-                told = {str(column): spec for column, spec in given.items()}
-                columns[name] = columns_of(revisions, {one: spec for one, spec in told.items() if spec is not None})
-                names[name] = tuple(told)
+        for name, described in tables.items():
+            if isinstance(described, Mapping) and not isinstance(described, Columns):
+                specs = {str(column): spec for column, spec in described.items()}
+                columns[name] = columns_of(
+                    revisions, {column: spec for column, spec in specs.items() if spec is not None}
+                )
+                names[name] = tuple(specs)
             else:
-                columns[name] = columns_of(revisions, given)
+                columns[name] = columns_of(revisions, described)
                 names[name] = tuple(columns[name])
         self._fill(
             revisions=revisions,
@@ -78,70 +80,70 @@ class Tables(Immutable, Mapping[str, Columns]):
         return f"<Tables {', '.join((*self._columns, *self.views))}>"
 
 
-def several(given: object, name: str, example: str) -> Iterable[Any]:
-    """What is given as several; raises TypeError where it is one, of which a text would be read letter by letter."""
-    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+def several(values: object, name: str, example: str) -> Iterable[Any]:
+    """Several values; raises TypeError for a single one: a text would be read letter by letter."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise TypeError(f"`{name}` takes several: `{name}={example}`")
-    return given
+    return values
 
 
 TablesLike = Mapping[str, Iterable[str] | str]
-"""Tables by name, each with the names of its columns in their order; a view is told by the text of its query."""
+"""By name, the columns of each table in their order, or the text of a view."""
 
 
 class Table:
-    """A table as it was told: its name, its columns as a relation, and their names by key."""
+    """A declared table: its name, the names of its columns, and these as a relation."""
 
     __slots__ = ("columns", "name", "relation")
 
     def __init__(self, name: str, columns: Iterable[str], names: Names) -> None:
         self.name: Final = name
         self.columns: Final = tuple(columns)
-        given = [
+        known = [
             Column(column, names.declared(column), read := frozenset({(name, column)}), read) for column in self.columns
         ]
-        keys = [one.key for one in given]
-        twice = next((one.name for one in given if keys.count(one.key) > 1), None)
+        keys = [column.key for column in known]
+        twice = next((column.name for column in known if keys.count(column.key) > 1), None)
         if twice is not None:
             raise ValueError(f"`{name}` has several columns that {names.dialect} calls `{twice}`")
-        self.relation: Final = Relation(given)
+        self.relation: Final = Relation(known)
 
 
 class Catalogue:
-    """What is known of a database: tables, views, and functions that are told to read nothing by themselves.
+    """The tables and views of a database, and its own functions that read nothing but their arguments.
 
-    `functions` is None where nobody can tell any.
+    `functions` is None if the user has no way to name any.
     """
 
     def __init__(self, tables: TablesLike, dialect: str, functions: Iterable[str] | None = ()) -> None:
         self.names: Final = Names(dialect)
         self.functions: Final = frozenset(lower(name) for name in functions or ())
-        self.functions_are_told: Final = functions is not None
+        self.functions_can_be_named: Final = functions is not None
         views: dict[str, str] = dict(getattr(tables, "views", {}))
         known: Mapping[str, tuple[str, ...]] = getattr(tables, "names", {})  # those without a tag as well
         self.tables: Final[dict[tuple[str, ...], Table]] = {}
         self.views: Final[dict[tuple[str, ...], tuple[str, str]]] = {}
         self.read_views: Final[dict[tuple[str, ...], tuple[Relation, Flow]]] = {}
-        """What views were found to hand on, and what they read whichever of their columns is asked for."""
-        for name, given in tables.items():
-            if isinstance(given, str):
-                views[name] = given
+        """By view, its columns, and what it reads whichever of them is used."""
+        for name, described in tables.items():
+            if isinstance(described, str):
+                views[name] = described
             else:
-                self._add(self.tables, name, Table(name, known.get(name, given), self.names))
+                self._add(self.tables, name, Table(name, known.get(name, described), self.names))
         for name, text in views.items():
             self._add(self.views, name, (name, text))
         self.column_keys: Final = frozenset(lower(column) for table in self.tables.values() for column in table.columns)
 
-    def _add(self, known: dict[tuple[str, ...], Any], name: str, given: object) -> None:
+    def _add(self, known: dict[tuple[str, ...], Any], name: str, value: object) -> None:
         key = self.names.table_declared(name)
         if key in self.tables or key in self.views:
             raise ValueError(f"`{name}` is told twice: {self.names.dialect} calls two tables or views so")
-        known[key] = given
+        known[key] = value
 
     def key(self, node: exp.Table) -> tuple[str, ...] | None:
-        """The name of a table in a statement; None where it is no plain name."""
+        """The key of a table in a statement; None if it is no plain name."""
         parts = [node.args.get("catalog"), node.args.get("db"), node.this]
-        given = [part for part in parts if part]
-        if not all(type(part) is exp.Identifier for part in given):
+        written = [part for part in parts if part]
+        if not all(type(part) is exp.Identifier for part in written):
             return None
-        return tuple(self.names.table_key(part) for part in given)
+        return tuple(self.names.table_key(part) for part in written)

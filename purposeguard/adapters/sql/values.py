@@ -1,6 +1,6 @@
 """Values: what an expression reads, and what its value is made of.
 
-Every kind of node is either known here or refused, so that a construct nobody thought of is not passed by.
+Every kind of node is either known here or refused, so no new construct passes unseen.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ JSON_ARROWS: Final = frozenset({"postgres", "mysql", "sqlite", "duckdb"})
 
 
 class Values:
-    """Reads expressions. What they read is collected in `reads`; what a value is made of is handed back."""
+    """Reads expressions. Adds what they read to `reads`, and returns what their value is made of."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue: Final = catalogue
@@ -61,7 +61,7 @@ class Values:
         """What the value of an expression is made of.
 
         Raises:
-            UnresolvedStatement: it cannot be told what it reads.
+            UnresolvedStatement: what it reads is unknown.
         """
         kind = type(node)
         special = SPECIAL.get(kind)
@@ -72,28 +72,28 @@ class Values:
         return self.parts(node, scope)
 
     def parts(self, node: exp.Expr, scope: Scope, *but: str) -> Flow:
-        """What the parts of a node are made of together."""
-        found: list[Flow] = []
+        """What the parts of a node are made of, together."""
+        parts: list[Flow] = []
         for name, part in node.args.items():
             if name in but:
                 continue
             if isinstance(part, exp.Expr):
-                found.append(self.value(part, scope))
+                parts.append(self.value(part, scope))
             elif type(part) is list:
-                found += [self.value(one, scope) for one in part if isinstance(one, exp.Expr)]
+                parts += [self.value(item, scope) for item in part if isinstance(item, exp.Expr)]
             elif isinstance(part, (tuple, dict)):
                 refuse(f"{_called(node)} holds parts in a way that is not looked into")
-        if not found:
+        if not parts:
             return NOTHING
-        return found[0] if len(found) == 1 else flows(found)
+        return parts[0] if len(parts) == 1 else flows(parts)
 
     def _chain(self, node: exp.Expr, scope: Scope) -> Flow:
-        """A long chain of operators leans to the left: it is walked down, not called down."""
-        found: list[Flow] = []
+        """A chain of operators. It leans to the left, and is walked in a loop: it may be longer than the stack."""
+        operands: list[Flow] = []
         while type(node) in CHAINS:
-            found.append(self.value(node.expression, scope))
+            operands.append(self.value(node.expression, scope))
             node = node.this
-        return flows([*found, self.value(node, scope)])
+        return flows([*operands, self.value(node, scope)])
 
     def used(self, column: Column) -> Flow:
         """Counts a column as read."""
@@ -107,7 +107,7 @@ class Values:
         return relation
 
     def measured(self, node: exp.Expr, scope: Scope) -> tuple[Flow, Flow]:
-        """What a value is made of, and what is read for it, which is not counted yet."""
+        """What a value is made of, and what it reads, which does not count yet."""
         before, self.reads = self.reads, set()
         try:
             flow = self.value(node, scope)
@@ -122,22 +122,22 @@ class Values:
 
     def _path(self, node: exp.Expr, fields: tuple[exp.Identifier, ...], scope: Scope) -> Flow:
         parts = [node.args.get(name) for name in ("catalog", "db", "table", "this")]
-        given = [part for part in parts if part]
-        if type(given[-1]) is exp.Star:
-            return self._rows(given[:-1], scope)
-        names = _identifiers(given)
+        written = [part for part in parts if part]
+        if type(written[-1]) is exp.Star:
+            return self._rows(written[:-1], scope)
+        names = _identifiers(written)
         if len(names) == 1 and not names[0].args.get("quoted") and names[0].this[:1] in self._parameters:
             return NOTHING
         return self.used(self.lookup.column([*names, *fields], scope))
 
     def _rows(self, qualifier: list[Any], scope: Scope) -> Flow:
-        """All columns of a table, in place of one value."""
+        """All columns of a table as one value."""
         self.starred = True
         names = _identifiers(qualifier)
         relations = self.lookup.relations(names, scope)
         if not relations:
             return self.used(self.lookup.column(names, scope))
-        return flows(self.used(one.whole("")) for one in relations)
+        return flows(self.used(relation.whole("")) for relation in relations)
 
     def _identifier(self, node: exp.Expr, scope: Scope) -> Flow:
         if not isinstance(node, exp.Identifier):
@@ -145,22 +145,22 @@ class Values:
         return self.used(self.lookup.column([node], scope))
 
     def _word(self, node: exp.Expr, scope: Scope) -> Flow:
-        """A word the parser takes for a keyword (a unit): where it is a column's name, it may be that."""
+        """A word that the parser takes for a keyword (a unit), and that may be a column."""
         column = self.lookup.anyhow(lower(str(node.this)), scope)
         return NOTHING if column is None else self.used(column)
 
     def _bare(self, node: exp.Expr, scope: Scope) -> Flow:
-        """A function that may stand without brackets: some engines read a column first that has its name."""
+        """A function without brackets: some engines prefer a column of its name."""
         columns = [self.lookup.anyhow(word, scope) for word in BARE[type(node)]]
-        return flows([*(self.used(one) for one in columns if one is not None), self.parts(node, scope)])
+        return flows([*(self.used(column) for column in columns if column is not None), self.parts(node, scope)])
 
     def _boolean(self, node: exp.Expr, scope: Scope) -> Flow:
-        """To SQLite a column that is called `true` or `false` is that one."""
+        """In SQLite `true` and `false` mean a column of that name, if there is one."""
         column = self.lookup.anyhow("true" if node.this else "false", scope) if self.dialect == "sqlite" else None
         return NOTHING if column is None else self.used(column)
 
     def _fetch(self, node: exp.Expr, scope: Scope) -> Flow:
-        """FETCH FIRST, which to some engines is a name as any other."""
+        """FETCH FIRST, an ordinary name in some engines."""
         if self.dialect not in _WITH_FETCH or (self.dialect == "snowflake" and not node.args.get("count")):
             refuse("whether `FETCH` is a name is a matter of the engine: write `LIMIT`, or quote the name")
         return self.parts(node, scope)
@@ -204,10 +204,10 @@ class Values:
             flow = self._path(base, tuple(names), scope)
         else:
             flow = self.value(base, scope)
-        return flows([flow, *(self._member(one, scope) for one in chain)])
+        return flows([flow, *(self._member(member, scope) for member in chain)])
 
     def _member(self, node: exp.Expr, scope: Scope) -> Flow:
-        """What stands behind a dot: a field, all fields, or a function that is given what stands before it."""
+        """What follows a dot: a field, all fields, or a function of the value before it."""
         if type(node) is exp.Identifier:
             return NOTHING
         if type(node) is exp.Star:
@@ -225,7 +225,7 @@ class Values:
             UnresolvedStatement: it is not known to read nothing else.
         """
         called = str(function.this) if type(function) is exp.Anonymous else _sql_name(function)
-        whole = ".".join([*(str(one.this) for one in names), called])
+        whole = ".".join([*(str(identifier.this) for identifier in names), called])
         if lower(whole) in self.catalogue.functions:
             return lower(whole)
         built_in = self.dialect == "postgres" and [name.this for name in names] == ["pg_catalog"]
@@ -246,20 +246,20 @@ class Values:
         return self.parts(node, scope, "this")
 
     def _new(self, node: exp.Expr, inserted: Relation) -> Flow:
-        """`VALUES(column)` of MySQL: what would have been inserted."""
-        names = [one.this if isinstance(one, exp.Column) else one for one in node.expressions]
-        found = [inserted.get(self.catalogue.names.key(name)) for name in _identifiers(names)]
-        return flows(self.used(one) for one in found if one is not None)
+        """`VALUES(column)` of MySQL: the value that would have been inserted."""
+        names = [name.this if isinstance(name, exp.Column) else name for name in node.expressions]
+        columns = [inserted.get(self.catalogue.names.key(name)) for name in _identifiers(names)]
+        return flows(self.used(column) for column in columns if column is not None)
 
     def _unknown(self, name: str) -> NoReturn:
-        told = f': where it reads nothing else, say so, `functions={{"{lower(name)}"}}`'
+        advice = f': where it reads nothing else, say so, `functions={{"{lower(name)}"}}`'
         refuse(
             f"`{name}` is no function that is known to read nothing but its arguments"
-            f"{told if self.catalogue.functions_are_told else ''}"
+            f"{advice if self.catalogue.functions_can_be_named else ''}"
         )
 
     def _lambda(self, node: exp.Expr, scope: Scope) -> Flow:
-        names = [one for one in node.expressions if isinstance(one, exp.Identifier)]
+        names = [parameter for parameter in node.expressions if isinstance(parameter, exp.Identifier)]
         if len(names) != len(node.expressions):
             refuse("the arguments of a function within a function are names")
         before: list[Flow] = []
@@ -283,19 +283,21 @@ class Values:
 
     def _comprehension(self, node: exp.Expr, scope: Scope) -> Flow:
         iterated = self.value(node.args["iterator"], scope)
-        given = node.expression
-        names = [one for one in (given.expressions or [given]) if isinstance(one, exp.Identifier)]
+        variables = node.expression
+        names = [
+            variable for variable in (variables.expressions or [variables]) if isinstance(variable, exp.Identifier)
+        ]
         position = node.args.get("position")
         if isinstance(position, exp.Identifier):
             names.append(position)
         return flows([iterated, self._within(names, node, scope, "expression", "iterator", "position")])
 
     def _window(self, node: exp.Expr, scope: Scope) -> Flow:
-        found = [self.parts(node, scope, "alias")]
+        parts = [self.parts(node, scope, "alias")]
         named = node.args.get("alias")
         if named:
-            found.append(self.window(named, scope))
-        return flows(found)
+            parts.append(self.window(named, scope))
+        return flows(parts)
 
     def window(self, name: exp.Expr, scope: Scope) -> Flow:
         """What a named window is made of."""
@@ -315,7 +317,7 @@ class Values:
         before, self.reads = self.reads, set()
         try:
             self.relation(node.this, scope, scope.commons)
-            # Whether there is a row is made of all that is asked of it.
+            # Whether a row exists depends on everything that the query reads.
             return frozenset(self.reads)
         finally:
             before |= self.reads
@@ -336,7 +338,7 @@ class Values:
             refuse("`$1` is a column by its position: name it")
         return NOTHING
 
-    def _given(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _named_argument(self, node: exp.Expr, scope: Scope) -> Flow:
         """`name => value`, `name := value`, and a field with its value."""
         if isinstance(node.this, exp.Parameter):
             refuse("a variable is set, and who reads it later is not looked into")
@@ -399,7 +401,7 @@ def _identifiers(parts: list[Any]) -> list[exp.Identifier]:
 
 
 def _called(node: exp.Expr) -> str:
-    """What to call a node in a message: its kind, without any value."""
+    """The name of a node in a message: its kind, without any value."""
     if isinstance(node, (exp.Anonymous, exp.AnonymousAggFunc)):
         return f"`{node.name}`"
     return f"`{type(node).__name__}`"
@@ -438,11 +440,11 @@ SPECIAL: Final[dict[type, _Reader]] = {
     exp.JSONCast: Values._cast,
     exp.JSONPath: Values._nothing,
     exp.JSONTable: Values._json_table,
-    exp.Kwarg: Values._given,
+    exp.Kwarg: Values._named_argument,
     exp.Lambda: Values._lambda,
     exp.Parameter: Values._parameter,
     exp.Placeholder: Values._nothing,
-    exp.PropertyEQ: Values._given,
+    exp.PropertyEQ: Values._named_argument,
     exp.Select: Values._subquery,
     exp.Star: Values._star,
     exp.Subquery: Values._subquery,
@@ -451,7 +453,7 @@ SPECIAL: Final[dict[type, _Reader]] = {
     exp.Var: Values._word,
     exp.Window: Values._window,
 }
-"""The kinds of nodes of which it is not enough to look at the parts."""
+"""The kinds of nodes that need more than a look at their parts."""
 
 SPECIAL.update(dict.fromkeys(BARE, Values._bare))
 SPECIAL.update(dict.fromkeys(CHAINS, Values._chain))

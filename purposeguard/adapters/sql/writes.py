@@ -1,4 +1,4 @@
-"""Writes: where a statement puts what it reads. INSERT, CREATE … AS, UPDATE, DELETE, MERGE; a query writes nowhere."""
+"""Writes: which columns flow into which, in INSERT, CREATE … AS, UPDATE, DELETE and MERGE."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _PROPERTIES: Final = (
     exp.UnloggedProperty,
     exp.WithDataProperty,
 )
-"""Of a table or view that is made: none of them puts its rows anywhere else."""
+"""Properties of a new table or view that put its rows nowhere else."""
 
 
 class Done(NamedTuple):
@@ -57,20 +57,20 @@ class Done(NamedTuple):
 
 
 class _Flows:
-    """What flows into each column of a target, by the names that were told."""
+    """What flows into each column of a target table."""
 
     def __init__(self, table: Table, *, exactly: bool = False) -> None:
         """`exactly`: the engine takes no row with fewer values than there are columns."""
         self.table: Final = table
         self._exactly: Final = exactly
-        self.found: Final[dict[str, Flow]] = {}
+        self.flows: Final[dict[str, Flow]] = {}
         self.conditions: Flow = NOTHING
 
     def named(self, key: str, called: str) -> str:
         """The column of a name."""
         column = self.table.relation.get(key)
         if column is None:
-            known = (one.name for one in self.table.relation.columns)
+            known = (other.name for other in self.table.relation.columns)
             raise UnlabelledData(
                 f"`{self.table.name}.{called}` is no column that is known here{perhaps(called, known)}: tell it with "
                 "its tag"
@@ -79,7 +79,7 @@ class _Flows:
 
     def add(self, column: str, flow: Flow) -> None:
         """Something flows into a column."""
-        self.found[column] = self.found.get(column, NOTHING) | flow
+        self.flows[column] = self.flows.get(column, NOTHING) | flow
 
     def put(self, columns: Sequence[str], relation: Relation, *, exactly: bool) -> None:
         """The columns of a query flow into these, by position."""
@@ -88,23 +88,20 @@ class _Flows:
                 self.add(name, relation.flow())
             self.conditions |= relation.reads() - relation.flow()
             return
-        given = relation.columns
-        if len(given) > len(columns) or ((exactly or self._exactly) and len(given) < len(columns)):
-            refuse(f"{len(given)} values are put into {len(columns)} columns of `{self.table.name}`")
-        for name, column in zip(columns, given, strict=False):
+        values = relation.columns
+        if len(values) > len(columns) or ((exactly or self._exactly) and len(values) < len(columns)):
+            refuse(f"{len(values)} values are put into {len(columns)} columns of `{self.table.name}`")
+        for name, column in zip(columns, values, strict=False):
             self.put_column(name, column)
 
     def put_column(self, name: str, column: Column) -> None:
-        """A column of a query flows into one; what else is read for it decides what it is."""
+        """A column of a query flows into this one; what else it reads is a condition."""
         self.add(name, column.flow)
         self.conditions |= column.reads - column.flow
 
 
 class Writes(Queries):
-    """Reads statements; `targets` are the places where they name the table that they write to.
-
-    `values`: what is read for values that are set, and for nothing else.
-    """
+    """Reads statements. `targets`: the nodes that name the table written to. `values`: what only set values read."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         super().__init__(catalogue)
@@ -115,13 +112,13 @@ class Writes(Queries):
         """What a statement does.
 
         Raises:
-            UnresolvedStatement: it cannot be told.
+            UnresolvedStatement: what it does is unknown.
         """
         if isinstance(tree, (exp.Query, exp.Subquery, exp.Values)):
             relation = self.relation(tree, None, {})
-            # What is read before anybody asked for an item: it chooses, groups or orders rows.
+            # Read before any item is used: it chooses, groups or orders rows.
             conditions = frozenset(self.reads)
-            within = NOTHING.union(*(one.reads - one.flow for one in relation.everything()))
+            within = NOTHING.union(*(column.reads - column.flow for column in relation.everything()))
             return Done("select", self.forced(relation), conditions=conditions | within)
         for kind, read in (
             (exp.Insert, self._insert),
@@ -148,14 +145,14 @@ class Writes(Queries):
         return table
 
     def _called(self, node: exp.Expr) -> str:
-        """How a target that is not known is called, and what may have been meant."""
+        """The name of an unknown target, and what may have been meant."""
         if not isinstance(node, exp.Table) or self.catalogue.key(node) is None:
             return ""
         name = ".".join(part.this for part in (node.args.get("catalog"), node.args.get("db"), node.this) if part)
         return f", but to `{name}`{perhaps(name, (table.name for table in self.catalogue.tables.values()))}"
 
     def _standing(self, node: exp.Expr, scope: Scope) -> Table:
-        """The same of a table whose columns can be named: it is the first source of a scope."""
+        """As `_target`, for a table whose columns can be named: it is the first source of a scope."""
         table = self._target(node)
         self.source(node, scope)
         return table
@@ -164,7 +161,7 @@ class Writes(Queries):
         """The target's table, and the columns that are named behind it."""
         if not isinstance(node, exp.Schema):
             return node, []
-        return node.this, [bare(one) for one in node.expressions]
+        return node.this, [bare(column) for column in node.expressions]
 
     # ---- INSERT ----------------------------------------------------------------------------------------------------
 
@@ -172,11 +169,13 @@ class Writes(Queries):
         only(node, _INSERT)
         target, named = self._named_columns(node.this)
         only(target, frozenset({"this", "db", "catalog", "alias"}))
-        # There an item that is a struct may stand for several values, and their number alone tells.
+        # In DuckDB a struct may stand for several values: only their number shows it.
         into = _Flows(self._target(target), exactly=self.dialect == "duckdb")
         commons = self.commons(node, None, {})
         names = self.catalogue.names
-        columns = [into.named(names.key(one), one.this) for one in named] or list(into.table.columns)
+        columns = [into.named(names.key(identifier), identifier.this) for identifier in named] or list(
+            into.table.columns
+        )
         relation = self._inserted(node, commons)
         into.conditions = frozenset(self.reads)
         self.forced(relation)
@@ -197,31 +196,31 @@ class Writes(Queries):
         return self._done("insert", node, scope, into)
 
     def _new_rows(self, node: exp.Expr, columns: Sequence[str], into: _Flows) -> list[Source]:
-        """The rows that would be inserted, under the names that ON CONFLICT has for them."""
+        """The rows to insert, under the names by which ON CONFLICT refers to them."""
 
         def new(column: Column) -> Column:
-            flow = into.found.get(column.name, NOTHING)
+            flow = into.flows.get(column.name, NOTHING)
             return column._replace(flow=flow, reads=flow)
 
         whole = Relation(new(column) for column in into.table.relation.columns)
-        found = [Source("EXCLUDED" if self.dialect == "snowflake" else "excluded", "excluded", whole)]
+        rows = [Source("EXCLUDED" if self.dialect == "snowflake" else "excluded", "excluded", whole)]
         alias = node.expression.args.get("alias") if isinstance(node.expression, exp.Values) else None
         if alias is not None and isinstance(alias.this, exp.Identifier):
             # `VALUES (…) AS new (a, b)` of MySQL: the columns in the order in which they are named.
             by_name = {column.name: column for column in whole.columns}
             row = self.renamed(Relation(by_name[name] for name in columns), alias)
-            found.append(Source(self.catalogue.names.key(alias.this), alias.this.this, row))
-        return found
+            rows.append(Source(self.catalogue.names.key(alias.this), alias.this.this, row))
+        return rows
 
     def _any_key(self, into: _Flows) -> Flow:
-        """Whether a row is there already is told by a key that nobody names: by any of the values may be.
+        """The columns that may find an existing row if no key is named: all of them.
 
-        MySQL has no words for a key. So there it decides of what is set in the row that is there (see `_conflict`), and
-        is taken for none that decides which rows are written.
+        MySQL has no syntax for a key. There they decide what is set in the existing row (see `_conflict`), not which
+        rows are written.
         """
-        own = frozenset((into.table.name, name) for name in into.found or into.table.columns)
+        own = frozenset((into.table.name, name) for name in into.flows or into.table.columns)
         self.reads |= own
-        keys = own.union(*into.found.values())
+        keys = own.union(*into.flows.values())
         if self.dialect != "mysql":
             into.conditions |= keys
         return keys
@@ -246,9 +245,9 @@ class Writes(Queries):
             into.put_column(into.named(column.key or "", column.name), column)
 
     def _conflict(self, node: exp.Expr, scope: Scope, into: _Flows, rows: Sequence[Source], keys: Flow) -> None:
-        """ON CONFLICT and ON DUPLICATE KEY: what is there already is looked at, and changed.
+        """ON CONFLICT and ON DUPLICATE KEY: an existing row is read and changed.
 
-        `keys`: what may have decided that it is there, where no key is named.
+        `keys`: the columns that may have found it, if no key is named.
         """
         only(
             node,
@@ -257,37 +256,41 @@ class Writes(Queries):
             ),
         )
         excluded = Scope(None, scope.commons)
-        for one in rows:
-            excluded.add(one)
+        for row in rows:
+            excluded.add(row)
         within = Scope(excluded, scope.commons)
         within.sources = scope.sources
         self.inserted = rows[0].relation
         before, self.reads = self.reads, set()
-        for one in node.args.get("conflict_keys") or ():
-            self.value(one, within)
+        for key in node.args.get("conflict_keys") or ():
+            self.value(key, within)
         for name in ("where", "index_predicate"):
             part = node.args.get(name)
             if isinstance(part, exp.Expr):
                 self.value(part, within)
         into.conditions |= frozenset(self.reads)
         self.reads |= before
-        for one in node.expressions:
-            for column in self._assigned(one, within, into):
-                if not self._is_inserted(one, rows):
+        for assignment in node.expressions:
+            for column in self._assigned(assignment, within, into):
+                if not self._is_inserted(assignment, rows):
                     into.add(column, keys)
         self.inserted = None
 
-    def _is_inserted(self, one: exp.Expr, rows: Sequence[Source]) -> bool:
-        """Whether a column is set to what would have been inserted into it, so that it is the same in either case."""
-        key, value = self.catalogue.names.key, one.expression
+    def _is_inserted(self, assignment: exp.Expr, rows: Sequence[Source]) -> bool:
+        """True if a column is set to the value that would have been inserted into it."""
+        key, value = self.catalogue.names.key, assignment.expression
         row: Source | None = None
         if isinstance(value, exp.Anonymous) and lower(value.name) == "values" and len(value.expressions) == 1:
             row, value = rows[0], value.expressions[0]
         elif isinstance(value, exp.Column) and value.args.get("table"):
             row = next((row for row in rows if row.key == key(value.args["table"])), None)
-        if row is None or not isinstance(value, (exp.Column, exp.Identifier)) or not isinstance(one.this, exp.Column):
+        if (
+            row is None
+            or not isinstance(value, (exp.Column, exp.Identifier))
+            or not isinstance(assignment.this, exp.Column)
+        ):
             return False
-        return row.relation.get(key(bare(value))) is rows[0].relation.get(key(bare(one.this)))
+        return row.relation.get(key(bare(value))) is rows[0].relation.get(key(bare(assignment.this)))
 
     # ---- CREATE ----------------------------------------------------------------------------------------------------
 
@@ -296,24 +299,21 @@ class Writes(Queries):
         if str(node.args.get("kind")).upper() not in {"TABLE", "VIEW"} or not isinstance(node.expression, exp.Expr):
             refuse("of CREATE only tables and views made by a query are looked at")
         properties = node.args.get("properties")
-        for one in properties.expressions if properties is not None else ():
-            if not isinstance(one, _PROPERTIES):
-                refuse(f"the property {type(one).__name__} of what is made is not looked into")
+        for item in properties.expressions if properties is not None else ():
+            if not isinstance(item, _PROPERTIES):
+                refuse(f"the property {type(item).__name__} of what is made is not looked into")
         target, named = self._named_columns(node.this)
         only(target, frozenset({"this", "db", "catalog"}))
         into = _Flows(self._target(target))
-        relation = self.renamed_by(self.relation(node.expression, None, self.commons(node, None, {})), named)
+        relation = self.relation(node.expression, None, self.commons(node, None, {}))
+        relation = self.renamed(relation, exp.TableAlias(columns=named) if named else None)
         into.conditions = frozenset(self.reads)
         self.forced(relation)
         if not relation.complete or relation.rest is not None:
             refuse(f"not every column of `{into.table.name}` gets a name that is known here: give each one with AS")
         for column in relation.columns:
             into.put_column(into.named(column.key or "", column.name), column)
-        return Done("create", Relation(()), into.table.name, into.found, into.conditions)
-
-    def renamed_by(self, relation: Relation, named: Sequence[exp.Identifier]) -> Relation:
-        """The columns of a query by other names."""
-        return self.renamed(relation, exp.TableAlias(columns=list(named)) if named else None)
+        return Done("create", Relation(()), into.table.name, into.flows, into.conditions)
 
     # ---- UPDATE, DELETE --------------------------------------------------------------------------------------------
 
@@ -324,8 +324,8 @@ class Writes(Queries):
         from_ = node.args.get("from_")
         if from_ is not None:
             self.source(from_.this, scope)
-        for one in node.expressions:
-            self._assigned(one, scope, into)
+        for assignment in node.expressions:
+            self._assigned(assignment, scope, into)
         self._which(node, scope)
         return self._done("update", node, scope, into)
 
@@ -341,8 +341,8 @@ class Writes(Queries):
         into = _Flows(self._standing(target, scope))
         if tables and (len(tables) > 1 or self._key_of(tables[0]) != scope.sources[0].key):
             refuse("rows are deleted of another table than the first one in FROM: put it there")
-        for one in node.args.get("using") or ():
-            self.source(one, scope)
+        for table in node.args.get("using") or ():
+            self.source(table, scope)
         self._which(node, scope)
         return self._done("delete", node, scope, into)
 
@@ -357,7 +357,7 @@ class Writes(Queries):
         self._order(node, Relation(()), scope)
 
     def _assigned(self, node: exp.Expr, scope: Scope, into: _Flows) -> list[str]:
-        """One assignment of SET: what flows into which columns, which are handed back."""
+        """One assignment of SET: adds the flows, and returns the columns."""
         if type(node) is not exp.EQ:
             refuse("SET holds something that is no assignment")
         several = isinstance(node.this, exp.Tuple)
@@ -371,20 +371,20 @@ class Writes(Queries):
 
     @contextmanager
     def _for_values(self) -> Generator[None]:
-        """What is read within is for values that are set: it flows into them, and decides of no row."""
+        """What is read within flows into the values that are set, and decides no row."""
         before, self.reads = self.reads, set()
         yield
         self.values |= self.reads
         self.reads = before
 
     def _put(self, columns: Sequence[str], row: Relation, into: _Flows, *, exactly: bool = True) -> None:
-        """A row flows into columns. What was read so far decides what it is, whichever of its values is meant."""
+        """A row flows into columns. What was read so far is a condition of all its values."""
         into.conditions |= frozenset(self.reads)
         into.put(columns, self.forced(row), exactly=exactly)
 
     def _several(self, node: exp.Expr, scope: Scope) -> Relation:
         if isinstance(node, exp.Tuple) or (isinstance(node, exp.Anonymous) and node.name.lower() == "row"):
-            return Relation(self._cell(one, scope) for one in node.expressions)
+            return Relation(self._cell(cell, scope) for cell in node.expressions)
         if isinstance(node, exp.Subquery):
             return self.relation(node, scope, scope.commons)
         return refuse("several columns are set to something that is no row")
@@ -423,12 +423,12 @@ class Writes(Queries):
             return
         if isinstance(node, exp.Update):
             only(node, frozenset({"expressions"}))
-            if any(isinstance(one, exp.Star) for one in node.expressions):
+            if any(isinstance(item, exp.Star) for item in node.expressions):
                 with self._for_values():
                     self._alike(source, into)
             else:
-                for one in node.expressions:
-                    self._assigned(one, scope, into)
+                for item in node.expressions:
+                    self._assigned(item, scope, into)
         elif isinstance(node, exp.Insert):
             only(node, frozenset({"this", "expression"}))
             columns = list(into.table.columns)
@@ -439,9 +439,9 @@ class Writes(Queries):
                     self._put(columns, source, into, exactly=False)
                 else:
                     names = self.catalogue.names
-                    given = [bare(one) for one in node.this.expressions] if isinstance(node.this, exp.Expr) else []
-                    columns = [into.named(names.key(one), one.this) for one in given] or columns
-                    self._put(columns, self._several(_row(node.expression), scope), into, exactly=bool(given))
+                    listed = [bare(item) for item in node.this.expressions] if isinstance(node.this, exp.Expr) else []
+                    columns = [into.named(names.key(item), item.this) for item in listed] or columns
+                    self._put(columns, self._several(_row(node.expression), scope), into, exactly=bool(listed))
         else:
             refuse("what MERGE does is not looked into")
 
@@ -456,19 +456,19 @@ class Writes(Queries):
     # ---- what comes back -------------------------------------------------------------------------------------------
 
     def _done(self, kind: str, node: exp.Expr, scope: Scope, into: _Flows) -> Done:
-        if kind != "insert":  # of which it was told before its values were asked for
+        if kind != "insert":  # `_insert` took its conditions before it read the values
             into.conditions |= frozenset(self.reads)
         self.reads |= self.values
         returning = node.args.get("returning")
         outputs = Relation(())
         if returning is not None:
             only(returning, frozenset({"expressions"}))
-            given = self.forced(self.items(returning, scope))
-            # What is read for one of them chooses its value, and nothing of what is written.
-            every = [one._replace(flow=one.flow | one.reads) for one in given.columns]
-            rest = given.rest and given.rest._replace(flow=given.rest.flow | given.rest.reads)
-            outputs = Relation(every, rest, complete=given.complete)
-        return Done(kind, outputs, into.table.name, into.found, into.conditions)
+            returned = self.forced(self.items(returning, scope))
+            # What an output reads chooses its value, and nothing of what is written.
+            columns = [column._replace(flow=column.flow | column.reads) for column in returned.columns]
+            rest = returned.rest and returned.rest._replace(flow=returned.rest.flow | returned.rest.reads)
+            outputs = Relation(columns, rest, complete=returned.complete)
+        return Done(kind, outputs, into.table.name, into.flows, into.conditions)
 
 
 def _row(node: exp.Expr | None) -> exp.Expr:

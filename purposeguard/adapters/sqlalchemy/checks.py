@@ -56,21 +56,21 @@ _DEFINES: Final = frozenset(
 
 
 class _Own:
-    """A statement of a dialect's own, about the database itself and of no table of the application, while it runs.
+    """A statement of the dialect itself, about the database and no table of the application, while it runs.
 
-    `given` is the statement as the dialect gave it, or None where it is the next one.
+    `statement` is what the dialect executes, or None for whatever comes next.
     """
 
-    __slots__ = ("given",)
+    __slots__ = ("statement",)
 
-    def __init__(self, given: object = None) -> None:
-        self.given = given
+    def __init__(self, statement: object = None) -> None:
+        self.statement = statement
 
     def has(self, statement: str, context: Any) -> bool:
-        """Whether this is what is executed, and nothing that a listener put in its place."""
-        if self.given is None or isinstance(self.given, str):
-            return self.given is None or statement == self.given
-        return context.invoked_statement is self.given and statement == context.statement
+        """True if exactly this is executed, and no replacement by a listener."""
+        if self.statement is None or isinstance(self.statement, str):
+            return self.statement is None or statement == self.statement
+        return context.invoked_statement is self.statement and statement == context.statement
 
 
 _ASKING: Final = object()
@@ -90,10 +90,10 @@ def own_statements() -> Any:
 
 
 @contextmanager
-def own_statement(given: object = None) -> Any:
+def own_statement(statement: object = None) -> Any:
     """One statement is executed: the dialect's own, or that of a listener which runs while one is executed."""
-    asking = _own.get() is _ASKING or given is None
-    token = _own.set(_Own(given) if asking else None)
+    asking = _own.get() is _ASKING or statement is None
+    token = _own.set(_Own(statement) if asking else None)
     try:
         yield
     finally:
@@ -101,7 +101,7 @@ def own_statement(given: object = None) -> Any:
 
 
 def is_asking() -> bool:
-    """Whether a dialect asks the database about itself."""
+    """True if a dialect asks the database about itself."""
     return _own.get() is not None
 
 
@@ -111,7 +111,7 @@ def _is_own(statement: str, context: Any) -> bool:
 
 
 class Narrowing(NamedTuple):
-    """A table whose rows are decided one by one, with the columns of it that a statement uses, and the places."""
+    """A table whose rows are decided one by one, the columns that a statement uses, and the places of use."""
 
     table: str
     columns: Columns
@@ -119,15 +119,15 @@ class Narrowing(NamedTuple):
     occurrences: tuple[Occurrence, ...]
 
 
-class Found(NamedTuple):
+class NarrowedBy(NamedTuple):
     """The rules by which a session has just narrowed a statement, by table and columns."""
 
     use: Use[Any]
     rules: Mapping[tuple[str, tuple[str, ...]], RowRule | None]
 
 
-FOUND: Final = "purposeguard_rules"
-"""The execution option by which a session hands them on: they are not found twice for one statement."""
+NARROWED_BY: Final = "purposeguard_rules"
+"""The execution option by which a session passes them on, so that no rule is looked up twice."""
 
 
 class UntaggedKey(UserWarning):
@@ -139,7 +139,7 @@ class UntaggedKey(UserWarning):
 
 
 class Plan:
-    """What is to be asked of the guard about a statement of one shape."""
+    """What the guard has to decide about statements of one shape."""
 
     __slots__ = ("demand", "narrowings", "schemas", "stamp", "used")
 
@@ -156,7 +156,7 @@ class Plan:
         self.narrowings = narrowings
         self.schemas = schemas
         self.stamp = stamp
-        """Of the tables as their tags were when it was made."""
+        """The state of the tags when the plan was made."""
 
 
 class _Texts(Statements):
@@ -171,13 +171,10 @@ class Watch:
     def __init__(self, guard: Guard, catalogue: Catalogue, dialect: Any, functions: Iterable[str] = ()) -> None:
         """`functions` are those of the database's own that read nothing but their arguments."""
         self.guard = guard
-        self.functions = frozenset(lower(one) for one in functions)
+        self.functions = frozenset(lower(function) for function in functions)
         self._dialect = dialect
         self._statements: _Texts | None = None
-        self.decider = Decider(
-            guard,
-            rows=_ADVICE_ON_ROWS,
-        )
+        self.decider = Decider(guard, rows=_ADVICE_ON_ROWS)
         self.catalogue = catalogue
         self.attributes = Attributes(catalogue)
         self._warned: set[str] = set()
@@ -186,12 +183,12 @@ class Watch:
         self._rows_known: tuple[object, bool] | None = None
 
     def has_rows(self) -> bool:
-        """Whether there is a table whose rows may be decided one by one."""
+        """True if there is a table whose rows may be decided one by one."""
         stamp = self.catalogue.refreshed()
         known = self._rows_known
         if known is None or known[0] is not stamp:
-            found = any(self.decider.asks_rows(columns, columns) for columns in self.catalogue.every())
-            known = self._rows_known = (stamp, found)
+            by_rows = any(self.decider.asks_rows(columns, columns) for columns in self.catalogue.every())
+            known = self._rows_known = (stamp, by_rows)
         return known[1]
 
     def warn_of_keys(self, stacklevel: int) -> None:
@@ -219,14 +216,14 @@ class Watch:
     # ---- before the driver gets it ---------------------------------------------------------------------------------
 
     def admit(self, statement: str, context: Any, *, bare: bool = False) -> None:
-        """Nothing where a statement may be executed now; the ledger is told.
+        """Checks that a statement may be executed now, and records it in the ledger.
 
         `bare`: the driver gets no parameters, so that it looks for none in the text.
 
         Raises:
             PurposeMissing, PurposeViolation: it uses what the purpose under way may not use.
             UnlabelledData: it uses a column or table without tags, or rows that are to be narrowed first.
-            UnresolvedStatement: it cannot be told what it reads.
+            UnresolvedStatement: what it reads is unknown.
             FlowViolation: it writes into a column whose tags do not cover what it writes.
         """
         if context is None:  # SQLAlchemy always has one
@@ -257,7 +254,7 @@ class Watch:
         self.text(statement, why, bare=bare)
 
     def plan(self, analysis: Analysis) -> Any:
-        """What is to be asked about statements of a shape; `TEXT` where their text is to be asked."""
+        """The plan for statements of a shape; `TEXT` if their text has to be analysed."""
         self.attributes.ask()  # before there are objects that the statement loads
         if analysis.untold is not None:
             analysis.plan = TEXT
@@ -269,29 +266,31 @@ class Watch:
         for table in analysis.tables:
             name, columns = self.catalogue.find(table)
             tables.setdefault(name, (columns, {}, []))
-        for one in analysis.occurrences:
-            name, columns = self.catalogue.find(one.table)
+        for occurrence in analysis.occurrences:
+            name, columns = self.catalogue.find(occurrence.table)
             _, names, places = tables[name]
-            names.update(dict.fromkeys(_in_order(columns, one.names)))
-            places.append(one)
+            names.update(dict.fromkeys(_in_order(columns, occurrence.names)))
+            places.append(occurrence)
         used = {name: (columns, tuple(names)) for name, (columns, names, _) in tables.items() if names}
         narrowings: list[Narrowing] = []
         for name, (columns, chosen) in used.items():
-            tags = {one: columns[one] for one in chosen if one in columns}
+            tags = {column: columns[column] for column in chosen if column in columns}
             if self.decider.asks_rows(columns, tags):
-                found = tuple(one for one in tables[name][2] if _is_personal(columns, one) and not one.written)
-                narrowings.append(Narrowing(name, columns, chosen, found))
-        demand = self.decider.demand(used, frozenset(one.table for one in narrowings))
+                unwritten = tuple(
+                    place for place in tables[name][2] if _is_personal(columns, place) and not place.written
+                )
+                narrowings.append(Narrowing(name, columns, chosen, unwritten))
+        demand = self.decider.demand(used, frozenset(narrowing.table for narrowing in narrowings))
         if analysis.sealed:
-            sealed = [("a sealed value", one.label) for one in analysis.sealed]
+            sealed = [("a sealed value", value.label) for value in analysis.sealed]
             demand = Demand.together((demand, Demand(sealed)))
         self._flows(analysis.flows)
-        schemas = frozenset((one.schema, one.name) for one in analysis.tables)
+        schemas = frozenset((table.schema, table.name) for table in analysis.tables)
         analysis.plan = Plan(demand, used, tuple(narrowings), schemas, stamp)
         return analysis.plan
 
     def _settle(self, plan: Plan, context: Any) -> None:
-        """Whether what a statement uses may be used, by the purpose under way."""
+        """Checks that the purpose under way may use what a statement uses."""
         translated = context.execution_options.get("schema_translate_map")
         if translated:
             self._same_tables(plan, translated)
@@ -301,73 +300,77 @@ class Watch:
         use = present(self.decider.engine, WHAT)
         rules: Mapping[str, RowRule | None] = NO_RULES
         if use is not None and not self.observes(use):
-            rules = {one.table: self._narrowed(one, use, context) for one in plan.narrowings}
+            rules = {narrowing.table: self._narrowed(narrowing, use, context) for narrowing in plan.narrowings}
         self.decider.meet_under(use, plan.demand, rules)
 
     def observes(self, use: Use[Any] | None) -> bool:
-        """Whether what may not be used is only recorded."""
+        """True if what may not be used is only recorded."""
         return self.decider.engine.observing if use is None else use.activity.observing
 
-    def _narrowed(self, one: Narrowing, use: Use[Any], context: Any) -> RowRule | None:
-        """The rule by which rows are left out; raises UnlabelledData where they are not, by the rule of this use."""
-        found = context.execution_options.get(FOUND)  # by the session, for this very statement
-        if isinstance(found, Found) and found.use is use and (one.table, one.names) in found.rules:
-            rule = found.rules[one.table, one.names]
+    def _narrowed(self, table: Narrowing, use: Use[Any], context: Any) -> RowRule | None:
+        """The rule of this use; raises UnlabelledData unless the statement leaves out rows by exactly this rule."""
+        from_session = context.execution_options.get(NARROWED_BY)  # by the session, for this very statement
+        if (
+            isinstance(from_session, NarrowedBy)
+            and from_session.use is use
+            and (table.table, table.names) in from_session.rules
+        ):
+            rule = from_session.rules[table.table, table.names]
         else:
-            rule = self.decider.rule(use, one.columns, one.names, one.table)
+            rule = self.decider.rule(use, table.columns, table.names, table.table)
         if rule is None:
             return None
         parameters = context.compiled_parameters
-        for occurrence in one.occurrences:
+        for occurrence in table.occurrences:
             if not any(
-                self.rows.agrees(rule, one.table, occurrence.table, narrowing, parameters)
+                self.rows.agrees(rule, table.table, occurrence.table, narrowing, parameters)
                 for narrowing in occurrence.narrowings
             ):
-                self.decider.meet_under(use, self.decider.demand(_only(one)))  # raises, and says what to do
-                raise UnlabelledData(f"the rows of `{one.table}` are to be narrowed first")
+                self.decider.meet_under(use, self.decider.demand(_only(table)))  # raises, and says what to do
+                raise UnlabelledData(f"the rows of `{table.table}` are to be narrowed first")
         return rule
 
     def of_rows(self, error: BaseException, connection: Any, context: Any) -> PurposeGuardError | None:
-        """What an error of the database says of a row whose source is not known; None where it says something else."""
+        """The refusal that an error of the database stands for: a row with an unknown source. None for other errors."""
         plan: Any = getattr(getattr(getattr(context, "compiled", None), "purposeguard", None), "plan", None)
-        said = str(error)
-        if not isinstance(plan, Plan) or not plan.narrowings or not (NO_SOURCE in said or BAD_JSON in said):
+        message = str(error)
+        if not isinstance(plan, Plan) or not plan.narrowings or not (NO_SOURCE in message or BAD_JSON in message):
             return None
-        for one in plan.narrowings:
+        for table in plan.narrowings:
             use = self.decider.engine.ambient()
-            rule = self.decider.rule(use, one.columns, one.names, one.table) if use._runs_here() else None
+            rule = self.decider.rule(use, table.columns, table.names, table.table) if use._runs_here() else None
             if rule is None or rule.source is None:
                 continue
-            given = said.partition(NO_SOURCE)[2].partition('"')[0]
-            if not given and self._dialect.name == "sqlite":
+            source = message.partition(NO_SOURCE)[2].partition('"')[0]
+            if not source and self._dialect.name == "sqlite":
                 with own_statements():
-                    found = self.rows.stranger(connection, rule, one.occurrences[0].table)
-                if found is None:
+                    stranger = self.rows.stranger(connection, rule, table.occurrences[0].table)
+                if stranger is None:
                     continue
-                given = found
-            where = f"`{one.table}.{rule.source}`"
-            if given in ("", "none"):
+                source = stranger
+            where = f"`{table.table}.{rule.source}`"
+            if source in ("", "none"):
                 return UnlabelledData(f"a row names no source in {where}, so nothing says what it may be used for")
-            return UnknownSource(given, f"a row names it in {where}: write the ids there as the notice prints them")
+            return UnknownSource(source, f"a row names it in {where}: write the ids there as the notice prints them")
         return None
 
     def _same_tables(self, plan: Plan, translated: Mapping[str | None, str | None]) -> None:
-        for given, name in plan.schemas:
-            if given in translated and translated[given] != given:
-                other = translated[given]
-                found = f"{other}.{name}" if other else name
-                # Where the database looks by itself, it finds a table by its name alone.
-                alone = other == getattr(self._dialect, "default_schema_name", None) and given is not None
-                if self.catalogue.knows(found) or (alone and self.catalogue.knows(name)):
+        for own_schema, name in plan.schemas:
+            if own_schema in translated and translated[own_schema] != own_schema:
+                other = translated[own_schema]
+                full_name = f"{other}.{name}" if other else name
+                # In its default schema the database finds a table by its name alone.
+                alone = other == getattr(self._dialect, "default_schema_name", None) and own_schema is not None
+                if self.catalogue.knows(full_name) or (alone and self.catalogue.knows(name)):
                     raise UnresolvedStatement(
-                        f"`schema_translate_map` makes another table of `{name}`, `{found}`, which has tags of its "
+                        f"`schema_translate_map` makes another table of `{name}`, `{full_name}`, which has tags of its "
                         "own: name that table in the statement"
                     )
 
     def _flows(self, flows: Iterable[Flow]) -> None:
         """Raises FlowViolation where a column's tags do not cover what flows into it."""
-        given = list(flows)
-        for flow in given:
+        all_flows = list(flows)
+        for flow in all_flows:
             name, columns = self.catalogue.find(flow.table)
             target = columns.get(flow.column)
             if target is None:
@@ -379,11 +382,11 @@ class Watch:
                 table, column = source
                 origin, others = self.catalogue.find(table)
                 tags = others if column == ALL else {column: others.get(column)}
-                for one, tag in tags.items():
+                for origin_column, tag in tags.items():
                     if tag is None:
-                        raise UnlabelledData(f"`{origin}.{one}` carries no tag, so it may flow nowhere")
+                        raise UnlabelledData(f"`{origin}.{origin_column}` carries no tag, so it may flow nowhere")
                     must_cover(name, flow.column, target.label, tag.label)
-                    if tag.by_row and not (target.by_row and _with_source(given, flow, columns, table, others)):
+                    if tag.by_row and not (target.by_row and _with_source(all_flows, flow, columns, table, others)):
                         raise UnlabelledData(
                             f"`{name}.{flow.column}` would hold values whose sources their rows name: mark it `ByRow`, "
                             "and put the column that names the source along"
@@ -392,10 +395,10 @@ class Watch:
     # ---- text --------------------------------------------------------------------------------------------------------
 
     def text(self, statement: str, why: str, *, bare: bool) -> None:
-        """Whether a statement that is text, or some of which is, may be executed.
+        """Checks a statement that is text, or contains text.
 
         Raises:
-            UnresolvedStatement: it cannot be told what it reads. Also as `admit`.
+            UnresolvedStatement: what it reads is unknown. Also as `admit`.
         """
         name = DIALECTS.get(self._dialect.name)
         if name is None:
@@ -410,11 +413,11 @@ class Watch:
 _PYFORMAT: Final = re.compile(r"%%|%\(\w+(?:[ .-]\w+)*\)s|%s|%.?", re.DOTALL)
 
 
-def _as_parameter(found: re.Match[str]) -> str:
-    """What the database gets for what drivers mark in ways that no parser reads."""
-    if found[0] == "%%":
+def _as_parameter(match: re.Match[str]) -> str:
+    """The database's own form of a parameter that drivers mark in a way that no parser reads."""
+    if match[0] == "%%":
         return "%"
-    if not found[0].endswith("s"):
+    if not match[0].endswith("s"):
         raise UnresolvedStatement(
             "a `%` in it begins no parameter that every driver reads alike: name parameters by words, and double a `%` "
             "that is none"
@@ -423,30 +426,31 @@ def _as_parameter(found: re.Match[str]) -> str:
 
 
 TEXT: Final = object()
-"""In place of a plan: the text of the statement is asked."""
+"""In place of a plan: the text of the statement is analysed."""
 
 
 def _with_source(flows: Iterable[Flow], flow: Flow, columns: Columns, table: Any, others: Columns) -> bool:
-    """Whether the source of each row goes along with what was collected under it."""
+    """True if the source of each row is written along with its values."""
     theirs, ours = others.marked(RowSource), columns.marked(RowSource)
     return theirs is not None and any(
-        one.column == ours and one.table is flow.table and list(one.columns) == [(table, theirs)] for one in flows
+        other.column == ours and other.table is flow.table and list(other.columns) == [(table, theirs)]
+        for other in flows
     )
 
 
-def _only(one: Narrowing) -> dict[str, tuple[Columns, tuple[str, ...]]]:
-    return {one.table: (one.columns, one.names)}
+def _only(narrowing: Narrowing) -> dict[str, tuple[Columns, tuple[str, ...]]]:
+    return {narrowing.table: (narrowing.columns, narrowing.names)}
 
 
 def _in_order(columns: Columns, names: Iterable[str]) -> list[str]:
-    """Names in the order of the columns; those that carry no tag come last, and are refused by name."""
-    given = set(names)
-    if ALL in given:
+    """Names in the order of the columns. Names without a tag come last, and are refused."""
+    wanted = set(names)
+    if ALL in wanted:
         return list(columns)
     folded = {name.casefold(): name for name in columns}
-    found = {name if name in columns else folded.get(name.casefold(), name) for name in given}
-    return [*(name for name in columns if name in found), *sorted(found - set(columns))]
+    known = {name if name in columns else folded.get(name.casefold(), name) for name in wanted}
+    return [*(name for name in columns if name in known), *sorted(known - set(columns))]
 
 
-def _is_personal(columns: Columns, one: Occurrence) -> bool:
-    return any(name not in columns or columns[name].is_personal for name in _in_order(columns, one.names))
+def _is_personal(columns: Columns, occurrence: Occurrence) -> bool:
+    return any(name not in columns or columns[name].is_personal for name in _in_order(columns, occurrence.names))

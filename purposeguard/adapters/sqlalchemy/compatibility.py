@@ -83,8 +83,8 @@ def _tried(check: Callable[[], Iterator[str]]) -> list[str]:
     try:
         return list(check())
     except (AttributeError, LookupError, NotImplementedError, SQLAlchemyError, TypeError) as error:
-        said = str(error).partition("\n")[0]  # it is about what was tried, and says which name is not there
-        return [said or type(error).__name__]
+        message = str(error).partition("\n")[0]  # it is about what was tried, and says which name is not there
+        return [message or type(error).__name__]
 
 
 # ---- statements ------------------------------------------------------------------------------------------------------
@@ -92,9 +92,9 @@ def _tried(check: Callable[[], Iterator[str]]) -> list[str]:
 
 def _compiles() -> Iterator[str]:
     """What is noted of statements whose columns are known, each for what it notes it by."""
-    held = MetaData()
-    one = Table("one", held, *(Column(name, Integer) for name in "abcdef"))
-    other = Table("other", held, Column("x", Integer), Column("y", Integer))
+    metadata = MetaData()
+    table = Table("one", metadata, *(Column(name, Integer) for name in "abcdef"))
+    other = Table("other", metadata, Column("x", Integer), Column("y", Integer))
     dialect: Any = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own is not typed
     dialect.statement_compiler = recording(dialect.statement_compiler)
 
@@ -111,23 +111,25 @@ def _compiles() -> Iterator[str]:
             {source[1] for flow in flows for source in flow.conditions if isinstance(source, tuple)},
         )
 
-    chosen = select(one.c.a).where(one.c.b == 1).group_by(one.c.c).having(one.c.d > 1).order_by(one.c.e).distinct()
+    chosen = (
+        select(table.c.a).where(table.c.b == 1).group_by(table.c.c).having(table.c.d > 1).order_by(table.c.e).distinct()
+    )
     if read(chosen) != set("abcde"):
         yield "columns that are read"
     if flowing(insert(other).from_select(["x"], chosen)) != ({"a"}, set("abcde")):
         yield "SQLCompiler._setup_select_stack"
-    if flowing(update(other).values(x=one.c.a).where(one.c.b == other.c.y)) != ({"a"}, {"b", "y"}):
+    if flowing(update(other).values(x=table.c.a).where(table.c.b == other.c.y)) != ({"a"}, {"b", "y"}):
         yield "what an UPDATE writes"
-    into = postgresql.insert(other).values(y=select(one.c.a).where(one.c.b == 1).scalar_subquery())
+    into = postgresql.insert(other).values(y=select(table.c.a).where(table.c.b == 1).scalar_subquery())
     met = into.on_conflict_do_update(index_elements=["x"], set_={"y": other.c.y}, where=other.c.x > 1)
     if flowing(met) != ({"a", "y"}, {"b", "x"}) or read(met) != {"a", "b", "x", "y"}:
         yield "Insert._post_values_clause"
     for name, statement in (
-        ("Select._hints", select(one.c.a).with_hint(one, "ONLY")),
-        ("Select._statement_hints", select(one.c.a).with_statement_hint("x")),
-        ("visit_textclause", select(text("a")).select_from(one)),
-        ("visit_column", select(literal_column("a")).select_from(one)),
-        ("visit_custom_op_binary", select(one.c.a.op("of text")(1))),
+        ("Select._hints", select(table.c.a).with_hint(table, "ONLY")),
+        ("Select._statement_hints", select(table.c.a).with_statement_hint("x")),
+        ("visit_textclause", select(text("a")).select_from(table)),
+        ("visit_column", select(literal_column("a")).select_from(table)),
+        ("visit_custom_op_binary", select(table.c.a.op("of text")(1))),
     ):
         if noted(statement).untold is None:
             yield name
@@ -189,8 +191,8 @@ def _executes() -> Iterator[str]:
             connection.execute(select(table.c.a)).all()
             with contextlib.suppress(DBAPIError):
                 connection.exec_driver_sql("SELECT none FROM nowhere")
-        said = [(word, batch) for word, batch in watch.admitted if word in ("CREATE", "INSERT", "SELECT")]
-        if said != [("CREATE", False), ("INSERT", False), ("INSERT", True), ("SELECT", False), ("SELECT", False)]:
+        words = [(word, batch) for word, batch in watch.admitted if word in ("CREATE", "INSERT", "SELECT")]
+        if words != [("CREATE", False), ("INSERT", False), ("INSERT", True), ("SELECT", False), ("SELECT", False)]:
             yield "DefaultDialect.do_execute"
         if watch.failed != 1:
             yield "Connection._handle_dbapi_exception"

@@ -1,8 +1,8 @@
 """What a compiled statement of SQLAlchemy reads and writes, noted while it is compiled.
 
-A `Recorder` is the compiler of a guarded engine: it writes the same text as the dialect's own, and notes each column
-that it writes, in which SELECT it stands and whether the rows of its table are narrowed there. What was noted is kept
-with the compiled statement, which SQLAlchemy caches by the statement's shape.
+A `Recorder` is the compiler of a guarded engine: it renders the same text as the dialect's own, and notes each column,
+its SELECT, and whether the rows of its table are narrowed there. The notes stay with the compiled statement, which
+SQLAlchemy caches by the statement's shape.
 """
 
 from __future__ import annotations
@@ -88,13 +88,13 @@ class Recorder(SQLCompiler):
     def _read(self, table: object, name: str) -> None:
         base, alias = base_of(table)
         if base is None or self._bound is not None:
-            return  # what it is derived from is rendered as well; in a test for rows it decides and is not given out
+            return  # its base columns are rendered as well; a test for rows uses columns without returning them
         self._tables[id(base)] = base
         self._reads.append((self._scope, (base.fullname, alias), base, name))
 
     def _finish(self) -> None:
         self._look_at(self.statement)
-        found: dict[tuple[int, Key], tuple[TableClause, set[str], bool]] = {}
+        places: dict[tuple[int, Key], tuple[TableClause, set[str], bool]] = {}
         narrowings: dict[tuple[int, Key], list[tuple[str, tuple[str, ...]]]] = {}
         for scope, key, table, name in self._reads:
             holder = scope.holding(key)
@@ -102,26 +102,26 @@ class Recorder(SQLCompiler):
                 continue  # the row that was to be inserted, in ON CONFLICT
             place = (id(holder), key)
             written = holder is not None and holder.inserts == key
-            found.setdefault(place, (table, set(), written))[1].add(name)
+            places.setdefault(place, (table, set(), written))[1].add(name)
         for scope, key, shape, names in self._narrowings:
             if key in scope.froms:  # a test in a SELECT within leaves out none of the rows around it
                 narrowings.setdefault((id(scope), key), []).append((shape, names))
         analysis = self.purposeguard
         analysis.occurrences = tuple(
             Occurrence(table, frozenset(names), tuple(narrowings.get(place, ())), written)
-            for place, (table, names, written) in found.items()
+            for place, (table, names, written) in places.items()
         )
         analysis.tables = tuple(self._tables.values())
-        analysis.flows = tuple(self._found_flows())
+        analysis.flows = tuple(self._flows_written())
         analysis.sealed = tuple(kind for key, kind in self._binds if key not in self._given)
 
-    def _found_flows(self) -> list[Flow]:
+    def _flows_written(self) -> list[Flow]:
         try:
-            found = [flow for one in self._written_in for flow in flows_of(one, self._given, self._deciding)]
+            flows = [flow for written in self._written_in for flow in flows_of(written, self._given, self._deciding)]
         except Untold as error:
             self._untold(str(error))
             return []
-        return [flow for flow in found if flow.columns or flow.conditions]
+        return [flow for flow in flows if flow.columns or flow.conditions]
 
     # ---- columns and tables ------------------------------------------------------------------------------------------
 
@@ -265,25 +265,25 @@ class Recorder(SQLCompiler):
             into.chosen.append(select)
         return froms
 
-    def _decide(self, found: Any, *args: Any) -> None:
+    def _decide(self, expressions_in: Any, *args: Any) -> None:
         try:
-            self._deciding.append(Deciding(self._scope, tuple(found(*args))))
+            self._deciding.append(Deciding(self._scope, tuple(expressions_in(*args))))
         except Untold as error:
             self._untold(str(error))
 
     def _look_at(self, statement: Any) -> None:
-        """Notes what is rendered by other code than the compiler's."""
+        """Refuses parts that code outside of the compiler renders."""
         if getattr(statement, "_hints", None) or getattr(statement, "_statement_hints", None):
             self._untold("it has hints, which are text")
-        for one in visitors.iterate(statement):
-            if isinstance(one, Values):
-                for cell in cells_of(one):
+        for element in visitors.iterate(statement):
+            if isinstance(element, Values):
+                for cell in cells_of(element):
                     self._look_at(cell)
-            name = getattr(one, "name", None)
+            name = getattr(element, "name", None)
             if isinstance(name, quoted_name) and name.quote is False and not _FIELD.fullmatch(name):
                 self._untold("a name in it is text that is not quoted")
-            if hasattr(type(one), "_compiler_dispatcher"):
-                self._untold(f"{type(one).__name__} in it is rendered by a function of the application")
+            if hasattr(type(element), "_compiler_dispatcher"):
+                self._untold(f"{type(element).__name__} in it is rendered by a function of the application")
                 return
 
     def visit_insert(self, insert_stmt: Any, *args: Any, **kwargs: Any) -> Any:
@@ -320,21 +320,23 @@ class Recorder(SQLCompiler):
                 self._scope.inserts = (table.fullname, None)
         within = kwargs.get("visiting_cte") is not None or bool(self.stack)
         text = render(statement, *args, **kwargs)
-        own = {name: one for name, one in kwargs.items() if name != "visited_bindparam"}
-        state: Any = statement._compile_state_factory(statement, self, **own) if within else self.dml_compile_state
+        arguments = {name: value for name, value in kwargs.items() if name != "visited_bindparam"}
+        state: Any = (
+            statement._compile_state_factory(statement, self, **arguments) if within else self.dml_compile_state
+        )
         self._look_at(state.statement)
         for rendered in expressions_of(state):
             self._look_at(rendered)
         self._chooses(state.statement)
         written = Written(state, self._scope, tuple(self.column_keys or ()))
         self._written_in.append(written)
-        for name in keys_of(written):  # it is told whether such a row is there already
+        for name in keys_of(written):  # an INSERT reveals whether a row with this key exists
             self._read(table, name)
         return text
 
     def visit_on_conflict_do_update(self, on_conflict: Any, **kw: Any) -> Any:
         """Notes that what stands in it is about the row that is there."""
-        if any(isinstance(one, Narrowed) for one in _walk(on_conflict.inferred_target_whereclause)):
+        if any(isinstance(part, Narrowed) for part in _walk(on_conflict.inferred_target_whereclause)):
             self._untold("a test for rows stands where an index is named, and leaves none out")
         self._meeting += 1
         try:
@@ -421,10 +423,11 @@ class Recorder(SQLCompiler):
 
 
 def _sorts_seals(select: Any) -> bool:
-    """Whether a SELECT is sorted or grouped by a sealed column, or by a name or place, which may be that of one."""
+    """True if a SELECT is sorted or grouped by a sealed column, or by a name or place, which may be that of one."""
     clauses = [] if select is None else [*select._order_by_clauses, *select._group_by_clauses]
     return any(
-        is_place(clause) or any(isinstance(getattr(one, "type", None), SealedType) for one in visitors.iterate(clause))
+        is_place(clause)
+        or any(isinstance(getattr(part, "type", None), SealedType) for part in visitors.iterate(clause))
         for clause in clauses
     )
 
@@ -434,7 +437,7 @@ def _walk(element: Any) -> Iterable[Any]:
 
 
 def _above(parent: Any) -> Any:
-    """The compiler of the dialect: much of what it has is not typed, and some of it not every dialect has."""
+    """The dialect's compiler, untyped: some methods exist in some dialects only."""
     return parent
 
 

@@ -1,4 +1,4 @@
-"""A guarded engine: connections, dialect and pool of which each statement is decided before the driver gets it."""
+"""A guarded engine: its connections, dialect and pool let the guard decide each statement before the driver gets it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, NoReturn
 
 from sqlalchemy.engine import Connection, Engine
@@ -21,7 +22,7 @@ _INSIDE: Final = ("sqlalchemy.engine.", "sqlalchemy.dialects.", "sqlalchemy.pool
 
 
 def _refuse_outside(what: str, depth: int = 2) -> None:
-    """Raises UnresolvedStatement unless SQLAlchemy itself asks: what a driver's connection executes, nobody sees."""
+    """Raises UnresolvedStatement unless SQLAlchemy itself is the caller: nothing checks a driver's own connection."""
     try:
         caller = str(sys._getframe(depth).f_globals.get("__name__", ""))
     except ValueError:  # there is no caller: the bottom of a greenlet
@@ -37,28 +38,26 @@ def _refuse(what: str) -> NoReturn:
     )
 
 
+def _noted(statement: object) -> AbstractContextManager[None]:
+    return own_statement(statement) if is_asking() else nullcontext()
+
+
 class _AskedConnection(Connection):
     """A connection by which a dialect asks the database about itself: which statements are the dialect's is noted."""
 
     def execute(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
         """As of any connection."""
-        if not is_asking():
-            return super().execute(statement, *args, **kwargs)
-        with own_statement(statement):
+        with _noted(statement):
             return super().execute(statement, *args, **kwargs)
 
     def scalar(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
         """As of any connection."""
-        if not is_asking():
-            return super().scalar(statement, *args, **kwargs)
-        with own_statement(statement):
+        with _noted(statement):
             return super().scalar(statement, *args, **kwargs)
 
     def exec_driver_sql(self, statement: str, *args: Any, **kwargs: Any) -> Any:
         """As of any connection."""
-        if not is_asking():
-            return super().exec_driver_sql(statement, *args, **kwargs)
-        with own_statement(statement):
+        with _noted(statement):
             return super().exec_driver_sql(statement, *args, **kwargs)
 
 
@@ -119,14 +118,14 @@ GuardedOptionEngine._option_cls = GuardedOptionEngine
 
 def _guard_pool(pool: Any) -> None:
     """Lets the pool, and those made after it, give connections to SQLAlchemy alone."""
-    given, again = type(pool).connect, type(pool).recreate
+    plain_connect, plain_recreate = type(pool).connect, type(pool).recreate
 
     def connect() -> Any:
         _refuse_outside("`pool`")
-        return given(pool)
+        return plain_connect(pool)
 
     def recreate() -> Any:
-        made = again(pool)
+        made = plain_recreate(pool)
         _guard_pool(made)
         return made
 
@@ -166,8 +165,8 @@ def _its_own(method: Callable[..., Any]) -> Callable[..., Any]:
         if type(connection) is Connection:  # the first of an engine
             connection.__class__ = _AskedConnection
         with own_statements():
-            found = method(dialect, connection, *args, **kwargs)
-            return iter(list(found)) if inspect.isgenerator(found) else found  # not later, outside of this
+            result = method(dialect, connection, *args, **kwargs)
+            return iter(list(result)) if inspect.isgenerator(result) else result  # not later, outside of this
 
     return asking
 
@@ -211,7 +210,7 @@ def _sequences_its_own(cls: Any) -> type:
 
 
 def guard_engine(engine: Engine, watch: Watch) -> None:
-    """Makes an engine a guarded one, where it stands: whoever holds it holds a guarded one."""
+    """Guards an engine in place: every reference to it is guarded."""
     dialect: Any = engine.dialect
     dialect.__class__ = _watched(type(dialect))
     dialect.purposeguard = watch

@@ -42,7 +42,7 @@ from purposeguard.adapters.sqlalchemy.rows import Narrowed
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 
 ALL: Final = "*"
-"""In place of a column's name: every column of the table, as of a table that stands for its whole row."""
+"""In place of a column's name: every column of the table."""
 
 Key = tuple[str, str | None]
 """A table by its name, and by the alias that it has."""
@@ -77,7 +77,7 @@ class Flow(NamedTuple):
 class Analysis:
     """What a statement reads and writes.
 
-    `untold` says why that cannot be told of its structure alone: its text is to be asked.
+    `untold`: why its structure does not show it, so that its text has to be analysed.
     """
 
     __slots__ = ("flows", "occurrences", "plan", "sealed", "tables", "untold")
@@ -89,7 +89,7 @@ class Analysis:
         self.sealed: tuple[SealedType, ...] = ()
         self.untold: str | None = None
         self.plan: Any = None
-        """What is to be asked of the guard, kept here by the one that asks."""
+        """The plan that `Watch` caches here."""
 
 
 class Scope:
@@ -115,17 +115,17 @@ class Scope:
 
     def holding(self, key: Key) -> Scope | None:
         """The scope, this one or one around it, whose FROM has the table."""
-        one: Scope | None = self
-        while one is not None and key not in one.froms:
-            one = one.parent
-        return one
+        scope: Scope | None = self
+        while scope is not None and key not in scope.froms:
+            scope = scope.parent
+        return scope
 
     def within(self, other: Scope) -> bool:
-        """Whether it is another scope, or stands in it."""
-        one: Scope | None = self
-        while one is not None and one is not other:
-            one = one.parent
-        return one is not None
+        """True if it is another scope, or stands in it."""
+        scope: Scope | None = self
+        while scope is not None and scope is not other:
+            scope = scope.parent
+        return scope is not None
 
 
 class Written(NamedTuple):
@@ -177,7 +177,7 @@ _GENERIC: Final = words(
 
 
 def untold_of(func: Any, dialect: str, harmless: Container[str], *, as_table: bool = False) -> str | None:
-    """Why it is not told by its structure what a function reads; None where it is its arguments alone.
+    """Why it is unknown what a function reads; None if it reads its arguments alone.
 
     `harmless` are those that the application says read nothing else. In the place of a table only those are known that
     make rows of their arguments.
@@ -193,7 +193,7 @@ def untold_of(func: Any, dialect: str, harmless: Container[str], *, as_table: bo
 
 
 def makes_rows(func: Any) -> bool:
-    """Whether a function gives rows, also where it stands in the place of one value."""
+    """True if a function may return several rows, even in place of a value."""
     name = lower(str(getattr(func, "name", "")))
     return any(name in names for names in NAMED_TABLE_FUNCTIONS.values())
 
@@ -202,10 +202,10 @@ class Untold(Exception):
     """What flows into a column is text."""
 
 
-def flows_of(written: Written, given: set[str], noted: Iterable[Deciding]) -> Iterator[Flow]:
+def flows_of(written: Written, bound: set[str], decided: Iterable[Deciding]) -> Iterator[Flow]:
     """What flows into each column that an INSERT or UPDATE writes.
 
-    Keys of parameters whose values are written as they are go to `given`. `noted` is what decides which rows there are,
+    Adds to `bound` the keys of parameters that are written as they are. `decided`: what decides which rows there are,
     in each part of the whole statement.
 
     Raises:
@@ -216,30 +216,30 @@ def flows_of(written: Written, given: set[str], noted: Iterable[Deciding]) -> It
     table, _ = base_of(statement.table)
     if table is None:
         raise Untold("it writes several tables at once")
-    own = [one for one in noted if one.scope.within(scope)]
-    # What another part of the statement gives, or does to rows, may be read here.
-    others = [one for one in noted if one.scope.shared and one not in own]
-    deciding = [one for one in own if not (one.meeting or one.scope.meeting)] + others
+    own = [place for place in decided if place.scope.within(scope)]
+    # The result of a common table expression may be read here.
+    others = [place for place in decided if place.scope.shared and place not in own]
+    deciding = [place for place in own if not (place.meeting or place.scope.meeting)] + others
     inserted = [*_written(state), *_chosen(statement, scope.chosen or ())]
     yield from _from_outside(written, deciding)
-    # The key by which a row is found to be there already decides what becomes of it. MySQL has no words for a key, so
-    # there it is taken for one that decides of what is set in that row alone.
+    # The key that finds an existing row decides what becomes of it. MySQL has no syntax for a key: there it decides
+    # only what is set in that row.
     names = keys_of(written)
     keys = [value for column, value in inserted if _name(table, column) in names]
-    found = frozenset((*sources_of(_elements(keys)), *((table, name) for name in names)))
-    conditions = frozenset(sources_of(part for one in deciding for part in one.expressions))
-    if names and _names_keys(statement):
-        conditions |= found
-        yield from (Flow(table, name, frozenset(), found) for name in _from_parameters(written))
-    yield from _into(table, inserted, conditions, given)
-    # What is looked at in the row that an INSERT meets decides of that alone.
-    meeting = sources_of(part for one in own for part in one.expressions)
+    key_sources = frozenset((*sources_of(_elements(keys)), *((table, name) for name in names)))
+    conditions = frozenset(sources_of(part for place in deciding for part in place.expressions))
+    if names and hasattr(statement._post_values_clause, "inferred_target_elements"):
+        conditions |= key_sources
+        yield from (Flow(table, name, frozenset(), key_sources) for name in _from_parameters(written))
+    yield from _into(table, inserted, conditions, bound)
+    # A condition on an existing row decides only what is set in it.
+    meeting = sources_of(part for place in own for part in place.expressions)
     for column, value in _updated(statement):
         same = _is_excluded(value, _name(table, column))  # it is the same in either case
-        yield from _into(table, [(column, value)], conditions | meeting | (frozenset() if same else found), given)
+        yield from _into(table, [(column, value)], conditions | meeting | (frozenset() if same else key_sources), bound)
     for column, default in _defaults(state):
-        # It may be executed by itself, before, so all that it names counts.
-        named = [one for one in iterate(default) if isinstance(one, (ColumnClause, TextClause))]
+        # SQLAlchemy may execute it beforehand, so every name in it counts.
+        named = [part for part in iterate(default) if isinstance(part, (ColumnClause, TextClause))]
         yield Flow(table, column.name, frozenset(sources_of(named)), conditions)
 
 
@@ -251,24 +251,24 @@ def expressions_of(state: Any) -> Iterator[Any]:
 
 
 def cells_of(values: Values) -> list[Any]:
-    """The expressions in a VALUES that stands for a table."""
+    """The expressions in a VALUES used as a table."""
     return _elements(cell for rows in values._data for row in rows for cell in row)
 
 
 def _into(
-    table: TableClause, values: Iterable[tuple[Any, Any]], conditions: frozenset[Source], given: set[str]
+    table: TableClause, values: Iterable[tuple[Any, Any]], conditions: frozenset[Source], bound: set[str]
 ) -> Iterator[Flow]:
     for column, value in values:
         if isinstance(value, BindParameter):
-            given.add(value.key)
+            bound.add(value.key)
         yield Flow(table, _name(table, column), frozenset(sources_of(_elements([value]))), conditions)
 
 
 def _from_outside(written: Written, deciding: Iterable[Deciding]) -> Iterator[Flow]:
     """What decides of columns whose values come with the execution, as those of objects that are flushed do."""
     names = _from_parameters(written)
-    # A row that is named by its key, from outside: that is who is written to, and not what is written.
-    parts = [part for one in deciding for part in one.expressions if not _names_row(part)]
+    # A row named by its key from outside says which row is written, and not what.
+    parts = [part for place in deciding for part in place.expressions if not _names_row(part)]
     conditions = frozenset(sources_of(parts)) if names else frozenset()
     table, _ = base_of(written.state.statement.table)
     yield from (Flow(table, name, frozenset(), conditions) for name in names if table is not None)
@@ -277,11 +277,11 @@ def _from_outside(written: Written, deciding: Iterable[Deciding]) -> Iterator[Fl
 def _from_parameters(written: Written) -> list[str]:
     """The columns whose values come with the execution."""
     columns = getattr(written.state.statement.table, "columns", {})
-    return [one.name for key in written.keys if (one := columns.get(key)) is not None]
+    return [column.name for key in written.keys if (column := columns.get(key)) is not None]
 
 
 def _names_row(test: Any) -> bool:
-    """Whether a test, or each of several, compares a column of the key to a value that is bound."""
+    """True if a test, or each of several, compares a column of the key to a value that is bound."""
     if isinstance(test, BooleanClauseList):
         return test.operator is operators.and_ and all(map(_names_row, test.clauses))
     if not isinstance(test, BinaryExpression) or test.operator is not operators.eq:
@@ -292,7 +292,7 @@ def _names_row(test: Any) -> bool:
 
 def _elements(values: Iterable[Any]) -> list[Any]:
     """Those that are expressions, and no plain values of Python."""
-    return [one for one in values if hasattr(one, "get_children")]
+    return [value for value in values if hasattr(value, "get_children")]
 
 
 def _chosen(statement: Any, queries: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
@@ -302,7 +302,7 @@ def _chosen(statement: Any, queries: Iterable[Any]) -> Iterator[tuple[Any, Any]]
 
 
 def keys_of(written: Written) -> frozenset[str]:
-    """The columns by which an INSERT may find that a row is there already: all that it writes, where it names none."""
+    """The columns by which an INSERT may find an existing row: all that it writes, if it names none."""
     state, scope, _ = written
     statement = state.statement
     clause: Any = getattr(statement, "_post_values_clause", None)
@@ -313,28 +313,31 @@ def keys_of(written: Written) -> frozenset[str]:
     constraint = getattr(clause, "constraint_target", None)
     if constraint is not None:
         known = (*getattr(table, "constraints", ()), *getattr(table, "indexes", ()))
-        named = next((tuple(one.columns) for one in known if one.name == constraint), ())
+        named = next(
+            (
+                tuple(constraint_or_index.columns)
+                for constraint_or_index in known
+                if constraint_or_index.name == constraint
+            ),
+            (),
+        )
         key: Any = getattr(table, "primary_key", None)
         if not named and key is not None and key.name is None and constraint == f"{table.name}_pkey":
             named = tuple(key.columns)  # as PostgreSQL calls it where nobody names it
     if named:
         return frozenset(
             part if isinstance(part, str) else part.name
-            for one in named
-            for part in ([one] if isinstance(one, str) else iterate(one))
+            for target in named
+            for part in ([target] if isinstance(target, str) else iterate(target))
             if isinstance(part, (str, ColumnClause))
         )
     values = (*_written(state), *_chosen(statement, scope.chosen or ()), *_defaults(state))
-    found = {_name(table, column) for column, _ in values}.union(_from_parameters(written))
-    return frozenset(found or (str(column.name) for column in table.columns))
-
-
-def _names_keys(statement: Any) -> bool:
-    return hasattr(statement._post_values_clause, "inferred_target_elements")
+    names = {_name(table, column) for column, _ in values}.union(_from_parameters(written))
+    return frozenset(names or (str(column.name) for column in table.columns))
 
 
 def _is_excluded(value: Any, name: str) -> bool:
-    """Whether a value is what would have been inserted into the column."""
+    """True if a value is what would have been inserted into the column."""
     alias = getattr(value, "table", None)
     new = isinstance(alias, Alias) and str(alias.name) in ("excluded", "inserted", "new")
     return new and isinstance(value, ColumnClause) and value.name == name
@@ -349,43 +352,47 @@ def deciding_in(query: Any, froms: Iterable[Any]) -> list[Any]:
     What relationships, inheritance and loader criteria add stands in them, and queries within are asked by themselves.
     """
     items = list(query.selected_columns)
-    found = [*query._where_criteria, *query._having_criteria, *_ordering(query), *query._distinct_on]
-    found += [one for name in _EXTENSIONS if (one := getattr(query, name, None)) is not None]
+    expressions = [*query._where_criteria, *query._having_criteria, *_ordering(query), *query._distinct_on]
+    expressions += [clause for name in _EXTENSIONS if (clause := getattr(query, name, None)) is not None]
     if query._distinct or _by_place(query):
-        found += items
+        expressions += items
     # Some functions give several rows, in the place of one value.
-    found += [one for item in items for one in iterate(item) if isinstance(one, FunctionElement) and makes_rows(one)]
+    expressions += [
+        part for item in items for part in iterate(item) if isinstance(part, FunctionElement) and makes_rows(part)
+    ]
     pending = list(froms)
     while pending:
-        one = pending.pop()
-        if isinstance(one, Join):
-            pending += [one.left, one.right]
-            if one.onclause is not None:
-                found.append(one.onclause)
-        elif isinstance(one, FunctionElement):  # it stands for rows, whose number it decides
-            found.append(one)
-        elif isinstance(one, TableSample):
-            found.append(one.sampling)
-            pending.append(one.element)
-        elif isinstance(one, (Alias, Lateral, FromGrouping)):
-            pending.append(one.element)
-    return found
+        source = pending.pop()
+        if isinstance(source, Join):
+            pending += [source.left, source.right]
+            if source.onclause is not None:
+                expressions.append(source.onclause)
+        elif isinstance(source, FunctionElement):  # it stands for rows, whose number it decides
+            expressions.append(source)
+        elif isinstance(source, TableSample):
+            expressions.append(source.sampling)
+            pending.append(source.element)
+        elif isinstance(source, (Alias, Lateral, FromGrouping)):
+            pending.append(source.element)
+    return expressions
 
 
 def deciding_between(query: Any) -> list[Any]:
-    """What decides which rows there are of several SELECTs that are put together."""
-    found = _ordering(query)
+    """What decides the rows of a set operation."""
+    expressions = _ordering(query)
     if query.keyword is not _UNION_ALL or _by_place(query):
-        found += [column for columns in _columns_of(query) for column in columns]
-    return found
+        expressions += [column for columns in _columns_of(query) for column in columns]
+    return expressions
 
 
 def deciding_writes(statement: Any) -> tuple[list[Any], list[Any]]:
     """What chooses the rows that a statement changes or deletes; and those that an INSERT meets and changes."""
     clause = getattr(statement, "_post_values_clause", None)
-    found = [*getattr(statement, "_where_criteria", ()), getattr(statement, "_post_criteria_clause", None)]
+    choosing = [*getattr(statement, "_where_criteria", ()), getattr(statement, "_post_criteria_clause", None)]
     met = [getattr(clause, "update_whereclause", None), getattr(clause, "inferred_target_whereclause", None)]
-    return [one for one in found if one is not None], [one for one in met if one is not None]
+    return [expression for expression in choosing if expression is not None], [
+        expression for expression in met if expression is not None
+    ]
 
 
 _UNION_ALL: Final = union_all(select(1), select(1)).keyword
@@ -394,18 +401,18 @@ _EXTENSIONS: Final = ("_post_select_clause", "_pre_columns_clause", "_post_crite
 
 
 def _ordering(query: Any) -> list[Any]:
-    found = [*query._group_by_clauses, *query._order_by_clauses]
-    found += [query._limit_clause, query._offset_clause, query._fetch_clause]
-    return [one for one in found if one is not None]
+    expressions = [*query._group_by_clauses, *query._order_by_clauses]
+    expressions += [query._limit_clause, query._offset_clause, query._fetch_clause]
+    return [expression for expression in expressions if expression is not None]
 
 
 def _by_place(query: Any) -> bool:
-    """Whether a query is sorted or grouped by columns that are named by their places."""
+    """True if a query is sorted or grouped by columns that are named by their places."""
     return any(map(is_place, (*query._group_by_clauses, *query._order_by_clauses)))
 
 
 def is_place(clause: Any) -> bool:
-    """Whether in a clause of ORDER BY or GROUP BY a number, or a name that is text, stands for a column."""
+    """True if in a clause of ORDER BY or GROUP BY a number, or a name that is text, stands for a column."""
     return any(map(_says_place, iterate(clause)))
 
 
@@ -431,7 +438,7 @@ def _updated(statement: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _defaults(state: Any) -> Iterator[tuple[Any, Any]]:
-    """What is written into columns that are not given, where it is an expression."""
+    """Default expressions of the columns that a statement does not name."""
     for column in getattr(state.statement.table, "columns", ()):
         default = getattr(column, "default" if state.isinsert else "onupdate", None)
         if default is not None and getattr(default, "is_clause_element", False):
@@ -442,21 +449,21 @@ def _name(table: Any, column: Any) -> str:
     """The name of a column that is written, which may be given by its key."""
     if isinstance(column, ColumnClause):
         return column.name
-    found = table.columns.get(column)
-    return column if found is None else str(found.name)
+    known = table.columns.get(column)
+    return column if known is None else str(known.name)
 
 
 def _columns_of(query: Any) -> Iterator[list[Any]]:
     """The columns of a SELECT, or of each that a UNION is of."""
     pending = [query]
     while pending:
-        one = pending.pop()
-        if isinstance(one, SelectStatementGrouping):
-            pending.append(one.element)
-        elif isinstance(one, CompoundSelect):
-            pending += one.selects
-        elif isinstance(one, Select):
-            yield list(one.selected_columns)
+        select_or_union = pending.pop()
+        if isinstance(select_or_union, SelectStatementGrouping):
+            pending.append(select_or_union.element)
+        elif isinstance(select_or_union, CompoundSelect):
+            pending += select_or_union.selects
+        elif isinstance(select_or_union, Select):
+            yield list(select_or_union.selected_columns)
         else:
             raise Untold("what is inserted is text, or some of it is")
 
@@ -467,47 +474,47 @@ def sources_of(expressions: Iterable[Any]) -> set[Source]:
     Raises:
         Untold: some of it is text.
     """
-    found: set[Source] = set()
+    sources: set[Source] = set()
     pending = list(expressions)
     seen: dict[int, Any] = {}
     while pending:
-        one = pending.pop()
-        if id(one) in seen:
+        expression = pending.pop()
+        if id(expression) in seen:
             continue
-        seen[id(one)] = one
-        if isinstance(one, Narrowed):
+        seen[id(expression)] = expression
+        if isinstance(expression, Narrowed):
             continue  # which rows may be used: that is not told of any of them
-        if isinstance(one, Exists) or is_count_of_all(one):
+        if isinstance(expression, Exists) or is_count_of_all(expression):
             continue  # whether there is a row, and how many: what decides that is noted by itself
-        if isinstance(one, BindParameter):
-            if isinstance(one.type, SealedType):
-                found.add(one.type)
-        elif isinstance(one, (ColumnClause, TableValuedColumn)):
-            pending += _below(one, found)
+        if isinstance(expression, BindParameter):
+            if isinstance(expression.type, SealedType):
+                sources.add(expression.type)
+        elif isinstance(expression, (ColumnClause, TableValuedColumn)):
+            pending += _below(expression, sources)
         else:
-            pending += _parts(one)
-    return found
+            pending += _parts(expression)
+    return sources
 
 
-def _parts(one: Any) -> Iterable[Any]:
+def _parts(expression: Any) -> Iterable[Any]:
     """What an expression is made of."""
-    if isinstance(one, (TextClause, TextualSelect)):
+    if isinstance(expression, (TextClause, TextualSelect)):
         raise Untold("what is written is text, or some of it is")
-    if isinstance(one, (ScalarSelect, FromGrouping)):
-        return (one.element,)
-    if isinstance(one, (Select, CompoundSelect, SelectStatementGrouping)):
-        return [column for columns in _columns_of(one) for column in columns]
-    found: Iterable[Any] = one.get_children() if hasattr(one, "get_children") else ()
-    return found
+    if isinstance(expression, (ScalarSelect, FromGrouping)):
+        return (expression.element,)
+    if isinstance(expression, (Select, CompoundSelect, SelectStatementGrouping)):
+        return [column for columns in _columns_of(expression) for column in columns]
+    children: Iterable[Any] = expression.get_children() if hasattr(expression, "get_children") else ()
+    return children
 
 
-def _below(column: Any, found: set[Source]) -> Iterable[Any]:
-    """Adds a column of a table to what was found; of any other, gives what it is made of."""
+def _below(column: Any, sources: set[Source]) -> Iterable[Any]:
+    """Adds a column of a table to the sources; for any other column, returns what it is made of."""
     if isinstance(column, TableValuedColumn):  # it stands for whole rows
         base, _ = base_of(column.scalar_alias)
         if base is None:
             return list(column.scalar_alias.columns)
-        found.add((base, ALL))
+        sources.add((base, ALL))
         return ()
     table: Any = column.table
     if column.is_literal or table is None:
@@ -517,7 +524,7 @@ def _below(column: Any, found: set[Source]) -> Iterable[Any]:
     while isinstance(table, (Alias, TableSample)) and isinstance(table.element, (Alias, TableSample, TableClause)):
         table = table.element
     if isinstance(table, TableClause):
-        found.add((table, column.name))
+        sources.add((table, column.name))
         return ()
     if isinstance(table, Values):
         return cells_of(table)
@@ -530,7 +537,7 @@ def _below(column: Any, found: set[Source]) -> Iterable[Any]:
 
 
 def is_count_of_all(element: Any) -> bool:
-    """Whether an element is `count(*)`."""
+    """True if an element is `count(*)`."""
     if not isinstance(element, FunctionElement) or getattr(element, "name", "").lower() != "count":
         return False
     args: list[Any] = list(element.clauses)

@@ -43,7 +43,7 @@ class Watch(Protocol):
 
 
 class Kept:
-    """For which purpose a session has what it loaded from one engine; None where it was for none."""
+    """The purpose for which a session loaded what it holds from one engine; None for no purpose."""
 
     __slots__ = ("ambient", "purpose", "use", "watch")
 
@@ -59,14 +59,14 @@ class Kept:
         return use if use._runs_here() else None
 
     def holds(self) -> bool:
-        """Whether it is for the purpose under way here."""
+        """True if it is for the purpose under way here."""
         use = self.present()
         return (use is not None and use is self.use) or self.purpose == self._purpose(use)
 
     def moves(self) -> bool:
-        """Takes the use under way for that which it is for; gives whether its purpose is another.
+        """Sets the use under way as its own; returns True if the purpose changed.
 
-        Outside any purpose nothing personal is loaded, so that changes nothing, unless it is only observed.
+        Outside any purpose nothing personal is loaded, so nothing changes, unless denials are only observed.
         """
         use = self.present()
         if use is self.use if use is not None else not self.watch.decider.engine.observing:
@@ -83,10 +83,10 @@ class Kept:
 
 
 class Keeper:
-    """For which purposes a session has what it has loaded, by engine.
+    """The purposes for which a session loaded what it holds, by engine.
 
-    `ambient` and `use` are for the quick way, where it speaks to one engine; `session_id` is that of the objects for
-    which the keeper holds.
+    `ambient` and `use` serve the fast path of a session with one engine; `session_id` is that of the objects that the
+    keeper speaks for.
     """
 
     __slots__ = ("ambient", "kept", "session_id", "use")
@@ -101,28 +101,28 @@ class Keeper:
         self.ambient: Callable[[], object] = self.kept[0].ambient if self.kept else _nobody
 
     def of(self, watch: Watch) -> Kept:
-        """What is kept of the engine that is watched."""
-        found = next((one for one in self.kept if one.watch is watch), None)
-        if found is None:
-            found = Kept(watch)
-            self.kept = (*self.kept, found)
-            found.moves()
+        """The entry of an engine; made if there is none."""
+        kept = next((entry for entry in self.kept if entry.watch is watch), None)
+        if kept is None:
+            kept = Kept(watch)
+            self.kept = (*self.kept, kept)
+            kept.moves()
             self._hurry()
-        return found
+        return kept
 
     def about(self, mapper: Mapper[Any]) -> list[Kept]:
-        """What is kept of engines that know a class."""
-        return [one for one in self.kept if one.watch.attributes.knows(mapper)]
+        """The entries of the engines that know a class."""
+        return [entry for entry in self.kept if entry.watch.attributes.knows(mapper)]
 
     def moves(self) -> bool:
-        """Takes the uses under way for those that all is for; gives whether one is for another purpose."""
-        moved = [one.moves() for one in self.kept]
+        """Sets the uses under way as those of everything loaded; returns True if a purpose changed."""
+        moved = [entry.moves() for entry in self.kept]
         self._hurry()
         return any(moved)
 
     def frozen(self, session_id: int | None = None) -> Keeper:
-        """As it is now, for objects that leave the session."""
-        return Keeper(tuple(Kept(one.watch, one.use, one.purpose) for one in self.kept), session_id)
+        """A copy of the present state, for objects that leave the session."""
+        return Keeper(tuple(Kept(entry.watch, entry.use, entry.purpose) for entry in self.kept), session_id)
 
     def keep(self, states: Iterable[Any]) -> None:
         """From now on objects ask this keeper, wherever they are."""
@@ -131,7 +131,7 @@ class Keeper:
 
 
 def _nobody() -> object:
-    """In place of the use under way, where the session has spoken to no engine: it is never that of the keeper."""
+    """In place of the use under way while the session has used no engine: it equals no use."""
     return _NOBODY
 
 
@@ -139,9 +139,9 @@ _NOBODY: Final = object()
 
 
 def keeper_of(state: Any) -> Keeper | None:
-    """Who says for which purpose an object that has left its session was loaded."""
-    found: Keeper | None = getattr(state, _KEEPER, None)
-    return found
+    """The keeper of an object that has left its session."""
+    keeper: Keeper | None = getattr(state, _KEEPER, None)
+    return keeper
 
 
 # ---- attributes that ask ---------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ class _Asking:
             and self.impl.supports_population
         ):
             return values[self.key]  # as SQLAlchemy does it
-        # Nothing is asked of an object that the application made; one without a state SQLAlchemy refuses.
+        # An object that the application made is not checked; SQLAlchemy refuses one without a state.
         if keeper is not None or (state is not None and state.key is not None):
             _ask(state, self.key, keeper)
         above: Any = super()
@@ -177,7 +177,7 @@ class _Asking:
 
 
 class _AskingComposed:
-    """The same of an attribute that is put together of others, and keeps what it was put together to."""
+    """The same for a composite attribute, which caches its value."""
 
     __slots__ = ()
     key: str
@@ -207,20 +207,20 @@ class Attributes:
         self._needed = weakref.WeakKeyDictionary()
 
     def knows(self, mapper: Mapper[Any]) -> bool:
-        """Whether a class is mapped to a table of the catalogue, or to a query of one."""
+        """True if a class is mapped to a table of the catalogue, or to a query of one."""
         return mapper in self._known or _knows(self._catalogue, mapper)
 
     def needed(self, watch: Watch, mapper: Mapper[Any], key: str) -> Needed:
         """What it takes to read an attribute; worked out once while the tags stay as they are."""
         stamp = self._catalogue.refreshed()
         known = self._needed.setdefault(mapper, {})
-        found = known.get(key)
-        if found is None or found[0] is not stamp:
-            found = known[key] = (stamp, needed(watch, mapper.get_property(key)))
-        return found[1]
+        entry = known.get(key)
+        if entry is None or entry[0] is not stamp:
+            entry = known[key] = (stamp, needed(watch, mapper.get_property(key)))
+        return entry[1]
 
     def ask(self) -> None:
-        """Those of all classes whose tables are in the catalogue; some may have been mapped since, or added."""
+        """Makes the attributes of all classes in the catalogue ask, those mapped since the last call too."""
         for mapper in _all_mappers():
             manager: Mapping[str, Any] = mapper.class_manager
             if self._known.get(mapper) == len(manager):
@@ -264,10 +264,10 @@ def needed(watch: Watch, prop: Any) -> Needed:
         rows = any(asks_rows(watch, table) for table in prop.mapper.tables)
     else:
         parts = list(prop.props) if isinstance(prop, CompositeProperty) else [prop]
-    for given in (column for part in parts for column in getattr(part, "columns", ())):
-        held = _columns_in(given)
-        rows = rows or not held  # nothing tells what it is made of
-        for column in held:
+    for expression in (column for part in parts for column in getattr(part, "columns", ())):
+        bases = _columns_in(expression)
+        rows = rows or not bases  # nothing tells what it is made of
+        for column in bases:
             if isinstance(column.type, SealedType):
                 continue  # its values stay sealed
             name, columns = watch.catalogue.find(column.table)
@@ -280,7 +280,7 @@ def needed(watch: Watch, prop: Any) -> Needed:
 
 
 def _keys_of(prop: RelationshipProperty[Any]) -> list[Any]:
-    """What the keys of a relationship that is a mapping are made of; nothing tells what those of a function are."""
+    """The attributes that the keys of a mapped collection come from; all, if a function makes the keys."""
     collection: Any = prop.collection_class() if prop.collection_class is not None else None
     if not isinstance(collection, Mapping):
         return []
@@ -290,27 +290,27 @@ def _keys_of(prop: RelationshipProperty[Any]) -> list[Any]:
 
 
 def _columns_in(expression: Any) -> list[Any]:
-    """The columns of tables that an expression is made of, also where it is of a subquery or an alias."""
-    found: list[Any] = []
-    for one in visitors.iterate(expression):
-        if not isinstance(one, ColumnClause):
+    """The columns of tables in an expression, also through subqueries and aliases."""
+    columns: list[Any] = []
+    for element in visitors.iterate(expression):
+        if not isinstance(element, ColumnClause):
             continue
-        table: Any = one.table
+        table: Any = element.table
         if isinstance(table, TableClause):
-            found.append(one)
+            columns.append(element)
         else:
-            found += [column for base in one.base_columns if base is not one for column in _columns_in(base)]
-    return found
+            columns += [column for base in element.base_columns if base is not element for column in _columns_in(base)]
+    return columns
 
 
 def asks_rows(watch: Watch, table: Any) -> bool:
-    """Whether rows of a table are decided one by one."""
+    """True if rows of a table are decided one by one."""
     _, columns = watch.catalogue.find(table)
     return watch.decider.asks_rows(columns, columns)
 
 
 def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
-    """Whether an attribute of an object may be read now.
+    """Checks that an attribute of an object may be read now.
 
     Raises:
         PurposeMissing, PurposeViolation: it holds what the purpose under way may not use.
@@ -323,20 +323,20 @@ def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
     if key in state.committed_state and not (state.key is not None and _changes_in_place(state, key)):
         return  # likewise
     if own is not None:
-        for one in own.about(state.mapper):
-            _ask_attached(state, key, session, one)
+        for kept in own.about(state.mapper):
+            _ask_attached(state, key, session, kept)
         own.session_id = state.session_id
         state.purposeguard_keeper = own
     elif keeper is not None:
         loaded = key in state.dict
         frozen = keeper.session_id == state.session_id
-        for one in keeper.about(state.mapper):
-            if not (loaded and frozen and one.holds()):
-                _decide(one.watch, one.watch.attributes.needed(one.watch, state.mapper, key), detached=loaded)
+        for kept in keeper.about(state.mapper):
+            if not (loaded and frozen and kept.holds()):
+                _decide(kept.watch, kept.watch.attributes.needed(kept.watch, state.mapper, key), detached=loaded)
 
 
 def _changes_in_place(state: Any, key: str) -> bool:
-    """Whether what the application changed may still hold what was loaded: a collection, or a value that is tracked."""
+    """True if what the application changed may still hold what was loaded: a collection, or a value that is tracked."""
     impl = getattr(state.manager.get(key), "impl", None)
     return getattr(impl, "collection", False) or isinstance(state.dict.get(key), MutableBase)
 
@@ -347,7 +347,7 @@ def _ask_attached(state: Any, key: str, session: Any, kept: Kept) -> None:
             _decide(kept.watch, kept.watch.attributes.needed(kept.watch, state.mapper, key))
             session._keep_apart()
         return
-    # Its statement is decided; but it loads what else is to be loaded too, or nothing, where nobody awaits it.
+    # The statement that loads it is checked. But that may load other attributes, or, without `await`, nothing.
     use = kept.present()
     if use is None or kept.watch.observes(use):
         return
@@ -357,8 +357,10 @@ def _ask_attached(state: Any, key: str, session: Any, kept: Kept) -> None:
 
 
 def _knows(catalogue: Catalogue, mapper: Mapper[Any]) -> bool:
-    held: Iterable[Any] = (*mapper.tables, *visitors.iterate(mapper.persist_selectable))
-    return any(catalogue.knows(one.fullname) for one in held if isinstance(one, TableClause))
+    selectables: Iterable[Any] = (*mapper.tables, *visitors.iterate(mapper.persist_selectable))
+    return any(
+        catalogue.knows(selectable.fullname) for selectable in selectables if isinstance(selectable, TableClause)
+    )
 
 
 def _decide(watch: Watch, asked: Needed, *, detached: bool = False) -> None:
@@ -378,22 +380,22 @@ def _decide(watch: Watch, asked: Needed, *, detached: bool = False) -> None:
 
 
 def forget(state: Any, names: frozenset[str]) -> None:
-    """Takes what was loaded of these attributes from an object; what the application gave to it stays."""
-    held = names.intersection(state.dict) - set(state.committed_state)
-    if held:
-        state._expire_attributes(state.dict, held)
+    """Expires these attributes of an object, except values that the application set."""
+    loaded = names.intersection(state.dict) - set(state.committed_state)
+    if loaded:
+        state._expire_attributes(state.dict, loaded)
 
 
 def forgotten_of(watch: Watch, mapper: Mapper[Any], use: Use[Any] | None) -> frozenset[str]:
-    """The attributes of loaded objects that a use is not to find in a session: what it may not use."""
-    found: set[str] = set()
+    """The attributes of loaded objects that a use may not read."""
+    names: set[str] = set()
     for prop in mapper.iterate_properties:
         if isinstance(prop, RelationshipProperty):
             if any(asks_rows(watch, table) for table in prop.mapper.tables):
-                found.add(prop.key)
+                names.add(prop.key)
         elif isinstance(prop, ColumnProperty) and not _may_stay(watch, prop.columns[0], use):
-            found.add(prop.key)
-    return frozenset(found)
+            names.add(prop.key)
+    return frozenset(names)
 
 
 def _may_stay(watch: Watch, column: Any, use: Use[Any] | None) -> bool:

@@ -41,7 +41,7 @@ _HOLE: Final = re.compile(r"purposeguard_hole_(\d+)_")
 
 
 class Narrowed(ColumnElement[bool]):
-    """A condition for the rows of one table, which is noted where it is compiled.
+    """A condition for the rows of one table; `Recorder` notes it when it is compiled.
 
     `anchor` is a column of the table. `shape` is the text of the condition, with numbered holes for `parts`: columns,
     and lists of keys, which are bound.
@@ -61,8 +61,8 @@ class Narrowed(ColumnElement[bool]):
 
     def bound(self) -> list[BindParameter[Any]]:
         """The lists of keys, in the order in which the text has them."""
-        found = (self.parts[int(number)] for number in _HOLE.findall(self.shape))
-        return [part for part in found if isinstance(part, BindParameter)]
+        parts = (self.parts[int(number)] for number in _HOLE.findall(self.shape))
+        return [part for part in parts if isinstance(part, BindParameter)]
 
     def text(self, visitor: Any, **kw: Any) -> str:
         """The condition, as a compiler writes it."""
@@ -75,7 +75,7 @@ class Narrowed(ColumnElement[bool]):
         return self.text(visitor, **kw) if note is None else note(self, **kw)
 
     def _gen_cache_key(self, am: Any, bindparams: list[BindParameter[Any]]) -> Any:
-        """What tells it from others: the table and the text. Quicker than to go through the parts."""
+        """Its identity: the table and the text. Quicker than a walk over the parts."""
         table = getattr(self.anchor, "table", None)
         if not isinstance(table, Table):  # of an alias: what it is of tells it
             return super()._gen_cache_key(am, bindparams)
@@ -88,8 +88,8 @@ class Narrowed(ColumnElement[bool]):
 
     @property
     def _from_objects(self) -> Any:
-        # It reads its table alone. Its parts are not asked: functions that were put on an alias may still name the
-        # table itself, which would then be joined to everything.
+        # It reads its table alone. Its parts are left out: functions over an alias may still name the table itself,
+        # which would add a cross join.
         return list(self.anchor._from_objects)
 
 
@@ -158,7 +158,7 @@ class _SubjectsType(TypeDecorator[Subjects]):
 
 
 def _array(values: Sequence[int | str]) -> str:
-    return "{" + ",".join(str(one) if isinstance(one, int) else _quoted(one) for one in values) + "}"
+    return "{" + ",".join(str(value) if isinstance(value, int) else _quoted(value) for value in values) + "}"
 
 
 def _quoted(text: str) -> str:
@@ -170,7 +170,7 @@ def _quoted(text: str) -> str:
 
 
 class _Conditions(Conditions):
-    """Conditions over the columns of a table, in whose text holes stand for columns and keys: see `parts`."""
+    """Conditions over the columns of a table. Their text has holes for columns and keys, which are in `parts`."""
 
     folds = True
 
@@ -194,34 +194,34 @@ class _Conditions(Conditions):
         return f"purposeguard_hole_{number}_"
 
     def _held(self, column: str) -> Any:
-        found = self._columns.get(column)
-        if found is None:
+        table_column = self._columns.get(column)
+        if table_column is None:
             raise UnresolvedStatement(
                 f"the rows of `{self._name}` are decided by `{column}`, which the table has not here"
             )
-        return found
+        return table_column
 
     def column(self, name: str) -> str:
         return self._hole(self._held(name))
 
     def kind(self, column: str) -> str:
         """As of any; raises UnresolvedStatement where the column holds no days, or no ids."""
-        held = _plain_type(self._held(column).type)
+        type_ = _plain_type(self._held(column).type)
         if column in (self._rule.collected, self._rule.ended):
-            if isinstance(held, Date):
+            if isinstance(type_, Date):
                 return "date"
-            if isinstance(held, DateTime) and held.timezone and self.dialect == "postgres":
+            if isinstance(type_, DateTime) and type_.timezone and self.dialect == "postgres":
                 return "moment"
             raise UnresolvedStatement(
                 f"`{self._name}.{column}` holds moments without their time zone, or no days at all, so which day each "
                 "is of cannot be told: let it be a `Date`, or a `DateTime(timezone=True)` on PostgreSQL"
             )
-        for type_, kind in ((Integer, "whole"), (Uuid, "uuid"), (String, "text")):
-            if isinstance(held, type_):
+        for known, kind in ((Integer, "whole"), (Uuid, "uuid"), (String, "text")):
+            if isinstance(type_, known):
                 return kind
         raise UnresolvedStatement(
-            f"`{self._name}.{column}` holds ids of subjects as {type(held).__name__}: they are whole numbers, texts or "
-            "UUIDs"
+            f"`{self._name}.{column}` holds ids of subjects as {type(type_).__name__}: "
+            "they are whole numbers, texts or UUIDs"
         )
 
     def among(self, value: exp.Expr, keys: KeySet, form: str) -> exp.Expr:
@@ -241,7 +241,7 @@ def _plain_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:
 
 
 class Test(NamedTuple):
-    """A row rule for one table: the element of a statement, and what is compared where the statement is executed."""
+    """A row rule for one table: its element, and the text and values that `agrees` compares on execution."""
 
     element: Narrowed
     shape: str
@@ -271,20 +271,20 @@ class Rows:
             conditions.rendered().sql(dialect=conditions.dialect)
         )  # it is long, and is compared at every execution
         element = Narrowed(next(iter(table.columns)), conditions.parts, shape)
-        test = Test(element, shape, tuple(one.value for one in element.bound()))
+        test = Test(element, shape, tuple(parameter.value for parameter in element.bound()))
         if len(tests) >= _TABLES_KEPT:  # of objects that are made for each statement
             tests.clear()
         tests[id(table)] = (table, test)
         return test
 
     def stranger(self, connection: Any, rule: RowRule, table: TableClause) -> str | None:
-        """What a row of a table names that is no source of the notice; "" where one names none, None where all do."""
+        """The first text in a column of sources that names none; "" for a null, None if every row names a source."""
         ids = table.columns[rule.source or ""]
         usual, plain = spellings(rule.notice), plain_spellings(rule.notice)
         named = connection.scalars(select(ids).distinct().limit(_MOST_SPELLINGS)).all()
         if None in named:
             return ""
-        return next((one for one in map(str, named) if one not in usual and folded(one) not in plain), None)
+        return next((name for name in map(str, named) if name not in usual and folded(name) not in plain), None)
 
     def agrees(
         self,
@@ -294,11 +294,11 @@ class Rows:
         narrowing: tuple[str, tuple[str, ...]],
         parameters: Sequence[dict[str, Any]],
     ) -> bool:
-        """Whether a condition that stands in a statement is that of this rule, with its values."""
+        """True if a condition in a statement is that of this rule, with its values."""
         test = self.test(rule, name, table)
         shape, names = narrowing
         if shape != test.shape or len(names) != len(test.values):
             return False
         return all(
-            one.get(bound) == value for one in parameters for bound, value in zip(names, test.values, strict=True)
+            values.get(bound) == value for values in parameters for bound, value in zip(names, test.values, strict=True)
         )

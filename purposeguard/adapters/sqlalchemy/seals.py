@@ -49,10 +49,10 @@ class SealedType(TypeDecorator[Any]):
         """A sealed value is not written into the text of a statement."""
         if isinstance(value, Sealed):
             raise SealedValue("a sealed value is not written into the text of a statement: bind it as a parameter")
-        found = self.inner.literal_processor(dialect)
-        if found is None:
+        processor = self.inner.literal_processor(dialect)
+        if processor is None:
             raise SealedValue("a value of a sealed column is not written into the text of a statement: bind it")
-        return found(value)
+        return processor(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002  # as SQLAlchemy calls it
         """What was read, sealed."""
@@ -61,7 +61,7 @@ class SealedType(TypeDecorator[Any]):
     def must_take(self, value: Sealed, target: str = "", column: str = "sealed") -> None:
         """Raises FlowViolation where a value is sealed under sources that the column's tag does not cover."""
         own = tuple(self.label.sources)
-        missing = [one for one in value.label.sources if not issubclass(one, (*own, NotPersonal))]
+        missing = [source for source in value.label.sources if not issubclass(source, (*own, NotPersonal))]
         if missing:
             raise FlowViolation(target or "column", column, Label(*missing))
 
@@ -85,8 +85,8 @@ class SealedColumns:
         """Tells the registry of the sealed types that the class is annotated with, before it is mapped."""
         known: registry | None = getattr(cls, "registry", None)
         if known is not None:
-            for one in cls.__mro__:
-                for annotation in _seals_in(one):
+            for base in cls.__mro__:
+                for annotation in _seals_in(base):
                     known.type_annotation_map.setdefault(annotation, _sealed_type(known, annotation, cls))
         super().__init_subclass__(**kwargs)
         mapper: Mapper[Any] | None = vars(cls).get("__mapper__")
@@ -103,12 +103,12 @@ def _seals_in(cls: type) -> Iterator[Any]:
     names = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
     for annotation in stated.values():
         try:
-            found = evaluated(annotation, dict(names), dict(vars(cls)))
+            hint = evaluated(annotation, dict(names), dict(vars(cls)))
         except (NameError, TypeError):  # e.g. the target of a relationship, defined later; or a bare `ClassVar`
             continue
-        origin = get_origin(found)
+        origin = get_origin(hint)
         if isinstance(origin, type) and issubclass(origin, Mapped):
-            inner = get_args(found)[0]
+            inner = get_args(hint)[0]
             parts = get_args(inner) if is_union(inner) else (inner,)
             yield from (part for part in parts if get_origin(part) is Personal)
 
@@ -116,15 +116,17 @@ def _seals_in(cls: type) -> Iterator[Any]:
 def _sealed_type(known: registry, annotation: Any, cls: type) -> SealedType:
     inner, terms = get_args(annotation)
     members = get_args(terms) if is_union(terms) else (terms,)
-    if not all(isinstance(one, TermMeta) and issubclass(one, Source) and "clause" in vars(one) for one in members):
+    if not all(
+        isinstance(member, TermMeta) and issubclass(member, Source) and "clause" in vars(member) for member in members
+    ):
         raise UnlabelledData(f"{cls.__qualname__}: a sealed column says its sources: `Mapped[Personal[str, Source]]`")
-    found = known._resolve_type(inner)
-    if found is None:
+    plain_type = known._resolve_type(inner)
+    if plain_type is None:
         raise UnlabelledData(
             f"{cls.__qualname__}: SQLAlchemy knows no column type for what is sealed; name it, "
             "`mapped_column(SealedType(Type, Label(Source)))`"
         )
-    return SealedType(found, Label(*members))
+    return SealedType(plain_type, Label(*members))
 
 
 def _sealer(cls: type, key: str, kind: SealedType) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""What an application holds: guarded engines, and sessions that leave out rows that the purpose may not use."""
+"""What an application uses: guarded engines, and sessions that leave out rows that the purpose may not use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sqlalchemy.sql.selectable import TableClause
 
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.tags import several
-from purposeguard.adapters.sqlalchemy.checks import FOUND, TEXT, WHAT, Found, Watch
+from purposeguard.adapters.sqlalchemy.checks import NARROWED_BY, TEXT, WHAT, NarrowedBy, Watch
 from purposeguard.adapters.sqlalchemy.compatibility import must_be_known
 from purposeguard.adapters.sqlalchemy.engine import guard_engine
 from purposeguard.adapters.sqlalchemy.objects import Keeper, forget, forgotten_of, keeper_of
@@ -40,14 +40,14 @@ class Narrowing(LoaderCriteriaOption):
         mapper = ext_info.mapper
 
         def of_entity(element: Any, **_: Any) -> Any:
-            # Joins of relationships leave columns as they are that are not known to be of the entity.
+            # Relationship joins adapt only columns that are annotated with the entity.
             if isinstance(element, ColumnClause) and isinstance(element.table, TableClause):
                 return element._annotate({"parententity": mapper, "parentmapper": mapper})
             return None
 
-        found = visitors.replacement_traverse(super()._resolve_where_criteria(ext_info), {}, of_entity)
-        # Other joins leave the columns of what is aliased as they are.
-        return ext_info._adapter.traverse(found) if ext_info.is_aliased_class else found
+        criteria = visitors.replacement_traverse(super()._resolve_where_criteria(ext_info), {}, of_entity)
+        # Other joins do not adapt the columns of an aliased entity.
+        return ext_info._adapter.traverse(criteria) if ext_info.is_aliased_class else criteria
 
 
 class GuardedSession(Session):
@@ -73,19 +73,19 @@ class GuardedSession(Session):
         for state in self.identity_map.all_states():
             mapper = state.mapper
             if mapper not in forgotten:
-                found = (forgotten_of(one.watch, mapper, one.present()) for one in keeper.about(mapper))
-                forgotten[mapper] = frozenset().union(*found)
+                names = (forgotten_of(kept.watch, mapper, kept.present()) for kept in keeper.about(mapper))
+                forgotten[mapper] = frozenset().union(*names)
             forget(state, forgotten[mapper])
 
     def _take_in(self, state: Any, keeper: Keeper | None) -> None:
-        """Forgets what an object has loaded for another purpose than this session has, by what its keeper says."""
+        """Forgets what an object has loaded for another purpose than that of this session; `keeper` is the object's."""
         watch = watch_of(self.get_bind(state.mapper))
         if watch is not None:
-            self._purposeguard.of(watch)  # which may not have been spoken to yet
-        others = {one.watch: one.purpose for one in keeper.kept} if keeper is not None else {}
-        for one in self._purposeguard.about(state.mapper):
-            if one.watch not in others or others[one.watch] != one.purpose:
-                forget(state, forgotten_of(one.watch, state.mapper, None))
+            self._purposeguard.of(watch)  # the session may not have used it yet
+        purposes = {kept.watch: kept.purpose for kept in keeper.kept} if keeper is not None else {}
+        for kept in self._purposeguard.about(state.mapper):
+            if kept.watch not in purposes or purposes[kept.watch] != kept.purpose:
+                forget(state, forgotten_of(kept.watch, state.mapper, None))
 
     def _merge(self, state: Any, *args: Any, **kwargs: Any) -> Any:
         self._keep_apart()
@@ -97,23 +97,23 @@ class GuardedSession(Session):
         return super()._merge(state, *args, **kwargs)
 
     def expunge(self, instance: object) -> None:
-        """As of any session; the object, and what goes with it, are asked for their purpose all the same."""
+        """As of any session; the object and its cascade still check their purpose."""
         state: Any = instance_state(instance)
-        going = [state, *(one[2] for one in state.mapper.cascade_iterator("expunge", state))]
+        going = [state, *(entry[2] for entry in state.mapper.cascade_iterator("expunge", state))]
         super().expunge(instance)
         self._purposeguard.frozen().keep(going)
 
     def expunge_all(self) -> None:
-        """As of any session, and when it is closed; the objects are asked for their purpose all the same."""
+        """As of any session, also on close; the objects still check their purpose."""
         going = self.identity_map.all_states()
         super().expunge_all()
         if going:
             self._purposeguard.frozen().keep(going)
 
     def __del__(self) -> None:
-        """Nobody keeps the session; its objects may be kept."""
-        held: Any = self.__dict__.get("identity_map")
-        for state in held.all_states() if held else ():
+        """Its objects may outlive the session."""
+        identity_map: Any = self.__dict__.get("identity_map")
+        for state in identity_map.all_states() if identity_map else ():
             state.purposeguard_keeper = self._purposeguard.frozen(state.session_id)
 
 
@@ -124,7 +124,7 @@ class AsyncGuardedSession(AsyncSession):
 
 
 def watch_of(bind: Any) -> Watch | None:
-    """What decides on an engine, a connection or a session; None where nothing does."""
+    """The watch of an engine, a connection or a session; None if it is not guarded."""
     if isinstance(bind, (Session, AsyncSession)):
         bind = bind.get_bind()
     return getattr(getattr(bind, "dialect", None), "purposeguard", None)
@@ -141,10 +141,12 @@ def _narrow(state: ORMExecuteState) -> None:
     statement: Any = state.statement
     if not state.is_orm_statement:
         return
-    stale = [one for one in statement._with_options if isinstance(one, Narrowing)]
+    stale = [option for option in statement._with_options if isinstance(option, Narrowing)]
     if stale:
         statement = statement._generate()
-        statement._with_options = tuple(one for one in statement._with_options if not isinstance(one, Narrowing))
+        statement._with_options = tuple(
+            option for option in statement._with_options if not isinstance(option, Narrowing)
+        )
     statement = _narrowed(state, statement, watch, bind)
     if statement is not state.statement:
         state.statement = statement
@@ -156,25 +158,27 @@ def _narrowed(state: ORMExecuteState, statement: Any, watch: Watch, bind: Any) -
         return statement
     use = watch.decider.engine.ambient()
     if use._absence() is not None or watch.observes(use):
-        return statement  # a purpose that is missing is told, and refused, where the statement is executed
+        return statement  # a missing purpose is refused when the statement is executed
     own = state.bind_mapper.tables if state.bind_mapper is not None else None
     options: list[Narrowing] = []
     rules: dict[tuple[str, tuple[str, ...]], RowRule | None] = {}
-    for one in plan.narrowings:
-        rule = rules[one.table, one.names] = watch.decider.rule(use, one.columns, one.names, one.table)
+    for narrowing in plan.narrowings:
+        rule = rules[narrowing.table, narrowing.names] = watch.decider.rule(
+            use, narrowing.columns, narrowing.names, narrowing.table
+        )
         if rule is None:
             continue
-        options += _options(watch, rule, one.table)
+        options += _options(watch, rule, narrowing.table)
         if state.is_column_load:  # loader criteria are added to the queries in these, and not to the rows themselves
-            for occurrence in one.occurrences:
+            for occurrence in narrowing.occurrences:
                 if own is None or occurrence.table in own:
-                    statement = _where(statement, watch.rows.test(rule, one.table, occurrence.table).element)
-    state.update_execution_options(**{FOUND: Found(use, rules)})
+                    statement = _where(statement, watch.rows.test(rule, narrowing.table, occurrence.table).element)
+    state.update_execution_options(**{NARROWED_BY: NarrowedBy(use, rules)})
     return statement.options(*options) if options else statement
 
 
 def _where(statement: Any, test: Any) -> Any:
-    """A statement with one more test: of the columns of a class below, it stands in what SQLAlchemy made by itself."""
+    """A statement with one more test. For a column load of a subclass it goes into SQLAlchemy's own statement."""
     if not isinstance(statement, FromStatement):
         return statement.where(test)
     within: Any = statement._generate()
@@ -183,12 +187,12 @@ def _where(statement: Any, test: Any) -> Any:
 
 
 def _plan(state: ORMExecuteState, statement: Any, watch: Watch, bind: Any) -> Any:
-    """What is to be asked about the statement as it is; compiled once for each shape."""
-    given: Any = state.parameters
+    """The plan of a statement as it stands; compiled once for each shape."""
+    parameters: Any = state.parameters
     compiled = statement._compile_w_cache(
         dialect=bind.dialect,
         compiled_cache=bind.engine._compiled_cache,
-        column_keys=sorted(given or ()),
+        column_keys=sorted(parameters or ()),
         for_executemany=False,
         schema_translate_map=state.execution_options.get("schema_translate_map"),
     )[0]
@@ -202,9 +206,9 @@ def _plan(state: ORMExecuteState, statement: Any, watch: Watch, bind: Any) -> An
 def _options(watch: Watch, rule: RowRule, table: str) -> Iterator[Narrowing]:
     """The criteria for each class that is mapped to a table, and with it for those below."""
     for mapper in watch.catalogue.mappers(table):
-        above, held = mapper.inherits, mapper.local_table
-        if isinstance(held, TableClause) and (above is None or above.local_table is not held):
-            element = watch.rows.test(rule, table, held).element
+        above, selectable = mapper.inherits, mapper.local_table
+        if isinstance(selectable, TableClause) and (above is None or above.local_table is not selectable):
+            element = watch.rows.test(rule, table, selectable).element
             yield Narrowing(mapper, element, include_aliases=True, propagate_to_loaders=True)
 
 
@@ -283,8 +287,8 @@ def protect(
         raise TypeError("say where the tables are: `protect(engine, guard, Base)`")
     if not isinstance(engine, (Engine, AsyncEngine)):
         raise TypeError(f"`protect` guards an engine, not {type(engine).__name__}: give what `create_engine` gave")
-    given: Any = engine
-    sync: Engine = given.sync_engine if isinstance(given, AsyncEngine) else given
+    any_engine: Any = engine
+    sync: Engine = any_engine.sync_engine if isinstance(any_engine, AsyncEngine) else any_engine
     if watch_of(sync) is not None:
         raise ValueError("the engine is guarded already, and it is guarded once")
     functions = tuple(several(functions, "functions", '["name"]'))
@@ -293,7 +297,7 @@ def protect(
     guard_engine(sync, watch)
     with suppress(
         UnlabelledData, UnknownSource
-    ):  # it is said where a statement is executed; it may be mended until then
+    ):  # raised again when a statement is executed; it may be mended until then
         catalogue.refresh()
         watch.warn_of_keys(stacklevel=2)
     return engine
@@ -313,17 +317,17 @@ def permitted(bind: Any, table: Any, *names: str) -> Subquery:
     watch = watch_of(bind)
     if watch is None:
         raise UnresolvedStatement("`permitted` takes a guarded engine, or a connection or session on one")
-    found: TableClause = getattr(table, "__table__", table)
-    name, columns = watch.catalogue.find(found)
-    own = {column.name: column for column in found.columns}
+    selectable: TableClause = getattr(table, "__table__", table)
+    name, columns = watch.catalogue.find(selectable)
+    own = {column.name: column for column in selectable.columns}
     engine = watch.decider.engine
-    # Where it is only observed that none is under way, that is told when the statement is executed.
+    # A missing purpose that is only observed is recorded when the statement is executed.
     use = engine.ambient() if engine.observing else present(engine, WHAT)
     if use is None or use._absence() is not None or watch.observes(use):
-        return select(*(own[one] for one in names or own)).subquery(found.name)
-    chosen = names or tuple(one for one in own if one not in watch.decider.denied(use, columns, own, name))
+        return select(*(own[column] for column in names or own)).subquery(selectable.name)
+    chosen = names or tuple(column for column in own if column not in watch.decider.denied(use, columns, own, name))
     rule = watch.decider.rule(use, columns, chosen, name)
-    statement = select(*(own[one] for one in chosen))
+    statement = select(*(own[column] for column in chosen))
     if rule is not None:
-        statement = statement.where(watch.rows.test(rule, name, found).element)
-    return statement.subquery(found.name)
+        statement = statement.where(watch.rows.test(rule, name, selectable).element)
+    return statement.subquery(selectable.name)

@@ -35,7 +35,7 @@ Where = MetaData | registry | type[DeclarativeBase]
 """What holds tables: a declarative base, a registry or a `MetaData`."""
 
 NOT_PERSONAL_TABLE: Final = "not-personal"
-"""What `Table.info` says of a table of which no column is personal."""
+"""The `Table.info` of a table without personal columns."""
 
 
 class _Mapped:
@@ -45,14 +45,14 @@ class _Mapped:
 
 
 @event.listens_for(Mapper, "after_mapper_constructed")
-def _one_more(*_: object) -> None:
+def _count_mapper(*_: object) -> None:
     _Mapped.count += 1
 
 
 class Catalogue:
-    """The tables of a database, each with the tags of its columns. What is mapped later is found when it is asked for.
+    """The tables of a database, each with the tags of its columns. Classes mapped later are found on use.
 
-    A table without any tag is in it only where it is said that nothing in it is personal.
+    A table without any tag is in it only if it is declared not personal.
     """
 
     def __init__(
@@ -63,11 +63,13 @@ class Catalogue:
         tags: Mapping[Any, object] = MappingProxyType({}),
     ) -> None:
         self._revisions = revisions
-        self._places = tuple(_metadata_of(one) for one in where)
+        self._places = tuple(_metadata_of(place) for place in where)
         self._not_personal = frozenset(
-            _name_of(one, "not_personal") for one in several(not_personal, "not_personal", "[Table]")
+            _name_of(place, "not_personal") for place in several(not_personal, "not_personal", "[Table]")
         )
-        self._told = {_name_of(one, "tags"): columns_of(revisions, given) for one, given in tags.items()}
+        self._from_outside = {
+            _name_of(place, "tags"): columns_of(revisions, described) for place, described in tags.items()
+        }
         self._known: dict[str, Columns] = {}
         self._folded: dict[str, set[str]] = {}
         self._mapped: dict[str, tuple[Mapper[Any], ...]] = {}
@@ -91,19 +93,19 @@ class Catalogue:
             stamp = (count, len(tables), sum(len(table.columns) for table in tables))
             if stamp == self._stamp:
                 return False
-            mappers = [one for one in _all_mappers() if isinstance(one.local_table, Table)]
-            told: dict[str, Columns | None] = {}
+            mappers = [mapper for mapper in _all_mappers() if isinstance(mapper.local_table, Table)]
+            by_name: dict[str, Columns | None] = {}
             mapped: dict[str, tuple[Mapper[Any], ...]] = {}
             for table in tables:
-                own = tuple(one for one in mappers if one.local_table is table)
+                own = tuple(mapper for mapper in mappers if mapper.local_table is table)
                 columns = self._columns_of(table, own)
-                if told.setdefault(table.fullname, columns) != columns:
+                if by_name.setdefault(table.fullname, columns) != columns:
                     raise UnlabelledData(
                         f"two tables are called `{table.fullname}`, in two `MetaData`, and not the same is said of "
                         "them: statements name tables, so say the same of both, or guard an engine for each"
                     )
                 mapped[table.fullname] = (*mapped.get(table.fullname, ()), *own)
-            known = {name: columns for name, columns in told.items() if columns is not None}
+            known = {name: columns for name, columns in by_name.items() if columns is not None}
             folded: dict[str, set[str]] = {}
             for name in known:
                 folded.setdefault(name.casefold(), set()).add(name)
@@ -112,7 +114,7 @@ class Catalogue:
             return True
 
     def refreshed(self) -> object:
-        """What stands for the tables as they are; another object where classes were mapped since they were read."""
+        """A stamp of the present tables; another object once more classes were mapped."""
         if self._count != _Mapped.count:
             self.refresh()
         return self._stamp
@@ -127,29 +129,29 @@ class Catalogue:
         with self._lock:
             self.refresh()
             if self._tables is None:
-                held = {table.fullname: table for place in self._places for table in place.tables.values()}
-                told = {  # those without a tag as well: a star stands for them too
-                    name: {column.name: columns.get(column.name) for column in held[name].columns}
+                tables = {table.fullname: table for place in self._places for table in place.tables.values()}
+                columns_by_table = {  # those without a tag as well: a star stands for them too
+                    name: {column.name: columns.get(column.name) for column in tables[name].columns}
                     for name, columns in self._known.items()
                 }
-                self._tables = Tables(self._revisions, told)
+                self._tables = Tables(self._revisions, columns_by_table)
             return self._tables
 
     def find(self, table: TableClause) -> tuple[str, Columns]:
-        """The name of a table, and its tags; by its name, whatever object stands for it.
+        """The name of a table, and its tags, looked up by name.
 
         Raises:
             UnlabelledData: it carries no tags.
         """
         name = table.fullname
         for _ in range(2):
-            found = self._known.get(name)
-            if found is not None:
-                return name, found
+            columns = self._known.get(name)
+            if columns is not None:
+                return name, columns
             alike = self._folded.get(name.casefold(), ())
             if len(alike) == 1:
-                one = next(iter(alike))
-                return one, self._known[one]
+                spelled = next(iter(alike))
+                return spelled, self._known[spelled]
             if not self.refresh():
                 break
         raise UnlabelledData(
@@ -160,7 +162,7 @@ class Catalogue:
         )
 
     def knows(self, name: str) -> bool:
-        """Whether there is a table of this name, in this case or another."""
+        """True if there is a table of this name, in this case or another."""
         return name in self._known or name.casefold() in self._folded
 
     def mappers(self, name: str) -> tuple[Mapper[Any], ...]:
@@ -177,8 +179,8 @@ class Catalogue:
                 "columns, or all of it from outside, `protect(…, tags={Table: …})`"
             )
         not_personal = not_personal or table.fullname in self._not_personal
-        specs = _told(table, mappers)
-        outside = self._told.get(table.fullname)
+        specs = _specs_of_columns(table, mappers)
+        outside = self._from_outside.get(table.fullname)
         if outside is not None:
             if not_personal or any(specs.values()):
                 raise UnlabelledData(
@@ -187,7 +189,7 @@ class Catalogue:
                 )
             return outside
         if not_personal:
-            tagged = next((name for name, own in specs.items() if any(one is not NotPersonal for one in own)), None)
+            tagged = next((name for name, own in specs.items() if any(spec is not NotPersonal for spec in own)), None)
             if tagged is not None:
                 raise UnlabelledData(
                     f"nothing in the table `{table.fullname}` is personal, it is said, and its column `{tagged}` "
@@ -205,69 +207,69 @@ class Catalogue:
         )
 
 
-def _told(table: Table, mappers: Iterable[Mapper[Any]]) -> dict[str, list[OneSpec]]:
-    """What is said of each column of a table: by the column itself, and by the classes that are mapped to it."""
+def _specs_of_columns(table: Table, mappers: Iterable[Mapper[Any]]) -> dict[str, list[OneSpec]]:
+    """The tags of each column of a table: its own, and those of the classes mapped to it."""
     specs: dict[str, list[OneSpec]] = {}
     for column in table.columns:
         specs[column.name] = list(_specs(column.info.get(KEY), f"{table.fullname}.{column.name}"))
         if isinstance(column.type, SealedType):
             specs[column.name] += [column.type.label]
     for mapper in mappers:
-        for column, said in _annotated(mapper, table):
+        for column, annotated in _annotated(mapper, table):
             own = specs[column.name]
-            own += [one for one in said if one not in own]
+            own += [spec for spec in annotated if spec not in own]
         _refuse_hidden(mapper, table)
     return specs
 
 
-def _specs(told: object, where: str) -> Iterator[OneSpec]:
-    """What `info` says of a column, one by one."""
-    if told is None:
+def _specs(info: object, where: str) -> Iterator[OneSpec]:
+    """The tags in the `info` of a column."""
+    if info is None:
         return
-    if isinstance(told, (str, TermMeta, Mark)) or not isinstance(told, Iterable) or is_taggable(told):
-        yield told  # type: ignore[misc]  # what is no tag is refused, by name, where it is read
-    elif isinstance(told, Mapping):
-        raise TypeError(f"`{where}`: a tag is a source class, an id, a label or a mark, not {type(told).__name__}")
+    if isinstance(info, (str, TermMeta, Mark)) or not isinstance(info, Iterable) or is_taggable(info):
+        yield info  # type: ignore[misc]  # what is no tag is refused, by name, where it is read
+    elif isinstance(info, Mapping):
+        raise TypeError(f"`{where}`: a tag is a source class, an id, a label or a mark, not {type(info).__name__}")
     else:
-        yield from told
+        yield from info
 
 
 def _metadata_of(where: object) -> MetaData:
-    found = getattr(where, "metadata", where)
-    if not isinstance(found, MetaData):
+    metadata = getattr(where, "metadata", where)
+    if not isinstance(metadata, MetaData):
         raise TypeError(f"tables are in a declarative base, a registry or a MetaData, not {type(where).__name__}")
-    return found
+    return metadata
 
 
-def _name_of(table: object, said: str) -> str:
-    found = getattr(table, "__table__", table)
-    if isinstance(found, str):
-        return found
-    if not isinstance(found, TableClause):
-        raise TypeError(f"`{said}` names tables, by class, table or name, not {type(table).__name__}")
-    return found.fullname
+def _name_of(table: object, argument: str) -> str:
+    selectable = getattr(table, "__table__", table)
+    if isinstance(selectable, str):
+        return selectable
+    if not isinstance(selectable, TableClause):
+        raise TypeError(f"`{argument}` names tables, by class, table or name, not {type(table).__name__}")
+    return selectable.fullname
 
 
 def _all_mappers() -> Iterator[Mapper[Any]]:
     """Every mapper that there is: a table may be mapped by classes of any registry."""
-    for one in _all_registries():
-        yield from one.mappers
+    for mapper_registry in _all_registries():
+        yield from mapper_registry.mappers
 
 
 def _annotated(mapper: Mapper[Any], table: Table) -> Iterator[tuple[Column[Any], list[OneSpec]]]:
     """The columns of a mapper's own table, each with what the classes that annotate its attribute say of it."""
-    elsewhere = {one.class_ for one in mapper.iterate_to_root() if one.local_table is not table}
-    # Without configuring it: what its relationships refer to may be defined later.
+    elsewhere = {ancestor.class_ for ancestor in mapper.iterate_to_root() if ancestor.local_table is not table}
+    # The mapper is not configured: its relationships may refer to classes defined later.
     for prop in list(mapper._props.values()):
         where = f"{mapper.class_.__qualname__}.{prop.key}"
         if isinstance(prop, ColumnProperty):
             for owner, shape in _shapes(mapper.class_, prop.key):
                 marks = owner not in elsewhere  # else it marks the rows of another table
-                specs: list[OneSpec] = [one for one in specs_of(shape, where) if marks or not isinstance(one, Mark)]
+                specs: list[OneSpec] = [spec for spec in specs_of(shape, where) if marks or not isinstance(spec, Mark)]
                 yield from ((column, specs) for column in _own(prop, table))
         elif isinstance(prop, CompositeProperty):
             columns = [column for part in prop.props for column in _own(part, table)]
-            # SQLAlchemy is given the class itself, so nobody needs its name to be one of the module.
+            # SQLAlchemy gets the class itself, so its name need not be in the module.
             made = {getattr(prop.composite_class, "__name__", ""): prop.composite_class}
             shapes = [shape for _, shape in _shapes(mapper.class_, prop.key, made)]
             for shape in shapes or [shape_of(prop.composite_class)]:
@@ -275,7 +277,7 @@ def _annotated(mapper: Mapper[Any], table: Table) -> Iterator[tuple[Column[Any],
 
 
 def _own(prop: Any, table: Table) -> list[Column[Any]]:
-    return [one for one in prop.columns if isinstance(one, Column) and one.table is table]
+    return [column for column in prop.columns if isinstance(column, Column) and column.table is table]
 
 
 def _divided(shape: Shape, number: int, where: str) -> list[list[OneSpec]]:
@@ -305,7 +307,7 @@ def _refuse_unsaid(table: Table, mappers: Iterable[Mapper[Any]], specs: Mapping[
 
 
 def _unannotated(table: Table, mappers: Iterable[Mapper[Any]]) -> Iterator[str]:
-    """The columns of a table that a class declares, and of which no annotation says what they are."""
+    """The columns of a table that a class declares without an annotation."""
     for mapper in mappers:
         if any("__tablename__" in vars(cls) for cls in mapper.class_.__mro__):  # else the table is there without it
             for prop in list(mapper._props.values()):
@@ -314,7 +316,7 @@ def _unannotated(table: Table, mappers: Iterable[Mapper[Any]]) -> Iterator[str]:
 
 
 def _refuse_hidden(mapper: Mapper[Any], table: Table) -> None:
-    """Raises UnlabelledData where a mapped class tags what is no attribute of it that is mapped."""
+    """Raises UnlabelledData if a mapped class tags an attribute that is not mapped."""
     for cls in mapper.class_.__mro__:
         for stated in attributes(cls):
             if stated.name not in mapper._props:
@@ -331,15 +333,15 @@ def _shapes(cls: type, name: str, names: Mapping[str, object] = MappingProxyType
 
     `names` may stand in what it says, and need not be names of its module.
     """
-    found = []
+    shapes = []
     for owner in cls.__mro__:
         stated = typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
         member = vars(owner).get(name)
         if name in stated:
-            found.append((owner, _shape(owner, name, stated[name], names)))
+            shapes.append((owner, _shape(owner, name, stated[name], names)))
         elif isinstance(member, declared_attr) and "return" in getattr(member.fget, "__annotations__", {}):
-            found.append((owner, _shape(owner, name, member.fget.__annotations__["return"], names)))
-    return found
+            shapes.append((owner, _shape(owner, name, member.fget.__annotations__["return"], names)))
+    return shapes
 
 
 def _shape(cls: type, name: str, annotation: object, names: Mapping[str, object]) -> Shape:

@@ -69,7 +69,7 @@ def test_a_subject_who_stops_a_use_meanwhile_is_left_out_at_once():
     with connect(told, {"crm": MIXED}, tags={"crm": TAGS}) as connection, told.purpose(tm.RenewalGuidance):
         text = "SELECT email FROM crm ORDER BY 1"
         assert connection.sql(text).fetchall() == [("a",), ("c",), ("d",)]
-        told.governance.preference_cache["3"] = STOPPED
+        told.governance.all_preferences["3"] = STOPPED
         assert connection.sql(text).fetchall() == [("a",), ("d",)]
 
 
