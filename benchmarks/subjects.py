@@ -24,8 +24,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from benchmarks.timing import Case, race
-from purposeguard.governance.consents import IN_FORCE, declaration
-from purposeguard.governance.preferences import PreferenceCache
+from purposeguard.governance.preference_cache import PreferenceCache
+from purposeguard.governance.restrictions import IN_FORCE, declaration
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm

@@ -9,13 +9,13 @@ except ModuleNotFoundError as _error:
     _message = f"purposeguard.governance needs {_name}, which is not installed: pip install 'purposeguard[governance]'"
     raise ModuleNotFoundError(_message, name=_name) from _error
 
-from purposeguard.governance.consents import Consent, Restriction, SubjectRecord
 from purposeguard.governance.erasers import Eraser
 from purposeguard.governance.governance import Governance
 from purposeguard.governance.ledger import JsonLinesLedger, SqlLedger
 from purposeguard.governance.report import Disclosure
 from purposeguard.governance.request_records import Overview, Request, Step
 from purposeguard.governance.requests import Answer, Requests
+from purposeguard.governance.restrictions import Consent, Restriction, SubjectRecord
 from purposeguard.governance.retention import RetentionJob
 from purposeguard.governance.subjects import Subjects
 

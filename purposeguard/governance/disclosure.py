@@ -13,7 +13,6 @@ from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
 from purposeguard.errors import RequestError, UnknownPurpose, UnknownSource
-from purposeguard.governance.consents import ClauseNow, SubjectRecord, unchanged
 from purposeguard.governance.holdings import Held, Holding, held_in, opened
 from purposeguard.governance.report import (
     CategoryPart,
@@ -35,6 +34,7 @@ from purposeguard.governance.report import (
     SourcePart,
 )
 from purposeguard.governance.request_records import KIND_OF, Request
+from purposeguard.governance.restrictions import ClauseNow, SubjectRecord, unchanged
 from purposeguard.governance.transfers import ProvisionRecord
 from purposeguard.notice.grants import bases
 from purposeguard.notice.history import History

@@ -15,7 +15,7 @@ from purposeguard.governance.disclosure import Door, disclosure, on_record
 from purposeguard.governance.erasers import Erasers
 from purposeguard.governance.holdings import Holdings
 from purposeguard.governance.ledger import SqlLedger
-from purposeguard.governance.preferences import PreferenceCache
+from purposeguard.governance.preference_cache import PreferenceCache
 from purposeguard.governance.report import Disclosure, Language
 from purposeguard.governance.request_records import Request
 from purposeguard.governance.requests import Requests

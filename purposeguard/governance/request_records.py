@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, cast
 import sqlalchemy as sa
 
 from purposeguard.errors import RequestError
-from purposeguard.governance.consents import Kind, Person
+from purposeguard.governance.restrictions import Kind, Person
 from purposeguard.governance.schema import Moment, Serial, metadata
 from purposeguard.notice.retention import day_in
 

@@ -14,9 +14,8 @@ from typing import Literal, Protocol, cast
 import sqlalchemy as sa
 
 from purposeguard.errors import RequestError, shown_id
-from purposeguard.governance.consents import Kind, Person, Restriction
+from purposeguard.governance.recording import report
 from purposeguard.governance.report import Disclosure, Language
-from purposeguard.governance.reporting import report
 from purposeguard.governance.request_records import (
     KIND_OF,
     RESTRICTING,
@@ -33,6 +32,7 @@ from purposeguard.governance.request_records import (
     step,
     steps,
 )
+from purposeguard.governance.restrictions import Kind, Person, Restriction
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects, clauses_of, number_of, optional_text, text_of
 from purposeguard.notice.notice import Notice

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from purposeguard.errors import PurposeGuardError, StoreUnavailable, SweepRefused
 from purposeguard.governance.changes import counter
 from purposeguard.governance.erasers import LONGEST_NAME, Erasers, Key, Registered, unserved, where_failed
-from purposeguard.governance.reporting import report
+from purposeguard.governance.recording import report
 from purposeguard.governance.schema import Moment, Serial, metadata
 from purposeguard.governance.store import Store
 from purposeguard.notice.notice import Notice

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from purposeguard.errors import RequestError, UnknownPurpose, shown_id
 from purposeguard.governance import changes
-from purposeguard.governance.consents import (
+from purposeguard.governance.recording import report
+from purposeguard.governance.restrictions import (
     CONSENT,
     KINDS,
     PERSONS,
@@ -29,7 +30,6 @@ from purposeguard.governance.consents import (
     stands,
     unchanged,
 )
-from purposeguard.governance.reporting import report
 from purposeguard.governance.store import Store
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, TermMeta, is_union

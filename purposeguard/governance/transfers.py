@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from purposeguard.errors import UnknownRecipient
 from purposeguard.governance.ledger import entries
-from purposeguard.governance.reporting import report
+from purposeguard.governance.recording import report
 from purposeguard.governance.schema import Moment, Serial, metadata
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import optional_text

@@ -28,9 +28,9 @@ from purposeguard.runtime.protocols import Oversight
 from purposeguard.runtime.registry import Access, Activity, how_to_register
 from purposeguard.runtime.snapshot import Permissions, PolicySnapshot
 from purposeguard.values.personal import Personal
-from purposeguard.values.redaction import Classes
 from purposeguard.values.rows import given_row_contexts
 from purposeguard.values.sealed import functions, named
+from purposeguard.values.withholding import Classes
 
 
 class Transforms:

@@ -24,13 +24,13 @@ from purposeguard.runtime.registry import Access, Activity
 from purposeguard.runtime.snapshot import NO_LABELS, NOTHING, Permissions
 from purposeguard.values.opener import Opener
 from purposeguard.values.personal import Personal, must_be_sealed
-from purposeguard.values.redaction import Stream, Withholder, describes_itself
 from purposeguard.values.row_filter import Narrower
 from purposeguard.values.rows import Whose
 from purposeguard.values.sealed import content, plain
 from purposeguard.values.streams import Steps, stepwise
 from purposeguard.values.type_schema import Shape, shape_of
 from purposeguard.values.withheld import Withheld
+from purposeguard.values.withholding import Stream, Withholder, describes_itself
 
 # Invariant: were it contravariant, what gives a use would give whatever use is asked for (`P` would be solved as the
 # union of its argument and of what is asked for), and a reminder could be written under another purpose.

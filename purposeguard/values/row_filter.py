@@ -12,11 +12,11 @@ from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import NOTHING_KNOWN
 from purposeguard.values.annotations import is_namedtuple
 from purposeguard.values.plan import Plan, beside_fields, label_of_stream, labels_outside_rows
-from purposeguard.values.redaction import Stream, beside, fill
 from purposeguard.values.rows import said_by
 from purposeguard.values.streams import LEFT_OUT
 from purposeguard.values.type_schema import Shape
 from purposeguard.values.walk import RowContexts, Walk
+from purposeguard.values.withholding import Stream, beside, fill
 
 
 class Narrower(Walk):

@@ -24,7 +24,7 @@ from purposeguard import (
     UnknownSource,
     UnlabelledData,
 )
-from purposeguard.adapters.deciding import Decider, Demand
+from purposeguard.adapters.enforcement import Decider, Demand
 from purposeguard.adapters.row_rule import KeySet, Span, clause_meant, spellings
 from purposeguard.adapters.tags import Columns, columns_of
 from purposeguard.notices import trendmicro_jp as tm

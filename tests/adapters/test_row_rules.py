@@ -8,7 +8,7 @@ import pytest
 from hypothesis import event, given, settings
 
 from purposeguard import ChannelViolation, PurposeViolation
-from purposeguard.adapters.deciding import Decider
+from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.row_rule import rendered
 from tests.adapters.plain_rows import PlainRows
 from tests.adapters.worlds import World, worlds

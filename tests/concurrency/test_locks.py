@@ -22,7 +22,7 @@ from purposeguard.runtime.clock import Clock
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.observer import Tally
 from purposeguard.runtime.snapshot import PolicySnapshot
-from purposeguard.values.redaction import Classes
+from purposeguard.values.withholding import Classes
 from tests.support import crossed
 from tests.unit.samples import Tape
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard import governance
 from purposeguard.errors import Fault
-from purposeguard.governance.preferences import PreferenceCache
+from purposeguard.governance.preference_cache import PreferenceCache
 from purposeguard.governance.transfers import Provisions, Recipients
 from purposeguard.notice import schema as document
 from purposeguard.policy.context import SubjectPreferences

@@ -17,7 +17,7 @@ import purposeguard as pg
 from purposeguard.errors import RequestError, StoreUnavailable, UnknownRecipient
 from purposeguard.governance import Governance, Store
 from purposeguard.governance.ledger import JsonLinesLedger, SqlLedger
-from purposeguard.governance.preferences import PreferenceCache
+from purposeguard.governance.preference_cache import PreferenceCache
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notice.history import History
 from purposeguard.notices import trendmicro_jp as tm

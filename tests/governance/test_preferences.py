@@ -19,8 +19,8 @@ from sqlalchemy import event
 
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import changes
-from purposeguard.governance.consents import declaration
-from purposeguard.governance.preferences import PreferenceCache
+from purposeguard.governance.preference_cache import PreferenceCache
+from purposeguard.governance.restrictions import declaration
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
@@ -568,7 +568,7 @@ def test_what_nobody_holds_any_more_is_not_watched(store: Store) -> None:
 
 LEFT_OPEN = """
 import sys
-from purposeguard.governance.preferences import PreferenceCache
+from purposeguard.governance.preference_cache import PreferenceCache
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
@@ -582,7 +582,7 @@ print(cache.preferences("7").all_suspended)
 FORKED = """
 import os, sys, threading, time, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads: that is what is tried
-from purposeguard.governance.preferences import PreferenceCache
+from purposeguard.governance.preference_cache import PreferenceCache
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 import purposeguard as pg
 from purposeguard.errors import RequestError, StoreUnavailable
-from purposeguard.governance.preferences import PreferenceCache
+from purposeguard.governance.preference_cache import PreferenceCache
 from purposeguard.governance.request_records import request as table
 from purposeguard.governance.request_records import step
 from purposeguard.governance.requests import Requests

@@ -12,7 +12,7 @@ from sqlalchemy import event
 from purposeguard import Guard, Notice
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import Governance
-from purposeguard.governance.preferences import PreferenceCache
+from purposeguard.governance.preference_cache import PreferenceCache
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm

@@ -18,7 +18,7 @@ from sqlalchemy import event
 
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import changes
-from purposeguard.governance.consents import revocation
+from purposeguard.governance.restrictions import revocation
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.redaction import Classes
+from purposeguard.values.withholding import Classes
 from tests.unit.customers import Attrs, Data, Device, Email, Frozen, Model, Named, Slotted, guard, withheld
 from tests.unit.samples import revised
 

@@ -11,9 +11,9 @@ import cachetools
 import duckdb
 from sqlglot import exp
 
-from purposeguard.adapters.deciding import Decider, Demand, label_known
 from purposeguard.adapters.duckdb.locked import Locked, Shown
 from purposeguard.adapters.duckdb.rows import DIALECT, Narrowed, with_holes
+from purposeguard.adapters.enforcement import Decider, Demand, label_known
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.functions import NAMED_TABLE_FUNCTIONS
 from purposeguard.adapters.sql.lineage import Analysis, Labels, Read, read, used_columns

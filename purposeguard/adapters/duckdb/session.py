@@ -9,7 +9,6 @@ from typing import Any, Final, NoReturn, Self
 
 import pyarrow as pa
 
-from purposeguard.adapters.deciding import Decider
 from purposeguard.adapters.duckdb.lineage import (
     Explanation,
     Statement,
@@ -23,6 +22,7 @@ from purposeguard.adapters.duckdb.result import Result, holding, tagged
 from purposeguard.adapters.duckdb.rows import Ready, readable, with_conditions
 from purposeguard.adapters.duckdb.tags import merged, source_of
 from purposeguard.adapters.duckdb_rows import quoted
+from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.lineage import Analysis, Labels, used_columns
 from purposeguard.adapters.sql.tags import Tables

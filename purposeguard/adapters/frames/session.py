@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar, cast
 import cachetools
 
 from purposeguard.adapters import row_values
-from purposeguard.adapters.deciding import Decider, Demand
+from purposeguard.adapters.enforcement import Decider, Demand
 from purposeguard.adapters.frames.kinds import kind_of, refuse_odd
 from purposeguard.adapters.frames.tags import FrameTags
 from purposeguard.adapters.tags import Columns

@@ -11,7 +11,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # as everybody calls it
 
-from purposeguard.adapters.deciding import Decider, Demand
+from purposeguard.adapters.enforcement import Decider, Demand
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.spark.guarded import GuardedFrame
 from purposeguard.adapters.spark.lineage import Atom, Flow, Relation

@@ -12,7 +12,7 @@ import cachetools
 from pyspark.sql import types as T  # noqa: N812  # as everybody calls it
 from typing_extensions import get_type_hints
 
-from purposeguard.adapters.deciding import Decider, label_in, must_cover
+from purposeguard.adapters.enforcement import Decider, label_in, must_cover
 from purposeguard.adapters.spark.lineage import Atom, Flow, Relation
 from purposeguard.adapters.spark.memory import SparkMemory
 from purposeguard.adapters.spark.operators import Traced

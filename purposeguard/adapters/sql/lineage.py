@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlglot import exp
 
-from purposeguard.adapters.deciding import NO_RULES, label_in, must_cover, tagged
+from purposeguard.adapters.enforcement import NO_RULES, label_in, must_cover, tagged
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.parsing import parsed
 from purposeguard.adapters.sql.scopes import Flow, Relation

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final
 
-from purposeguard.adapters.deciding import Decider, Demand, label_known, tagged
+from purposeguard.adapters.enforcement import Decider, Demand, label_known, tagged
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.lineage import Analysis, Labels, Read, Used, read, used_columns
 from purposeguard.adapters.sql.rows import Conditions, narrowed

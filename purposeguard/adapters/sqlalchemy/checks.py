@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import schema
 from sqlalchemy.dialects.postgresql import named_types
 
-from purposeguard.adapters.deciding import NO_RULES, Decider, Demand, must_cover
+from purposeguard.adapters.enforcement import NO_RULES, Decider, Demand, must_cover
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.functions import words
 from purposeguard.adapters.sql.rows import NO_SOURCE

@@ -17,7 +17,7 @@ from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ColumnClause
 from sqlalchemy.sql.selectable import TableClause
 
-from purposeguard.adapters.deciding import Decider
+from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.sqlalchemy.tags import Catalogue, _all_mappers
 from purposeguard.adapters.tags import Columns

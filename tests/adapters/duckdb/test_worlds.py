@@ -10,8 +10,8 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from purposeguard import ChannelViolation, NotPersonal, PurposeViolation
-from purposeguard.adapters.deciding import Decider
 from purposeguard.adapters.duckdb import connect, rows
+from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.tags import Columns, Tag
 from tests.adapters.frames.kinds import KINDS, NUMBER, Held, as_held
 from tests.adapters.worlds import World, worlds

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from purposeguard import ChannelViolation
 from purposeguard.adapters import row_values as values
-from purposeguard.adapters.deciding import Decider
+from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.frames import Frames
 from purposeguard.adapters.tags import Columns, Tag
 from tests.adapters.frames.kinds import KINDS, NUMBER, Held, Maker, as_held, content

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.adapters.deciding import Decider, Demand
+from purposeguard.adapters.enforcement import Decider, Demand
 from purposeguard.adapters.tags import columns_of
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Provision, Recipient, Safeguard

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 import cachetools
 
-from purposeguard.adapters.finding import Finder, Needed
+from purposeguard.adapters.row_kinds import Finder, Needed
 from purposeguard.adapters.row_rule import KeySet, RowRule
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
 from purposeguard.errors import UnlabelledData
