@@ -60,7 +60,7 @@ def replacing(path: Path) -> Generator[BinaryIO]:
         Problem: it cannot be written; the old one is unchanged.
     """
     target = path.resolve()
-    draft = target.with_name(f".{target.name}.{os.getpid()}.new")
+    draft = target.parent / f".{target.name}.{os.getpid()}.new"
     try:
         if target.exists() and not target.is_file():
             # A device or a pipe is written to and cannot be replaced; a directory raises.

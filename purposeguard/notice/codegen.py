@@ -38,9 +38,8 @@ def _head(document: Document) -> Iterator[str]:
     linking = bool(document.derivation)
     yield f"from typing import ClassVar, Final, {'TypeVar, ' if linking else ''}final"
     yield ""
-    yield f"from purposeguard import Notice, {'Personal, ' if linking else ''}Purpose, Source"
-    if linking:
-        yield "from purposeguard.values.personal import derive"
+    names = "Notice, Personal, Purpose, Source, derive" if linking else "Notice, Purpose, Source"
+    yield f"from purposeguard import {names}"
     yield ""
 
 

@@ -13,8 +13,8 @@ import pytest
 from pydantic import TypeAdapter
 
 import purposeguard as pg
+from purposeguard import derive
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.personal import derive
 from tests.bypass.seal_kinds import seals
 from tests.bypass.seal_looking import TEXT, guard, leaks, opened, quiet, seal
 

@@ -23,12 +23,12 @@ from purposeguard import (
     SealedValue,
     Source,
     Use,
+    derive,
 )
 from purposeguard.errors import TooFewSubjects, UnknownOperation
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
 from purposeguard.testing.strategies import declarable, name_of
-from purposeguard.values.personal import derive
 from tests import generated, support
 from tests.generated import notice_tables
 from tests.properties import seals

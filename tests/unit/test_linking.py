@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
+from purposeguard import derive
 from purposeguard.errors import UnknownOperation
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.personal import derive
 from tests.unit.samples import SMALL, changed, revised
 from tests.unit.seals import BILL, COOKIE, DEVICE, FREE, NAME, words
 

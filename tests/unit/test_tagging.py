@@ -166,7 +166,7 @@ def test_what_cannot_be_told_is_refused() -> None:
     anything: Any = pg
     with pytest.raises(TypeError, match="int has no fields"):
         pg.tag(int, real=tm.Registration)
-    with pytest.raises(TypeError, match=r"`.*User\.email` is told by .* not str"):
+    with pytest.raises(TypeError, match=r"`.*User\.email`: a tag is .* not str"):
         anything.tag(User, email="1.1(a)")
     with pytest.raises(TypeError, match="not NoneType"):
         anything.tag(User, email=None)

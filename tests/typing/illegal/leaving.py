@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import purposeguard as pg
-from purposeguard.values.personal import derive
+from purposeguard import derive
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
 

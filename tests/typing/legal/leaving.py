@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, assert_type
 
 import purposeguard as pg
-from purposeguard import Personal
+from purposeguard import Personal, derive
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.personal import derive
 
 guard = pg.Guard(tm.NOTICE, strict=True)
 
