@@ -1,0 +1,193 @@
+"""Observers of an engine: told of each decision once, by whom it was asked, and whether data is about to be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import pytest
+
+import purposeguard as pg
+from purposeguard.guard import GUARD_LISTENERS
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.table import PolicyTable
+from purposeguard.policy.verdict import Verdict
+from purposeguard.policy.violations import violation_of
+from tests.unit.samples import revised
+
+R, D = pg.Label(tm.Registration), pg.Label(tm.ProductData)
+NAME: pg.Personal[str, tm.Registration] = pg.Personal("Aiko", tm.Registration)
+
+
+class Recorder:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.decisions: list[tuple[pg.Label, bool, bool, str | None, str | None]] = []
+        self.events: list[str] = []
+
+    def decided(self, verdict: Verdict, *, used: bool, activity: Any, access: Any, field: str | None) -> None:
+        function = None if access is None else access.name.rpartition(".")[2]
+        self.decisions.append((verdict.label, verdict.allowed, used, function, field))
+        self.events.append("decided" if activity is None else f"decided for {activity.name}")
+
+    def refused(self, error: BaseException, *, observed: bool) -> None:
+        self.events.append(f"{'observed' if observed else 'refused'} {type(error).__name__}")
+
+    def entered(self, activity: Any) -> None:
+        self.events.append(f"entered {activity.name}")
+
+    def called(self, access: Any) -> None:
+        self.events.append(f"called {access.name.rpartition('.')[2]}")
+
+    def replaced(self) -> None:
+        self.events.append("replaced")
+
+
+@dataclass
+class Customer:
+    id: Annotated[int, pg.Subject]
+    email: Annotated[str, tm.Registration]
+    device: Annotated[str, tm.ProductData]
+
+
+guard = pg.Guard(tm.NOTICE)
+
+
+@guard.access(tm.Registration)
+def load() -> str:
+    return "a@example.com"
+
+
+@guard.access(withhold=True)
+def customers() -> list[Customer]:
+    return [Customer(7, "a@example.com", "TM")]
+
+
+@pytest.fixture
+def told() -> Iterator[Recorder]:
+    recorder = Recorder()
+    guard._engine.observe(recorder)
+    yield recorder
+    guard._engine.leave(recorder)
+    assert guard._engine.observers == ()
+    assert not guard._engine.snapshot.observed
+
+
+def test_questions_and_uses_are_told_apart(told: Recorder) -> None:
+    assert guard.allows("1.1a", "1.2(1)①")
+    guard.check("1.1a", "1.2(1)①")
+    assert not guard.explain("1.1b", "1.2(1)①")
+    with guard.purpose(tm.RenewalGuidance, activity="renewals") as use:
+        assert use.open(NAME) == "Aiko"
+        assert not use.allows(D)
+        assert use.explain(R)
+        assert use.try_open(pg.Personal("TM", tm.ProductData), None) is None
+        assert load() == "a@example.com"
+    assert told.decisions == [
+        (R, True, False, None, None),
+        (R, True, True, None, None),
+        (D, False, False, None, None),
+        (R, True, True, None, None),
+        (D, False, False, None, None),
+        (R, True, False, None, None),
+        (D, False, True, None, None),
+        (R, True, True, "load", None),
+    ]
+    assert "called load" in told.events
+    assert "entered renewals" in told.events
+    assert "decided for renewals" in told.events
+
+
+def test_a_field_that_is_looked_at_is_named(told: Recorder) -> None:
+    with guard.purpose(tm.RenewalGuidance):
+        (customer,) = customers()
+    assert customer.email == "a@example.com"
+    assert {one[4]: one[1] for one in told.decisions} == {"email": True, "device": False}
+
+
+def test_nothing_is_remembered_meanwhile_and_again_afterwards() -> None:
+    recorder, other = Recorder(), Recorder()
+    engine = guard._engine
+    with guard.purpose(tm.RenewalGuidance) as use:
+        use.open(NAME)
+        assert R in use._allowed_labels
+        engine.observe(recorder)
+        engine.observe(other)
+        assert use.open(NAME) + use.open(NAME) == "AikoAiko"
+        engine.leave(recorder)
+        assert use.open(NAME) == "Aiko"
+        engine.leave(other)
+        engine.leave(other)  # who does not listen leaves nothing
+    assert [len(one.decisions) for one in (recorder, other)] == [2, 3]
+    with guard.purpose(tm.RenewalGuidance) as use:
+        use.open(NAME)
+        assert R in use._allowed_labels
+
+
+def test_refusals_are_told_before_they_are_raised(told: Recorder) -> None:
+    with pytest.raises(pg.PurposeViolation):
+        guard.check("1.1b", "1.2(1)①")
+    with pytest.raises(pg.PurposeMissing):
+        load()
+    assert told.events == ["decided", "refused PurposeViolation", "called load", "refused PurposeMissing"]
+    observing, recorder = pg.Guard(tm.NOTICE, mode="observe"), Recorder()
+    observing._engine.observe(recorder)
+    observing.check("1.1b", "1.2(1)①")
+    assert recorder.events[-1] == "observed PurposeViolation"
+
+
+def test_a_replacement_is_told_and_another_table_may_stand_in() -> None:
+    watched, recorder = pg.Guard(tm.NOTICE), Recorder()
+    engine = watched._engine
+    engine.observe(recorder)
+    watched.replace(revised(tm.NOTICE, lambda tables: None))
+    assert recorder.events == ["replaced"]
+    compiled = engine.compiled
+    engine.put(PolicyTable(watched.notice))
+    assert engine.snapshot.matrix is not compiled
+    engine.leave(recorder)
+    assert engine.snapshot.matrix is compiled
+
+
+def test_whoever_listens_is_told_of_each_guard_that_is_made() -> None:
+    made: list[pg.Guard] = []
+    GUARD_LISTENERS.append(made.append)
+    try:
+        new = pg.Guard(tm.NOTICE)
+    finally:
+        GUARD_LISTENERS.remove(made.append)
+    assert made == [new]
+
+
+@guard.access(tm.ProductData)
+def marked() -> list[Customer]:
+    raise AssertionError("it is refused before")
+
+
+def test_what_lies_outside_of_rows_is_refused_before_they_are_read(told: Recorder) -> None:
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation):
+        marked()
+    assert [one[:3] for one in told.decisions] == [(D, False, True)]
+
+
+def test_an_allowed_use_has_no_error() -> None:
+    with pytest.raises(ValueError, match="allows the use"):
+        violation_of(guard.explain("1.1a", "1.2(1)①"))
+
+
+def test_sources_that_cannot_be_told_apart_are_no_sources() -> None:
+    with pytest.raises(pg.UnknownSource):
+        guard.allows([["1.1a"]], "1.2(1)①")  # type: ignore[list-item]  # a list of lists
+
+
+def test_rows_that_will_say_whose_they_are_are_decided_by_what_no_row_can_change(told: Recorder) -> None:
+    with guard.purpose(tm.RenewalGuidance) as use:
+        assert use._judged_later(D, use._permissions, used=True, field="device") is not None
+        assert use._judged_later(R, use._permissions) is None
+    assert told.decisions == [(D, False, True, None, "device")]
+    unwatched = pg.Guard(tm.NOTICE)
+    with unwatched.purpose(tm.RenewalGuidance) as use:
+        for _ in range(2):  # the second time it is known
+            assert use._judged_later(R, use._permissions) is None
