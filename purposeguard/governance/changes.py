@@ -1,4 +1,4 @@
-"""The feed of changes: the subjects whose standing has changed, in the order of the commits.
+"""The feed of changes: the subjects whose preferences have changed, in the order of the commits.
 
 Every writer takes the next number from one row, and holds that row until it commits. So numbers are in the order of
 commits, and who has seen a number has seen all before it.

@@ -25,7 +25,7 @@ from purposeguard.runtime.clock import Span
 from purposeguard.runtime.protocols import Roster
 
 Entry = tuple[SubjectPreferences, float, Stands | None]
-"""A standing; until when it is kept, by the monotonic clock; when it changes by itself, if it does."""
+"""Preferences; until when it is kept, by the monotonic clock; when it changes by itself, if it does."""
 
 PATIENCE: Final = 0.25
 """Seconds for which a check waits for a look that another thread has begun."""

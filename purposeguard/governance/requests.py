@@ -1,6 +1,6 @@
 """Handling requests of subjects and their agents (clause 7), from receipt to answer.
 
-Locks are taken in the same order everywhere: the request, then the standing of its subject, then the ledger.
+Locks are taken in the same order everywhere: the request, then the preferences of its subject, then the ledger.
 """
 
 from __future__ import annotations
@@ -408,7 +408,7 @@ class Requests:
     def _suspended(self, connection: sa.Connection, asked: Request) -> Request:
         """The request with the restriction that holds while it is open, put in force once the subject is known.
 
-        Before the step is noted: the lock of a standing comes before the ledger's.
+        Before the step is noted: the lock of preferences comes before the ledger's.
         """
         if not asked.suspending or asked.interim is not None or asked.subject is None:
             return asked

@@ -215,7 +215,7 @@ def _stands(rows: Sequence[Any], now: Span, clause_now: ClauseNow) -> Stands:
         all_suspended=any(row.purposes is None for row in suspensions),
         erased="erasure" in kinds,
         provision_stopped="stop-of-provision" in kinds,
-        # By the clause of that revision: `Standing.agreed` knows its present one.
+        # By the clause of that revision: `SubjectPreferences.agreed` knows its present one.
         consents=frozenset((row.purposes[0], row.revision) for row in living if row.kind == CONSENT),
     )
     return Stands(preferences, min((row.until for row in living if row.until is not None), default=None), since)

@@ -32,11 +32,11 @@ UPGRADE_LOCK: Final = 0x7075_7270_6F73_6531
 """PostgreSQL's advisory lock for upgrades."""
 
 CHANGED: Final = "purposeguard_changed"
-"""Execution option: the subjects whose standing a transaction changes."""
+"""Execution option: the subjects whose preferences a transaction changes."""
 
 
 class Listener(Protocol):
-    """An object that is told, in this process and at once, whose standing has changed."""
+    """Is told at once, in this process, whose preferences have changed."""
 
     def changed(self, subjects: Collection[str], /) -> None:
         """Called before the block that made the change ends, and also if it failed: the commit may have succeeded."""

@@ -1,4 +1,4 @@
-"""Circumstances: what decides beside the label. What a subject asked for, when data was collected, how long ago."""
+"""Context: what decides beside the label. What a subject asked for, when data was collected, how long ago."""
 
 from __future__ import annotations
 
@@ -59,31 +59,31 @@ class SubjectPreferences:
 
 
 class _Unnamed(SubjectPreferences):
-    """The standing of nobody in particular, where nothing may be opened without a name."""
+    """The preferences of nobody in particular, where nothing may be opened without a name."""
 
     __slots__ = ()
 
-    def stops(self, purpose: str) -> bool:  # noqa: ARG002  # as Standing has it
+    def stops(self, purpose: str) -> bool:  # noqa: ARG002  # as SubjectPreferences has it
         return True
 
 
 class _Anyone(SubjectPreferences):
-    """The standing of whoever it will turn out to be: who it is is asked later, row by row."""
+    """The preferences of a subject who is known later, row by row."""
 
     __slots__ = ()
 
-    def agreed(self, purpose: str, after: datetime.date | None = None, named: Names = NO_NAMES) -> bool:  # noqa: ARG002  # as Standing has it
+    def agreed(self, purpose: str, after: datetime.date | None = None, named: Names = NO_NAMES) -> bool:  # noqa: ARG002  # as SubjectPreferences has it
         return True
 
 
 CLEAR: Final = SubjectPreferences()
-"""The standing of a subject who asked for nothing and agreed to nothing."""
+"""The preferences of a subject who asked for nothing and agreed to nothing."""
 
 UNNAMED: Final = _Unnamed(all_suspended=True)
-"""In place of a standing where it must be said whose the data is, and is not."""
+"""In place of preferences where the subject must be named, and is not."""
 
 ANYONE: Final = _Anyone()
-"""In place of a standing where the rows that will be read say whose they are."""
+"""In place of preferences where the rows that will be read name their subjects."""
 
 BEFORE_ALL: Final = datetime.date.min
 """In place of a revision: the data was collected before the earliest revision that is known."""

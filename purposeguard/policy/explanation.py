@@ -140,7 +140,7 @@ class Decision:
         purpose = name_of(self.purpose)
         bar = self._bar(source)
         if bar is not None and bar > DenialReason.CHANNEL:
-            return self._circumstance(bar, source)
+            return self._beside_the_grant(bar, source)
         if bar is DenialReason.CHANNEL:
             only = ", ".join(self._matrix.admitted(self.purpose)) or "none"
             return f"{purpose} may reach people whose data is {source.clause} by {only} only, not by {self.channel}"
@@ -156,7 +156,7 @@ class Decision:
             return f"{source.clause} stands for any of its items, and {first}"
         return None
 
-    def _circumstance(self, bar: DenialReason, source: type[Source]) -> str:
+    def _beside_the_grant(self, bar: DenialReason, source: type[Source]) -> str:
         """Why a source is refused that some clause grants the purpose."""
         purpose = name_of(self.purpose)
         preferences = self.context.preferences

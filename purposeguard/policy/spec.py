@@ -96,7 +96,7 @@ def allowed(
     overdue: Collection[str] = (),  # sources that may be kept no longer
     activity: bool = False,  # an activity asks, and not somebody who wants to know of any channel
 ) -> bool:
-    """Whether data from these sources may serve the purpose or family under these circumstances."""
+    """Whether data from these sources may serve the purpose or family in this context."""
     now = notices[-1]
     then = now if collected_under is None else next((n for n in notices if n.revision == collected_under), None)
 

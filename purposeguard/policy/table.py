@@ -88,8 +88,8 @@ class PolicyTable(Immutable):
         "_alias",
         "_by_clause",
         "_by_date",
-        "_circumstantial",
         "_dates",
+        "_in_context",
         "_labels",
         "_named",
         "_purposes",
@@ -124,13 +124,13 @@ class PolicyTable(Immutable):
     _tables: Mapping[str | None, dict[object, Row]]
     _named: Mapping[type[Purpose], Names]
     _then: dict[object, PolicyTable]
-    _circumstantial: dict[object, Row]
+    _in_context: dict[object, Row]
 
     def __init__(self, notice: Notice, earlier: PolicyTable | None = None, history: History | None = None) -> None:
         """`history` has the notice among its revisions; without one it is that of `earlier`, and the notice."""
         if history is None:
             history = earlier.history.with_(notice) if earlier is not None else History(notice)
-        self._fill(notice=notice, history=history, _then={}, _circumstantial={})
+        self._fill(notice=notice, history=history, _then={}, _in_context={})
         self._fill(bases=bases(notice.document), extended=extended(notice.document))
         closed = _closed(notice.document)
         self._fill(closed={one: closed[one.clause] for one in notice.purposes if one.clause in closed})
@@ -222,16 +222,16 @@ class PolicyTable(Immutable):
             table[asked] = row
 
     def row_for(self, label: Label, channel: str | None, context: Context) -> Row:
-        """What data of this label may serve under these circumstances; the label is of this matrix."""
+        """What data of this label may serve in this context; the label is of this table."""
         if context is NONE_KNOWN or context == NONE_KNOWN:
             return self.row(label, channel)
         key = (label, channel, context)
-        row = self._circumstantial.get(key)
+        row = self._in_context.get(key)
         if row is None:
             first, *others = (self._source_row(source, channel, context) for source in label.sources)
             row = first.intersection(*others)
-            if len(self._circumstantial) < MOST_REMEMBERED:
-                self._circumstantial[key] = row
+            if len(self._in_context) < MOST_REMEMBERED:
+                self._in_context[key] = row
         return row
 
     def _source_row(self, source: type[Source], channel: str | None, context: Context) -> Row:

@@ -45,10 +45,10 @@ class Oversight(Protocol):
 
 
 class Roster(Immutable):
-    """All subjects for whom things do not stand as they do for everybody: whose standing is not `CLEAR`.
+    """All subjects whose preferences are not `CLEAR`.
 
-    `groups` has them by standing, each subject by its `subject_key`, in order. Immutable; who keeps a roster gives the
-    same object as long as nothing has changed, so that what was worked out from one can be kept.
+    `groups` has them by preferences, each subject by its `subject_key`, in order. Immutable; who keeps a roster gives
+    the same object as long as nothing has changed, so that what was worked out from one can be kept.
     """
 
     __slots__ = ("__weakref__", "groups")
@@ -59,7 +59,7 @@ class Roster(Immutable):
         self._fill(groups=MappingProxyType({one: tuple(of) for one, of in groups.items() if one != CLEAR and of}))
 
     def __repr__(self) -> str:
-        return f"<Roster of {sum(map(len, self.groups.values())):,} subjects, {len(self.groups)} standings>"
+        return f"<Roster of {sum(map(len, self.groups.values())):,} subjects, {len(self.groups)} groups>"
 
 
 @runtime_checkable

@@ -86,7 +86,7 @@ def _granting(notice: Notice, grants: dict[type[Source], dict[type[Purpose], str
 def _with_grants(matrix: PolicyTable, notice: Notice, changed: set[type[Source]]) -> PolicyTable:
     """The matrix with the rows of these sources recomputed, and empty caches."""
     other = copied(matrix, PolicyTable)
-    other._fill(notice=notice, _circumstantial={})
+    other._fill(notice=notice, _in_context={})
     sources = (*notice.sources, NotPersonal)
     tables: dict[str | None, dict[object, Row]] = {
         channel: {source: rows[source] for source in sources} for channel, rows in matrix._tables.items()

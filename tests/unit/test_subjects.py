@@ -608,6 +608,6 @@ def test_a_dump_knows_in_which_row_a_sealed_value_is() -> None:
 def test_a_roster_groups_those_who_asked_for_something_and_shows_none_of_them() -> None:
     roster = Roster({STOPPED: ("7", "8"), CLEAR: ("9",), ERASED: ()})
     assert dict(roster.groups) == {STOPPED: ("7", "8")}
-    assert repr(roster) == "<Roster of 2 subjects, 1 standings>"
+    assert repr(roster) == "<Roster of 2 subjects, 1 groups>"
     with pytest.raises((AttributeError, TypeError)):
         roster.groups = {}
