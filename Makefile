@@ -102,7 +102,7 @@ generated: $(DEV) ## the generated module and the schema are what their sources 
 # The tests of the core: to trace the others would cost minutes, and they reach nothing of it that these do not.
 CORE_TESTS = tests/unit tests/bypass tests/properties tests/differential tests/concurrency
 coverage: $(DEV) ## the tests of the core, and every branch of it run by them
-	$(THOROUGH) $(VENV)/bin/python $(PYTEST) --cov --cov-report= $(CORE_TESTS) $(ARGS)
+	$(VENV)/bin/python $(PYTEST) --cov --cov-report= $(CORE_TESTS) $(ARGS)
 	$(VENV)/bin/coverage report --include='$(CORE)' --fail-under=100
 
 # What hangs on the version of a dependency: the core on pydantic, the adapters and governance on what they adapt.

@@ -161,6 +161,15 @@ class RowRule:
     subjects: tuple[tuple[str, SubjectMark], ...] = ()
     _labels: dict[Label, Label] = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
 
+    def keeps_the_rows_of(self, other: RowRule) -> bool:
+        """True if both rules keep the same rows of any table."""
+        return self is other or (
+            self.notice is other.notice
+            and self.branches == other.branches
+            and (self.source, self.collected, self.ended, self.subjects)
+            == (other.source, other.collected, other.ended, other.subjects)
+        )
+
     @property
     def columns(self) -> tuple[str, ...]:
         """The deciding columns."""

@@ -7,7 +7,7 @@ import pytest
 from tests.docs.running import ROOT, Reader, check, documents
 from tests.locks import lines
 
-LANGUAGES = {"python", "toml", "console", "text", "sh", ""}
+LANGUAGES = {"python", "toml", "console", "text", "sh", "mermaid", ""}
 """The first four are run or compared; `sh` and blocks without a language are not, so they hold no code to trust."""
 
 FENCE = re.compile(r"^ *```(.*)\n((?:.*\n)*?) *```$", re.MULTILINE)

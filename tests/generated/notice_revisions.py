@@ -20,6 +20,7 @@ from tests.generated.notice_tables import (
     add_extensions,
     bans,
     copied,
+    differing_bans,
     families_of,
     purposes_of,
     some,
@@ -268,3 +269,5 @@ def _mend_references(made: Tables) -> None:
             row[key] = [one for one in row[key] if one in known]
         if table in made:
             made[table] = [row for row in made[table] if len(row[key]) >= least]
+    if "forbid" in made:  # what is left of two may be the same
+        made["forbid"] = differing_bans(made["forbid"])

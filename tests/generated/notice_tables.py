@@ -183,9 +183,12 @@ def prohibition(draw: st.DrawFn, made: Tables, later: Sequence[str] = ()) -> dic
 
 def bans(made: Tables, most: int, later: Sequence[str] = ()) -> st.SearchStrategy[list[Tables]]:
     """Prohibitions of which none repeats another."""
-    return st.lists(prohibition(made, later), max_size=most).map(
-        lambda rows: _differing(rows, lambda row: (frozenset(row["sources"]), frozenset(row["purposes"])))
-    )
+    return st.lists(prohibition(made, later), max_size=most).map(differing_bans)
+
+
+def differing_bans(rows: list[Tables]) -> list[Tables]:
+    """The prohibitions of which none repeats one before it."""
+    return _differing(rows, lambda row: (frozenset(row["sources"]), frozenset(row["purposes"])))
 
 
 def _differing(rows: list[Any], meaning: Callable[[Any], object]) -> list[Any]:

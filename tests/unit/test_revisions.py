@@ -571,4 +571,4 @@ def test_no_more_is_remembered_than_some(monkeypatch: pytest.MonkeyPatch) -> Non
         assert not guard.allows("1(a)", STATISTICS, subject=pg.RowContext(collected=THEN))
         assert guard.allows("1(a)", OFFERS, subject=pg.RowContext(collected=THEN))
         assert guard.allows("2", STATISTICS, subject=pg.RowContext(collected=THEN))
-    assert len(guard._engine.snapshot.matrix._circumstantial) == 1
+    assert len(guard._engine.snapshot.matrix._in_context) == 1

@@ -135,9 +135,12 @@ class Spark:
         personal = {column for column in names if columns[column].is_personal}
         # Columns that may not be used in any row are refused by `meet_under`.
         personal.difference_update(self._decider.denied(use, columns, sorted(personal), name))
-        if personal and not (
-            personal <= record.names and self._decider.rule(use, columns, sorted(record.names), name) == record.rule
-        ):
+        if not personal:
+            return
+        rule = self._decider.rule(use, columns, sorted(record.names), name)
+        kept = record.rule
+        same = rule is kept or (rule is not None and kept is not None and rule.keeps_the_rows_of(kept))
+        if not same or not personal <= record.names:
             what = f"the rows of `{name}`" if name else "the rows"
             raise UnlabelledData(
                 f"{what} were kept for another purpose, for other columns, or as things stood before: keep them anew, "

@@ -139,7 +139,7 @@ def test_a_cell_is_turned_in_guards_that_are_there_and_in_new_ones() -> None:
         with pytest.raises(pg.PurposeViolation):
             remind()
         watching.turn(None)
-        assert remind() == 2  # nothing that was kept is served beyond the turn
+        assert remind() == 1  # what was kept before the turn; nothing that was kept in it
         assert after.allows(tm.Registration, tm.RenewalGuidance)
     finally:
         watching.turn(None)

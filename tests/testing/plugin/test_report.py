@@ -100,7 +100,7 @@ def test_without_the_option_nothing_is_watched(tmp_path: Path) -> None:
 
         import service
         from purposeguard.runtime.engine import Engine
-        from purposeguard.errors import PurposeViolation
+        from purposeguard import PurposeViolation
 
         def test_nothing_is_loaded():
             assert not LOADED
