@@ -486,7 +486,7 @@ class Use(Opener, Generic[P]):
             field = path.removeprefix("[].") or None
             decision = self._judged(label, row_contexts, permissions, used=True, access=access, field=field)
             if activity.observing:
-                self._let_pass(decision, label, row_contexts, access)
+                self._let_pass(decision, label, row_contexts, access, permissions)
                 return None
             return decision
 
@@ -533,13 +533,18 @@ class Use(Opener, Generic[P]):
         raise refusal.with_traceback(None)
 
     def _let_pass(
-        self, decision: Decision | None, label: Label, row_contexts: tuple[RowContext, ...], access: Access | None
+        self,
+        decision: Decision | None,
+        label: Label,
+        row_contexts: tuple[RowContext, ...],
+        access: Access | None,
+        permissions: Permissions,
     ) -> None:
         """Records what is used, or a denial that is only observed: the value stays."""
         if decision is not None:
             self._engine.refuse(decision, self, access)
         elif self._engine.ledger is not None:
-            self._used(label, row_contexts, self._permissions, 1)
+            self._used(label, row_contexts, permissions, 1)
 
     def _with_steps(self, value: Any, shape: Shape, again: Callable[[], Use[Any] | None]) -> Any:
         """`value`, all of which may be used, with iterators in it that ask `again` at each step; for wrappers."""
