@@ -44,13 +44,16 @@ from typing import Any, Final, Union, get_args, get_origin
 
 def printable(text: str) -> str:
     """`text` without what a terminal obeys or reorders by: control characters but line ends, and those of direction."""
-    if text.isprintable():
+    bare = text
+    for space in _SPACES:
+        bare = bare.replace(space, "")
+    if bare.isprintable():
         return text
     return "".join(char if char.isprintable() or char in _SPACES else _REPLACED for char in text)
 
 
 _REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
-_SPACES: Final = frozenset("\n\N{IDEOGRAPHIC SPACE}\N{NO-BREAK SPACE}")
+_SPACES: Final = ("\n", "\N{IDEOGRAPHIC SPACE}", "\N{NO-BREAK SPACE}")
 
 
 class PurposeGuardError(Exception):
