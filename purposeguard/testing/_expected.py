@@ -191,9 +191,14 @@ class Expected:
             suspended=preferences.suspended,
             stopped=preferences.all_suspended or preferences.erased,
             consents=preferences.consents,
-            overdue=retention.overdue(
-                self.notice.document, [current], collected=about.collected, ended=about.ended, today=now
-            ),
+            overdue=self._overdue(current, about, now),
+        )
+
+    def _overdue(self, source: str, about: RowContext, now: datetime.datetime) -> frozenset[str]:
+        if about.collected is None and about.ended is None:
+            return frozenset()
+        return retention.overdue(
+            self.notice.document, [source], collected=about.collected, ended=about.ended, today=now
         )
 
     def _held_on(self, day: Day) -> datetime.date:

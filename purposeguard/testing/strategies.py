@@ -6,6 +6,7 @@ allowed and denied, so that neither is rare, and shrink to the simplest.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -39,14 +40,20 @@ def asked_of(notice: Notice) -> tuple[Asked, ...]:
     return (*notice.purposes, *notice.families)
 
 
-def declarable(guard: Guard) -> list[tuple[str, str | None]]:
+def declarable(guard: Guard) -> tuple[tuple[str, str | None], ...]:
     """The purposes and families, by their names, and channels for which an activity can be declared (rule 7)."""
+    return _declarable(guard.notice)
+
+
+@functools.lru_cache(maxsize=16)
+def _declarable(notice: Notice) -> tuple[tuple[str, str | None], ...]:
+    guard = Guard(notice)
     ways: list[tuple[str, str | None]] = []
-    for asked, channel in itertools.product(map(name_of, asked_of(guard.notice)), (None, *guard.notice.channels)):
+    for asked, channel in itertools.product(map(name_of, asked_of(notice)), (None, *notice.channels)):
         with suppress(ChannelViolation):
             guard.purpose(asked, channel=channel)
             ways.append((asked, channel))
-    return ways
+    return tuple(ways)
 
 
 __all__ = [
