@@ -10,7 +10,6 @@ from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import is_union
 from purposeguard.runtime.engine import Engine
-from purposeguard.runtime.execution import get_ident, here
 from purposeguard.runtime.registry import WHOLE, Access, Site
 from purposeguard.runtime.use import Use, authorise, called, present
 from purposeguard.runtime.wrapping import Function, must_be_function, surrounded
@@ -228,16 +227,8 @@ class Reader:
         finally:
             del value  # from the traceback, where it is refused
 
-    def settled(self, label: Label | None) -> Label | None:
-        """The label of a function without withholding, once it may run here: `authorise`, quicker within a task."""
-        use = self.ambient()
-        if use._owner is here():
-            if label in use._allowed_labels:
-                return label
-            tick = use._counted.get(label)
-            if tick is not None:
-                tick()
-                return label
+    def settled(self) -> Label | None:
+        """The label of a function without withholding, once it may run here: `authorise`, quicker for counted uses."""
         self.authorise()
         return self.access.label
 
@@ -333,8 +324,12 @@ def _quick(fn: Function, reader: Reader) -> Function:
     def access_wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal label
         use = ambient()
-        if label not in use._allowed_labels or use._owner != get_ident():
-            label = reader.settled(label)
+        try:
+            known = label in use._allowed_labels and use._owner == use._runs()
+        except RuntimeError:  # no event loop runs here, and it was entered in one
+            known = False
+        if not known:
+            label = reader.settled()
         value = fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
         return value if type(value) in at_rest else reader.stepwise(value)
 
@@ -351,9 +346,12 @@ def _counting(fn: Function, reader: Reader) -> Function:
     def access_wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal label
         use = ambient()
-        tick = use._counted.get(label)
-        if tick is None or use._owner != get_ident():
-            label = reader.settled(label)
+        try:
+            tick = use._counted.get(label) if use._owner == use._runs() else None
+        except RuntimeError:  # no event loop runs here, and it was entered in one
+            tick = None
+        if tick is None:
+            label = reader.settled()
         else:
             tick()
         value = fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied

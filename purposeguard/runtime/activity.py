@@ -15,7 +15,7 @@ from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.violations import ChannelViolation
 from purposeguard.runtime.engine import ActivityHandle, Engine
-from purposeguard.runtime.execution import ASYNCIO, TRIO, get_ident, here, modules
+from purposeguard.runtime.execution import ASYNCIO, NOBODY, TRIO, asked_here, get_ident, modules
 from purposeguard.runtime.observer import NO_COUNTS
 from purposeguard.runtime.registry import Activity, Register, Site
 from purposeguard.runtime.snapshot import NOTHING
@@ -220,14 +220,18 @@ def _quick(fn: Function, handle: ActivityHandle) -> Function:
             permissions = handle.current()
         use = new(Use)
         use._handle = handle
-        use._owner = here() if ASYNCIO in modules or TRIO in modules else get_ident()
+        if ASYNCIO in modules or TRIO in modules:
+            use._runs, use._owner = asked_here()
+        else:
+            use._runs = get_ident
+            use._owner = get_ident()
         use._allowed_labels = permissions.allowed_labels
         use._counted = counted
         use._before = token = enter(use)
         try:
             return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
         finally:
-            use._owner = None
+            use._owner = NOBODY
             use._allowed_labels = NOTHING
             use._counted = NO_COUNTS
             use._before = NO_USE

@@ -18,7 +18,7 @@ from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import RowContext, subject_key
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.engine import ActivityHandle, Engine
-from purposeguard.runtime.execution import get_ident, here
+from purposeguard.runtime.execution import NOBODY, asked_here, get_ident
 from purposeguard.runtime.observer import NO_COUNTS, Ledger, Tally, Tick
 from purposeguard.runtime.registry import Access, Activity
 from purposeguard.runtime.snapshot import NO_LABELS, NOTHING, Permissions
@@ -58,9 +58,9 @@ class Use(Opener, Generic[P]):
 
     # `allowed_labels`, `counted` and `owner` are read by wrappers on their fast path. `allowed_labels` holds what is
     # known to be allowed where no ledger is to be told, `counted` what is where the ledger counts uses one by one, with
-    # what counts it; neither holds anything once the block has ended. `owner` is the task or thread that entered (None
-    # before and after).
-    __slots__ = ("_allowed_labels", "_before", "_counted", "_handle", "_owner", "_tally")
+    # what counts it; neither holds anything once the block has ended. `owner` is the task or thread that entered
+    # (NOBODY before and after), and `runs` the quickest function that says which one runs.
+    __slots__ = ("_allowed_labels", "_before", "_counted", "_handle", "_owner", "_runs", "_tally")
 
     _carries: ClassVar[bool] = True
     """Whether `guard.carry` may take it elsewhere."""
@@ -72,6 +72,7 @@ class Use(Opener, Generic[P]):
     _allowed_labels: set[object] | frozenset[object]
     _counted: Mapping[object, Tick]
     _owner: object
+    _runs: Callable[[], object]
     _before: Use[Any] | Token[Use[Any]]
     _tally: Tally
 
@@ -81,7 +82,7 @@ class Use(Opener, Generic[P]):
         self._handle = handle
         engine = handle.engine
         self._before = living(engine.ambient())
-        self._owner = here()
+        self._runs, self._owner = asked_here()
         self._allowed_labels = handle.current().allowed_labels  # empty where there is a ledger
         self._counted = handle.counted
         if engine.ledger is not None and engine.counting is None:
@@ -110,7 +111,7 @@ class Use(Opener, Generic[P]):
     @property
     def active(self) -> bool:
         """Whether its block is under way (wherever that is)."""
-        return self._owner is not None
+        return self._owner is not NOBODY
 
     @property
     def _permissions(self) -> Permissions:
@@ -119,7 +120,7 @@ class Use(Opener, Generic[P]):
     def _close(self) -> None:
         """Ends this use and restores the one before; for guards and wrappers."""
         engine = self._engine
-        self._owner = None
+        self._owner = NOBODY
         self._allowed_labels = NOTHING
         self._counted = NO_COUNTS
         self._before = before = living(_around(self))  # no more than that is kept of those that have ended
@@ -289,14 +290,14 @@ class Use(Opener, Generic[P]):
         if subject is not None:
             return self._open_of(value, subject)
         try:
-            if value._ready in self._allowed_labels and (self._owner == get_ident() or self._runs_here()):
+            if value._ready in self._allowed_labels and self._owner == self._runs():
                 return content(value)  # type: ignore[no-any-return]  # the slot knows no type
             tick = self._counted[value._ready]
-            if self._owner == get_ident() or self._runs_here():
+            if self._owner == self._runs():
                 tick()
                 return content(value)  # type: ignore[no-any-return]  # likewise
-        except (AttributeError, KeyError, TypeError):
-            pass  # not used before, or something is to be applied first; or it is no sealed value, which is said below
+        except (AttributeError, KeyError, TypeError, RuntimeError):
+            pass  # not used before, or something is to be applied first; or no sealed value, or not here: said below
         must_be_sealed(value, "`open`")
         return self._open((value,))[0]
 
@@ -304,7 +305,7 @@ class Use(Opener, Generic[P]):
         """The plain value of somebody's: the way of `open` where a subject is named."""
         engine = self._engine
         try:
-            if type(subject) in _IDS and (self._owner == get_ident() or self._runs_here()):
+            if type(subject) in _IDS and self._runs_here():
                 label = value._ready
                 if label in self._allowed_to(self._permissions, subject):
                     if engine.ledger is None:
@@ -623,7 +624,7 @@ class Use(Opener, Generic[P]):
 
     def _absence(self) -> str | None:
         """Why this use does not hold here and now; None where it does."""
-        if self._owner is None:
+        if self._owner is NOBODY:
             return self._ended()
         if self._runs_here():
             return None
@@ -655,8 +656,10 @@ class Use(Opener, Generic[P]):
 
         A use opened outside any event loop belongs to its thread, and to a loop that its body runs there.
         """
-        owner = self._owner
-        return owner == get_ident() if isinstance(owner, int) else owner is not None and owner is here()
+        try:
+            return self._owner == self._runs()
+        except RuntimeError:  # no event loop runs here, and it was entered in one
+            return False
 
     def _is_carried(self) -> bool:
         """Whether it was carried to what runs here: by the use under way here, or one that this one is nested in."""
@@ -745,6 +748,11 @@ class Narrowed(Use[Any]):
         return self._whole._owner
 
     @property
+    def _runs(self) -> Callable[[], object]:  # type: ignore[override]  # likewise
+        """What says which one runs."""
+        return self._whole._runs
+
+    @property
     def _allowed_labels(self) -> set[object] | frozenset[object]:  # type: ignore[override]  # likewise
         """What is known to be allowed to the member."""
         return NOTHING if self._whole._allowed_labels is NOTHING else self._permissions.allowed_labels
@@ -774,7 +782,7 @@ class Observed(Use[Any]):
     def __init__(self, handle: ActivityHandle) -> None:
         self._handle = handle
         self._before = NO_USE
-        self._owner = here()
+        self._runs, self._owner = asked_here()
         self._allowed_labels = NOTHING
         self._counted = NO_COUNTS
 
@@ -797,7 +805,7 @@ class _NoUse(Use[Any]):
     def __init__(self) -> None:
         self._allowed_labels = NOTHING
         self._counted = NO_COUNTS
-        self._owner = None
+        self._runs, self._owner = get_ident, NOBODY
 
     def __repr__(self) -> str:
         return "<no use>"
@@ -850,7 +858,7 @@ def authorise(engine: Engine, access: Access, label: Label) -> Use[Any] | None:
 
 def living(use: Use[Any]) -> Use[Any]:
     """This use, or the nearest one around it that has not ended: of blocks that were left out of order."""
-    while use._owner is None and use is not NO_USE:
+    while use._owner is NOBODY and use is not NO_USE:
         use = _around(use)
     return use
 
@@ -873,7 +881,7 @@ def _leave_to_the_parent() -> None:
         gc.unfreeze()
     for one in gc.get_objects():  # also those further up the stack, which inner ones would restore
         if Use in type(one).__mro__ and type(one) not in (Narrowed, _NoUse):
-            one._owner = None
+            one._owner = NOBODY
             one._allowed_labels = NOTHING
             one._counted = NO_COUNTS
             if hasattr(one, "_tally"):

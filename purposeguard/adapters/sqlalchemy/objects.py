@@ -22,7 +22,6 @@ from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.sqlalchemy.tags import Catalogue, _all_mappers
 from purposeguard.adapters.tags import Columns
 from purposeguard.errors import UnlabelledData
-from purposeguard.runtime.execution import get_ident
 from purposeguard.runtime.use import Use, present
 
 READ: Final = "an object was read"
@@ -164,7 +163,7 @@ class _Asking:
             keeper is not None
             and keeper.ambient() is keeper.use
             and state.session_id == keeper.session_id
-            and (keeper.use._owner == get_ident() or keeper.use._runs_here())
+            and keeper.use._runs_here()
             and self.key in values
             and self.impl.supports_population
         ):
