@@ -23,7 +23,7 @@ from purposeguard.policy.explanation import Decision, name_of
 from purposeguard.policy.transfers import Recipient
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.access import Reader, access_function
-from purposeguard.runtime.activity import Block, carried, decorated
+from purposeguard.runtime.activity import Block, Stated, carried, decorated
 from purposeguard.runtime.cache import cached_function
 from purposeguard.runtime.clock import Clock, Now, system_time
 from purposeguard.runtime.declassification import Reclassifier
@@ -452,18 +452,27 @@ class Guard:
             UnknownPurpose, UnknownChannel: an id means nothing in the notice.
             ChannelViolation: the purpose is closed and no channel, or one that it does not admit, is stated (rule 7).
         """
+        frame = sys._getframe(1)
+        snapshot = self._engine.snapshot
+        place = (id(frame.f_code), frame.f_lasti, purpose, channel, activity, mode)
+        try:
+            return Block(snapshot.stated[place])
+        except (KeyError, TypeError):
+            pass  # not stated here before, or not hashable
         if isinstance(purpose, (FunctionType, classmethod, staticmethod)):
             raise UnknownPurpose(purpose, "an activity says what it is for: `@guard.purpose(Purpose)`")
-        matrix = self._engine.snapshot.matrix
-        return Block(
+        stated = Stated(
             self._engine,
             self._register,
-            matrix.purpose(purpose),
-            matrix.channel(channel),
+            snapshot.matrix.purpose(purpose),
+            snapshot.matrix.channel(channel),
             activity,
             observing=(self._mode if mode is None else _mode(mode)) == "observe",
-            frame=sys._getframe(1),
+            frame=frame,
         )
+        if stated.fits and isinstance(purpose, (str, TermMeta)):  # other forms are rare, and slow to hash
+            snapshot.keep(place, stated)
+        return Block(stated)
 
     @overload
     def access(self, *sources: OneSource, withhold: bool = False, narrow: bool = False) -> Callable[[F], F]: ...

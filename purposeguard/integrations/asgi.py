@@ -157,7 +157,7 @@ def _run(name: str, block: Block[Any] | None) -> Run | None:
     async def handle(inner: App, scope: Scope, receive: Receive, send: Send) -> None:
         await inner(scope, receive, send)
 
-    _, line, module = block._where
+    _, line, module = block._stated.where
     run: Run = block._around(handle, Site(module, name, line))
     return run
 

@@ -29,23 +29,13 @@ Q = ParamSpec("Q")
 R = TypeVar("R")
 
 
-class Block(Generic[P]):
-    """What `guard.purpose(…)` gives: a decorator for functions of any kind, and a sync or async context manager.
+class Stated:
+    """What `guard.purpose(…)` states at one place of the code, for all blocks that are made there.
 
-    As a context manager it gives the `Use`; one block may be entered again, also by several tasks at a time.
+    `fits`: the purpose admits the channel, or its absence (rule 7); otherwise that was observed, and let pass.
     """
 
-    __slots__ = (
-        "_channel",
-        "_engine",
-        "_entered",
-        "_handle",
-        "_name",
-        "_observing",
-        "_purpose",
-        "_register",
-        "_where",
-    )
+    __slots__ = ("_handle", "channel", "engine", "fits", "name", "observing", "purpose", "register", "where")
 
     def __init__(
         self,
@@ -58,19 +48,43 @@ class Block(Generic[P]):
         observing: bool,
         frame: FrameType,
     ) -> None:
-        self._engine = engine
-        self._register = register
-        self._purpose = purpose
-        self._channel = channel
-        self._name = name
-        self._observing = observing
-        self._where = (frame.f_code, frame.f_lineno, frame.f_globals.get("__name__", "?"))
+        """Raises ChannelViolation where the purpose is closed and no channel, or one it does not admit, is stated."""
+        self.engine = engine
+        self.register = register
+        self.purpose = purpose
+        self.channel = channel
+        self.name = name
+        self.observing = observing
+        self.where = (frame.f_code, frame.f_lineno, frame.f_globals.get("__name__", "?"))
         self._handle: ActivityHandle | None = None
-        self._entered: list[tuple[FrameType, Use[P]]] = []
-        _must_fit(engine, self._declared(Site("", "", 0), name or ""))
+        self.fits = _must_fit(engine, self.activity(Site("", "", 0), name or ""))
 
-    def _declared(self, site: Site, name: str) -> Activity:
-        return Activity(name, self._purpose, self._channel, self._observing, site)
+    def activity(self, site: Site, name: str) -> Activity:
+        """The activity of this name at a place."""
+        return Activity(name, self.purpose, self.channel, self.observing, site)
+
+    def handle(self) -> ActivityHandle:
+        """The activity of the block itself, listed in the inventory when it is first entered."""
+        if self._handle is None:
+            code, line, module = self.where
+            site = Site(module, code.co_qualname, line)
+            activity = self.activity(site, self.name or site.dotted)
+            self._handle = ActivityHandle(self.engine, activity)
+            self.register.add_activity(site, activity)
+        return self._handle
+
+
+class Block(Generic[P]):
+    """What `guard.purpose(…)` gives: a decorator for functions of any kind, and a sync or async context manager.
+
+    As a context manager it gives the `Use`; one block may be entered again, also by several tasks at a time.
+    """
+
+    __slots__ = ("_entered", "_stated")
+
+    def __init__(self, stated: Stated) -> None:
+        self._stated = stated
+        self._entered: list[tuple[FrameType, Use[P]]] = []
 
     def __call__(self, fn: F) -> F:
         """Makes `fn` an activity: whenever its body runs, it runs for this purpose."""
@@ -84,43 +98,43 @@ class Block(Generic[P]):
                 first argument is another: these ask `guard.use(…)`.
         """
         must_be_no_method(fn, "ask `guard.use(…)` in it")
-        given: Any = decorated(fn, lambda inner: self._around(with_use(inner, self._engine), Site.of(inner)))
+        engine = self._stated.engine
+        given: Any = decorated(fn, lambda inner: self._around(with_use(inner, engine), Site.of(inner)))
         return cast("Callable[Q, R]", given)
 
     def _around(self, fn: Function, site: Site | None = None) -> Function:
+        stated = self._stated
         site = site or Site.of(fn)
-        activity = self._declared(site, self._name or site.dotted)
-        wrapper = _during(fn, self._engine, activity)
-        self._register.add_activity(site, activity)
+        activity = stated.activity(site, stated.name or site.dotted)
+        wrapper = _during(fn, stated.engine, activity)
+        stated.register.add_activity(site, activity)
         return wrapper
 
     def __enter__(self) -> Use[P]:
-        return self._enter(sys._getframe(1))
+        use: Use[P] = Use(self._stated._handle or self._stated.handle())
+        self._entered.append((sys._getframe(1), use))
+        return use
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leave(sys._getframe(1))
+        entered, frame = self._entered, sys._getframe(1)
+        if len(entered) == 1 and entered[0][0] is frame:
+            mine = entered[0]
+            entered.remove(mine)  # not popped: another thread may have entered meanwhile
+            mine[1]._close()
+        else:
+            self._leave(frame)
 
     async def __aenter__(self) -> Use[P]:
-        return self._enter(sys._getframe(1))
+        use: Use[P] = Use(self._stated.handle())
+        self._entered.append((sys._getframe(1), use))
+        return use
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._leave(sys._getframe(1))
-
-    def _enter(self, frame: FrameType) -> Use[P]:
-        handle = self._handle
-        if handle is None:
-            code, line, module = self._where
-            site = Site(module, code.co_qualname, line)
-            activity = self._declared(site, self._name or site.dotted)
-            handle = self._handle = ActivityHandle(self._engine, activity)
-            self._register.add_activity(site, activity)
-        use: Use[P] = Use(handle)
-        self._entered.append((frame, use))
-        return use
 
     def _leave(self, frame: FrameType) -> None:
         entered = self._entered[::-1]
@@ -128,7 +142,7 @@ class Block(Generic[P]):
             raise RuntimeError("this block was left more often than it was entered")
         # A `with` statement leaves from the frame that it entered from, in whichever context. Whoever calls by hand
         # (an exit stack does) leaves the ambient use or, in another context, the last that was entered here.
-        ambient = self._engine.ambient()
+        ambient = self._stated.engine.ambient()
         mine = (
             next((one for one in entered if one[0] is frame), None)
             or next((one for one in entered if one[1] is ambient), None)
@@ -251,12 +265,15 @@ def carried(fn: F, engine: Engine) -> F:
     return decorated(fn, lambda inner: surrounded(inner, during))
 
 
-def _must_fit(engine: Engine, activity: Activity) -> None:
-    """Rule 7: an activity states a channel where its purpose is closed, and one that its purpose admits."""
+def _must_fit(engine: Engine, activity: Activity) -> bool:
+    """Rule 7: an activity states a channel where its purpose is closed, and one that its purpose admits.
+
+    False where it does not, and that is only observed.
+    """
     matrix = engine.snapshot.matrix
     admitted = matrix.admitted(activity.purpose)
     if activity.channel in admitted or (activity.channel is None and not matrix.must_state_channel(activity.purpose)):
-        return
+        return True
     holders = [source for source in matrix.notice.sources if activity.purpose in matrix.row(source)]
     heads = [
         holder for holder in holders if not any(holder is not other and issubclass(holder, other) for other in holders)
@@ -266,3 +283,4 @@ def _must_fit(engine: Engine, activity: Activity) -> None:
     decision = Decision(verdict._replace(closed=True))
     advice = "state " + " or ".join(f'`channel="{channel}"`' for channel in admitted)
     engine.tell(ChannelViolation(decision, activity.name or None, advice=advice), activity)
+    return False

@@ -38,4 +38,5 @@ def asked_here() -> tuple[Callable[[], object], object]:
     if trio is not None:
         with contextlib.suppress(RuntimeError):  # trio is loaded, but does not run here
             return trio.current_task, trio.current_task()
-    return get_ident, get_ident()
+    ident = get_ident()
+    return get_ident, ident

@@ -24,6 +24,9 @@ _NOT_PERSONAL: Final = Label(NotPersonal)
 _CHECKS_AT_MOST: Final = 1000
 """Different bare checks that are remembered."""
 
+_PLACES_AT_MOST: Final = 1000
+"""Places of the code whose purpose is remembered."""
+
 _NONE_ASKED: Final[Mapping[object, Any]] = MappingProxyType({})
 
 
@@ -119,7 +122,8 @@ class Permissions:
 class PolicySnapshot:
     """A compiled notice, what decides by it, and what it was seen to allow: replaced as one.
 
-    `known` holds what `Guard.allows` was asked before, `checked` the bare checks that are counted by what they give.
+    `known` holds what `Guard.allows` was asked before, `checked` the bare checks that are counted by what they give,
+    `stated` what `Guard.purpose` was given at each place of the code.
     """
 
     __slots__ = (
@@ -134,6 +138,7 @@ class PolicySnapshot:
         "observed",
         "periods",
         "remembers_labels",
+        "stated",
     )
 
     def __init__(
@@ -157,6 +162,7 @@ class PolicySnapshot:
         self._requires_subject = requires_subject
         self._permissions: dict[tuple[object, str | None], Permissions] = {}
         self.checked: dict[object, Tick] = {}
+        self.stated: dict[object, Any] = {}
         self._retired = observed
         self._lock = new_lock()
 
@@ -228,9 +234,16 @@ class PolicySnapshot:
         if not self._retired and len(self.checked) < _CHECKS_AT_MOST:
             self.checked[check] = tick
 
+    def keep(self, place: object, stated: object) -> None:
+        """Has what was stated at a place of the code found there again. Of many places the first are kept."""
+        with self._lock:
+            if not self._retired and len(self.stated) < _PLACES_AT_MOST:
+                self.stated[place] = stated
+
     def retire(self) -> None:
         """Retires all permissions, those asked for from now on too."""
         with self._lock:
             self._retired = True
+            self.stated.clear()
             for permissions in self._permissions.values():
                 permissions.retire()

@@ -81,9 +81,13 @@ class Use(Opener, Generic[P]):
         # `activity._quick` does the same without the call.
         self._handle = handle
         engine = handle.engine
-        self._before = living(engine.ambient())
+        before = engine.ambient()
+        self._before = before if before._owner is not NOBODY or before is NO_USE else living(before)
         self._runs, self._owner = asked_here()
-        self._allowed_labels = handle.current().allowed_labels  # empty where there is a ledger
+        permissions = handle.permissions
+        if permissions.retired:
+            permissions = handle.current()
+        self._allowed_labels = permissions.allowed_labels  # empty where there is a ledger
         self._counted = handle.counted
         if engine.ledger is not None and engine.counting is None:
             self._tally = Tally(engine.ledger, self.activity.name)
@@ -119,11 +123,13 @@ class Use(Opener, Generic[P]):
 
     def _close(self) -> None:
         """Ends this use and restores the one before; for guards and wrappers."""
-        engine = self._engine
+        engine = self._handle.engine
         self._owner = NOBODY
         self._allowed_labels = NOTHING
         self._counted = NO_COUNTS
-        self._before = before = living(_around(self))  # no more than that is kept of those that have ended
+        before: Any = self._before
+        if before is not NO_USE:
+            self._before = before = living(_around(self))  # no more than that is kept of those that have ended
         if engine.ambient() is self:
             # Not where a block is left in another context than it was entered in: there is nothing to restore there.
             engine.set_ambient(before)
