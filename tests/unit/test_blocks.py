@@ -149,6 +149,46 @@ def test_an_observing_activity_may_do_what_would_be_refused() -> None:
         use.check("1.1b")
 
 
+def test_a_place_that_stated_its_purpose_before_is_asked_again_by_a_new_revision() -> None:
+    mine = pg.Guard(tm.NOTICE)
+
+    def guidance() -> Any:
+        return mine.purpose("1.2(1)①")
+
+    def close(tables: dict[str, Any]) -> None:
+        tables["revision"] = "2030-01-01"
+        for grant in tables["grant"]:
+            for purpose in grant.get("purpose", ()):
+                if purpose["id"] == "1.2(1)①":
+                    purpose["channels"] = {"closed": ["email"]}
+
+    with guidance():
+        pass
+    mine.replace(revised(tm.NOTICE, close))
+    with pytest.raises(pg.ChannelViolation):
+        guidance()
+
+
+def test_one_place_may_state_several_purposes_and_its_blocks_are_apart() -> None:
+    mine = pg.Guard(tm.NOTICE)
+    purposes = [tm.RenewalGuidance, tm.WebFeedback]
+    for _ in range(2):
+        outer, inner = (mine.purpose(purpose) for purpose in purposes)
+        with outer as around, inner as use:
+            assert (around.purpose, use.purpose) == (purposes[0], purposes[1])
+            assert mine.current is use
+        assert not around.active
+
+
+def test_what_is_observed_at_a_place_is_told_each_time() -> None:
+    tape = Tape()
+    mine = pg.Guard(tm.NOTICE, ledger=tape, mode="observe")
+    for _ in range(3):
+        with mine.purpose(tm.WebSecurityMail, channel="phone"):
+            pass
+    assert len(tape.denials) == 3
+
+
 @pytest.mark.parametrize(
     "wrong", ["nothing", tm.Registration, pg.Purpose, None, 5, tm.RenewalGuidance | tm.WebFeedback]
 )
@@ -177,6 +217,8 @@ def test_carried_functions_of_every_kind() -> None:
             assert [*await asyncio.gather(slow(), fast())] == [None, RENEWAL]
             assert await asyncio.to_thread(guard.carry(purpose_here)) == RENEWAL
             assert await asyncio.to_thread(purpose_here) is None
+            with pytest.raises(pg.PurposeMissing):
+                await asyncio.to_thread(guard.access(tm.Registration)(lambda: None))
             seen: list[str | None] = []
             loop = asyncio.get_running_loop()
             done = loop.create_future()
