@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from types import TracebackType
 from typing import Any, Final, Literal, Self, cast
 
@@ -134,6 +134,14 @@ class Governance:
             StoreUnavailable: it cannot be known now.
         """
         return self.preference_cache.preferences(subject)
+
+    def preferences_of_each(self, subjects: Sequence[str], /) -> list[SubjectPreferences]:
+        """What holds for each of these subjects, in their order: one query for a batch of those not known.
+
+        Raises:
+            StoreUnavailable: it cannot be known now.
+        """
+        return self.preference_cache.preferences_of_each(subjects)
 
     def roster(self) -> Roster:
         """What holds for all subjects who asked for something; for queries, which read the rows of many.

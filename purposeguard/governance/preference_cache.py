@@ -9,7 +9,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 import cachetools
@@ -35,6 +35,9 @@ SHARED: Final = 4096
 
 STEPS: Final = 64
 """Steps into which the maximum age is divided, so that entries of one step are equal, and shared."""
+
+BATCH: Final = 500
+"""Subjects that one query asks for."""
 
 MOST_READ_SINGLY: Final = 200
 """Changed subjects that are read one by one for the roster; if there are more, all are read again."""
@@ -82,7 +85,7 @@ class PreferenceCache:
             SHARED
         )
         self._entries: cachetools.FIFOCache[Entry, Entry] = cachetools.FIFOCache(SHARED)
-        self._reads: dict[str, set[_Read]] = {}
+        self._reads: set[_Read] = set()
         self._rosters = _Rosters(self.subjects)
         self._lock = new_lock()  # guards the five above
         self._looking = new_lock()  # guards those below
@@ -115,6 +118,41 @@ class PreferenceCache:
             return self._read(subject)
         return preferences
 
+    def preferences_of_each(self, subjects: Sequence[str], /) -> list[SubjectPreferences]:
+        """What holds for each of these subjects, in their order. Those not in the cache are read in batches.
+
+        Raises:
+            StoreUnavailable: as `preferences`.
+        """
+        entries = self._entries_of(subjects)
+        if time.monotonic() >= self._fresh_until:
+            self._look_if_stale()
+            entries = self._entries_of(subjects)
+        now = time.monotonic()
+        usable = {
+            number: entry[0]
+            for number, entry in {id(entry): entry for entry in entries}.items()
+            if entry is not None and now < entry[1] and entry[2] is None
+        }
+        if all(map(usable.__contains__, map(id, entries))):
+            return [usable[id(entry)] for entry in entries]
+        unknown = [subject for subject, entry in zip(subjects, entries, strict=True) if id(entry) not in usable]
+        unknown = list(dict.fromkeys(unknown))
+        read: dict[str, SubjectPreferences] = {}
+        for first in range(0, len(unknown), BATCH):
+            read |= self._read_each(unknown[first : first + BATCH])
+        return [
+            usable[id(entry)] if id(entry) in usable else read[subject]
+            for subject, entry in zip(subjects, entries, strict=True)
+        ]
+
+    def _entries_of(self, subjects: Sequence[str]) -> list[Entry | None]:
+        cache = self._cache
+        try:
+            return list(map(cache.__getitem__, subjects))
+        except KeyError:
+            return [cache.get(subject) for subject in subjects]
+
     def roster(self) -> Roster:
         """What holds for all subjects who asked for something: read whole once, then only what has changed.
 
@@ -125,32 +163,38 @@ class PreferenceCache:
         return self._rosters.roster()
 
     def _read(self, subject: str) -> SubjectPreferences:
+        return self._read_each((subject,))[subject]
+
+    def _read_each(self, subjects: Sequence[str]) -> dict[str, SubjectPreferences]:
+        """What the store says of these subjects. What changes meanwhile is not kept, nor what was read beside it."""
         cache = self._cache  # `_begin_anew` may replace it meanwhile, by that of another store
         self._look_if_stale()  # the next look finds what changes from here on
-        read = _Read()
+        read = _Read(frozenset(subjects))
         with self._lock:
-            self._reads.setdefault(subject, set()).add(read)
+            self._reads.add(read)
         try:
-            present = self.subjects.stands(subject)
+            present = self.subjects.stands_of_each(subjects)
         except BaseException:
             with self._lock:
-                self._done(subject, read)
+                self._reads.discard(read)
             raise
         with self._lock:
-            self._done(subject, read)
-            preferences = self._all_preferences.setdefault(present.preferences, present.preferences)
+            self._reads.discard(read)
+            alike = {id(stands): stands for stands in present.values()}
+            entries = {number: self._entry(stands) for number, stands in alike.items()}
+            given = {subject: entries[id(stands)] for subject, stands in present.items()}
             if not read.spoiled:
-                step = self._max_age / STEPS
-                changing = None if present.until is present.since is None else present._replace(preferences=preferences)
-                entry = (preferences, math.floor(time.monotonic() / step) * step + self._max_age, changing)
-                cache[subject] = self._entries.setdefault(entry, entry)
-        return preferences
+                for subject, entry in given.items():
+                    cache[subject] = entry
+        return {subject: entry[0] for subject, entry in given.items()}
 
-    def _done(self, subject: str, read: _Read) -> None:
-        others = self._reads.get(subject, set())
-        others.discard(read)
-        if not others:
-            self._reads.pop(subject, None)
+    def _entry(self, stands: Stands) -> Entry:
+        preferences = self._all_preferences.setdefault(stands.preferences, stands.preferences)
+        step = self._max_age / STEPS
+        ends = math.floor(time.monotonic() / step) * step + self._max_age
+        changing = None if stands.until is stands.since is None else stands._replace(preferences=preferences)
+        entry = (preferences, ends, changing)
+        return self._entries.setdefault(entry, entry)
 
     def __len__(self) -> int:
         """The number of subjects in the cache."""
@@ -168,18 +212,16 @@ class PreferenceCache:
         with self._lock:
             for subject in subjects:
                 self._cache.pop(subject, None)
-                for read in self._reads.pop(subject, ()):
-                    read.spoiled = True
+            for read in self._reads:
+                read.spoiled = read.spoiled or not read.subjects.isdisjoint(subjects)
         self._rosters.changed(subjects)
 
     def forget(self) -> None:
         """Forgets everything."""
         with self._lock:
             self._cache.clear()
-            for reads in self._reads.values():
-                for read in reads:
-                    read.spoiled = True
-            self._reads.clear()
+            for read in self._reads:
+                read.spoiled = True
         self._rosters.forget()
 
     # ---- looks ----------------------------------------------------------------------------------------------------
@@ -264,11 +306,12 @@ class PreferenceCache:
 
 
 class _Read:
-    """A read under way; spoiled if a change comes between, so that its result is not kept."""
+    """A read of some subjects under way; spoiled if one of them changes meanwhile, so that its result is not kept."""
 
-    __slots__ = ("spoiled",)
+    __slots__ = ("spoiled", "subjects")
 
-    def __init__(self) -> None:
+    def __init__(self, subjects: frozenset[str]) -> None:
+        self.subjects = subjects
         self.spoiled = False
 
 

@@ -138,6 +138,15 @@ IN_FORCE: Final = (
 )
 """The declarations in force of one subject: the one query of a check that the cache does not answer."""
 
+IN_FORCE_OF_EACH: Final = (
+    sa.select(
+        declaration.c.subject, declaration.c.kind, declaration.c.purposes, declaration.c.revision, declaration.c.until
+    )
+    .select_from(declaration.outerjoin(revocation))
+    .where(declaration.c.subject.in_(sa.bindparam("subjects", expanding=True)), revocation.c.declaration.is_(None))
+)
+"""The same of several subjects."""
+
 ALL_IN_FORCE: Final = (
     sa.select(
         declaration.c.subject, declaration.c.kind, declaration.c.purposes, declaration.c.revision, declaration.c.until
@@ -172,6 +181,16 @@ def unchanged(clause: str, _revision: datetime.date) -> str:
 def stands(connection: sa.Connection, subject: str, now: Span, clause_now: ClauseNow = unchanged) -> Stands:
     """What holds for a subject: one query, by index."""
     return _stands(connection.execute(IN_FORCE, {"subject": subject}).all(), now, clause_now)
+
+
+def stands_of_each(
+    connection: sa.Connection, subjects: Sequence[str], now: Span, clause_now: ClauseNow = unchanged
+) -> dict[str, Stands]:
+    """What holds for each of these subjects: one query, by index."""
+    declared: dict[str, list[Any]] = {subject: [] for subject in subjects}
+    for row in connection.execute(IN_FORCE_OF_EACH, {"subjects": list(declared)}):
+        declared[row.subject].append(row)
+    return {subject: _stands(rows, now, clause_now) if rows else NOTHING_DECLARED for subject, rows in declared.items()}
 
 
 def all_stands(connection: sa.Connection, now: Span, clause_now: ClauseNow = unchanged) -> dict[str, Stands]:

@@ -28,6 +28,7 @@ from purposeguard.governance.restrictions import (
     in_force,
     revocation,
     stands,
+    stands_of_each,
     unchanged,
 )
 from purposeguard.governance.store import Store
@@ -209,6 +210,13 @@ class Subjects:
         key = subject_key(subject)
         with self.store.reading(single=True) as connection:
             return stands(connection, key, self.clock.span(), self.clause_now)
+
+    def stands_of_each(self, keys: Sequence[str]) -> dict[str, Stands]:
+        """The same of several subjects, by `subject_key`; one query."""
+        if len(keys) == 1:
+            return {key: self.stands(key) for key in keys}
+        with self.store.reading(single=True) as connection:
+            return stands_of_each(connection, keys, self.clock.span(), self.clause_now)
 
     def preferences(self, subject: SubjectId) -> SubjectPreferences:
         """What holds for a subject, read from the store; CLEAR for an unknown one."""

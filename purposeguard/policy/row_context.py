@@ -6,7 +6,8 @@ import datetime
 import re
 import unicodedata
 import uuid
-from typing import Any, Final
+from collections.abc import Collection
+from typing import Any, Final, cast
 
 from purposeguard.notice.timezones import Day
 from purposeguard.notice.vocabulary import Immutable
@@ -55,6 +56,15 @@ def subject_key(given: object) -> str:
         raise TypeError(f"a subject's id is an int, a text or a UUID, not {type(given).__name__}")
     # Of a class that derives from one of them, the plain number or text, whatever it says of itself.
     return _of_digits(int.__index__(given)) if isinstance(given, int) else _in_one_spelling(str.__str__(given))
+
+
+def subject_keys(given: Collection[object]) -> list[str]:
+    """`subject_key` of each of these, in their order; of plain numbers all at once."""
+    if set(map(type, given)) == {int}:
+        numbers = cast("Collection[int]", given)
+        if min(numbers) > -_SHORT and max(numbers) < _SHORT:
+            return list(map(str, numbers))
+    return list(map(subject_key, given))
 
 
 def _of_digits(given: int) -> str:

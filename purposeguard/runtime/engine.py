@@ -24,7 +24,7 @@ from purposeguard.policy.verdict import Verdict
 from purposeguard.policy.violations import PurposeViolation, violation_of
 from purposeguard.runtime.clock import Clock
 from purposeguard.runtime.observer import CountingLedger, Ledger, Observer, Tick
-from purposeguard.runtime.protocols import Oversight
+from purposeguard.runtime.protocols import AsksOfMany, Oversight
 from purposeguard.runtime.registry import Access, Activity, how_to_register
 from purposeguard.runtime.snapshot import Permissions, PolicySnapshot
 from purposeguard.values.personal import Personal
@@ -153,6 +153,22 @@ class Engine:
                 raise TypeError(f"`preferences` of {type(oversight).__qualname__} gave no SubjectPreferences")
             return preferences
         return UNNAMED if oversight is not None and oversight.requires_subject else None
+
+    def preferences_of_each(self, subjects: list[str]) -> list[SubjectPreferences | None]:
+        """`preferences_of` each of these subjects, in their order, asked of governance at once where it has a way to.
+
+        Raises:
+            StoreUnavailable, TypeError: as `preferences_of`; or governance gave more or fewer.
+        """
+        oversight = self.oversight
+        if not isinstance(oversight, AsksOfMany):
+            return [self.preferences_of(subject) for subject in subjects]
+        given = oversight.preferences_of_each(subjects)
+        if len(given) != len(subjects) or not set(map(type, given)) <= {SubjectPreferences}:
+            raise TypeError(
+                f"`preferences_of_each` of {type(oversight).__qualname__} gave no preferences for each subject"
+            )
+        return list(given)
 
     def context_of(
         self,

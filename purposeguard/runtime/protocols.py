@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -13,7 +13,7 @@ from purposeguard.runtime.observer import Ledger
 if TYPE_CHECKING:
     from purposeguard.policy.transfers import Provision
 
-__all__ = ["CLEAR", "Oversight", "Roster", "Rostered", "SubjectPreferences"]
+__all__ = ["CLEAR", "AsksOfMany", "Oversight", "Roster", "Rostered", "SubjectPreferences"]
 
 
 class Oversight(Protocol):
@@ -42,6 +42,19 @@ class Oversight(Protocol):
         Raises:
             StoreUnavailable: it cannot be recorded, so it must not take place.
         """
+
+
+@runtime_checkable
+class AsksOfMany(Protocol):
+    """An oversight that can be asked of many subjects at once, as rows are that say whose they are."""
+
+    def preferences_of_each(self, subjects: Sequence[str], /) -> Sequence[SubjectPreferences]:
+        """What holds for each of these subjects, by `subject_key`, in their order.
+
+        Raises:
+            StoreUnavailable: it cannot be known now.
+        """
+        ...
 
 
 class Roster(Immutable):

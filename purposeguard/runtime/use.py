@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
 from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData
 from purposeguard.notice.label import Label, Sources
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
-from purposeguard.policy.context import ASKED_LATER, DenialReason
+from purposeguard.policy.context import ASKED_LATER, Context, DenialReason
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import RowContext, subject_key
 from purposeguard.policy.verdict import Verdict
@@ -594,8 +594,14 @@ class Use(Opener, Generic[P]):
             if decision is None:
                 self._seen(label, row_contexts)
                 return None
+            return decision if refuses_row(decision, unasked) else None
+
+        def refuses_row(decision: Decision, unasked: bool) -> bool:
             # What is to be withheld is no reason to refuse the row.
-            return decision if (unasked and not access.withhold) or self._refuses_row(decision) else None
+            return (unasked and not access.withhold) or self._refuses_row(decision)
+
+        def denials(subjects: list[str], asked: list[tuple[Label, bool]]) -> list[Decision | None] | None:
+            return self._denials_of_each(subjects, asked, permissions, refuses_row)
 
         def refuse(decision: Decision, field: str | None) -> None:
             engine.refuse(decision, self, access, field)
@@ -610,6 +616,7 @@ class Use(Opener, Generic[P]):
             named=access.named,
             stream=_stream(again, given),
             named_only=access.withhold and not access.narrow,
+            denials=denials if self._keeps and not engine.observers else None,
         )
         try:
             return (narrower.item if one else narrower.apply)(value, shape, path, around)
@@ -617,6 +624,28 @@ class Use(Opener, Generic[P]):
             refusal = error
         value = None  # from the traceback
         raise refusal.with_traceback(None)
+
+    def _denials_of_each(
+        self,
+        subjects: list[str],
+        asked: list[tuple[Label, bool]],
+        permissions: Permissions,
+        refuses: Callable[[Decision, bool], bool],
+    ) -> list[Decision | None] | None:
+        """The first denial for each subject that refuses its row; None where none does. Alike subjects share theirs."""
+        preferences = self._engine.preferences_of_each(subjects)
+        denied: dict[int, Decision] = {}
+        for number, present in {id(present): present for present in preferences}.items():
+            context = Context(present)
+            for label, unasked in asked:
+                if permissions.known_to_allow(label, context):
+                    continue
+                verdict = permissions.decide(label, context)
+                decision = None if verdict.allowed else Decision(verdict)
+                if decision is not None and refuses(decision, unasked):
+                    denied[number] = decision
+                    break
+        return [denied.get(id(present)) for present in preferences] if denied else None
 
     def _refuses_row(self, decision: Decision) -> bool:
         """Whether a denial is about the row, whose data was asked for before: for wrappers.

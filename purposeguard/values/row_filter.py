@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from typing_extensions import override
 
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import NOTHING_KNOWN
 from purposeguard.values.annotations import is_namedtuple
-from purposeguard.values.plan import Plan, beside_fields, label_of_stream, labels_outside_rows
-from purposeguard.values.rows import said_by
+from purposeguard.values.plan import Plan, beside_fields, label_of_stream, labels_outside_rows, plan_of
+from purposeguard.values.rows import said_by, subjects_of
 from purposeguard.values.streams import LEFT_OUT
 from purposeguard.values.type_schema import Shape
 from purposeguard.values.walk import RowContexts, Walk
 from purposeguard.values.withholding import Stream, beside, fill
+
+Denials = Callable[[list[str], list[tuple[Label, bool]]], "list[Decision | None] | None"]
 
 
 class Narrower(Walk):
@@ -27,7 +31,8 @@ class Narrower(Walk):
     or lets it pass where it is only observed. With `leave_out` a row in a container is left out instead.
     `named` are sources that everything in the value is said to come from, and with `named_only` all that is asked for:
     what the fields say is withheld. `stream` gives what stands before an iterator of this shape, at this path, in a row
-    about these, and looks at each row when it comes.
+    about these, and looks at each row when it comes. `denials`, where nobody is told of each decision, gives the first
+    denial for each of many subjects, or None where there is none; with each label it gets whether nobody asked before.
     """
 
     def __init__(
@@ -39,6 +44,7 @@ class Narrower(Walk):
         named: Label | None,
         stream: Stream,
         named_only: bool = False,
+        denials: Denials | None = None,
     ) -> None:
         super().__init__()
         self._decide = decide
@@ -47,6 +53,7 @@ class Narrower(Walk):
         self._named = () if named is None else (named,)
         self._named_only = named_only
         self._stream = stream
+        self._denials = denials
         self._holds_itself = False
         self._why: Decision
 
@@ -121,6 +128,27 @@ class Narrower(Walk):
         self.changes()
         return _with(row, read, changed)
 
+    @override
+    def rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:
+        """What is left of many plain rows, each of which says whose it is: all their subjects are asked of at once."""
+        classes = set(map(type, items))
+        if self._denials is None or around or len(classes) != 1:
+            return None
+        plan = plan_of(classes.pop(), shape, path)
+        if plan.whole is not None or plan.refusal or not plan.are_plain(items):
+            return None
+        subjects = subjects_of(items, plan)
+        if subjects is None:
+            return None
+        labels = self._asked_of(plan.unasked, plan.labels_outside_rows)
+        denials = self._denials(subjects, [(label, label is plan.unasked) for label in labels])
+        if denials is None:
+            return items
+        return [
+            row if denial is None or not self._refuses(denial, path) else LEFT_OUT
+            for row, denial in zip(items, denials, strict=True)
+        ]
+
     def changes(self) -> None:
         """Refuses to change what leads back to what was there before."""
         if self._holds_itself:
@@ -130,15 +158,23 @@ class Narrower(Walk):
         self, unasked: Label | None, labels: tuple[Label, ...], row_contexts: RowContexts, path: str
     ) -> bool:
         """Whether what has these labels, and is about these, is to be left out; where it may not be, it is refused."""
-        for label in self._named if self._named_only else (unasked, *labels, *self._named):
-            decision = None
-            if label is not None:
-                decision = self._decide(label, row_contexts or (NOTHING_KNOWN,), label is unasked)
-            if decision is not None:
-                if self._leave_out:
-                    self._why = decision
-                    return True
-                self._refuse(decision, path.removesuffix("[]") or None)
+        for label in self._asked_of(unasked, labels):
+            decision = self._decide(label, row_contexts or (NOTHING_KNOWN,), label is unasked)
+            if decision is not None and self._refuses(decision, path):
+                return True
+        return False
+
+    def _asked_of(self, unasked: Label | None, labels: tuple[Label, ...]) -> Iterable[Label]:
+        """The labels that are asked for of a row."""
+        asked = self._named if self._named_only else (unasked, *labels, *self._named)
+        return (label for label in asked if label is not None)
+
+    def _refuses(self, decision: Decision, path: str) -> bool:
+        """True if a row is to be left out for this denial; where it may not be, it is refused."""
+        if self._leave_out:
+            self._why = decision
+            return True
+        self._refuse(decision, path.removesuffix("[]") or None)
         return False
 
 

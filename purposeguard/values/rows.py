@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import operator
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, ClassVar, Final, Protocol
 
 from pydantic import BaseModel
 
 from purposeguard.errors import UnlabelledData
-from purposeguard.policy.row_context import RowContext, SubjectId, subject_key
+from purposeguard.policy.row_context import RowContext, SubjectId, subject_key, subject_keys
 from purposeguard.values.annotations import is_taggable
 from purposeguard.values.markers import Collected, Ended, SubjectMark
 from purposeguard.values.plan import MISSING, Plan, gone_from, models_of, plan_of, read_field
@@ -91,6 +92,29 @@ def said_by(row: Any, plan: Plan, read: dict[str, Any], around: tuple[RowContext
         why = str(error)
     # Without the error itself, whose frames hold the row.
     raise UnlabelledData(f"{what}: a marked field cannot be read: {why}")
+
+
+def subjects_of(rows: Collection[Any], plan: Plan) -> list[str] | None:
+    """Whose each of these plain rows is, by `subject_key`, where it says this by one id and nothing else of itself.
+
+    None where a row may say more or less; `said_by` reads it then.
+    """
+    if plan.quick is None or len(plan.marks) != 1:
+        return None
+    [(mark, names)] = plan.marks.items()
+    if not isinstance(mark, SubjectMark) or len(names) != 1 or names[0] in plan.gone:
+        return None
+    try:
+        ids = list(map(operator.itemgetter(names[0]), map(plan.quick.held, rows)))
+        if not _IDS.issuperset(map(type, ids)):
+            return None
+        return subject_keys(ids if mark.realm is None else [subject_in(mark, subject_id) for subject_id in ids])
+    except (KeyError, ValueError):
+        return None
+
+
+_IDS: Final = frozenset({int, str, uuid.UUID})
+"""What names one subject outright."""
 
 
 def subject_in(mark: SubjectMark, subject_id: Any) -> Any:

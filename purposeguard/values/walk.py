@@ -86,6 +86,8 @@ class Walk(abc.ABC):
             return value
         inside, shape, where = self.inside, plan.items, f"{path}[]"
         left = self.rows(items, shape, where, around)
+        if left is items:
+            return value
         if left is None:
             left = [inside(item, shape, where, around) for item in items]
         if all(map(operator.is_, left, items)):

@@ -253,6 +253,46 @@ def test_what_was_read_before_a_change_is_not_kept_after_it(
     assert "8" not in cache._cache
 
 
+def test_many_subjects_are_read_by_one_query_a_batch(
+    store: Store, subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("purposeguard.governance.preference_cache.BATCH", 10)
+    for subject in (3, 14, 15):
+        subjects.restrict(subject, by="subject")
+    subjects.restrict(4, [tm.RenewalGuidance], by="subject", until=START + datetime.timedelta(days=1))
+    cache, keys = make(), [str(number) for number in [*range(24), 3, 3]]
+    alone = [make().preferences(key) for key in keys]
+    with queries(store) as found:
+        assert cache.preferences_of_each(keys) == alone
+        assert len(found) == 3
+        assert cache.preferences_of_each(keys) == alone  # one of them changes by itself, and is read again
+        assert len(found) == 4
+    subjects.restrict(5, by="subject")
+    assert cache.preferences_of_each(["5", "3"]) == [cache.preferences("5"), alone[3]]
+    assert cache.preferences("5").all_suspended
+    assert cache.preferences_of_each([]) == []
+    cache.close()
+    with pytest.raises(StoreUnavailable):
+        cache.preferences_of_each(keys)
+
+
+def test_what_changes_while_many_are_read_is_not_kept(
+    subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, read = make(), subjects.stands_of_each
+
+    def overtaken(keys: Any) -> Any:
+        present = read(keys)
+        subjects.restrict(8, by="subject")
+        return present
+
+    monkeypatch.setattr(subjects, "stands_of_each", overtaken)
+    cache.preferences_of_each(["7", "8"])
+    monkeypatch.undo()
+    assert len(cache) == 0
+    assert cache.preferences_of_each(["7", "8"])[1].all_suspended
+
+
 def test_a_read_that_fails_leaves_nothing_behind(
     subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,7 +301,7 @@ def test_a_read_that_fails_leaves_nothing_behind(
     with pytest.raises(ZeroDivisionError):
         cache.preferences("7")
     monkeypatch.undo()
-    assert cache._reads == {}
+    assert not cache._reads
     assert cache.preferences("7") is CLEAR
 
 

@@ -13,6 +13,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.values.row_filter import Narrower
 from purposeguard.values.type_schema import shape_of
 from tests.unit.marked_rows import (
@@ -47,6 +48,42 @@ def test_rows_of_every_kind_are_left_out(kind: str) -> None:
     cls, make = KINDS[kind]
     assert narrowed(listed(cls), [make(7), make(8), make(7), make(9)]) == [make(8), make(9)]
     assert narrowed(listed(cls), [make(7)]) == []
+
+
+class Many(Office):
+    """An office that can be asked of many subjects at once."""
+
+    def __init__(self, all_preferences: dict[str, SubjectPreferences]) -> None:
+        super().__init__(all_preferences)
+        self.batches: list[list[str]] = []
+
+    def preferences_of_each(self, subjects: list[str], /) -> list[SubjectPreferences]:
+        self.batches.append(list(subjects))
+        return [self.all_preferences.get(subject, CLEAR) for subject in subjects]
+
+
+@every_kind
+def test_the_subjects_of_many_rows_are_asked_of_at_once(kind: str) -> None:
+    cls, make = KINDS[kind]
+    rows = [make(key) for key in range(20)]
+    renewal = SubjectPreferences(suspended=frozenset({tm.RenewalGuidance.clause}))
+    web = SubjectPreferences(suspended=frozenset({tm.WebFeedback.clause}))
+    alone = Office({"7": STOPPED, "9": renewal, "11": web})
+    many = Many(alone.all_preferences)
+    expected = [make(key) for key in range(20) if key not in {7, 9}]
+    assert narrowed(listed(cls), rows, guard=guarded(alone)) == expected
+    assert narrowed(listed(cls), rows, guard=guarded(many)) == expected
+    if many.batches:  # not of kinds that are read row by row
+        assert many.batches == [[str(key) for key in range(20)]]
+        assert many.asked == []
+
+
+@pytest.mark.parametrize("given", [[CLEAR], [CLEAR, None], ["clear", CLEAR]], ids=["fewer", "none", "another"])
+def test_an_office_that_does_not_answer_for_each_is_refused(given: list[Any]) -> None:
+    office = Many({})
+    office.preferences_of_each = lambda _subjects, /: given  # type: ignore[method-assign]  # the fault
+    with pytest.raises(TypeError, match="preferences_of_each"):
+        narrowed(list[Frozen], [good(), good()], guard=guarded(office))
 
 
 class Rows(list[Frozen]):
