@@ -10,14 +10,18 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import decisions, floors, growth, peers, processes, table
+from benchmarks import decisions, floors, growth, peers, processes, rows, table
 from benchmarks.timing import Case, Times, figure, race
 
 RACES: dict[str, Callable[[], list[Case]]] = {
     "decisions": lambda: floors.floors() + decisions.decisions(),
     "growth": growth.growth,
     "peers": peers.peers,
+    "rows": rows.rows,
 }
+FEWER = {"rows": 5}
+"""Groups whose blocks are long, so that one in so many is enough."""
+
 ALONE: dict[str, Callable[[], Times]] = {
     "compile": processes.compiling,
     "import": processes.importing,
@@ -42,11 +46,12 @@ QUICK = Effort(processes=3, blocks=15, imports=5)
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.worker:
-        print(json.dumps(race(RACES[options.worker](), blocks=options.blocks)))
+        blocks = max(3, options.blocks // FEWER.get(options.worker, 1))
+        print(json.dumps(race(RACES[options.worker](), blocks=blocks)))
         return 0
     effort = QUICK if options.quick else FULL
-    rows = table.chosen((*table.TARGETS, *table.FLOORS, *table.BESIDE), options.only)
-    groups = dict.fromkeys(row.group for row in rows)
+    chosen = table.chosen((*table.TARGETS, *table.ROWS, *table.FLOORS, *table.BESIDE), options.only)
+    groups = dict.fromkeys(row.group for row in chosen)
     if options.only is None or options.only.casefold() in "peers":
         groups["peers"] = None
     if not groups:
@@ -55,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs = {group: _measured(group, effort) for group in groups}
     print(_report(runs, options.only, effort))
     if options.json:
-        options.json.write_text(json.dumps(_facts(rows, runs, effort), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        options.json.write_text(json.dumps(_facts(chosen, runs, effort), indent=1, ensure_ascii=False) + "\n", "utf-8")
     return 0
 
 
@@ -90,20 +95,23 @@ def _measured(group: str, effort: Effort) -> list[Times]:
 
 def _report(runs: table.Runs, only: str | None, effort: Effort) -> str:
     parts = [table.setting(effort.processes)]
-    for title, rows, form in (
+    for title, group, form in (
         ("Targets", table.TARGETS, table.compared),
+        ("Rows", table.ROWS, table.compared),
         ("Floors", table.FLOORS, table.floor_table),
         ("Beside them", table.BESIDE, table.beside),
     ):
-        some = table.chosen(rows, only)
+        some = table.chosen(group, only)
         if some:
             parts.append(f"## {title}\n\n{form(some, runs)}")
     if "peers" in runs:
         parts.append(f"## Peers\n\n{table.peer_table(runs)}")
+    if "rows" in runs:
+        parts.append(f"## Peers that guard rows\n\n{table.row_peer_table(runs)}")
     return "\n\n".join(parts)
 
 
-def _facts(rows: Sequence[table.Row], runs: table.Runs, effort: Effort) -> dict[str, object]:
+def _facts(chosen: Sequence[table.Row], runs: table.Runs, effort: Effort) -> dict[str, object]:
     return {
         "setting": table.setting(effort.processes),
         "rows": [
@@ -116,7 +124,8 @@ def _facts(rows: Sequence[table.Row], runs: table.Runs, effort: Effort) -> dict[
                 "limit": row.limit,
                 "met": row.met(runs) == "yes" if row.limit is not None else None,
             }
-            for row in rows
+            for row in chosen
+            if row.measured(runs)
         ],
         "runs": runs,
     }

@@ -9,7 +9,7 @@ import pytest
 
 import purposeguard as pg
 from benchmarks import __main__ as command
-from benchmarks import counting, decisions, floors, growth, peers, processes, table
+from benchmarks import counting, decisions, floors, growth, peers, processes, row_peers, rows, table
 from benchmarks.timing import UNROLLED, Case, Figure, Runner, at_depth, figure, race, ratio
 
 
@@ -86,6 +86,22 @@ def test_every_row_is_measured_by_its_group():
     for row in (*table.TARGETS, *table.FLOORS, *table.BESIDE):
         if row.group in known:
             assert {row.case, row.floor} - {None} <= known[row.group]
+
+
+def test_rows_measure_what_their_targets_ask_for(monkeypatch):
+    monkeypatch.setattr(rows, "COUNT", 200)
+    monkeypatch.setattr(rows, "PLAIN", rows.PLAIN[:200])
+    monkeypatch.setattr(rows, "MEMBERS", rows.MEMBERS[:200])
+    with rows.opened() as cases:
+        measured = {case.name for case in cases}
+    missing = {name for row in table.ROWS for name in (row.case, row.floor)} - measured
+    assert {name for name in missing if "attrs" not in name} == set()
+    assert {row_peers.LOOP, row_peers.FIELD_MASK, row_peers.REGEX, row_peers.CRITERIA} <= measured
+
+
+def test_a_row_of_a_package_that_is_not_there_says_so():
+    printed = table.compared([table.Row("rows", "case", "floor", 2)], {"rows": [{"floor": 1.0}]})
+    assert "| case | not installed |  |  | ≤ 2 × |  |" in printed
 
 
 def test_counting_measures_what_its_rows_ask_for():
