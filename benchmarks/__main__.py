@@ -1,4 +1,4 @@
-"""The command: `python -m benchmarks [--quick] [--only ROW] [--json FILE]`."""
+"""The command: `python -m benchmarks [--quick] [--only ROW] [--json FILE] [--compare OLD]`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import decisions, floors, growth, peers, processes, rows, table
+from benchmarks import comparing, decisions, floors, growth, peers, processes, rows, table
 from benchmarks.timing import Case, Times, figure, race
 
 RACES: dict[str, Callable[[], list[Case]]] = {
@@ -49,6 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         blocks = max(3, options.blocks // FEWER.get(options.worker, 1))
         print(json.dumps(race(RACES[options.worker](), blocks=blocks)))
         return 0
+    try:
+        earlier = comparing.read(options.compare) if options.compare else None
+    except comparing.Malformed as error:
+        print(error, file=sys.stderr)
+        return 2
     effort = QUICK if options.quick else FULL
     chosen = table.chosen((*table.TARGETS, *table.ROWS, *table.FLOORS, *table.BESIDE), options.only)
     groups = dict.fromkeys(row.group for row in chosen)
@@ -59,8 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     runs = {group: _measured(group, effort) for group in groups}
     print(_report(runs, options.only, effort))
+    facts = _facts(chosen, runs, effort)
+    if earlier is not None:
+        changes = comparing.comparison(earlier, facts, whole=options.only is None)
+        print(f"\n## Compared with {options.compare}\n\n{changes}")
     if options.json:
-        options.json.write_text(json.dumps(_facts(chosen, runs, effort), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        options.json.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return 0
 
 
@@ -73,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
         "--only", metavar="ROW", help="only the rows (or the group: peers, growth, …) with this in them"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write what was measured, process by process, too")
+    parser.add_argument(
+        "--compare", metavar="OLD", type=Path, help="mark what is slower or quicker than in this file of --json"
+    )
     parser.add_argument("--worker", choices=RACES, help=argparse.SUPPRESS)
     parser.add_argument("--blocks", type=int, default=FULL.blocks, help=argparse.SUPPRESS)
     return parser
