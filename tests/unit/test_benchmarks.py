@@ -3,13 +3,14 @@
 import contextvars
 import inspect
 import json
+from collections import Counter
 from contextlib import contextmanager
 
 import pytest
 
 import purposeguard as pg
 from benchmarks import __main__ as command
-from benchmarks import comparing, counting, decisions, floors, growth, peers, processes, row_peers, rows, table
+from benchmarks import comparing, counting, decisions, floors, growth, memory, peers, processes, row_peers, rows, table
 from benchmarks.timing import UNROLLED, Case, Figure, Runner, at_depth, figure, race, ratio
 
 
@@ -94,7 +95,7 @@ def test_rows_measure_what_their_targets_ask_for(monkeypatch):
     monkeypatch.setattr(rows, "MEMBERS", rows.MEMBERS[:200])
     with rows.opened() as cases:
         measured = {case.name for case in cases}
-    missing = {name for row in table.ROWS for name in (row.case, row.floor)} - measured
+    missing = {name for row in table.ROWS for name in (row.case, row.floor or row.case)} - measured
     assert {name for name in missing if "attrs" not in name} == set()
     assert {row_peers.LOOP, row_peers.FIELD_MASK, row_peers.REGEX, row_peers.CRITERIA} <= measured
 
@@ -249,3 +250,16 @@ def test_a_run_is_compared_with_the_file_of_an_earlier_one(capsys, monkeypatch, 
         monkeypatch.setattr(command, "_measured", lambda _, effort, times=times: [times] * effort.imports)
         assert command.main(["--quick", "--only", "import purposeguard", *options]) == 0
     assert "| 1.10 × (1.10-1.10) | 2.20 × (2.20-2.20) | 2.00 × | slower |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("size", "objects", "flat"), [(0, 0, True), (3 * 2**20, 0, False), (0, 501, False)])
+def test_a_day_is_flat_if_neither_memory_nor_objects_grow(size, objects, flat):
+    warm = memory.Held(50 * 2**20, Counter(cell=1_000))
+    last = memory.Held(warm.size + size, Counter(cell=1_000 + objects))
+    assert memory.flat(warm, last) is flat
+
+
+def test_a_round_of_a_day_has_its_share_of_each_part():
+    day = memory.Day(0.001, {"requests", "classes", "revisions"})
+    day.run()
+    assert (day.requests, day.classes, day.revisions) == (1_000, 10, 1)
