@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from benchmarks.processes import ROOT
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextlib.contextmanager
-def _service(url: str) -> Iterator[int]:
+def _service(url: str) -> Generator[int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -94,7 +94,7 @@ def _wait(service: subprocess.Popen[bytes], port: int) -> None:
 
 
 @contextlib.contextmanager
-def _arriving(governance: Governance, each_second: float) -> Iterator[list[int]]:
+def _arriving(governance: Governance, each_second: float) -> Generator[list[int]]:
     """Restrictions of one subject after another, from another process than the workers, until the end."""
     arrived: list[int] = []
     ending = threading.Event()

@@ -50,7 +50,7 @@ def cases(guard: pg.Guard, class_: type[BaseModel], plain: list[dict[str, Any]],
     ways: dict[str, Callable[[], list[Any]]] = {
         LOOP: lambda: without(rows, lambda: "product-data" in granted[peers.PURPOSE]),
         FIELD_MASK: lambda: [row.model_copy(update={"last_scan": "***"}) for row in rows],
-        REGEX: lambda: [row.model_copy(update=masked(row.__dict__)) for row in rows],
+        REGEX: lambda: [row.model_copy(update=masked(vars(row))) for row in rows],
     }
     for name, kind in ((VAKT, peers.Vakt), (CEDAR, peers.Cedar)):
         if peers.version(kind.package) is not None:
@@ -68,7 +68,7 @@ def without(rows: Iterable[BaseModel], allowed: Callable[[], bool]) -> list[Base
     for row in rows:
         if not allowed():
             row = row.model_copy()  # noqa: PLW2901  # the row that is handed out
-            del row.__dict__["last_scan"]
+            del vars(row)["last_scan"]
         remaining.append(row)
     return remaining
 

@@ -10,7 +10,7 @@ import atexit
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
 from pathlib import Path
@@ -175,7 +175,7 @@ atexit.register(_OPEN.close)
 
 
 @contextlib.contextmanager
-def opened() -> Iterator[list[Case]]:
+def opened() -> Generator[list[Case]]:
     """The cases, and at the end nothing of them left open."""
     try:
         yield rows()
