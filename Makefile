@@ -114,7 +114,7 @@ lowest: $(VENV)-lowest/.lowest ## with the lowest version allowed of each depend
 deep: $(DEV) ## the long property tests: millions of cases
 	HYPOTHESIS_PROFILE=deep $(VENV)/bin/python $(PYTEST) -m deep $(ARGS)
 
-bench: $(VENV)-bench/.bench ## this library, its floors and its peers, in one run
+bench: $(VENV)-bench/.bench ## decisions and rows, their floors and peers, in one run (ARGS="--compare OLD.json")
 	@$(VENV)-bench/bin/python -m benchmarks $(ARGS)
 
 bench-data: $(DEV) ## the data plane: each engine by itself, and held to a notice

@@ -1,1 +1,1 @@
-"""What a decision costs: this library, its floors and its peers, in one run (`python -m benchmarks`, `make bench`)."""
+"""What decisions and rows cost: this library, its floors and its peers, in one run (`make bench`)."""

@@ -1,4 +1,4 @@
-"""The command: `python -m benchmarks [--quick] [--only ROW] [--json FILE]`."""
+"""The command: `python -m benchmarks [--quick] [--only ROW] [--json FILE] [--compare OLD]`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import decisions, floors, growth, peers, processes, table
+from benchmarks import comparing, decisions, floors, growth, peers, processes, rows, table
 from benchmarks.timing import Case, Times, figure, race
 
 RACES: dict[str, Callable[[], list[Case]]] = {
     "decisions": lambda: floors.floors() + decisions.decisions(),
     "growth": growth.growth,
     "peers": peers.peers,
+    "rows": rows.rows,
 }
+FEWER = {"rows": 5}
+"""Groups whose blocks are long, so that one in so many is enough."""
+
 ALONE: dict[str, Callable[[], Times]] = {
     "compile": processes.compiling,
     "import": processes.importing,
@@ -42,11 +46,17 @@ QUICK = Effort(processes=3, blocks=15, imports=5)
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.worker:
-        print(json.dumps(race(RACES[options.worker](), blocks=options.blocks)))
+        blocks = max(3, options.blocks // FEWER.get(options.worker, 1))
+        print(json.dumps(race(RACES[options.worker](), blocks=blocks)))
         return 0
+    try:
+        earlier = comparing.read(options.compare) if options.compare else None
+    except comparing.Malformed as error:
+        print(error, file=sys.stderr)
+        return 2
     effort = QUICK if options.quick else FULL
-    rows = table.chosen((*table.TARGETS, *table.FLOORS, *table.BESIDE), options.only)
-    groups = dict.fromkeys(row.group for row in rows)
+    chosen = table.chosen((*table.TARGETS, *table.ROWS, *table.FLOORS, *table.BESIDE), options.only)
+    groups = dict.fromkeys(row.group for row in chosen)
     if options.only is None or options.only.casefold() in "peers":
         groups["peers"] = None
     if not groups:
@@ -54,8 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     runs = {group: _measured(group, effort) for group in groups}
     print(_report(runs, options.only, effort))
+    facts = _facts(chosen, runs, effort)
+    if earlier is not None:
+        changes = comparing.comparison(earlier, facts, whole=options.only is None)
+        print(f"\n## Compared with {options.compare}\n\n{changes}")
     if options.json:
-        options.json.write_text(json.dumps(_facts(rows, runs, effort), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        options.json.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return 0
 
 
@@ -68,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
         "--only", metavar="ROW", help="only the rows (or the group: peers, growth, …) with this in them"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write what was measured, process by process, too")
+    parser.add_argument(
+        "--compare", metavar="OLD", type=Path, help="mark what is slower or quicker than in this file of --json"
+    )
     parser.add_argument("--worker", choices=RACES, help=argparse.SUPPRESS)
     parser.add_argument("--blocks", type=int, default=FULL.blocks, help=argparse.SUPPRESS)
     return parser
@@ -90,20 +107,23 @@ def _measured(group: str, effort: Effort) -> list[Times]:
 
 def _report(runs: table.Runs, only: str | None, effort: Effort) -> str:
     parts = [table.setting(effort.processes)]
-    for title, rows, form in (
+    for title, group, form in (
         ("Targets", table.TARGETS, table.compared),
+        ("Rows", table.ROWS, table.compared),
         ("Floors", table.FLOORS, table.floor_table),
         ("Beside them", table.BESIDE, table.beside),
     ):
-        some = table.chosen(rows, only)
+        some = table.chosen(group, only)
         if some:
             parts.append(f"## {title}\n\n{form(some, runs)}")
     if "peers" in runs:
         parts.append(f"## Peers\n\n{table.peer_table(runs)}")
+    if "rows" in runs:
+        parts.append(f"## Peers that guard rows\n\n{table.row_peer_table(runs)}")
     return "\n\n".join(parts)
 
 
-def _facts(rows: Sequence[table.Row], runs: table.Runs, effort: Effort) -> dict[str, object]:
+def _facts(chosen: Sequence[table.Row], runs: table.Runs, effort: Effort) -> dict[str, object]:
     return {
         "setting": table.setting(effort.processes),
         "rows": [
@@ -116,7 +136,8 @@ def _facts(rows: Sequence[table.Row], runs: table.Runs, effort: Effort) -> dict[
                 "limit": row.limit,
                 "met": row.met(runs) == "yes" if row.limit is not None else None,
             }
-            for row in rows
+            for row in chosen
+            if row.measured(runs)
         ],
         "runs": runs,
     }

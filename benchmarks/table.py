@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 
-from benchmarks import decisions, floors, growth, peers, processes
+from benchmarks import decisions, floors, growth, peers, processes, row_peers, rows
 from benchmarks.timing import Figure, Times, figure, ratio
 
 Runs = Mapping[str, Sequence[Times]]
@@ -36,6 +36,10 @@ class Row:
         times = runs[self.group]
         return figure(times, self.case) if self.floor is None else ratio(times, self.case, self.floor)
 
+    def measured(self, runs: Runs) -> bool:
+        """False where a package that the case is about is not installed."""
+        return {self.case, self.floor} - {None} <= set(runs[self.group][0])
+
     def met(self, runs: Runs) -> str:
         if self.limit is None:
             return ""
@@ -62,6 +66,21 @@ TARGETS = (
     Row("counting", processes.COUNT_CHECK, None, 100),
     Row("counting", processes.OPEN_OF, None, 1_000),
     Row("counting", processes.ALLOWS_OF, None, 1_000),
+)
+ROWS = (
+    Row("rows", rows.NOTHING_ACCESS, rows.BUILT, 0.05),
+    Row("rows", rows.NOTHING_USE, rows.BUILT, 0.05),
+    Row("rows", rows.READ_ACCESS, rows.BUILT, 0.05),
+    *(Row("rows", rows.WITHHELD[kind], rows.COPIED[kind], 1.2) for kind in rows.KINDS),
+    Row("rows", rows.NESTED, rows.NESTED_COPIED, 1.2),
+    Row("rows", rows.SEALED_BUILT, rows.PLAIN_BUILT, 2.5),
+    Row("rows", rows.SEALED_DUMPED, rows.PLAIN_DUMPED, 1.5),
+    Row("rows", rows.NARROWED_WARM, rows.BUILT, 0.3),
+    Row("rows", rows.NARROWED_COLD, rows.BY_HAND, 1.5),
+    Row("rows", rows.OPEN_TASK, rows.OPEN_THREAD, 1.5),
+    Row("rows", rows.ACCESS_TASK, rows.ACCESS_THREAD, 1.5),
+    Row("rows", rows.BLOCK, rows.SMALLEST, 3),
+    Row("rows", rows.OPEN_ALL, rows.SLOTS, 1.2),
 )
 FLOORS = tuple(
     Row("decisions", name)
@@ -123,8 +142,11 @@ def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 def compared(rows: Sequence[Row], runs: Runs) -> str:
     """The table of rows against their floors and targets."""
-    lines = []
+    lines: list[list[str]] = []
     for row in rows:
+        if not row.measured(runs):
+            lines.append([row.case, "not installed", "", "", row.against(), ""])
+            continue
         own = figure(runs[row.group], row.case)
         floor, times = "", ""
         if row.floor is not None:
@@ -170,6 +192,21 @@ def peer_table(runs: Runs) -> str:
         taken = [amount(figure(times, name).value) for name in names]
         lines.append([who, form, release, *taken, f"{one:.1f} × / {three:.1f} ×"])
     return markdown(["who", "form", "version", "1 source, allowed", "3 sources, mixed", "to ids in a set"], lines)
+
+
+def row_peer_table(runs: Runs) -> str:
+    """The library and its peers on the same list: to leave out a field, or to leave out rows."""
+    times = runs["rows"]
+    ours = {True: rows.NARROWED_WARM, False: rows.WITHHELD[rows.PYDANTIC]}
+    lines = [["this library", name, "", amount(figure(times, name).value), ""] for name in ours.values()]
+    for name, form, package in row_peers.PEERS:
+        release = peers.version(package) or "" if package else ""
+        if name not in times[0]:
+            lines.append([name, form, "not installed", "", ""])
+            continue
+        own = ours[package == "sqlalchemy"]
+        lines.append([name, form, release, amount(figure(times, name).value), f"{ratio(times, name, own).value:.2f} ×"])
+    return markdown(["who", "form", "version", "a row", "to the library"], lines)
 
 
 def setting(processes_run: int) -> str:

@@ -43,7 +43,7 @@ class Case:
     @property
     def body(self) -> list[str]:
         lines = [self.statement] if isinstance(self.statement, str) else list(self.statement)
-        return lines * -(-UNROLLED // len(lines))
+        return lines * -(-UNROLLED // (len(lines) * self.of))
 
 
 class Runner:

@@ -3,13 +3,14 @@
 import contextvars
 import inspect
 import json
+from collections import Counter
 from contextlib import contextmanager
 
 import pytest
 
 import purposeguard as pg
 from benchmarks import __main__ as command
-from benchmarks import counting, decisions, floors, growth, peers, processes, table
+from benchmarks import comparing, counting, decisions, floors, growth, memory, peers, processes, row_peers, rows, table
 from benchmarks.timing import UNROLLED, Case, Figure, Runner, at_depth, figure, race, ratio
 
 
@@ -86,6 +87,22 @@ def test_every_row_is_measured_by_its_group():
     for row in (*table.TARGETS, *table.FLOORS, *table.BESIDE):
         if row.group in known:
             assert {row.case, row.floor} - {None} <= known[row.group]
+
+
+def test_rows_measure_what_their_targets_ask_for(monkeypatch):
+    monkeypatch.setattr(rows, "COUNT", 200)
+    monkeypatch.setattr(rows, "PLAIN", rows.PLAIN[:200])
+    monkeypatch.setattr(rows, "MEMBERS", rows.MEMBERS[:200])
+    with rows.opened() as cases:
+        measured = {case.name for case in cases}
+    missing = {name for row in table.ROWS for name in (row.case, row.floor or row.case)} - measured
+    assert {name for name in missing if "attrs" not in name} == set()
+    assert {row_peers.LOOP, row_peers.FIELD_MASK, row_peers.REGEX, row_peers.CRITERIA} <= measured
+
+
+def test_a_row_of_a_package_that_is_not_there_says_so():
+    printed = table.compared([table.Row("rows", "case", "floor", 2)], {"rows": [{"floor": 1.0}]})
+    assert "| case | not installed |  |  | ≤ 2 × |  |" in printed
 
 
 def test_counting_measures_what_its_rows_ask_for():
@@ -168,3 +185,81 @@ def test_the_report_says_of_each_row_whether_it_is_met(capsys, monkeypatch, tmp_
     (row,) = json.loads(path.read_text("utf-8"))["rows"]
     assert row["met"] is False
     assert row["result"]["value"] == pytest.approx(1.2)
+
+
+def facts(*rows, setting="CPython"):
+    return {
+        "setting": setting,
+        "rows": [
+            {"what": what, "floor": floor, "unit": "ns", "result": {"value": value, "low": low, "high": high}}
+            for what, floor, (value, low, high) in rows
+        ],
+    }
+
+
+def compared(tmp_path, old, new):
+    paths = tmp_path / "old.json", tmp_path / "new.json"
+    for path, content in zip(paths, (old, new), strict=True):
+        path.write_text(json.dumps(content), "utf-8")
+    return comparing.comparison(*map(comparing.read, paths)).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("now", "change"),
+    [
+        ((2.6, 2.3, 2.7), "slower"),
+        ((2.6, 2.2, 2.7), ""),  # the spreads touch
+        ((2.1, 1.0, 3.0), ""),
+        ((1.5, 1.4, 1.7), "quicker"),
+        ((1.5, 1.4, 1.8), ""),
+    ],
+)
+def test_only_a_change_beyond_both_spreads_is_marked(tmp_path, now, change):
+    old, new = facts(("case", "floor", (2.0, 1.8, 2.2))), facts(("case", "floor", now))
+    *_, line = compared(tmp_path, old, new)
+    times = f"{now[0] / 2:.2f} ×"
+    shown = f"{now[0]:.2f} × ({now[1]:.2f}-{now[2]:.2f})"
+    assert line == f"| case | 2.00 × (1.80-2.20) | {shown} | {times} | {change} |"
+
+
+def test_rows_are_compared_with_the_same_floor_and_those_without_one_by_what_they_take(tmp_path):
+    old = facts(("alone", None, (50.0, 40.0, 60.0)), ("case", "one floor", (2.0, 2.0, 2.0)))
+    new = facts(("alone", None, (5_000.0, 4_000.0, 6_000.0)), ("case", "other", (9.0, 9.0, 9.0)), setting="PyPy")
+    lines = compared(tmp_path, old, new)
+    assert lines[:2] == ["Before: CPython", "Now, otherwise: PyPy"]
+    assert lines[-3:] == [
+        "| alone | 50.0 ns (40.0 ns - 60.0 ns) | 5.00 µs (4.00 µs - 6.00 µs) | 100.00 × | slower |",
+        "| case |  | 9.00 × (9.00-9.00) |  | new |",
+        "| case | 2.00 × (2.00-2.00) |  |  | not measured now |",
+    ]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"rows": []}', None])
+def test_a_file_that_is_no_run_is_refused(tmp_path, capsys, content):
+    path = tmp_path / "old.json"
+    if content is not None:
+        path.write_text(content, "utf-8")
+    assert command.main(["--quick", "--compare", str(path)]) == 2
+    assert "old.json" in capsys.readouterr().err
+
+
+def test_a_run_is_compared_with_the_file_of_an_earlier_one(capsys, monkeypatch, tmp_path):
+    path = tmp_path / "figures.json"
+    for took, options in ((110.0, ["--json", str(path)]), (220.0, ["--compare", str(path)])):
+        times = {processes.IMPORT: took, processes.PYDANTIC: 100.0}
+        monkeypatch.setattr(command, "_measured", lambda _, effort, times=times: [times] * effort.imports)
+        assert command.main(["--quick", "--only", "import purposeguard", *options]) == 0
+    assert "| 1.10 × (1.10-1.10) | 2.20 × (2.20-2.20) | 2.00 × | slower |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("size", "objects", "flat"), [(0, 0, True), (3 * 2**20, 0, False), (0, 501, False)])
+def test_a_day_is_flat_if_neither_memory_nor_objects_grow(size, objects, flat):
+    warm = memory.Held(50 * 2**20, Counter(cell=1_000))
+    last = memory.Held(warm.size + size, Counter(cell=1_000 + objects))
+    assert memory.flat(warm, last) is flat
+
+
+def test_a_round_of_a_day_has_its_share_of_each_part():
+    day = memory.Day(0.001, {"requests", "classes", "revisions"})
+    day.run()
+    assert (day.requests, day.classes, day.revisions) == (1_000, 10, 1)

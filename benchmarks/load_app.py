@@ -1,0 +1,76 @@
+"""A small service with the same route guarded and bare, for `python -m benchmarks.load`.
+
+`LOAD_STORE` is the URL of the store of restrictions. Both routes give the same list of 1,000 customers as JSON, except
+that the guarded one leaves out the customers who asked for it and the fields that the purpose may not use.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+import purposeguard as pg
+from purposeguard.governance import Governance
+from purposeguard.notices import trendmicro_jp as tm
+
+COUNT = 1_000
+
+governance = Governance(None, notice=tm.NOTICE)
+guard = pg.Guard(tm.NOTICE, governance=governance)
+
+
+class Customer(BaseModel):
+    number: Annotated[int, pg.Subject]
+    name: Annotated[str, tm.Registration]
+    email: Annotated[str, tm.Registration]
+    contract: Annotated[str, tm.Contract]
+
+
+class BareCustomer(BaseModel):
+    number: int
+    name: str
+    email: str
+    contract: str
+
+
+PLAIN = [
+    {"number": number, "name": f"name {number}", "email": f"{number}@example.com", "contract": "yearly"}
+    for number in range(COUNT)
+]
+
+
+@guard.access(narrow=True)
+def customers() -> list[Customer]:
+    return [Customer.model_validate(row) for row in PLAIN]
+
+
+@guard.purpose(tm.RenewalGuidance)
+def renewals() -> list[Customer]:
+    return customers()
+
+
+@asynccontextmanager
+async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+    governance.open(os.environ["LOAD_STORE"])
+    try:
+        yield
+    finally:
+        governance.close()
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.get("/guarded")
+def guarded() -> list[Customer]:
+    return renewals()
+
+
+@app.get("/bare")
+def bare() -> list[BareCustomer]:
+    return [BareCustomer.model_validate(row) for row in PLAIN]
