@@ -22,6 +22,7 @@ from purposeguard.runtime.snapshot import NOTHING
 from purposeguard.runtime.use import NO_USE, Carried, Use, present
 from purposeguard.runtime.wrapping import Function, must_be_function, must_be_no_method, surrounded, unwrapped_method
 from purposeguard.values.callables import is_plain, kind_of
+from purposeguard.values.opener import dump_opener
 
 P = TypeVar("P", bound=Source | Purpose)
 F = TypeVar("F")
@@ -241,6 +242,8 @@ def _quick(fn: Function, handle: ActivityHandle) -> Function:
             use._owner = get_ident()
         use._allowed_labels = permissions.allowed_labels
         use._counted = counted
+        if dump_opener.get() is not None:
+            dump_opener.set(None)
         use._before = token = enter(use)
         try:
             return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied

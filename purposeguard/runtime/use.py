@@ -22,7 +22,7 @@ from purposeguard.runtime.execution import NOBODY, asked_here, get_ident
 from purposeguard.runtime.observer import NO_COUNTS, Ledger, Tally, Tick
 from purposeguard.runtime.registry import Access, Activity
 from purposeguard.runtime.snapshot import NO_LABELS, NOTHING, Permissions
-from purposeguard.values.opener import Opener
+from purposeguard.values.opener import Opener, dump_opener
 from purposeguard.values.personal import Personal, must_be_sealed
 from purposeguard.values.row_filter import Narrower
 from purposeguard.values.rows import Whose
@@ -91,6 +91,8 @@ class Use(Opener, Generic[P]):
         self._counted = handle.counted
         if engine.ledger is not None and engine.counting is None:
             self._tally = Tally(engine.ledger, self.activity.name)
+        if dump_opener.get() is not None:
+            dump_opener.set(None)
         engine.set_ambient(self)
 
     @property
@@ -419,7 +421,7 @@ class Use(Opener, Generic[P]):
 
     def _under_way(self) -> Use[Any]:
         """The use of its guard that is under way here; itself where there is none."""
-        ambient = self._engine.ambient()
+        ambient = self._handle.engine.ambient()
         return self if ambient._nothing else ambient
 
     def _knows(self, label: Label) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from typing import Any, ClassVar
 
 from purposeguard.errors import PurposeMissing
@@ -44,6 +44,22 @@ class Opener:
         raise NotImplementedError
 
 
+dump_opener: ContextVar[Opener | None] = ContextVar("purposeguard dump", default=None)
+"""Who opens the sealed fields of the model that is being written; None where each field has to ask, as it has once
+another use is entered meanwhile."""
+
+
+def sole_opener() -> Opener | None:
+    """The use that decides here, whatever the label; None unless it is the only one in the context, and holds here."""
+    sole: Opener | None = None
+    for value in copy_context().values():
+        if isinstance(value, Opener) and not value._nothing and value is not sole:
+            if sole is not None:
+                return None
+            sole = value
+    return sole if sole is not None and sole._under_way() is sole and sole._absence() is None else None
+
+
 def opener_for(label: Label | None, context: object = None) -> Opener:
     """The use that decides here: the one in `context["use"]`, or the one under way.
 
@@ -56,6 +72,9 @@ def opener_for(label: Label | None, context: object = None) -> Opener:
         if not isinstance(named, Opener):
             raise TypeError(f'`context={{"use": …}}` names a use, not {type(named).__name__}')
         return named
+    sole = sole_opener()
+    if sole is not None:
+        return sole
     # Each guard keeps its own in a context variable; the default, where nothing is under way, is in no context.
     # An application may keep uses in variables of its own as well: of each guard the one under way decides.
     every = [one._under_way() for one in copy_context().values() if isinstance(one, Opener) and not one._nothing]

@@ -24,9 +24,10 @@ from pydantic_core import InitErrorDetails, PydanticSerializationError
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notice.vocabulary import is_union, nearest
 from purposeguard.policy.violations import PurposeViolation
-from purposeguard.values.opener import Opener, opener_for
+from purposeguard.values.opener import Opener, dump_opener, opener_for, sole_opener
 from purposeguard.values.pydantic import (
     HIDDEN,
+    WHOLE,
     Refusal,
     RowUnderWay,
     SealedField,
@@ -161,6 +162,9 @@ class PersonalModel(BaseModel):
 _ROWS: Final = "__purposeguard_rows__"
 """Where a class keeps that the rows in it were looked at."""
 
+_UNMARKED: Final = "__purposeguard_unmarked__"
+"""Where a class keeps itself, if no row in it says whose it is."""
+
 
 def _must_say_whose(cls: type[BaseModel]) -> None:
     """Raises UnlabelledData where a row in a model would be written as if it were about those whom the model is about.
@@ -169,7 +173,9 @@ def _must_say_whose(cls: type[BaseModel]) -> None:
     """
     if _ROWS in vars(cls):
         return
+    marked = False
     for inner in Model(cls).shape.every_model():
+        marked = marked or bool(inner.marks())
         if not issubclass(inner.cls, PersonalModel) and inner.marks() and inner.shape.holds_seals:
             name = inner.cls.__qualname__
             raise UnlabelledData(
@@ -177,10 +183,20 @@ def _must_say_whose(cls: type[BaseModel]) -> None:
                 "PersonalModel"
             )
     type.__setattr__(cls, _ROWS, True)
+    if not marked:
+        type.__setattr__(cls, _UNMARKED, cls)
 
 
 def _written(model: PersonalModel, write: Callable[[Any], Any], info: SerializationInfo) -> Any:
     """What a dump writes of a model: all of it, or what may be used."""
+    cls = type(model)
+    if info.context is None and info.mode in WHOLE and getattr(cls, _UNMARKED, None) is cls:
+        # Nothing is left out, and no row says whose it is: all sealed fields are opened by one use, if it is clear.
+        token = dump_opener.set(sole_opener() if row_under_way.get() is None else None)
+        try:
+            return write(model)
+        finally:
+            dump_opener.reset(token)
     met = _met.get()
     try:
         _must_say_whose(type(model))
@@ -188,9 +204,11 @@ def _written(model: PersonalModel, write: Callable[[Any], Any], info: Serializat
         tell_refusal(error)
         raise
     row = row_under_way.set(RowUnderWay(model, row_under_way.get(), judged=met is not None and id(model) in met[1]))
+    token = dump_opener.set(None)
     try:
         return _written_of(model, write, info)
     finally:
+        dump_opener.reset(token)
         row_under_way.reset(row)
 
 

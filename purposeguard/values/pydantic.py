@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import datetime
+import decimal
 import functools
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Annotated, Any, Final, NamedTuple, NoReturn, TypeVar, cast, get_args, get_origin
 
 from pydantic import AliasChoices, AliasPath, BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
@@ -33,10 +37,10 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, by_clause, is_union, nearest
 from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.violations import PurposeViolation
-from purposeguard.values.annotations import ALIASES
-from purposeguard.values.opener import opener_for
+from purposeguard.values.annotations import ALIASES, PLAIN
+from purposeguard.values.opener import dump_opener, opener_for
 from purposeguard.values.rows import abouts_of
-from purposeguard.values.sealed import Sealed, failure, quiet
+from purposeguard.values.sealed import Sealed, failure, quiet, seal
 from purposeguard.values.type_schema import Shape, shape_of
 from purposeguard.values.withheld import base_of, left_out_of, record_of, visible_of
 
@@ -208,6 +212,25 @@ METHODS: Final = {
 }
 """The methods of a copy's class that are its own."""
 
+_PLAIN: Final[Mapping[str, tuple[type, ...]]] = MappingProxyType(
+    {
+        "str": (str,),
+        "int": (int,),
+        "float": (float, int),
+        "bool": (bool,),
+        "date": (datetime.date,),
+        "datetime": (datetime.datetime,),
+        "time": (datetime.time,),
+        "timedelta": (datetime.timedelta,),
+        "decimal": (decimal.Decimal,),
+        "uuid": (uuid.UUID,),
+    }
+)
+"""Types of pydantic's schemas that it writes without running other code → the classes of their values."""
+
+WHOLE: Final = frozenset({"python", "json"})
+"""Modes of a dump in which nothing is left out, unless its context says so."""
+
 WITHHOLD: Final = "withhold"
 """The mode of a dump that leaves out what may not be used."""
 
@@ -275,6 +298,8 @@ def is_withholding(info: core_schema.SerializationInfo) -> bool:
     Raises:
         TypeError: its mode, or a key of its context, would say so, were it not misspelt.
     """
+    if info.context is None and info.mode in WHOLE:
+        return False
     context: Mapping[Any, Any] = info.context if isinstance(info.context, Mapping) else {}
     for said in (info.mode, *context):
         if isinstance(said, str) and _is_misspelt(said):
@@ -330,14 +355,26 @@ class _Field:
         inner = handler(source)
         if inner["type"] == "generator":  # what it gives would be validated when it is opened, and used up by that
             raise _NoField(f"`{self._kind}` is validated as an iterator, which cannot be sealed: say `list[…]`")
-        sealed = core_schema.no_info_wrap_validator_function(
-            self.validate,
-            inner,
-            serialization=core_schema.wrap_serializer_function_ser_schema(self.serialise, info_arg=True, schema=inner),
-        )
-        # A layer that does nothing: a serialiser of the field takes the place of the outermost one, and what its
-        # handler calls is to be the one above.
-        return core_schema.no_info_after_validator_function(_as_it_is, sealed)
+        # In a layer of its own: a serialiser of the field takes the place of the outermost one, and what its handler
+        # calls is to be the one of the seal.
+        layer: Any
+        if inner["type"] in _PLAIN and "serialization" not in inner:  # written by pydantic alone, once it is opened
+            write = self._writer(inner["type"])
+            layer = {
+                **inner,
+                "serialization": core_schema.plain_serializer_function_ser_schema(
+                    write, info_arg=True, return_schema=inner
+                ),
+            }
+        else:
+            layer = core_schema.no_info_after_validator_function(
+                _as_it_is,
+                inner,
+                serialization=core_schema.wrap_serializer_function_ser_schema(
+                    self.serialise, info_arg=True, schema=inner
+                ),
+            )
+        return core_schema.no_info_wrap_validator_function(self.validate, layer)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {**handler(schema), **self.facts}
@@ -384,20 +421,44 @@ class _Field:
             self._refuse("sealed_needed", "is not sealed, and this field does not say under which source it would be")
         label = self._label
         try:
-            return self._cls(handler(value), label)
+            plain = handler(value)
+            # In anything but a plain value there may be tags, or what cannot be sealed.
+            return seal(self._cls, plain, label) if type(plain) in PLAIN else self._cls(plain, label)
         except ValidationError as error:
             hidden: Exception = self._hidden(error)
         except Exception as error:  # noqa: BLE001  # what a validator raised may show the value; raised below, without it
             hidden = _signal(error) or quiet(f"validation as {self._kind}", error)
         finally:
-            del value  # from the traceback
+            value = plain = None  # from the traceback
         raise hidden
 
-    def serialise(self, value: Any, handler: Callable[[Any], Any], info: core_schema.SerializationInfo) -> Any:
-        """The plain value, written as its type is; only in a use that may open it."""
-        leaving_out = False
+    def _writer(self, kind: str) -> Callable[[Any, core_schema.SerializationInfo], Any]:
+        """As `serialise`, of a type that pydantic writes without running other code."""
+        cls, classes, opener_of_dump = self._cls, _PLAIN[kind], dump_opener.get
+        usual = classes[0]
+
+        def plain(value: Any, info: core_schema.SerializationInfo) -> Any:
+            opener = opener_of_dump()
+            if opener is None or type(value) is not cls:
+                opened = self._opened(value, info)
+            else:
+                try:
+                    opened = opener.open(value)
+                except (PurposeGuardError, TypeError) as error:
+                    self._refused(error, value, info)
+                    raise
+            if type(opened) is usual or isinstance(opened, classes):
+                return opened
+            del opened  # from the traceback
+            # A union goes on to its next member. Elsewhere pydantic warns by this text, and gives the seal itself.
+            raise PydanticSerializationUnexpectedValue(f"what is sealed is no {self._kind}")
+
+        return plain
+
+    def _opened(self, value: Any, info: core_schema.SerializationInfo) -> Any:
+        """The plain value, by the use that decides here, of those whom the row that is being written is about."""
         try:
-            leaving_out = is_withholding(info)
+            is_withholding(info)  # raises where its mode or context is misspelt
             if not isinstance(value, Sealed):
                 given = type(value).__name__
                 raise SealedValue(
@@ -406,12 +467,19 @@ class _Field:
                 )
             opener, known = opener_for(value.label, info.context), row_under_way.get()
             row_contexts = () if known is None else known.row_contexts
-            opened = [opener._open_in_context(value, row_contexts) if row_contexts else opener.open(value)]
+            return opener._open_in_context(value, row_contexts) if row_contexts else opener.open(value)
         except (PurposeGuardError, TypeError) as error:
-            if isinstance(error, PurposeViolation):
-                error.advice = _NOT_LEFT_OUT if leaving_out else _NOT_WRITTEN
-            tell_refusal(error, value if isinstance(value, Sealed) else None)
+            self._refused(error, value, info)
             raise
+
+    def _refused(self, error: Exception, value: Any, info: core_schema.SerializationInfo) -> None:
+        if isinstance(error, PurposeViolation):
+            error.advice = _NOT_LEFT_OUT if is_withholding(info) else _NOT_WRITTEN
+        tell_refusal(error, value if isinstance(value, Sealed) else None)
+
+    def serialise(self, value: Any, handler: Callable[[Any], Any], info: core_schema.SerializationInfo) -> Any:
+        """The plain value, written as its type is; only in a use that may open it."""
+        opened = [self._opened(value, info)]
         below: list[Refusal] = []
         token = refusals.set(below)
         try:

@@ -202,10 +202,10 @@ def a_copy_with_something_else_in_it() -> object:
 
 @limit("Warnings about a type that is another")
 def written_as_what_it_is_not() -> object:
-    class Count(BaseModel):
-        count: pg.Personal[int, tm.Registration]
+    class Counts(BaseModel):
+        counts: pg.Personal[list[int], tm.Registration]
 
-    model = Count(count=seal())
+    model = Counts(counts=seal())
     with warnings.catch_warnings(record=True) as caught, guard.purpose(tm.RenewalGuidance):
         warnings.simplefilter("always")
         model.model_dump_json()
