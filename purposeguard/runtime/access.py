@@ -41,7 +41,7 @@ class Reader:
         _refuse_cached(fn)
         self.access = Access(Site.of(fn), withhold, narrow, named=named)
         self.ambient = engine.ambient
-        self.counts = engine.counting is not None
+        self.counts = engine.counting
         self.wrapper: Function | None = None
         self._fn = fn
         self._engine = engine
@@ -342,7 +342,7 @@ def _quick(fn: Function, reader: Reader) -> Function:
 
 
 def _counting(fn: Function, reader: Reader) -> Function:
-    """The same where the ledger counts each use."""
+    """The same where each use is counted."""
     ambient = reader.ambient
     label = reader.access.label
     at_rest = reader.at_rest

@@ -19,7 +19,7 @@ from purposeguard.policy.row_context import RowContext, subject_key
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.engine import ActivityHandle, Engine
 from purposeguard.runtime.execution import get_ident, here
-from purposeguard.runtime.observer import NO_COUNTS, Ledger, Tally, Tick
+from purposeguard.runtime.observer import NO_COUNTS, Tick
 from purposeguard.runtime.registry import Access, Activity
 from purposeguard.runtime.snapshot import NO_LABELS, NOTHING, Permissions
 from purposeguard.values.opener import Opener
@@ -57,10 +57,10 @@ class Use(Opener, Generic[P]):
     """
 
     # `allowed_labels`, `counted` and `owner` are read by wrappers on their fast path. `allowed_labels` holds what is
-    # known to be allowed where no ledger is to be told, `counted` what is where the ledger counts uses one by one, with
-    # what counts it; neither holds anything once the block has ended. `owner` is the task or thread that entered (None
+    # known to be allowed where no use is counted, `counted` what is where uses are, with the function that counts it;
+    # neither holds anything once the block has ended. `owner` is the task or thread that entered (None
     # before and after).
-    __slots__ = ("_allowed_labels", "_before", "_counted", "_handle", "_owner", "_tally")
+    __slots__ = ("_allowed_labels", "_before", "_counted", "_handle", "_owner")
 
     _carries: ClassVar[bool] = True
     """Whether `guard.carry` may take it elsewhere."""
@@ -73,7 +73,6 @@ class Use(Opener, Generic[P]):
     _counted: Mapping[object, Tick]
     _owner: object
     _before: Use[Any] | Token[Use[Any]]
-    _tally: Tally
 
     def __init__(self, handle: ActivityHandle) -> None:
         """Makes this the ambient use of the present task or thread."""
@@ -82,10 +81,8 @@ class Use(Opener, Generic[P]):
         engine = handle.engine
         self._before = living(engine.ambient())
         self._owner = here()
-        self._allowed_labels = handle.current().allowed_labels  # empty where there is a ledger
+        self._allowed_labels = handle.current().allowed_labels  # empty where uses are counted
         self._counted = handle.counted
-        if engine.ledger is not None and engine.counting is None:
-            self._tally = Tally(engine.ledger, self.activity.name)
         engine.set_ambient(self)
 
     @property
@@ -126,8 +123,6 @@ class Use(Opener, Generic[P]):
         if engine.ambient() is self:
             # Not where a block is left in another context than it was entered in: there is nothing to restore there.
             engine.set_ambient(before)
-        if engine.ledger is not None and engine.counting is None:
-            self._tally.tell()
 
     def _refusal(
         self,
@@ -136,13 +131,13 @@ class Use(Opener, Generic[P]):
         row_contexts: tuple[RowContext, ...] = (),
         access: Access | None = None,
     ) -> Decision | None:
-        """Why this use may not open data of this label; None where it may, which a ledger is told. For wrappers.
+        """Why this use may not open data of this label; None where it may, which is counted. For wrappers.
 
         `row_contexts`: what is known of the data beside its label.
         """
         permissions = permissions or self._permissions  # once: the decision and its reasons are of one revision
         decision = self._judged(label, row_contexts, permissions, used=True, access=access)
-        if decision is None and self._engine.ledger is not None:
+        if decision is None:
             self._used(label, row_contexts, permissions, 1)
         return decision
 
@@ -156,7 +151,7 @@ class Use(Opener, Generic[P]):
         access: Access | None = None,
         field: str | None = None,
     ) -> Decision | None:
-        """Why this use may not open data of this label; None where it may. No ledger is told. For wrappers.
+        """Why this use may not open data of this label; None where it may. Nothing is counted. For wrappers.
 
         `used`: observers are told that data is about to be used, or that it was only asked; None: they are not told.
         """
@@ -187,7 +182,7 @@ class Use(Opener, Generic[P]):
     ) -> Decision | None:
         """The decision where a verdict is a denial, once observers are told of it."""
         engine = self._engine
-        if used is not None and engine.observers:
+        if used is not None and engine.observers.decided:
             engine.decided(verdict, used=used, activity=self.activity, access=access, field=field)
         return None if verdict.allowed else Decision(verdict)
 
@@ -203,21 +198,14 @@ class Use(Opener, Generic[P]):
             decision = None if verdict.allowed else self._told(verdict, used=True, access=access)
         if decision is None and not permissions.known_to_allow(label, ASKED_LATER):
             decision = self._told(permissions.decide(label, ASKED_LATER), used=True, access=access)
-        if decision is None and self._engine.ledger is not None:
-            self._count(label, 1, None)
+        if decision is None and self._engine.counting:
+            self._handle.count(label, 1, None)
         return decision
 
     def _used(self, label: Label, row_contexts: tuple[RowContext, ...], permissions: Permissions, times: int) -> None:
-        """Tells the ledger of what is allowed, and about to be used."""
-        self._count(label, times, None if row_contexts else permissions)
-
-    def _count(self, label: Label, times: int, permissions: Permissions | None) -> None:
-        """Counts what was used: at once where the ledger counts one by one, or else until the use ends."""
-        counting = self._engine.counting
-        if counting is None:
-            self._tally.add(self.activity.purpose_id, {label: times})
-        else:
-            self._handle.count(counting, label, times, permissions)
+        """Counts data that is allowed, and about to be used."""
+        if self._engine.counting:
+            self._handle.count(label, times, None if row_contexts else permissions)
 
     def allows(self, sources: Sources, subject: Whose = None) -> bool:
         """Whether data from these sources (of this subject) may be used here: a question, never an error for a denial.
@@ -227,7 +215,7 @@ class Use(Opener, Generic[P]):
         """
         if subject is None:
             try:
-                if sources in self._allowed_labels:
+                if sources in self._allowed_labels or sources in self._counted:
                     return True
             except TypeError:
                 pass  # not hashable, so never remembered: decided below
@@ -307,7 +295,7 @@ class Use(Opener, Generic[P]):
             if type(subject) in _IDS and (self._owner == get_ident() or self._runs_here()):
                 label = value._ready
                 if label in self._allowed_to(self._permissions, subject):
-                    if engine.ledger is None:
+                    if not engine.counting:
                         return content(value)  # type: ignore[no-any-return]  # the slot knows no type
                     tick = self._handle.ticks.get(label)
                     if tick is not None:
@@ -405,9 +393,8 @@ class Use(Opener, Generic[P]):
                 if refusal is not None:
                     engine.refuse(refusal, self, advice=_SEALED)
                     del asked[one]  # observed only
-            if engine.ledger is not None:
-                for (label, known), times in asked.items():
-                    self._used(label, known, permissions, times)
+            for (label, known), times in asked.items():
+                self._used(label, known, permissions, times)
         return [plain(value) for value in values]
 
     def _under_way(self) -> Use[Any]:
@@ -522,8 +509,8 @@ class Use(Opener, Generic[P]):
                 met=[] if met is None else met,
                 stream=_stream(ask, given),
                 row_contexts=row_contexts,
-                used=None if activity.observing or engine.ledger is None else used,
-                is_told=activity.observing or bool(engine.observers),
+                used=used if engine.counting and not activity.observing else None,
+                is_told=activity.observing or engine.observers.want_each,
             )
             return withholder.apply(value, shape, path)
         except PurposeGuardError as error:
@@ -543,7 +530,7 @@ class Use(Opener, Generic[P]):
         """Records what is used, or a denial that is only observed: the value stays."""
         if decision is not None:
             self._engine.refuse(decision, self, access)
-        elif self._engine.ledger is not None:
+        else:
             self._used(label, row_contexts, permissions, 1)
 
     def _with_steps(self, value: Any, shape: Shape, again: Callable[[], Use[Any] | None]) -> Any:
@@ -735,9 +722,6 @@ class Narrowed(Use[Any]):
         """`whole` is the use of the family."""
         self._whole = whole
         self._handle = whole._handle.narrowed(member)
-        engine = whole._engine
-        if engine.ledger is not None and engine.counting is None:
-            self._tally = whole._tally
 
     @property
     def _owner(self) -> object:  # type: ignore[override]  # asked of the whole, which may have ended
@@ -777,14 +761,6 @@ class Observed(Use[Any]):
         self._owner = here()
         self._allowed_labels = NOTHING
         self._counted = NO_COUNTS
-
-    def _count(self, label: Label, times: int, permissions: Permissions | None) -> None:
-        """Tells a ledger that does not count itself at once: there is no end at which it could be told."""
-        if self._engine.counting is not None:
-            super()._count(label, times, permissions)
-        else:
-            ledger = cast("Ledger", self._engine.ledger)
-            ledger.allowed(self.activity.name, self.activity.purpose_id, label, times)
 
 
 class _NoUse(Use[Any]):
@@ -830,8 +806,8 @@ def present(engine: Engine, what: str = "data was read") -> Use[Any] | None:
 
 def called(engine: Engine, access: Access) -> Use[Any] | None:
     """The use under way here, for an access function that was called; raises as `present` does."""
-    for observer in engine.observers:
-        observer.called(access)
+    for report in engine.observers.called:
+        report(access)
     return present(engine, f"{access.name} was called")
 
 
@@ -876,8 +852,6 @@ def _leave_to_the_parent() -> None:
             one._owner = None
             one._allowed_labels = NOTHING
             one._counted = NO_COUNTS
-            if hasattr(one, "_tally"):
-                one._tally.forget()
     if frozen:
         gc.freeze()
 
