@@ -142,7 +142,7 @@ def test_who_counts_is_an_observer_from_the_start() -> None:
 
 def test_an_exception_needs_a_ledger_and_not_an_observer() -> None:
     class Excepted(Observer):
-        def excepted(self, *_: Any) -> None:
+        def excepted(self, *_: Any, **__: Any) -> None:
             raise AssertionError
 
     guard = pg.Guard(tm.NOTICE, observers=[Excepted()])
