@@ -23,7 +23,7 @@ from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.verdict import Verdict
 from purposeguard.policy.violations import PurposeViolation, violation_of
 from purposeguard.runtime.clock import Clock
-from purposeguard.runtime.observer import Ledger, ObservedLog, Observer, Observers, Tick
+from purposeguard.runtime.observer import Ledger, ObservedLog, Observer, Observers, Tick, method_for
 from purposeguard.runtime.protocols import Oversight
 from purposeguard.runtime.registry import Access, Activity, how_to_register
 from purposeguard.runtime.snapshot import Permissions, PolicySnapshot
@@ -321,7 +321,7 @@ class Engine:
 
 
 def _must_record(ledger: object) -> None:
-    missing = [method for method in ("denied", "counter", "reclassified") if not hasattr(ledger, method)]
+    missing = [method for method in ("denied", "counter", "reclassified") if method_for(ledger, method) is None]
     if ledger is not None and missing:
         raise TypeError(
             f"the ledger {type(ledger).__name__} cannot record all uses: it has no `{'`, `'.join(missing)}`"

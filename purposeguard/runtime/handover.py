@@ -18,6 +18,7 @@ from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.transfers import Provision, Recipient, canonical, clauses, objections, refusal
 from purposeguard.policy.violations import violation_of
 from purposeguard.runtime.engine import Engine
+from purposeguard.runtime.observer import method_for
 from purposeguard.runtime.protocols import Oversight
 from purposeguard.runtime.registry import Entrustment, Register, Site
 from purposeguard.runtime.use import Use, present
@@ -324,5 +325,5 @@ def _recorders(engine: Engine) -> tuple[Callable[[Provision], None], ...]:
     """
     oversight, ledger = engine.oversight, engine.ledger
     if oversight is None:
-        return engine.observers.methods("provided") if hasattr(ledger, "provided") else ()
+        return engine.observers.methods("provided") if method_for(ledger, "provided") else ()
     return (oversight.provided, *engine.observers.methods("provided", but=oversight.ledger))

@@ -16,7 +16,7 @@ from purposeguard.policy.row_context import NOTHING_KNOWN, RowContext, SubjectId
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.clock import in_utc
 from purposeguard.runtime.engine import ActivityHandle, Engine
-from purposeguard.runtime.observer import NO_COUNTS
+from purposeguard.runtime.observer import NO_COUNTS, method_for
 from purposeguard.runtime.registry import Access, Activity, LegalException, Site
 from purposeguard.runtime.snapshot import NOTHING, Permissions, PolicySnapshot
 from purposeguard.runtime.use import Use
@@ -64,7 +64,7 @@ class ExceptionBlock:
             ValueError: the basis is none that law knows, `reason` or `approver` is blank, no subject is named, or
                 `until` has no time zone.
         """
-        if not hasattr(engine.ledger, "excepted"):
+        if method_for(engine.ledger, "excepted") is None:
             raise TypeError("an exception needs a ledger that is told of each use under it: `Guard(governance=…)`")
         if basis not in get_args(LegalBasis):
             raise ValueError(f"`basis` is one of {', '.join(get_args(LegalBasis))}")

@@ -125,9 +125,8 @@ class Observers:
 
     def methods(self, event: str, *, but: object = None) -> tuple[Callable[..., Any], ...]:
         """The methods of all that have one for this event, but of one observer."""
-        found = (getattr(observer, event, None) for observer in self._all if observer is not but)
-        ignored = getattr(Observer, event)
-        return tuple(one for one in found if one is not None and getattr(one, "__func__", None) is not ignored)
+        methods = (method_for(observer, event) for observer in self._all if observer is not but)
+        return tuple(method for method in methods if method is not None)
 
     def counter(self, activity: str | None, purpose: str, label: Label) -> Tick:
         """A function that counts one use with each observer that counts."""
@@ -136,6 +135,12 @@ class Observers:
 
     def __iter__(self) -> Iterator[object]:
         return iter(self._all)
+
+
+def method_for(observer: object, event: str) -> Callable[..., Any] | None:
+    """The method of an observer for an event; None if it has none, or only that of the base class."""
+    method = getattr(observer, event, None)
+    return None if getattr(method, "__func__", None) is getattr(Observer, event) else method
 
 
 def _each(ticks: list[Tick]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.transfers import Recipient
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.observer import Observer, Tick
 from tests.unit.samples import Tape
@@ -149,3 +150,23 @@ def test_an_exception_needs_a_ledger_and_not_an_observer() -> None:
     until = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
     with pytest.raises(TypeError, match="an exception needs a ledger"):
         guard.exception(basis="law", reason="r", approver="a", subjects="all", until=until)
+
+
+def test_a_ledger_that_only_inherits_a_method_does_not_record() -> None:
+    class Partial(Observer):
+        def denied(self, error: Exception, *, observed: bool) -> None: ...
+
+    class NoExceptions(Partial):
+        def counter(self, activity: str | None, purpose: str, label: pg.Label, /) -> Tick:
+            return list
+
+        def reclassified(self, *_: Any, **__: Any) -> None: ...
+
+    with pytest.raises(TypeError, match="has no `counter`, `reclassified`"):
+        pg.Guard(tm.NOTICE, ledger=Partial())
+    guard = pg.Guard(tm.NOTICE, ledger=NoExceptions())
+    until = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
+    with pytest.raises(TypeError, match="an exception needs a ledger"):
+        guard.exception(basis="law", reason="r", approver="a", subjects="all", until=until)
+    with pytest.raises(TypeError, match="nobody here could record it"):
+        guard.entrust(Recipient("r", kind="processor", country="JP", means="https"))
