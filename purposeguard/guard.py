@@ -30,7 +30,7 @@ from purposeguard.runtime.declassification import Reclassifier
 from purposeguard.runtime.engine import ActivityHandle, Engine, Transforms
 from purposeguard.runtime.handover import Entrusting, against, must_be_recipient, resolved
 from purposeguard.runtime.legal_override import ExceptionBlock, LegalBasis, Subjects
-from purposeguard.runtime.observer import Ledger
+from purposeguard.runtime.observer import Ledger, Observer
 from purposeguard.runtime.protocols import Oversight
 from purposeguard.runtime.registry import Access, Activity, Entrustment, Reclassification, Register, Site, Transform
 from purposeguard.runtime.use import NO_USE, Narrowed, Observed, Use, present
@@ -56,7 +56,7 @@ class Guard:
     """Decides by a notice, and holds functions and blocks to it.
 
     `mode="observe"` refuses nothing: what would have been refused is logged (logger `purposeguard`, level WARNING) and
-    told to the ledger. `ledger` is told every denial, and how often each activity used what.
+    reported. `ledger` records every denial, and counts how often each activity used what.
     """
 
     __slots__ = ("__weakref__", "_engine", "_mode", "_register", "_replacing", "_transforms")
@@ -71,11 +71,13 @@ class Guard:
         untagged: Untagged = "allow",
         governance: Oversight | None = None,
         clock: Now | Clock = system_time,
+        observers: Iterable[Observer] = (),
     ) -> None:
         """Compiles `notice`; of a `History`, the revision that is in force today.
 
-        `governance` keeps what subjects asked for and agreed to (`purposeguard.governance`); its ledger is told where
-        no other is given. `clock` says what time it is, for periods of retention and for exceptions.
+        `governance` keeps what subjects asked for and agreed to (`purposeguard.governance`); its ledger is the guard's
+        where no other is given. `observers` learn of uses and denials as the ledger does, for telemetry. `clock` says
+        what time it is, for periods of retention and for exceptions.
 
         A `strict` guard opens sealed values only where the functions that `map` was given are registered with
         `guard.transform`: those see the plain value.
@@ -84,7 +86,7 @@ class Guard:
         a seal, a mark or `NotPersonal` (rule 4): that nobody has said anything does not mean that it is not personal.
 
         Raises:
-            TypeError: `notice` is neither a Notice nor a History.
+            TypeError: `notice` is neither a Notice nor a History; or the ledger lacks a method.
             ValueError: `mode` is neither `enforce` nor `observe`, or `untagged` neither `allow` nor `refuse`.
             NoticeError: no revision of the history is in force yet.
         """
@@ -104,6 +106,7 @@ class Guard:
             oversight=governance,
             clock=time,
             untagged_refused=untagged == "refuse",
+            observers=observers,
         )
         self._register = Register()
         self._replacing = new_lock()
@@ -134,7 +137,7 @@ class Guard:
 
     @property
     def ledger(self) -> Ledger | None:
-        """Who is told."""
+        """The observer that records."""
         return self._engine.ledger
 
     @property
@@ -224,7 +227,7 @@ class Guard:
         """
         engine = self._engine
         snapshot = engine.snapshot
-        if channel is None and subject is None and engine.ledger is None:
+        if channel is None and subject is None and not engine.counting:
             rows, purposes = snapshot.known  # of one revision, whole; empty where somebody is told of each decision
             try:
                 row = rows[sources]
@@ -234,16 +237,16 @@ class Guard:
                 pass  # not asked in this form before, or not hashable
         if hasattr(sources, "__next__"):  # an iterator can be asked once only
             sources = tuple(cast("Iterable[OneSource]", sources))
-        if subject is None and engine.counting is not None and snapshot.counts(sources, purpose, channel):
+        if subject is None and engine.counting and snapshot.counts(sources, purpose, channel):
             return
         verdict = self._decide(sources, purpose, channel, subject)
         engine.decided(verdict, used=True)
         decision = Decision(verdict)
         if not decision:
             engine.refuse(decision)
-        elif engine.ledger is not None:
+        elif engine.counting:
             tick = engine.count_check(decision)
-            if tick is not None and subject is None and isinstance(sources, (str, Label, TermMeta)):
+            if subject is None and isinstance(sources, (str, Label, TermMeta)):
                 # No iterable, which may give others next time.
                 snapshot.remember((sources, purpose, channel), tick)
 
@@ -355,11 +358,8 @@ class Guard:
         Raises:
             UnknownSource, UnlabelledData: `sources` or `to` mean nothing in the notice.
             ValueError: `why`, `approver` or `name` is blank, or no text; `at_least` is no whole number above 1.
-            TypeError: the guard's ledger cannot be told.
         """
         matrix = self._engine.snapshot.matrix
-        if self.ledger is not None and not hasattr(self.ledger, "reclassified"):
-            raise TypeError(f"the ledger {type(self.ledger).__name__} has no `reclassified`, so it could not be told")
         return Reclassifier(
             self._engine,
             self._register,
@@ -454,9 +454,11 @@ class Guard:
         """
         frame = sys._getframe(1)
         snapshot = self._engine.snapshot
-        place = (id(frame.f_code), frame.f_lasti, purpose, channel, activity, mode)
+        place = (id(frame.f_code), frame.f_lasti, purpose, channel, mode)
         try:
-            return Block(snapshot.stated[place])
+            before = snapshot.stated[place]
+            if before.name == activity:
+                return Block(before)
         except (KeyError, TypeError):
             pass  # not stated here before, or not hashable
         if isinstance(purpose, (FunctionType, classmethod, staticmethod)):
@@ -616,7 +618,7 @@ class Guard:
         use: Use[Any] = self._engine.ambient()
         absence = use._absence()
         if absence is not None:
-            self._engine.lacking(PurposeMissing(f"a use was asked for outside any purpose: {absence}"), observed=False)
+            self._engine.deny(PurposeMissing(f"a use was asked for outside any purpose: {absence}"), observed=False)
         return use
 
     @overload
@@ -646,7 +648,7 @@ class Guard:
             if isinstance(held, Family) and not isinstance(wanted, Family) and wanted in held.members:
                 return Narrowed(use, wanted)
             what = f"a use for {name_of(wanted)} was asked for, and what is under way is for {name_of(held)}"
-            engine.lacking(PurposeMissing(what), observed=use.activity.observing)
+            engine.deny(PurposeMissing(what), observed=use.activity.observing)
             return Narrowed(use, wanted)  # which ends with it
         frame = sys._getframe(1)
         site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 import sys
 import threading
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from purposeguard import Label, Notice, Purpose, PurposeGuardError, PurposeMissing, PurposeViolation, Source
 from purposeguard.notice.schema import Document
 from purposeguard.policy import spec
+from purposeguard.runtime.observer import Tick
 from purposeguard.runtime.registry import Reclassification
 from tests.generated.notice_tables import WORDS, Tables, bans, copied, some, tables, titled
 
@@ -136,25 +138,26 @@ def remembering_reference(document: Document) -> Iterator[Answer]:
 
 
 class RecordingLedger:
-    """Keeps what it is told, from any thread."""
+    """Keeps denials, uses and reclassifications, from any thread."""
 
     def __init__(self) -> None:
         self.denials: list[tuple[PurposeViolation | PurposeMissing, bool]] = []
-        self.uses: list[tuple[str | None, str, Label, int]] = []
+        self.each: list[tuple[str | None, str, Label]] = []
         self.reclassifications: list[tuple[Reclassification, Label]] = []
-        self._lock = threading.Lock()
+
+    @property
+    def uses(self) -> list[tuple[str | None, str, Label, int]]:
+        """How often each label was used by each activity for each purpose, in the order of the first uses."""
+        return [(*use, count) for use, count in collections.Counter(self.each).items()]
 
     def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
-        with self._lock:
-            self.denials.append((error, observed))
+        self.denials.append((error, observed))
 
-    def allowed(self, activity: str | None, purpose: str, label: Label, count: int) -> None:
-        with self._lock:
-            self.uses.append((activity, purpose, label, count))
+    def counter(self, activity: str | None, purpose: str, label: Label) -> Tick:
+        return partial(self.each.append, (activity, purpose, label))
 
     def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:
-        with self._lock:
-            self.reclassifications.append((declared, label))
+        self.reclassifications.append((declared, label))
 
 
 @contextmanager

@@ -28,7 +28,8 @@ from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import NOTHING_KNOWN
 from purposeguard.policy.violations import FlowViolation
-from purposeguard.runtime.engine import Engine, only_observed
+from purposeguard.runtime.engine import Engine
+from purposeguard.runtime.observer import log_observed
 from purposeguard.runtime.protocols import Roster, Rostered
 from purposeguard.runtime.snapshot import Permissions
 from purposeguard.runtime.use import Use, present
@@ -193,7 +194,6 @@ class Decider:
         """As `meet`, under the use that `present` gave: None if a missing purpose is only observed."""
         if use is None or not demand.is_personal:
             return
-        engine = self.engine
         permissions = use._permissions  # once: all is decided by one revision
         denied: set[Label] = set()
         asked: set[Label] = set()
@@ -210,12 +210,11 @@ class Decider:
                 later[label_in(rules.get(table), tag)] = None
         if demand.unnarrowed:
             _refuse_unnarrowed(demand.unnarrowed, use)
-        if engine.ledger is not None:
-            for label in demand.labels - denied:
-                use._used(label, (), permissions, 1)
-            for label in later:
-                if label is not NOT_PERSONAL:  # no rule: unknown which rows are kept
-                    use._used(label, (NOTHING_KNOWN,), permissions, 1)
+        for label in demand.labels - denied:
+            use._used(label, (), permissions, 1)
+        for label in later:
+            if label is not NOT_PERSONAL:  # no rule: unknown which rows are kept
+                use._used(label, (NOTHING_KNOWN,), permissions, 1)
 
     def _decided(self, decision: Decision | None, label: Label, field: str, use: Use[Any], denied: set[Label]) -> None:
         if decision is not None and label not in denied:
@@ -252,7 +251,7 @@ class Decider:
             label = tag.label
             decision = self._asked(use, permissions, label, by_row)
             if decision is not None:
-                if self.engine.observers:  # of denials alone: what may be used is asked again, as what is used
+                if self.engine.observers.decided:  # of denials alone: what may be used is asked again, as what is used
                     self._asked(use, permissions, label, by_row, name)
                 reasons[name] = decision
         return reasons
@@ -343,7 +342,7 @@ def _refuse_unnarrowed(why: str, use: Use[Any]) -> None:
     error = UnlabelledData(why)
     if not use.activity.observing:
         raise error
-    only_observed(error)
+    log_observed(error)
 
 
 def tagged(columns: Columns, name: str, table: str = "") -> Tag:

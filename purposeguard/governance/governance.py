@@ -30,7 +30,7 @@ from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.row_context import SubjectId, subject_key
 from purposeguard.policy.transfers import Provision, Recipient
 from purposeguard.runtime.clock import Clock, Now, system_time
-from purposeguard.runtime.observer import Ledger
+from purposeguard.runtime.observer import Ledger, method_for
 from purposeguard.runtime.protocols import Roster
 
 OPEN_FOR: Final = datetime.timedelta(minutes=10)
@@ -273,7 +273,7 @@ class Governance:
     def _door(self, by: str, request: int | None) -> Door | None:
         """Access to what the guard guards; None if there is no guard, or its ledger could not record it."""
         guard = self._guard
-        if guard is None or not hasattr(guard.ledger, "excepted"):
+        if guard is None or method_for(guard.ledger, "excepted") is None:
             return None
 
         @contextlib.contextmanager

@@ -11,6 +11,7 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import is_union
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.registry import WHOLE, Access, Site
+from purposeguard.runtime.results import narrowed, with_steps, without
 from purposeguard.runtime.use import Use, authorise, called, present
 from purposeguard.runtime.wrapping import Function, must_be_function, surrounded
 from purposeguard.values.annotations import ALIASES, OPAQUE, TRANSPARENT, evaluated, is_taggable, written
@@ -40,7 +41,7 @@ class Reader:
         _refuse_cached(fn)
         self.access = Access(Site.of(fn), withhold, narrow, named=named)
         self.ambient = engine.ambient
-        self.counts = engine.counting is not None
+        self.counts = engine.counting
         self.wrapper: Function | None = None
         self._fn = fn
         self._engine = engine
@@ -272,12 +273,12 @@ class Reader:
             if token is None or not self._looks_inside:
                 return value
             if self.looked_at and (access.narrow or not access.withhold or access.named is not None):
-                value = token._narrowed(value, shape, access, one=one, again=self.before)
+                value = narrowed(token, value, shape, access, one=one, again=self.before)
                 if value is LEFT_OUT:
                     return value
             if access.withhold:
-                return token._without(value, shape, access, again=self.before)
-            return token._with_steps(value, shape, self.before) if self._holds_later else value
+                return without(token, value, shape, access, again=self.before)
+            return with_steps(token, value, shape, self.before) if self._holds_later else value
         finally:
             del value  # from the traceback, where it is refused
 
@@ -337,7 +338,7 @@ def _quick(fn: Function, reader: Reader) -> Function:
 
 
 def _counting(fn: Function, reader: Reader) -> Function:
-    """The same where the ledger counts each use."""
+    """The same where each use is counted."""
     ambient = reader.ambient
     label = reader.access.label
     at_rest = reader.at_rest

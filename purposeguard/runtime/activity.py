@@ -215,12 +215,11 @@ def _during(fn: Function, engine: Engine, activity: Activity) -> Function:
     """`fn` with its body run as this activity."""
     handle = ActivityHandle(engine, activity)
     wrapper = surrounded(fn, During(handle))
-    told_at_the_end = engine.ledger is not None and engine.counting is None
-    return _quick(fn, handle) if is_plain(fn) and not told_at_the_end else wrapper
+    return _quick(fn, handle) if is_plain(fn) else wrapper
 
 
 def _quick(fn: Function, handle: ActivityHandle) -> Function:
-    """The wrapper of a plain function after which no ledger is told: what `Use` does, without a call for each step.
+    """The wrapper of a plain function: what `Use` does, without a call for each step.
 
     The body runs, and the use ends, in the context that it was entered in, so that a token restores the one before.
     """

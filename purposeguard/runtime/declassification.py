@@ -216,10 +216,9 @@ class Reclassifier(Generic[S, To]):
                 f"{', '.join(other.clause for other in others)} as well"
             )
         engine.must_be_registered((value,), *seeing)
-        if engine.ledger is not None:  # before anything sees the value: a run that fails has seen it as well
+        for reclassified in engine.observers.reclassified:  # before anything sees the value: also of a run that fails
             use = engine.ambient()
-            activity = use.activity.name if use._absence() is None else None
-            engine.ledger.reclassified(declared, value.label, activity)
+            reclassified(declared, value.label, use.activity.name if use._absence() is None else None)
         try:
             # In a list that is emptied, so that no frame of ours shows the value, whatever ends the run.
             return Personal(fn([plain(value)]), self._to)

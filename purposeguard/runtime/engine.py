@@ -1,4 +1,4 @@
-"""The engine behind uses: the policy in force, the ambient use, and who is told of decisions and denials."""
+"""The engine behind uses: the policy in force, the ambient use, and the observers of decisions and denials."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from types import MethodType
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from purposeguard.errors import PurposeMissing, SealedValue
 from purposeguard.locks import new_lock
@@ -23,7 +23,7 @@ from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.verdict import Verdict
 from purposeguard.policy.violations import PurposeViolation, violation_of
 from purposeguard.runtime.clock import Clock
-from purposeguard.runtime.observer import CountingLedger, Ledger, Observer, Tick
+from purposeguard.runtime.observer import Ledger, ObservedLog, Observer, Observers, Tick, method_for
 from purposeguard.runtime.protocols import AsksOfMany, Oversight
 from purposeguard.runtime.registry import Access, Activity, how_to_register
 from purposeguard.runtime.snapshot import Permissions, PolicySnapshot
@@ -65,7 +65,7 @@ class ForActivity(Protocol):
 
 
 class Engine:
-    """The part of a guard that uses share: the matrix in force, the ambient use, the ledger."""
+    """The part of a guard that uses share: the matrix in force, the ambient use, the observers."""
 
     __slots__ = (
         "__weakref__",
@@ -99,6 +99,7 @@ class Engine:
         oversight: Oversight | None = None,
         clock: Clock | None = None,
         untagged_refused: bool = False,
+        observers: Iterable[Observer] = (),
     ) -> None:
         """`transforms` are the functions that a strict guard lets see plain values; None where any may.
 
@@ -110,12 +111,13 @@ class Engine:
         self.oversight = oversight
         self.clock = clock or Clock()
         self.ledger = ledger
-        self.observers: tuple[Observer, ...] = ()
+        _must_record(ledger)
+        self.observers = Observers(*(() if ledger is None else (ledger,)), *observers, ObservedLog())
+        self.counting = bool(self.observers.counters)
         self._lock = new_lock()  # of who observes
         self._compiled = PolicyTable(notice, history=history)
         self.snapshot = self._snapshot(self._compiled)
         self._snapshots: weakref.WeakSet[PolicySnapshot] = weakref.WeakSet([self.snapshot])
-        self.counting = cast("CountingLedger", ledger) if hasattr(ledger, "counter") else None
         self.observing = observing
         ambient: ContextVar[Any] = ContextVar("purposeguard", default=nothing)
         self.ambient = ambient.get
@@ -126,7 +128,7 @@ class Engine:
     def _snapshot(self, matrix: PolicyTable) -> PolicySnapshot:
         named = self.oversight is not None and self.oversight.requires_subject
         return PolicySnapshot(
-            matrix, remembers_labels=self.ledger is None, requires_subject=named, observed=bool(self.observers)
+            matrix, remembers_labels=not self.counting, requires_subject=named, observed=self.observers.want_each
         )
 
     def context(self, row_context: RowContext, label: Label, snapshot: PolicySnapshot) -> Context:
@@ -160,10 +162,10 @@ class Engine:
         Raises:
             StoreUnavailable, TypeError: as `preferences_of`; or governance gave more or fewer.
         """
-        oversight = self.oversight
+        oversight: Any = self.oversight
         if not isinstance(oversight, AsksOfMany):
             return [self.preferences_of(subject) for subject in subjects]
-        given = oversight.preferences_of_each(subjects)
+        given: Any = oversight.preferences_of_each(subjects)
         if len(given) != len(subjects) or not set(map(type, given)) <= {SubjectPreferences}:
             raise TypeError(
                 f"`preferences_of_each` of {type(oversight).__qualname__} gave no preferences for each subject"
@@ -218,8 +220,8 @@ class Engine:
                 break
         self._compiled = compiled
         self._put(snapshot)
-        for observer in self.observers:
-            observer.replaced()
+        for replaced in self.observers.replaced:
+            replaced()
 
     @property
     def compiled(self) -> PolicyTable:
@@ -239,19 +241,22 @@ class Engine:
             if each is not self.snapshot:  # a signal handler may have come between after all
                 each.retire()
 
-    def observe(self, observer: Observer) -> None:
-        """Has an observer told of each decision from now on; nothing is remembered meanwhile."""
+    def observe(self, observer: object) -> None:
+        """Adds an observer, before the others; raises TypeError for one that counts uses."""
         with self._lock:
-            self.observers = (*self.observers, observer)
-            if len(self.observers) == 1:
-                self.put(self.snapshot.matrix)
+            self._report_to(Observers(observer, *self.observers))
 
-    def leave(self, observer: Observer) -> None:
-        """The reverse; without observers the notice in force decides, and what it allows is remembered again."""
+    def leave(self, observer: object) -> None:
+        """Removes an observer. After the last that wants each decision, the notice in force decides."""
         with self._lock:
-            self.observers = tuple(each for each in self.observers if each is not observer)
-            if not self.observers and self.snapshot.observed:
-                self.put(self._compiled)
+            self._report_to(Observers(*(each for each in self.observers if each is not observer)))
+
+    def _report_to(self, observers: Observers) -> None:
+        if observers.counters != self.observers.counters:
+            raise TypeError("who counts uses is an observer from the start: `Guard(observers=[…])`")
+        self.observers = observers
+        if observers.want_each is not self.snapshot.observed:
+            self.put(self.snapshot.matrix if observers.want_each else self._compiled)
 
     def decided(
         self,
@@ -262,25 +267,21 @@ class Engine:
         access: Access | None = None,
         field: str | None = None,
     ) -> None:
-        """Tells observers of one decision that somebody asked for. Ledgers are told of uses, once they are counted."""
-        for observer in self.observers:
-            observer.decided(verdict, used=used, activity=activity, access=access, field=field)
+        """Reports one decision that somebody asked for; a use that was decided before is only counted."""
+        for decided in self.observers.decided:
+            decided(verdict, used=used, activity=activity, access=access, field=field)
 
     def permissions(self, activity: Activity) -> Permissions:
         """What an activity may use under the notice in force; raises UnknownPurpose where its purpose is gone."""
         return self.snapshot.permissions(activity.purpose, activity.channel)
 
     def missing(self, what: str, why: str, use: ForActivity | None = None) -> None:
-        """Tells the ledger that there was no purpose and raises, or lets it pass where it is only observed.
+        """Reports that there was no purpose, and raises PurposeMissing unless it is only observed.
 
         `use` is one that does not hold here: of an activity that enforces it is not let pass.
         """
         error = PurposeMissing(f"{what} outside any purpose: {why}")
-        self.lacking(error, observed=self.observing and (use is None or use.activity.observing))
-
-    def lacking(self, error: PurposeMissing, *, observed: bool) -> None:
-        """Tells the ledger of an error and raises it, or lets it pass where it is only observed."""
-        self._refused(error, observed=observed)
+        self.deny(error, observed=self.observing and (use is None or use.activity.observing))
 
     def must_be_registered(self, values: Iterable[Personal[Any, Any]], *others: Callable[..., Any]) -> None:
         """Raises SealedValue where the guard is strict and a function that it does not know would see a value.
@@ -294,14 +295,10 @@ class Engine:
                 message = f"{named(fn)} would see the plain value, and this guard is strict"
                 raise SealedValue(f"{message}: {how_to_register(fn)}")
 
-    def count_check(self, decision: Decision) -> Tick | None:
-        """Tells the ledger of a bare check that was allowed; gives what counts more of them, where it counts itself."""
+    def count_check(self, decision: Decision) -> Tick:
+        """Counts a bare check that was allowed; gives the function that counts more of them."""
         asked = decision.purpose
-        name = asked.name if isinstance(asked, Family) else asked.clause
-        if self.counting is None:
-            cast("Ledger", self.ledger).allowed(None, name, decision.label, 1)
-            return None
-        tick = self.counting.counter(None, name, decision.label)
+        tick = self.observers.counter(None, asked.name if isinstance(asked, Family) else asked.clause, decision.label)
         tick()
         return tick
 
@@ -314,7 +311,7 @@ class Engine:
         *,
         advice: str | None = None,
     ) -> None:
-        """Tells the ledger of a denial and raises it, or lets it pass where it is only observed."""
+        """Reports a denial, and raises it unless it is only observed."""
         fields: tuple[str, ...] = ()
         if access is not None:
             fields = (field,) if field else access.fields_from(decision.denied)
@@ -328,26 +325,23 @@ class Engine:
         self.tell(violation, use.activity if use is not None else None)
 
     def tell(self, violation: PurposeViolation, activity: Activity | None) -> None:
-        """Records a violation and raises it, or lets it pass where it is only observed."""
-        observed = self.observing if activity is None else activity.observing
-        self._refused(violation, observed=observed)
+        """Reports a violation of an activity (None: of a bare check), and raises it unless it is only observed."""
+        self.deny(violation, observed=self.observing if activity is None else activity.observing)
 
-    def _refused(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
-        """Tells all who are told of refusals of one, and raises it, or lets it pass where it is only observed."""
-        for observer in self.observers:
-            observer.refused(error, observed=observed)
-        if self.ledger is not None:
-            self.ledger.denied(error, observed=observed)
+    def deny(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
+        """Reports a denial, and raises it unless it is only `observed`."""
+        for denied in self.observers.denied:
+            denied(error, observed=observed)
         if not observed:
             raise error
-        only_observed(error)
 
 
-def only_observed(error: Exception) -> None:
-    """Logs what would have been raised, were it enforced."""
-    import logging  # noqa: PLC0415  # a guard that enforces never needs it, and it is slow to load
-
-    logging.getLogger("purposeguard").warning("observed, not enforced: %s", error)
+def _must_record(ledger: object) -> None:
+    missing = [method for method in ("denied", "counter", "reclassified") if method_for(ledger, method) is None]
+    if ledger is not None and missing:
+        raise TypeError(
+            f"the ledger {type(ledger).__name__} cannot record all uses: it has no `{'`, `'.join(missing)}`"
+        )
 
 
 def _advice(decision: Decision, access: Access | None, fields: tuple[str, ...]) -> str | None:
@@ -372,8 +366,8 @@ def _advice(decision: Decision, access: Access | None, fields: tuple[str, ...]) 
 class ActivityHandle:
     """An activity of a guard, ready to be entered: it holds its permissions, so that entering is quick.
 
-    `counted` holds the labels seen to be allowed, each with what counts its uses, where the ledger counts them itself;
-    `ticks` what counts uses of any label.
+    `counted` holds the labels seen to be allowed, each with the function that counts its uses, where uses are counted;
+    `ticks` the functions that count uses of any label.
     """
 
     __slots__ = ("__weakref__", "_narrower", "activity", "counted", "engine", "permissions", "ticks")
@@ -400,15 +394,15 @@ class ActivityHandle:
         if permissions.retired:
             engine = self.engine
             permissions = self.permissions = engine.permissions(self.activity)
-            for observer in engine.observers:
-                observer.entered(self.activity)
+            for entered in engine.observers.entered:
+                entered(self.activity)
         return permissions
 
-    def count(self, counting: CountingLedger, label: Label, times: int, permissions: Permissions | None) -> None:
+    def count(self, label: Label, times: int, permissions: Permissions | None) -> None:
         """Counts uses of a label that these permissions allow; None where that is so of some subjects only."""
         tick = self.ticks.get(label)
         if tick is None:
-            tick = counting.counter(self.activity.name, self.activity.purpose_id, label)
+            tick = self.engine.observers.counter(self.activity.name, self.activity.purpose_id, label)
             self.ticks[label] = tick
         if permissions is not None and label not in self.counted:
             permissions.count_by(self, label, tick)

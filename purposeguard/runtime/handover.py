@@ -18,7 +18,7 @@ from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.transfers import Provision, Recipient, canonical, clauses, objections, refusal
 from purposeguard.policy.violations import violation_of
 from purposeguard.runtime.engine import Engine
-from purposeguard.runtime.observer import Ledger
+from purposeguard.runtime.observer import method_for
 from purposeguard.runtime.protocols import Oversight
 from purposeguard.runtime.registry import Entrustment, Register, Site
 from purposeguard.runtime.use import Use, present
@@ -28,13 +28,6 @@ from purposeguard.values.type_schema import Shape, label_of, parameter_shapes
 from purposeguard.values.walk import Handed
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class ProvisionLedger(Ledger, Protocol):
-    """A ledger that can be told of hand-overs."""
-
-    def provided(self, provision: Provision, /) -> None:
-        """A hand-over is about to take place; on record, durably, before this returns."""
 
 
 class RecipientRegister(Oversight, Protocol):
@@ -226,7 +219,7 @@ class Handing:
         )
         for decision in others:
             self._refuse(decision, use)
-        if purpose is None and not others and engine.ledger is not None:
+        if purpose is None and not others:
             use._used(label, row_contexts, permissions, 1)  # what was refused was not used
 
     def _refuse(self, decision: Decision, use: Use[Any], advice: str | None = None) -> None:
@@ -326,9 +319,11 @@ def resolved(engine: Engine, given: Recipient | str) -> Recipient:
 
 
 def _recorders(engine: Engine) -> tuple[Callable[[Provision], None], ...]:
-    """Who is told of a hand-over: governance, whose own ledger hears of it there, and any other ledger that can be."""
+    """The methods that record a hand-over: of governance, which tells its own ledger, and of observers.
+
+    None if there is neither governance nor a ledger that records hand-overs.
+    """
     oversight, ledger = engine.oversight, engine.ledger
-    found: list[Callable[[Provision], None]] = [] if oversight is None else [oversight.provided]
-    if hasattr(ledger, "provided") and (oversight is None or ledger is not oversight.ledger):
-        found.append(cast("ProvisionLedger", ledger).provided)
-    return tuple(found)
+    if oversight is None:
+        return engine.observers.methods("provided") if method_for(ledger, "provided") else ()
+    return (oversight.provided, *engine.observers.methods("provided", but=oversight.ledger))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, ClassVar, Final, Literal, NoReturn, Protocol, cast, get_args
+from typing import Any, ClassVar, Final, Literal, NoReturn, get_args
 
 from purposeguard.errors import PurposeMissing
 from purposeguard.notice.label import Label
@@ -16,7 +16,7 @@ from purposeguard.policy.row_context import NOTHING_KNOWN, RowContext, SubjectId
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.clock import in_utc
 from purposeguard.runtime.engine import ActivityHandle, Engine
-from purposeguard.runtime.observer import NO_COUNTS, Ledger
+from purposeguard.runtime.observer import NO_COUNTS, method_for
 from purposeguard.runtime.registry import Access, Activity, LegalException, Site
 from purposeguard.runtime.snapshot import NOTHING, Permissions, PolicySnapshot
 from purposeguard.runtime.use import Use
@@ -38,16 +38,6 @@ class OutsideTheNotice(Purpose):
     clause = "exception"
     slug = "exception-by-law"
     title: ClassVar[Mapping[str, str]] = {"en": "Use that law permits outside the notice", "ja": "法令に基づく例外利用"}
-
-
-class ExceptionLedger(Ledger, Protocol):
-    """A ledger that can be told of uses under an exception."""
-
-    def excepted(self, exception: LegalException, label: Label, subject: str | None, count: int) -> None:
-        """Data of this label (of this subject, by `subject_key`) is about to be used under an exception.
-
-        On record, durably, before it returns. `subject` is None where the use does not say whose the data is.
-        """
 
 
 class ExceptionBlock:
@@ -74,7 +64,7 @@ class ExceptionBlock:
             ValueError: the basis is none that law knows, `reason` or `approver` is blank, no subject is named, or
                 `until` has no time zone.
         """
-        if not hasattr(engine.ledger, "excepted"):
+        if method_for(engine.ledger, "excepted") is None:
             raise TypeError("an exception needs a ledger that is told of each use under it: `Guard(governance=…)`")
         if basis not in get_args(LegalBasis):
             raise ValueError(f"`basis` is one of {', '.join(get_args(LegalBasis))}")
@@ -89,7 +79,7 @@ class ExceptionBlock:
 
     def _enter(self) -> Use[Any]:
         if self._engine.clock.now() >= self._exception.until:
-            self._engine.lacking(PurposeMissing(_over(self._exception)), observed=self._engine.observing)
+            self._engine.deny(PurposeMissing(_over(self._exception)), observed=self._engine.observing)
         use = ExceptedUse(self._engine, self._exception)
         self._entered.append(use)
         return use
@@ -143,6 +133,7 @@ class ExceptedUse(Use[Any]):
 
     __slots__ = ("_exception",)
 
+    _records_each: ClassVar[bool] = True
     _carries: ClassVar[bool] = False
     _keeps: ClassVar[bool] = False  # each is of subjects of its own, and each use under it is on record
     _exception: LegalException
@@ -215,9 +206,9 @@ class ExceptedUse(Use[Any]):
         """Puts what is about to be used on record."""
         if label is _NOT_PERSONAL:
             return
-        ledger = cast("ExceptionLedger", self._engine.ledger)
         for subject in dict.fromkeys(row_context.subject for row_context in row_contexts or (NOTHING_KNOWN,)):
-            ledger.excepted(self._exception, label, subject, times)
+            for excepted in self._engine.observers.excepted:
+                excepted(self._exception, label, subject, times)
 
     def _refuses_row(self, decision: Decision) -> bool:  # noqa: ARG002  # as Use has it
         """Whatever is refused is: nothing was refused before."""

@@ -235,9 +235,9 @@ class PolicySnapshot:
             self.checked[check] = tick
 
     def keep(self, place: object, stated: object) -> None:
-        """Has what was stated at a place of the code found there again. Of many places the first are kept."""
+        """Has what was last stated at a place of the code found there again. Of many places the first are kept."""
         with self._lock:
-            if not self._retired and len(self.stated) < _PLACES_AT_MOST:
+            if not self._retired and (place in self.stated or len(self.stated) < _PLACES_AT_MOST):
                 self.stated[place] = stated
 
     def retire(self) -> None:

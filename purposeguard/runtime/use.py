@@ -5,32 +5,27 @@ from __future__ import annotations
 import gc
 import os
 import threading
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import Token, copy_context
 from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
 
-from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData
+from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label, Sources
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
-from purposeguard.policy.context import ASKED_LATER, Context, DenialReason
-from purposeguard.policy.explanation import Decision
-from purposeguard.policy.row_context import RowContext, subject_key
-from purposeguard.policy.verdict import Verdict
+from purposeguard.policy.row_context import RowContext
+from purposeguard.runtime.authorisation import IDS, Authorisation
 from purposeguard.runtime.engine import ActivityHandle, Engine
 from purposeguard.runtime.execution import NOBODY, asked_here, get_ident
-from purposeguard.runtime.observer import NO_COUNTS, Ledger, Tally, Tick
-from purposeguard.runtime.registry import Access, Activity
-from purposeguard.runtime.snapshot import NO_LABELS, NOTHING, Permissions
+from purposeguard.runtime.observer import NO_COUNTS, Tick
+from purposeguard.runtime.registry import Access
+from purposeguard.runtime.results import without
+from purposeguard.runtime.snapshot import NOTHING, Permissions
 from purposeguard.values.opener import Opener, dump_opener
 from purposeguard.values.personal import Personal, must_be_sealed
-from purposeguard.values.row_filter import Narrower
 from purposeguard.values.rows import Whose
 from purposeguard.values.sealed import content, plain
-from purposeguard.values.streams import Steps, stepwise
 from purposeguard.values.type_schema import Shape, shape_of
-from purposeguard.values.withheld import Withheld
-from purposeguard.values.withholding import Stream, Withholder, describes_itself
+from purposeguard.values.withholding import describes_itself
 
 # Invariant: were it contravariant, what gives a use would give whatever use is asked for (`P` would be solved as the
 # union of its argument and of what is asked for), and a reminder could be written under another purpose.
@@ -39,16 +34,10 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 
-_IDS: Final = frozenset({int, str, uuid.UUID})
-"""What names a subject outright."""
-
-_Where = tuple[str, tuple[RowContext, ...]]
-"""The path of a part of a value, and those that it is about unless it says so itself."""
-
 _SEALED: Final = "open it under a purpose that may use it, or do without it, as `use.try_open(value, default)` does"
 
 
-class Use(Opener, Generic[P]):
+class Use(Authorisation, Opener, Generic[P]):
     """One act of opening data for a purpose: what `with guard.purpose(…) as use` gives.
 
     It holds in the task or thread that entered it, until its block ends; in another one, while what `guard.carry`
@@ -56,11 +45,9 @@ class Use(Opener, Generic[P]):
     purpose; `guard.use(Member)` gives that of a family's member inside the family's block.
     """
 
-    # `allowed_labels`, `counted` and `owner` are read by wrappers on their fast path. `allowed_labels` holds what is
-    # known to be allowed where no ledger is to be told, `counted` what is where the ledger counts uses one by one, with
-    # what counts it; neither holds anything once the block has ended. `owner` is the task or thread that entered
-    # (NOBODY before and after), and `runs` the quickest function that says which one runs.
-    __slots__ = ("_allowed_labels", "_before", "_counted", "_handle", "_owner", "_runs", "_tally")
+    # `_allowed_labels`, `_counted`, `_owner` and `_runs` are read by wrappers on their fast path. `_owner` is the task
+    # or thread that entered (NOBODY before and after), and `_runs` the quickest function that says which one runs.
+    __slots__ = ("_before", "_owner", "_runs")
 
     _carries: ClassVar[bool] = True
     """Whether `guard.carry` may take it elsewhere."""
@@ -68,13 +55,9 @@ class Use(Opener, Generic[P]):
     _keeps: ClassVar[bool] = True
     """Whether what was read in it may be kept for another like it, and it may be given what was kept."""
 
-    _handle: ActivityHandle
-    _allowed_labels: set[object] | frozenset[object]
-    _counted: Mapping[object, Tick]
     _owner: object
     _runs: Callable[[], object]
     _before: Use[Any] | Token[Use[Any]]
-    _tally: Tally
 
     def __init__(self, handle: ActivityHandle) -> None:
         """Makes this the ambient use of the present task or thread."""
@@ -87,41 +70,16 @@ class Use(Opener, Generic[P]):
         permissions = handle.permissions
         if permissions.retired:
             permissions = handle.current()
-        self._allowed_labels = permissions.allowed_labels  # empty where there is a ledger
+        self._allowed_labels = permissions.allowed_labels  # empty where uses are counted
         self._counted = handle.counted
-        if engine.ledger is not None and engine.counting is None:
-            self._tally = Tally(engine.ledger, self.activity.name)
         if dump_opener.get() is not None:
             dump_opener.set(None)
         engine.set_ambient(self)
 
     @property
-    def activity(self) -> Activity:
-        """What is under way."""
-        return self._handle.activity
-
-    @property
-    def _engine(self) -> Engine:
-        return self._handle.engine
-
-    @property
-    def purpose(self) -> type[Purpose] | Family:
-        """The purpose, or family, of this use."""
-        return self._permissions.purpose
-
-    @property
-    def channel(self) -> str | None:
-        """How the person is contacted, where the activity says."""
-        return self.activity.channel
-
-    @property
     def active(self) -> bool:
         """Whether its block is under way (wherever that is)."""
         return self._owner is not NOBODY
-
-    @property
-    def _permissions(self) -> Permissions:
-        return self._handle.current()
 
     def _close(self) -> None:
         """Ends this use and restores the one before; for guards and wrappers."""
@@ -135,135 +93,6 @@ class Use(Opener, Generic[P]):
         if engine.ambient() is self:
             # Not where a block is left in another context than it was entered in: there is nothing to restore there.
             engine.set_ambient(before)
-        if engine.ledger is not None and engine.counting is None:
-            self._tally.tell()
-
-    def _refusal(
-        self,
-        label: Label,
-        permissions: Permissions | None = None,
-        row_contexts: tuple[RowContext, ...] = (),
-        access: Access | None = None,
-    ) -> Decision | None:
-        """Why this use may not open data of this label; None where it may, which a ledger is told. For wrappers.
-
-        `row_contexts`: what is known of the data beside its label.
-        """
-        permissions = permissions or self._permissions  # once: the decision and its reasons are of one revision
-        decision = self._judged(label, row_contexts, permissions, used=True, access=access)
-        if decision is None and self._engine.ledger is not None:
-            self._used(label, row_contexts, permissions, 1)
-        return decision
-
-    def _judged(
-        self,
-        label: Label,
-        row_contexts: tuple[RowContext, ...],
-        permissions: Permissions | None = None,
-        *,
-        used: bool | None = None,
-        access: Access | None = None,
-        field: str | None = None,
-    ) -> Decision | None:
-        """Why this use may not open data of this label; None where it may. No ledger is told. For wrappers.
-
-        `used`: observers are told that data is about to be used, or that it was only asked; None: they are not told.
-        """
-        permissions = permissions or self._permissions
-        if not row_contexts:
-            if label in permissions.allowed_labels:
-                return None
-            return self._told(permissions.decide(label), used, access, field)
-        for row_context in row_contexts:
-            context = self._engine.context(row_context, label, permissions.snapshot)
-            if permissions.known_to_allow(label, context):
-                continue
-            decision = self._told(permissions.decide(label, context), used, access, field)
-            if decision is not None:
-                return decision
-        return None
-
-    def _judged_later(
-        self, label: Label, permissions: Permissions, *, used: bool | None = None, field: str | None = None
-    ) -> Decision | None:
-        """As `judged`, of rows that will say whose they are: why none of them may be used, whatever they say."""
-        if permissions.known_to_allow(label, ASKED_LATER):
-            return None
-        return self._told(permissions.decide(label, ASKED_LATER), used, None, field)
-
-    def _told(
-        self, verdict: Verdict, used: bool | None, access: Access | None = None, field: str | None = None
-    ) -> Decision | None:
-        """The decision where a verdict is a denial, once observers are told of it."""
-        engine = self._engine
-        if used is not None and engine.observers:
-            engine.decided(verdict, used=used, activity=self.activity, access=access, field=field)
-        return None if verdict.allowed else Decision(verdict)
-
-    def _refusal_later(self, label: Label, outside: Label | None, access: Access | None = None) -> Decision | None:
-        """As `refusal`, of rows that will say whose they are: what is decided by that is decided later.
-
-        `outside` is the label of what is in no such row, which nothing will be said of.
-        """
-        permissions = self._permissions
-        decision = None
-        if outside is not None and outside not in permissions.allowed_labels:
-            verdict = permissions.decide(outside)
-            decision = None if verdict.allowed else self._told(verdict, used=True, access=access)
-        if decision is None and not permissions.known_to_allow(label, ASKED_LATER):
-            decision = self._told(permissions.decide(label, ASKED_LATER), used=True, access=access)
-        if decision is None and self._engine.ledger is not None:
-            self._count(label, 1, None)
-        return decision
-
-    def _used(self, label: Label, row_contexts: tuple[RowContext, ...], permissions: Permissions, times: int) -> None:
-        """Tells the ledger of what is allowed, and about to be used."""
-        self._count(label, times, None if row_contexts else permissions)
-
-    def _count(self, label: Label, times: int, permissions: Permissions | None) -> None:
-        """Counts what was used: at once where the ledger counts one by one, or else until the use ends."""
-        counting = self._engine.counting
-        if counting is None:
-            self._tally.add(self.activity.purpose_id, {label: times})
-        else:
-            self._handle.count(counting, label, times, permissions)
-
-    def allows(self, sources: Sources, subject: Whose = None) -> bool:
-        """Whether data from these sources (of this subject) may be used here: a question, never an error for a denial.
-
-        Raises:
-            UnknownSource, UnlabelledData, StoreUnavailable: as `Guard.allows`.
-        """
-        if subject is None:
-            try:
-                if sources in self._allowed_labels:
-                    return True
-            except TypeError:
-                pass  # not hashable, so never remembered: decided below
-            return self._told(self._permissions.decide(sources), used=False) is None
-        permissions = self._permissions
-        if type(sources) is Label and type(subject) in _IDS and sources in self._allowed_to(permissions, subject):
-            return True
-        label = permissions.matrix.label(sources)
-        return self._judged(label, self._row_contexts(subject), permissions, used=False) is None
-
-    def explain(self, sources: Sources, subject: Whose = None) -> Decision:
-        """The decision on these sources (of this subject), with its reasons; raises as `allows` does."""
-        permissions = self._permissions
-        if subject is None:
-            verdict = permissions.decide(sources)
-        else:
-            label = permissions.matrix.label(sources)
-            row_contexts = self._row_contexts(subject)
-            contexts = [self._engine.context(row_context, label, permissions.snapshot) for row_context in row_contexts]
-            verdicts = [permissions.decide(label, context) for context in contexts]
-            verdict = next((verdict for verdict in verdicts if not verdict.allowed), verdicts[0])
-        self._told(verdict, used=False)
-        return Decision(verdict)
-
-    def _row_contexts(self, subject: object) -> tuple[RowContext, ...]:
-        """What `subject=` says."""
-        return self._engine.row_contexts(subject)
 
     def check(self, sources: Sources, subject: Whose = None) -> None:
         """Nothing where data from these sources (of this subject) may be used here.
@@ -313,10 +142,10 @@ class Use(Opener, Generic[P]):
         """The plain value of somebody's: the way of `open` where a subject is named."""
         engine = self._engine
         try:
-            if type(subject) in _IDS and self._runs_here():
+            if type(subject) in IDS and self._runs_here():
                 label = value._ready
                 if label in self._allowed_to(self._permissions, subject):
-                    if engine.ledger is None:
+                    if not engine.counting:
                         return content(value)  # type: ignore[no-any-return]  # the slot knows no type
                     tick = self._handle.ticks.get(label)
                     if tick is not None:
@@ -326,11 +155,6 @@ class Use(Opener, Generic[P]):
             pass  # as in `open`; what is no id is said below
         must_be_sealed(value, "`open`")
         return self._open((value,), row_contexts=(self._row_contexts(subject),))[0]
-
-    def _allowed_to(self, permissions: Permissions, subject: object) -> set[Label] | frozenset[Label]:
-        """The labels known to be allowed of a subject, by its id."""
-        oversight = self._engine.oversight
-        return NO_LABELS if oversight is None else permissions.allowed_to(oversight.preferences(subject_key(subject)))
 
     def _open_in_context(self, value: Personal[T, Any], row_contexts: tuple[RowContext, ...], /) -> T:
         """The plain value of a sealed one that this is known of; for dumps, of whose rows it is. Raises as `open`."""
@@ -414,23 +238,14 @@ class Use(Opener, Generic[P]):
                 if refusal is not None:
                     engine.refuse(refusal, self, advice=_SEALED)
                     del asked[one]  # observed only
-            if engine.ledger is not None:
-                for (label, known), times in asked.items():
-                    self._used(label, known, permissions, times)
+            for (label, known), times in asked.items():
+                self._used(label, known, permissions, times)
         return [plain(value) for value in values]
 
     def _under_way(self) -> Use[Any]:
         """The use of its guard that is under way here; itself where there is none."""
         ambient = self._handle.engine.ambient()
         return self if ambient._nothing else ambient
-
-    def _knows(self, label: Label) -> bool:
-        """Whether the sources of this label are of the notice in force."""
-        try:
-            self._engine.snapshot.matrix.label(label)
-        except UnknownSource:
-            return False
-        return True
 
     def withhold(self, value: T, like: object = None) -> T:
         """`value`, or a copy without the fields that may not be used here.
@@ -450,7 +265,7 @@ class Use(Opener, Generic[P]):
             what = type(value).__qualname__
             raise UnlabelledData(f"no field of {what} carries a tag: give `like=`, an annotation whose fields do")
         try:
-            return cast("T", self._without(value, shape, None))
+            return cast("T", without(self, value, shape, None, again=self._to_withhold))
         finally:
             del value  # from the traceback, where it is refused
 
@@ -461,7 +276,7 @@ class Use(Opener, Generic[P]):
         """
         if self._to_withhold() is None:
             return value
-        return cast("T", self._without(value, Shape(), None, met))
+        return cast("T", without(self, value, Shape(), None, met=met, again=self._to_withhold))
 
     def _to_withhold(self) -> Use[Any] | None:
         """This use, where it holds here and now; None where that it does not is only observed."""
@@ -470,194 +285,6 @@ class Use(Opener, Generic[P]):
             return self
         self._engine.missing("data was to be withheld", absence, self)
         return None
-
-    def _without(
-        self,
-        value: Any,
-        shape: Shape,
-        access: Access | None,
-        met: list[Any] | None = None,
-        *,
-        again: Callable[[], Use[Any] | None] | None = None,
-        path: str = "",
-        row_contexts: tuple[RowContext, ...] = (),
-    ) -> Any:
-        """`value` of this shape without what may not be used here; for guards and wrappers.
-
-        `again` gives the use that each step of an iterator is asked of; without it, it is this one. The value is at
-        this path in what is about these.
-        """
-        engine, activity = self._engine, self.activity
-        permissions = self._permissions  # once: all of the value is decided by one revision
-        function = access.name if access is not None else None
-
-        def denies(label: Label, row_contexts: tuple[RowContext, ...], path: str) -> Decision | None:
-            field = path.removeprefix("[].") or None
-            decision = self._judged(label, row_contexts, permissions, used=True, access=access, field=field)
-            if activity.observing:
-                self._let_pass(decision, label, row_contexts, access, permissions)
-                return None
-            return decision
-
-        def denies_seal(label: Label, row_contexts: tuple[RowContext, ...], path: str) -> Decision | None:
-            # Nothing is opened, so nothing is counted, nor recorded where it is only observed.
-            if activity.observing:
-                return None
-            field = path.removeprefix("[].")
-            return self._judged(label, row_contexts, permissions, used=False, access=access, field=field)
-
-        def used(label: Label, row_contexts: tuple[RowContext, ...], times: int) -> None:
-            self._used(label, row_contexts, permissions, times)
-
-        def refuse(decision: Decision, field: str | None) -> None:
-            engine.refuse(decision, self, access, field)
-
-        def record(decisions: Mapping[str, Decision]) -> Withheld:
-            return Withheld(decisions, activity.name, function, lambda violation: engine.tell(violation, activity))
-
-        def given(part: Any, shape: Shape, use: Use[Any], where: _Where, _item: bool) -> Any:
-            return use._without(part, shape, access, met, again=ask, path=where[0], row_contexts=where[1])
-
-        ask = again or self._to_withhold
-        key = (activity.name, function, activity.purpose, activity.channel, permissions)
-        try:
-            withholder = Withholder(
-                denies=denies,
-                denies_seal=denies_seal,
-                refuse=refuse,
-                record=record,
-                key=key,
-                classes=engine.classes,
-                met=[] if met is None else met,
-                stream=_stream(ask, given),
-                row_contexts=row_contexts,
-                used=None if activity.observing or engine.ledger is None else used,
-                is_told=activity.observing or bool(engine.observers),
-            )
-            return withholder.apply(value, shape, path)
-        except PurposeGuardError as error:
-            refusal = error
-        # Reporters that show the locals of a traceback's frames must not find the value there.
-        value = None
-        raise refusal.with_traceback(None)
-
-    def _let_pass(
-        self,
-        decision: Decision | None,
-        label: Label,
-        row_contexts: tuple[RowContext, ...],
-        access: Access | None,
-        permissions: Permissions,
-    ) -> None:
-        """Records what is used, or a denial that is only observed: the value stays."""
-        if decision is not None:
-            self._engine.refuse(decision, self, access)
-        elif self._engine.ledger is not None:
-            self._used(label, row_contexts, permissions, 1)
-
-    def _with_steps(self, value: Any, shape: Shape, again: Callable[[], Use[Any] | None]) -> Any:
-        """`value`, all of which may be used, with iterators in it that ask `again` at each step; for wrappers."""
-
-        def given(part: Any, shape: Shape, use: Use[Any], _where: _Where, _item: bool) -> Any:
-            return use._with_steps(part, shape, again)
-
-        return Withholder(
-            denies=_nothing,
-            denies_seal=_nothing,
-            refuse=_nothing,
-            record=lambda decisions: Withheld(decisions, None, None, None),
-            key=(),
-            classes=self._engine.classes,
-            met=[],
-            stream=_stream(again, given),
-        ).apply(value, shape)
-
-    def _narrowed(
-        self,
-        value: Any,
-        shape: Shape,
-        access: Access,
-        *,
-        one: bool,
-        again: Callable[[], Use[Any] | None],
-        path: str = "",
-        around: tuple[RowContext, ...] = (),
-    ) -> Any:
-        """`value` once each row in it is seen to be usable for what its marked fields say; for wrappers.
-
-        With `access.narrow` the others are left out. What is withheld from rows alone is not asked for here. `one`: it
-        is what a generator yields, and may be left out itself.  `again`,
-        `path`: as `without`; `around` are those that the row is about that the value is in.
-        """
-        engine, activity, permissions = self._engine, self.activity, self._permissions
-
-        def decide(label: Label, row_contexts: tuple[RowContext, ...], unasked: bool) -> Decision | None:
-            decision = self._judged(label, row_contexts, permissions, used=True, access=access)
-            if decision is None:
-                self._seen(label, row_contexts)
-                return None
-            return decision if refuses_row(decision, unasked) else None
-
-        def refuses_row(decision: Decision, unasked: bool) -> bool:
-            # What is to be withheld is no reason to refuse the row.
-            return (unasked and not access.withhold) or self._refuses_row(decision)
-
-        def denials(subjects: list[str], asked: list[tuple[Label, bool]]) -> list[Decision | None] | None:
-            return self._denials_of_each(subjects, asked, permissions, refuses_row)
-
-        def refuse(decision: Decision, field: str | None) -> None:
-            engine.refuse(decision, self, access, field)
-
-        def given(part: Any, shape: Shape, use: Use[Any], where: _Where, item: bool) -> Any:
-            return use._narrowed(part, shape, access, one=item, again=again, path=where[0], around=where[1])
-
-        narrower = Narrower(
-            decide,
-            refuse,
-            leave_out=access.narrow and not activity.observing,
-            named=access.named,
-            stream=_stream(again, given),
-            named_only=access.withhold and not access.narrow,
-            denials=denials if self._keeps and not engine.observers else None,
-        )
-        try:
-            return (narrower.item if one else narrower.apply)(value, shape, path, around)
-        except PurposeGuardError as error:
-            refusal = error
-        value = None  # from the traceback
-        raise refusal.with_traceback(None)
-
-    def _denials_of_each(
-        self,
-        subjects: list[str],
-        asked: list[tuple[Label, bool]],
-        permissions: Permissions,
-        refuses: Callable[[Decision, bool], bool],
-    ) -> list[Decision | None] | None:
-        """The first denial for each subject that refuses its row; None where none does. Alike subjects share theirs."""
-        preferences = self._engine.preferences_of_each(subjects)
-        denied: dict[int, Decision] = {}
-        for number, present in {id(present): present for present in preferences}.items():
-            context = Context(present)
-            for label, unasked in asked:
-                if permissions.known_to_allow(label, context):
-                    continue
-                verdict = permissions.decide(label, context)
-                decision = None if verdict.allowed else Decision(verdict)
-                if decision is not None and refuses(decision, unasked):
-                    denied[number] = decision
-                    break
-        return [denied.get(id(present)) for present in preferences] if denied else None
-
-    def _refuses_row(self, decision: Decision) -> bool:
-        """Whether a denial is about the row, whose data was asked for before: for wrappers.
-
-        That no clause grants it was refused then, or the value is sealed and cannot be opened.
-        """
-        return decision.reason not in (DenialReason.GRANT, DenialReason.CHANNEL)
-
-    def _seen(self, label: Label, row_contexts: tuple[RowContext, ...]) -> None:
-        """A row of these is given out; what it holds was counted when it was asked for."""
 
     def _absence(self) -> str | None:
         """Why this use does not hold here and now; None where it does."""
@@ -721,31 +348,6 @@ class Use(Opener, Generic[P]):
         return f"<Use of {self.activity.name} for {self.activity.purpose_id}, {state}>"
 
 
-def _stream(
-    again: Callable[[], Use[Any] | None],
-    given: Callable[[Any, Shape, Use[Any], _Where, bool], Any],
-) -> Stream:
-    """What stands before iterators in a value: `given` gives what is given of a part, by the use that `again` gives."""
-
-    def stream(value: Any, shape: Shape, path: str, row_contexts: tuple[RowContext, ...]) -> Any:
-        items = shape.gives or shape  # where it was not announced, an item may be all that the value would be
-        whole = shape | items
-
-        def item(part: Any, use: Use[Any] | None) -> Any:
-            return part if use is None else given(part, items, use, (f"{path}[]", row_contexts), True)
-
-        def other(part: Any, use: Use[Any] | None) -> Any:
-            return part if use is None else given(part, whole, use, (path, row_contexts), False)
-
-        return stepwise(value, Steps(again, item, other))
-
-    return stream
-
-
-def _nothing(*_asked: object) -> None:
-    """Nothing is denied, so nothing is refused."""
-
-
 class Carried(Use[Any]):
     """A use that `guard.carry` made elsewhere of one that is under way: there, that one holds while this one does."""
 
@@ -775,9 +377,6 @@ class Narrowed(Use[Any]):
         """`whole` is the use of the family."""
         self._whole = whole
         self._handle = whole._handle.narrowed(member)
-        engine = whole._engine
-        if engine.ledger is not None and engine.counting is None:
-            self._tally = whole._tally
 
     @property
     def _owner(self) -> object:  # type: ignore[override]  # asked of the whole, which may have ended
@@ -823,14 +422,6 @@ class Observed(Use[Any]):
         self._allowed_labels = NOTHING
         self._counted = NO_COUNTS
 
-    def _count(self, label: Label, times: int, permissions: Permissions | None) -> None:
-        """Tells a ledger that does not count itself at once: there is no end at which it could be told."""
-        if self._engine.counting is not None:
-            super()._count(label, times, permissions)
-        else:
-            ledger = cast("Ledger", self._engine.ledger)
-            ledger.allowed(self.activity.name, self.activity.purpose_id, label, times)
-
 
 class _NoUse(Use[Any]):
     """What is ambient where nothing is: never active, clears nothing."""
@@ -875,8 +466,8 @@ def present(engine: Engine, what: str = "data was read") -> Use[Any] | None:
 
 def called(engine: Engine, access: Access) -> Use[Any] | None:
     """The use under way here, for an access function that was called; raises as `present` does."""
-    for observer in engine.observers:
-        observer.called(access)
+    for report in engine.observers.called:
+        report(access)
     return present(engine, f"{access.name} was called")
 
 
@@ -921,8 +512,6 @@ def _leave_to_the_parent() -> None:
             one._owner = NOBODY
             one._allowed_labels = NOTHING
             one._counted = NO_COUNTS
-            if hasattr(one, "_tally"):
-                one._tally.forget()
     if frozen:
         gc.freeze()
 

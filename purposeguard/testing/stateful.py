@@ -22,6 +22,7 @@ what follows. Needs hypothesis: `pip install 'purposeguard[hypothesis]'`.
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Final
@@ -40,7 +41,7 @@ from purposeguard.policy.row_context import RowContext, SubjectId, subject_key
 from purposeguard.policy.transfers import Provision
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.activity import Block
-from purposeguard.runtime.observer import Ledger
+from purposeguard.runtime.observer import Ledger, Tick
 from purposeguard.runtime.protocols import Oversight, Roster
 from purposeguard.runtime.registry import Reclassification
 from purposeguard.runtime.use import Use
@@ -396,7 +397,7 @@ class PurposeMachine(RuleBasedStateMachine):
         if len({id(denial) for denial in denials}) != len(denials):
             raise AssertionError("the ledger was told of one denial twice")
         while self.ledger.uses:
-            _, purpose, label, _ = self.ledger.uses.pop()
+            _, purpose, label = self.ledger.uses.pop()
             if not self._expected.ever_granted(purpose, label):
                 raise AssertionError(f"the ledger was told of a use of {label!r} for {purpose}, which nothing grants")
 
@@ -412,16 +413,16 @@ class WrittenDown:
 
     def __init__(self) -> None:
         self.denials: list[PurposeViolation | PurposeMissing] = []
-        self.uses: list[tuple[str | None, str, Label, int]] = []
+        self.uses: list[tuple[str | None, str, Label]] = []
         self.reclassifications: list[tuple[Reclassification, Label]] = []
 
     def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:  # noqa: ARG002  # as Ledger has it
         """Keeps the denial."""
         self.denials.append(error)
 
-    def allowed(self, activity: str | None, purpose: str, label: Label, count: int) -> None:
-        """Keeps the use."""
-        self.uses.append((activity, purpose, label, count))
+    def counter(self, activity: str | None, purpose: str, label: Label, /) -> Tick:
+        """Keeps each use."""
+        return functools.partial(self.uses.append, (activity, purpose, label))
 
     def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:  # noqa: ARG002  # as Ledger has it
         """Keeps the run."""

@@ -22,6 +22,7 @@ from purposeguard.policy.table import MOST_REMEMBERED, PolicyTable
 from purposeguard.policy.verdict import Verdict
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.engine import Engine
+from purposeguard.runtime.observer import Observer
 from purposeguard.runtime.registry import Access, Activity
 from purposeguard.testing._flipping import Cell, flipped, notice_key
 
@@ -84,7 +85,7 @@ class _Everywhere:
         self.lock = new_lock()
 
 
-class _Observer:
+class _Observer(Observer):
     """The observer of one guard's engine, which calls the watchers."""
 
     def __init__(self, engine: Engine) -> None:
@@ -130,7 +131,7 @@ class _Observer:
                 answers[verdict] = cells
         return cells
 
-    def refused(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
+    def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
         for watcher in self._active:
             watcher.refused(error, observed=observed)
 

@@ -31,6 +31,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.runtime.protocols import Roster
 from tests.oversights import Told
+from tests.support import RecordingLedger
 
 NOTICE = tm.NOTICE
 SALES = columns_of(
@@ -47,21 +48,8 @@ MIXED = columns_of(NOTICE, {"who": Subject, "name": ByRow, "origin": RowSource, 
 STOPPED = SubjectPreferences(all_suspended=True)
 
 
-class Counted:
-    """A ledger that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.uses: list[tuple[str | None, str, Label, int]] = []
-        self.denials: list[object] = []
-
-    def allowed(self, activity: str | None, purpose: str, label: Label, count: int) -> None:
-        self.uses.append((activity, purpose, label, count))
-
-    def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
-        self.denials.append((type(error), observed))
-
-    def reclassified(self, declared: object, label: Label, activity: str | None) -> None:
-        raise NotImplementedError
+def kinds(ledger: RecordingLedger) -> list[tuple[type[Exception], bool]]:
+    return [(type(error), observed) for error, observed in ledger.denials]
 
 
 def _demand(decider: Decider, names: Iterable[str], table: str = "sales") -> Demand:
@@ -108,7 +96,7 @@ def test_a_column_without_a_tag_is_refused() -> None:
 
 
 def test_uses_are_told_to_the_ledger() -> None:
-    ledger = Counted()
+    ledger = RecordingLedger()
     guard = Guard(NOTICE, ledger=ledger)
     decider = Decider(guard)
     with guard.purpose(tm.RenewalGuidance, activity="letters"):
@@ -118,19 +106,19 @@ def test_uses_are_told_to_the_ledger() -> None:
             decider.meet(_demand(decider, ["device"]))
     found = {(activity, label): times for activity, _, label, times in ledger.uses}
     assert found == {("letters", Label(tm.Registration)): 2, ("letters", Label(tm.Contract)): 1}
-    assert ledger.denials == [(PurposeViolation, False)]
+    assert kinds(ledger) == [(PurposeViolation, False)]
 
 
 def test_denials_that_are_only_observed_are_told_once_each(caplog: pytest.LogCaptureFixture) -> None:
-    ledger = Counted()
+    ledger = RecordingLedger()
     guard = Guard(NOTICE, mode="observe", ledger=ledger)
     decider = Decider(guard)
     with guard.purpose(tm.RenewalGuidance), caplog.at_level(logging.WARNING, "purposeguard"):
         decider.meet(_demand(decider, ["email", "device"]))
-    assert ledger.denials == [(PurposeViolation, True)]
+    assert kinds(ledger) == [(PurposeViolation, True)]
     assert [label for _, _, label, _ in ledger.uses] == [Label(tm.Registration)]
     decider.meet(_demand(decider, ["email"]))  # outside any purpose
-    assert ledger.denials[1:] == [(PurposeMissing, True)]
+    assert kinds(ledger)[1:] == [(PurposeMissing, True)]
 
 
 def _refused(decider: Decider, tables: dict[str, tuple[Columns, list[str]]]) -> str:
@@ -238,7 +226,7 @@ def _branches(decider: Decider, use: Any) -> Any:
 
 
 def test_a_use_of_narrowed_rows_is_told_with_the_sources_that_were_kept() -> None:
-    ledger = Counted()
+    ledger = RecordingLedger()
     guard = Guard(NOTICE, ledger=ledger)
     decider = Decider(guard)
     columns = columns_of(NOTICE, {"name": ByRow, "origin": RowSource})

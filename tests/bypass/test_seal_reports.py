@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pydantic import computed_field
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.observer import Tick
 from purposeguard.values.json import decode_sealed, encode_sealed
 from tests.bypass.seal_kinds import Customer, Point, seals
 from tests.bypass.seal_looking import NUMBER, TEXT, guard, leaks, opened, seal
@@ -338,8 +340,8 @@ class Heard:
     def denied(self, *told: Any, **more: Any) -> None:
         self.told.append((told, more))
 
-    def allowed(self, *told: Any) -> None:
-        self.told.append(told)
+    def counter(self, *told: Any) -> Tick:
+        return functools.partial(self.told.append, told)
 
     def reclassified(self, *told: Any) -> None:
         self.told.append(told)

@@ -12,8 +12,6 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.runtime.observer import Tally
-from tests.unit.samples import Tape
 
 R = pg.Label(tm.Registration)
 
@@ -76,13 +74,3 @@ def test_a_finaliser_may_make_the_label_that_is_being_made() -> None:
     finally:
         gc.set_threshold(*before)
     assert found
-
-
-def test_what_is_noted_does_not_pile_up() -> None:
-    tape = Tape()
-    tally = Tally(tape, "it")
-    for _ in range(5000):
-        tally.add("1.2(1)①", {R: 1})
-    assert len(tally._noted) <= 1001
-    tally.tell()
-    assert tape.uses == [("it", "1.2(1)①", R, 5000)]

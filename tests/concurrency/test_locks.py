@@ -20,11 +20,9 @@ from purposeguard.locks import _LOCKS, _free_in_child, new_lock
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.clock import Clock
 from purposeguard.runtime.engine import Engine
-from purposeguard.runtime.observer import Tally
 from purposeguard.runtime.snapshot import PolicySnapshot
 from purposeguard.values.withholding import Classes
 from tests.support import crossed
-from tests.unit.samples import Tape
 
 PACKAGE = Path(pg.__file__).parent
 
@@ -153,30 +151,6 @@ def test_a_notice_that_is_replaced_while_one_is_replaced(interrupted: Any) -> No
         with block as use:
             assert use.allows(source) is expected
     assert len(tried) > 3
-
-
-def test_a_use_that_ends_while_its_counts_are_added_up_loses_none() -> None:
-    tape = Tape()
-    tally = Tally(tape, "it")
-    label = pg.Label(tm.Registration)
-
-    class Key(str):
-        """While it is added up, the use ends."""
-
-        __slots__ = ()
-
-        def __hash__(self) -> int:
-            if not tally._ended:
-                tally.tell()
-            return super().__hash__()
-
-        __eq__ = str.__eq__
-
-    tally.add(Key("q"), {label: 1})
-    for _ in range(1000):
-        tally.add("p", {label: 1})
-    assert tally._ended
-    assert sum(use[-1] for use in tape.uses) == 1001
 
 
 # --- Forks

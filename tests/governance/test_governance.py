@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import datetime
+import functools
 import subprocess
 import sys
 import textwrap
@@ -24,6 +25,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.transfers import Provision
 from purposeguard.policy.violations import SubjectViolation
+from purposeguard.runtime.observer import Tick
 from purposeguard.values.markers import Subject
 from tests.governance.disclosures import NOTICE, NOW
 from tests.governance.support import DAY, Time, refusing
@@ -150,8 +152,8 @@ class Uses:
     def denied(self, error: Any, *, observed: bool) -> None:
         self.told.append("denied")
 
-    def allowed(self, activity: Any, purpose: str, label: pg.Label, count: int) -> None:
-        self.told.append("allowed")
+    def counter(self, activity: Any, purpose: str, label: pg.Label) -> Tick:
+        return functools.partial(self.told.append, "allowed")
 
     def reclassified(self, declared: Any, label: pg.Label, activity: Any) -> None:
         self.told.append("reclassified")

@@ -104,7 +104,7 @@ def test_every_denial_is_recorded_once_and_every_opening_counted(
         here = data.draw(st.none() | MODES)
         observed = (here or mode) == "observe"
         story.opened.clear()
-        ledger.uses.clear()
+        ledger.each.clear()
         with guard.purpose(purpose, channel=channel, mode=here, activity="it") as use:
             acts = ways_to_open(use, samples)
             for act, those in data.draw(st.lists(st.sampled_from(acts), max_size=6)):
@@ -118,7 +118,6 @@ def test_every_denial_is_recorded_once_and_every_opening_counted(
                 if not observed and not use.allows(sample.value.label):
                     assert use.try_open(sample.value, ABSENT) is ABSENT  # a question
             assert len(ledger.denials) == denials
-            assert not ledger.uses  # told when the use ends
         assert all((who, what) == ("it", purpose) for who, what, _, _ in ledger.uses)
         assert {label: count for _, _, label, count in ledger.uses} == story.opened
         for act, _ in ways_to_open(use, samples)[:3]:
@@ -143,7 +142,7 @@ def test_every_dump_is_an_opening(data: st.DataObject, notice: Notice, mode: Mod
     whole = {"number": 1} | dict.fromkeys(names, plain)
     for purpose, channel in data.draw(st.permutations(declarable(Guard(notice))))[:4]:
         story.opened.clear()
-        ledger.uses.clear()
+        ledger.each.clear()
         may = [guard.allows(source, purpose, channel) for source in sources]
         granted = [Label(source) for source, one in zip(sources, may, strict=True) if one]
         with guard.purpose(purpose, channel=channel, activity="it") as use:

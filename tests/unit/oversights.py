@@ -63,11 +63,11 @@ class Counting(Tape):
 
     def __init__(self) -> None:
         super().__init__()
-        self.counts: collections.Counter[tuple[str, str, pg.Label]] = collections.Counter()
+        self.counts: collections.Counter[tuple[str | None, str, pg.Label]] = collections.Counter()
         self.exceptions: list[tuple[LegalException, pg.Label, str | None, int]] = []
         self.counters = 0
 
-    def counter(self, activity: str, purpose: str, label: pg.Label) -> Tick:
+    def counter(self, activity: str | None, purpose: str, label: pg.Label) -> Tick:
         self.counters += 1
         key = (activity, purpose, label)
 

@@ -158,10 +158,10 @@ def test_each_step_is_counted_as_a_generators_is() -> None:
         yield from [Contact(), Contact()]
 
     for function in (load, each):
-        with mine.purpose(MAY):
+        with mine.purpose(MAY, activity=function.__name__):
             assert len(list(function())) == 2
     # Two items and the end of them; and the call, which may have read already.
-    assert [use[-1] for use in tape.uses] == [4, 3]
+    assert [(use[0], use[-1]) for use in tape.uses] == [("load", 4), ("each", 3)]
 
 
 # --- It stays what it was

@@ -313,16 +313,6 @@ def test_a_declaration_says_why_and_who(guard: pg.Guard) -> None:
     assert guard.reclassifications == ()
 
 
-def test_a_ledger_that_cannot_be_told_is_refused() -> None:
-    class Older:
-        def denied(self, error: object, *, observed: bool) -> None: ...
-        def allowed(self, activity: object, purpose: str, label: pg.Label, count: int) -> None: ...
-
-    guard = pg.Guard(tm.NOTICE, ledger=Older())  # type: ignore[arg-type]  # one written before there were sealed values
-    with pytest.raises(TypeError, match="the ledger Older has no `reclassified`, so it could not be told"):
-        guard.reclassify(tm.Registration, to=pg.NotPersonal, why="why")
-
-
 def test_what_is_recorded_is_recorded_before_the_value_is_seen() -> None:
     happened: list[str] = []
 

@@ -184,7 +184,7 @@ def test_what_a_ledger_raises_is_not_swallowed() -> None:
         def denied(self, error: Any, *, observed: bool) -> None:
             raise OSError("disk full")
 
-        def allowed(self, activity: Any, purpose: Any, label: Any, count: int) -> None:
+        def counter(self, activity: Any, purpose: Any, label: Any) -> Any:
             raise OSError("disk full")
 
     told = pg.Guard(tm.NOTICE, ledger=Full())

@@ -145,10 +145,11 @@ def test_nested_uses_are_counted_apart() -> None:
             inner.check("1.1a")
             inner.check("1.1c")
         outer.check("1.1a")
-    assert [(activity, purpose, count) for activity, purpose, _, count in app.tape.uses] == [
-        ("inner", "1.2(1)①", 1),
-        ("inner", "1.2(1)①", 1),
-        ("outer", "1.2(2)①", 2),
+    assert [(activity, purpose) for activity, purpose, _ in app.tape.each] == [
+        ("outer", "1.2(2)①"),
+        ("inner", "1.2(1)①"),
+        ("inner", "1.2(1)①"),
+        ("outer", "1.2(2)①"),
     ]
 
 

@@ -32,8 +32,8 @@ class Recorder:
         self.decisions.append((verdict.label, verdict.allowed, used, function, field))
         self.events.append("decided" if activity is None else f"decided for {activity.name}")
 
-    def refused(self, error: BaseException, *, observed: bool) -> None:
-        self.events.append(f"{'observed' if observed else 'refused'} {type(error).__name__}")
+    def denied(self, error: BaseException, *, observed: bool) -> None:
+        self.events.append(f"{'observed' if observed else 'denied'} {type(error).__name__}")
 
     def entered(self, activity: Any) -> None:
         self.events.append(f"entered {activity.name}")
@@ -71,7 +71,7 @@ def told() -> Iterator[Recorder]:
     guard._engine.observe(recorder)
     yield recorder
     guard._engine.leave(recorder)
-    assert guard._engine.observers == ()
+    assert not guard._engine.observers.want_each
     assert not guard._engine.snapshot.observed
 
 
@@ -131,7 +131,7 @@ def test_refusals_are_told_before_they_are_raised(told: Recorder) -> None:
         guard.check("1.1b", "1.2(1)①")
     with pytest.raises(pg.PurposeMissing):
         load()
-    assert told.events == ["decided", "refused PurposeViolation", "called load", "refused PurposeMissing"]
+    assert told.events == ["decided", "denied PurposeViolation", "called load", "denied PurposeMissing"]
     observing, recorder = pg.Guard(tm.NOTICE, mode="observe"), Recorder()
     observing._engine.observe(recorder)
     observing.check("1.1b", "1.2(1)①")

@@ -77,10 +77,6 @@ class ChainedLedger(abc.ABC):
         """A function to be called at each use of data of this label."""
         return self._counters.counter(activity, purpose, label)
 
-    def allowed(self, activity: str | None, purpose: str, label: Label, count: int) -> None:
-        """Counts several uses of data of this label."""
-        self._counters.add(activity, purpose, label, count)
-
     def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:
         """A declared function is about to see a value of this label."""
         self.append("reclassification", entries.reclassification(declared, label, activity))

@@ -98,7 +98,7 @@ def test_whole_lines_that_the_head_does_not_know_yet_count(ledger: JsonLinesLedg
 
 def test_counts_that_had_become_entries_are_not_counted_twice(ledger: JsonLinesLedger) -> None:
     for activity in ("a", "b"):
-        ledger.allowed(activity, "1.2(1)①", R, 3)
+        ledger._counters.add(activity, "1.2(1)①", R, 3)
     ledger.flush()
     head = head_file(ledger).read_bytes()
     ledger.close()
@@ -132,16 +132,16 @@ def test_a_count_behind_the_head_that_was_never_open_is_no_entry(ledger: JsonLin
 
 def test_an_earlier_head_that_is_put_back_takes_no_entry_away(ledger: JsonLinesLedger) -> None:
     ledger.append("sweep", {"number": 1})
-    ledger.allowed("a", "1.2(1)①", R, 3)
+    ledger._counters.add("a", "1.2(1)①", R, 3)
     ledger.flush()
     earlier = head_file(ledger).read_bytes()
-    ledger.allowed("a", "1.2(1)①", R, 2)
+    ledger._counters.add("a", "1.2(1)①", R, 2)
     ledger.close()
     head_file(ledger).write_bytes(earlier)  # as if whoever closed it had been killed before it wrote the head
     assert (ledger.verify().entries, sum(ledger.uses().values())) == (1, 3)
     ledger.append("sweep", {"number": 2})
     assert steps(ledger) == [1, "recovery", 2]
-    ledger.allowed("a", "1.2(1)①", R, 2)
+    ledger._counters.add("a", "1.2(1)①", R, 2)
     ledger.close()
     ledger.append("sweep", {"number": 3})
     head, whole = head_file(ledger).read_bytes(), ledger.path.read_bytes()
@@ -374,7 +374,7 @@ def test_a_handler_that_interrupts_a_write_is_refused(ledger: JsonLinesLedger, m
 
 
 def test_the_head_is_readable_by_people_and_programs(ledger: JsonLinesLedger) -> None:
-    ledger.allowed("mail", "1.2(1)①", R, 3)
+    ledger._counters.add("mail", "1.2(1)①", R, 3)
     ledger.flush()
     head = json.loads(head_file(ledger).read_text("utf-8"))
     assert head["open"] == [

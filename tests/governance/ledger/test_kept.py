@@ -252,7 +252,7 @@ def test_counts_are_written_in_the_background(place: Place) -> None:
 
 def test_an_hour_is_closed_though_nothing_is_used_after_it(place: Place, time: Time) -> None:
     ledger = place.open(clock=time)
-    ledger.allowed("mail", "1.2(1)①", R, 5)
+    ledger._counters.add("mail", "1.2(1)①", R, 5)
     ledger.flush()
     ledger.flush()
     assert list(ledger.entries()) == []
@@ -267,11 +267,11 @@ def test_an_hour_is_closed_though_nothing_is_used_after_it(place: Place, time: T
 def test_two_processes_count_into_the_same_hour(place: Place, time: Time) -> None:
     one, other = place.open(clock=time), place.open(clock=time)
     for ledger, count in ((one, 3), (other, 4), (one, 5)):
-        ledger.allowed("mail", "1.2(1)①", R, count)
+        ledger._counters.add("mail", "1.2(1)①", R, count)
         ledger.flush()
     assert one.uses() == other.uses() == {use_of("mail"): 12}
     one.close()  # what the other has counted so far is closed as well
-    other.allowed("mail", "1.2(1)①", R, 1)
+    other._counters.add("mail", "1.2(1)①", R, 1)
     other.close()
     assert bodies(other) == [use_of("mail").body(12), use_of("mail").body(1)]
     assert other.uses() == {use_of("mail"): 13}
@@ -286,7 +286,7 @@ def test_a_clock_that_was_ahead_once_does_not_make_an_entry_of_each_count(place:
     wrong.append("sweep", {})
     ledger = place.open(clock=time)
     for _ in range(5):
-        ledger.allowed("mail", "1.2(1)①", R, 1)
+        ledger._counters.add("mail", "1.2(1)①", R, 1)
         ledger.flush()
     assert ledger.verify().entries == 1
     time.passes(hours=1)
@@ -302,7 +302,7 @@ def test_a_clock_that_is_set_back_changes_no_order(place: Place, time: Time) -> 
     ledger.append("sweep", {"number": 2})
     other = place.open(clock=time)  # a process that was started later, and never saw the time before
     other.append("sweep", {"number": 3})
-    other.allowed("mail", "1.2(1)①", R, 1)
+    other._counters.add("mail", "1.2(1)①", R, 1)
     other.flush()
     back = time.now
     time.passes(days=401)
@@ -318,7 +318,7 @@ def test_one_time_far_ahead_dates_no_other_entry_and_keeps_no_count_open(place: 
     ledger = place.open(clock=time)
     time.passes(days=3650)
     ledger.append("sweep", {"number": 1})
-    ledger.allowed("mail", "1.2(1)①", R, 1)
+    ledger._counters.add("mail", "1.2(1)①", R, 1)
     ledger.flush()
     time.passes(days=-3650)
     ledger.append("sweep", {"number": 2})
@@ -364,7 +364,7 @@ def test_threads_write_one_chain(place: Place) -> None:
     def write(ledger: Any, who: int) -> None:
         for number in range(10):
             ledger.append("sweep", {"who": who, "number": number})
-            ledger.allowed(f"job {who}", "1.2(1)①", R, 1)
+            ledger._counters.add(f"job {who}", "1.2(1)①", R, 1)
             ledger.flush()
 
     threads = [threading.Thread(target=write, args=(ledgers[who % 2], who)) for who in range(4)]

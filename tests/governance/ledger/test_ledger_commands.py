@@ -203,7 +203,7 @@ def test_show_keeps_to_the_newest_and_says_what_it_leaves_out(filled: Place) -> 
 @ONE
 def test_bare_checks_and_large_numbers_are_easy_to_read(place: Place) -> None:
     ledger = place.open(clock=Time())
-    ledger.allowed(None, "1.2(1)①", R | C, 1234567)
+    ledger._counters.add(None, "1.2(1)①", R | C, 1234567)
     ledger.append("sweep", {"step": "ended", "erased": {"orders": 3}, "again": False})
     ledger.flush()
     text = told("show", place.target)

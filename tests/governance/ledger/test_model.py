@@ -82,7 +82,7 @@ class Story:
         self.told.append(as_kept(body))
 
     def count(self, who: int, activity: str | None, count: int) -> None:
-        self.writers[who].allowed(activity, "1.2(1)①", R, count)
+        self.writers[who]._counters.add(activity, "1.2(1)①", R, count)
         self.counted[activity] += count
 
     def flush(self, who: int) -> None:

@@ -107,17 +107,17 @@ def test_counts_whose_commit_was_not_heard_of_are_not_written_twice(
     expected = 0
     for lost in ([unheard], [undone], [unheard, unheard], [undone, unheard], [unheard, undone, undone, unheard]):
         for number, how in enumerate(lost, 1):
-            ledger.allowed("it", "1.2(1)①", R, number)
+            ledger._counters.add("it", "1.2(1)①", R, number)
             expected += number
             monkeypatch.setattr(store, "writing", how)
             with pytest.raises(StoreUnavailable):
                 ledger.flush()
         monkeypatch.setattr(store, "writing", writing)
-        ledger.allowed("it", "1.2(1)①", R, 100)
+        ledger._counters.add("it", "1.2(1)①", R, 100)
         expected += 100
         ledger.flush()
         assert list(ledger.uses().values()) == [expected]
-    ledger.allowed("it", "1.2(1)①", R, 7)
+    ledger._counters.add("it", "1.2(1)①", R, 7)
     monkeypatch.setattr(store, "writing", unheard)
     with pytest.raises(StoreUnavailable):
         ledger.denied(denial(), observed=False)
@@ -151,7 +151,7 @@ def test_a_store_that_was_closed_loses_what_was_not_written_and_says_so(
 ) -> None:
     store = Store.open(store_url)
     ledger = SqlLedger(store, interval=NEVER)
-    ledger.allowed("it", "1.2(1)①", R, 7)
+    ledger._counters.add("it", "1.2(1)①", R, 7)
     store.close()
     ledger.close()
     assert "7 counted uses are lost" in caplog.text

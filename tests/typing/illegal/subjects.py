@@ -10,7 +10,6 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard import Personal, Use
-from purposeguard.runtime.legal_override import ExceptionLedger
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.protocols import SubjectPreferences
 
@@ -91,7 +90,7 @@ pg.Guard(tm.NOTICE, governance="sqlite:///privacy.db")  # error
 pg.Guard(tm.NOTICE, clock=NOON)  # error
 pg.Guard(tm.NOTICE, clock=lambda: DAY)  # error
 SubjectPreferences(suspended=["1.2(1)①"])  # error
-ledger: ExceptionLedger = Plain()  # error
+pg.Guard(tm.NOTICE, ledger=Plain())  # error
 
 # Revisions.
 

@@ -20,7 +20,8 @@ class Book:
 
     def denied(self, error: pg.PurposeViolation | pg.PurposeMissing, *, observed: bool) -> None: ...
 
-    def allowed(self, activity: str | None, purpose: str, label: pg.Label, count: int) -> None: ...
+    def counter(self, activity: str | None, purpose: str, label: pg.Label) -> Callable[[], object]:
+        return list
 
     def reclassified(self, declared: Reclassification, label: pg.Label, activity: str | None) -> None: ...
 

@@ -15,7 +15,6 @@ import purposeguard as pg
 from purposeguard import Personal, Use
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Provision
-from purposeguard.runtime.legal_override import ExceptionLedger
 from purposeguard.runtime.protocols import CLEAR, Oversight, SubjectPreferences
 from purposeguard.runtime.registry import LegalException, Reclassification
 
@@ -25,7 +24,8 @@ from purposeguard.runtime.registry import LegalException, Reclassification
 class Ledger:
     def denied(self, error: pg.PurposeViolation | pg.PurposeMissing, *, observed: bool) -> None: ...
 
-    def allowed(self, activity: str | None, purpose: str, label: pg.Label, count: int) -> None: ...
+    def counter(self, activity: str | None, purpose: str, label: pg.Label) -> Callable[[], object]:
+        return list
 
     def reclassified(self, declared: Reclassification, label: pg.Label, activity: str | None) -> None: ...
 
@@ -50,7 +50,6 @@ class Office:
     def provided(self, provision: Provision, /) -> None: ...
 
 
-told: ExceptionLedger = Ledger()
 asked: Oversight = Office()
 NOON = datetime.datetime(2026, 6, 1, 12, tzinfo=datetime.UTC)
 
@@ -60,7 +59,7 @@ def noon() -> datetime.datetime:
 
 
 guard = pg.Guard(tm.NOTICE, governance=Office(), clock=noon)
-strict = pg.Guard(pg.History(tm.NOTICE), mode="observe", ledger=told, governance=asked, clock=lambda: NOON)
+strict = pg.Guard(pg.History(tm.NOTICE), mode="observe", ledger=Ledger(), governance=asked, clock=lambda: NOON)
 assert_type(guard.governance, Oversight | None)
 assert_type(guard.history, pg.History)
 
