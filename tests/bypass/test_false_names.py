@@ -205,20 +205,6 @@ def test_catching_a_violation_gives_no_data() -> None:
     assert ran == []
 
 
-def test_an_activity_that_observes_gives_the_data_to_no_other() -> None:
-    @guard.access(tm.ProductData)
-    def device() -> str:
-        return "d"
-
-    with guard.purpose(tm.RenewalGuidance, mode="observe"):
-        assert device() == "d"
-        with guard.purpose(tm.RenewalGuidance):
-            assert outcome(device) == "PurposeViolation"
-        assert device() == "d"
-    with guard.purpose(tm.RenewalGuidance):
-        assert outcome(device) == "PurposeViolation"
-
-
 def test_another_guard_s_purpose_opens_nothing_here() -> None:
     other = pg.Guard(tm.NOTICE, mode="observe")
     with other.purpose(tm.RenewalGuidance):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import dataclasses
 import json
@@ -182,34 +181,6 @@ def test_a_dump_is_refused_and_says_so(dump: str) -> None:
         DUMPS[dump](customer())
 
 
-def test_a_use_whose_block_has_ended_writes_nothing() -> None:
-    with guard.purpose(tm.RenewalGuidance) as use:
-        assert TEXT in customer().model_dump_json(context={"use": use})
-    for one in (customer(), Subscriber(email=seal())):
-        with pytest.raises((PydanticSerializationError, pg.PurposeMissing), match="has ended") as caught:
-            one.model_dump(context={"use": use})
-        assert leaks(caught.value) == []
-
-
-def test_what_is_withheld_from_a_dump_is_not_in_it() -> None:
-    with guard.purpose("2.3①") as use:
-        for one in (customer(), Subscriber(email=seal()), Nested(one=customer(), many=[customer()], maybe=seal())):
-            copied = use.withhold(one)
-            assert leaks([copied, copied.model_dump(), copied.model_dump_json(), dict(copied)]) == []
-        assert Subscriber(email=seal()).model_dump(mode="withhold") == {"name": "n"}
-
-
-def test_a_schema_shows_no_default() -> None:
-    class Default(BaseModel):
-        email: Email = seal()
-
-    for block in (contextlib.nullcontext(), guard.purpose("2.3①"), guard.purpose(tm.RenewalGuidance)):
-        for mode in ("validation", "serialization"):
-            with block, pytest.warns(pydantic.json_schema.PydanticJsonSchemaWarning) as caught:
-                schema = Default.model_json_schema(mode=mode)
-            assert leaks([schema, [str(one.message) for one in caught], Default.model_fields]) == []
-
-
 def test_the_copy_of_a_model_holds_the_seal() -> None:
     one = customer()
     for other in (
@@ -309,19 +280,3 @@ def test_records_of_seals_have_no_order(kind: Any) -> None:
     with pytest.raises(pg.SealedValue, match="no order"):
         _ = kind(seal()) < kind(seal())
     assert kind(seal()) != kind(seal())
-
-
-@pytest.mark.parametrize(
-    "encode", [msgspec.json.encode, msgspec.msgpack.encode, msgspec.to_builtins], ids=["json", "msgpack", "builtins"]
-)
-def test_msgspec_encodes_a_seal_in_a_purpose_that_may_use_it_only(encode: Any) -> None:
-    for one in (seal(), [seal()], Struct(seal()), Row(seal()), {"a": (seal(),)}):
-        with pytest.raises(TypeError) as unknown:
-            encode(one)
-        with pytest.raises(pg.PurposeMissing) as missing:
-            encode(one, enc_hook=encode_sealed)
-        with guard.purpose("2.3①"), pytest.raises(pg.PurposeViolation) as refused:
-            encode(one, enc_hook=encode_sealed)
-        assert leaks([unknown.value, missing.value, refused.value]) == []
-        with guard.purpose(tm.RenewalGuidance):
-            assert leaks(encode(one, enc_hook=encode_sealed))

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import computed_field
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.json import decode_sealed, encode_sealed
-from tests.bypass.seal_kinds import Customer, Point, seals
+from tests.bypass.seal_kinds import Point, seals
 from tests.bypass.seal_looking import NUMBER, TEXT, guard, leaks, opened, seal
 from tests.bypass.seal_reporters import frames_as_html, shown_by_pdb, traced
 
@@ -250,7 +249,7 @@ def other_notice() -> pg.Notice:
 
 @pytest.mark.parametrize("name", list(ERRORS))
 def test_no_frame_of_the_library_holds_a_value_when_an_error_leaves_it(name: str) -> None:
-    with pytest.raises(Exception) as caught:  # of several classes; what is in it is asked  # noqa: PT011  # of several classes; what is in it is asked
+    with pytest.raises(Exception) as caught:  # noqa: PT011  # of several classes; what is in it is asked
         ERRORS[name]()
     assert leaks(caught.value, frames="purposeguard") == []
 
@@ -315,18 +314,6 @@ def test_an_interrupted_sealing_leaves_nothing_in_the_library_s_frames() -> None
     with pytest.raises(KeyboardInterrupt) as caught:
         pg.Personal([Interrupted([TEXT])], tm.Registration)
     assert leaks(caught.value, frames="purposeguard") == []
-
-
-def test_sealing_runs_no_code_of_what_is_sealed() -> None:
-    """What a class computes may fail with what it was computed from."""
-
-    class Boom(Customer):
-        @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties
-        @property
-        def boom(self) -> str:
-            raise ValueError(self.email)
-
-    assert seal(Boom(email=TEXT)).label == pg.Label(tm.Registration)
 
 
 class Heard:

@@ -169,16 +169,6 @@ def test_what_is_opened_of_nobody_opens_nothing_of_who_stopped_it(ledger: Any) -
             assert not use.allows(R, subject=7)
 
 
-def test_what_one_purpose_may_open_of_a_subject_another_may_not() -> None:
-    office = Office({"1": SubjectPreferences(suspended=frozenset({P.clause}))})
-    guard = guarded(office)
-    with guard.purpose(tm.ProductGuidance) as other:
-        assert other.open(NAME, subject=1) == other.open(NAME, subject=1) == "name"
-        with guard.purpose(P) as use:
-            assert answer(lambda: use.open(NAME, subject=1)) is pg.SubjectViolation
-            assert other.open(NAME, subject=1) == "name"
-
-
 def test_one_guard_knows_nothing_of_another() -> None:
     office = Office({})
     one, other = guarded(office), guarded(Office())
@@ -189,35 +179,6 @@ def test_one_guard_knows_nothing_of_another() -> None:
 
 
 # --- Asking before, using after
-
-
-def test_an_iterator_is_decided_as_it_goes() -> None:
-    office = Office({})
-    guard = guarded(office)
-
-    @guard.access(narrow=True)
-    def narrowed() -> Iterator[Row]:
-        return iter([Row(key=1), Row(key=2), Row(key=1)])
-
-    @guard.access
-    def stream() -> Iterator[Row]:
-        for key in (1, 2, 1):
-            yield Row(key=key)
-
-    @guard.access(withhold=True)
-    def withheld() -> Iterator[Row]:
-        return iter([Row(key=1), Row(key=2)])
-
-    with guard.purpose(P) as use:
-        some, rows, copies = narrowed(), stream(), withheld()
-        lazily = use.withhold((Row(key=key) for key in (1, 1)), Iterator[Row])
-        assert next(some).key == next(rows).key == next(copies).key == next(lazily).key == 1
-        office.all_preferences = {"1": STOPPED, "2": STOPPED}
-        assert list(some) == list(some) == []
-        assert answer(lambda: next(rows)) is pg.SubjectViolation
-        assert answer(lambda: next(rows)) is StopIteration
-        assert answer(lambda: next(copies).email) is pg.SubjectViolation
-        assert answer(lambda: next(lazily).email) is pg.SubjectViolation
 
 
 def test_a_list_that_was_narrowed_holds_nothing_else() -> None:
@@ -285,18 +246,6 @@ def test_no_cache_answers_for_a_subject(ledger: Any) -> None:
             office.closed = True
             assert [answer(lambda ask=ask: ask(1).email) for ask in asks] == [StoreUnavailable] * 3  # type: ignore[misc]  # likewise
             office.closed = False
-
-
-def test_a_foreign_cache_is_refused() -> None:
-    import functools
-
-    guard = guarded()
-    with pytest.raises(TypeError, match="behind a cache"):
-
-        @guard.access
-        @functools.cache
-        def load() -> Row:
-            raise AssertionError
 
 
 # --- Elsewhere

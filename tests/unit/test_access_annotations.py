@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import collections
 import functools
-from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import cachetools
@@ -113,23 +111,6 @@ def test_a_function_s_local_classes_are_found() -> None:
         return Local(email="e")
 
     assert mine.accesses[0].label is R
-
-
-def test_awaitables_are_seen_through() -> None:
-    mine = pg.Guard(tm.NOTICE)
-
-    async def really() -> Contact:
-        return Contact(email="e")
-
-    @mine.access
-    def load() -> Awaitable[Contact]:
-        return really()
-
-    async def main() -> str:
-        async with mine.purpose(tm.RenewalGuidance):
-            return (await load()).email
-
-    assert asyncio.run(main()) == "e"
 
 
 @pytest.mark.parametrize("annotation", [None, int, "str", dict[str, str], BaseModel])

@@ -93,13 +93,6 @@ def test_what_is_sealed_takes_a_purpose_to_be_read_and_no_more(
     assert len(told.denials) == 1
 
 
-def test_reading_is_observed_as_ever() -> None:
-    told = Told()
-    guard = pg.Guard(tm.NOTICE, mode="observe", ledger=told)
-    assert guard.access(sealed_name)() is NAME
-    assert [(type(error), seen) for error, seen in told.denials] == [(pg.PurposeMissing, True)]
-
-
 def test_what_is_plain_beside_it_is_checked_where_it_is_read() -> None:
     told = Told()
     guard = pg.Guard(tm.NOTICE, ledger=told)

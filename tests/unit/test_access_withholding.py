@@ -12,7 +12,6 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.samples import Tape
 
 if TYPE_CHECKING:
     pass
@@ -31,10 +30,6 @@ class Customer(BaseModel):
 class Row(TypedDict):
     email: Email
     device: Device
-
-
-class Contact(BaseModel):
-    email: Email
 
 
 ran: collections.Counter[str] = collections.Counter()
@@ -133,49 +128,3 @@ def test_what_cannot_be_withheld_singly_is_refused_with_advice() -> None:
             load()
         with guard.purpose(tm.ProductProvision):
             assert load() is not None
-
-
-def test_in_observe_mode_everything_is_given_and_recorded() -> None:
-    tape = Tape()
-    observing = pg.Guard(tm.NOTICE, mode="observe", ledger=tape)
-
-    @observing.access
-    def load() -> Customer:
-        return Customer(email="e", device="d")
-
-    @observing.access(tm.ProductData, withhold=True)
-    def some() -> Customer:
-        return Customer(email="e", device="d")
-
-    assert load().device == "d"
-    assert some().device == "d"
-    with observing.purpose(tm.RenewalGuidance):
-        assert load().device == "d"
-        assert some().device == "d"
-    assert all(observed for _, observed in tape.denials)
-    kinds = [type(error) for error, _ in tape.denials]
-    assert kinds[:2] == [pg.PurposeMissing, pg.PurposeMissing]
-    assert set(kinds[2:]) == {pg.PurposeViolation}
-
-
-def test_a_ledger_is_told_each_use_and_each_denial_once() -> None:
-    tape = Tape()
-    told = pg.Guard(tm.NOTICE, ledger=tape)
-
-    @told.access
-    def load() -> Contact:
-        return Contact(email="e")
-
-    @told.access
-    def customer() -> Customer:
-        raise AssertionError("must not run")
-
-    with pytest.raises(pg.PurposeMissing) as missing:
-        load()
-    with told.purpose(tm.RenewalGuidance, activity="remind"):
-        for _ in range(3):
-            load()
-        with pytest.raises(pg.PurposeViolation) as caught:
-            customer()
-    assert tape.uses == [("remind", "1.2(1)①", R, 3)]
-    assert [error for error, _ in tape.denials] == [missing.value, caught.value]

@@ -206,12 +206,6 @@ def test_carrying_needs_a_purpose_and_a_function() -> None:
     pending.close()
 
 
-def test_in_observe_mode_carrying_nothing_is_recorded(caplog: pytest.LogCaptureFixture) -> None:
-    observing = pg.Guard(tm.NOTICE, mode="observe")
-    assert observing.carry(purpose_here) is purpose_here
-    assert "outside any purpose" in caplog.text
-
-
 def test_a_carried_activity_is_no_new_activity() -> None:
     tape = Tape()
     mine = pg.Guard(tm.NOTICE, ledger=tape)

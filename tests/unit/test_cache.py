@@ -52,18 +52,6 @@ def test_an_answer_is_kept_for_the_same_arguments_and_purpose() -> None:
         assert shop.load(1) is not one
 
 
-def test_no_purpose_is_given_what_was_read_for_another() -> None:
-    shop = Shop(withhold=True)
-    with shop.guard.purpose(tm.ProductProvision):
-        assert shop.load(1).device == "d"
-    with shop.guard.purpose(tm.RenewalGuidance):
-        customer = shop.load(1)
-        assert customer.model_dump() == {"email": "e10"}
-    with shop.guard.purpose(tm.ProductProvision):
-        assert shop.load(1).device == "d"
-    assert shop.runs == [1, 1]
-
-
 def test_the_check_comes_before_the_answer() -> None:
     tape = Tape()
     shop = Shop(ledger=tape)

@@ -67,7 +67,7 @@ def test_figures_over_few_subjects_are_refused(guard: pg.Guard, tape: Told) -> N
 
 
 def test_how_many_there_must_be_is_stated_where_it_is_declared(guard: pg.Guard, tape: Told) -> None:
-    odd: list[Any] = [1, 0, -5, True, 2.5, float("nan"), "2"]
+    odd: list[Any] = [1, 0, -5, True, 2.5, float("nan"), float("inf"), "2"]
     for least in odd:
         with pytest.raises(ValueError, match="at_least is a whole number, 2 or more"):
             guard.reclassify(tm.Contract, to=pg.NotPersonal, why="over many", at_least=least)

@@ -224,21 +224,6 @@ def test_what_says_of_nobody_is_read_of_nobody() -> None:
         assert withheld().name == "n"
 
 
-def test_what_a_cache_keeps_is_of_those_who_agree_now() -> None:
-    office = Office({"1": GAVE})
-    guard = made(office)
-
-    @guard.cached()
-    @guard.access(narrow=True)
-    def load() -> list[Row]:
-        return [Row(key=1), Row(key=2)]
-
-    with guard.purpose(OFFERS):
-        assert load() == [Row(key=1)]
-        office.all_preferences = {"2": GAVE}
-        assert load() == [Row(key=2)]
-
-
 def test_uses_that_rest_on_consent_are_counted() -> None:
     ledger = Counting()
     guard = made(ledger=ledger)

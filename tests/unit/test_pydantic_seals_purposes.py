@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,9 +13,9 @@ from pydantic import BaseModel, Field, TypeAdapter
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.opener import Opener, opener_for
+from purposeguard.values.opener import opener_for
 from tests.unit.samples import SMALL, Tape
-from tests.unit.sealed_fields import SECRET, dumped, guard, made, not_written, ways_to_write
+from tests.unit.sealed_fields import SECRET, dumped, guard, made, not_written
 
 Registered = Personal[str, tm.Registration]
 
@@ -28,21 +27,6 @@ class Customer(BaseModel):
 
 
 # --- where it is refused
-
-
-def test_outside_any_purpose_nothing_is_written() -> None:
-    for write in ways_to_write(made(Customer, name=SECRET)):
-        error = not_written(write)
-        assert "PurposeMissing" in str(error)
-        assert "guard.purpose" in str(error)
-
-
-def test_a_purpose_that_may_not_use_the_data_writes_nothing() -> None:
-    with guard.purpose(tm.UsageAnalysis):
-        for write in ways_to_write(made(Customer, name=SECRET)):
-            text = str(not_written(write))
-            assert "PurposeViolation" in text
-            assert "usage-analysis (2.3③) may not use registration (1.1(a))" in text
 
 
 def test_the_violation_itself_is_the_cause_where_pydantic_keeps_causes() -> None:
@@ -125,40 +109,6 @@ def test_what_is_named_in_the_context_must_be_a_use(wrong: Any) -> None:
     assert "names a use" in str(error)
 
 
-def test_purposes_hold_in_their_own_thread_and_where_they_were_carried() -> None:
-    customer = made(Customer, name="x")
-    with guard.purpose(tm.RenewalGuidance) as use, ThreadPoolExecutor(1) as pool:
-        for write in (customer.model_dump, lambda: customer.model_dump(context={"use": use})):
-            error = pool.submit(not_written, write).result()
-            assert "guard.carry" in str(error) or "outside any purpose" in str(error)
-            assert pool.submit(guard.carry(write)).result()["name"] == "x"
-
-
-def test_purposes_hold_in_their_own_task_and_where_they_were_carried() -> None:
-    customer = made(Customer, name="x")
-
-    async def refused(use: object) -> None:
-        not_written(customer.model_dump)
-        not_written(customer.model_dump, context={"use": use})
-
-    async def written(use: object) -> None:
-        assert customer.model_dump()["name"] == "x"
-        assert customer.model_dump(context={"use": use})["name"] == "x"
-
-    @guard.purpose(tm.RenewalGuidance)
-    async def work() -> None:
-        use = guard.current
-        await written(use)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(refused(use))
-            group.create_task(guard.carry(written)(use))
-        await asyncio.to_thread(not_written, customer.model_dump)
-        await asyncio.to_thread(guard.carry(customer.model_dump))
-
-    asyncio.run(work())
-    not_written(customer.model_dump)
-
-
 def test_of_several_guards_the_one_whose_notice_it_is_decides() -> None:
     small = pg.Notice.loads(SMALL)
     other, second = pg.Guard(small), pg.Guard(tm.NOTICE)
@@ -194,14 +144,3 @@ def test_a_use_that_has_ended_does_not_stand_in_the_way_of_one_under_way() -> No
 
 async def _left(stack: contextlib.ExitStack) -> None:
     stack.close()
-
-
-def test_an_opener_by_itself_opens_nothing() -> None:
-    for call in (
-        lambda: Opener()._absence(),
-        lambda: Opener()._knows(pg.Label(tm.Registration)),
-        lambda: Opener().open(Personal(1, tm.Registration)),
-        lambda: Opener()._for_dump(Personal(1, tm.Registration), []),
-    ):
-        with pytest.raises(NotImplementedError):
-            call()

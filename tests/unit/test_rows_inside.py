@@ -258,19 +258,6 @@ def test_every_container_is_looked_through() -> None:
             read(annotation, holding(bad))
 
 
-def test_iterators_are_looked_through_as_they_go() -> None:
-    def rows() -> Iterator[Customer]:
-        return iter([Customer(key=8), Customer(key=7), Customer(key=9)])
-
-    guard = guarded()
-    given = reading(guard, Iterator[Customer], rows)
-    with guard.purpose(P):
-        customers = given()
-        assert next(customers).key == 8
-        with pytest.raises(pg.SubjectViolation):
-            next(customers)
-
-
 def test_generators_and_coroutines_are_looked_through() -> None:
     guard = guarded()
     closed = []
@@ -476,9 +463,3 @@ def test_seals_among_rows_stay_sealed() -> None:
     assert read(list[Customer | pg.Personal[str, tm.Registration]], value) is value
     inside: pg.Personal[Any, Any] = pg.Personal(Customer(key=7), tm.Registration)
     assert read(pg.Personal[Customer, tm.Registration], inside) is inside
-
-
-def test_nothing_says_whose_the_named_sources_are() -> None:
-    strict = guarded(Office(requires_subject=True))
-    with pytest.raises(pg.SubjectViolation, match="name the subject"):
-        read(Bare, Bare(key=8), tm.Registration, guard=strict)

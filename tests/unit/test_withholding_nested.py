@@ -5,7 +5,6 @@ from __future__ import annotations
 import array
 import collections
 import dataclasses
-from collections.abc import Iterator
 from typing import Annotated, Any, Generic, TypedDict, TypeVar
 
 import pytest
@@ -161,15 +160,6 @@ def test_containers_of_classes_of_their_own() -> None:
         withheld(MyTuple([Data("e", "d")]), list[Data])
     whole = MyTuple([Data("e", "d")])
     assert withheld(whole, list[Data], tm.ProductProvision) is whole
-
-
-def test_iterators_are_withheld_item_by_item() -> None:
-    def rows() -> Iterator[Data]:
-        yield Data("e", "d")
-
-    with guard.purpose(tm.RenewalGuidance) as use:
-        one = use.withhold(rows(), Iterator[Data])
-        assert repr(list(one)) == "[Data(email='e', note='n')]"
 
 
 def test_data_that_runs_in_a_circle_is_refused() -> None:
