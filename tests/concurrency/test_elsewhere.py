@@ -137,29 +137,6 @@ def test_a_coroutine_is_carried_into_its_task() -> None:
     asyncio.run(main())
 
 
-def test_outside_there_is_nothing_to_carry() -> None:
-    with pytest.raises(PurposeMissing):
-        guard.carry(none_here)
-
-
-def test_a_use_that_has_leaked_holds_nowhere_else() -> None:
-    """The object itself, handed to others while its block is under way, opens nothing for them; nor after its end."""
-    mine = PARTIES[0].source
-
-    def misuse(use: Any) -> None:
-        with pytest.raises(PurposeMissing):
-            use.check(mine)
-
-    async def main() -> None:
-        with PARTIES[0].block() as use:
-            use.check(mine)
-            for elsewhere in ELSEWHERE:
-                await elsewhere(lambda: misuse(use))
-        misuse(use)
-
-    asyncio.run(main())
-
-
 # ---- At length ----------------------------------------------------------------------------------------------------
 
 DEEP_CHECKS = int(os.environ.get("PURPOSEGUARD_DEEP_CHECKS", "100_000_000"))

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import attrs
 from pydantic import BaseModel
 
-import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-
-guard = pg.Guard(tm.NOTICE)
-Email = Annotated[str, tm.Registration]
-Device = Annotated[str, tm.ProductData]
-T = TypeVar("T")
+from tests.unit.models import Device, Email, guard
 
 
 def withheld(value: Any, like: Any = None, purpose: Any = tm.RenewalGuidance) -> Any:

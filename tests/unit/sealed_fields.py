@@ -11,15 +11,13 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.models import guard
 
 M = TypeVar("M", bound=BaseModel)
 
 SECRET = "s3cr3t"  # noqa: S105  # no password, but what to look for
 """Stands in every input that no error may show."""
-
-guard = pg.Guard(tm.NOTICE)
 
 
 def made(model: type[M], **fields: Any) -> M:

@@ -18,7 +18,6 @@ from tests.unit.samples import Tape
 SENTINEL = "sentinel-81be"
 """What is shown nowhere."""
 
-R, C, D = pg.Label(tm.Registration), pg.Label(tm.Contract), pg.Label(tm.ProductData)
 ABSENT = object()
 
 # Their sources are known at run time alone, so that a test may do with them what no type checker lets pass.

@@ -8,35 +8,16 @@ import contextlib
 import functools
 import inspect
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.models import Contact, Customer, D, R, Row, guard
 
 if TYPE_CHECKING:
     pass
-
-guard = pg.Guard(tm.NOTICE)
-Email = Annotated[str, tm.Registration]
-Device = Annotated[str, tm.ProductData]
-R, D = pg.Label(tm.Registration), pg.Label(tm.ProductData)
-
-
-class Customer(BaseModel):
-    email: Email
-    device: Device
-
-
-class Row(TypedDict):
-    email: Email
-    device: Device
-
-
-class Contact(BaseModel):
-    email: Email
 
 
 ran: collections.Counter[str] = collections.Counter()
@@ -77,14 +58,6 @@ def test_a_function_runs_only_for_a_purpose_that_may_use_all_it_reads() -> None:
             with pytest.raises(pg.PurposeViolation):
                 load()
     assert ran == {"contact": 2, "invoices": 1, "customer": 1}
-
-
-def test_outside_any_purpose_nothing_is_read() -> None:
-    ran.clear()
-    with pytest.raises(pg.PurposeMissing, match="load_contact") as caught:
-        load_contact(1)
-    assert "@guard.purpose" in str(caught.value)
-    assert not ran
 
 
 def test_a_violation_says_who_asked_for_what_and_which_field_denies() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import functools
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cachetools
 import pytest
@@ -12,29 +12,11 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.models import Contact, Customer, D, Device, Email, R, guard
 from tests.unit.samples import SMALL
 
 if TYPE_CHECKING:
     from collections import Counter
-
-guard = pg.Guard(tm.NOTICE)
-Email = Annotated[str, tm.Registration]
-Device = Annotated[str, tm.ProductData]
-R, D = pg.Label(tm.Registration), pg.Label(tm.ProductData)
-
-
-class Customer(BaseModel):
-    email: Email
-    device: Device
-
-
-class Row(TypedDict):
-    email: Email
-    device: Device
-
-
-class Contact(BaseModel):
-    email: Email
 
 
 # --- annotations

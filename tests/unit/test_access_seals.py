@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.models import C, D, R
 from tests.unit.seals import (
     ABSENT,
     DEVICE,
     NAME,
-    C,
-    D,
     Name,
-    R,
     Sealed,
     Told,
     run,
@@ -29,8 +27,6 @@ from tests.unit.seals import (
     sealed_stream,
     words,
 )
-
-T = TypeVar("T")
 
 
 class Mixed(BaseModel):

@@ -5,31 +5,16 @@ from __future__ import annotations
 import asyncio
 import collections
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING
 
 import pytest
-from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.models import Customer, Device, Row, guard
 
 if TYPE_CHECKING:
     pass
-
-guard = pg.Guard(tm.NOTICE)
-Email = Annotated[str, tm.Registration]
-Device = Annotated[str, tm.ProductData]
-R, D = pg.Label(tm.Registration), pg.Label(tm.ProductData)
-
-
-class Customer(BaseModel):
-    email: Email
-    device: Device
-
-
-class Row(TypedDict):
-    email: Email
-    device: Device
 
 
 ran: collections.Counter[str] = collections.Counter()
@@ -84,6 +69,8 @@ def test_withholding_still_refuses_what_the_decorator_names() -> None:
     assert not ran
     with guard.purpose(tm.RenewalGuidance):
         assert load().model_dump() == {"email": "e"}
+    observing = pg.Guard(tm.NOTICE, mode="observe")
+    assert observing.access(tm.Contract, withhold=True)(load.__wrapped__)().device == "d"  # type: ignore[attr-defined]  # as functools has it
 
 
 def test_withholding_from_functions_of_every_kind() -> None:

@@ -13,21 +13,8 @@ import pytest
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.registry import Activity
+from tests.unit.models import RENEWAL, guard, purpose_here
 from tests.unit.samples import Tape, revised
-
-guard = pg.Guard(tm.NOTICE)
-
-
-def purpose_here() -> str | None:
-    """The clause of the purpose under way, None where there is none."""
-    try:
-        return guard.current.purpose.clause  # type: ignore[union-attr]
-    except pg.PurposeMissing:
-        return None
-
-
-RENEWAL, PROVISION = "1.2(1)①", "1.2(2)①"
-
 
 # --- blocks
 

@@ -3,21 +3,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Any
 
 import cachetools
 import pytest
-from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.observer import Ledger
+from tests.unit.models import Customer
 from tests.unit.samples import Tape, revised
-
-
-class Customer(BaseModel):
-    email: Annotated[str, tm.Registration]
-    device: Annotated[str, tm.ProductData]
 
 
 class Shop:

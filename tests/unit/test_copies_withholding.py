@@ -15,7 +15,8 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.withholding import Classes
-from tests.unit.customers import Attrs, Data, Device, Email, Frozen, Model, Named, Slotted, guard, withheld
+from tests.unit.customers import Attrs, Data, Frozen, Model, Named, Slotted, withheld
+from tests.unit.models import Device, Email, guard
 from tests.unit.samples import revised
 
 CLASSES = [Model, Data, Slotted, Attrs, Frozen, Named]

@@ -16,9 +16,9 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime import snapshot as columns
 from purposeguard.runtime.engine import ActivityHandle
 from purposeguard.runtime.observer import Tick
+from tests.unit.models import C, D, R
 from tests.unit.samples import Tape, revised
 
-R, C, D = pg.Label(tm.Registration), pg.Label(tm.Contract), pg.Label(tm.ProductData)
 NAME = pg.Personal("name", tm.Registration)
 PLAN = pg.Personal("plan", tm.Contract)
 DEVICE: pg.Personal[str, Any] = pg.Personal("device", tm.ProductData)

@@ -11,7 +11,8 @@ import pytest
 import purposeguard as pg
 from purposeguard.errors import TooFewSubjects
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.seals import NAME, SENTINEL, C, Told, words
+from tests.unit.models import C
+from tests.unit.seals import NAME, SENTINEL, Told, words
 
 
 def opened(guard: pg.Guard, value: pg.Personal[Any, Any]) -> Any:

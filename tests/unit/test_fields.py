@@ -16,12 +16,7 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.annotations import is_taggable
 from purposeguard.values.type_schema import Shape, shape_of
-
-R, D, C = pg.Label(tm.Registration), pg.Label(tm.ProductData), pg.Label(tm.Contract)
-Email = Annotated[str, tm.Registration]
-Device = Annotated[str, tm.ProductData]
-T = TypeVar("T")
-U = TypeVar("U")
+from tests.unit.models import C, D, Device, Email, R, T, U
 
 
 class Address(BaseModel):

@@ -15,16 +15,13 @@ from pydantic import BaseModel, StringConstraints
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.models import D, Device, R, T, U, guard
 
-R, D = pg.Label(tm.Registration), pg.Label(tm.ProductData)
 Registered = Annotated[str, tm.Registration]
-Device = Annotated[str, tm.ProductData]
 DEVICE = "sentinel-4d1e"
-T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Defaulted = te.TypeVar("Defaulted", default=Device)
 Several = te.TypeVarTuple("Several")
-guard = pg.Guard(tm.NOTICE)
 
 
 @dataclasses.dataclass
@@ -316,8 +313,6 @@ def test_what_is_to_be_done_to_the_text_is_stated_inside_the_seal(option: str) -
 
 
 # --- Generic pydantic models inside of other generics, where pydantic has put no class in the place of their variables
-
-U = TypeVar("U")
 
 
 class Paged(BaseModel, Generic[T]):

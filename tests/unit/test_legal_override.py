@@ -17,7 +17,8 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.runtime.legal_override import LegalBasis, OutsideTheNotice
 from purposeguard.runtime.registry import LegalException
-from tests.unit.excepted import DEVICE, FREE, HOUR, NAME, NOON, Case, D, P, R, Row, Two, Watch
+from tests.unit.excepted import DEVICE, FREE, HOUR, NAME, NOON, Case, D, R, Row, Two, Watch
+from tests.unit.models import P
 from tests.unit.oversights import STOPPED, Counting, Office, guarded, told
 from tests.unit.samples import Tape
 

@@ -15,7 +15,8 @@ import pytest
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import NONE_KNOWN
-from tests.unit.excepted import DEVICE, HOUR, NAME, NOON, Case, P, R, Row
+from tests.unit.excepted import DEVICE, HOUR, NAME, NOON, Case, R, Row
+from tests.unit.models import P
 from tests.unit.oversights import told
 from tests.unit.samples import revised
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import json
 import re
 import textwrap
 import threading
@@ -113,6 +114,7 @@ def withheld(value: Any) -> object:
 FACTS = {"activity": "shop.remind", "function": "shop.load", "field": "device"}
 SUGGESTED = ("1.1z", "none such", lambda: ("1.1(a)", "1.1(b)"))
 anything: Any = guard
+SEALED: Any = pg.Personal("taro@example.jp", tm.Registration)
 
 MESSAGES: dict[str, Callable[[], object]] = {
     "allowed": lambda: guard.explain({"1.1a", "1.1c"}, "1.2(1)①"),
@@ -156,6 +158,16 @@ MESSAGES: dict[str, Callable[[], object]] = {
     "activity without a channel": lambda: guard.purpose(tm.WebSurveyInvitation),
     "activity by another channel": lambda: guard.purpose(tm.WebSurveyInvitation, channel="post"),
     "no tags to withhold by": lambda: withheld({"email": "e"}),
+    "sealed value, as a truth": lambda: bool(SEALED),
+    "sealed value, as a container": lambda: len(SEALED),
+    "sealed value, as a number": lambda: float(SEALED),
+    "sealed value, as bytes": lambda: bytes(SEALED),
+    "sealed value, in an order": lambda: SEALED < 1,
+    "sealed value, as an operand": lambda: "a" + SEALED,
+    "sealed value, to be pickled": lambda: SEALED.__reduce_ex__(4),
+    "sealed value, an attribute": lambda: [SEALED.upper],
+    "sealed value, as JSON": lambda: json.dumps(SEALED),
+    "sealed value, formatted": lambda: f"{SEALED:>10}",
     "unknown source": lambda: pg.UnknownSource(*SUGGESTED),
     "unknown purpose": lambda: pg.UnknownPurpose(*SUGGESTED),
     "unknown channel": lambda: pg.UnknownChannel(*SUGGESTED),

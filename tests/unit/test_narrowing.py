@@ -15,16 +15,8 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.row_filter import Narrower
 from purposeguard.values.type_schema import shape_of
-from tests.unit.marked_rows import (
-    KINDS,
-    Email,
-    Frozen,
-    P,
-    every_kind,
-    listed,
-    read,
-    reading,
-)
+from tests.unit.marked_rows import KINDS, Frozen, every_kind, listed, read, reading
+from tests.unit.models import Email, P
 from tests.unit.oversights import STOPPED, Office, guarded
 
 

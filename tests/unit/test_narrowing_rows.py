@@ -14,17 +14,8 @@ from pydantic import BaseModel, PrivateAttr
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.marked_rows import (
-    Customer,
-    Dict,
-    Email,
-    Frozen,
-    Key,
-    Named,
-    P,
-    read,
-    reading,
-)
+from tests.unit.marked_rows import Customer, Dict, Frozen, Key, Named, read, reading
+from tests.unit.models import Email, P
 from tests.unit.oversights import STOPPED, Counting, Office, guarded
 from tests.unit.samples import Tape
 

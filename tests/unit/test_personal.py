@@ -13,9 +13,8 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.seals import SENTINEL, C, D, R, words
-
-guard = pg.Guard(tm.NOTICE)
+from tests.unit.models import C, D, R, guard
+from tests.unit.seals import SENTINEL, words
 
 
 def sealed(value: Any = SENTINEL, *sources: Any) -> pg.Personal[Any, Any]:

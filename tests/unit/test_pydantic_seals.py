@@ -7,7 +7,7 @@ import decimal
 import enum
 import uuid
 from collections.abc import Callable
-from typing import Annotated, Any, Generic, Literal, NewType, TypeVar
+from typing import Annotated, Any, Generic, Literal, NewType
 
 import pytest
 from annotated_types import Ge, Len
@@ -35,9 +35,8 @@ from typing_extensions import TypeAliasType
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.models import T
 from tests.unit.sealed_fields import SECRET, lines_of, made, opened, validated
-
-T = TypeVar("T")
 
 
 class Colour(enum.Enum):

@@ -27,10 +27,9 @@ from pydantic_core import PydanticSerializationError, to_json
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.models import Registered, guard
 from tests.unit.samples import Tape
-from tests.unit.sealed_fields import SECRET, dumped, guard, made, not_written, validated, ways_to_write
-
-Registered = Personal[str, tm.Registration]
+from tests.unit.sealed_fields import SECRET, dumped, made, not_written, validated, ways_to_write
 
 
 class Colour(enum.Enum):

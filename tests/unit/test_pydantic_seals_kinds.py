@@ -15,7 +15,8 @@ from typing_extensions import TypeAliasType, TypedDict
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.sealed_fields import SECRET, dumped, guard, lines_of, made, not_written, opened, validated
+from tests.unit.models import guard
+from tests.unit.sealed_fields import SECRET, dumped, lines_of, made, not_written, opened, validated
 
 T = TypeVar("T")
 S = TypeVar("S", bound=pg.Source | pg.Purpose)

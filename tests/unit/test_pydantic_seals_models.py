@@ -17,9 +17,8 @@ from pydantic import (
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.sealed_fields import SECRET, dumped, guard, lines_of, made, not_written, opened
-
-Registered = Personal[str, tm.Registration]
+from tests.unit.models import Registered, guard
+from tests.unit.sealed_fields import SECRET, dumped, lines_of, made, not_written, opened
 
 
 class Home(BaseModel):
@@ -259,13 +258,3 @@ def test_classes_in_functions_are_found() -> None:
 
     outside = Outside.model_validate({"inside": {"size": "7"}, "next": {"inside": {"size": 8}}})
     assert dumped(outside, exclude_none=True) == {"inside": {"size": 7}, "next": {"inside": {"size": 8}}}
-
-
-def test_a_name_that_is_never_defined_is_an_error() -> None:
-    class Holder(BaseModel):
-        field: Personal[Nowhere, tm.Registration]  # type: ignore[name-defined]  # noqa: F821  # that is the point
-
-    with pytest.raises(Exception, match="Nowhere"):
-        Holder.model_validate({"field": SECRET})
-    with pytest.raises(pg.UnlabelledData, match="Nowhere"):
-        pg.sources_of(Holder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -28,10 +28,8 @@ from pydantic_core import PydanticCustomError
 import purposeguard as pg
 from purposeguard import Personal, PersonalModel
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.models import Registered, T
 from tests.unit.sealed_fields import SECRET, assert_quiet, lines_of, made, opened, refused
-
-T = TypeVar("T")
-Registered = Personal[str, tm.Registration]
 
 
 class Home(PersonalModel):

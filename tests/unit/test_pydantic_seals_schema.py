@@ -14,10 +14,9 @@ from pydantic.json_schema import JsonSchemaMode, PydanticJsonSchemaWarning, mode
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.sealed_fields import guard
+from tests.unit.models import T, guard
 
 MODES: tuple[JsonSchemaMode, ...] = ("validation", "serialization")
-T = TypeVar("T")
 S = TypeVar("S", bound=pg.Source | pg.Purpose)
 
 

@@ -19,20 +19,8 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.values.rows import LONG_AGO, abouts_of
 from purposeguard.values.type_schema import Model, shape_of
-from tests.unit.marked_rows import (
-    DAY,
-    KINDS,
-    UTC,
-    Customer,
-    Data,
-    Email,
-    Key,
-    P,
-    every_kind,
-    listed,
-    read,
-    reading,
-)
+from tests.unit.marked_rows import DAY, KINDS, Customer, Data, Key, every_kind, listed, read, reading
+from tests.unit.models import UTC, Email, P
 from tests.unit.oversights import STOPPED, Counting, Office, guarded, told
 from tests.unit.samples import Tape
 

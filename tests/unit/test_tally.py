@@ -10,9 +10,8 @@ import pytest
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.observer import Tally
+from tests.unit.models import D, R
 from tests.unit.samples import Tape
-
-R, D = pg.Label(tm.Registration), pg.Label(tm.ProductData)
 
 
 def test_what_is_counted_after_the_end_is_told_at_once() -> None:

@@ -9,10 +9,9 @@ import gc
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
@@ -20,20 +19,9 @@ from purposeguard.policy.table import PolicyTable
 from purposeguard.runtime import execution as tasks
 from purposeguard.runtime.snapshot import PolicySnapshot
 from purposeguard.runtime.use import Use
+from tests.unit.models import Customer, Row, guard
 from tests.unit.oversights import Counting
 from tests.unit.samples import Tape
-
-guard = pg.Guard(tm.NOTICE)
-
-
-class Customer(BaseModel):
-    email: Annotated[str, tm.Registration]
-    device: Annotated[str, tm.ProductData]
-
-
-class Row(TypedDict):
-    email: Annotated[str, tm.Registration]
-    device: Annotated[str, tm.ProductData]
 
 
 def test_a_use_says_what_it_is_for() -> None:
