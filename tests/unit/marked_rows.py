@@ -124,3 +124,14 @@ def read(annotation: Any, value: Any, *sources: Any, guard: pg.Guard | None = No
     function = reading(guard, annotation, value, *sources, **options)
     with guard.purpose(P):
         return function()
+
+
+def narrowed(annotation: Any, value: Any, *sources: Any, **options: Any) -> Any:
+    return read(annotation, value, *sources, narrow=True, **options)
+
+
+def good(key: int = 8) -> Frozen:
+    return Frozen(key=key)
+
+
+BAD = Frozen(key=7)

@@ -13,9 +13,10 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.registry import Reclassification
+from tests.bypass.seal_looking import TEXT
 from tests.unit.samples import Tape
 
-SENTINEL = "sentinel-81be"
+SENTINEL = TEXT
 """What is shown nowhere."""
 
 ABSENT = object()

@@ -6,7 +6,6 @@ import copy
 import datetime as dt
 import io
 import json
-import traceback
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
@@ -206,13 +205,9 @@ def test_what_cannot_be_decoded_is_left_to_others_and_is_in_no_frame(annotation:
     with pytest.raises(kind) as caught:
         decode_sealed(annotation, SECRET)
     assert_quiet(caught.value)
-    frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
-    own = [frame for frame in frames if "purposeguard" in frame.filename and "tests" not in frame.filename]
-    assert own
-    assert not [frame for frame in own if SECRET in str(frame.locals)]
     with pytest.raises(NotImplementedError) as swapped:
         decode_sealed(SECRET, annotation)
-    assert_quiet(swapped.value)
+    assert_quiet(swapped.value, frames="none")
 
 
 def test_decoding_takes_annotations_that_cannot_be_hashed() -> None:

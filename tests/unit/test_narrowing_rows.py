@@ -14,22 +14,10 @@ from pydantic import BaseModel, PrivateAttr
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.marked_rows import Customer, Dict, Frozen, Key, Named, read, reading
+from tests.unit.marked_rows import BAD, Customer, Dict, Frozen, Key, Named, good, narrowed, read, reading
 from tests.unit.models import Email, P
 from tests.unit.oversights import STOPPED, Counting, Office, guarded
 from tests.unit.samples import Tape
-
-
-def narrowed(annotation: Any, value: Any, *sources: Any, **options: Any) -> Any:
-    return read(annotation, value, *sources, narrow=True, **options)
-
-
-def good(key: int = 8) -> Frozen:
-    return Frozen(key=key)
-
-
-BAD = Frozen(key=7)
-
 
 # --- Rows in rows
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.bypass.seal_looking import leaks
 from tests.unit.models import C, D, R, guard
 from tests.unit.seals import SENTINEL, words
 
@@ -62,19 +62,6 @@ def test_what_is_no_source_is_told_by_its_type(sources: list[Any], said: str) ->
     with pytest.raises(pg.UnknownSource) as refused:
         pg.Personal(SENTINEL, *sources)
     assert said in words(refused)
-
-
-def shown(error: BaseException) -> str:
-    """All that a reporter with the locals of each frame shows of an error, from the library's frames on."""
-    told = traceback.TracebackException.from_exception(error, capture_locals=True)
-    parts = []
-    pending = [told]
-    while pending:
-        one = pending.pop()
-        frames = [frame for frame in one.stack if frame.filename != __file__]
-        parts += [str(one), *(str(frame.locals) for frame in frames)]
-        pending += [other for other in (one.__cause__, one.__context__) if other is not None]
-    return "\n".join(parts)
 
 
 # ---- Joined -------------------------------------------------------------------------------------------------------
@@ -229,7 +216,7 @@ def test_what_a_function_raises_is_told_without_the_value(fn: Callable[[Any], An
         opened(value)
     assert said in words(refused)
     assert words(refused).endswith("; what it said is not told, since it may show the value")
-    assert SENTINEL not in shown(refused.value)
+    assert leaks(refused.value, "purposeguard") == []
     assert refused.value.__cause__ is refused.value.__context__ is None
     with pytest.raises(pg.SealedValue):
         opened(value)  # it fails at each opening
@@ -248,7 +235,7 @@ def refuses_within(value: str) -> Any:
 def test_a_refusal_within_a_function_goes_through_alone() -> None:
     with pytest.raises(pg.PurposeMissing, match="there is none") as missing:
         opened(sealed().map(refuses_within))
-    assert SENTINEL not in shown(missing.value)
+    assert leaks(missing.value, "purposeguard") == []
     assert not hasattr(missing.value, "__notes__")
     with pytest.raises(pg.PurposeViolation) as violation:
         opened(sealed().map(lambda _: guard.current.open(sealed("x", tm.Cookie))))

@@ -209,11 +209,6 @@ def test_an_error_that_pydantic_does_not_catch_is_replaced(kind: type[Exception]
     with pytest.raises(pg.SealedValue, match=f"validation as str failed with {kind.__name__} in line") as caught:
         adapter.validate_python(SECRET)
     assert_quiet(caught.value)
-    trace = caught.value.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_globals["__name__"].startswith("purposeguard."):
-            assert SECRET not in repr(trace.tb_frame.f_locals)
-        trace = trace.tb_next
 
 
 def test_validators_inside_may_still_leave_out_or_fall_back() -> None:
