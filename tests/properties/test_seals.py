@@ -131,13 +131,13 @@ CASES = st.one_of(st.just(tm.NOTICE), generated.notices(), generated.notices()).
 def test_a_value_opens_exactly_where_the_reference_allows() -> None:
     tally = Tally()
 
-    @settings(max_examples=100)
+    @settings(max_examples=40)
     @given(case=CASES)
     def compare(case: tuple[Notice, list[Sample]]) -> None:
         tally.compare(*case)
 
     compare()
-    assert tally.decided >= 20_000
+    assert tally.decided >= 6_000
     assert 0.02 < tally.allowed / tally.decided < 0.9  # neither answer is rare, so both are compared
 
 

@@ -18,10 +18,12 @@ def withheld(value: Any, like: Any = None, purpose: Any = tm.RenewalGuidance) ->
         return use.withhold(value, like)
 
 
-class Model(BaseModel):
-    email: Email
-    device: Device
-    note: str = "n"
+class Speaking:
+    """What the methods of all these classes give."""
+
+    __slots__ = ()
+    email: Any
+    device: Any
 
     def shout(self) -> str:
         return self.email.upper()
@@ -30,56 +32,38 @@ class Model(BaseModel):
         return self.email + self.device
 
 
+class Model(Speaking, BaseModel):
+    email: Email
+    device: Device
+    note: str = "n"
+
+
 @dataclasses.dataclass
-class Data:
+class Data(Speaking):
     email: Email
     device: Device = "default"
     note: str = "n"
 
-    def shout(self) -> str:
-        return self.email.upper()
-
-    def both(self) -> str:
-        return self.email + self.device
-
 
 @dataclasses.dataclass(slots=True, frozen=True, order=True, kw_only=True)
-class Slotted:
+class Slotted(Speaking):
     email: Email
     device: Device
     note: str = "n"
-
-    def shout(self) -> str:
-        return self.email.upper()
-
-    def both(self) -> str:
-        return self.email + self.device
 
 
 @attrs.define
-class Attrs:
+class Attrs(Speaking):
     email: Email
     device: Device
     note: str = "n"
-
-    def shout(self) -> str:
-        return self.email.upper()
-
-    def both(self) -> str:
-        return self.email + self.device
 
 
 @attrs.frozen(slots=False)
-class Frozen:
+class Frozen(Speaking):
     email: Email
     device: Device
     note: str = "n"
-
-    def shout(self) -> str:
-        return self.email.upper()
-
-    def both(self) -> str:
-        return self.email + self.device
 
 
 class Named(NamedTuple):

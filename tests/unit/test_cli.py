@@ -65,7 +65,7 @@ def test_explain_says_all_that_the_decision_says():
 
 def test_explain_agrees_with_the_guard():
     purposes: list[type[pg.Purpose] | pg.Family] = [*tm.NOTICE.purposes[::7], *tm.NOTICE.families[::3]]
-    for source, purpose in itertools.product(tm.NOTICE.sources, purposes):
+    for source, purpose in itertools.product(tm.NOTICE.sources[::3], purposes):
         name = purpose.name if isinstance(purpose, pg.Family) else purpose.clause
         result = run("explain", source.clause, name, "--format", "json")
         data = json.loads(result.stdout)

@@ -148,24 +148,24 @@ def test_a_function_runs_inside_the_purpose_that_opens() -> None:
 
 def test_a_long_chain_is_opened() -> None:
     value = sealed(0)
-    for _ in range(100_000):
-        value = value.map(lambda number: number + 1)
-    assert opened(value) == 100_000
-    nested = sealed(0)
     for _ in range(20_000):
+        value = value.map(lambda number: number + 1)
+    assert opened(value) == 20_000
+    nested = sealed(0)
+    for _ in range(5_000):
         nested = nested.zip(nested.map(type))
     assert nested.label is R
     assert opened(nested.map(len)) == 2
 
 
-def test_a_million_values_are_collected() -> None:
+def test_many_values_are_collected() -> None:
     one, other = sealed(1), sealed(2, tm.Contract).map(int)
-    plain = pg.Personal.collect(one for _ in range(1_000_000))
+    plain = pg.Personal.collect(one for _ in range(200_000))
     assert plain.label is R
-    assert sum(opened(plain)) == 1_000_000
-    mixed = pg.Personal.collect([*[one] * 50_000, *[other] * 50_000])
+    assert sum(opened(plain)) == 200_000
+    mixed = pg.Personal.collect([*[one] * 20_000, *[other] * 20_000])
     assert mixed.label is R | C
-    assert opened(mixed.map(sum)) == 150_000
+    assert opened(mixed.map(sum)) == 60_000
 
 
 def test_a_diamond_is_made_once_however_often_it_doubles() -> None:
