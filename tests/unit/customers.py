@@ -22,13 +22,11 @@ class Speaking:
     """What the methods of all these classes give."""
 
     __slots__ = ()
-    email: Any
-    device: Any
 
-    def shout(self) -> str:
+    def shout(self: Any) -> Any:
         return self.email.upper()
 
-    def both(self) -> str:
+    def both(self: Any) -> Any:
         return self.email + self.device
 
 

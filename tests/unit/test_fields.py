@@ -16,6 +16,7 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.annotations import is_taggable
 from purposeguard.values.type_schema import Shape, shape_of
+from tests.unit.customers import Attrs, Data, Frozen, Model, Named, Slotted
 from tests.unit.models import C, D, Device, Email, R, T, U
 
 
@@ -39,46 +40,10 @@ def test_the_contract_s_own_example() -> None:
     assert pg.untagged(Customer) == ("id",)
 
 
-@dataclasses.dataclass
-class PlainData:
-    email: Email
-    device: Device = "x"
-    note: str = ""
-    seed: dataclasses.InitVar[int] = 0
-    kind: typing.ClassVar[str] = "no field"
-
-
-@dataclasses.dataclass(slots=True, frozen=True, kw_only=True)
-class SlottedData:
-    email: Email
-    device: Device
-    note: str = ""
-
-
 class Row(TypedDict, total=False):
     email: typing_extensions.Required[Email]
     device: typing_extensions.NotRequired[Device]
     note: typing_extensions.ReadOnly[str]
-
-
-class Pair(NamedTuple):
-    email: Email
-    device: Device = "x"
-    note: str = ""
-
-
-@attrs.define
-class Attrs:
-    email: Email
-    device: Device = "x"
-    note: str = ""
-
-
-@attrs.frozen(slots=False)
-class FrozenAttrs:
-    email: Email
-    device: Device
-    note: str
 
 
 @attrs.define
@@ -88,7 +53,7 @@ class OldAttrs:
     note = attrs.field()
 
 
-@pytest.mark.parametrize("model", [PlainData, SlottedData, Row, Pair, Attrs, FrozenAttrs, OldAttrs])
+@pytest.mark.parametrize("model", [Model, Data, Slotted, Row, Named, Attrs, Frozen, OldAttrs])
 def test_every_kind_of_class_is_read(model: type) -> None:
     assert pg.sources_of(model) == {"email": R, "device": D}
     assert pg.untagged(model) == ("note",)
@@ -176,7 +141,9 @@ class Retagged(Base):
 
 
 @dataclasses.dataclass
-class DerivedData(PlainData):
+class DerivedData(Data):
+    seed: dataclasses.InitVar[int] = 0
+    kind: typing.ClassVar[str] = "no field"
     phone: Email = ""
 
 
@@ -377,8 +344,8 @@ def test_the_label_of_all_joins_everything_below() -> None:
 
 @pytest.mark.parametrize(
     ("given", "answer"),
-    [(Customer, True), (PlainData, True), (Row, True), (Pair, True), (Attrs, True), (BaseModel, False), (int, False),
-     (tuple, False), (PlainData("x"), False), (None, False)],
+    [(Customer, True), (Data, True), (Row, True), (Named, True), (Attrs, True), (BaseModel, False), (int, False),
+     (tuple, False), (Data("x"), False), (None, False)],
 )  # fmt: skip
 def test_what_can_carry_tags(given: object, answer: bool) -> None:
     assert is_taggable(given) is answer
