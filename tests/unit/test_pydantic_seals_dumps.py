@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import datetime as dt
 import enum
 import warnings
 from typing import Annotated, Any
@@ -13,11 +12,9 @@ from typing import Annotated, Any
 import pytest
 from pydantic import (
     BaseModel,
-    EmailStr,
     Field,
     PlainSerializer,
     RootModel,
-    SecretStr,
     SerializationInfo,
     SerializerFunctionWrapHandler,
     TypeAdapter,
@@ -34,6 +31,7 @@ from purposeguard.values.opener import opener_for
 from tests.unit.models import Registered, guard
 from tests.unit.samples import SMALL, Tape
 from tests.unit.sealed_fields import SECRET, dumped, made, not_written, validated, ways_to_write
+from tests.unit.sealed_kinds import KINDS
 
 
 class Colour(enum.Enum):
@@ -58,27 +56,15 @@ class Customer(BaseModel):
 @pytest.mark.parametrize(
     ("annotation", "given"),
     [
-        pytest.param(annotation, given, id=name)
-        for name, annotation, given in [
-            ("str", str, "x"),
-            ("email", EmailStr, "a@example.com"),
-            ("date", dt.date, "2026-05-02"),
-            ("timedelta", dt.timedelta, "P1D"),
-            ("bytes", bytes, b"x"),
-            ("enum", Colour, "red"),
-            ("secret", SecretStr, "x"),
-            ("union", int | str, "x"),
-            ("optional", int | None, None),
-            ("any", Any, {"x": dt.date(2026, 5, 2)}),
-            ("set", set[int], [1]),
-            ("tuple", tuple[int, str], (1, "x")),
-            ("dict", dict[dt.date, int], {"2026-05-02": 1}),
-            ("model", Address, {"street": "x"}),
-            ("models", list[Address], [{"street": "x"}]),
-            ("plain-serializer", Annotated[int, PlainSerializer(hex)], 7),
-            ("wrap-serializer", Annotated[int, WrapSerializer(lambda value, handler: f"{handler(value)}!")], 7),
-            ("sealed-twice", Personal[int, tm.Contract], 7),
-        ]
+        *KINDS,
+        *(
+            pytest.param(annotation, given, id=name)
+            for name, annotation, given in [
+                ("plain-serializer", Annotated[int, PlainSerializer(hex)], 7),
+                ("wrap-serializer", Annotated[int, WrapSerializer(lambda value, handler: f"{handler(value)}!")], 7),
+                ("sealed-twice", Personal[int, tm.Contract], 7),
+            ]
+        ),
     ],
 )
 def test_a_sealed_field_is_written_as_its_type_is(annotation: Any, given: Any) -> None:
