@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import decimal
-import enum
 import ipaddress
 import typing
 import uuid
@@ -39,6 +38,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.json import decode_sealed
 from tests.bypass.seal_kinds import Address
 from tests.bypass.seal_looking import NUMBER, TEXT, guard, leaks, says, seal
+from tests.unit.sealed_kinds import Cat, Colour, Dog
 
 T = TypeVar("T")
 R = tm.Registration
@@ -65,22 +65,9 @@ def custom(kind: Any) -> Callable[[Any], Any]:
     return fail
 
 
-class Colour(enum.Enum):
-    RED = "red"
-
-
 class Closed(BaseModel):
     model_config = ConfigDict(extra="forbid")
     street: str = "s"
-
-
-class Cat(BaseModel):
-    kind: Literal["cat"]
-    lives: int
-
-
-class Dog(BaseModel):
-    kind: Literal["dog"]
 
 
 class Row(TypedDict):

@@ -203,10 +203,6 @@ def fails_with_notes(value: Any) -> Any:
     raise error
 
 
-class Unread:
-    """A dataclass whose annotations cannot be read is made of this."""
-
-
 def unreadable() -> Any:
     cls: Any = type("Row", (Point,), {"__annotations__": {"x": "Nowhere"}, "__module__": __name__})
     return seal(cls(TEXT))

@@ -11,7 +11,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.errors import Fault
-from purposeguard.runtime.registry import Reclassification
+from tests.support import RecordingLedger
 
 SMALL = """
 format = 1
@@ -160,22 +160,7 @@ def revised(notice: pg.Notice, change: Callable[[dict[str, Any]], object], date:
     return pg.Notice.parse(other)
 
 
-class Tape:
-    """A ledger that writes down what it is told."""
-
-    def __init__(self) -> None:
-        self.denials: list[tuple[pg.PurposeViolation | pg.PurposeMissing, bool]] = []
-        self.uses: list[tuple[str | None, str, pg.Label, int]] = []
-        self.reclassifications: list[tuple[Reclassification, pg.Label]] = []
-
-    def denied(self, error: pg.PurposeViolation | pg.PurposeMissing, *, observed: bool) -> None:
-        self.denials.append((error, observed))
-
-    def allowed(self, activity: str | None, purpose: str, label: pg.Label, count: int) -> None:
-        self.uses.append((activity, purpose, label, count))
-
-    def reclassified(self, declared: Reclassification, label: pg.Label, activity: str | None) -> None:
-        self.reclassifications.append((declared, label))
+Tape = RecordingLedger
 
 
 def numbered(cases: list[tuple[Any, ...]]) -> list[Any]:

@@ -606,12 +606,6 @@ def test_rows_of_async_iterators_are_left_out_as_they_come() -> None:
 # --- Inside of other things
 
 
-class Page(BaseModel):
-    model_config = {"arbitrary_types_allowed": True}
-    total: int = 0
-    rows: Any = None
-
-
 @dataclasses.dataclass
 class Sheet:
     rows: Iterator[Customer]

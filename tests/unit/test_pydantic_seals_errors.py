@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any
 
 import pytest
 from pydantic import (
@@ -31,6 +31,7 @@ import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.sealed_fields import SECRET, assert_quiet, lines_of, made, opened, refused, validated
+from tests.unit.sealed_kinds import Cat, Dog
 
 Place = tuple[int | str, ...]
 
@@ -42,22 +43,8 @@ class Address(BaseModel):
     floor: int = Field(default=1, validation_alias=AliasPath("floors", 0))
 
 
-class Cat(BaseModel):
-    kind: Literal["cat"]
-    lives: int
-
-
-class Dog(BaseModel):
-    kind: Literal["dog"]
-    age: int
-
-
 class Row(TypedDict):
     length: int
-
-
-class Pair(NamedTuple):
-    left: int
 
 
 @pydantic_dataclasses.dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import enum
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import jsonschema  # type: ignore[import-untyped]  # it comes without stubs
 import pytest
@@ -28,14 +28,6 @@ class Colour(enum.Enum):
 class Address(BaseModel):
     street: str
     number: Annotated[int, PlainSerializer(str, return_type=str)] = 1
-
-
-class Cat(BaseModel):
-    kind: Literal["cat"]
-
-
-class Dog(BaseModel):
-    kind: Literal["dog"]
 
 
 class Tree(BaseModel):

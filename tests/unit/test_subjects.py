@@ -31,8 +31,6 @@ DEVICE: pg.Personal[str, Any] = pg.Personal("device", tm.ProductData)
 FREE: pg.Personal[str, Any] = pg.Personal("free", pg.NotPersonal)
 REGISTERED = NAME.label
 
-Ask = Callable[[Any], object]
-
 
 class Row(BaseModel):
     key: Annotated[int, pg.Subject]
