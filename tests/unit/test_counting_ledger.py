@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 import gc
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from purposeguard.runtime import snapshot as columns
 from purposeguard.runtime.engine import ActivityHandle
 from purposeguard.runtime.observer import Tally, Tick
 from tests.unit.models import C, D, R
+from tests.unit.oversights import Counting
 from tests.unit.samples import Tape, revised
 
 NAME = pg.Personal("name", tm.Registration)
@@ -24,25 +24,19 @@ PLAN = pg.Personal("plan", tm.Contract)
 DEVICE: pg.Personal[str, Any] = pg.Personal("device", tm.ProductData)
 
 
-class Clicks(Tape):
+class Clicks(Counting):
     """Counts, and notes for what a counter was asked."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.counts: collections.Counter[tuple[str | None, str, pg.Label]] = collections.Counter()
         self.asked: list[tuple[str | None, str, pg.Label]] = []
         self.down = False
 
-    def counter(self, activity: str | None, purpose: str, label: pg.Label) -> Tick:
+    def counter(self, activity: Any, purpose: str, label: pg.Label) -> Tick:
         if self.down:
             raise OSError("disk full")
-        key = (activity, purpose, label)
-        self.asked.append(key)
-
-        def tick() -> None:
-            self.counts[key] += 1
-
-        return tick
+        self.asked.append((activity, purpose, label))
+        return super().counter(activity, purpose, label)
 
 
 def forbidding(source: str, purpose: str) -> Callable[[dict[str, Any]], None]:
