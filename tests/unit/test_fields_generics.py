@@ -384,3 +384,5 @@ def test_what_a_generic_model_inside_of_a_generic_holds_is_asked_for_and_withhel
 
 def test_a_generic_model_that_is_given_nothing_holds_what_its_variable_may_be() -> None:
     assert pg.sources_of(OtherVariable) == {"page.owner": R}
+    assert pg.sources_of(Box) == {}
+    assert pg.untagged(Box) == ("item",)
