@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-import threading
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Union
 
@@ -15,6 +14,7 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from tests.bypass.seal_looking import guard
+from tests.support import in_threads
 
 
 class Customer(BaseModel):
@@ -44,9 +44,7 @@ def outcome(fn: Callable[[], Any] = load) -> str:
 
 def _thread(fn: Callable[[], str]) -> str:
     found: list[str] = []
-    thread = threading.Thread(target=lambda: found.append(fn()))
-    thread.start()
-    thread.join()
+    in_threads([lambda: found.append(fn())])
     return found[0]
 
 
@@ -59,9 +57,7 @@ def test_a_thread_that_ended_lends_its_purpose_to_no_later_one() -> None:
         contexts.append(contextvars.copy_context())
 
     for _ in range(20):
-        first = threading.Thread(target=leave_open)
-        first.start()
-        first.join()
+        in_threads([leave_open])
         assert _thread(outcome) == "PurposeMissing"
 
 

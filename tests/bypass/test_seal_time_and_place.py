@@ -24,6 +24,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.json import encode_sealed
 from tests.bypass.seal_forks import in_a_fork
 from tests.bypass.seal_looking import TEXT, guard, seal
+from tests.support import in_threads
 
 Ask = Callable[[], Any]
 ONE = seal()
@@ -174,9 +175,7 @@ def test_a_finaliser_that_runs_after_the_block_opens_nothing() -> None:
 
 def in_a_thread(ask: Ask) -> Any:
     found: list[Any] = []
-    thread = threading.Thread(target=lambda: found.append(ask()))
-    thread.start()
-    thread.join()
+    in_threads([lambda: found.append(ask())])
     return found[0]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, cast
 
@@ -13,6 +12,7 @@ import pytest
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.registry import Activity
+from tests.support import in_threads
 from tests.unit.models import RENEWAL, guard, purpose_here
 from tests.unit.samples import Tape, revised
 
@@ -198,9 +198,7 @@ def test_a_carried_activity_is_no_new_activity() -> None:
     mine = pg.Guard(tm.NOTICE, ledger=tape)
     with mine.purpose(tm.RenewalGuidance, activity="remind"):
         carried = mine.carry(lambda: mine.current.check("1.1a"))
-    thread = threading.Thread(target=carried)
-    thread.start()
-    thread.join()
+    in_threads([carried])
     assert tape.uses == [("remind", RENEWAL, pg.Label(tm.Registration), 1)]
     assert len(mine.activities) == 1
 

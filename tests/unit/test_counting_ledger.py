@@ -15,6 +15,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime import snapshot as columns
 from purposeguard.runtime.engine import ActivityHandle
 from purposeguard.runtime.observer import Tally, Tick
+from tests.support import in_threads
 from tests.unit.models import C, D, R
 from tests.unit.oversights import Counting
 from tests.unit.samples import Tape, revised
@@ -149,12 +150,8 @@ def test_a_carried_use_counts_for_the_same_activity(guard: pg.Guard, clicks: Cli
     def run() -> None:
         use = guard.current
         use.open(NAME)
-        thread = threading.Thread(target=guard.carry(lambda: guard.current.open(NAME)))
-        thread.start()
-        thread.join()
-        other = threading.Thread(target=guard.carry(lambda: use.open(NAME)))
-        other.start()
-        other.join()
+        in_threads([guard.carry(lambda: guard.current.open(NAME))])
+        in_threads([guard.carry(lambda: use.open(NAME))])
 
     run()
     assert clicks.counts == {("it", "1.2(1)①", R): 3}
@@ -308,9 +305,7 @@ def test_another_thread_gets_nothing_by_the_short_way(guard: pg.Guard, clicks: C
 
     with guard.purpose(tm.RenewalGuidance, activity="it") as use:
         use.open(NAME)
-        thread = threading.Thread(target=elsewhere, args=(use,))
-        thread.start()
-        thread.join()
+        in_threads([lambda: elsewhere(use)])
     assert len(told) == 2
     assert clicks.counts == {("it", "1.2(1)①", R): 1}
 

@@ -6,7 +6,6 @@ import contextvars
 import json
 import re
 import textwrap
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
@@ -18,6 +17,7 @@ import purposeguard as pg
 from purposeguard.errors import Fault, LedgerBroken, UnknownOperation, UnresolvedStatement, shown
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation
+from tests.support import in_threads
 from tests.unit.samples import SMALL, changed
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "messages.txt"
@@ -90,9 +90,7 @@ def under_another_guard(act: Callable[[], object]) -> object:
 
 def in_a_thread(act: Callable[[], object]) -> object:
     results: list[object] = []
-    thread = threading.Thread(target=lambda: results.append(result(act)))
-    thread.start()
-    thread.join()
+    in_threads([lambda: results.append(result(act))])
     return results[0]
 
 

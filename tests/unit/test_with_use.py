@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.support import in_threads
 from tests.unit.samples import Tape, revised
 from tests.unit.seals import DEVICE, NAME, Told, words
 
@@ -173,9 +173,7 @@ def test_it_holds_elsewhere_where_the_familys_is_carried() -> None:
                 found.append(words(error))
 
         for target in (run, guard.carry(run)):
-            thread = threading.Thread(target=target)
-            thread.start()
-            thread.join()
+            in_threads([target])
         found.append(guard.carry(lambda: guard.use(tm.ProductGuidance).open(NAME))())
     assert "another task or thread" in str(found[0])
     assert found[1:] == ["name", "name"]
