@@ -7,7 +7,6 @@ import dataclasses
 import gc
 import io
 import json
-import logging
 import operator
 import pickle
 import pprint
@@ -22,37 +21,12 @@ import attrs
 from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_json, to_jsonable_python
-from rich.console import Console
 from rich.pretty import pretty_repr
 
+from tests.bypass.seal_looking import quiet, slots_of
+from tests.bypass.seal_reporters import by_rich, logged, rich_traceback, traced
+
 Way = Callable[[Any], Any]
-
-
-def logged(one: Any) -> str:
-    stream = io.StringIO()
-    logger = logging.Logger("bypass")  # noqa: LOG001  # its own, so that nothing else hears of it
-    logger.addHandler(logging.StreamHandler(stream))
-    logger.warning("%s %r", one, one)
-    logger.warning("%(one)s", {"one": one})
-    logger.warning("%s", [one])
-    return stream.getvalue()
-
-
-def traced(one: Any) -> str:
-    """The traceback, with the locals of each frame, of an error in a function that holds the object."""
-
-    def hold(held: Any) -> None:
-        raise ValueError(held)
-
-    try:
-        hold(one)
-    except ValueError as error:
-        text = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
-        stream = io.StringIO()
-        console = Console(file=stream, width=200)
-        console.print_exception(show_locals=True)
-        return text + stream.getvalue()
-    raise AssertionError
 
 
 def referents(one: Any) -> list[str]:
@@ -102,19 +76,6 @@ def called(one: Any) -> Any:
     return receive(*one, **one._asdict()) if hasattr(one, "_asdict") else receive(**one)
 
 
-def slots(one: Any) -> list[Any]:
-    """What lies in the slots of any class of the object, by their own descriptors."""
-    found = []
-    for cls in type(one).__mro__:
-        for name, attribute in vars(cls).items():
-            if type(attribute).__name__ in {"member_descriptor", "_tuplegetter"}:
-                try:
-                    found.append((name, attribute.__get__(one, type(one))))
-                except AttributeError:
-                    found.append((name, None))
-    return found
-
-
 def shown(way: Way, one: Any) -> str:
     """All text that comes of a way, its error's included."""
     try:
@@ -123,7 +84,7 @@ def shown(way: Way, one: Any) -> str:
         given = [repr(error), str(error), error.args]
         # The frames from the library on: those before are the test's own, and so is what they hold.
         for frame, _ in list(traceback.walk_tb(error.__traceback__))[1:]:
-            given += [_quiet(lambda value=value: repr(value)) for value in frame.f_locals.values()]  # type: ignore[misc]
+            given += [quiet(lambda value=value: repr(value)) for value in frame.f_locals.values()]  # type: ignore[misc]
     return "\n".join(_flat(given))
 
 
@@ -165,27 +126,20 @@ def _longer() -> reprlib.Repr:
     return longer
 
 
-def _quiet(ask: Callable[[], Any]) -> Any:
-    try:
-        return ask()
-    except Exception as error:
-        return error
-
-
 def _attributes(one: Any) -> list[Any]:
-    return [(name, _quiet(lambda name=name: getattr(one, name))) for name in dir(one) if name != "__class__"]  # type: ignore[misc]
+    return [(name, quiet(lambda name=name: getattr(one, name))) for name in dir(one) if name != "__class__"]  # type: ignore[misc]
 
 
 def _texts(one: Any) -> list[Any]:
     """A copy, taken apart in turn."""
-    return [repr(one), str(one), _quiet(lambda: vars(one)), _quiet(lambda: one.device), _quiet(lambda: list(one))]
+    return [repr(one), str(one), quiet(lambda: vars(one)), quiet(lambda: one.device), quiet(lambda: list(one))]
 
 
 def _as_base(one: Any) -> Any:
     mine = copy.copy(one)
     base = next((cls for cls in type(mine).__mro__[1:] if cls.__name__ == type(mine).__name__), type(mine))
     mine.__class__ = base
-    return [_quiet(lambda: repr(mine)), _quiet(lambda: mine.device), _quiet(lambda: vars(mine))]
+    return [quiet(lambda: repr(mine)), quiet(lambda: mine.device), quiet(lambda: vars(mine))]
 
 
 WAYS: dict[str, Way] = {
@@ -206,20 +160,20 @@ WAYS: dict[str, Way] = {
     "pprint": pprint.pformat,
     "reprlib": lambda one: _longer().repr(one),
     "rich": lambda one: pretty_repr(one, max_width=200),
-    "logging": logged,
-    "traceback": traced,
+    "logging": lambda one: [logged(one), logged({"one": one}, message="%(one)s"), logged([one], message="%s")],
+    "traceback": lambda one: [traced(one), by_rich(rich_traceback)(one)],
     "vars": vars,
     "__dict__": lambda one: one.__dict__,
     "dir": dir,
     "values of dir": _attributes,
     "object.__getattribute__": lambda one: object.__getattribute__(one, "device"),
     "base __getattribute__": lambda one: _base(one).__getattribute__(one, "device"),
-    "super": lambda one: [_quiet(partial(_above, cls, one)) for cls in type(one).__mro__[:-1]],
+    "super": lambda one: [quiet(partial(_above, cls, one)) for cls in type(one).__mro__[:-1]],
     "getattr with default": lambda one: getattr(one, "device", None),
     "hasattr": lambda one: hasattr(one, "device"),
     "attrgetter": operator.attrgetter("device"),
     "itemgetter": operator.itemgetter("device"),
-    "item by index": lambda one: [_quiet(partial(operator.getitem, one, index)) for index in range(-4, 4)],
+    "item by index": lambda one: [quiet(partial(operator.getitem, one, index)) for index in range(-4, 4)],
     "tuple.__getitem__": lambda one: [tuple.__getitem__(one, i) for i in range(tuple.__len__(one))],
     "tuple.__iter__": lambda one: list(tuple.__iter__(one)),
     "tuple.__repr__": tuple.__repr__,
@@ -234,7 +188,7 @@ WAYS: dict[str, Way] = {
     "dict merged": lambda one: [one | {}, {} | dict(one), {**one}],
     "dict popped": lambda one: one.pop("device"),
     "dict.pop": lambda one: dict.pop(one, "device", None),
-    "popitem": lambda one: [_quiet(copy.copy(one).popitem) for _ in range(4)],
+    "popitem": lambda one: [quiet(copy.copy(one).popitem) for _ in range(4)],
     "items": lambda one: list(one.items()),
     "iterating": list,
     "reversed": lambda one: list(reversed(one)),
@@ -244,7 +198,7 @@ WAYS: dict[str, Way] = {
     "join": lambda one: ",".join(map(str, one)),
     "unpacking": unpacked,
     "calling with": called,
-    "slots": slots,
+    "slots": lambda one: list(slots_of(one)),
     "match": matched,
     "dataclasses.asdict": dataclasses.asdict,
     "dataclasses.astuple": dataclasses.astuple,
@@ -295,6 +249,6 @@ WAYS: dict[str, Way] = {
     "object.__getstate__": object.__getstate__,
     "__class__ changed": _as_base,
     "referents": referents,
-    "ordering": lambda one: [_quiet(lambda: one < one), _quiet(lambda: one <= one)],  # noqa: PLR0124
+    "ordering": lambda one: [quiet(lambda: one < one), quiet(lambda: one <= one)],  # noqa: PLR0124
 }
 """Some of these raise for some kinds of objects, which is fine; none may show what is withheld."""

@@ -1,24 +1,20 @@
-"""Checks cannot be skipped by running elsewhere, later, or behind a cache."""
+"""Checks cannot be skipped: elsewhere or later, under a name that only looks right, or by bending what decides."""
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextvars
 import functools
-import gc
-import threading
-import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Union
 
 import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-
-guard = pg.Guard(tm.NOTICE)
+from tests.bypass.seal_looking import guard
+from tests.support import in_threads
 
 
 class Customer(BaseModel):
@@ -46,43 +42,10 @@ def outcome(fn: Callable[[], Any] = load) -> str:
 # --- running elsewhere
 
 
-@pytest.mark.parametrize(
-    "run",
-    [
-        lambda fn: _thread(fn),  # noqa: PLW0108  # defined below
-        lambda fn: _thread(functools.partial(contextvars.copy_context().run, fn)),
-        lambda fn: _pool(fn),  # noqa: PLW0108
-        lambda fn: _pool(functools.partial(contextvars.copy_context().run, fn)),
-        lambda fn: _timer(fn),  # noqa: PLW0108
-    ],
-    ids=["thread", "thread with the context", "executor", "executor with the context", "timer"],
-)
-def test_a_purpose_does_not_cross_to_another_thread(run: Callable[[Callable[[], str]], str]) -> None:
-    with guard.purpose(tm.RenewalGuidance):
-        assert outcome() == "read"
-        assert run(outcome) == "PurposeMissing"
-        assert outcome() == "read"
-
-
 def _thread(fn: Callable[[], str]) -> str:
     found: list[str] = []
-    thread = threading.Thread(target=lambda: found.append(fn()))
-    thread.start()
-    thread.join()
+    in_threads([lambda: found.append(fn())])
     return found[0]
-
-
-def _timer(fn: Callable[[], str]) -> str:
-    found: list[str] = []
-    thread = threading.Timer(0, lambda: found.append(fn()))
-    thread.start()
-    thread.join()
-    return found[0]
-
-
-def _pool(fn: Callable[[], str]) -> str:
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        return pool.submit(fn).result()
 
 
 def test_a_thread_that_ended_lends_its_purpose_to_no_later_one() -> None:
@@ -94,51 +57,8 @@ def test_a_thread_that_ended_lends_its_purpose_to_no_later_one() -> None:
         contexts.append(contextvars.copy_context())
 
     for _ in range(20):
-        first = threading.Thread(target=leave_open)
-        first.start()
-        first.join()
+        in_threads([leave_open])
         assert _thread(outcome) == "PurposeMissing"
-
-
-def test_a_purpose_does_not_cross_to_another_task_or_callback() -> None:
-    async def child() -> str:
-        try:
-            await aload()
-        except pg.PurposeMissing:
-            return outcome()
-        return "read"
-
-    async def main() -> list[str]:
-        seen: list[str] = []
-        loop = asyncio.get_running_loop()
-        async with guard.purpose(tm.RenewalGuidance):
-            await aload()
-            seen.append(await asyncio.create_task(child()))
-            seen += await asyncio.gather(child(), child())
-            async with asyncio.TaskGroup() as group:
-                task = group.create_task(child())
-            seen.append(task.result())
-            seen.append(await asyncio.ensure_future(child()))
-            seen.append(await asyncio.shield(child()))
-            seen.append(await asyncio.to_thread(outcome))
-            seen.append(await loop.run_in_executor(None, outcome))
-            done: asyncio.Future[str] = loop.create_future()
-            loop.call_soon(lambda: done.set_result(outcome()))
-            seen.append(await done)
-            later: asyncio.Future[str] = loop.create_future()
-            loop.call_later(0, lambda: later.set_result(outcome()))
-            seen.append(await later)
-            safe: asyncio.Future[str] = loop.create_future()
-            loop.call_soon_threadsafe(lambda: safe.set_result(outcome()))
-            seen.append(await safe)
-            called: asyncio.Future[str] = loop.create_future()
-            task = asyncio.create_task(asyncio.sleep(0, "x"))
-            task.add_done_callback(lambda _task: called.set_result(outcome()))
-            seen.append(await called)
-            assert outcome() == "read"
-        return seen
-
-    assert set(asyncio.run(main())) == {"PurposeMissing"}
 
 
 def test_a_coroutine_made_inside_is_checked_where_it_runs() -> None:
@@ -215,63 +135,156 @@ def test_a_generator_goes_on_under_the_purpose_of_where_it_goes_on() -> None:
         assert _thread(lambda: outcome(lambda: next(given))) == "PurposeMissing"
 
 
-def test_an_activity_that_is_a_generator_lends_its_purpose_to_no_consumer() -> None:
-    @guard.purpose(tm.RenewalGuidance)
-    def letters() -> Iterator[str]:
-        yield outcome()
-        yield outcome()
-
-    @guard.purpose(tm.RenewalGuidance)
-    async def aletters() -> AsyncIterator[str]:
-        yield outcome()
-        yield outcome()
-
-    for letter in letters():
-        assert (letter, outcome()) == ("read", "PurposeMissing")
-
-    async def main() -> None:
-        async for letter in aletters():
-            assert (letter, outcome()) == ("read", "PurposeMissing")
-
-    asyncio.run(main())
+# --- names that only look right
 
 
-def test_an_abandoned_generator_leaves_no_purpose_behind() -> None:
-    class Marker: ...
-
-    def careless() -> Iterator[Marker]:
-        with guard.purpose(tm.RenewalGuidance):
-            yield Marker()
-
-    def start() -> weakref.ref[Marker]:
-        return weakref.ref(next(careless()))
-
-    start()
-    gc.collect()
-    assert outcome() == "PurposeMissing"
-
-
-# --- caches
-
-
-def test_a_plain_cache_below_the_check_is_refused_at_decoration() -> None:
-    def wrapped(fn: Any) -> Any:
-        @functools.wraps(fn)
-        def around() -> Any:
-            return fn()
-
-        return around
-
-    for cache in (functools.cache, functools.lru_cache, functools.lru_cache(maxsize=1)):
-        for wrap in (lambda fn: fn, functools.partial, staticmethod, wrapped):
-            with pytest.raises(TypeError, match=r"guard\.cached"):
-                guard.access(tm.Registration)(wrap(cache(lambda: 1)))
+def test_a_subclass_of_a_source_is_no_source() -> None:
+    meta: Any = type(tm.ProductData)
+    forged = [
+        meta("ProductData", (tm.ProductData,), {}),
+        meta("Registration", (tm.Registration,), {}),
+        meta("Both", (tm.ProductData, tm.RenewalGuidance), {"clause": "1.1(b)"}),
+        meta("Registration", (pg.Source,), {"clause": "1.1(a)", "slug": "registration", "title": {}}),
+        meta("Anything", (pg.NotPersonal,), {}),
+    ]
+    for source in forged:
+        for ask in (source, [source], pg.Label(source)):
+            with pytest.raises(pg.UnknownSource):
+                guard.allows(ask, tm.RenewalGuidance)
+        with pytest.raises(pg.UnknownSource):
+            guard.access(source)
+        with pytest.raises(pg.UnknownPurpose):
+            guard.allows(tm.ProductData, meta("RenewalGuidance", (tm.RenewalGuidance,), {}))
 
 
-def test_the_guard_s_own_cache_asks_each_time() -> None:
-    kept = guard.cached()(load)
+def test_a_not_personal_subclass_launders_nothing() -> None:
+    meta: Any = type(tm.ProductData)
+    laundered = meta("Laundered", (tm.ProductData, pg.NotPersonal), {})
+    with pytest.raises(pg.UnknownSource):
+        guard.allows(laundered, tm.RenewalGuidance)
+    assert not guard.allows([tm.ProductData, pg.NotPersonal], tm.RenewalGuidance)
+
+
+def test_replacing_a_name_in_the_generated_module_changes_no_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tm.ProductData
+    monkeypatch.setattr(tm, "ProductData", tm.Registration)
+    assert not guard.allows("1.1b", tm.RenewalGuidance)
+    assert not guard.allows(data, tm.RenewalGuidance)
+    assert guard.notice.source("product-data") is data
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        tm.RenewalGuidance | tm.ProductProvision,
+        tm.AnyProductGuidance | tm.RenewalGuidance,
+        tm.ProductGuidance | tm.WebProductGuidance,
+        Union[tm.RenewalGuidance, None],  # noqa: UP007
+        tm.RenewalGuidance | tm.Registration,
+        pg.Family("AnyProductGuidance", "any-product-guidance", {}, tm.NOTICE.purposes),
+        pg.Family("Everything", "everything", {}, (tm.RenewalGuidance, tm.ProductProvision)),
+        tuple(tm.NOTICE.families[0].members),
+        frozenset(tm.NOTICE.families[0].members),
+        "AnyProductGuidance | RenewalGuidance",
+        "*",
+        Any,
+        object,
+    ],
+)
+def test_a_forged_family_is_no_purpose(forged: Any) -> None:
+    for _ in range(2):
+        for ask in (lambda: guard.allows("1.1a", forged), lambda: guard.check("1.1a", forged)):
+            with pytest.raises(pg.UnknownPurpose):
+                ask()
+        with pytest.raises(pg.UnknownPurpose):
+            guard.purpose(forged)
+    assert not guard.allows("1.1b", "AnyProductGuidance")
+
+
+class Liar(str):
+    """Says that it equals, and hashes as, an id that may do more."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return other in ("1.1b", "1.1(b)", str(self))
+
+    def __hash__(self) -> int:
+        return hash("1.1b")
+
+
+class LyingSet(frozenset[Any]):
+    def __iter__(self) -> Iterator[Any]:
+        return iter([tm.Registration])
+
+
+class LyingList(list[Any]):
+    def __iter__(self) -> Iterator[Any]:
+        return iter([tm.Registration])
+
+
+def test_ids_and_sets_that_lie_about_themselves_poison_nothing() -> None:
+    mine = pg.Guard(tm.NOTICE)
+    for liar in (
+        Liar("1.1a"),
+        LyingSet([tm.ProductData]),
+        LyingList([tm.ProductData]),
+        (Liar("1.1a"),),
+        [Liar("1.1a")],
+    ):
+        mine.allows(liar, tm.RenewalGuidance)
+        mine.explain(liar, tm.RenewalGuidance)
+    honest_forms: list[Any] = [
+        "1.1b",
+        {"1.1b"},
+        frozenset({tm.ProductData}),
+        [tm.ProductData],
+        {tm.ProductData},
+        ("1.1b",),
+    ]
+    for one_form in honest_forms:
+        assert not mine.allows(one_form, tm.RenewalGuidance)
+
+
+def test_asking_changes_no_later_answer() -> None:
+    mine = pg.Guard(tm.NOTICE)
+    sources: Any = {tm.Registration}
+    assert mine.allows(sources, tm.RenewalGuidance)
+    sources.add(tm.ProductData)
+    assert not mine.allows(sources, tm.RenewalGuidance)
+    listed: Any = ["1.1a"]
+    assert mine.allows(listed, tm.RenewalGuidance)
+    listed.append("1.1b")
+    assert not mine.allows(listed, tm.RenewalGuidance)
+
+
+def test_a_decision_may_be_bent_and_binds_nobody() -> None:
+    decision = guard.explain(tm.ProductData, tm.RenewalGuidance)
+    decision.allowed = True
+    with pytest.raises(pg.PurposeViolation):
+        guard.check(tm.ProductData, tm.RenewalGuidance)
+    with guard.purpose(tm.RenewalGuidance) as use, pytest.raises(pg.PurposeViolation):
+        use.check(decision.label)
+
+
+def test_catching_a_violation_gives_no_data() -> None:
+    ran: list[int] = []
+
+    @guard.access(tm.ProductData)
+    def device() -> str:
+        ran.append(1)
+        return "d"
+
     with guard.purpose(tm.RenewalGuidance):
-        assert outcome(kept) == "read"
-    assert outcome(kept) == "PurposeMissing"
-    with guard.purpose(tm.TrafficAnalysis):
-        assert outcome(kept) == "PurposeViolation"
+        with pytest.raises(PermissionError) as caught:
+            device()
+        assert ran == []
+        assert caught.value.args == (str(caught.value),)
+        assert outcome(device) == "PurposeViolation"  # asked again, refused again
+    assert ran == []
+
+
+def test_another_guard_s_purpose_opens_nothing_here() -> None:
+    other = pg.Guard(tm.NOTICE, mode="observe")
+    with other.purpose(tm.RenewalGuidance):
+        assert outcome() == "PurposeMissing"

@@ -11,11 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 import purposeguard as pg
-from tests.bypass.seal_kinds import plain, seals
+from tests.bypass.render import WAYS as WAYS_OF_RECORDS
+from tests.bypass.render import shown
+from tests.bypass.seal_kinds import HOLDERS, plain, seals
 from tests.bypass.seal_limits_of_models import EVERY as LIMITS
-from tests.bypass.seal_looking import NUMBER, TEXT, leaks, opened, tried
+from tests.bypass.seal_looking import MARKS, NUMBER, TEXT, leaks, opened, tried
 from tests.bypass.seal_oracles import ORACLES, Oracle
 from tests.bypass.seal_uses import REFUSED, STRANGERS
 from tests.bypass.seal_ways import SHOW
@@ -98,3 +101,43 @@ def _answers(oracle: Oracle, make: Way) -> set[str]:
         error, answer = tried(lambda one: oracle(one, TEXT, NUMBER), make(secret))
         answers.add(f"{error and error.__name__}: {answer}")
     return answers
+
+
+# --- what holds a sealed value
+
+
+LISTED = {"referents"}
+"""Ways that docs/explanation/limits.md lists: the garbage collector finds everything."""
+
+SEALED = ["model", "frozen model", "personal model", "root model", "outer model", "pydantic dataclass"]
+"""Holders whose fields say that they are sealed, under sources that are left open."""
+
+
+@pytest.mark.parametrize("name", [name for name in HOLDERS if name not in SEALED])
+def test_a_holder_shows_a_plain_value(name: str) -> None:
+    """What holds nothing that could be seen would prove nothing."""
+    assert leaks(HOLDERS[name](TEXT))
+
+
+@pytest.mark.parametrize("name", SEALED)
+def test_a_holder_of_sealed_fields_takes_no_plain_value(name: str) -> None:
+    with pytest.raises(ValidationError, match="is not sealed") as caught:
+        HOLDERS[name](TEXT)
+    assert leaks(caught.value, frames="purposeguard") == []
+
+
+@pytest.mark.parametrize("name", list(HOLDERS))
+def test_no_way_shows_what_is_sealed_in_a_holder(name: str) -> None:
+    found: dict[str, Any] = {}
+    for kind in ("text", "mapped", "dict", "model"):
+        for way, ask in WAYS_OF_RECORDS.items():
+            text = shown(ask, HOLDERS[name](seals()[kind])).lower()
+            if way not in LISTED and any(mark in text for mark in MARKS):
+                found[f"{way} of {kind}"] = text
+    assert found == {}
+
+
+@pytest.mark.parametrize("name", list(HOLDERS))
+def test_a_reporter_that_walks_attributes_slots_and_items_finds_seals_only(name: str) -> None:
+    for kind, one in seals().items():
+        assert leaks(HOLDERS[name](one)) == [], kind

@@ -15,8 +15,8 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from tests.bypass.kinds import SENTINEL, Device, Named, Row, kinds
 from tests.bypass.render import WAYS, shown
+from tests.bypass.seal_looking import guard
 
-guard = pg.Guard(tm.NOTICE)
 NAMES = list(kinds())
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import os
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import pytest
 
@@ -47,78 +44,6 @@ def test_an_async_generator_is_run_by_many_tasks_in_turn() -> None:
     asyncio.run(main())
 
 
-async def _in_task(fn: Callable[[], object]) -> object:
-    async def body() -> object:
-        return fn()
-
-    return await asyncio.create_task(body())
-
-
-async def _in_to_thread(fn: Callable[[], object]) -> object:
-    return await asyncio.to_thread(fn)  # copies the context, so the variable alone would cross
-
-
-async def _in_executor(fn: Callable[[], object]) -> object:
-    return await asyncio.get_running_loop().run_in_executor(None, fn)
-
-
-async def _in_copied_context(fn: Callable[[], object]) -> object:
-    with ThreadPoolExecutor(1) as pool:
-        context = contextvars.copy_context()
-        return await asyncio.wrap_future(pool.submit(context.run, fn))
-
-
-async def _in_thread(fn: Callable[[], object]) -> object:
-    support.in_threads([fn])
-    return None
-
-
-async def _in_callback(fn: Callable[[], object]) -> object:
-    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def callback() -> None:
-        try:
-            fn()
-        except BaseException as error:
-            done.set_exception(error)
-        else:
-            done.set_result(None)
-
-    asyncio.get_running_loop().call_soon(callback)
-    await done
-    return None
-
-
-async def _in_gather(fn: Callable[[], object]) -> object:
-    async def body() -> object:
-        await asyncio.sleep(0)
-        return fn()
-
-    return await asyncio.gather(body(), body())
-
-
-ELSEWHERE = [_in_task, _in_to_thread, _in_executor, _in_copied_context, _in_thread, _in_callback, _in_gather]
-
-
-@pytest.mark.parametrize("elsewhere", ELSEWHERE, ids=lambda way: way.__name__.removeprefix("_in_"))
-@pytest.mark.parametrize("number", range(len(PARTIES)), ids=[one.purpose.slug for one in PARTIES])
-def test_elsewhere_only_what_is_carried(elsewhere: Callable[[Any], Awaitable[object]], number: int) -> None:
-    async def main() -> None:
-        with PARTIES[number].block():
-            await elsewhere(none_here)
-            await elsewhere(guard.carry(PARTIES[number].holds))
-            PARTIES[number].holds()
-            carried = guard.carry(PARTIES[number].holds)
-        none_here()
-        with party(number + 1).block():
-            await elsewhere(carried)  # goes on holding, and leaves this one alone
-            party(number + 1).holds()
-        await elsewhere(carried)
-        await elsewhere(none_here)
-
-    asyncio.run(main())
-
-
 def test_a_coroutine_is_carried_into_its_task() -> None:
     async def main() -> None:
         async def body(number: int) -> None:
@@ -133,29 +58,6 @@ def test_a_coroutine_is_carried_into_its_task() -> None:
         none_here()
         await asyncio.gather(*pending)
         none_here()
-
-    asyncio.run(main())
-
-
-def test_outside_there_is_nothing_to_carry() -> None:
-    with pytest.raises(PurposeMissing):
-        guard.carry(none_here)
-
-
-def test_a_use_that_has_leaked_holds_nowhere_else() -> None:
-    """The object itself, handed to others while its block is under way, opens nothing for them; nor after its end."""
-    mine = PARTIES[0].source
-
-    def misuse(use: Any) -> None:
-        with pytest.raises(PurposeMissing):
-            use.check(mine)
-
-    async def main() -> None:
-        with PARTIES[0].block() as use:
-            use.check(mine)
-            for elsewhere in ELSEWHERE:
-                await elsewhere(lambda: misuse(use))
-        misuse(use)
 
     asyncio.run(main())
 

@@ -164,11 +164,11 @@ async def trio_tasks(square: Square, numbers: range) -> None:
 
 
 def test_nobody_opens_what_only_another_may() -> None:
-    """Two hundred threads, as many asyncio tasks on two loops and as many trio tasks on two, by turns every µs."""
+    """Eighty threads, as many asyncio tasks on two loops and as many trio tasks on two, by turns every µs."""
     square = Square()
-    jobs: list[Callable[[], object]] = [partial(thread, square, number) for number in range(200)]
-    jobs += [partial(running, tasks, square, range(first, first + 100)) for first in (200, 300)]
-    jobs += [partial(trio.run, trio_tasks, square, range(first, first + 100)) for first in (400, 500)]
+    jobs: list[Callable[[], object]] = [partial(thread, square, number) for number in range(80)]
+    jobs += [partial(running, tasks, square, range(first, first + 40)) for first in (80, 120)]
+    jobs += [partial(trio.run, trio_tasks, square, range(first, first + 40)) for first in (160, 200)]
     with support.switching():
         support.in_threads(jobs)
     assert square.uses == {}

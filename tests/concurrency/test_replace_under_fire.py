@@ -11,7 +11,7 @@ from unittest import mock
 
 import pytest
 
-from purposeguard import Guard, Notice, NoticeError, PurposeViolation, UnknownPurpose, UnknownSource, UnknownTerm
+from purposeguard import Guard, Notice, PurposeViolation
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.table import PolicyTable
 from tests import support
@@ -43,7 +43,6 @@ class Firing:
     def __init__(self) -> None:
         self.guard = Guard(ONE)
         self.over = threading.Event()
-        self.seen: set[object] = set()
         guard = self.guard
 
         @guard.access
@@ -89,16 +88,6 @@ class Firing:
         finally:
             self.over.set()
 
-    def decide(self) -> None:
-        guard = self.guard
-        while not self.over.is_set():
-            assert not guard.allows(PAIR, "1.2(1)①")
-            assert not guard.allows(set(PAIR), tm.RenewalGuidance)
-            decision = guard.explain(PAIR, tm.RenewalGuidance)
-            assert len(decision.denied) == len(decision.grants) == 1
-            assert len(guard.explain(PAIR, "AnyProductGuidance").denied) == 1
-            self.seen.add(decision.denied)
-
     def use(self) -> None:
         guard, stream = self.guard, self.stream()
         while not self.over.is_set():
@@ -115,13 +104,6 @@ class Firing:
 
     def seen_in(self, kept: Both) -> list[str]:
         return [*self.read(lambda: kept.name), *self.read(lambda: kept.device)]
-
-
-def test_decisions_while_the_notice_is_replaced() -> None:
-    firing = Firing()
-    with support.switching():
-        support.in_threads([*[firing.decide] * 6, lambda: firing.fire(150)])
-    assert firing.seen == {(tm.ProductData,), (tm.Registration,)}  # both revisions were met
 
 
 def test_uses_while_the_notice_is_replaced() -> None:
@@ -211,32 +193,3 @@ def test_a_use_entered_while_the_notice_is_replaced_is_decided_by_the_new_one() 
         with pytest.raises(PurposeViolation):
             use.check(tm.Registration)
         use.check(tm.ProductData)
-
-
-def test_only_a_revision_of_the_same_notice_takes_its_place() -> None:
-    made = tm.NOTICE.dump()
-    made["id"] = "another"
-    guard = Guard(ONE)
-    with pytest.raises(NoticeError):
-        guard.replace(Notice.parse(made))
-    assert guard.notice is ONE
-
-
-def test_what_a_revision_no_longer_has_is_unknown() -> None:
-    made = tm.NOTICE.dump()
-    made["grant"] = [grant for grant in made["grant"] if grant["clause"] != "2.3"]
-    made["derivation"] = []
-    made["source"] = [row for row in made["source"] if row["id"] != "2.3"]
-    guard = Guard(ONE)
-    with guard.purpose(tm.TrafficAnalysis) as use:
-        use.check(tm.Cookie)
-        guard.replace(Notice.parse(made))
-        with pytest.raises(UnknownTerm):
-            use.check(tm.Cookie)
-    with pytest.raises(UnknownSource):
-        guard.allows(tm.Cookie, tm.ProductProvision)
-    with pytest.raises(UnknownPurpose):
-        guard.allows(tm.Registration, tm.TrafficAnalysis)
-    assert guard.allows(tm.Registration, tm.RenewalGuidance)
-    guard.replace(ONE)
-    assert guard.allows(tm.Cookie, tm.TrafficAnalysis)

@@ -37,7 +37,6 @@ from tests.support import Answer
 
 ANY_NOTICE = st.one_of(st.just(tm.NOTICE), generated.notices())
 ABSENT = object()
-WAYS = declarable(Guard(tm.NOTICE))
 
 
 # ---- Labels -------------------------------------------------------------------------------------------------------
@@ -132,13 +131,13 @@ CASES = st.one_of(st.just(tm.NOTICE), generated.notices(), generated.notices()).
 def test_a_value_opens_exactly_where_the_reference_allows() -> None:
     tally = Tally()
 
-    @settings(max_examples=100)
+    @settings(max_examples=40)
     @given(case=CASES)
     def compare(case: tuple[Notice, list[Sample]]) -> None:
         tally.compare(*case)
 
     compare()
-    assert tally.decided >= 20_000
+    assert tally.decided >= 6_000
     assert 0.02 < tally.allowed / tally.decided < 0.9  # neither answer is rare, so both are compared
 
 
@@ -182,34 +181,6 @@ def test_a_function_runs_at_each_opening_and_nowhere_else(notice: Notice, data: 
                     with pytest.raises(PurposeViolation):
                         use.open_all([value.zip(value), value])
         assert ran == expected
-
-
-# ---- Opening and sealing are inverse ------------------------------------------------------------------------------
-
-
-@given(plain=seals.PLAIN, source=st.sampled_from(tm.NOTICE.sources))
-def test_opening_undoes_sealing(plain: object, source: type[Source]) -> None:
-    guard = Guard(tm.NOTICE)
-    for purpose, channel in [way for way in WAYS if guard.allows(source, *way)][:3]:
-        with guard.purpose(purpose, channel=channel) as use:
-            value = Personal(plain, source)
-            assert use.open(value) is plain
-            again: Personal[object, Any] = Personal(use.open(value), value.label)
-            assert use.open(again) is plain
-            assert again.label is value.label
-            assert use.open(Personal(value, source)) is value  # a seal in a seal is opened one at a time
-
-
-@given(plain=seals.PLAIN, others=st.lists(seals.PLAIN, min_size=1, max_size=4))
-def test_what_is_opened_is_what_was_joined(plain: object, others: list[object]) -> None:
-    with Guard(tm.NOTICE).purpose(tm.ProductProvision) as use:
-        first = Personal(plain, tm.Registration)
-        rest: list[Personal[Any, Any]] = [Personal(one, tm.Contract) for one in others]
-        opened = use.open(first.zip(*rest))
-        assert all(one is other for one, other in zip(opened, [plain, *others], strict=True))
-        opened = use.open(Personal.collect([first, *rest]))
-        assert all(one is other for one, other in zip(opened, [plain, *others], strict=True))
-        assert use.open(first.map(lambda value: (value, value)))[1] is plain
 
 
 # ---- Derivation ---------------------------------------------------------------------------------------------------

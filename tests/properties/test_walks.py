@@ -101,7 +101,7 @@ PAIRS = (
 )
 
 
-@settings(derandomize=True, database=None, max_examples=2500, deadline=None)
+@settings(derandomize=True, database=None, max_examples=1200, deadline=None)
 @given(*PAIRS, st.sampled_from(sorted(HOLDERS.keys() - {"field", "field of a tuple"})))
 def test_what_is_asked_for_is_all_that_was_announced_where_no_announced_class_comes(
     announced: Kind, comes: Kind, stated: str, comes_in: str
@@ -117,7 +117,7 @@ def test_what_is_asked_for_is_all_that_was_announced_where_no_announced_class_co
         assert shape.sources <= {source for label in asked.labels for source in label.sources}
 
 
-@settings(derandomize=True, database=None, max_examples=2500, deadline=None)
+@settings(derandomize=True, database=None, max_examples=1200, deadline=None)
 @given(*PAIRS[:2], st.lists(st.sampled_from([*COMING, *BOTH.values()]), max_size=2), st.integers(1, 3), st.booleans())
 def test_many_rows_at_once_are_left_as_each_by_itself(
     announced: Kind, comes: Kind, more: list[Kind], times: int, silent: bool

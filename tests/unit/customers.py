@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import attrs
 from pydantic import BaseModel
 
-import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-
-guard = pg.Guard(tm.NOTICE)
-Email = Annotated[str, tm.Registration]
-Device = Annotated[str, tm.ProductData]
-T = TypeVar("T")
+from tests.unit.models import Device, Email, guard
 
 
 def withheld(value: Any, like: Any = None, purpose: Any = tm.RenewalGuidance) -> Any:
@@ -23,68 +18,50 @@ def withheld(value: Any, like: Any = None, purpose: Any = tm.RenewalGuidance) ->
         return use.withhold(value, like)
 
 
-class Model(BaseModel):
+class Speaking:
+    """What the methods of all these classes give."""
+
+    __slots__ = ()
+
+    def shout(self: Any) -> Any:
+        return self.email.upper()
+
+    def both(self: Any) -> Any:
+        return self.email + self.device
+
+
+class Model(Speaking, BaseModel):
     email: Email
     device: Device
     note: str = "n"
 
-    def shout(self) -> str:
-        return self.email.upper()
-
-    def both(self) -> str:
-        return self.email + self.device
-
 
 @dataclasses.dataclass
-class Data:
+class Data(Speaking):
     email: Email
     device: Device = "default"
     note: str = "n"
 
-    def shout(self) -> str:
-        return self.email.upper()
-
-    def both(self) -> str:
-        return self.email + self.device
-
 
 @dataclasses.dataclass(slots=True, frozen=True, order=True, kw_only=True)
-class Slotted:
+class Slotted(Speaking):
     email: Email
     device: Device
     note: str = "n"
-
-    def shout(self) -> str:
-        return self.email.upper()
-
-    def both(self) -> str:
-        return self.email + self.device
 
 
 @attrs.define
-class Attrs:
+class Attrs(Speaking):
     email: Email
     device: Device
     note: str = "n"
-
-    def shout(self) -> str:
-        return self.email.upper()
-
-    def both(self) -> str:
-        return self.email + self.device
 
 
 @attrs.frozen(slots=False)
-class Frozen:
+class Frozen(Speaking):
     email: Email
     device: Device
     note: str = "n"
-
-    def shout(self) -> str:
-        return self.email.upper()
-
-    def both(self) -> str:
-        return self.email + self.device
 
 
 class Named(NamedTuple):

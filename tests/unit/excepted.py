@@ -11,16 +11,15 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.legal_override import ExceptionBlock
+from tests.unit.models import UTC
 from tests.unit.oversights import Counting, Office, guarded
 
-UTC = datetime.UTC
 NOON = datetime.datetime(2026, 6, 1, 12, tzinfo=UTC)
 HOUR = datetime.timedelta(hours=1)
 NAME: pg.Personal[str, Any] = pg.Personal("name", tm.Registration)
 DEVICE: pg.Personal[str, Any] = pg.Personal("device", tm.ProductData)
 FREE: pg.Personal[str, Any] = pg.Personal("free", pg.NotPersonal)
 R, D = NAME.label, DEVICE.label
-P = tm.RenewalGuidance
 
 
 class Watch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Callable
-from typing import Annotated, Any, Generic, NamedTuple, TypedDict, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, TypedDict
 
 import attrs
 import pytest
@@ -13,16 +13,11 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 import purposeguard as pg
-from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.models import Email, P, T
 from tests.unit.oversights import guarded
 
-UTC = datetime.UTC
 DAY = datetime.date(2025, 3, 1)
-P = tm.RenewalGuidance
 Key = Annotated[int, pg.Subject]
-Email = Annotated[str, tm.Registration]
-Device = Annotated[str, tm.ProductData]
-T = TypeVar("T")
 
 
 class Customer(BaseModel):
@@ -129,3 +124,14 @@ def read(annotation: Any, value: Any, *sources: Any, guard: pg.Guard | None = No
     function = reading(guard, annotation, value, *sources, **options)
     with guard.purpose(P):
         return function()
+
+
+def narrowed(annotation: Any, value: Any, *sources: Any, **options: Any) -> Any:
+    return read(annotation, value, *sources, narrow=True, **options)
+
+
+def good(key: int = 8) -> Frozen:
+    return Frozen(key=key)
+
+
+BAD = Frozen(key=7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -88,3 +89,17 @@ def guarded(office: Office | None = None, notice: Any = tm.NOTICE, **options: An
 def told(caught: pytest.ExceptionInfo[BaseException]) -> str:
     """What an error says, on one line."""
     return " ".join(str(caught.value).split())
+
+
+WAYS_TO_READ: list[dict[str, Any]] = [{}, {"narrow": True}, {"withhold": True}]
+"""Options of an access function: rows are refused, left out, or withheld."""
+
+
+def listing(guard: pg.Guard, row: Any, **options: Any) -> Callable[..., Any]:
+    """An access function that gives the rows of the keys that it is called with."""
+
+    def load(*keys: int) -> Any:
+        return [row(key=key) for key in keys]
+
+    load.__annotations__["return"] = list[row]
+    return guard.access(**options)(load)

@@ -13,12 +13,12 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.registry import Reclassification
+from tests.bypass.seal_looking import TEXT
 from tests.unit.samples import Tape
 
-SENTINEL = "sentinel-81be"
+SENTINEL = TEXT
 """What is shown nowhere."""
 
-R, C, D = pg.Label(tm.Registration), pg.Label(tm.Contract), pg.Label(tm.ProductData)
 ABSENT = object()
 
 # Their sources are known at run time alone, so that a test may do with them what no type checker lets pass.

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import collections
 import functools
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cachetools
 import pytest
@@ -14,29 +12,11 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.models import Contact, Customer, D, Device, Email, R, guard
 from tests.unit.samples import SMALL
 
 if TYPE_CHECKING:
     from collections import Counter
-
-guard = pg.Guard(tm.NOTICE)
-Email = Annotated[str, tm.Registration]
-Device = Annotated[str, tm.ProductData]
-R, D = pg.Label(tm.Registration), pg.Label(tm.ProductData)
-
-
-class Customer(BaseModel):
-    email: Email
-    device: Device
-
-
-class Row(TypedDict):
-    email: Email
-    device: Device
-
-
-class Contact(BaseModel):
-    email: Email
 
 
 # --- annotations
@@ -113,23 +93,6 @@ def test_a_function_s_local_classes_are_found() -> None:
         return Local(email="e")
 
     assert mine.accesses[0].label is R
-
-
-def test_awaitables_are_seen_through() -> None:
-    mine = pg.Guard(tm.NOTICE)
-
-    async def really() -> Contact:
-        return Contact(email="e")
-
-    @mine.access
-    def load() -> Awaitable[Contact]:
-        return really()
-
-    async def main() -> str:
-        async with mine.purpose(tm.RenewalGuidance):
-            return (await load()).email
-
-    assert asyncio.run(main()) == "e"
 
 
 @pytest.mark.parametrize("annotation", [None, int, "str", dict[str, str], BaseModel])

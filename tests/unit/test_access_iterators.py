@@ -22,13 +22,11 @@ from purposeguard.notices import trendmicro_jp as tm
 from tests.support import crossed
 from tests.unit.marked_rows import Frozen
 from tests.unit.marked_rows import Named as MarkedKey
+from tests.unit.models import Device, Email, guard
 from tests.unit.oversights import STOPPED, Office, guarded
 from tests.unit.samples import Tape
 
-guard = pg.Guard(tm.NOTICE)
 MAY, MAY_NOT, WHOLE = tm.RenewalGuidance, tm.TrafficAnalysis, tm.ProductProvision
-Email = Annotated[str, tm.Registration]
-Device = Annotated[str, tm.ProductData]
 
 
 class Contact(BaseModel):
@@ -606,12 +604,6 @@ def test_rows_of_async_iterators_are_left_out_as_they_come() -> None:
 
 
 # --- Inside of other things
-
-
-class Page(BaseModel):
-    model_config = {"arbitrary_types_allowed": True}
-    total: int = 0
-    rows: Any = None
 
 
 @dataclasses.dataclass

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.models import C, D, R
 from tests.unit.seals import (
     ABSENT,
     DEVICE,
     NAME,
-    C,
-    D,
     Name,
-    R,
     Sealed,
     Told,
     run,
@@ -29,8 +27,6 @@ from tests.unit.seals import (
     sealed_stream,
     words,
 )
-
-T = TypeVar("T")
 
 
 class Mixed(BaseModel):
@@ -91,13 +87,6 @@ def test_what_is_sealed_takes_a_purpose_to_be_read_and_no_more(
         assert access.sealed == sources
     assert told.uses == []  # nothing was opened
     assert len(told.denials) == 1
-
-
-def test_reading_is_observed_as_ever() -> None:
-    told = Told()
-    guard = pg.Guard(tm.NOTICE, mode="observe", ledger=told)
-    assert guard.access(sealed_name)() is NAME
-    assert [(type(error), seen) for error, seen in told.denials] == [(pg.PurposeMissing, True)]
 
 
 def test_what_is_plain_beside_it_is_checked_where_it_is_read() -> None:

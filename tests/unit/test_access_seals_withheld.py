@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 from collections.abc import Iterator
-from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple
 
 import attrs
 import pytest
@@ -14,15 +14,14 @@ from typing_extensions import TypedDict
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.models import D, R, T
 from tests.unit.seals import (
     BILL,
     DEVICE,
     FREE,
     NAME,
-    D,
     Device,
     Name,
-    R,
     Told,
     run,
     sealed_by_key,
@@ -32,8 +31,6 @@ from tests.unit.seals import (
     sealed_stream,
     words,
 )
-
-T = TypeVar("T")
 
 
 @dataclasses.dataclass

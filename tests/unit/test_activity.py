@@ -11,21 +11,8 @@ from typing import Any
 
 import pytest
 
-import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-
-guard = pg.Guard(tm.NOTICE)
-
-
-def purpose_here() -> str | None:
-    """The clause of the purpose under way, None where there is none."""
-    try:
-        return guard.current.purpose.clause  # type: ignore[union-attr]
-    except pg.PurposeMissing:
-        return None
-
-
-RENEWAL, PROVISION = "1.2(1)①", "1.2(2)①"
+from tests.unit.models import PROVISION, RENEWAL, guard, purpose_here
 
 
 def test_a_function_is_an_activity() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, cast
 
@@ -13,21 +12,9 @@ import pytest
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.registry import Activity
+from tests.support import in_threads
+from tests.unit.models import RENEWAL, guard, purpose_here
 from tests.unit.samples import Tape, revised
-
-guard = pg.Guard(tm.NOTICE)
-
-
-def purpose_here() -> str | None:
-    """The clause of the purpose under way, None where there is none."""
-    try:
-        return guard.current.purpose.clause  # type: ignore[union-attr]
-    except pg.PurposeMissing:
-        return None
-
-
-RENEWAL, PROVISION = "1.2(1)①", "1.2(2)①"
-
 
 # --- blocks
 
@@ -248,20 +235,12 @@ def test_carrying_needs_a_purpose_and_a_function() -> None:
     pending.close()
 
 
-def test_in_observe_mode_carrying_nothing_is_recorded(caplog: pytest.LogCaptureFixture) -> None:
-    observing = pg.Guard(tm.NOTICE, mode="observe")
-    assert observing.carry(purpose_here) is purpose_here
-    assert "outside any purpose" in caplog.text
-
-
 def test_a_carried_activity_is_no_new_activity() -> None:
     tape = Tape()
     mine = pg.Guard(tm.NOTICE, ledger=tape)
     with mine.purpose(tm.RenewalGuidance, activity="remind"):
         carried = mine.carry(lambda: mine.current.check("1.1a"))
-    thread = threading.Thread(target=carried)
-    thread.start()
-    thread.join()
+    in_threads([carried])
     assert tape.uses == [("remind", RENEWAL, pg.Label(tm.Registration), 1)]
     assert len(mine.activities) == 1
 

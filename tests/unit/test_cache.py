@@ -3,21 +3,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Any
 
 import cachetools
 import pytest
-from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.observer import Ledger
+from tests.unit.models import Customer
 from tests.unit.samples import Tape, revised
-
-
-class Customer(BaseModel):
-    email: Annotated[str, tm.Registration]
-    device: Annotated[str, tm.ProductData]
 
 
 class Shop:
@@ -50,18 +45,6 @@ def test_an_answer_is_kept_for_the_same_arguments_and_purpose() -> None:
     shop.load.cache_clear()
     with shop.guard.purpose(tm.RenewalGuidance):
         assert shop.load(1) is not one
-
-
-def test_no_purpose_is_given_what_was_read_for_another() -> None:
-    shop = Shop(withhold=True)
-    with shop.guard.purpose(tm.ProductProvision):
-        assert shop.load(1).device == "d"
-    with shop.guard.purpose(tm.RenewalGuidance):
-        customer = shop.load(1)
-        assert customer.model_dump() == {"email": "e10"}
-    with shop.guard.purpose(tm.ProductProvision):
-        assert shop.load(1).device == "d"
-    assert shop.runs == [1, 1]
 
 
 def test_the_check_comes_before_the_answer() -> None:

@@ -12,8 +12,8 @@ import pytest
 from purposeguard.runtime import clock as clock_module
 from purposeguard.runtime.clock import TOLERANCE, Clock, in_utc, system_time
 from tests.support import in_threads, switching
+from tests.unit.models import UTC
 
-UTC = datetime.UTC
 NOON = datetime.datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOUR = datetime.timedelta(hours=1)
 

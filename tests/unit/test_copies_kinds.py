@@ -20,7 +20,8 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.pydantic import fresh_private
 from purposeguard.values.withheld import GONE
-from tests.unit.customers import Attrs, Data, Device, Email, Frozen, Model, Named, Slotted, T, withheld
+from tests.unit.customers import Attrs, Data, Frozen, Model, Named, Slotted, withheld
+from tests.unit.models import Device, Email, T
 
 # --- dataclasses
 

@@ -15,7 +15,8 @@ from pydantic_core import SchemaSerializer, core_schema
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.sealed_fields import SECRET, guard
+from tests.unit.models import guard
+from tests.unit.sealed_fields import SECRET
 
 ANYTHING: list[dict[str, Any]] = [
     {one: True}

@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import functools
 import pickle
-import threading
 from typing import Any
 
 import pytest
@@ -15,7 +14,9 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.withholding import Classes
-from tests.unit.customers import Attrs, Data, Device, Email, Frozen, Model, Named, Slotted, guard, withheld
+from tests.support import in_threads
+from tests.unit.customers import Attrs, Data, Frozen, Model, Named, Slotted, withheld
+from tests.unit.models import Device, Email, guard
 from tests.unit.samples import revised
 
 CLASSES = [Model, Data, Slotted, Attrs, Frozen, Named]
@@ -221,19 +222,13 @@ def test_classes_are_made_once_and_their_number_is_bounded() -> None:
 
 def test_classes_are_made_once_by_threads_too() -> None:
     found: list[type] = []
-    start = threading.Barrier(8)
     mine = pg.Guard(tm.NOTICE)
 
     def ask() -> None:
-        start.wait()
         with mine.purpose(tm.RenewalGuidance, activity="a") as use:
             found.append(type(use.withhold(Data("e", "d"))))
 
-    threads = [threading.Thread(target=ask) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads([ask] * 8)
     assert len(found) == 8
     assert len(set(found)) == 1
 

@@ -1,11 +1,9 @@
-"""A ledger that counts uses itself: told of each as it happens, and of nothing that only might be."""
+"""What a ledger is told of uses: each as it happens where it counts them itself, else at the end, and none is lost."""
 
 from __future__ import annotations
 
 import asyncio
-import collections
 import gc
-import threading
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
@@ -16,33 +14,29 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime import snapshot as columns
 from purposeguard.runtime.engine import ActivityHandle
 from purposeguard.runtime.observer import Tick
-from tests.unit.samples import Tape, revised
+from tests.support import in_threads
+from tests.unit.models import C, D, R
+from tests.unit.oversights import Counting
+from tests.unit.samples import revised
 
-R, C, D = pg.Label(tm.Registration), pg.Label(tm.Contract), pg.Label(tm.ProductData)
 NAME = pg.Personal("name", tm.Registration)
 PLAN = pg.Personal("plan", tm.Contract)
 DEVICE: pg.Personal[str, Any] = pg.Personal("device", tm.ProductData)
 
 
-class Clicks(Tape):
+class Clicks(Counting):
     """Counts, and notes for what a counter was asked."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.counts: collections.Counter[tuple[str | None, str, pg.Label]] = collections.Counter()
         self.asked: list[tuple[str | None, str, pg.Label]] = []
         self.down = False
 
-    def counter(self, activity: str | None, purpose: str, label: pg.Label) -> Tick:
+    def counter(self, activity: Any, purpose: str, label: pg.Label) -> Tick:
         if self.down:
             raise OSError("disk full")
-        key = (activity, purpose, label)
-        self.asked.append(key)
-
-        def tick() -> None:
-            self.counts[key] += 1
-
-        return tick
+        self.asked.append((activity, purpose, label))
+        return super().counter(activity, purpose, label)
 
 
 def forbidding(source: str, purpose: str) -> Callable[[dict[str, Any]], None]:
@@ -155,12 +149,8 @@ def test_a_carried_use_counts_for_the_same_activity(guard: pg.Guard, clicks: Cli
     def run() -> None:
         use = guard.current
         use.open(NAME)
-        thread = threading.Thread(target=guard.carry(lambda: guard.current.open(NAME)))
-        thread.start()
-        thread.join()
-        other = threading.Thread(target=guard.carry(lambda: use.open(NAME)))
-        other.start()
-        other.join()
+        in_threads([guard.carry(lambda: guard.current.open(NAME))])
+        in_threads([guard.carry(lambda: use.open(NAME))])
 
     run()
     assert clicks.counts == {("it", "1.2(1)①", R): 3}
@@ -314,8 +304,6 @@ def test_another_thread_gets_nothing_by_the_short_way(guard: pg.Guard, clicks: C
 
     with guard.purpose(tm.RenewalGuidance, activity="it") as use:
         use.open(NAME)
-        thread = threading.Thread(target=elsewhere, args=(use,))
-        thread.start()
-        thread.join()
+        in_threads([lambda: elsewhere(use)])
     assert len(told) == 2
     assert clicks.counts == {("it", "1.2(1)①", R): 1}

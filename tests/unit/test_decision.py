@@ -10,9 +10,9 @@ import pytest
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import violation_of
+from tests.unit.models import guard
 from tests.unit.samples import SMALL, changed
 
-guard = pg.Guard(tm.NOTICE)
 of_small = pg.Guard(pg.Notice.loads(SMALL))
 
 

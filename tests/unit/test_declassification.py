@@ -15,8 +15,9 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.declassification import Reclassifier
 from purposeguard.runtime.registry import Reclassification
+from tests.unit.models import C, R
 from tests.unit.samples import revised
-from tests.unit.seals import NAME, SENTINEL, C, R, Told, words
+from tests.unit.seals import NAME, SENTINEL, Told, words
 
 N = pg.Label(pg.NotPersonal)
 

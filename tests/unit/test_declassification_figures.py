@@ -11,7 +11,8 @@ import pytest
 import purposeguard as pg
 from purposeguard.errors import TooFewSubjects
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.seals import NAME, SENTINEL, C, Told, words
+from tests.unit.models import C
+from tests.unit.seals import NAME, SENTINEL, Told, words
 
 
 def opened(guard: pg.Guard, value: pg.Personal[Any, Any]) -> Any:
@@ -67,7 +68,7 @@ def test_figures_over_few_subjects_are_refused(guard: pg.Guard, tape: Told) -> N
 
 
 def test_how_many_there_must_be_is_stated_where_it_is_declared(guard: pg.Guard, tape: Told) -> None:
-    odd: list[Any] = [1, 0, -5, True, 2.5, float("nan"), "2"]
+    odd: list[Any] = [1, 0, -5, True, 2.5, float("nan"), float("inf"), "2"]
     for least in odd:
         with pytest.raises(ValueError, match="at_least is a whole number, 2 or more"):
             guard.reclassify(tm.Contract, to=pg.NotPersonal, why="over many", at_least=least)

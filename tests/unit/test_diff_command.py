@@ -177,42 +177,17 @@ def notes() -> int:
 def prices() -> int:
     return 3
 
-
-@guard.purpose(Delivery)
-def deliver(fn):
-    return fn()
-
-
-@guard.purpose(MemberService)
-def serve(fn):
-    return fn()
-
-
-@guard.purpose(NewBooks, channel="post")
-def news(fn):
-    return fn()
-
-
-@guard.purpose(Events, channel="email")
-def invite(fn):
-    return fn()
-
-
-@guard.purpose(Events)
-def host(fn):
-    return fn()
-
-
-@guard.purpose(AnyNews, channel="email")
-def tell(fn):
-    return fn()
-
-
-@guard.purpose(Improvement, mode="observe")
-def improve(fn):
-    return fn()
 """
-ACTIVITIES = ("deliver", "serve", "news", "invite", "host", "tell", "improve")
+ACTIVITIES = {
+    "deliver": "Delivery",
+    "serve": "MemberService",
+    "news": 'NewBooks, channel="post"',
+    "invite": 'Events, channel="email"',
+    "host": "Events",
+    "tell": 'AnyNews, channel="email"',
+    "improve": 'Improvement, mode="observe"',
+}
+LIBRARY += "".join(f"\n\n@guard.purpose({of})\ndef {name}(fn):\n    return fn()\n" for name, of in ACTIVITIES.items())
 ACCESSES = ("member", "found", "visits", "notes", "prices")
 
 

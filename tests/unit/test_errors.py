@@ -21,8 +21,7 @@ from purposeguard.errors import (
 )
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation
-
-guard = pg.Guard(tm.NOTICE)
+from tests.unit.models import guard
 
 
 def violation(**facts: str) -> pg.PurposeViolation:

@@ -15,16 +15,13 @@ from pydantic import BaseModel, StringConstraints
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.models import D, Device, R, T, U, guard
 
-R, D = pg.Label(tm.Registration), pg.Label(tm.ProductData)
 Registered = Annotated[str, tm.Registration]
-Device = Annotated[str, tm.ProductData]
 DEVICE = "sentinel-4d1e"
-T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Defaulted = te.TypeVar("Defaulted", default=Device)
 Several = te.TypeVarTuple("Several")
-guard = pg.Guard(tm.NOTICE)
 
 
 @dataclasses.dataclass
@@ -317,8 +314,6 @@ def test_what_is_to_be_done_to_the_text_is_stated_inside_the_seal(option: str) -
 
 # --- Generic pydantic models inside of other generics, where pydantic has put no class in the place of their variables
 
-U = TypeVar("U")
-
 
 class Paged(BaseModel, Generic[T]):
     owner: Registered = "o"
@@ -389,3 +384,5 @@ def test_what_a_generic_model_inside_of_a_generic_holds_is_asked_for_and_withhel
 
 def test_a_generic_model_that_is_given_nothing_holds_what_its_variable_may_be() -> None:
     assert pg.sources_of(OtherVariable) == {"page.owner": R}
+    assert pg.sources_of(Box) == {}
+    assert pg.untagged(Box) == ("item",)

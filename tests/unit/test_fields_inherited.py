@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import date
-from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple
 
 import attrs
 import pytest
@@ -14,12 +14,7 @@ from pydantic import BaseModel, Field, computed_field
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.type_schema import Model
-
-R, D, C = pg.Label(tm.Registration), pg.Label(tm.ProductData), pg.Label(tm.Contract)
-Email = Annotated[str, tm.Registration]
-Device = Annotated[str, tm.ProductData]
-T = TypeVar("T")
-guard = pg.Guard(tm.NOTICE)
+from tests.unit.models import C, D, Device, Email, R, T, guard
 
 
 class Base(BaseModel):

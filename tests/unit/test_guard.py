@@ -8,9 +8,9 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.models import guard
 from tests.unit.samples import SMALL, Tape, revised
 
-guard = pg.Guard(tm.NOTICE)
 ASKS: list[Any] = [guard.allows, guard.check, guard.explain]  # typed so that wrong arguments may be given
 small = pg.Notice.loads(SMALL)
 
@@ -79,17 +79,6 @@ def test_purposes_given_as_sources_and_the_reverse_are_unknown() -> None:
                 ask(tm.Registration, wrong)
 
 
-def test_terms_of_another_notice_are_unknown() -> None:
-    account, service = small.source("1(a)"), small.purpose("Service")
-    for ask in ASKS:
-        for stranger in (account, [account, tm.Registration], pg.Label(account)):
-            with pytest.raises(pg.UnknownSource):
-                ask(stranger, tm.RenewalGuidance)
-        for other in (service, small.families[0], small.families[0].union):
-            with pytest.raises(pg.UnknownPurpose):
-                ask(tm.Registration, other)
-
-
 @pytest.mark.parametrize("channel", ["pigeon", "", 5, b"email", "e" * 1_000_000, ["email"], {}])
 def test_a_channel_that_nobody_knows(channel: Any) -> None:
     for ask in ASKS:
@@ -116,12 +105,6 @@ def test_a_guard_says_what_it_is() -> None:
     assert repr(observing) == f"<Guard observe {tm.NOTICE!r}>"
     assert guard.mode == "enforce"
     assert guard.ledger is None
-
-
-def test_derive_gives_the_declared_source() -> None:
-    assert guard.derive("link", tm.Cookie, tm.Registration) is pg.Label(tm.LinkedUsage)
-    with pytest.raises(pg.UnknownSource):
-        guard.derive("link", tm.Cookie, tm.Cookie)
 
 
 def test_sources_that_answer_otherwise_when_asked_again_are_read_once_a_check() -> None:
@@ -228,21 +211,6 @@ def test_only_a_revision_of_the_same_notice_may_replace_it() -> None:
     with pytest.raises(pg.NoticeError, match="small"):
         mine.replace(small)
     assert mine.notice is tm.NOTICE
-
-
-def test_a_use_under_way_is_decided_by_the_new_revision_from_its_next_check_on() -> None:
-    mine = pg.Guard(widened())
-    with mine.purpose("renewal-guidance") as use:
-        use.check("1.1b")
-        label = mine.explain("1.1b", "1.2(1)①").label
-        assert use.allows(label)
-        mine.replace(tm.NOTICE)
-        assert not use.allows("1.1b")
-        assert not use.allows(label)
-        with pytest.raises(pg.PurposeViolation):
-            use.check(label)
-        use.check(tm.Registration)
-        assert use.purpose is tm.RenewalGuidance
 
 
 def test_an_access_function_follows_a_replacement() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
+from tests.unit.models import UTC
 from tests.unit.samples import revised, tables
 
-UTC = datetime.UTC
 FIRST = pg.Notice.parse(tables())
 SECOND = revised(FIRST, lambda t: None, "2025-01-01")
 THIRD = revised(FIRST, lambda t: None, "2026-01-01")

@@ -100,41 +100,17 @@ def visits() -> list[str]:
 def prices() -> list[int]:
     return [1]
 
-
-@guard.purpose(tm.RenewalGuidance)
-def remind(fn):
-    return fn()
-
-
-@guard.purpose(tm.ProductImprovement)
-def improve(fn):
-    return fn()
-
-
-@guard.purpose(tm.WebSecurityMail, channel="email")
-def web_mail(fn):
-    return fn()
-
-
-@guard.purpose(tm.AnySecurityInformation, channel="email", activity="security news")
-def news(fn):
-    return fn()
-
-
-@guard.purpose(tm.TrafficAnalysis)
-def traffic(fn):
-    return fn()
-
-
-@guard.purpose(tm.RenewalGuidance, mode="observe")
-def trial(fn):
-    return fn()
-
-
-print("noise of an import")
 """
-
-ACTIVITIES = ["remind", "improve", "web_mail", "news", "traffic", "trial"]
+ACTIVITIES = {
+    "remind": "tm.RenewalGuidance",
+    "improve": "tm.ProductImprovement",
+    "web_mail": 'tm.WebSecurityMail, channel="email"',
+    "news": 'tm.AnySecurityInformation, channel="email", activity="security news"',
+    "traffic": "tm.TrafficAnalysis",
+    "trial": 'tm.RenewalGuidance, mode="observe"',
+}
+SHOP += "".join(f"\n\n@guard.purpose({of})\ndef {name}(fn):\n    return fn()\n" for name, of in ACTIVITIES.items())
+SHOP += 'print("noise of an import")\n'
 
 
 @pytest.fixture
@@ -205,7 +181,7 @@ def withheld(value, path=""):
 def test_the_forecast_is_what_happens(shop):
     forecast = {(one["activity"], one["access"]): one for one in report(shop)["combinations"]}
     module = sys.modules["shop"]
-    for name in ACTIVITIES[:-1]:
+    for name in list(ACTIVITIES)[:-1]:
         activity = getattr(module, name)
         label = "security news" if name == "news" else f"shop.{name}"
         for access, call in FUNCTIONS.items():

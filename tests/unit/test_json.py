@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import datetime as dt
 import io
 import json
-import traceback
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
-import attrs
 import msgspec
 import pytest
 from pydantic import EmailStr, Field, ValidationError
@@ -21,10 +18,8 @@ import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.json import decode_sealed, encode_sealed
-from tests.unit.samples import Tape
-from tests.unit.sealed_fields import SECRET, assert_quiet, guard, opened
-
-Registered = Personal[str, tm.Registration]
+from tests.unit.models import Registered, guard
+from tests.unit.sealed_fields import SECRET, assert_quiet, opened
 
 
 def sealed(value: Any = SECRET) -> Personal[Any, tm.Registration]:
@@ -80,13 +75,6 @@ def test_the_hook_refuses_elsewhere() -> None:
         encode_sealed(sealed().map(int))
     for caught in (missing, violation, several, failed):
         assert_quiet(caught.value)
-
-
-def test_the_hook_counts_as_a_use() -> None:
-    tape = Tape()
-    with pg.Guard(tm.NOTICE, ledger=tape).purpose(tm.RenewalGuidance):
-        json.dumps([sealed(), sealed()], default=encode_sealed)
-    assert [count for *_, count in tape.uses] == [2]
 
 
 @pytest.mark.parametrize("value", [object(), 3j, {1}], ids=lambda value: type(value).__name__)
@@ -217,13 +205,9 @@ def test_what_cannot_be_decoded_is_left_to_others_and_is_in_no_frame(annotation:
     with pytest.raises(kind) as caught:
         decode_sealed(annotation, SECRET)
     assert_quiet(caught.value)
-    frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
-    own = [frame for frame in frames if "purposeguard" in frame.filename and "tests" not in frame.filename]
-    assert own
-    assert not [frame for frame in own if SECRET in str(frame.locals)]
     with pytest.raises(NotImplementedError) as swapped:
         decode_sealed(SECRET, annotation)
-    assert_quiet(swapped.value)
+    assert_quiet(swapped.value, frames="none")
 
 
 def test_decoding_takes_annotations_that_cannot_be_hashed() -> None:
@@ -233,52 +217,3 @@ def test_decoding_takes_annotations_that_cannot_be_hashed() -> None:
     assert opened(decode_sealed(unhashable, "7")) == 7
     with pytest.raises(ValidationError, match="greater than or equal to 0"):
         decode_sealed(Personal[Annotated[int, Field(ge=0), ["no hash"]], tm.Registration], -1)
-
-
-# --- classes that are no models
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-    name: Registered
-    note: str = "n"
-
-
-@attrs.define
-class Attrs:
-    name: Registered
-    note: str = "n"
-
-
-@attrs.frozen(order=True)
-class Ordered:
-    name: Registered
-    note: str = "n"
-
-
-TOOLS: dict[type, tuple[Any, Any, Any]] = {
-    Data: (dataclasses.asdict, dataclasses.astuple, dataclasses.replace),
-    Attrs: (attrs.asdict, attrs.astuple, attrs.evolve),
-    Ordered: (attrs.asdict, attrs.astuple, attrs.evolve),
-}
-
-
-@pytest.mark.parametrize("kind", TOOLS)
-def test_dataclasses_and_attrs_keep_the_seals(kind: Any) -> None:
-    asdict, astuple, replaced = TOOLS[kind]
-    one = kind(sealed())
-    assert asdict(one) == {"name": one.name, "note": "n"}
-    assert astuple(one) == (one.name, "n")
-    assert replaced(one, note="m").name is one.name
-    assert one == kind(one.name)
-    assert one != kind(sealed())
-    assert SECRET not in repr(one)
-    assert copy.deepcopy(one).name is one.name
-    assert pg.sources_of(kind) == {"name": pg.Label(tm.Registration)}
-    with guard.purpose(tm.RenewalGuidance) as use:
-        assert json.loads(json.dumps(asdict(one), default=encode_sealed)) == {"name": SECRET, "note": "n"}
-        assert use.withhold(one) is one
-    with guard.purpose(tm.UsageAnalysis) as use:
-        assert asdict(use.withhold(one)) == {"note": "n"}
-    with pytest.raises(pg.SealedValue, match="encode_sealed"):
-        json.dumps(asdict(one))

@@ -4,7 +4,6 @@ import copy
 import gc
 import itertools
 import pickle
-import threading
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 import purposeguard as pg
 from purposeguard.notice.label import _interned
 from purposeguard.notices import trendmicro_jp as tm
+from tests.support import in_threads
 from tests.unit.samples import tables
 
 
@@ -25,17 +25,11 @@ def test_labels_of_the_same_sources_are_one_object() -> None:
 
 def test_labels_are_interned_by_threads_as_well() -> None:
     found: list[pg.Label] = []
-    start = threading.Barrier(8)
 
     def make() -> None:
-        start.wait()
         found.append(pg.Label(tm.Prospect, tm.WebForm, tm.LinkedUsage))
 
-    threads = [threading.Thread(target=make) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads([make] * 8)
     assert len(set(map(id, found))) == 1
 
 

@@ -13,7 +13,8 @@ from purposeguard.cli.application import outcome
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.violations import violation_of
 from purposeguard.runtime.clock import Clock
-from tests.unit.oversights import STOPPED, Counting, Office, told
+from tests.unit.marked_rows import reading
+from tests.unit.oversights import STOPPED, WAYS_TO_READ, Counting, Office, listing, told
 from tests.unit.samples import revised, tables
 
 DAY = datetime.date(2024, 1, 1)
@@ -167,17 +168,7 @@ def test_the_basis_of_both_revisions_counts() -> None:
 def test_rows_are_read_of_those_who_agreed() -> None:
     guard = made()
 
-    @guard.access
-    def load(*keys: int) -> list[Row]:
-        return [Row(key=key) for key in keys]
-
-    @guard.access(narrow=True)
-    def narrowed(*keys: int) -> list[Row]:
-        return [Row(key=key) for key in keys]
-
-    @guard.access(withhold=True)
-    def withheld(*keys: int) -> list[Row]:
-        return [Row(key=key) for key in keys]
+    load, narrowed, withheld = (listing(guard, Row, **options) for options in WAYS_TO_READ)
 
     with guard.purpose(OFFERS) as use:
         assert load(1) == [Row(key=1)]
@@ -222,21 +213,6 @@ def test_what_says_of_nobody_is_read_of_nobody() -> None:
     with guard.purpose(RENEWAL, channel="email"):
         assert load().name == "n"
         assert withheld().name == "n"
-
-
-def test_what_a_cache_keeps_is_of_those_who_agree_now() -> None:
-    office = Office({"1": GAVE})
-    guard = made(office)
-
-    @guard.cached()
-    @guard.access(narrow=True)
-    def load() -> list[Row]:
-        return [Row(key=1), Row(key=2)]
-
-    with guard.purpose(OFFERS):
-        assert load() == [Row(key=1)]
-        office.all_preferences = {"2": GAVE}
-        assert load() == [Row(key=2)]
 
 
 def test_uses_that_rest_on_consent_are_counted() -> None:
@@ -381,17 +357,7 @@ def test_rows_past_their_period_are_refused_left_out_or_withheld() -> None:
 
     rows = [Dated(since=COLLECTED), Dated(since=COLLECTED, until=COLLECTED), Dated(since=datetime.date(2024, 6, 10))]
 
-    @guard.access
-    def load() -> list[Dated]:
-        return rows
-
-    @guard.access(narrow=True)
-    def narrowed() -> list[Dated]:
-        return rows
-
-    @guard.access(withhold=True)
-    def withheld() -> list[Dated]:
-        return rows
+    load, narrowed, withheld = (reading(guard, list[Dated], rows, **options) for options in WAYS_TO_READ)
 
     with guard.purpose(RENEWAL, channel="email"):
         assert load() == narrowed() == rows

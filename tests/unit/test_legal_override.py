@@ -17,8 +17,9 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.runtime.legal_override import LegalBasis, OutsideTheNotice
 from purposeguard.runtime.registry import LegalException
-from tests.unit.excepted import DEVICE, FREE, HOUR, NAME, NOON, Case, D, P, R, Row, Two, Watch
-from tests.unit.oversights import STOPPED, Counting, Office, guarded, told
+from tests.unit.excepted import DEVICE, FREE, HOUR, NAME, NOON, Case, D, R, Row, Two, Watch
+from tests.unit.models import P
+from tests.unit.oversights import STOPPED, WAYS_TO_READ, Counting, Office, guarded, listing, told
 from tests.unit.samples import Tape
 
 # --- What is stated
@@ -252,17 +253,7 @@ def test_rows_of_those_whom_it_names_are_read_and_recorded() -> None:
     case = Case()
     guard = case.guard
 
-    @guard.access
-    def load(*keys: int) -> list[Row]:
-        return [Row(key=key) for key in keys]
-
-    @guard.access(narrow=True)
-    def narrowed(*keys: int) -> list[Row]:
-        return [Row(key=key) for key in keys]
-
-    @guard.access(withhold=True)
-    def withheld(*keys: int) -> list[Row]:
-        return [Row(key=key) for key in keys]
+    load, narrowed, withheld = (listing(guard, Row, **options) for options in WAYS_TO_READ)
 
     @guard.access(narrow=True)
     def each(*keys: int) -> Iterator[Row]:

@@ -6,7 +6,6 @@ import asyncio
 import copy
 import datetime
 import pickle
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +14,9 @@ import pytest
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import NONE_KNOWN
-from tests.unit.excepted import DEVICE, HOUR, NAME, NOON, Case, P, R, Row
+from tests.support import in_threads
+from tests.unit.excepted import DEVICE, HOUR, NAME, NOON, Case, R, Row
+from tests.unit.models import P
 from tests.unit.oversights import told
 from tests.unit.samples import revised
 
@@ -213,9 +214,7 @@ def test_another_thread_has_none() -> None:
             except pg.PurposeMissing as error:
                 outcomes.append(type(error))
 
-        thread = threading.Thread(target=elsewhere)
-        thread.start()
-        thread.join()
+        in_threads([elsewhere])
     assert outcomes == [pg.PurposeMissing]
     assert case.recorded == []
 

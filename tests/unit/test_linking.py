@@ -11,10 +11,10 @@ import purposeguard as pg
 from purposeguard import derive
 from purposeguard.errors import UnknownOperation
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.models import guard
 from tests.unit.samples import SMALL, changed, revised
 from tests.unit.seals import BILL, COOKIE, DEVICE, FREE, NAME, words
 
-guard = pg.Guard(tm.NOTICE)
 LINKED = pg.Label(tm.LinkedUsage)
 WEB: pg.Personal[str, Any] = pg.Personal("web", tm.WebForm)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextvars
+import json
 import re
 import textwrap
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
@@ -17,6 +17,7 @@ import purposeguard as pg
 from purposeguard.errors import Fault, LedgerBroken, UnknownOperation, UnresolvedStatement, shown
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation
+from tests.support import in_threads
 from tests.unit.samples import SMALL, changed
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "messages.txt"
@@ -89,9 +90,7 @@ def under_another_guard(act: Callable[[], object]) -> object:
 
 def in_a_thread(act: Callable[[], object]) -> object:
     results: list[object] = []
-    thread = threading.Thread(target=lambda: results.append(result(act)))
-    thread.start()
-    thread.join()
+    in_threads([lambda: results.append(result(act))])
     return results[0]
 
 
@@ -113,6 +112,7 @@ def withheld(value: Any) -> object:
 FACTS = {"activity": "shop.remind", "function": "shop.load", "field": "device"}
 SUGGESTED = ("1.1z", "none such", lambda: ("1.1(a)", "1.1(b)"))
 anything: Any = guard
+SEALED: Any = pg.Personal("taro@example.jp", tm.Registration)
 
 MESSAGES: dict[str, Callable[[], object]] = {
     "allowed": lambda: guard.explain({"1.1a", "1.1c"}, "1.2(1)①"),
@@ -156,6 +156,16 @@ MESSAGES: dict[str, Callable[[], object]] = {
     "activity without a channel": lambda: guard.purpose(tm.WebSurveyInvitation),
     "activity by another channel": lambda: guard.purpose(tm.WebSurveyInvitation, channel="post"),
     "no tags to withhold by": lambda: withheld({"email": "e"}),
+    "sealed value, as a truth": lambda: bool(SEALED),
+    "sealed value, as a container": lambda: len(SEALED),
+    "sealed value, as a number": lambda: float(SEALED),
+    "sealed value, as bytes": lambda: bytes(SEALED),
+    "sealed value, in an order": lambda: SEALED < 1,
+    "sealed value, as an operand": lambda: "a" + SEALED,
+    "sealed value, to be pickled": lambda: SEALED.__reduce_ex__(4),
+    "sealed value, an attribute": lambda: [SEALED.upper],
+    "sealed value, as JSON": lambda: json.dumps(SEALED),
+    "sealed value, formatted": lambda: f"{SEALED:>10}",
     "unknown source": lambda: pg.UnknownSource(*SUGGESTED),
     "unknown purpose": lambda: pg.UnknownPurpose(*SUGGESTED),
     "unknown channel": lambda: pg.UnknownChannel(*SUGGESTED),

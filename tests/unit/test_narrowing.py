@@ -16,29 +16,9 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.values.row_filter import Narrower
 from purposeguard.values.type_schema import shape_of
-from tests.unit.marked_rows import (
-    KINDS,
-    Email,
-    Frozen,
-    P,
-    every_kind,
-    listed,
-    read,
-    reading,
-)
+from tests.unit.marked_rows import BAD, KINDS, Frozen, every_kind, good, listed, narrowed, reading
+from tests.unit.models import Email, P
 from tests.unit.oversights import STOPPED, Office, guarded
-
-
-def narrowed(annotation: Any, value: Any, *sources: Any, **options: Any) -> Any:
-    return read(annotation, value, *sources, narrow=True, **options)
-
-
-def good(key: int = 8) -> Frozen:
-    return Frozen(key=key)
-
-
-BAD = Frozen(key=7)
-
 
 # --- Containers
 

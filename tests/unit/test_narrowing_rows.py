@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import datetime
 import functools
-from collections.abc import Iterator
 from typing import Annotated, Any, NamedTuple, TypedDict
 
 import attrs
@@ -15,31 +14,10 @@ from pydantic import BaseModel, PrivateAttr
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.marked_rows import (
-    Customer,
-    Dict,
-    Email,
-    Frozen,
-    Key,
-    Named,
-    P,
-    read,
-    reading,
-)
-from tests.unit.oversights import STOPPED, Counting, Office, guarded, told
-from tests.unit.samples import Tape, revised
-
-
-def narrowed(annotation: Any, value: Any, *sources: Any, **options: Any) -> Any:
-    return read(annotation, value, *sources, narrow=True, **options)
-
-
-def good(key: int = 8) -> Frozen:
-    return Frozen(key=key)
-
-
-BAD = Frozen(key=7)
-
+from tests.unit.marked_rows import BAD, Customer, Dict, Frozen, Key, Named, good, narrowed, read, reading
+from tests.unit.models import Email, P
+from tests.unit.oversights import STOPPED, Counting, Office, guarded
+from tests.unit.samples import Tape
 
 # --- Rows in rows
 
@@ -244,32 +222,6 @@ def test_what_is_kept_is_narrowed_each_time() -> None:
     assert load.cache_info()[:2] == (3, 1)
 
 
-def test_what_is_kept_is_refused_each_time() -> None:
-    office = Office({})
-    guard = guarded(office)
-    load, ran = _cached(guard)
-    with guard.purpose(P):
-        assert load(7, 8) == [BAD, good()]
-        office.all_preferences["7"] = STOPPED
-        for _ in range(2):
-            with pytest.raises(pg.SubjectViolation):
-                load(7, 8)
-    assert ran == [2]
-
-
-def test_what_is_kept_is_withheld_each_time() -> None:
-    office = Office({})
-    guard = guarded(office)
-    load, ran = _cached(guard, withhold=True)
-    with guard.purpose(P):
-        assert load(7) == [BAD]
-        office.all_preferences["7"] = STOPPED
-        assert load(7)[0].model_dump() == {"key": 7}
-        office.all_preferences.clear()
-        assert load(7) == [BAD]
-    assert ran == [1]
-
-
 def test_coroutines_whose_answers_are_kept() -> None:
     office = Office({})
     guard = guarded(office)
@@ -318,20 +270,6 @@ def test_where_it_is_only_observed_what_is_kept_comes_as_it_is(caplog: pytest.Lo
     assert [type(error) for error, _ in tape.denials] == [pg.PurposeMissing, pg.SubjectViolation]
 
 
-def test_a_revision_that_is_put_in_force_meanwhile_decides() -> None:
-    guard = guarded()
-
-    def narrower(t: dict[str, Any]) -> None:
-        t["grant"][0]["sources"] = ["1.1(c)"]
-
-    function = reading(guard, Iterator[Frozen], lambda: iter([good()]))
-    with guard.purpose(P):
-        assert list(function()) == [good()]
-        guard.replace(revised(tm.NOTICE, narrower, "2025-01-01"))
-        with pytest.raises(pg.PurposeViolation):
-            function()
-
-
 # --- Who is told
 
 
@@ -353,11 +291,3 @@ def test_it_stands_in_the_inventory() -> None:
     assert [(access.narrow, access.withhold) for access in guard.accesses][-1] == (False, False)
     assert len(guard.accesses) == 1  # of one place
     assert guard.accesses[0].fields == {"email": pg.Label(tm.Registration)}
-
-
-def test_what_stands_in_the_place_of_a_row_says_why_it_is_refused() -> None:
-    strict = guarded(Office(requires_subject=True))
-    with pytest.raises(pg.SubjectViolation) as caught:
-        read(list[Frozen | str], ["e"], guard=strict)
-    assert "name the subject" in told(caught)
-    assert caught.value.field == "email"

@@ -3,7 +3,6 @@ from __future__ import annotations
 import copy
 import datetime
 import itertools
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -89,14 +88,6 @@ def test_a_prohibition_on_a_parent_covers_items_overlays_and_what_is_derived_fro
         "1(b) router": [],
         "5": [],
     }
-
-
-def test_dump_and_parse_are_inverse() -> None:
-    for notice in (small, tm.NOTICE):
-        again = pg.Notice.parse(json.loads(json.dumps(notice.dump())))
-        assert again == notice
-        assert again.dump() == notice.dump()
-        assert hash(again) == hash(notice)
 
 
 def test_notices_are_equal_when_their_documents_are() -> None:

@@ -14,9 +14,9 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.verdict import Verdict
 from purposeguard.policy.violations import violation_of
+from tests.unit.models import D, R, guard
 from tests.unit.samples import revised
 
-R, D = pg.Label(tm.Registration), pg.Label(tm.ProductData)
 NAME: pg.Personal[str, tm.Registration] = pg.Personal("Aiko", tm.Registration)
 
 
@@ -50,9 +50,6 @@ class Customer:
     id: Annotated[int, pg.Subject]
     email: Annotated[str, tm.Registration]
     device: Annotated[str, tm.ProductData]
-
-
-guard = pg.Guard(tm.NOTICE)
 
 
 @guard.access(tm.Registration)

@@ -16,8 +16,9 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.table import PolicyTable
 from purposeguard.values.json import encode_sealed
 from purposeguard.values.opener import Opener, opener_for
+from tests.unit.models import C, D, R
 from tests.unit.samples import revised
-from tests.unit.seals import ABSENT, BILL, COOKIE, DEVICE, FREE, NAME, C, D, R, Told, words
+from tests.unit.seals import ABSENT, BILL, COOKIE, DEVICE, FREE, NAME, Told, words
 
 
 @pytest.fixture(params=["bare", "told"])

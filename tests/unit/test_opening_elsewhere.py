@@ -18,9 +18,9 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.use import _leave_to_the_parent
 from purposeguard.values.json import encode_sealed
 from tests.unit.excepted import Case
+from tests.unit.models import guard
 from tests.unit.seals import DEVICE, NAME, Told, words
 
-guard = pg.Guard(tm.NOTICE)
 remind = guard.purpose(tm.RenewalGuidance, activity="remind")
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import json
-import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,11 +12,9 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values import sealed as sealing
-from purposeguard.values.json import encode_sealed
-from tests.unit.seals import SENTINEL, C, D, R, words
-
-guard = pg.Guard(tm.NOTICE)
+from tests.bypass.seal_looking import leaks
+from tests.unit.models import C, D, R, guard
+from tests.unit.seals import SENTINEL, words
 
 
 def sealed(value: Any = SENTINEL, *sources: Any) -> pg.Personal[Any, Any]:
@@ -66,33 +62,6 @@ def test_what_is_no_source_is_told_by_its_type(sources: list[Any], said: str) ->
     with pytest.raises(pg.UnknownSource) as refused:
         pg.Personal(SENTINEL, *sources)
     assert said in words(refused)
-
-
-def test_swapped_arguments_are_not_shown() -> None:
-    with pytest.raises(pg.UnknownSource) as refused:
-        pg.Personal(tm.Registration, SENTINEL)  # type: ignore[call-overload]  # the slip
-    assert SENTINEL not in shown(refused.value)
-    assert SENTINEL not in repr(refused.value.args)
-    assert refused.value.given is str
-
-
-def shown(error: BaseException) -> str:
-    """All that a reporter with the locals of each frame shows of an error, from the library's frames on."""
-    told = traceback.TracebackException.from_exception(error, capture_locals=True)
-    parts = []
-    pending = [told]
-    while pending:
-        one = pending.pop()
-        frames = [frame for frame in one.stack if frame.filename != __file__]
-        parts += [str(one), *(str(frame.locals) for frame in frames)]
-        pending += [other for other in (one.__cause__, one.__context__) if other is not None]
-    return "\n".join(parts)
-
-
-def test_a_refused_value_is_in_no_frame() -> None:
-    with pytest.raises(pg.UnlabelledData) as refused:
-        pg.Personal(SENTINEL, *[])
-    assert SENTINEL not in shown(refused.value)
 
 
 # ---- Joined -------------------------------------------------------------------------------------------------------
@@ -179,24 +148,24 @@ def test_a_function_runs_inside_the_purpose_that_opens() -> None:
 
 def test_a_long_chain_is_opened() -> None:
     value = sealed(0)
-    for _ in range(100_000):
-        value = value.map(lambda number: number + 1)
-    assert opened(value) == 100_000
-    nested = sealed(0)
     for _ in range(20_000):
+        value = value.map(lambda number: number + 1)
+    assert opened(value) == 20_000
+    nested = sealed(0)
+    for _ in range(5_000):
         nested = nested.zip(nested.map(type))
     assert nested.label is R
     assert opened(nested.map(len)) == 2
 
 
-def test_a_million_values_are_collected() -> None:
+def test_many_values_are_collected() -> None:
     one, other = sealed(1), sealed(2, tm.Contract).map(int)
-    plain = pg.Personal.collect(one for _ in range(1_000_000))
+    plain = pg.Personal.collect(one for _ in range(200_000))
     assert plain.label is R
-    assert sum(opened(plain)) == 1_000_000
-    mixed = pg.Personal.collect([*[one] * 50_000, *[other] * 50_000])
+    assert sum(opened(plain)) == 200_000
+    mixed = pg.Personal.collect([*[one] * 20_000, *[other] * 20_000])
     assert mixed.label is R | C
-    assert opened(mixed.map(sum)) == 150_000
+    assert opened(mixed.map(sum)) == 60_000
 
 
 def test_a_diamond_is_made_once_however_often_it_doubles() -> None:
@@ -247,7 +216,7 @@ def test_what_a_function_raises_is_told_without_the_value(fn: Callable[[Any], An
         opened(value)
     assert said in words(refused)
     assert words(refused).endswith("; what it said is not told, since it may show the value")
-    assert SENTINEL not in shown(refused.value)
+    assert leaks(refused.value, "purposeguard") == []
     assert refused.value.__cause__ is refused.value.__context__ is None
     with pytest.raises(pg.SealedValue):
         opened(value)  # it fails at each opening
@@ -266,22 +235,13 @@ def refuses_within(value: str) -> Any:
 def test_a_refusal_within_a_function_goes_through_alone() -> None:
     with pytest.raises(pg.PurposeMissing, match="there is none") as missing:
         opened(sealed().map(refuses_within))
-    assert SENTINEL not in shown(missing.value)
+    assert leaks(missing.value, "purposeguard") == []
     assert not hasattr(missing.value, "__notes__")
     with pytest.raises(pg.PurposeViolation) as violation:
         opened(sealed().map(lambda _: guard.current.open(sealed("x", tm.Cookie))))
     assert violation.value.decision.label is pg.Label(tm.Cookie)
     with pytest.raises(pg.SealedValue, match="no operand"):
         opened(sealed().map(lambda value: value + sealed()))
-
-
-def test_an_interruption_goes_through_and_leaves_no_value_in_the_library() -> None:
-    def interrupt(_: Any) -> Any:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt) as interrupted:
-        opened(sealed().map(str.upper).map(str.lower).map(interrupt))
-    assert SENTINEL not in shown(interrupted.value).lower()
 
 
 # ---- The seal itself ----------------------------------------------------------------------------------------------
@@ -296,36 +256,6 @@ def test_text_shows_the_seal() -> None:
             format(value, spec)
 
 
-@pytest.mark.parametrize(
-    ("use", "said"),
-    [
-        (bool, "a sealed value is neither true nor false (to see whether there is one, compare with `None`): open it"),
-        (len, "a sealed value is no container: open it"),
-        (float, "a sealed value is no number: open it"),
-        (bytes, "a sealed value is neither bytes nor a path: open it"),
-        (lambda value: value < 1, "sealed values have no order: open it"),
-        (lambda value: "a" + value, "a sealed value is no operand: open it"),
-        (lambda value: value.__reduce_ex__(4), "a sealed value cannot be pickled: open it"),
-        (lambda value: value.upper(), "a sealed value has no `upper`: open it"),
-        (json.dumps, "a sealed value is not written as JSON: open it"),
-    ],
-    ids=["truth", "container", "number", "bytes", "order", "operand", "pickle", "attribute", "json"],
-)
-def test_what_needs_the_value_says_what_to_do(use: Callable[[Any], Any], said: str) -> None:
-    with pytest.raises(TypeError) as refused:
-        use(sealed())
-    assert said in words(refused)
-    assert SENTINEL not in shown(refused.value)
-
-
-def test_json_is_told_how_to_open() -> None:
-    with pytest.raises(pg.SealedValue) as refused:
-        json.dumps({"a": [sealed()]})
-    assert words(refused).endswith("; `default=encode_sealed` opens it")
-    with guard.purpose(tm.ProductProvision):
-        assert json.loads(json.dumps({"a": [sealed()]}, default=encode_sealed)) == {"a": [SENTINEL]}
-
-
 def test_seals_are_compared_by_identity_and_copied_as_themselves() -> None:
     value, same = sealed("x"), sealed("x")
     assert value == value  # noqa: PLR0124  # its own
@@ -336,46 +266,3 @@ def test_seals_are_compared_by_identity_and_copied_as_themselves() -> None:
     assert value.__class__ is pg.Personal
     assert not hasattr(value, "upper")
     assert getattr(value, "upper", None) is None
-
-
-def test_patterns_show_nothing() -> None:
-    value: Any = sealed("x")
-    match value:
-        case str() | [*_] | {"a": _}:
-            found = "the value"
-        case pg.Personal(label=label):
-            found = repr(label)
-        case _:
-            found = "nothing"
-    assert found == "Label(1.1(a))"
-
-
-def test_nothing_of_it_can_be_changed() -> None:
-    value: Any = sealed()
-    for name in ("label", "_ready", "_plain", "note", "__class__"):
-        with pytest.raises(AttributeError, match=f"a sealed value cannot be changed: `{name}` cannot be set"):
-            setattr(value, name, D)
-        with pytest.raises(AttributeError, match=f"a sealed value cannot be changed: `{name}` cannot be removed"):
-            delattr(value, name)
-    for cls in (pg.Personal, sealing.Sealed):
-        with pytest.raises(AttributeError, match=f"{cls.__name__} is sealed: `label` cannot be changed"):
-            setattr(cls, "label", D)  # noqa: B010  # what a patch would do; to type checkers it is an error
-        with pytest.raises(AttributeError, match=f"{cls.__name__} is sealed: `label` cannot be removed"):
-            delattr(cls, "label")
-    assert value.label is R
-    with pytest.raises(TypeError, match="Personal is final"):
-        type("Mine", (pg.Personal,), {})
-    assert not hasattr(value, "__dict__")
-    assert not hasattr(pg.Personal, "_plain")
-
-
-@dataclasses.dataclass
-class Cells:
-    inside: Any
-
-
-def test_a_sealed_value_in_an_object_is_as_safe_there() -> None:
-    cells = Cells(sealed())
-    assert repr(cells) == "Cells(inside=<sealed 1.1(a)>)".replace("Cells", Cells.__qualname__)
-    assert dataclasses.asdict(cells)["inside"] is cells.inside
-    assert dataclasses.replace(cells).inside is cells.inside

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic
 
 import pytest
 from pydantic import (
@@ -21,11 +21,10 @@ from pydantic import (
 import purposeguard as pg
 from purposeguard import Personal, PersonalModel
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.models import Registered, T, guard
 from tests.unit.samples import Tape
-from tests.unit.sealed_fields import SECRET, dumped, guard, made, not_written
+from tests.unit.sealed_fields import SECRET, dumped, made, not_written
 
-T = TypeVar("T")
-Registered = Personal[str, tm.Registration]
 Wrap = SerializerFunctionWrapHandler
 
 WITHHOLDING: Any = [{"mode": "withhold"}, {"context": {"withhold": True}}, {"mode": "json", "context": {"withhold": 1}}]

@@ -11,7 +11,7 @@ import io
 import traceback
 from collections.abc import AsyncIterator, Iterable, Sequence
 from decimal import Decimal
-from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple
 
 import attrs
 import pytest
@@ -20,11 +20,9 @@ from typing_extensions import TypedDict
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.models import D, Device, R, T
 from tests.unit.samples import Tape
-from tests.unit.seals import D, R, words
-
-Device = Annotated[str, tm.ProductData]
-T = TypeVar("T")
+from tests.unit.seals import words
 
 
 class Model(BaseModel):

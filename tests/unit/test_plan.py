@@ -17,11 +17,8 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.plan import Plan, plan_of
 from purposeguard.values.type_schema import SILENT, Shape, shape_of
 from purposeguard.values.walk import Handed
+from tests.unit.models import Device, Email, P
 from tests.unit.oversights import STOPPED, Counting, Office, guarded
-
-Email = Annotated[str, tm.Registration]
-Device = Annotated[str, tm.ProductData]
-P = tm.RenewalGuidance
 
 
 class Model(BaseModel):

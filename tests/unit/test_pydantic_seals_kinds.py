@@ -15,7 +15,8 @@ from typing_extensions import TypeAliasType, TypedDict
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.sealed_fields import SECRET, dumped, guard, lines_of, made, not_written, opened, validated
+from tests.unit.models import guard
+from tests.unit.sealed_fields import SECRET, dumped, lines_of, made, not_written, opened, validated
 
 T = TypeVar("T")
 S = TypeVar("S", bound=pg.Source | pg.Purpose)
@@ -126,23 +127,6 @@ def test_calling_a_pydantic_dataclass_validates_and_calling_a_plain_one_does_not
     assert Plain(sealed).age is sealed
     with guard.purpose(tm.ProductProvision):
         not_written(TypeAdapter(Plain).dump_python, Plain(SECRET))  # type: ignore[arg-type]  # not validated
-
-
-def test_tools_of_dataclasses_keep_the_seals() -> None:
-    for kind in (Plain, Checked, Slotted):
-        one: Any = kind(age=Personal(7, tm.Registration))
-        assert dataclasses.asdict(one)["age"] is one.age
-        assert dataclasses.astuple(one)[0] is one.age
-        assert dataclasses.replace(one, note="m").age is one.age
-        assert one == dataclasses.replace(one)
-        assert one != kind(age=Personal(7, tm.Registration))
-
-
-def test_tools_of_named_tuples_keep_the_seals() -> None:
-    pair = Pair(Personal(7, tm.Registration))
-    assert pair._asdict()["age"] is pair.age
-    assert pair._replace(note="m").age is pair.age
-    assert pair == pair._replace()
 
 
 # --- generic models

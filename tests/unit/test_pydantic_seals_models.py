@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
 from typing import Annotated, Any, Optional
 
 import pytest
@@ -11,19 +9,16 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PrivateAttr,
     TypeAdapter,
     ValidationError,
-    create_model,
     model_validator,
 )
 
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.sealed_fields import SECRET, dumped, guard, lines_of, made, not_written, opened
-
-Registered = Personal[str, tm.Registration]
+from tests.unit.models import Registered, guard
+from tests.unit.sealed_fields import SECRET, dumped, lines_of, made, not_written, opened
 
 
 class Home(BaseModel):
@@ -37,78 +32,7 @@ class Customer(BaseModel):
     note: str = "n"
 
 
-def customer(**fields: Any) -> Customer:
-    return Customer.model_validate({"name": SECRET, "homes": [{"street": SECRET}], **fields})
-
-
-# --- looking at a model
-
-
-def test_a_model_shows_its_seals() -> None:
-    one = customer()
-    pretty: Any = one
-    for text in (
-        str(one),
-        repr(one),
-        f"{one}",
-        f"{one!r:>1}",
-        repr(dict(one)),
-        repr(vars(one)),
-        repr(list(one.__repr_args__())),
-        repr(list(pretty.__rich_repr__())),
-        "".join(map(str, pretty.__pretty__(repr))),
-    ):
-        assert SECRET not in text
-    assert repr(one) == "Customer(name=<sealed 1.1(a)>, homes=[Home(street=<sealed 1.1(a)>, floor=0)], note='n')"
-
-
-def test_models_are_equal_where_their_seals_are_the_same() -> None:
-    one = customer()
-    assert one == one.model_copy()
-    assert one == Customer(name=one.name, homes=one.homes)
-    assert one != customer()  # or else whoever may not open it could guess
-    assert one != one.model_copy(update={"note": "m"})
-
-
-def test_models_that_hold_seals_are_hashed_by_them() -> None:
-    class Frozen(BaseModel, frozen=True):
-        name: Registered
-
-    one = made(Frozen, name=SECRET)
-    assert hash(one) == hash(one.model_copy())
-    assert len({one, one.model_copy(), made(Frozen, name=SECRET)}) == 2
-    assert lines_of(setattr, one, "name", one.name) == [("frozen_instance", ("name",))]
-
-
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_model_that_holds_a_seal_is_not_pickled(protocol: int) -> None:
-    with pytest.raises(pg.SealedValue, match="pickle"):
-        pickle.dumps(customer(), protocol)
-
-
 # --- copies and changes
-
-
-def test_copies_share_the_seals() -> None:
-    one = customer()
-    for other in (
-        one.model_copy(),
-        one.model_copy(deep=True),
-        copy.copy(one),
-        copy.deepcopy(one),
-        Customer.model_validate(one),
-        Customer.model_validate(dict(one)),
-        Customer.model_construct(**dict(one)),
-        TypeAdapter(Customer).validate_python(one),
-    ):
-        assert other.name is one.name
-        assert other.homes[0].street is one.homes[0].street
-        assert dumped(other) == dumped(one)
-
-
-def test_a_copy_may_be_given_another_seal() -> None:
-    other = customer().model_copy(update={"name": Personal("x", tm.Registration)})
-    assert opened(other.name) == "x"
 
 
 class Place(BaseModel):
@@ -193,26 +117,6 @@ def test_assignment_seals_where_it_validates() -> None:
     assert holder.age is sealed
 
 
-def test_what_was_constructed_without_validation_is_not_written() -> None:
-    one = Customer.model_construct(name=SECRET)
-    assert dumped(one, exclude={"name"}) == {"homes": [], "note": "n"}
-    with guard.purpose(tm.RenewalGuidance):
-        not_written(one.model_dump_json)
-    with pytest.raises(TypeError, match="`open` takes sealed values"), guard.purpose(tm.RenewalGuidance) as use:
-        use.open(one.name)
-
-
-def test_private_attributes_and_extra_fields_may_hold_seals() -> None:
-    class Holder(BaseModel, extra="allow"):
-        _kept: Registered = PrivateAttr(default_factory=lambda: Personal(SECRET, tm.Registration))
-
-    holder = Holder.model_validate({"more": Personal(SECRET, tm.Registration)})
-    assert SECRET not in repr(holder)
-    assert holder.model_copy(deep=True)._kept is holder._kept
-    not_written(holder.model_dump_json)
-    assert holder.model_dump() == {"more": holder.more}  # type: ignore[attr-defined]  # an extra field
-
-
 # --- defaults
 
 
@@ -285,12 +189,6 @@ def test_a_subclass_may_narrow_or_widen_the_sources() -> None:
     assert dumped(narrow) == {"name": "x"}
 
 
-def test_models_may_be_made_at_run_time() -> None:
-    model: Any = create_model("Made", name=(Registered, ...), age=(Personal[int, tm.Contract], 1))
-    assert opened(model(name="x").name) == "x"
-    assert lines_of(model, name=[SECRET]) == [("string_type", ("name",))]
-
-
 def test_nested_models_are_written_and_refused_as_a_whole() -> None:
     class Order(BaseModel):
         buyer: Customer
@@ -360,13 +258,3 @@ def test_classes_in_functions_are_found() -> None:
 
     outside = Outside.model_validate({"inside": {"size": "7"}, "next": {"inside": {"size": 8}}})
     assert dumped(outside, exclude_none=True) == {"inside": {"size": 7}, "next": {"inside": {"size": 8}}}
-
-
-def test_a_name_that_is_never_defined_is_an_error() -> None:
-    class Holder(BaseModel):
-        field: Personal[Nowhere, tm.Registration]  # type: ignore[name-defined]  # noqa: F821  # that is the point
-
-    with pytest.raises(Exception, match="Nowhere"):
-        Holder.model_validate({"field": SECRET})
-    with pytest.raises(pg.UnlabelledData, match="Nowhere"):
-        pg.sources_of(Holder)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -28,24 +29,8 @@ from pydantic_core import PydanticCustomError
 import purposeguard as pg
 from purposeguard import Personal, PersonalModel
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.sealed_fields import SECRET, assert_quiet, lines_of, made, opened, refused
-
-T = TypeVar("T")
-Registered = Personal[str, tm.Registration]
-
-
-class Home(PersonalModel):
-    street: Registered
-    floor: int = 0
-
-
-class Customer(PersonalModel):
-    name: Registered
-    device: Personal[str, tm.ProductData] = Field(default_factory=lambda: Personal("d", tm.ProductData))
-    age: Annotated[int, tm.Registration] = 7
-    visits: Annotated[int, tm.ProductData] = 3
-    homes: list[Home] = []
-    note: str = "n"
+from tests.unit.models import Registered, T
+from tests.unit.sealed_fields import SECRET, Customer, Home, assert_quiet, lines_of, made, opened, refused
 
 
 def test_errors_do_not_show_personal_fields_nor_the_whole_input() -> None:
@@ -216,6 +201,36 @@ def test_what_validators_say_is_not_told_in_any_place(model: type[PersonalModel]
         ]
         for validate, value, around in ways:
             assert lines_of(validate, value) == [("sealed_value", (*around, *place))]
+
+
+class Mixin:
+    @model_validator(mode="wrap")
+    @classmethod
+    def _mixed(cls, given: Any, handler: Any) -> Any:
+        return says(given)
+
+
+class WithMixin(Mixin, Home): ...
+
+
+class Tags(PersonalModel):
+    tags: Annotated[dict[str, int], tm.Registration] = {}
+
+
+@pytest.mark.parametrize(
+    "validate",
+    [
+        lambda: Tags.model_validate({"tags": {SECRET: SECRET}}),
+        lambda: Customer.model_validate(types.SimpleNamespace(street=SECRET), from_attributes=True),
+        lambda: Customer.model_validate_strings({"name": "x", "age": SECRET}),
+        lambda: Customer.model_validate_json(f'{{"name": "{SECRET}"'.encode()),
+        lambda: Aliased.model_validate({"deep": [SECRET], "theAge": SECRET}),
+        lambda: WithMixin.model_validate({"street": SECRET}),
+    ],
+    ids=["mapping", "object", "strings", "bytes", "alias that is missing", "mixin"],
+)
+def test_other_ways_in_are_as_quiet(validate: Callable[[], object]) -> None:
+    refused(validate)
 
 
 def test_keys_of_sealed_mappings_are_not_told() -> None:

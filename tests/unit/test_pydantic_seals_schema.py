@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import copy
 import enum
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import jsonschema  # type: ignore[import-untyped]  # it comes without stubs
 import pytest
-from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, PlainSerializer, RootModel, TypeAdapter
+from pydantic import BaseModel, ConfigDict, EmailStr, Field, PlainSerializer, RootModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode, PydanticJsonSchemaWarning, models_json_schema
 
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.sealed_fields import guard
+from tests.unit.models import T, guard
+from tests.unit.sealed_kinds import KINDS
 
 MODES: tuple[JsonSchemaMode, ...] = ("validation", "serialization")
-T = TypeVar("T")
 S = TypeVar("S", bound=pg.Source | pg.Purpose)
 
 
@@ -30,40 +30,19 @@ class Address(BaseModel):
     number: Annotated[int, PlainSerializer(str, return_type=str)] = 1
 
 
-class Cat(BaseModel):
-    kind: Literal["cat"]
-
-
-class Dog(BaseModel):
-    kind: Literal["dog"]
-
-
 class Tree(BaseModel):
     name: str
     below: list[Tree] = []
 
 
-KINDS = [
-    pytest.param(annotation, id=name)
-    for name, annotation in [
-        ("str", str),
-        ("email", EmailStr),
-        ("optional", int | None),
-        ("any", Any),
-        ("constrained", Annotated[int, Field(gt=3, title="Age", description="in years", examples=[7])]),
-        ("validated", Annotated[str, AfterValidator(str.upper)]),
-        ("written-otherwise", Annotated[int, PlainSerializer(str, return_type=str)]),
-        ("literal", Literal["a", "b"]),
-        ("enum", Colour),
-        ("list", list[int]),
-        ("dict", dict[str, list[Colour]]),
-        ("tuple", tuple[int, str]),
-        ("model", Address),
-        ("list-of-models", list[Address]),
-        ("discriminated", Annotated[Cat | Dog, Field(discriminator="kind")]),
-        ("recursive", Tree),
-        ("root", RootModel[list[Address]]),
-    ]
+ANNOTATIONS = [
+    *(
+        pytest.param(kind.values[0], id=kind.id) for kind in KINDS if kind.id != "none"
+    ),  # which is no annotation by itself
+    pytest.param(Annotated[int, Field(gt=3, title="Age", description="in years", examples=[7])], id="described"),
+    pytest.param(Annotated[int, PlainSerializer(str, return_type=str)], id="written-otherwise"),
+    pytest.param(dict[str, list[Colour]], id="dict of lists"),
+    pytest.param(RootModel[list[Address]], id="root"),
 ]
 
 
@@ -95,7 +74,7 @@ def field_schema(annotation: Any, mode: JsonSchemaMode) -> tuple[dict[str, Any],
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("annotation", KINDS)
+@pytest.mark.parametrize("annotation", ANNOTATIONS)
 def test_the_schema_of_a_field_is_that_of_its_type_with_the_clause(annotation: Any, mode: JsonSchemaMode) -> None:
     plain, plain_definitions = field_schema(annotation, mode)
     sealed, definitions = field_schema(Personal[annotation, tm.Registration], mode)
@@ -105,7 +84,7 @@ def test_the_schema_of_a_field_is_that_of_its_type_with_the_clause(annotation: A
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("annotation", KINDS)
+@pytest.mark.parametrize("annotation", ANNOTATIONS)
 def test_the_schema_of_a_sealed_value_by_itself_is_that_of_its_type(annotation: Any, mode: JsonSchemaMode) -> None:
     schema, found = clauses_taken_out(TypeAdapter(Personal[annotation, tm.Registration]).json_schema(mode=mode))
     assert found == [["1.1(a)"]]

@@ -14,10 +14,10 @@ from purposeguard.cli.application import effects
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.diff import compare
 from purposeguard.policy.violations import violation_of
+from tests.unit.models import UTC
 from tests.unit.oversights import Office, told
 from tests.unit.samples import Tape, revised, tables
 
-UTC = datetime.UTC
 THEN, NOW = datetime.date(2024, 6, 1), datetime.date(2025, 6, 1)
 STATISTICS, ADVICE, OFFERS, RENEWAL = "4①", "4②", "3(1)②", "3(1)①"
 

@@ -14,8 +14,8 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.policy.row_context import LONGEST_SUBJECT, subject_key
+from tests.unit.models import UTC
 
-UTC = datetime.UTC
 DAY = datetime.date(2025, 3, 1)
 MOMENT = datetime.datetime(2025, 3, 1, 12, tzinfo=UTC)
 SOME = uuid.UUID("12345678-9ABC-def0-1234-56789abcdef0")

@@ -19,20 +19,8 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.values.rows import LONG_AGO, abouts_of
 from purposeguard.values.type_schema import Model, shape_of
-from tests.unit.marked_rows import (
-    DAY,
-    KINDS,
-    UTC,
-    Customer,
-    Data,
-    Email,
-    Key,
-    P,
-    every_kind,
-    listed,
-    read,
-    reading,
-)
+from tests.unit.marked_rows import DAY, KINDS, Customer, Data, Key, every_kind, listed, read, reading
+from tests.unit.models import UTC, Email, P
 from tests.unit.oversights import STOPPED, Counting, Office, guarded, told
 from tests.unit.samples import Tape
 
@@ -230,10 +218,6 @@ def test_a_day_that_is_to_be_said_and_is_not_is_long_ago() -> None:
         read(Dated, Dated(since=None))
 
 
-def test_use_goes_on_where_no_end_is_said() -> None:
-    assert read(Dated, Dated(since=DAY)).email == "e"
-
-
 def test_a_day_before_the_first_revision_is_of_none() -> None:
     with pytest.raises(pg.RevisionViolation):
         read(Dated, Dated(since=datetime.date(2024, 3, 31)))
@@ -324,17 +308,6 @@ def test_rows_are_counted_as_one_use() -> None:
     assert ledger.counts == {("a", P.clause, pg.Label(tm.Registration)): 2}
 
 
-def test_what_no_clause_grants_is_refused_before_anything_is_read() -> None:
-    guard = guarded()
-    ran = []
-    function = reading(guard, list[Customer], lambda: ran.append(1))
-    with pytest.raises(pg.PurposeMissing):
-        function()
-    with guard.purpose(tm.TrafficAnalysis), pytest.raises(pg.PurposeViolation):
-        function()
-    assert ran == []
-
-
 def test_where_it_is_only_observed_rows_come_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
     tape = Tape()
     guard = guarded(mode="observe", ledger=tape)
@@ -349,16 +322,6 @@ def test_where_it_is_only_observed_rows_come_as_they_are(caplog: pytest.LogCaptu
     assert type(tape.denials[-1][0]) is pg.PurposeMissing
     with guard.purpose(P, mode="enforce"), pytest.raises(pg.SubjectViolation):
         function()
-
-
-def test_an_activity_may_be_observed_alone() -> None:
-    guard = guarded()
-    row = Customer(key=7)
-    function = reading(guard, list[Customer], [row], narrow=True)
-    with guard.purpose(P, mode="observe"):
-        assert function() == [row]
-    with guard.purpose(P):
-        assert function() == []
 
 
 def test_some_purposes_of_a_subject() -> None:

@@ -15,17 +15,8 @@ from pydantic import BaseModel, PrivateAttr, computed_field
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.type_schema import Model, Shape, shape_of
-from tests.unit.marked_rows import (
-    Customer,
-    Device,
-    Email,
-    Frozen,
-    Key,
-    Named,
-    P,
-    read,
-    reading,
-)
+from tests.unit.marked_rows import Customer, Frozen, Key, Named, read, reading
+from tests.unit.models import Device, Email, P
 from tests.unit.oversights import STOPPED, Office, guarded, told
 from tests.unit.samples import Tape
 

@@ -1,4 +1,3 @@
-import copy
 import datetime
 import json
 import tomllib
@@ -134,13 +133,13 @@ def test_a_change_is_seen_at_every_row():
 
     original = bundled()
     seen = 0
-    for path in places(original):
-        tables = copy.deepcopy(original)
-        inner = tables
+    for path in list(places(original)):
+        inner = original
         for step in path:
             inner = inner[step]
         inner["unheard_of"] = 1
-        assert not VALIDATOR.is_valid(tables), path
+        assert not VALIDATOR.is_valid(original), path
+        del inner["unheard_of"]
         seen += 1
     assert seen > 100
 

@@ -17,14 +17,8 @@ from pydantic import BaseModel, ValidationError
 import purposeguard as pg
 from purposeguard import Personal, PersonalModel
 from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.models import Customer, guard
 from tests.unit.samples import Tape
-
-guard = pg.Guard(tm.NOTICE)
-
-
-class Customer(BaseModel):
-    email: Annotated[str, tm.Registration]
-    device: Annotated[str, tm.ProductData]
 
 
 def test_a_use_is_asked_by_its_channel() -> None:

@@ -26,9 +26,8 @@ from typing_extensions import TypeAliasType, TypedDict
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.type_schema import shape_of
-from tests.unit.seals import C, D, R
+from tests.unit.models import C, D, R, T
 
-T = TypeVar("T")
 S = TypeVar("S", bound=pg.Source)
 W = pg.Label(tm.WebForm)
 Either = tm.Registration | tm.Contract

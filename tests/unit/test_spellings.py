@@ -16,7 +16,6 @@ from typing import (
     NewType,
     Optional,
     TypedDict,
-    TypeVar,
 )
 
 import annotated_types
@@ -31,10 +30,8 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.type_schema import Shape, label_of, parameter_shapes
 from purposeguard.values.walk import Handed
 from tests.unit import pep563
+from tests.unit.models import C, D, Email, R, T, guard
 
-R, D, C = pg.Label(tm.Registration), pg.Label(tm.ProductData), pg.Label(tm.Contract)
-T = TypeVar("T")
-Email = Annotated[str, tm.Registration]
 Alias = te.TypeAliasType("Alias", Email)
 ListOf = te.TypeAliasType("ListOf", list[Annotated[T, tm.ProductData]], type_params=(T,))
 AliasOfWrong = te.TypeAliasType("AliasOfWrong", Annotated[str, [tm.Registration]])
@@ -278,9 +275,6 @@ class PersonModel(BaseModel):
 @dataclasses.dataclass
 class Employee(Person):
     device: Annotated[str, tm.ProductData] = ""
-
-
-guard = pg.Guard(tm.NOTICE)
 
 
 def test_self_is_the_class() -> None:

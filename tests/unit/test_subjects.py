@@ -21,6 +21,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.violations import violation_of
 from purposeguard.runtime.protocols import Roster
+from tests.unit.models import P
 from tests.unit.oversights import ERASED, STOPPED, Counting, Office, guarded, told
 from tests.unit.samples import Tape
 
@@ -29,9 +30,6 @@ NAME: pg.Personal[str, Any] = pg.Personal("name", tm.Registration)
 DEVICE: pg.Personal[str, Any] = pg.Personal("device", tm.ProductData)
 FREE: pg.Personal[str, Any] = pg.Personal("free", pg.NotPersonal)
 REGISTERED = NAME.label
-P = tm.RenewalGuidance
-
-Ask = Callable[[Any], object]
 
 
 class Row(BaseModel):

@@ -7,24 +7,11 @@ import pytest
 import purposeguard as pg
 from purposeguard.errors import UnknownOperation
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy import spec
 from purposeguard.policy import table as compiled
 from purposeguard.policy.table import PolicyTable
 from tests.unit.samples import SMALL, changed, revised
 
 small = pg.Notice.loads(SMALL)
-
-
-def test_the_reference_derives_by_declared_operations_only() -> None:
-    assert spec.derived(small.document, "link", "2", "1(a)") == "5"
-    assert spec.derived(small.document, "merge", "2", "1(a)") is None
-
-
-def test_the_reference_refuses_an_empty_label_and_unknown_ids() -> None:
-    with pytest.raises(pg.UnlabelledData):
-        spec.permits(small.document, set(), "3(2)①")
-    with pytest.raises(KeyError):
-        spec.permits(small.document, {"9"}, "3(2)①")
 
 
 def test_a_source_asked_for_in_any_form_gives_the_same_row() -> None:
@@ -180,28 +167,10 @@ def test_a_matrix_cannot_be_changed() -> None:
 # --- derivations
 
 
-def test_a_declared_operation_gives_its_own_source() -> None:
-    matrix = PolicyTable(small)
-    linked = pg.Label(small.source("5"))
-    assert matrix.derived("link", "2", "1") is linked
-    assert matrix.derived("link", "1(a)", "2") is linked
-    assert matrix.derived("link", "2", ["1(a)", "1(b)"]) is linked
-    assert matrix.allows(linked, "Statistics")
-    assert not matrix.allows(["2", "1(a)"], "Statistics")
-
-
 @pytest.mark.parametrize(("one", "other"), [("2", "2"), ("1", "1(a)"), ("5", "1"), (["2", "1"], "1")])
 def test_an_operation_between_other_sources_is_refused(one: Any, other: Any) -> None:
     with pytest.raises(UnknownOperation, match=r"derives nothing from .* it declares `link`"):
         PolicyTable(small).derived("link", one, other)
-
-
-def test_an_operation_that_the_notice_does_not_declare_is_refused() -> None:
-    with pytest.raises(pg.UnknownSource):
-        PolicyTable(small).derived("merge", "2", "1")
-    bare = pg.Notice.parse(changed(lambda t: t.pop("derivation")))
-    with pytest.raises(UnknownOperation, match="declares no derivation"):
-        PolicyTable(bare).derived("link", "2", "1")
 
 
 # --- revisions

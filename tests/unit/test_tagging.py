@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from datetime import date
-from typing import Annotated, Any, Generic, NamedTuple, TypedDict, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, TypedDict
 
 import attrs
 import pydantic.dataclasses
@@ -17,9 +17,7 @@ import purposeguard as pg
 from purposeguard.errors import UnknownSource, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import PurposeViolation
-
-R, D, C = pg.Label(tm.Registration), pg.Label(tm.ProductData), pg.Label(tm.Contract)
-T = TypeVar("T")
+from tests.unit.models import C, D, R, T
 
 
 def every_kind() -> list[type]:

@@ -8,7 +8,7 @@ import functools
 import sys
 import types
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol
 
 import attrs
 import msgspec
@@ -22,15 +22,10 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.type_schema import Shape, label_of, parameter_shapes, shape_of
 from purposeguard.values.walk import Handed
+from tests.unit.models import D, Device, Email, R, T, guard
 
 if TYPE_CHECKING:
     from decimal import Context
-
-guard = pg.Guard(tm.NOTICE)
-R, D = pg.Label(tm.Registration), pg.Label(tm.ProductData)
-Email = Annotated[str, tm.Registration]
-Device = Annotated[str, tm.ProductData]
-T = TypeVar("T")
 
 
 class Plain:

@@ -10,8 +10,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-
-Email = Annotated[str, tm.Registration]
+from tests.unit.models import Email
 
 
 def refusing() -> pg.Guard:

@@ -159,18 +159,6 @@ def test_a_term_bears_clause_slug_title_and_docstring() -> None:
     assert repr(pg.Source) == "<Source>"
 
 
-def test_a_source_is_a_subclass_of_exactly_what_it_may_serve() -> None:
-    for source in tm.NOTICE.sources:
-        granted = {purpose for purpose in tm.NOTICE.purposes if issubclass(source, purpose)}
-        assert granted == set(tm.NOTICE.grants[source])
-
-
-def test_an_item_is_a_subclass_of_its_parent() -> None:
-    assert issubclass(tm.Registration, tm.Customer)
-    assert not issubclass(tm.Customer, tm.Registration)
-    assert not issubclass(tm.Customer, tm.RenewalGuidance)
-
-
 @pytest.mark.parametrize("term", [tm.Registration, tm.RenewalGuidance, pg.NotPersonal, pg.Source, pg.Purpose])
 def test_a_term_has_no_instances_and_cannot_be_changed(term: type) -> None:
     with pytest.raises(TypeError, match="no instances"):

@@ -1,0 +1,46 @@
+"""What many of these tests share: a guard of the reference notice, its labels, tagged types and small tagged models."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, TypedDict, TypeVar
+
+from pydantic import BaseModel
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+
+guard = pg.Guard(tm.NOTICE)
+R, C, D = pg.Label(tm.Registration), pg.Label(tm.Contract), pg.Label(tm.ProductData)
+P = tm.RenewalGuidance
+"""May use registration data and no product data."""
+RENEWAL, PROVISION = "1.2(1)①", "1.2(2)①"
+UTC = datetime.UTC
+
+T = TypeVar("T")
+U = TypeVar("U")
+Email = Annotated[str, tm.Registration]
+Device = Annotated[str, tm.ProductData]
+Registered = pg.Personal[str, tm.Registration]
+
+
+class Contact(BaseModel):
+    email: Email
+
+
+class Customer(BaseModel):
+    email: Email
+    device: Device
+
+
+class Row(TypedDict):
+    email: Email
+    device: Device
+
+
+def purpose_here() -> str | None:
+    """The clause of the purpose under way, None where there is none."""
+    try:
+        return guard.current.purpose.clause  # type: ignore[union-attr]
+    except pg.PurposeMissing:
+        return None
