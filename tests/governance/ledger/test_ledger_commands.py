@@ -135,7 +135,7 @@ def test_what_is_no_ledger_is_bad_input(tmp_path: Path) -> None:
 def test_a_store_is_read_and_not_upgraded(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.db"
     with Store.open(url) as store, store.writing() as connection:
-        connection.exec_driver_sql("UPDATE purposeguard_version SET version_num = '0002_ledger'")
+        connection.exec_driver_sql("UPDATE purposeguard_version SET version_num = '0000_earlier'")
     for target in (url, tmp_path / "store.db"):
         assert told("verify", target) == "intact: 0 entries"
         with opened(target) as found:
