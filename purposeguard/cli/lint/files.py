@@ -116,39 +116,17 @@ def read(path: Path) -> Text | Unread:
             return Unread(shown, 1, f"is larger than {LARGEST // 1_000_000} MB")
         data = path.read_bytes()
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        text = data.decode(encoding)
+        text = data.decode(encoding).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of invalid escapes, say: no business of this linter
+            return Text(path, shown, text, ast.parse(text))
     except OSError as error:
         return Unread(shown, 1, f"cannot be read: {error.strerror or error}")
-    except SyntaxError as error:  # the encoding that it declares is unknown
-        return Unread(shown, 1, f"cannot be read: {error.msg}")
-    except UnicodeDecodeError as error:
-        return Unread(shown, data.count(b"\n", 0, error.start) + 1, f"is not {error.encoding}")
-    except (LookupError, UnicodeError) as error:  # a coding that is none of texts, as `hex`
-        return Unread(shown, 1, f"cannot be read: {error}")
-    return parsed(path, shown, text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
-
-
-def parsed(path: Path, shown: str, text: str) -> Text | Unread:
-    """The tree of a text, or why it cannot be parsed."""
-    try:
-        return Text(path, shown, text, tree_of(text))
     except SyntaxError as error:
         return Unread(shown, error.lineno or 1, f"is no valid Python: {error.msg}")
-    except ValueError as error:  # a null byte
+    except UnicodeDecodeError as error:
+        return Unread(shown, data.count(b"\n", 0, error.start) + 1, f"is not {error.encoding}")
+    except (LookupError, ValueError) as error:  # a coding that is none of texts, as `hex`; a null byte
         return Unread(shown, 1, f"is no valid Python: {error}")
     except (RecursionError, MemoryError):  # what the parser raises where expressions lie in each other without end
         return Unread(shown, 1, "is nested too deeply to be parsed")
-
-
-def tree_of(text: str) -> ast.Module:
-    """The tree of a text, with the types that its comments say, where these can be read.
-
-    Raises:
-        SyntaxError, ValueError, RecursionError, MemoryError: as `ast.parse`.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of invalid escapes, say: no business of this linter
-        try:
-            return ast.parse(text, type_comments=True)
-        except SyntaxError:
-            return ast.parse(text)  # where only a comment was at fault, it is a comment like others

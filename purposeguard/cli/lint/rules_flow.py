@@ -133,13 +133,23 @@ class _Uses:
                 yield _kept(call, f"`{dotted(func.value)}`", scope)
 
     def returned(self) -> Iterator[Found]:
-        """`return use`, or `return lambda value: use.open(value)`, out of the block that the use is of."""
+        """`return use` out of the block that the use is of."""
         for node in self.module.all(ast.Return):
             scope = self.module.scope_of[node]
-            name = next((name for name in self._taken_along(node.value, scope) if self._ends_before(name, node)), None)
-            if name is not None:
-                what = "is returned" if node.value is name else "is taken along by what is returned"
-                yield Found(node, f"`{name.id}` {what} out of its block, with which it ends", _symbol(scope))
+            values = node.value.elts if isinstance(node.value, (ast.List, ast.Tuple)) else [node.value]
+            for name in values:
+                if isinstance(name, ast.Name) and self._ends_before(name, node):
+                    message = f"`{name.id}` is returned out of its block, with which it ends"
+                    yield Found(node, message, _symbol(scope))
+
+    def _ends_before(self, name: ast.Name, node: ast.Return) -> bool:
+        """True if this `return` leaves the block of the use."""
+        scope = self.module.scope_of[name]
+        entered = {binding.value for binding in scope.bindings(name.id) if binding.how == "entered"}
+        return self.code.kind(name, scope) == USE and any(
+            isinstance(parent, (ast.With, ast.AsyncWith)) and any(item.context_expr in entered for item in parent.items)
+            for parent in self.module.above(node)
+        )
 
     def _holds(self, value: ast.AST | None, scope: Scope) -> bool:
         """True for a use, and a tuple, list or dict with one in it."""
@@ -205,38 +215,6 @@ class _Uses:
             isinstance(expr, ast.Subscript)
             and self.code.name(expr.value, self.module.scope) == USE
             and last(expr.slice) in own_parameters
-        )
-
-    def _taken_along(self, value: ast.AST | None, scope: Scope) -> Iterator[ast.Name]:
-        """The names that a returned value contains: itself, or those in a function defined here."""
-        pending = [] if value is None else [value]
-        while pending:
-            node = pending.pop()
-            match node:
-                case ast.Name():
-                    yield node
-                    thing = self.code.of(node, scope)
-                    function = None if thing is None else thing.function
-                    if function is not None and self.module.scope_of.get(function) is scope:
-                        yield from (each for each in own(function.body) if isinstance(each, ast.Name))
-                case ast.Tuple() | ast.List() | ast.Set():
-                    pending += node.elts
-                case ast.Dict():
-                    pending += node.values
-                case ast.Lambda():
-                    yield from (each for each in ast.walk(node.body) if isinstance(each, ast.Name))
-                case _:
-                    pass
-
-    def _ends_before(self, name: ast.Name, node: ast.Return) -> bool:
-        """True if this `return` leaves the block of the use."""
-        scope = self.module.scope_of[name]
-        entered = {binding.value for binding in scope.bindings(name.id) if binding.how == "entered"}
-        return self.code.kind(name, scope) == USE and any(
-            isinstance(parent, (ast.With, ast.AsyncWith))
-            and any(item.context_expr in entered for item in parent.items)
-            and not isinstance(self.module.parent_of.get(node), ast.Lambda)
-            for parent in self.module.above(node)
         )
 
 
