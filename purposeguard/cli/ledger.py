@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from purposeguard.cli.files import Problem, replacing
-from purposeguard.cli.options import NO, OK, Output, TableOption, TextOption, err, out, reporting
+from purposeguard.cli.options import NO, OK, Output, TableOption, TextOption, err, needing, out, reporting
 from purposeguard.cli.render import Column, Format, Report, Table, TextFormat, complain, json_text, show, verdict
 from purposeguard.errors import LedgerBroken
 
@@ -59,12 +59,8 @@ def _reading(target: str) -> Generator[Reading]:
 
 @contextlib.contextmanager
 def _opened(target: str) -> Generator[Reading]:
-    try:
+    with needing("governance", "ledgers need"):
         from purposeguard.governance.ledger.opening import opened  # noqa: PLC0415  # needs the extra `governance`
-    except ModuleNotFoundError as error:
-        raise Problem(
-            f"ledgers need {error.name}, which is not installed: pip install 'purposeguard[governance]'"
-        ) from error
     with contextlib.ExitStack() as stack:
         try:
             ledger = stack.enter_context(opened(target))

@@ -15,7 +15,8 @@ import typer
 
 from purposeguard.adapters.tags import Columns, Spec, tag_of
 from purposeguard.cli.files import Problem, read_notice
-from purposeguard.cli.options import REFERENCE, Channel, NoticeOption, Overlays, TableOption, err, out
+from purposeguard.cli.options import REFERENCE, Channel, NoticeOption, Overlays, TableOption, err, needing, out
+from purposeguard.cli.people import governance_in
 from purposeguard.cli.render import Column, Format, Report, Table, complain, show
 from purposeguard.errors import Fault, NoticeError, PurposeGuardError, UnknownTerm, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
@@ -129,14 +130,10 @@ def _run(
         Problem: a file cannot be read, or DuckDB fails.
         PurposeGuardError: bad input, such as a column without a tag.
     """
-    try:
+    with needing("duckdb", "`sql` needs"):
         import duckdb  # noqa: PLC0415  # needs the extra `duckdb`
 
         from purposeguard.adapters.duckdb import connect  # noqa: PLC0415  # likewise
-    except ModuleNotFoundError as error:
-        raise Problem(
-            f"`sql` needs {error.name}, which is not installed: pip install 'purposeguard[duckdb]'"
-        ) from error
     try:
         with (
             connect(guard, paths, tags=tags) as connection,
@@ -215,18 +212,7 @@ def _guard(notice: Notice, store: str | None) -> Generator[Guard]:
     if store is None:
         yield Guard(notice)
         return
-    try:
-        from purposeguard.governance import Governance  # noqa: PLC0415  # needs the extra `governance`
-        from purposeguard.governance.store import existing_store  # noqa: PLC0415  # likewise
-    except ModuleNotFoundError as error:
-        raise Problem(
-            f"a store needs {error.name}, which is not installed: pip install 'purposeguard[governance]'"
-        ) from error
-    try:
-        opened = existing_store(store)
-    except ValueError as error:  # of the URL
-        raise Problem(str(error)) from error
-    with opened, Governance(opened, notice=notice) as governance:
+    with governance_in(store, notice, recorded=True) as governance:
         yield Guard(notice, governance=governance)
 
 

@@ -189,8 +189,8 @@ def test_what_is_left_is_said(application):
 def test_a_guard_leads_to_its_governance(application):
     assert data("cleaning:guard")[1]["due"] == 161
     for target, why in (
-        ("cleaning:bare", "has no governance"),
-        ("cleaning:number", "neither a guard nor governance but a int"),
+        ("cleaning:bare", "is a guard without governance"),
+        ("cleaning:number", "`cleaning:number` is a int"),
         ("cleaning:nothing", "has no `nothing`"),
         ("nowhere:governance", "no module `nowhere`"),
     ):
