@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from purposeguard.adapters.tags import Columns, Spec, tag_of
+from purposeguard.adapters.tags import Columns, Tag, tag_of
 from purposeguard.cli.files import Problem, read_notice
 from purposeguard.cli.options import REFERENCE, Channel, NoticeOption, Overlays, TableOption, err, needing, out
 from purposeguard.cli.people import governance_in
@@ -361,9 +361,20 @@ def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Co
         if not isinstance(columns, dict):
             faults.append(Fault(table, "must be a table of columns", f'write `[{table}]`, and `column = "1.1(a)"`'))
             continue
-        specs = {column: _spec(f"{table}.{column}", tag, notice, faults) for column, tag in columns.items()}
+        readable: dict[str, Tag] = {}
+        for column, written in columns.items():
+            place = f"{table}.{column}"
+            try:
+                readable[column] = tag_of(notice, _parts(written), place)
+            except UnknownTerm as error:
+                also = (
+                    f"marks are {', '.join(MARKS)}" if any(nearest(word, MARKS) for word in _words(written)) else None
+                )
+                faults.append(Fault(place, " ".join(str(error).split()), also))
+            except (PurposeGuardError, ValueError) as error:
+                faults.append(Fault(place, " ".join(str(error).split())))
         try:
-            tags[table] = Columns({name: tag_of(notice, spec, name) for name, spec in specs.items() if spec})
+            tags[table] = Columns(readable)
         except UnlabelledData as error:
             faults.append(Fault(table, " ".join(str(error).split())))
     if faults:
@@ -371,42 +382,16 @@ def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Co
     return tags
 
 
-def _spec(place: str, tag: object, notice: Notice, faults: list[Fault]) -> list[Any]:
-    """The parts of a column's tag; empty if one is invalid, which is added to `faults`."""
-    words = [word for word in (tag if isinstance(tag, list) else [tag]) if isinstance(word, str)]
-    if not words or (isinstance(tag, list) and len(words) < len(tag)):
-        faults.append(Fault(place, 'must be an id of a source, or a mark, or a list of these: `["1.1(a)", "subject"]`'))
-        return []
-    parts: list[Any] = []
-    for word in words:
-        part = _part(place, word, notice, faults)
-        if part is None:
-            return []
-        parts.append(part)
-    try:
-        tag_of(notice, parts, place)
-    except PurposeGuardError as error:
-        faults.append(Fault(place, " ".join(str(error).split())))
-        return []
-    return parts
+def _words(written: object) -> list[Any]:
+    return written if isinstance(written, list) else [written]
 
 
-def _part(place: str, word: str, notice: Notice, faults: list[Fault]) -> Spec | None:
-    mark = MARKS.get(word)
-    if mark is not None:
-        return mark
-    head, colon, realm = word.partition(":")
-    if colon and head == "subject":
-        try:
-            return Subject(realm)
-        except ValueError as error:
-            faults.append(Fault(place, str(error)))
-            return None
-    if word == "not-personal":
-        return word
-    try:
-        return notice.source(word)
-    except UnknownTerm as error:
-        also = nearest(word, MARKS)
-        faults.append(Fault(place, " ".join(str(error).split()), f"marks are {', '.join(MARKS)}" if also else None))
-        return None
+def _parts(written: object) -> list[Mark | str]:
+    """The parts of a column's tag: marks, and ids of sources; raises ValueError if it is none."""
+    words = _words(written)
+    if not words or not all(isinstance(word, str) for word in words):
+        raise ValueError('must be an id of a source, or a mark, or a list of these: `["1.1(a)", "subject"]`')
+    return [
+        Subject(word.removeprefix("subject:")) if word.startswith("subject:") else MARKS.get(word, word)
+        for word in words
+    ]
