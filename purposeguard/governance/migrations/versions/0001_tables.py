@@ -167,7 +167,6 @@ def _requests() -> None:
         sa.Column("did", sa.String(10), nullable=False),
         sa.Column("state", sa.String(10), nullable=False),
         sa.Column("due_on", sa.Date),
-        sa.Column("closed_at", MOMENT),
         sa.Column("text", sa.Text),
     )
 
