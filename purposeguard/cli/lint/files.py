@@ -64,9 +64,9 @@ def listing(paths: Sequence[Path], exclude: Iterable[str] = ()) -> Listing:
             for file in _below(path, globs, unread):
                 (notebooks if file.suffix == NOTEBOOK else files)[file] = None
         elif not path.exists():
-            raise NotLintable(f"there is no {path}")
+            raise NotLintable(f"{path} does not exist")
         elif path.suffix == NOTEBOOK:
-            raise NotLintable(f"{path} is a notebook, which is no Python: export it as a script and lint that")
+            raise NotLintable(f"{path} is a notebook: export it as a script and lint that")
         else:
             files[path] = None
     once: dict[str, Path] = {}
@@ -111,7 +111,7 @@ def read(path: Path) -> Text | Unread:
     try:
         about = path.stat()
         if not stat.S_ISREG(about.st_mode):
-            return Unread(shown, 1, "is no file")  # a pipe would be waited for without end
+            return Unread(shown, 1, "is not a regular file")  # a pipe would be waited for without end
         if about.st_size > LARGEST:
             return Unread(shown, 1, f"is larger than {LARGEST // 1_000_000} MB")
         data = path.read_bytes()
@@ -123,10 +123,10 @@ def read(path: Path) -> Text | Unread:
     except OSError as error:
         return Unread(shown, 1, f"cannot be read: {error.strerror or error}")
     except SyntaxError as error:
-        return Unread(shown, error.lineno or 1, f"is no valid Python: {error.msg}")
+        return Unread(shown, error.lineno or 1, f"is not valid Python: {error.msg}")
     except UnicodeDecodeError as error:
         return Unread(shown, data.count(b"\n", 0, error.start) + 1, f"is not {error.encoding}")
     except (LookupError, ValueError) as error:  # a coding that is none of texts, as `hex`; a null byte
-        return Unread(shown, 1, f"is no valid Python: {error}")
+        return Unread(shown, 1, f"is not valid Python: {error}")
     except (RecursionError, MemoryError):  # what the parser raises where expressions lie in each other without end
         return Unread(shown, 1, "is nested too deeply to be parsed")

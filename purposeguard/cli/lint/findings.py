@@ -74,16 +74,16 @@ class Found:
 
 BAD: Final = Rule(
     "bad-allow",
-    "a comment allows nothing, or does not say why",
-    "A finding that is to stay has a reason, which whoever reads the line next can judge. Without one, or of a rule "
-    "that there is not, a comment allows nothing.",
+    "a comment allows nothing, or gives no reason",
+    "A finding that stays needs a reason that the next reader can judge. A comment without a reason, or for an "
+    "unknown rule, allows nothing.",
     "write `# purposeguard: allow[rule] reason`",
 )
 UNUSED: Final = Rule(
     "unused-allow",
-    "a comment allows what is not found",
-    "What was allowed is gone, or was never there. A comment that stays would hide the next finding.",
-    "take the comment away",
+    "a comment allows a finding that does not exist",
+    "The allowed finding is gone, or never existed. The comment would hide the next one.",
+    "remove the comment",
     "warning",
 )
 COMMENT: Final = re.compile(
@@ -143,12 +143,12 @@ def _read(token: tokenize.TokenInfo, shown: str, rules: Collection[str]) -> Allo
     unknown = [rule for rule in named if rule not in rules]
     fault = None
     if not named:
-        fault = "says of no rule that it is allowed"
+        fault = "names no rule"
     elif unknown:
         near = difflib.get_close_matches(unknown[0], rules, 1)
-        fault = f"names `{unknown[0]}`, and there is no such rule" + (f" (did you mean `{near[0]}`?)" if near else "")
+        fault = f"names the unknown rule `{unknown[0]}`" + (f" (did you mean `{near[0]}`?)" if near else "")
     elif not reason:
-        fault = f"does not say why `{named[0]}` is allowed"
+        fault = f"gives no reason to allow `{named[0]}`"
     return Allow(Place(shown, line, column + 1, line, token.end[1] + 1), named, reason, line, fault)
 
 
@@ -172,4 +172,4 @@ def about_allows(allows: Iterable[Allow], checked: Collection[str]) -> Iterator[
             continue
         for rule in allow.rules:
             if rule in checked and rule not in allow.used:
-                yield Finding(allow.place, UNUSED.id, f"`{rule}` is allowed here, and there is nothing of it")
+                yield Finding(allow.place, UNUSED.id, f"`{rule}` is allowed here, but not found")

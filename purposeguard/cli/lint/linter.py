@@ -106,7 +106,7 @@ def _found(code: Code, named: Sequence[Notice], rules: Collection[str] | None) -
                 for mistake in check(module)
             ]
         except RecursionError:
-            yield Unread(module.shown, 1, "is nested too deeply to be looked at")
+            yield Unread(module.shown, 1, "is nested too deeply to be analysed")
             continue
         allows = allows_in(module.text, module.shown, IDS)
         yield from dict.fromkeys(settled(findings, allows))

@@ -14,26 +14,26 @@ from purposeguard.cli.lint.models import Models
 
 STORED: Final = Rule(
     "stored-use",
-    "a use is kept where it outlives its block",
-    "A use holds until its block ends, in the task or thread that entered it. Who finds it later finds one that has "
-    "ended, or tries to work for the purpose of somebody else.",
+    "a use is stored where it outlives its block",
+    "A use is valid until its block ends, in the task or thread that entered it. Code that finds it later finds a use "
+    "that has ended, or works for the purpose of another caller.",
     "pass the use to what needs it, or ask for it where it is needed: `guard.use(Purpose)`",
     "warning",
 )
 MAPPED: Final = Rule(
     "map-lets-out",
-    "a function given to `map` lets the plain value out",
-    "A function given to `map` sees the plain value, so that what it gives can be sealed in turn. What it stores, "
-    "prints or sends is sealed no longer, and nobody has been asked.",
-    "give back what is to be kept, and open the result: `use.open(value.map(…))`",
+    "a function passed to `map` lets the plain value out",
+    "A function passed to `map` sees the plain value, and its result is sealed again. A value that it stores, prints "
+    "or sends is not sealed any more, and no guard was asked.",
+    "return the value, and open the result: `use.open(value.map(…))`",
 )
 SWALLOWED: Final = Rule(
     "broad-except",
-    "a broad `except` swallows what a guard refuses",
-    "A denial is an error. Where an `except` for all errors is around a guarded call and raises none of them again, "
-    "code goes on as if data were missing, and nobody learns that a use was refused. A `PurposeViolation` is a "
+    "a broad `except` swallows a refusal of a guard",
+    "A denial is an error. If an `except` for all errors is around a guarded call and does not raise again, code goes "
+    "on as if data were missing, and nobody learns that a use was refused. A `PurposeViolation` is a "
     "`PermissionError`, and that an `OSError`, so these are broad here too.",
-    "name the errors that are meant, or let the violation pass: `except pg.PurposeViolation: raise` before it",
+    "name the errors that you expect, or put `except pg.PurposeViolation: raise` before it",
     "warning",
 )
 
@@ -86,7 +86,7 @@ def stored(module: Module, models: Models) -> Iterator[Found]:
 
 
 def _kept(node: ast.AST, where: str, scope: Scope) -> Found:
-    return Found(node, f"a use is stored in {where}, and ends with its block", _symbol(scope))
+    return Found(node, f"a use is stored in {where}, but ends with its block", _symbol(scope))
 
 
 class _Uses:
@@ -139,7 +139,7 @@ class _Uses:
             values = node.value.elts if isinstance(node.value, (ast.List, ast.Tuple)) else [node.value]
             for name in values:
                 if isinstance(name, ast.Name) and self._ends_before(name, node):
-                    message = f"`{name.id}` is returned out of its block, with which it ends"
+                    message = f"`{name.id}` is returned from its block, but ends with it"
                     yield Found(node, message, _symbol(scope))
 
     def _ends_before(self, name: ast.Name, node: ast.Return) -> bool:
@@ -192,7 +192,7 @@ class _Uses:
         holds = stated is not None and stated.name == USE and self.models.kind(cls) is not None
         if holds and not self._bears_purpose(cls, node.annotation):
             symbol = f"{cls.name}.{node.target.id}"
-            yield Found(node, f"`{symbol}` holds a use, which ends with its block", symbol)
+            yield Found(node, f"`{symbol}` holds a use, but the use ends with its block", symbol)
 
     def _is_generic(self, target: ast.expr, scope: Scope) -> bool:
         """True if the class of the object is generic in the purpose of the use: type checkers check that."""
@@ -229,7 +229,7 @@ def mapped(module: Module, models: Models) -> Iterator[Found]:
             continue
         way = _way_out(call.args[0], scope, models) if _is_sealed(func.value, scope, models) else None
         if way is not None:
-            message = f"the function given to `{dotted(func)}` lets its argument out by `{way}`"
+            message = f"the function passed to `{dotted(func)}` passes its argument on to `{way}`"
             yield Found(call.args[0], message, dotted(func.value))
 
 
@@ -333,7 +333,7 @@ class _Swallows:
 
     def finding_at(self, node: ast.AST, what: str, why: str, to: ast.AST | None = None) -> Found:
         """The finding at a node."""
-        return Found(node, f"{what} swallows what is refused to {why}", _symbol(self.module.scope_of[node]), to=to)
+        return Found(node, f"{what} swallows the refusal of {why}", _symbol(self.module.scope_of[node]), to=to)
 
     def in_handlers(self, node: ast.Try | ast.TryStar) -> Iterator[Found]:
         """The first broad clause, unless an earlier one handles what a guard raises."""

@@ -14,9 +14,9 @@ from purposeguard.notice.notice import Notice
 
 UNKNOWN: Final = Rule(
     "unknown-id",
-    "an id means nothing in the notice",
-    "An id that means nothing is an error when the line runs: in a decorator at import, elsewhere at the first call.",
-    "name a class of the notice, which type checkers know, or one of the ids that it has",
+    "an id does not exist in the notice",
+    "An unknown id is an error when the line runs: in a decorator at import, elsewhere at the first call.",
+    "name a class of the notice, which type checkers know, or one of its ids",
 )
 
 Parts = dict[str | int, str]
@@ -153,4 +153,4 @@ def _message(text: str, kind: str, notices: Sequence[Notice]) -> str | None:
         else ""
     )
     which = " or ".join(dict.fromkeys(f"{notice.id} ({notice.revision})" for notice in notices))
-    return f"`{text}` is no {first.kind} of {which}{near}"
+    return f"`{text}` is not a {first.kind} of {which}{near}"
