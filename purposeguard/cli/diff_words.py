@@ -47,19 +47,19 @@ NEEDS: Final[Mapping[str | None, str]] = {
 
 SENTENCES: Final[Mapping[str, str]] = {
     "granted": "{p} may use {s}{only}",
-    "channels-opened": "{p} may use {s} by {c} too",
-    "withdrawn": "{p} may use {s} no more",
-    "channels-closed": "{p} may use {s} by {c} no more",
+    "channels-opened": "{p} may also use {s} by {c}",
+    "withdrawn": "{p} may no longer use {s}",
+    "channels-closed": "{p} may no longer use {s} by {c}",
     "channels-named": "{p} names {is_}, before {was}",
     "earlier-lost": (
-        "{p} may use data of {s} that was collected earlier{by} no more: in the revision of {earlier} a "
-        "number leads to another term, or to none"
+        "{p} may no longer use data of {s} that was collected earlier{by}: in the revision of {earlier} a "
+        "number refers to another term, or to none"
     ),
     "basis": "{p} rests on {is_}, before on {was}",
-    "extended": "{p} may use data of {s} collected before {earlier} too, {how}",
+    "extended": "{p} may also use data of {s} collected before {earlier}, {how}",
     "extension-dropped": (
-        "{p} may use data of {s} collected before {earlier} no more, unless the revision of that time "
-        "granted it: what extended it is not said again"
+        "{p} may no longer use data of {s} collected before {earlier}, unless the revision of that time "
+        "granted it: the extension is gone"
     ),
     "period": "{s}: kept {for_} from {start}, before {before}",
     "country": "{code}{name}: {is_}; before, {was}",
@@ -79,26 +79,26 @@ SENTENCES: Final[Mapping[str, str]] = {
     "voluntary": "giving data is optional: is {is_}, before {was}",
     "controller": "the controller is {is_}, before {was}",
     "timezone": "the time zone is {is_}, before {was}",
-    "table": "[{key}] says something else",
+    "table": "[{key}] is different",
 }
 """Kind of change → its sentence; `extension-basis` is said as `extended`."""
 
 EARLIER: Final[Mapping[str, str]] = {
     "none": "",
-    "no": ": data collected from {later} on, nothing earlier",
-    "consent": "; data collected earlier too, of subjects who consent to it",
-    "related": "; data collected earlier too, since it is related and notice was given on {notified}",
-    "granted": "; data collected earlier too, since the revision of {earlier} granted it as well",
-    "same-id": "; data collected earlier too, since the revision of {earlier} granted another purpose by this number",
+    "no": ": only data collected from {later} on",
+    "consent": "; also data collected earlier, of subjects who consent to it",
+    "related": "; also data collected earlier, since it is related and notice was given on {notified}",
+    "granted": "; also data collected earlier, since the revision of {earlier} granted it as well",
+    "same-id": "; also data collected earlier, since the revision of {earlier} granted another purpose by this number",
 }
 """What becomes of data that was collected earlier."""
 BEFORE: Final = {
     "consent": ": also of subjects who did not agree, of whom data collected earlier is left out",
-    "law": "; past the period of retention it goes on no more",
+    "law": "; it no longer goes on past the period of retention",
 }
 AFTER: Final = {
-    "consent": ": it serves subjects who agree to it alone",
-    "law": "; past the period of retention it goes on",
+    "consent": ": it serves only subjects who agree to it",
+    "law": "; it goes on past the period of retention",
 }
 """What changes with the legal basis that a purpose had, and with the one that it has."""
 
@@ -239,7 +239,7 @@ def _renamed(facts: Mapping[str, Any], values: Mapping[str, Any]) -> str:
     if moved and facts["by"] == "stated":
         text += ": data collected earlier, consents and requests move with it"
     elif moved and facts["by"] == "class":
-        text += " by its class, and no `[[renamed]]` row says so: what was collected earlier does not move with it"
+        text += " by its class, and no `[[renamed]]` row says so: data collected earlier does not move with it"
     if "new_class" not in facts:
         return text
     classes = "class {old_class} is {new_class} now".format(**values)
@@ -258,6 +258,6 @@ def _tails(kind: str, facts: Mapping[str, Any]) -> Iterator[str]:
         tails = AFTER.get(facts["new"], ""), BEFORE.get(facts["old"], "")
         yield from tails if facts["new"] == "consent" else reversed(tails)  # consent first, then retention
     elif kind == "removed" and facts.get("served"):
-        yield "; what was collected of it serves {served} no more"
+        yield "; data collected of it no longer serves {served}"
     elif kind == "reused" and not facts["moved"]:
-        yield (": no `[[renamed]]` row says so, so what was collected as {old_class} goes on as {new_class}")
+        yield (": no `[[renamed]]` row says so, so data collected as {old_class} now counts as {new_class}")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ledger_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="Read a ledger: whether it is as it was written, what was used for what, and what was refused.",
+    help="Verify a ledger, and read which uses and refusals it records.",
 )
 """Registered by `commands`."""
 
@@ -165,7 +165,7 @@ def _moment(text: str | None) -> datetime.datetime | None:
         try:
             return moment.astimezone(datetime.UTC)
         except OverflowError:
-            raise Problem(f"`{text}` is before the first, or after the last, moment that there is in UTC") from None
+            raise Problem(f"`{text}` is outside the range of UTC") from None
     if len(text) > len("2026-05-01"):
         raise Problem(f"`{text}` could be any of many moments: give its time zone, `{text}Z` or `{text}+09:00`")
     return moment.replace(tzinfo=datetime.UTC)

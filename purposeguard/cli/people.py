@@ -81,8 +81,8 @@ def disclose(
 ) -> bool:
     """Write the report about one person: what is held, for which purposes, to whom it was provided, who answers.
 
-    What is held is told by an application alone; of a store, the report says what was asked for, agreed to and
-    provided. The page prints on A4 and needs nothing but itself.
+    Only an application knows what is held; for a store, the report contains requests, consents and
+    hand-overs. The page prints on A4 and needs nothing but itself.
     """
     if values and by is None:
         raise Problem("values are shown on somebody's approval, which is put on record: name who, `--by NAME`")
@@ -223,7 +223,7 @@ def sweep(
     """List what may be kept no longer, or erase it, by the erasers of an application (clause 8).
 
     Nothing is erased where more is due than `--max-share`: a clock or a period may be wrong. A sweep that was cut short
-    is gone on with. Erasers that fail, and periods that no eraser serves, go to standard error.
+    is resumed. Erasers that fail, and periods that no eraser serves, go to standard error.
     """
     job = governance_of(target, imports or (), "a Governance, or a guard that has one").retention
     plan = job.plan()
@@ -265,7 +265,7 @@ def plan_report(plan: Plan) -> Report:
         ],
         "unserved": [{"source": period.source, **_period_data(period)} for period in plan.unserved],
     }
-    going_on = f", going on with sweep {plan.resumes}" if plan.resumes is not None else ""
+    going_on = f", resuming sweep {plan.resumes}" if plan.resumes is not None else ""
     table = Table(
         f"Due on {plan.today}{going_on} ({plan.count:,})",
         (
@@ -307,7 +307,7 @@ def outcome_report(outcome: Outcome) -> Report:
         ],
     }
     table = Table(
-        f"Sweep {outcome.number}" + ("" if outcome.ended else ", to be gone on with"),
+        f"Sweep {outcome.number}" + ("" if outcome.ended else ", to be resumed"),
         (Column("eraser"), Column("sources", "under"), Column("erased"), Column("outcome"), Column("problem", "under")),
         tuple(
             (

@@ -61,7 +61,7 @@ def sql(
     tags: Annotated[
         Path | None,
         typer.Option(
-            "--tags", metavar="FILE", help="A TOML file with the tags of columns that bear none.", show_default=False
+            "--tags", metavar="FILE", help="A TOML file with the tags of columns that have none.", show_default=False
         ),
     ] = None,
     store: Annotated[
@@ -85,8 +85,8 @@ def sql(
 ) -> bool:
     """Run a query over files for a purpose, or say why it may not be run.
 
-    Columns are refused by the tags that Parquet and Feather files bear, or that `--tags` tells. Rows that the purpose
-    may not use are left out.
+    Columns are refused by their tags, from Parquet and Feather files or from `--tags`. Rows that the purpose may not
+    use are left out.
     """
     paths = _paths_by_table(files)
     loaded_notice = read_notice(notice, overlay or ())
@@ -151,7 +151,7 @@ def _run(
             except UnlabelledData as error:
                 if all(use.label is not None for use in explanation.used):
                     raise
-                raise Problem(f"{error}\n  `--tags FILE` tells the tags of columns that bear none") from error
+                raise Problem(f"{error}\n  `--tags FILE` states the tags of columns that have none") from error
     except (PurposeViolation, FlowViolation) as error:
         complain(err(), "refused", str(error))
         raise typer.Exit(1) from error

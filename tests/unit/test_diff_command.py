@@ -116,7 +116,7 @@ def test_product_overlays_are_compared_too(tmp_path: Path) -> None:
         (
             "granted",
             None,
-            "mailing (2②) may use viewer-names (scanner-names): data collected from 2026-01-01 on, nothing earlier",
+            "mailing (2②) may use viewer-names (scanner-names): only data collected from 2026-01-01 on",
         ),
         ("renamed", "overlay", "product overlay scanner-names: class ScannerNames is ViewerNames now"),
         ("value", "overlay", "product overlay viewer-names (scanner-names): `product` is Viewer, before Scanner"),
@@ -124,7 +124,7 @@ def test_product_overlays_are_compared_too(tmp_path: Path) -> None:
     ]
     removed = data(old, new, "--old-overlay", one)
     assert [one["text"] for one in removed["changes"]] == [
-        "product overlay removed: scanner-names (scanner-names); what was collected of it serves answering (2①) no more"
+        "product overlay removed: scanner-names (scanner-names); data collected of it no longer serves answering (2①)"
     ]
 
 

@@ -19,7 +19,7 @@ from purposeguard.cli.lint.findings import Unread
 SUFFIXES: Final = (".py", ".pyw")
 NOTEBOOK: Final = ".ipynb"
 LEFT_OUT: Final = frozenset({"__pycache__", "node_modules", "site-packages"})
-"""Folders whose code is nobody's here; those that begin with a dot, and virtual environments, are left out too."""
+"""Folders that are not linted, besides virtual environments and those that begin with a dot."""
 
 LARGEST: Final = 10_000_000
 """Bytes of the largest file that is looked at: no person wrote a larger one."""

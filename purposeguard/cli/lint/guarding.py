@@ -1,4 +1,4 @@
-"""What guards: functions that guards decorate, calls that may be refused, and helpers of what is guarded."""
+"""Guarded functions, calls that may be refused, and helpers that only guarded functions call."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from purposeguard.cli.lint.rules_ids import UNKNOWN, notices_of, unknown
 from purposeguard.notice.notice import Notice
 
 RULES: Final[tuple[Rule, ...]] = (UNTAGGED, UNGUARDED, CACHED, STORED, MAPPED, SWALLOWED, UNKNOWN, BAD, UNUSED)
-"""All rules, in the order in which they are told."""
+"""All rules, in the order of the documentation."""
 IDS: Final = tuple(rule.id for rule in RULES)
 
 

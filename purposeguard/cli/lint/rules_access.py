@@ -1,4 +1,4 @@
-"""`unguarded-access` and `cached-guarded-function`: reads that nobody guards, and caches that answer for a guard."""
+"""`unguarded-access` and `cached-guarded-function`: unguarded reads, and caches around guarded functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`untagged-personal-field`: a field of a model that looks personal and bears no tag."""
+"""`untagged-personal-field`: a field of a model that looks personal and has no tag."""
 
 from __future__ import annotations
 
