@@ -194,7 +194,9 @@ class Words:
             return {"before": before, "for_": after, "within": after}
         if kind == "channels-named":
             return {"was": _channels(facts, "old"), "is_": _channels(facts, "new")}
-        say = {"basis": BASES.__getitem__, "country": _country}.get(kind, _shown)
+        if kind == "basis":
+            return {"was": BASES[old], "is_": BASES[new]}
+        say = _country if kind == "country" else _shown
         return {"was": say(old), "is_": say(new)}
 
 
