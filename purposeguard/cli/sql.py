@@ -392,6 +392,10 @@ def _parts(written: object) -> list[Mark | str]:
     if not words or not all(isinstance(word, str) for word in words):
         raise ValueError('must be an id of a source, or a mark, or a list of these: `["1.1(a)", "subject"]`')
     return [
-        Subject(word.removeprefix("subject:")) if word.startswith("subject:") else MARKS.get(word, word)
+        MARKS[word]
+        if word in MARKS
+        else Subject(word.removeprefix("subject:"))
+        if word.startswith("subject:")
+        else word
         for word in words
     ]

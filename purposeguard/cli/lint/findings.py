@@ -147,7 +147,7 @@ def _read(token: tokenize.TokenInfo, shown: str, rules: Collection[str]) -> Allo
     elif unknown:
         near = difflib.get_close_matches(unknown[0], rules, 1)
         fault = f"names the unknown rule `{unknown[0]}`" + (f" (did you mean `{near[0]}`?)" if near else "")
-    elif not reason:
+    elif not re.search(r"\w", reason):
         fault = f"gives no reason to allow `{named[0]}`"
     return Allow(Place(shown, line, column + 1, line, token.end[1] + 1), named, reason, line, fault)
 
