@@ -24,7 +24,6 @@ class Rule:
 
     id: str
     title: str
-    why: str
     help: str
     level: Level = "error"
 
@@ -75,14 +74,11 @@ class Found:
 BAD: Final = Rule(
     "bad-allow",
     "a comment allows nothing, or gives no reason",
-    "A finding that stays needs a reason that the next reader can judge. A comment without a reason, or for an "
-    "unknown rule, allows nothing.",
     "write `# purposeguard: allow[rule] reason`",
 )
 UNUSED: Final = Rule(
     "unused-allow",
     "a comment allows a finding that does not exist",
-    "The allowed finding is gone, or never existed. The comment would hide the next one.",
     "remove the comment",
     "warning",
 )

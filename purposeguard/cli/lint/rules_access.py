@@ -15,15 +15,11 @@ from purposeguard.cli.lint.models import Held, Models
 UNGUARDED: Final = Rule(
     "unguarded-access",
     "a function reads tagged data and no guard checks it",
-    "Tags are checked where data is read: by `@guard.access`. Whoever calls this function gets the data for any "
-    "purpose, or for none.",
     "decorate it with `@guard.access`",
 )
 CACHED: Final = Rule(
     "cached-guarded-function",
     "a cache around a guarded function does not distinguish purposes",
-    "The cache answers without asking the guard: it serves one purpose with data read for another, and goes on serving "
-    "data of people who have opted out.",
     "remove the cache, and put `@guard.cached(…)` above `@guard.access`",
 )
 

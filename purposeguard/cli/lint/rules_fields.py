@@ -27,7 +27,6 @@ from purposeguard.cli.lint.models import Field, Held, Models
 UNTAGGED: Final = Rule(
     "untagged-personal-field",
     "a field that looks personal has no tag",
-    "A field without a tag is never checked: it may be read and used for any purpose.",
     "tag it with its source, `Annotated[str, tm.Registration]`, seal it, or mark it `pg.NotPersonal`",
     "warning",
 )

@@ -15,24 +15,17 @@ from purposeguard.cli.lint.models import Models
 STORED: Final = Rule(
     "stored-use",
     "a use is stored where it outlives its block",
-    "A use is valid until its block ends, in the task or thread that entered it. Code that finds it later finds a use "
-    "that has ended, or works for the purpose of another caller.",
     "pass the use to what needs it, or ask for it where it is needed: `guard.use(Purpose)`",
     "warning",
 )
 MAPPED: Final = Rule(
     "map-lets-out",
     "a function passed to `map` lets the plain value out",
-    "A function passed to `map` sees the plain value, and its result is sealed again. A value that it stores, prints "
-    "or sends is not sealed any more, and no guard was asked.",
     "return the value, and open the result: `use.open(value.map(…))`",
 )
 SWALLOWED: Final = Rule(
     "broad-except",
     "a broad `except` swallows a refusal of a guard",
-    "A denial is an error. If an `except` for all errors is around a guarded call and does not raise again, code goes "
-    "on as if data were missing, and nobody learns that a use was refused. A `PurposeViolation` is a "
-    "`PermissionError`, and that an `OSError`, so these are broad here too.",
     "name the errors that you expect, or put `except pg.PurposeViolation: raise` before it",
     "warning",
 )

@@ -15,7 +15,6 @@ from purposeguard.notice.notice import Notice
 UNKNOWN: Final = Rule(
     "unknown-id",
     "an id does not exist in the notice",
-    "An unknown id is an error when the line runs: in a decorator at import, elsewhere at the first call.",
     "name a class of the notice, which type checkers know, or one of its ids",
 )
 

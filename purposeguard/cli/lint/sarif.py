@@ -48,7 +48,6 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "id": rule.id,
         "name": "".join(word.capitalize() for word in rule.id.split("-")),
         "shortDescription": {"text": f"{rule.title[0].upper()}{rule.title[1:]}."},
-        "fullDescription": {"text": rule.why},
         "help": {"text": f"{rule.help[0].upper()}{rule.help[1:]}."},
         "defaultConfiguration": {"level": rule.level},
     }
