@@ -10,7 +10,6 @@ from examples.shop.privacy import guard
 from examples.shop.repository import NotFound
 from purposeguard.cli.application import effects
 from purposeguard.cli.diff import Diff
-from purposeguard.cli.render import Language
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.diff import compare
 
@@ -38,8 +37,7 @@ def changes(revision: date) -> dict[str, list[str]]:
     """What `purposeguard diff` says of this one after the one before, and of the shop under it: by headings."""
     before = max((day for day in REVISIONS if day < revision), default=revision)
     found = compare(_known(before), _known(revision))
-    said = Diff(found, "the shop", effects(guard, found)).sections(Language.en)
-    return {one.title: list(one.items) for one in said if one.items}
+    return dict(Diff(found, "the shop", effects(guard, found)).sections())
 
 
 def _known(revision: date) -> pg.Notice:

@@ -206,7 +206,7 @@ def _read_source(revisions: Revisions, spec: object, column: str) -> Label:
         unknown = error
     where = f"`{column}` is told by it"
     why = f"{unknown.why}, and {where}" if unknown.why else where
-    raise UnknownSource(unknown.given, why, lambda: unknown.suggestions)
+    raise UnknownSource(spec, why, lambda: unknown.suggestions)
 
 
 def _label(revisions: Revisions, spec: object) -> Label:

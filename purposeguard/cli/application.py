@@ -79,7 +79,7 @@ def imported(name: str) -> ModuleType:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # what it prints is no part of the report
             return importlib.import_module(name)
-    except (Exception, SystemExit) as error:  # whatever a foreign module raises is told; nothing is decided by it
+    except (Exception, SystemExit) as error:  # whatever a foreign module raises is reported; nothing is decided by it
         raise Problem(_import_failure(name, error)) from error
 
 

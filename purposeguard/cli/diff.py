@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.text import Text
 
 from purposeguard.cli.application import Effect, Outcome, effects, find_guard
-from purposeguard.cli.diff_words import Words
+from purposeguard.cli.diff_words import Words, listed
 from purposeguard.cli.files import Problem, read_notice
-from purposeguard.cli.options import Imports, LanguageOption, TextOption, out
-from purposeguard.cli.render import Language, TextFormat, json_text
+from purposeguard.cli.options import Imports, TextOption, out
+from purposeguard.cli.render import TextFormat, json_text
 from purposeguard.notice.schema import Changes
 from purposeguard.policy.diff import Cell, Change, Comparison, compare
 
@@ -59,7 +59,6 @@ def diff(
     ] = None,
     imports: Imports = None,
     form: TextOption = TextFormat.text,
-    language: LanguageOption = Language.en,
     fail_on: Annotated[
         list[Finding] | None,
         typer.Option("--fail-on", help="Exit 1 where there is such a change; may be repeated.", show_default=False),
@@ -76,9 +75,9 @@ def diff(
     comparison = compare(read_notice(old, old_overlay or ()), read_notice(new, overlay or ()), steps)
     result = Diff(comparison, app, None if app is None else effects(find_guard(app, imports or ()), comparison))
     if form is TextFormat.json:
-        print(json_text(result.data(language)), end="")
+        print(json_text(result.data()), end="")
     else:
-        _show(result, language, out())
+        _show(result, out())
     return not any(_matches(result, finding) for finding in fail_on or ())
 
 
@@ -93,29 +92,17 @@ def _matches(diff: Diff, finding: Finding) -> bool:
     }[finding]
 
 
-def _sections(diff: Diff, language: Language) -> list[Section]:
-    return [section for section in diff.sections(language) if section.items]
-
-
-def _show(diff: Diff, language: Language, console: Console) -> None:
-    console.print(Text(headline(diff, language), "bold"), soft_wrap=True)
-    for section in _sections(diff, language):
+def _show(diff: Diff, console: Console) -> None:
+    console.print(Text(headline(diff.comparison), "bold"), soft_wrap=True)
+    for title, lines in diff.sections():
         console.print()
-        console.print(Text(section.title, "bold cyan"))
-        for item in section.items:
-            console.print(Text(f"- {item}"), soft_wrap=True)
+        console.print(Text(title, "bold cyan"))
+        for line in lines:
+            console.print(Text(f"- {line}"), soft_wrap=True)
 
 
 NAMING: Final = frozenset({"renamed", "reused", "renamed-nothing"})
 """Kinds of changes that are about ids."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Section:
-    """A heading and its lines."""
-
-    title: str
-    items: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -136,9 +123,9 @@ class Diff:
         """True if an activity of the application gets less than before."""
         return any(effect.stops for effect in self.effects or ())
 
-    def data(self, language: Language) -> dict[str, Any]:
+    def data(self) -> dict[str, Any]:
         """The comparison as JSON values."""
-        comparison, words = self.comparison, Words(self.comparison, language)
+        comparison, words = self.comparison, Words(self.comparison)
         rule = _rule(comparison)
         return {
             "notice": comparison.new.id,
@@ -170,84 +157,53 @@ class Diff:
             ],
         }
 
-    def sections(self, language: Language) -> Iterator[Section]:
-        """The comparison as sections of text."""
-        comparison, words = self.comparison, Words(self.comparison, language)
-        for direction, title in (("widened", ("Widened", "広がること")), ("narrowed", ("Narrowed", "狭まること"))):
-            yield _section(words, title, (change for change in comparison.changes if change.direction == direction))
-        neutral = [change for change in comparison.changes if change.direction == "neutral"]
-        yield _section(
-            words, ("Numbers and names", "番号と名称"), (change for change in neutral if change.kind in NAMING)
-        )
-        yield _section(
-            words, ("Also different", "その他の変更"), (change for change in neutral if change.kind not in NAMING)
-        )
-        if comparison.changes:
-            yield self._needs(words)
+    def sections(self) -> list[tuple[str, list[str]]]:
+        """The comparison as text: headings, each with its lines; none is empty."""
+        words = Words(self.comparison)
+        sections: dict[str, list[str]] = {"Widened": [], "Narrowed": [], "Numbers and names": [], "Also different": []}
+        for change in self.comparison.changes:
+            neutral = "Numbers and names" if change.kind in NAMING else "Also different"
+            title = neutral if change.direction == "neutral" else change.direction.capitalize()
+            sections[title].append(words.say(change))
+        if self.comparison.changes:
+            sections["What it needs"] = self._needs()
         if self.effects is not None:
-            yield from self._application(words)
+            stops = [_effect(effect) for effect in self.effects if effect.stops]
+            starts = [_effect(effect) for effect in self.effects if effect.starts and not effect.stops]
+            same = len(self.effects) - len(stops) - len(starts)
+            stay = f"of an activity and an access function {_verb(same, 'stay')} as before"
+            sections |= {
+                f"Stops in {self.target}": stops,
+                f"Starts in {self.target}": starts,
+                f"The rest of {self.target}": [f"{_counted(same, 'combination')} {stay}"],
+            }
+        return [(title, lines) for title, lines in sections.items() if lines]
 
-    def _needs(self, words: Words) -> Section:
+    def _needs(self) -> list[str]:
         """The notice and consent that the changes need (clause 11)."""
-        comparison, rule = self.comparison, _rule(self.comparison)
-        counts = [len(list(comparison.needing(need))) for need in ("notice", "consent")]
+        rule = _rule(self.comparison)
+        notice, consent = (len(list(self.comparison.needing(need))) for need in ("notice", "consent"))
         lines = [
-            words.either(
-                f"{_counted(counts[0], 'change')} {_verb(counts[0], 'need')} notice to subjects",
-                f"本人への通知が必要な変更: {counts[0]}件",
-            ),
-            words.either(
-                f"{_counted(counts[1], 'change')} {_verb(counts[1], 'need')} the consent of each subject",
-                f"本人の同意が必要な変更: {counts[1]}件",
-            ),
+            f"{_counted(notice, 'change')} {_verb(notice, 'need')} notice to subjects",
+            f"{_counted(consent, 'change')} {_verb(consent, 'need')} the consent of each subject",
         ]
         if rule is not None:
-            by = [channel for channel in rule.announced_by if channel != "other"]
-            others = words.either(" and otherwise", "など") if len(by) < len(rule.announced_by) else ""
-            needs = {"notice": words.either("notice", "通知"), "consent": words.either("consent", "同意")}
+            named = [channel for channel in rule.announced_by if channel != "other"]
+            others = " and otherwise" if len(named) < len(rule.announced_by) else ""
             lines.append(
-                words.either(
-                    f"clause {rule.clause}: changes are announced by {words.channels(by)}{others}; a material one "
-                    f"needs {needs[rule.material]}, one that law has a say in {needs[rule.required_by_law]}",
-                    f"条項{rule.clause}: 変更は{words.channels(by)}{others}で知らせる。"
-                    f"重要な変更には{needs[rule.material]}、法令が求める場合は{needs[rule.required_by_law]}を要する",
-                )
+                f"clause {rule.clause}: changes are announced by {listed(named)}{others}; a material one "
+                f"needs {rule.material}, one that law has a say in {rule.required_by_law}"
             )
-        return Section(words.either("What it needs", "必要な手続"), tuple(lines))
-
-    def _application(self, words: Words) -> Iterator[Section]:
-        effects = self.effects or ()
-        stops = [effect for effect in effects if effect.stops]
-        starts = [effect for effect in effects if effect.starts and not effect.stops]
-        title = words.either(f"Stops in {self.target}", f"{self.target}でできなくなること")
-        yield Section(title, tuple(_effect(effect, words) for effect in stops))
-        title = words.either(f"Starts in {self.target}", f"{self.target}でできるようになること")
-        yield Section(title, tuple(_effect(effect, words) for effect in starts))
-        same = len(effects) - len(stops) - len(starts)
-        line = words.either(
-            f"{_counted(same, 'combination')} of an activity and an access function {_verb(same, 'stay')} as before",
-            f"変わらない組合せ（処理とアクセス関数）: {same}件",
-        )
-        yield Section(words.either(f"The rest of {self.target}", f"{self.target}のその他"), (line,))
+        return lines
 
 
-def headline(diff: Diff, language: Language) -> str:
+def headline(comparison: Comparison) -> str:
     """What is compared, in one line."""
-    comparison, words = diff.comparison, Words(diff.comparison, language)
-    if not comparison and comparison.old.revision == comparison.new.revision:
-        return words.either(
-            f"{comparison.new.id}: the revision of {comparison.new.revision} is the same",
-            f"{comparison.new.id}: {comparison.new.revision}の版に違いはない",
-        )
-    same = "" if comparison else words.either(": nothing differs but the date", ": 日付のほかに違いはない")
-    return words.either(
-        f"{comparison.new.id}: the revision of {comparison.new.revision} after that of {comparison.old.revision}{same}",
-        f"{comparison.new.id}: {comparison.old.revision}の版から{comparison.new.revision}の版へ{same}",
-    )
-
-
-def _section(words: Words, title: tuple[str, str], changes: Iterable[Change]) -> Section:
-    return Section(words.either(*title), tuple(words.say(change) for change in changes))
+    old, new = comparison.old, comparison.new
+    if not comparison and old.revision == new.revision:
+        return f"{new.id}: the revision of {new.revision} is the same"
+    same = "" if comparison else ": nothing differs but the date"
+    return f"{new.id}: the revision of {new.revision} after that of {old.revision}{same}"
 
 
 def _rule(comparison: Comparison) -> Changes | None:
@@ -291,29 +247,19 @@ def _outcome_data(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _effect(effect: Effect, words: Words) -> str:
+def _effect(effect: Effect) -> str:
     """A combination: before → after, and the outcome for data collected earlier if it differs."""
-    before, after, earlier = (
-        _outcome_text(outcome, words) for outcome in (effect.before, effect.after, effect.earlier)
-    )
-    head = f"{effect.before.activity.name} → {effect.before.access.name}: "
-    if before == after:
-        text = words.either(f"{before} as before", f"{before}のまま")
-    else:
-        text = words.either(f"{after}, before {before}", f"{before}から{after}に変わる")
+    before, after, earlier = map(_outcome_text, (effect.before, effect.after, effect.earlier))
+    text = f"{before} as before" if before == after else f"{after}, before {before}"
     if earlier != after:
-        text += words.either(f"; data collected earlier: {earlier}", f"。以前に取得した情報: {earlier}")
+        text += f"; data collected earlier: {earlier}"
     if effect.before.activity.observing:
-        text += words.either(" (observed: logged only)", "（監視のみ）")
-    return head + text
+        text += " (observed: logged only)"
+    return f"{effect.before.activity.name} → {effect.before.access.name}: {text}"
 
 
-def _outcome_text(outcome: Outcome, words: Words) -> str:
-    fields = words.listed(outcome.fields or outcome.closed)
+def _outcome_text(outcome: Outcome) -> str:
+    fields = listed(outcome.fields or outcome.closed)
     if outcome.verdict == "withheld":
-        return words.either(f"without {fields}", f"{fields}を除き可")
-    verdict = {"allowed": ("allowed", "可"), "refused": ("refused", "不可"), "unknown": ("unknown", "不明")}[
-        outcome.verdict
-    ]
-    closed = words.either(f", {fields} not opened", f"（{fields}は開封不可）") if outcome.closed else ""
-    return words.either(*verdict) + closed
+        return f"without {fields}"
+    return f"{outcome.verdict}, {fields} not opened" if outcome.closed else outcome.verdict

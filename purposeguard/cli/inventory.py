@@ -1,4 +1,4 @@
-"""The command `purposeguard inventory`: what an application declares, what will be refused, and what is odd."""
+"""The command `purposeguard inventory`: the declarations of an application, expected refusals, and findings."""
 
 from __future__ import annotations
 

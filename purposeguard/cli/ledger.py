@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from purposeguard.cli.files import Problem, replacing
-from purposeguard.cli.options import NO, OK, Output, TableOption, TextOption, err, out, reporting
+from purposeguard.cli.options import NO, OK, Output, TableOption, TextOption, err, needing, out, reporting
 from purposeguard.cli.render import Column, Format, Report, Table, TextFormat, complain, json_text, show, verdict
 from purposeguard.errors import LedgerBroken
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ledger_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="Read a ledger: whether it is as it was written, what was used for what, and what was refused.",
+    help="Verify a ledger, and read which uses and refusals it records.",
 )
 """Registered by `commands`."""
 
@@ -59,12 +59,8 @@ def _reading(target: str) -> Generator[Reading]:
 
 @contextlib.contextmanager
 def _opened(target: str) -> Generator[Reading]:
-    try:
+    with needing("governance", "ledgers need"):
         from purposeguard.governance.ledger.opening import opened  # noqa: PLC0415  # needs the extra `governance`
-    except ModuleNotFoundError as error:
-        raise Problem(
-            f"ledgers need {error.name}, which is not installed: pip install 'purposeguard[governance]'"
-        ) from error
     with contextlib.ExitStack() as stack:
         try:
             ledger = stack.enter_context(opened(target))
@@ -169,7 +165,7 @@ def _moment(text: str | None) -> datetime.datetime | None:
         try:
             return moment.astimezone(datetime.UTC)
         except OverflowError:
-            raise Problem(f"`{text}` is before the first, or after the last, moment that there is in UTC") from None
+            raise Problem(f"`{text}` is outside the range of UTC") from None
     if len(text) > len("2026-05-01"):
         raise Problem(f"`{text}` could be any of many moments: give its time zone, `{text}Z` or `{text}+09:00`")
     return moment.replace(tzinfo=datetime.UTC)

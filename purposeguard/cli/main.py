@@ -5,7 +5,7 @@ import os
 import sys
 
 EXTRA = ("typer", "rich")
-UNPRINTED = "error: what is to be said cannot be printed: {why}"
+UNPRINTED = "error: the output cannot be printed: {why}"
 MISSING = "purposeguard: the command line needs {name}, which is not installed: pip install 'purposeguard[cli]'"
 
 

@@ -52,6 +52,19 @@ def err() -> Console:
 
 
 @contextmanager
+def needing(extra: str, what: str) -> Generator[None]:
+    """A block that imports what an extra brings; `what` needs it.
+
+    Raises:
+        Problem: it is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise Problem(f"{what} {error.name}, which is not installed: pip install 'purposeguard[{extra}]'") from error
+
+
+@contextmanager
 def reporting() -> Generator[None]:
     """Prints errors of the input, and exits with 2."""
     try:

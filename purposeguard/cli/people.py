@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Generator, Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from purposeguard.cli.application import find
 from purposeguard.cli.files import Problem, read_notice, write
-from purposeguard.cli.options import REFERENCE, Imports, LanguageOption, Output, TableOption, err, out
+from purposeguard.cli.options import REFERENCE, Imports, LanguageOption, Output, TableOption, err, needing, out
 from purposeguard.cli.render import Column, Format, Language, Report, Table, complain, show
 from purposeguard.guard import Guard
 from purposeguard.notice.notice import Notice
@@ -81,8 +81,8 @@ def disclose(
 ) -> bool:
     """Write the report about one person: what is held, for which purposes, to whom it was provided, who answers.
 
-    What is held is told by an application alone; of a store, the report says what was asked for, agreed to and
-    provided. The page prints on A4 and needs nothing but itself.
+    Only an application knows what is held; for a store, the report contains requests, consents and
+    hand-overs. The page prints on A4 and needs nothing but itself.
     """
     if values and by is None:
         raise Problem("values are shown on somebody's approval, which is put on record: name who, `--by NAME`")
@@ -105,36 +105,46 @@ def disclose(
     return True
 
 
-@contextlib.contextmanager
-def opened(target: str, notice: Notice, others: Iterable[str] = ()) -> Generator[Governance]:
+def opened(target: str, notice: Notice, others: Iterable[str] = ()) -> contextlib.AbstractContextManager[Governance]:
     """The governance of an application, `MODULE:NAME`, or one over a store that is named by its URL or its file.
 
     Raises:
         Problem: there is none, or its libraries are not installed.
         StoreUnavailable: the store cannot be opened.
     """
-    try:
+    if "://" in target or Path(target).is_file():
+        return governance_in(target, notice)
+    return contextlib.nullcontext(governance_of(target, others, "a Governance, a guard that has one, or a store"))
+
+
+@contextlib.contextmanager
+def governance_in(store: str, notice: Notice, *, recorded: bool = False) -> Generator[Governance]:
+    """Governance over a store that exists; `recorded`: uses are put in its ledger. Raises as `opened`."""
+    with needing("governance", "a store needs"):
         from purposeguard.governance import Governance  # noqa: PLC0415  # needs the extra `governance`
         from purposeguard.governance.store import existing_store  # noqa: PLC0415  # likewise
-    except ModuleNotFoundError as error:
-        raise Problem(
-            f"requests need {error.name}, which is not installed: pip install 'purposeguard[governance]'"
-        ) from error
-    if "://" not in target and not Path(target).is_file():
-        application = find(target, others)
-        governance = application.governance if isinstance(application, Guard) else application
-        if not isinstance(governance, Governance):
-            what = "a guard without governance" if governance is None else f"a {type(application).__name__}"
-            raise Problem(f"`{target}` is {what}: name a Governance, a guard that has one, or the URL of a store")
-        yield governance
-        return
     try:
-        store = existing_store(target)
+        existing = existing_store(store)
     except ValueError as error:  # of the URL
         raise Problem(str(error)) from error
-    # Reading a store is no use of data, so no ledger records it.
-    with store, Governance(store, notice=notice, ledger=False) as governance:
+    with existing, Governance(existing, notice=notice, ledger=None if recorded else False) as governance:
         yield governance
+
+
+def governance_of(target: str, others: Iterable[str], wanted: str) -> Governance:
+    """The governance `MODULE:NAME`, or that of the guard of this name.
+
+    Raises:
+        Problem: a module cannot be imported, or there is no such governance.
+    """
+    with needing("governance", "requests need"):
+        from purposeguard.governance import Governance  # noqa: PLC0415  # needs the extra `governance`
+    application = find(target, others)
+    governance = application.governance if isinstance(application, Guard) else application
+    if not isinstance(governance, Governance):
+        what = "a guard without governance" if governance is None else f"a {type(application).__name__}"
+        raise Problem(f"`{target}` is {what}: name {wanted}")
+    return governance
 
 
 def requests_report(overview: Overview, only: str | None) -> Report:
@@ -213,9 +223,9 @@ def sweep(
     """List what may be kept no longer, or erase it, by the erasers of an application (clause 8).
 
     Nothing is erased where more is due than `--max-share`: a clock or a period may be wrong. A sweep that was cut short
-    is gone on with. Erasers that fail, and periods that no eraser serves, go to standard error.
+    is resumed. Erasers that fail, and periods that no eraser serves, go to standard error.
     """
-    job = find_sweep(target, imports or ())
+    job = governance_of(target, imports or (), "a Governance, or a guard that has one").retention
     plan = job.plan()
     report = plan_report(plan)
     if not apply or form is Format.table:
@@ -232,22 +242,6 @@ def sweep(
     if not apply and plan.count and form is Format.table:
         print("Nothing was erased: `--apply` erases what is due.")
     return good
-
-
-def find_sweep(target: str, others: Iterable[str]) -> RetentionJob:
-    """The retention job of the governance `MODULE:NAME`, or of the guard of that name.
-
-    Raises:
-        Problem: a module cannot be imported, or the object has no retention job.
-    """
-    application = find(target, others)
-    governance: Any = application.governance if isinstance(application, Guard) else application
-    if governance is None:
-        raise Problem(f"the guard `{target}` has no governance, so nobody knows what to erase")
-    sweep: Any = getattr(governance, "retention", governance)
-    if not (hasattr(sweep, "plan") and hasattr(sweep, "run")):
-        raise Problem(f"`{target}` is neither a guard nor governance but a {type(application).__name__}")
-    return cast("RetentionJob", sweep)
 
 
 def plan_report(plan: Plan) -> Report:
@@ -271,7 +265,7 @@ def plan_report(plan: Plan) -> Report:
         ],
         "unserved": [{"source": period.source, **_period_data(period)} for period in plan.unserved],
     }
-    going_on = f", going on with sweep {plan.resumes}" if plan.resumes is not None else ""
+    going_on = f", resuming sweep {plan.resumes}" if plan.resumes is not None else ""
     table = Table(
         f"Due on {plan.today}{going_on} ({plan.count:,})",
         (
@@ -313,7 +307,7 @@ def outcome_report(outcome: Outcome) -> Report:
         ],
     }
     table = Table(
-        f"Sweep {outcome.number}" + ("" if outcome.ended else ", to be gone on with"),
+        f"Sweep {outcome.number}" + ("" if outcome.ended else ", to be resumed"),
         (Column("eraser"), Column("sources", "under"), Column("erased"), Column("outcome"), Column("problem", "under")),
         tuple(
             (

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from purposeguard.adapters.tags import Columns, Spec, tag_of
+from purposeguard.adapters.tags import Columns, Tag, tag_of
 from purposeguard.cli.files import Problem, read_notice
-from purposeguard.cli.options import REFERENCE, Channel, NoticeOption, Overlays, TableOption, err, out
+from purposeguard.cli.options import REFERENCE, Channel, NoticeOption, Overlays, TableOption, err, needing, out
+from purposeguard.cli.people import governance_in
 from purposeguard.cli.render import Column, Format, Report, Table, complain, show
 from purposeguard.errors import Fault, NoticeError, PurposeGuardError, UnknownTerm, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
@@ -60,7 +61,7 @@ def sql(
     tags: Annotated[
         Path | None,
         typer.Option(
-            "--tags", metavar="FILE", help="A TOML file with the tags of columns that bear none.", show_default=False
+            "--tags", metavar="FILE", help="A TOML file with the tags of columns that have none.", show_default=False
         ),
     ] = None,
     store: Annotated[
@@ -84,8 +85,8 @@ def sql(
 ) -> bool:
     """Run a query over files for a purpose, or say why it may not be run.
 
-    Columns are refused by the tags that Parquet and Feather files bear, or that `--tags` tells. Rows that the purpose
-    may not use are left out.
+    Columns are refused by their tags, from Parquet and Feather files or from `--tags`. Rows that the purpose may not
+    use are left out.
     """
     paths = _paths_by_table(files)
     loaded_notice = read_notice(notice, overlay or ())
@@ -129,14 +130,10 @@ def _run(
         Problem: a file cannot be read, or DuckDB fails.
         PurposeGuardError: bad input, such as a column without a tag.
     """
-    try:
+    with needing("duckdb", "`sql` needs"):
         import duckdb  # noqa: PLC0415  # needs the extra `duckdb`
 
         from purposeguard.adapters.duckdb import connect  # noqa: PLC0415  # likewise
-    except ModuleNotFoundError as error:
-        raise Problem(
-            f"`sql` needs {error.name}, which is not installed: pip install 'purposeguard[duckdb]'"
-        ) from error
     try:
         with (
             connect(guard, paths, tags=tags) as connection,
@@ -154,7 +151,7 @@ def _run(
             except UnlabelledData as error:
                 if all(use.label is not None for use in explanation.used):
                     raise
-                raise Problem(f"{error}\n  `--tags FILE` tells the tags of columns that bear none") from error
+                raise Problem(f"{error}\n  `--tags FILE` states the tags of columns that have none") from error
     except (PurposeViolation, FlowViolation) as error:
         complain(err(), "refused", str(error))
         raise typer.Exit(1) from error
@@ -215,18 +212,7 @@ def _guard(notice: Notice, store: str | None) -> Generator[Guard]:
     if store is None:
         yield Guard(notice)
         return
-    try:
-        from purposeguard.governance import Governance  # noqa: PLC0415  # needs the extra `governance`
-        from purposeguard.governance.store import existing_store  # noqa: PLC0415  # likewise
-    except ModuleNotFoundError as error:
-        raise Problem(
-            f"a store needs {error.name}, which is not installed: pip install 'purposeguard[governance]'"
-        ) from error
-    try:
-        opened = existing_store(store)
-    except ValueError as error:  # of the URL
-        raise Problem(str(error)) from error
-    with opened, Governance(opened, notice=notice) as governance:
+    with governance_in(store, notice, recorded=True) as governance:
         yield Guard(notice, governance=governance)
 
 
@@ -375,9 +361,20 @@ def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Co
         if not isinstance(columns, dict):
             faults.append(Fault(table, "must be a table of columns", f'write `[{table}]`, and `column = "1.1(a)"`'))
             continue
-        specs = {column: _spec(f"{table}.{column}", tag, notice, faults) for column, tag in columns.items()}
+        readable: dict[str, Tag] = {}
+        for column, written in columns.items():
+            place = f"{table}.{column}"
+            try:
+                readable[column] = tag_of(notice, _parts(written), place)
+            except UnknownTerm as error:
+                also = (
+                    f"marks are {', '.join(MARKS)}" if any(nearest(word, MARKS) for word in _words(written)) else None
+                )
+                faults.append(Fault(place, " ".join(str(error).split()), also))
+            except (PurposeGuardError, ValueError) as error:
+                faults.append(Fault(place, " ".join(str(error).split())))
         try:
-            tags[table] = Columns({name: tag_of(notice, spec, name) for name, spec in specs.items() if spec})
+            tags[table] = Columns(readable)
         except UnlabelledData as error:
             faults.append(Fault(table, " ".join(str(error).split())))
     if faults:
@@ -385,42 +382,20 @@ def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Co
     return tags
 
 
-def _spec(place: str, tag: object, notice: Notice, faults: list[Fault]) -> list[Any]:
-    """The parts of a column's tag; empty if one is invalid, which is added to `faults`."""
-    words = [word for word in (tag if isinstance(tag, list) else [tag]) if isinstance(word, str)]
-    if not words or (isinstance(tag, list) and len(words) < len(tag)):
-        faults.append(Fault(place, 'must be an id of a source, or a mark, or a list of these: `["1.1(a)", "subject"]`'))
-        return []
-    parts: list[Any] = []
-    for word in words:
-        part = _part(place, word, notice, faults)
-        if part is None:
-            return []
-        parts.append(part)
-    try:
-        tag_of(notice, parts, place)
-    except PurposeGuardError as error:
-        faults.append(Fault(place, " ".join(str(error).split())))
-        return []
-    return parts
+def _words(written: object) -> list[Any]:
+    return written if isinstance(written, list) else [written]
 
 
-def _part(place: str, word: str, notice: Notice, faults: list[Fault]) -> Spec | None:
-    mark = MARKS.get(word)
-    if mark is not None:
-        return mark
-    head, colon, realm = word.partition(":")
-    if colon and head == "subject":
-        try:
-            return Subject(realm)
-        except ValueError as error:
-            faults.append(Fault(place, str(error)))
-            return None
-    if word == "not-personal":
-        return word
-    try:
-        return notice.source(word)
-    except UnknownTerm as error:
-        also = nearest(word, MARKS)
-        faults.append(Fault(place, " ".join(str(error).split()), f"marks are {', '.join(MARKS)}" if also else None))
-        return None
+def _parts(written: object) -> list[Mark | str]:
+    """The parts of a column's tag: marks, and ids of sources; raises ValueError if it is none."""
+    words = _words(written)
+    if not words or not all(isinstance(word, str) for word in words):
+        raise ValueError('must be an id of a source, or a mark, or a list of these: `["1.1(a)", "subject"]`')
+    return [
+        MARKS[word]
+        if word in MARKS
+        else Subject(word.removeprefix("subject:"))
+        if word.startswith("subject:")
+        else word
+        for word in words
+    ]

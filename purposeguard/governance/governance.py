@@ -303,7 +303,7 @@ class Governance:
             RuntimeError: the store is open, or belongs to whoever made this.
         """
         if self._lent:
-            raise RuntimeError("the store was given, and is opened by whoever made it")
+            raise RuntimeError("the store was passed in: its owner opens it")
         self.store.connect(url, timeout=timeout)
         if self._resting:
             self._resting = False

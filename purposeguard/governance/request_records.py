@@ -67,7 +67,6 @@ step: Final = sa.Table(
     sa.Column("did", sa.String(10), nullable=False),
     sa.Column("state", sa.String(10), nullable=False),  # after it, as all that follows
     sa.Column("due_on", sa.Date),
-    sa.Column("closed_at", Moment),
     sa.Column("text", sa.Text),
 )
 """The steps of each request. Added to, never changed."""
@@ -127,7 +126,7 @@ class Step:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Overview:
-    """The requests at a moment: their number by kind and state, and those yet to be answered (`pending`), by deadline.
+    """The requests as they are: their number by kind and state, and those yet to be answered (`pending`), by deadline.
 
     `today` is the day in the notice's time zone.
     """
@@ -143,41 +142,19 @@ class Overview:
         return tuple(pending for pending in self.pending if pending.overdue(self.today))
 
 
-def overview(
-    connection: sa.Connection, now: datetime.datetime, as_of: datetime.datetime | None, timezone: str
-) -> Overview:
-    """The requests now, or at a moment; at a future one, as they will be if nothing is done."""
-    moment = as_of or now
-    stood = request if as_of is None or as_of >= now else _as_it_stood(as_of)
-    counted = sa.select(stood.c.kind, stood.c.state, sa.func.count()).group_by(stood.c.kind, stood.c.state)
+def overview(connection: sa.Connection, now: datetime.datetime, timezone: str) -> Overview:
+    """The requests as they are now."""
+    counted = sa.select(request.c.kind, request.c.state, sa.func.count()).group_by(request.c.kind, request.c.state)
     counts: dict[tuple[str, State], int] = {
         (kind, cast("State", state)): number for kind, state, number in connection.execute(counted)
     }
-    rows = connection.execute(sa.select(stood).where(stood.c.state.in_(sorted(PENDING))))
-    pending = sorted((made(row) for row in rows), key=_urgency)
+    pending = sorted(selected(connection, request.c.state.in_(sorted(PENDING))), key=_urgency)
     in_order = sorted(counts, key=lambda key: (key[0], STATES.index(key[1])))
     return Overview(
-        as_of=moment,
-        today=day_in(timezone, moment),
+        as_of=now,
+        today=day_in(timezone, now),
         counts={key: counts[key] for key in in_order},
         pending=tuple(pending),
-    )
-
-
-def _as_it_stood(moment: datetime.datetime) -> sa.Subquery:
-    """The requests of a past moment, each in the state after its last step until then."""
-    last = (
-        sa.select(step.c.request, sa.func.max(step.c.number).label("number"))
-        .where(step.c.at <= moment)
-        .group_by(step.c.request)
-        .subquery()
-    )
-    then = {"state", "due_on", "closed_at"}
-    return (
-        sa.select(*(step.c[column.name] if column.name in then else column for column in request.c))
-        .join(last, last.c.request == request.c.id)
-        .join(step, (step.c.request == last.c.request) & (step.c.number == last.c.number))
-        .subquery()
     )
 
 

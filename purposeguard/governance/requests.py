@@ -215,20 +215,15 @@ class Requests:
         *,
         reason: str,
         by: str,
-        days: int | None = None,
-        until: datetime.date | None = None,
+        days: int,
     ) -> Request:
-        """Puts the deadline off, once, by some days or to a day.
+        """Extends the deadline, once, by this number of days.
 
         Raises:
             RequestError: also if it was put off before, has passed, or there is none.
         """
         text, clerk = text_of("reason", reason), text_of("by", by)
-        if (days is None) == (until is None):
-            raise ValueError("a deadline is put off by `days`, or `until` a day")
-        if isinstance(until, datetime.datetime) or not isinstance(until, (datetime.date, type(None))):
-            raise TypeError(f"`until` is a date, not {type(until).__name__}")
-        more = None if days is None else datetime.timedelta(days=_period(days))
+        more = datetime.timedelta(days=_period(days))
         with self.store.writing() as connection:
             pending = self._locked(connection, asked)
             must_be_possible(pending, "extended")
@@ -240,10 +235,7 @@ class Requests:
                 raise impossible(pending, "extended", why, "answer it")
             if pending.overdue(self._day(self.subjects.clock.now())):
                 raise impossible(pending, "extended", f"its deadline passed on {due_on}", "answer it")
-            later = due_on + more if more is not None else cast("datetime.date", until)
-            if later <= due_on:
-                raise impossible(pending, "extended", f"{later} is not after {due_on}", "name a later day")
-            extended = dataclasses.replace(pending, due_on=later, extended=True)
+            extended = dataclasses.replace(pending, due_on=due_on + more, extended=True)
             return self._take(connection, extended, "extended", by=clerk, text=text)
 
     # ---- Answering ------------------------------------------------------------------------------------------------
@@ -317,14 +309,10 @@ class Requests:
         with self.store.reading() as connection:
             return reasons(connection, [refused.id for refused in requests if refused.state == "refused"])
 
-    def overview(self, as_of: datetime.datetime | None = None) -> Overview:
-        """The number of requests by kind and state, and those to be answered, overdue ones first.
-
-        Now; or at a moment; at a future one, as they will be if nothing is done.
-        """
-        moment = None if as_of is None else in_utc(as_of)
+    def overview(self) -> Overview:
+        """The number of requests by kind and state, and those to be answered, overdue ones first."""
         with self.store.reading() as connection:
-            return overview(connection, self.subjects.clock.now(), moment, self.notice.document.timezone)
+            return overview(connection, self.subjects.clock.now(), self.notice.document.timezone)
 
     # ---- Steps, within a transaction ------------------------------------------------------------------------------
 
@@ -349,9 +337,8 @@ class Requests:
         values = dataclasses.asdict(after)
         connection.execute(sa.update(request).where(request.c.id == values.pop("id")).values(values))
         number = sa.select(sa.func.count() + 1).where(step.c.request == after.id).scalar_subquery()
-        state = {"state": after.state, "due_on": after.due_on, "closed_at": after.closed_at}
         note = {"request": after.id, "number": number, "did": did, "at": now, "by": by, "text": text}
-        connection.execute(sa.insert(step).values(**note, **state))
+        connection.execute(sa.insert(step).values(**note, state=after.state, due_on=after.due_on))
         self._report(connection, after, did)
         return after
 

@@ -67,43 +67,39 @@ class Revocation:
     reference: str | None = dataclasses.field(default=None, repr=False)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Restriction:
-    """A restriction: use suspended for some purposes (clauses; None: all), provision stopped, or erasure.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Declared:
+    """What a subject declared under a revision of the notice.
 
-    `revision` is that of the notice whose clauses the purposes are. `at` is when it was asked for, `recorded` since
-    when it is in force, `until` when it ends by itself.
+    `at` is when it was asked for, `recorded` since when it is in force, `until` when it ends by itself.
     """
 
     id: int
     subject: str = dataclasses.field(repr=False)
+    revision: datetime.date
+    by: Person
+    at: datetime.datetime
+    recorded: datetime.datetime
+    until: datetime.datetime | None
+    request: int | None
+    reference: str | None = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Restriction(_Declared):
+    """A restriction: use suspended for some purposes (clauses; None: all), provision stopped, or erasure."""
+
     kind: Kind
     purposes: tuple[str, ...] | None
-    revision: datetime.date
-    by: Person
-    at: datetime.datetime
-    recorded: datetime.datetime
-    until: datetime.datetime | None = None
-    request: int | None = None
-    reference: str | None = dataclasses.field(default=None, repr=False)
-    lifted: Revocation | None = None
+    lifted: Revocation | None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Consent:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Consent(_Declared):
     """A consent: data may serve one purpose, as this revision of the notice states it."""
 
-    id: int
-    subject: str = dataclasses.field(repr=False)
     purpose: str
-    revision: datetime.date
-    by: Person
-    at: datetime.datetime
-    recorded: datetime.datetime
-    until: datetime.datetime | None = None
-    request: int | None = None
-    reference: str | None = dataclasses.field(default=None, repr=False)
-    withdrawn: Revocation | None = None
+    withdrawn: Revocation | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

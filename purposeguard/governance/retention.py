@@ -31,7 +31,7 @@ from purposeguard.notice.schema import Period
 from purposeguard.runtime.clock import Clock
 
 MAX_SHARE: Final = 0.1
-"""The share of an eraser's data that a run erases at most, unless it is told otherwise."""
+"""The share of an eraser's data that a run erases at most, unless `max_share` says otherwise."""
 
 LAST_DAY: Final = datetime.date(9999, 1, 1)
 """A day by which everything is due, so that an eraser gives all that it knows."""
@@ -296,7 +296,7 @@ class _Run:
             taken = connection.execute(
                 sa.update(sweep).where(sweep.c.ended.is_(None)).values(runner=self._runner).returning(sweep.c.id)
             ).scalar_one_or_none()
-            step = "begun" if taken is None else "gone on with"
+            step = "begun" if taken is None else "resumed"
             if taken is None:
                 new = sa.insert(sweep).values(begun=self._clock.now(), runner=self._runner).returning(sweep.c.id)
                 taken = connection.execute(new).scalar_one()
@@ -341,7 +341,7 @@ class _Run:
         """Locks the row of the run until the transaction ends; raises StoreUnavailable if it was taken over."""
         mine = (sweep.c.id == self.number) & (sweep.c.runner == self._runner)
         if not connection.execute(sa.update(sweep).where(mine).values(runner=self._runner)).rowcount:
-            raise StoreUnavailable("another process has taken this sweep over, and goes on with it")
+            raise StoreUnavailable("another process has taken over this sweep")
 
 
 class _NoKey(TypeError):

@@ -49,7 +49,7 @@ class Store:
     """A database: `Store.open(url)`, or `Store()` and later `connect`. Its faults are StoreUnavailable.
 
     `engine` is SQLAlchemy's; `dialect` is `sqlite` or `postgresql`; `where` names the store in messages, without user
-    and password. `secret` is made with the store, and known to whoever can read it. `listeners` are told of changes;
+    and password. `secret` is made with the store; everybody who can read the store knows it. `listeners` get changes;
     they are held weakly. `interruptions` counts lost connections: after one, the store may be in an earlier state.
     """
 

@@ -47,7 +47,7 @@ class Subjects:
     """The restrictions and consents of subjects. Records are added, never removed.
 
     `notice` is the notice in force, or a function that returns it. A change is in force, in this process, when the
-    method returns; with `within`, a connection of `store.writing()`, when that transaction ends. `ledger` is told of
+    method returns; with `within`, a connection of `store.writing()`, when that transaction ends. `ledger` records
     each change before. `clause_now` gives the present clause of a purpose of an earlier revision.
 
     Each method takes who asks (`by`), when (`at`: now), a `reference` of the clerk, which no ledger is told, and the

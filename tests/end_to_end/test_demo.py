@@ -66,7 +66,7 @@ def test_the_demo_tells_its_story(folder, options):
         "  < 403 not to this recipient",
         "    |   clause 5 names no country BR, and any that it does not name is refused",
         "    | provided: 1.1(b) to Crash Laboratory in Taiwan for Improving quality and developing products,",
-        "    | web-product-guidance (2.2①) may use website (2.1) no more",
+        "    | web-product-guidance (2.2①) may no longer use website (2.1)",
         "  = under the first revision the newsletter goes out",
         "  = five of six contracts: Ben's is not counted",
         "  = the column is named by which telemetry was joined",

@@ -125,7 +125,7 @@ PUBLISHED = {"revision": "2024-04-01"}
 
 def test_a_revision_that_narrows_stops_what_it_says(people, mailer):
     changes = people.get("/privacy/notice/2025-04-01/changes").json()
-    assert changes["Narrowed"] == ["web-product-guidance (2.2①) may use website (2.1) no more"]
+    assert changes["Narrowed"] == ["web-product-guidance (2.2①) may no longer use website (2.1)"]
     assert "Widened" not in changes
     assert any("send_product_newsletter" in one and "lead_contacts" in one for one in changes["Stops in the shop"])
     assert people.put("/privacy/notice", json=NARROWER).json() == NARROWER

@@ -8,7 +8,6 @@ from typing import Any
 
 import purposeguard as pg
 from purposeguard.cli.diff_words import Words
-from purposeguard.cli.render import Language
 from purposeguard.policy.diff import compare
 from tests.unit.samples import tables
 
@@ -176,11 +175,10 @@ def after(change: Callable[[Tables], object]) -> pg.Notice:
 
 
 def lines() -> Iterator[str]:
-    """The file: under each change, what is said of it in both languages."""
+    """The file: under each change, what is said of it."""
     yield "# What is said of one change each"
     for name, change in CHANGES.items():
         found = compare(before(), after(change))
         yield f"\n## {name}\n"
-        for language in (Language.en, Language.ja):
-            words = Words(found, language)
-            yield from (f"- {words.say(one)}" for one in found.changes)
+        words = Words(found)
+        yield from (f"- {words.say(one)}" for one in found.changes)

@@ -16,7 +16,6 @@ FOLDER = Path(__file__).parent / "diff"
 STEPS = {"v1-v2": ("v1", "v2"), "v2-v3": ("v2", "v3"), "v1-v3": ("v1", "v3", "--between", "v2")}
 FORMS = {
     ".txt": ("--format", "text"),
-    ".ja.txt": ("--format", "text", "--language", "ja"),
     ".json": ("--format", "json"),
 }
 

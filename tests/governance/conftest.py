@@ -15,6 +15,9 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from purposeguard.governance.store import Store
+from purposeguard.governance.subjects import Subjects
+from purposeguard.notices import trendmicro_jp as tm
+from tests.governance.support import Time
 
 with warnings.catch_warnings():
     # It looks for the folder of a desktop session, and warns where there is no such session.
@@ -135,3 +138,13 @@ def store_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> I
 def store(store_url: str) -> Iterator[Store]:
     with Store.open(store_url) as opened:
         yield opened
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def subjects(store: Store, time: Time) -> Subjects:
+    return Subjects(store, tm.NOTICE, clock=time.clock)

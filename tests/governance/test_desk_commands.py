@@ -205,7 +205,7 @@ def test_what_keeps_it_from_looking_is_said(folder: Path, arguments: list[str], 
 
 def test_a_store_of_another_version_is_not_changed(store_url: str) -> None:
     with Store.open(store_url) as store, store.writing() as connection:
-        connection.execute(sa.text("UPDATE purposeguard_version SET version_num = '0001_subjects'"))
+        connection.execute(sa.text("UPDATE purposeguard_version SET version_num = '0000_earlier'"))
     result = run("requests", store_url)
     assert result.exit_code == 2
     assert "is of another version than this one (help: start the application" in result.stderr

@@ -34,16 +34,6 @@ NEVER = 1000.0
 
 
 @pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture
-def subjects(store: Store, time: Time) -> Subjects:
-    return Subjects(store, tm.NOTICE, clock=time.clock)
-
-
-@pytest.fixture
 def make(subjects: Subjects) -> Iterator[Callable[..., PreferenceCache]]:
     """PreferenceCache of these subjects, closed in the end."""
     with ExitStack() as stack:

@@ -285,7 +285,7 @@ def test_what_another_takes_over_is_given_up(store):
     ledger = Entries(store)
     slow = Slow({})
     slow.rows = rows.rows
-    with pytest.raises(StoreUnavailable, match="taken this sweep over"):
+    with pytest.raises(StoreUnavailable, match="taken over this sweep"):
         swept(store, (slow, "1(a)"), ledger=ledger).run(max_share=1, batch=2)
     assert inside[0].good
     assert counts(ledger) == {"e0": 6}

@@ -22,16 +22,6 @@ from tests.governance.support import Time, outage
 
 
 @pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture
-def subjects(store: Store, time: Time) -> Subjects:
-    return Subjects(store, tm.NOTICE, clock=time.clock)
-
-
-@pytest.fixture
 def all_preferences(subjects: Subjects) -> Iterator[PreferenceCache]:
     with closing(PreferenceCache(subjects)) as found:
         yield found

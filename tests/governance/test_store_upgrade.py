@@ -83,5 +83,5 @@ def test_each_migration_follows_one_other() -> None:
     scripts = ScriptDirectory.from_config(configuration())
     chain = [script.revision for script in scripts.walk_revisions()]  # fails where there are two heads
     assert sorted(chain, reverse=True) == chain
-    assert chain[-1] == "0001_subjects"
+    assert chain[-1] == "0001_tables"
     assert chain == sorted((path.stem for path in Path(scripts.versions).glob("0*.py")), reverse=True)

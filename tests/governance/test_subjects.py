@@ -22,16 +22,6 @@ from tests.governance.support import START, Entries, Time
 FIRST = tm.NOTICE.revision
 
 
-@pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture
-def subjects(store: Store, time: Time) -> Subjects:
-    return Subjects(store, tm.NOTICE, clock=time.clock)
-
-
 # ---- restrictions -----------------------------------------------------------------------------------------------
 
 

@@ -148,12 +148,12 @@ def test_what_failed_is_said_and_gone_on_with(application):
     result = run("sweep", application, "--apply", "--max-share", 1, "--batch", 30, columns=120)
     assert result.exit_code == 1
     assert "hanako" not in result.output
-    assert "Sweep 1, to be gone on with" in result.stdout
+    assert "Sweep 1, to be resumed" in result.stdout
     assert "accounts 0      FAILED" in result.stdout
     assert "finding: eraser accounts: `accounts` failed with OSError in line" in result.stderr
     result = run("sweep", application, columns=120)
     assert result.exit_code == 0
-    assert "Due on 2026-06-15, going on with sweep 1 (99)" in result.stdout
+    assert "Due on 2026-06-15, resuming sweep 1 (99)" in result.stdout
     assert "69 of 100 and 30 under way" in result.stdout
 
 
@@ -189,8 +189,8 @@ def test_what_is_left_is_said(application):
 def test_a_guard_leads_to_its_governance(application):
     assert data("cleaning:guard")[1]["due"] == 161
     for target, why in (
-        ("cleaning:bare", "has no governance"),
-        ("cleaning:number", "neither a guard nor governance but a int"),
+        ("cleaning:bare", "is a guard without governance"),
+        ("cleaning:number", "`cleaning:number` is a int"),
         ("cleaning:nothing", "has no `nothing`"),
         ("nowhere:governance", "no module `nowhere`"),
     ):

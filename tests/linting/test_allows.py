@@ -54,15 +54,15 @@ def test_allowed(text, tmp_path):
 @pytest.mark.parametrize(
     ("comment", "message"),
     [
-        (ALLOW, "does not say why"),
-        (f"{ALLOW} ", "does not say why"),
-        (f"{ALLOW} --", "does not say why"),
-        (f"{ALLOW}  # noqa: E501", "does not say why"),
-        (f"{ALLOW} -- # type: ignore", "does not say why"),
+        (ALLOW, "gives no reason"),
+        (f"{ALLOW} ", "gives no reason"),
+        (f"{ALLOW} --", "gives no reason"),
+        (f"{ALLOW}  # noqa: E501", "gives no reason"),
+        (f"{ALLOW} -- # type: ignore", "gives no reason"),
         ("# purposeguard: allow[untaged-personal-field] why", "did you mean `untagged-personal-field`?"),
-        ("# purposeguard: allow[] why", "of no rule"),
-        ("# purposeguard: allow why", "of no rule"),
-        ("# purposeguard: allow untagged-personal-field", "of no rule"),
+        ("# purposeguard: allow[] why", "names no rule"),
+        ("# purposeguard: allow why", "names no rule"),
+        ("# purposeguard: allow untagged-personal-field", "names no rule"),
     ],
 )
 def test_a_comment_that_allows_nothing(comment, message, tmp_path):
@@ -84,7 +84,7 @@ def test_a_comment_that_allows_nothing(comment, message, tmp_path):
 def test_what_is_allowed_and_not_there(text, tmp_path):
     outcome = outcome_of(HEAD + text, tmp_path)
     assert [rule for _, rule in rules(outcome)] == ["unused-allow"]
-    assert "there is nothing of it" in outcome.findings[0].message
+    assert "but not found" in outcome.findings[0].message
 
 
 def test_of_several_rules_each_is_to_be_there(tmp_path):

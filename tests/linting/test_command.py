@@ -55,8 +55,8 @@ def test_a_file_that_cannot_be_read_is_bad_input_and_the_rest_is_told(folder):
     result = run("lint", ".")
     assert result.exit_code == 2
     assert "wrong.py:5:5: untagged-personal-field" in result.stdout
-    assert "error: bad.py:1: is no valid Python" in result.stderr
-    assert "note: notes.ipynb is a notebook, and was not looked at" in result.stderr
+    assert "error: bad.py:1: is not valid Python" in result.stderr
+    assert "note: notes.ipynb is a notebook and was skipped" in result.stderr
 
 
 def test_a_notebook_is_bad_input(folder):
@@ -70,8 +70,7 @@ def test_a_finding_is_a_line_and_its_help_is_said_once(folder):
     result = run("lint", ".")
     lines = result.stdout.splitlines()
     assert lines[0] == (
-        "wrong.py:5:5: untagged-personal-field: "
-        "`Customer.email` bears no tag, and its name says that it is an e-mail address"
+        "wrong.py:5:5: untagged-personal-field: `Customer.email` has no tag, and its name indicates an e-mail address"
     )
     assert lines[1].startswith("wrong.py:6:5: untagged-personal-field: `Customer.phone`")
     assert sum("tag it with its source" in one for one in lines) == 1
@@ -127,7 +126,7 @@ def test_notices_that_are_named(folder):
     result = run("lint", "guarded.py", "--notice", "tiny.toml")
     assert result.exit_code == 1
     assert result.stdout.splitlines()[0].startswith(
-        "guarded.py:5:14: unknown-id: `7` is no source of tiny (2025-01-01)"
+        "guarded.py:5:14: unknown-id: `7` is not a source of tiny (2025-01-01)"
     )
     assert run("lint", "guarded.py", "--notice", "trendmicro-jp").stdout.count(": unknown-id: ") == 4
     both = run("lint", "guarded.py", "--notice", "trendmicro-jp", "--notice", "tiny.toml").stdout

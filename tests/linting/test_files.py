@@ -61,7 +61,7 @@ def test_links_that_lead_nowhere_or_to_themselves(tmp_path):
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.py")
     (unread,) = lint([tmp_path]).unread
-    assert unread.message == "is no file"
+    assert unread.message == "is not a regular file"
 
 
 def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch):
@@ -82,7 +82,7 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch):
 
 
 def test_a_path_that_is_not_there(tmp_path):
-    with pytest.raises(NotLintable, match="there is no"):
+    with pytest.raises(NotLintable, match="does not exist"):
         lint([tmp_path / "nowhere"])
 
 
@@ -98,9 +98,9 @@ def test_notebooks_are_refused_or_told(tmp_path):
 @pytest.mark.parametrize(
     ("data", "line", "why"),
     [
-        (b"x = (\n", 1, "no valid Python"),
-        (b"def f(:\n    pass\n", 1, "no valid Python"),
-        (b"x = 1\ny = 'a\n", 2, "no valid Python"),
+        (b"x = (\n", 1, "not valid Python"),
+        (b"def f(:\n    pass\n", 1, "not valid Python"),
+        (b"x = 1\ny = 'a\n", 2, "not valid Python"),
         (b"x = 1\0\n", 1, "null bytes"),
         (b"x = 1\ny = '\xff'\n", 2, "is not utf-8"),
         (b"# coding: klingon\n", 1, "unknown encoding"),
@@ -108,7 +108,7 @@ def test_notebooks_are_refused_or_told(tmp_path):
         (b"# coding: undefined\n", 1, "undefined encoding"),
         (b"x = " + b"(" * 5000 + b"1" + b")" * 5000, 1, "nested"),
         (b"x = " + b"+".join([b"a"] * 50_000), 1, "nested too deeply"),
-        (b"print 'python 2'\n", 1, "no valid Python"),
+        (b"print 'python 2'\n", 1, "not valid Python"),
     ],
     ids=[
         "open bracket",

@@ -35,7 +35,6 @@ RULE = of(
     id=TEXT,
     name=TEXT,
     shortDescription=MESSAGE,
-    fullDescription=MESSAGE,
     help=MESSAGE,
     defaultConfiguration=of([], level=LEVEL, enabled={"type": "boolean"}),
 )
@@ -113,7 +112,7 @@ def test_rules_and_results_refer_to_each_other(log):
     for one in run["results"]:
         assert rules[one["ruleIndex"]]["id"] == one["ruleId"]
     for rule in rules:
-        for part in ("shortDescription", "fullDescription", "help"):
+        for part in ("shortDescription", "help"):
             assert rule[part]["text"][0].isupper()
             assert rule[part]["text"].endswith(".")
 

@@ -236,7 +236,7 @@ def test_what_cannot_be_printed_is_told_apart_from_an_answer(arguments):
     with Path(os.devnull).open("rb") as unwritable:
         done = subprocess.run(command, stdout=unwritable, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
     assert done.returncode == 2
-    assert done.stderr.strip() == f"error: what is to be said cannot be printed: {os.strerror(errno.EBADF)}"
+    assert done.stderr.strip() == f"error: the output cannot be printed: {os.strerror(errno.EBADF)}"
 
 
 # --- matrix

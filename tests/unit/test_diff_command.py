@@ -67,8 +67,6 @@ def test_nothing_differs_but_the_date(tmp_path: Path) -> None:
     assert result.stdout.startswith(
         "kumo-books: the revision of 2024-05-01 after that of 2024-04-01: nothing differs but the date"
     )
-    result = run("diff", FOLDER / "v1.toml", later, "--language", "ja", columns=100)
-    assert "日付のほかに違いはない" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -118,7 +116,7 @@ def test_product_overlays_are_compared_too(tmp_path: Path) -> None:
         (
             "granted",
             None,
-            "mailing (2②) may use viewer-names (scanner-names): data collected from 2026-01-01 on, nothing earlier",
+            "mailing (2②) may use viewer-names (scanner-names): only data collected from 2026-01-01 on",
         ),
         ("renamed", "overlay", "product overlay scanner-names: class ScannerNames is ViewerNames now"),
         ("value", "overlay", "product overlay viewer-names (scanner-names): `product` is Viewer, before Scanner"),
@@ -126,7 +124,7 @@ def test_product_overlays_are_compared_too(tmp_path: Path) -> None:
     ]
     removed = data(old, new, "--old-overlay", one)
     assert [one["text"] for one in removed["changes"]] == [
-        "product overlay removed: scanner-names (scanner-names); what was collected of it serves answering (2①) no more"
+        "product overlay removed: scanner-names (scanner-names); data collected of it no longer serves answering (2①)"
     ]
 
 
@@ -293,9 +291,6 @@ def test_what_stops_and_starts_is_told(application: Callable[[pg.Notice], Module
     assert "library.improve → library.visits: refused, before allowed (observed: logged only)" in text
     assert "combinations of an activity and an access function stay as before" in text
     assert "Starts in" not in result.stdout
-    japanese = run("diff", *files, "--app", "library:guard", "--language", "ja", columns=120).stdout
-    assert "library:guardでできなくなること" in japanese
-    assert "可から不可に変わる" in japanese
     application(V1)
     starting = run("diff", FOLDER / "v1.toml", FOLDER / "v2.toml", "--app", "library:guard", columns=200).stdout
     _, _, starts = starting.partition("Starts in library:guard\n")
@@ -400,8 +395,6 @@ def test_sealed_values_that_are_not_opened_any_more_are_told(
         ("library.bill", "the revision of 2024-04-01 has no purpose 4(1)②"),
     ):
         assert told[activity, "library.rows"]["before"]["reasons"] == [why]
-    japanese = run("diff", *files, "--app", "library:guard", "--language", "ja", columns=300).stdout
-    assert "- library.news → library.sealed: 可（boughtは開封不可）から可に変わる" in japanese
 
 
 def test_an_application_with_a_history_is_asked_by_the_revision_of_each_class(

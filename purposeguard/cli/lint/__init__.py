@@ -2,7 +2,7 @@
 
 Files become trees (`files`), names and values are followed to what they stand for (`code`), annotations to their tags
 (`models`), functions to what guards them (`guarding`). The `rules_` modules ask these. What cannot be followed is
-unknown, and of what is unknown nothing is said.
+unknown, and no rule reports it.
 """
 
 from purposeguard.cli.lint.files import NotLintable

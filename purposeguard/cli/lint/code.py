@@ -470,23 +470,23 @@ class Code:
         return Thing(canonical(dotted), notice=notice)
 
     def _item(self, iterable: ast.AST | None, scope: Scope) -> Thing | None:
-        """The item of a loop, by the annotation of the function or name that it loops over."""
+        """The item of a loop over a name, or over what a function returns, by its annotation."""
         if isinstance(iterable, ast.Name):
             bindings = scope.bindings(iterable.id)
             if len(bindings) != 1:
                 return None
-            scope = bindings[0].scope
-            if bindings[0].annotation is None:
-                return self._item(bindings[0].value, scope) if bindings[0].how == "value" else None
-            stated: ast.expr | None = bindings[0].annotation
+            if bindings[0].how == "value" and bindings[0].annotation is None:
+                return self._item(bindings[0].value, bindings[0].scope)
+            stated, scope = bindings[0].annotation, bindings[0].scope
         else:
             thing = self.of(iterable.func, scope) if isinstance(iterable, ast.Call) else None
             if thing is None or thing.function is None or thing.module is None:
                 return None
             stated, scope = thing.function.returns, thing.module.scope_of[thing.function]
         expr = None if stated is None else self.parsed(stated)
-        single = isinstance(expr, ast.Subscript) and not isinstance(expr.slice, ast.Tuple)
-        return self.stated(expr.slice, scope) if isinstance(expr, ast.Subscript) and single else None
+        if not isinstance(expr, ast.Subscript) or isinstance(expr.slice, ast.Tuple):
+            return None
+        return self.stated(expr.slice, scope)
 
     def _parameter(self, binding: Binding) -> Thing | None:
         if binding.annotation is not None:

@@ -78,7 +78,7 @@ def lint_paths(
     _deliver(outcome, form, output)
     err = Console(stderr=True, highlight=False)
     for notebook in outcome.notebooks:
-        complain(err, "note", f"{_printable(str(notebook))} is a notebook, and was not looked at")
+        complain(err, "note", f"{_printable(str(notebook))} is a notebook and was skipped")
     for unread in outcome.unread:
         complain(err, "error", _printable(f"{unread.path}:{unread.line}: {unread.message}"))
     if outcome.unread:

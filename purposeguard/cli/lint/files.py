@@ -19,7 +19,7 @@ from purposeguard.cli.lint.findings import Unread
 SUFFIXES: Final = (".py", ".pyw")
 NOTEBOOK: Final = ".ipynb"
 LEFT_OUT: Final = frozenset({"__pycache__", "node_modules", "site-packages"})
-"""Folders whose code is nobody's here; those that begin with a dot, and virtual environments, are left out too."""
+"""Folders that are not linted, besides virtual environments and those that begin with a dot."""
 
 LARGEST: Final = 10_000_000
 """Bytes of the largest file that is looked at: no person wrote a larger one."""
@@ -64,9 +64,9 @@ def listing(paths: Sequence[Path], exclude: Iterable[str] = ()) -> Listing:
             for file in _below(path, globs, unread):
                 (notebooks if file.suffix == NOTEBOOK else files)[file] = None
         elif not path.exists():
-            raise NotLintable(f"there is no {path}")
+            raise NotLintable(f"{path} does not exist")
         elif path.suffix == NOTEBOOK:
-            raise NotLintable(f"{path} is a notebook, which is no Python: export it as a script and lint that")
+            raise NotLintable(f"{path} is a notebook: export it as a script and lint that")
         else:
             files[path] = None
     once: dict[str, Path] = {}
@@ -111,44 +111,22 @@ def read(path: Path) -> Text | Unread:
     try:
         about = path.stat()
         if not stat.S_ISREG(about.st_mode):
-            return Unread(shown, 1, "is no file")  # a pipe would be waited for without end
+            return Unread(shown, 1, "is not a regular file")  # a pipe would be waited for without end
         if about.st_size > LARGEST:
             return Unread(shown, 1, f"is larger than {LARGEST // 1_000_000} MB")
         data = path.read_bytes()
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        text = data.decode(encoding)
+        text = data.decode(encoding).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of invalid escapes, say: no business of this linter
+            return Text(path, shown, text, ast.parse(text))
     except OSError as error:
         return Unread(shown, 1, f"cannot be read: {error.strerror or error}")
-    except SyntaxError as error:  # the encoding that it declares is unknown
-        return Unread(shown, 1, f"cannot be read: {error.msg}")
+    except SyntaxError as error:
+        return Unread(shown, error.lineno or 1, f"is not valid Python: {error.msg}")
     except UnicodeDecodeError as error:
         return Unread(shown, data.count(b"\n", 0, error.start) + 1, f"is not {error.encoding}")
-    except (LookupError, UnicodeError) as error:  # a coding that is none of texts, as `hex`
-        return Unread(shown, 1, f"cannot be read: {error}")
-    return parsed(path, shown, text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
-
-
-def parsed(path: Path, shown: str, text: str) -> Text | Unread:
-    """The tree of a text, or why it cannot be parsed."""
-    try:
-        return Text(path, shown, text, tree_of(text))
-    except SyntaxError as error:
-        return Unread(shown, error.lineno or 1, f"is no valid Python: {error.msg}")
-    except ValueError as error:  # a null byte
-        return Unread(shown, 1, f"is no valid Python: {error}")
+    except (LookupError, ValueError) as error:  # a coding that is none of texts, as `hex`; a null byte
+        return Unread(shown, 1, f"is not valid Python: {error}")
     except (RecursionError, MemoryError):  # what the parser raises where expressions lie in each other without end
         return Unread(shown, 1, "is nested too deeply to be parsed")
-
-
-def tree_of(text: str) -> ast.Module:
-    """The tree of a text, with the types that its comments say, where these can be read.
-
-    Raises:
-        SyntaxError, ValueError, RecursionError, MemoryError: as `ast.parse`.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of invalid escapes, say: no business of this linter
-        try:
-            return ast.parse(text, type_comments=True)
-        except SyntaxError:
-            return ast.parse(text)  # where only a comment was at fault, it is a comment like others

@@ -24,7 +24,6 @@ class Rule:
 
     id: str
     title: str
-    why: str
     help: str
     level: Level = "error"
 
@@ -74,29 +73,19 @@ class Found:
 
 BAD: Final = Rule(
     "bad-allow",
-    "a comment allows nothing, or does not say why",
-    "A finding that is to stay has a reason, which whoever reads the line next can judge. Without one, or of a rule "
-    "that there is not, a comment allows nothing.",
+    "a comment allows nothing, or gives no reason",
     "write `# purposeguard: allow[rule] reason`",
 )
 UNUSED: Final = Rule(
     "unused-allow",
-    "a comment allows what is not found",
-    "What was allowed is gone, or was never there. A comment that stays would hide the next finding.",
-    "take the comment away",
+    "a comment allows a finding that does not exist",
+    "remove the comment",
     "warning",
 )
-COMMENT: Final = re.compile(r"(?:^|\s)#\s*purposeguard\s*:\s*(?P<rest>.*)", re.IGNORECASE)
-"""At the beginning of a comment, or behind another one on its line: `# type: ignore  # purposeguard: allow[…] …`."""
-
-OTHERS: Final = re.compile(
-    r"(?:^|\s)#\s*(?:noqa|type:|pyright:|mypy:|pylint:|ruff:|flake8|fmt:|isort:|nosec|nosemgrep|pragma|purposeguard\s*:).*",
-    re.IGNORECASE,
+COMMENT: Final = re.compile(
+    r"#\s*purposeguard\s*:\s*allow\b\s*(?:\[(?P<rules>[^\]]*)\])?\s*[-:–—]*\s*(?P<reason>[^#]*)", re.IGNORECASE
 )
-"""What other tools are told behind it: no part of the reason."""
-ALLOW: Final = re.compile(r"allow\s*\[(?P<rules>[^\]]*)\]\s*[-:–—]?\s*(?P<reason>.*)", re.IGNORECASE)
-MENTIONED: Final = re.compile(r"purposeguard\s*:\s*allow", re.IGNORECASE)
-EXAMPLE: Final = re.compile(r"allow\b", re.IGNORECASE)
+"""In a comment, which may hold those of other tools before and behind: `# type: ignore  # purposeguard: allow[…] …`."""
 
 
 @dataclass(slots=True)
@@ -113,8 +102,6 @@ class Allow:
 
 def allows_in(text: str, shown: str, rules: Collection[str]) -> list[Allow]:
     """The allowing comments of a file, malformed ones included."""
-    if not MENTIONED.search(text):
-        return []
     allows: list[Allow] = []
     waiting: list[Allow] = []
     begun: set[int] = set()
@@ -144,25 +131,21 @@ def allows_in(text: str, shown: str, rules: Collection[str]) -> list[Allow]:
 
 def _read(token: tokenize.TokenInfo, shown: str, rules: Collection[str]) -> Allow | None:
     comment = COMMENT.search(token.string)
-    if comment is None or not EXAMPLE.match(comment["rest"]):
+    if comment is None:
         return None
     line, column = token.start
-    place = Place(shown, line, column + 1, line, token.end[1] + 1)
-    allow = ALLOW.match(comment["rest"])
-    if allow is None:
-        return Allow(place, (), "", line, "says of no rule that it is allowed")
-    named = tuple(rule.strip() for rule in allow["rules"].split(",") if rule.strip())
-    reason = "" if allow["reason"].startswith("#") else OTHERS.sub("", allow["reason"]).strip()
+    named = tuple(rule.strip() for rule in (comment["rules"] or "").split(",") if rule.strip())
+    reason = comment["reason"].strip()
     unknown = [rule for rule in named if rule not in rules]
     fault = None
     if not named:
-        fault = "says of no rule that it is allowed"
+        fault = "names no rule"
     elif unknown:
         near = difflib.get_close_matches(unknown[0], rules, 1)
-        fault = f"names `{unknown[0]}`, and there is no such rule" + (f" (did you mean `{near[0]}`?)" if near else "")
+        fault = f"names the unknown rule `{unknown[0]}`" + (f" (did you mean `{near[0]}`?)" if near else "")
     elif not re.search(r"\w", reason):
-        fault = f"does not say why `{named[0]}` is allowed"
-    return Allow(place, named, reason, line, fault)
+        fault = f"gives no reason to allow `{named[0]}`"
+    return Allow(Place(shown, line, column + 1, line, token.end[1] + 1), named, reason, line, fault)
 
 
 def settled(findings: Iterable[tuple[Finding, frozenset[int]]], allows: list[Allow]) -> Iterator[Finding]:
@@ -185,4 +168,4 @@ def about_allows(allows: Iterable[Allow], checked: Collection[str]) -> Iterator[
             continue
         for rule in allow.rules:
             if rule in checked and rule not in allow.used:
-                yield Finding(allow.place, UNUSED.id, f"`{rule}` is allowed here, and there is nothing of it")
+                yield Finding(allow.place, UNUSED.id, f"`{rule}` is allowed here, but not found")

@@ -1,8 +1,9 @@
-"""What guards: functions that guards decorate, calls that may be refused, and helpers of what is guarded."""
+"""Guarded functions, calls that may be refused, and helpers that only guarded functions call."""
 
 from __future__ import annotations
 
 import ast
+import itertools
 from functools import cached_property
 from typing import Final
 
@@ -53,7 +54,6 @@ class Guarding:
         self.code = code
         self.by: dict[FunctionNode, list[str]] = {}
         """Function → the methods of guards that decorate it, from the outermost in."""
-        self._decorates: dict[FunctionNode, str | None] = {}
         self._why: dict[FunctionNode, str | None] = {}
         self._depth = 0
         for module in code.modules:
@@ -80,8 +80,6 @@ class Guarding:
             thing = self.code.of(expr, scope)
             if thing is not None and thing.name in HOW:
                 return HOW[thing.name]
-        if isinstance(plain, ast.Attribute) and plain.attr == "with_use":
-            plain = plain.value.func if isinstance(plain.value, ast.Call) else plain.value
         if isinstance(plain, ast.Attribute) and self.code.of(plain.value, scope) is None:  # by the name alone
             owner = last(plain.value).lower()
             if plain.attr in CHECKING and "guard" in owner:
@@ -90,12 +88,9 @@ class Guarding:
         made = self.code.of(plain, scope)
         if made is None or made.function is None:
             return None
-        if made.function not in self._decorates:
-            self._decorates[made.function] = None
-            self._decorates[made.function] = self._decorated_by(made.function)
-        return self._decorates[made.function]
+        return self._applied_in(made.function)
 
-    def _decorated_by(self, function: FunctionNode) -> str | None:
+    def _applied_in(self, function: FunctionNode) -> str | None:
         """The guard's method that a decorator in the linted files applies."""
         module = self.code.module_of(function)
         for node in ast.walk(function):
@@ -219,9 +214,7 @@ def _is_called(node: ast.Call, parent: ast.AST) -> bool:
 def _is_caught(node: ast.AST, module: Module, until: ast.AST) -> bool:
     """True if an error raised at a node is caught, and not raised again, in the same function."""
     child = node
-    for parent in module.above(node):
-        if parent is until:
-            return False
+    for parent in itertools.takewhile(lambda parent: parent is not until, module.above(node)):
         if isinstance(parent, (ast.Try, ast.TryStar)) and child in parent.body and any(map(_catches, parent.handlers)):
             return True
         child = parent

@@ -32,7 +32,7 @@ from purposeguard.cli.lint.rules_ids import UNKNOWN, notices_of, unknown
 from purposeguard.notice.notice import Notice
 
 RULES: Final[tuple[Rule, ...]] = (UNTAGGED, UNGUARDED, CACHED, STORED, MAPPED, SWALLOWED, UNKNOWN, BAD, UNUSED)
-"""All rules, in the order in which they are told."""
+"""All rules, in the order of the documentation."""
 IDS: Final = tuple(rule.id for rule in RULES)
 
 
@@ -106,7 +106,7 @@ def _found(code: Code, named: Sequence[Notice], rules: Collection[str] | None) -
                 for mistake in check(module)
             ]
         except RecursionError:
-            yield Unread(module.shown, 1, "is nested too deeply to be looked at")
+            yield Unread(module.shown, 1, "is nested too deeply to be analysed")
             continue
         allows = allows_in(module.text, module.shown, IDS)
         yield from dict.fromkeys(settled(findings, allows))

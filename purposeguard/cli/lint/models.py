@@ -24,7 +24,7 @@ from purposeguard.cli.lint.lexicon import words_set
 SOURCE: Final = "purposeguard.Source"
 SUBJECT: Final = "purposeguard.Subject"
 TAGGING: Final = frozenset({"purposeguard.NotPersonal", "purposeguard.ByRow", "purposeguard.RowSource"})
-"""Marks by which a field says of whom it is, or that it is nobody's."""
+"""Marks that tag a field."""
 
 MARKS: Final = frozenset({SUBJECT, "purposeguard.Collected", "purposeguard.Ended"})
 UNTAGGED_LIBRARIES: Final = words_set(

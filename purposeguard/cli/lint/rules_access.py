@@ -1,4 +1,4 @@
-"""`unguarded-access` and `cached-guarded-function`: reads that nobody guards, and caches that answer for a guard."""
+"""`unguarded-access` and `cached-guarded-function`: unguarded reads, and caches around guarded functions."""
 
 from __future__ import annotations
 
@@ -14,17 +14,13 @@ from purposeguard.cli.lint.models import Held, Models
 
 UNGUARDED: Final = Rule(
     "unguarded-access",
-    "a function reads tagged data, and nobody guards it",
-    "Tags are checked where data is read: by `@guard.access`. Whoever calls this function gets the data for any "
-    "purpose, or for none.",
+    "a function reads tagged data and no guard checks it",
     "decorate it with `@guard.access`",
 )
 CACHED: Final = Rule(
     "cached-guarded-function",
-    "a cache that knows no purposes is around a guarded function",
-    "The cache answers without asking the guard: one purpose is served what was read for another, and who opted out "
-    "meanwhile is served as before.",
-    "take the cache away, and put `@guard.cached(…)` above `@guard.access`",
+    "a cache around a guarded function does not distinguish purposes",
+    "remove the cache, and put `@guard.cached(…)` above `@guard.access`",
 )
 
 READING: Final = words_set(
@@ -89,7 +85,7 @@ def unguarded(module: Module, models: Models, guarding: Guarding) -> Iterator[Fo
         what = reads.returned_data(function)
         if what is not None and not reads.is_excused(function) and any(map(reads.is_read, own(function.body))):
             name = module.qualname(function)
-            yield Found(function, f"`{name}` gives {what} and is not guarded", name, to=function.returns)
+            yield Found(function, f"`{name}` returns {what} and is not guarded", name, to=function.returns)
 
 
 class _Reads:
@@ -219,7 +215,7 @@ class _Reads:
 def _description(held: Held, classes: list[str]) -> str | None:
     if not held.tagged and not (held.sealed and held.marked):
         return None
-    return f"`{classes[0]}`, which bears tags," if classes else "what is tagged"
+    return f"`{classes[0]}`, which has tags," if classes else "tagged data"
 
 
 def _makes_table(value: ast.AST | None) -> bool:
@@ -247,7 +243,7 @@ def cached(module: Module, models: Models, guarding: Guarding) -> Iterator[Found
         if what is not None:
             cache = caches[0].func if isinstance(caches[0], ast.Call) else caches[0]
             name = module.qualname(function)
-            yield Found(caches[0], f"`@{dotted(cache)}` of `{name}` {what}", name, lines=(function.lineno,))
+            yield Found(caches[0], f"`@{dotted(cache)}` on `{name}` {what}", name, lines=(function.lineno,))
     for call in module.all(ast.Call):
         scope = module.scope_of[call]
         if len(call.args) == 1 and isinstance(call.args[0], (ast.Name, ast.Attribute)):
@@ -263,12 +259,12 @@ def _what(function: FunctionNode, cache: ast.expr, scope: Scope, guarding: Guard
     guards = [decorator for decorator in decorators if guarding.how(decorator, scope) in CHECKING]
     if guards:
         above = decorators.index(cache) < decorators.index(guards[-1])
-        return "answers without asking the guard" if above else "is below the guard, and knows no purposes"
+        return "answers without asking the guard" if above else "is below the guard and does not distinguish purposes"
     why = guarding.may_be_refused(function)
     if why is None:
         return None
     inner = why.partition(", which calls ")[2] or why
-    return f"keeps what {inner.partition(',')[0]} gave, and answers without asking again"
+    return f"keeps the result of {inner.partition(',')[0]} and does not ask the guard again"
 
 
 def _is_cache(expr: ast.expr, scope: Scope, models: Models, depth: int = 0) -> bool:

@@ -1,4 +1,4 @@
-"""`untagged-personal-field`: a field of a model that looks personal and bears no tag."""
+"""`untagged-personal-field`: a field of a model that looks personal and has no tag."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ from purposeguard.cli.lint.models import Field, Held, Models
 
 UNTAGGED: Final = Rule(
     "untagged-personal-field",
-    "a field that looks personal bears no tag",
-    "What bears no tag is checked nowhere: it may be read, and used, for any purpose.",
-    "tag it with its source, `Annotated[str, tm.Registration]`, seal it, or say that it is none: `pg.NotPersonal`",
+    "a field that looks personal has no tag",
+    "tag it with its source, `Annotated[str, tm.Registration]`, seal it, or mark it `pg.NotPersonal`",
     "warning",
 )
 
@@ -126,7 +125,7 @@ def _of_model(name: str, fields: list[Field], inherited: list[Field], models: Mo
             why = _by_name(reading, subject, beside=beside, traced=traced)
         if why is not None:
             symbol = f"{name}.{field.name}" if name else field.name
-            yield Found(field.node, f"`{symbol}` bears no tag, and {why}", symbol)
+            yield Found(field.node, f"`{symbol}` has no tag, and {why}", symbol)
 
 
 def _reading(field: Field) -> Reading | None:
@@ -152,12 +151,12 @@ def _of_a_body(sense: Sense, subject: Subject) -> bool:
 def _by_type(field: Field, held: Held) -> str | None:
     for name in sorted(held.leaves & set(TYPES)):
         if not (TYPES[name] is NETWORK and NOBODYS[NETWORK].intersection(words_of(field.name))):
-            return f"its type `{name.rpartition('.')[2]}` says that it is {TYPES[name].what}"
+            return f"its type `{name.rpartition('.')[2]}` indicates {TYPES[name].what}"
     return None
 
 
 def _by_name(reading: Reading, subject: Subject, *, beside: bool, traced: bool) -> str | None:
-    what = f"its name says that it is {reading.sense.what}"
+    what = f"its name indicates {reading.sense.what}"
     if _of_a_body(reading.sense, subject):
         return None
     if reading.direct:

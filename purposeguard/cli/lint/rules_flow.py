@@ -14,26 +14,19 @@ from purposeguard.cli.lint.models import Models
 
 STORED: Final = Rule(
     "stored-use",
-    "a use is kept where it outlives its block",
-    "A use holds until its block ends, in the task or thread that entered it. Who finds it later finds one that has "
-    "ended, or tries to work for the purpose of somebody else.",
+    "a use is stored where it outlives its block",
     "pass the use to what needs it, or ask for it where it is needed: `guard.use(Purpose)`",
     "warning",
 )
 MAPPED: Final = Rule(
     "map-lets-out",
-    "a function given to `map` lets the plain value out",
-    "A function given to `map` sees the plain value, so that what it gives can be sealed in turn. What it stores, "
-    "prints or sends is sealed no longer, and nobody has been asked.",
-    "give back what is to be kept, and open the result: `use.open(value.map(…))`",
+    "a function passed to `map` lets the plain value out",
+    "return the value, and open the result: `use.open(value.map(…))`",
 )
 SWALLOWED: Final = Rule(
     "broad-except",
-    "a broad `except` swallows what a guard refuses",
-    "A denial is an error. Where an `except` for all errors is around a guarded call and raises none of them again, "
-    "code goes on as if data were missing, and nobody learns that a use was refused. A `PurposeViolation` is a "
-    "`PermissionError`, and that an `OSError`, so these are broad here too.",
-    "name the errors that are meant, or let the violation pass: `except pg.PurposeViolation: raise` before it",
+    "a broad `except` swallows a refusal of a guard",
+    "name the errors that you expect, or put `except pg.PurposeViolation: raise` before it",
     "warning",
 )
 
@@ -86,7 +79,7 @@ def stored(module: Module, models: Models) -> Iterator[Found]:
 
 
 def _kept(node: ast.AST, where: str, scope: Scope) -> Found:
-    return Found(node, f"a use is stored in {where}, and ends with its block", _symbol(scope))
+    return Found(node, f"a use is stored in {where}, but ends with its block", _symbol(scope))
 
 
 class _Uses:
@@ -133,13 +126,23 @@ class _Uses:
                 yield _kept(call, f"`{dotted(func.value)}`", scope)
 
     def returned(self) -> Iterator[Found]:
-        """`return use`, or `return lambda value: use.open(value)`, out of the block that the use is of."""
+        """`return use` out of the block that the use is of."""
         for node in self.module.all(ast.Return):
             scope = self.module.scope_of[node]
-            name = next((name for name in self._taken_along(node.value, scope) if self._ends_before(name, node)), None)
-            if name is not None:
-                what = "is returned" if node.value is name else "is taken along by what is returned"
-                yield Found(node, f"`{name.id}` {what} out of its block, with which it ends", _symbol(scope))
+            values = node.value.elts if isinstance(node.value, (ast.List, ast.Tuple)) else [node.value]
+            for name in values:
+                if isinstance(name, ast.Name) and self._ends_before(name, node):
+                    message = f"`{name.id}` is returned from its block, but ends with it"
+                    yield Found(node, message, _symbol(scope))
+
+    def _ends_before(self, name: ast.Name, node: ast.Return) -> bool:
+        """True if this `return` leaves the block of the use."""
+        scope = self.module.scope_of[name]
+        entered = {binding.value for binding in scope.bindings(name.id) if binding.how == "entered"}
+        return self.code.kind(name, scope) == USE and any(
+            isinstance(parent, (ast.With, ast.AsyncWith)) and any(item.context_expr in entered for item in parent.items)
+            for parent in self.module.above(node)
+        )
 
     def _holds(self, value: ast.AST | None, scope: Scope) -> bool:
         """True for a use, and a tuple, list or dict with one in it."""
@@ -182,7 +185,7 @@ class _Uses:
         holds = stated is not None and stated.name == USE and self.models.kind(cls) is not None
         if holds and not self._bears_purpose(cls, node.annotation):
             symbol = f"{cls.name}.{node.target.id}"
-            yield Found(node, f"`{symbol}` holds a use, which ends with its block", symbol)
+            yield Found(node, f"`{symbol}` holds a use, but the use ends with its block", symbol)
 
     def _is_generic(self, target: ast.expr, scope: Scope) -> bool:
         """True if the class of the object is generic in the purpose of the use: type checkers check that."""
@@ -207,38 +210,6 @@ class _Uses:
             and last(expr.slice) in own_parameters
         )
 
-    def _taken_along(self, value: ast.AST | None, scope: Scope) -> Iterator[ast.Name]:
-        """The names that a returned value contains: itself, or those in a function defined here."""
-        pending = [] if value is None else [value]
-        while pending:
-            node = pending.pop()
-            match node:
-                case ast.Name():
-                    yield node
-                    thing = self.code.of(node, scope)
-                    function = None if thing is None else thing.function
-                    if function is not None and self.module.scope_of.get(function) is scope:
-                        yield from (each for each in own(function.body) if isinstance(each, ast.Name))
-                case ast.Tuple() | ast.List() | ast.Set():
-                    pending += node.elts
-                case ast.Dict():
-                    pending += node.values
-                case ast.Lambda():
-                    yield from (each for each in ast.walk(node.body) if isinstance(each, ast.Name))
-                case _:
-                    pass
-
-    def _ends_before(self, name: ast.Name, node: ast.Return) -> bool:
-        """True if this `return` leaves the block of the use."""
-        scope = self.module.scope_of[name]
-        entered = {binding.value for binding in scope.bindings(name.id) if binding.how == "entered"}
-        return self.code.kind(name, scope) == USE and any(
-            isinstance(parent, (ast.With, ast.AsyncWith))
-            and any(item.context_expr in entered for item in parent.items)
-            and not isinstance(self.module.parent_of.get(node), ast.Lambda)
-            for parent in self.module.above(node)
-        )
-
 
 # --- map-lets-out ----------------------------------------------------------------------------------------------------
 
@@ -251,7 +222,7 @@ def mapped(module: Module, models: Models) -> Iterator[Found]:
             continue
         way = _way_out(call.args[0], scope, models) if _is_sealed(func.value, scope, models) else None
         if way is not None:
-            message = f"the function given to `{dotted(func)}` lets its argument out by `{way}`"
+            message = f"the function passed to `{dotted(func)}` passes its argument on to `{way}`"
             yield Found(call.args[0], message, dotted(func.value))
 
 
@@ -355,7 +326,7 @@ class _Swallows:
 
     def finding_at(self, node: ast.AST, what: str, why: str, to: ast.AST | None = None) -> Found:
         """The finding at a node."""
-        return Found(node, f"{what} swallows what is refused to {why}", _symbol(self.module.scope_of[node]), to=to)
+        return Found(node, f"{what} swallows the refusal of {why}", _symbol(self.module.scope_of[node]), to=to)
 
     def in_handlers(self, node: ast.Try | ast.TryStar) -> Iterator[Found]:
         """The first broad clause, unless an earlier one handles what a guard raises."""

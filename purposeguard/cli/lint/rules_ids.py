@@ -14,9 +14,8 @@ from purposeguard.notice.notice import Notice
 
 UNKNOWN: Final = Rule(
     "unknown-id",
-    "an id means nothing in the notice",
-    "An id that means nothing is an error when the line runs: in a decorator at import, elsewhere at the first call.",
-    "name a class of the notice, which type checkers know, or one of the ids that it has",
+    "an id does not exist in the notice",
+    "name a class of the notice, which type checkers know, or one of its ids",
 )
 
 Parts = dict[str | int, str]
@@ -48,20 +47,17 @@ def notices_of(code: Code) -> Sequence[Notice]:
     """The only bundled notice in the files; none if there are several, or other notices."""
     names: set[str] = set()
     for module in code.modules:
-        for node in module.all(ast.ImportFrom):
-            if (node.module or "").startswith(f"{LIBRARY}.notices"):
-                below = (node.module or "").split(".")[2:]
-                names.update(name.replace("_", "-") for name in below[:1] or [each.name for each in node.names])
-        for imported in module.all(ast.Import):
-            below = [name.name.split(".")[2] for name in imported.names if name.name.startswith(f"{LIBRARY}.notices.")]
-            names.update(name.replace("_", "-") for name in below)
+        for node in module.all(ast.Import, ast.ImportFrom):
+            origin = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            dotted = [f"{origin}{alias.name}" for alias in node.names]
+            names.update(name.split(".")[2] for name in dotted if name.startswith(f"{LIBRARY}.notices."))
         for call in module.all(ast.Call):
             made = code.name(call.func, module.scope_of[call])
             if made == f"{NOTICE}.bundled" and call.args and isinstance(call.args[0], ast.Constant):
-                names.add(str(call.args[0].value))
+                names.add(str(call.args[0].value).replace("-", "_"))
             elif made in MAKING:
                 return ()
-    return _bundled(names.pop()) if len(names) == 1 else ()
+    return _bundled(names.pop().replace("_", "-")) if len(names) == 1 else ()
 
 
 def _bundled(name: str) -> Sequence[Notice]:
@@ -153,4 +149,4 @@ def _message(text: str, kind: str, notices: Sequence[Notice]) -> str | None:
         else ""
     )
     which = " or ".join(dict.fromkeys(f"{notice.id} ({notice.revision})" for notice in notices))
-    return f"`{text}` is no {first.kind} of {which}{near}"
+    return f"`{text}` is not a {first.kind} of {which}{near}"

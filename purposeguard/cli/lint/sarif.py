@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
@@ -47,7 +48,6 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "id": rule.id,
         "name": "".join(word.capitalize() for word in rule.id.split("-")),
         "shortDescription": {"text": f"{rule.title[0].upper()}{rule.title[1:]}."},
-        "fullDescription": {"text": rule.why},
         "help": {"text": f"{rule.help[0].upper()}{rule.help[1:]}."},
         "defaultConfiguration": {"level": rule.level},
     }
@@ -104,23 +104,14 @@ def data(outcome: Outcome) -> dict[str, Any]:
         "files": outcome.files,
         "findings": [_data(finding) for finding in outcome.findings],
         "allowed": [{**_data(finding), "reason": finding.allowed} for finding in outcome.allowed],
-        "unread": [{"path": unread.path, "line": unread.line, "message": unread.message} for unread in outcome.unread],
+        "unread": [dataclasses.asdict(unread) for unread in outcome.unread],
         "notebooks": [spelt(notebook) for notebook in outcome.notebooks],
     }
 
 
 def _data(finding: Finding) -> dict[str, Any]:
-    place = finding.place
-    return {
-        "rule": finding.rule,
-        "path": place.path,
-        "line": place.line,
-        "column": place.column,
-        "end_line": place.end_line,
-        "end_column": place.end_column,
-        "symbol": finding.symbol or None,
-        "message": finding.message,
-    }
+    names = {"rule": finding.rule, "symbol": finding.symbol or None, "message": finding.message}
+    return {**dataclasses.asdict(finding.place), **names}
 
 
 def by_rule(findings: Sequence[Finding]) -> dict[str, int]:

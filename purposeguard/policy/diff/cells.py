@@ -23,7 +23,7 @@ AnyPurpose = Pair[PurposeRow] | Pair[FamilyRow]
 
 
 class Level(enum.IntEnum):
-    """Whether data may serve a purpose."""
+    """How far data may serve a purpose."""
 
     NO = 0
     CONSENT = 1
@@ -48,7 +48,7 @@ class Cell:
 
     @property
     def differs(self) -> bool:
-        """Whether anything is allowed or refused that was not, to data of either revision."""
+        """True if the decision changes for data of either revision."""
         return self.before != self.after or self.earlier not in (None, self.before)
 
 
@@ -64,7 +64,7 @@ def cells(history: History, matching: Matching) -> tuple[Cell, ...]:
     purposes = [(pair, _class(old, pair.old), _class(new, pair.new)) for pair in every]
     places = {term: place for place, (_, *terms) in enumerate(purposes) for term in terms if term is not None}
     channels = (None, *dict.fromkeys((*new.channels, *old.channels)))
-    found: list[Cell] = []
+    differing: list[Cell] = []
     for source in matching.sources:
         for channel in channels:
             was = _source(old, source.old)
@@ -72,7 +72,7 @@ def cells(history: History, matching: Matching) -> tuple[Cell, ...]:
             after = _levels(present, _source(new, source.new), channel)
             earlier = _levels(present, was, channel)
             asked = sorted({places[term] for levels in (before, after, earlier) for term in levels})
-            found += (
+            differing += (
                 cell
                 for pair, one, other in (purposes[place] for place in asked)
                 if (
@@ -86,7 +86,7 @@ def cells(history: History, matching: Matching) -> tuple[Cell, ...]:
                     )
                 ).differs
             )
-    return tuple(found)
+    return tuple(differing)
 
 
 def _class(notice: Notice, row: PurposeRow | FamilyRow | None) -> object:
@@ -110,4 +110,4 @@ def _levels(matrix: PolicyTable, source: Any, channel: str | None) -> Levels:
         return {}
     agreed = matrix.row_for(label, channel, ASKED_LATER)
     anyhow = matrix.row_for(label, channel, Context(CLEAR))
-    return {one: Level.YES if one in anyhow else Level.CONSENT for one in agreed}
+    return {purpose: Level.YES if purpose in anyhow else Level.CONSENT for purpose in agreed}

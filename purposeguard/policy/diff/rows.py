@@ -33,7 +33,7 @@ SOURCES = frozenset({"source", "overlay", "derivation"})
 
 
 def terms(history: History, matching: Matching) -> Iterator[Change]:
-    """What is new, gone, renamed or said in other words."""
+    """Terms that are new, removed, renamed or worded differently."""
     first, *between, last = history
     old, new = first.document, last.document
     served = granted(old)
@@ -44,13 +44,17 @@ def terms(history: History, matching: Matching) -> Iterator[Change]:
         if pair.old is None:
             yield _term("added", "neutral", pair, what)
         elif pair.new is None:
-            lost = tuple(purposes.get(one, one) for one in served.get(pair.id, ())) if what in SOURCES else ()
+            lost = (
+                tuple(purposes.get(served_id, served_id) for served_id in served.get(pair.id, ()))
+                if what in SOURCES
+                else ()
+            )
             yield _term("removed", "narrowed", pair, what, served=lost)
         else:
             yield from _renamed(pair, what)
             yield from _titled(pair, what)
     yield from _reused(matching)
-    for before, after in itertools.pairwise((old, *(one.document for one in between), new)):
+    for before, after in itertools.pairwise((old, *(notice.document for notice in between), new)):
         yield from _renamed_nothing(before, after)
     yield from _made_otherwise(matching)
     yield from _clauses(old, new, matching)
@@ -102,7 +106,7 @@ def _renamed_nothing(old: Document, new: Document) -> Iterator[Change]:
     """Rows `[[renamed]]` that were of another step, or a slip: the earlier revision has no such id."""
     known = {"source": source_rows(old), "purpose": old.purposes}
     for row in new.renamed:
-        if all(fold(one.id) != fold(row.old) for one in known[row.kind]):
+        if all(fold(term.id) != fold(row.old) for term in known[row.kind]):
             facts = {"what": row.kind, "old": row.old, "new": row.new, "revision": old.revision.isoformat()}
             yield Change("renamed-nothing", "neutral", facts)
 
@@ -112,7 +116,7 @@ def _made_otherwise(matching: Matching) -> Iterator[Change]:
     sources, purposes = matching.source_ids, matching.purpose_ids
 
     def mapped(ids: Sequence[str], known: Mapping[str, str]) -> tuple[str, ...]:
-        return tuple(known.get(one, one) for one in ids)
+        return tuple(known.get(old_id, old_id) for old_id in ids)
 
     for family in matching.families:
         if family.old is not None and family.new is not None:
@@ -140,7 +144,7 @@ def _made_otherwise(matching: Matching) -> Iterator[Change]:
 
 def _clauses(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
     """The grants: which clause states which purpose, and what it is called."""
-    was, is_ = ({row.id: grant.clause for grant in one.grant for row in grant.purpose} for one in (old, new))
+    was, is_ = ({row.id: grant.clause for grant in document.grant for row in grant.purpose} for document in (old, new))
     for pair in matching.purposes:
         if pair.old is not None and pair.new is not None:
             yield from _value("purpose", pair.id, "clause", was[pair.old.id], is_[pair.new.id])
@@ -158,27 +162,27 @@ def _value(what: str, id_: str, key: str, was: Fact, is_: Fact) -> Iterator[Chan
 
 
 def _set_change(what: str, id_: str, key: str, was: Sequence[str], is_: Sequence[str]) -> Iterator[Change]:
-    added = tuple(one for one in is_ if one not in was)
-    removed = tuple(one for one in was if one not in is_)
+    added = tuple(member for member in is_ if member not in was)
+    removed = tuple(member for member in was if member not in is_)
     if added or removed:
         yield Change("members", "neutral", {"what": what, "id": id_, "key": key, "added": added, "removed": removed})
 
 
 def _channels(old: Document, new: Document) -> Iterator[Change]:
-    was, is_ = ({row.id: row.title for row in one.channel} for one in (old, new))
-    for given, title in is_.items():
-        if given not in was:
-            yield Change("added", "neutral", {"what": "channel", "id": given, "title": _titles(title)})
-        elif was[given] != title:
-            facts: dict[str, Fact] = {"what": "channel", "id": given}
-            yield Change("title", "neutral", {**facts, "old": _titles(was[given]), "new": _titles(title)})
-    for given in was:
-        if given not in is_:
-            yield Change("removed", "narrowed", {"what": "channel", "id": given, "title": _titles(was[given])})
+    was, is_ = ({row.id: row.title for row in document.channel} for document in (old, new))
+    for id_, title in is_.items():
+        if id_ not in was:
+            yield Change("added", "neutral", {"what": "channel", "id": id_, "title": _titles(title)})
+        elif was[id_] != title:
+            facts: dict[str, Fact] = {"what": "channel", "id": id_}
+            yield Change("title", "neutral", {**facts, "old": _titles(was[id_]), "new": _titles(title)})
+    for id_ in was:
+        if id_ not in is_:
+            yield Change("removed", "narrowed", {"what": "channel", "id": id_, "title": _titles(was[id_])})
 
 
 def _prohibitions(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
-    """What they forbid or no longer forbid is told by the uses that narrow and widen."""
+    """Prohibitions that changed; their effect is reported as narrowed and widened uses."""
     sources, purposes = matching.source_ids, matching.purpose_ids
     was = {
         (
@@ -210,25 +214,25 @@ OPEN, REFUSED = "open", "refused"
 
 def facts(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
     """All changes of the tables that state facts."""
-    found = {
+    changes_of = {
         "entrustment": _recipients(old, new),
         "transfer": _countries(old, new),
         "safeguards": _safeguards(old, new),
         "rights": _rights(old.rights, new.rights),
         "retention": _periods(old, new, matching),
     }
-    for key, changes in found.items():
-        told = list(changes)
+    for key, changes in changes_of.items():
+        listed = list(changes)
         was, is_ = getattr(old, key), getattr(new, key)
-        if was is not None and is_ is not None and was != is_ and not told:
-            told.append(Change("table", "neutral", {"key": key}))  # a clause's number, a note, a list's order
-        yield from told
+        if was is not None and is_ is not None and was != is_ and not listed:
+            listed.append(Change("table", "neutral", {"key": key}))  # a clause's number, a note, a list's order
+        yield from listed
     yield from _rest(old, new)
 
 
-def _change(kind: str, direction: Direction, **given: Fact) -> Change:
+def _change(kind: str, direction: Direction, **facts: Fact) -> Change:
     """A change that is felt by data and subjects of whatever revision: where it widens, it is material (clause 11)."""
-    return Change(kind, direction, given, "notice" if direction == "widened" else None)
+    return Change(kind, direction, facts, "notice" if direction == "widened" else None)
 
 
 def _listed(
@@ -236,15 +240,15 @@ def _listed(
 ) -> Iterator[Change]:
     """Entries of a closed list."""
     before, after = {row.id: row for row in was}, {row.id: row for row in is_}
-    for given, row in after.items():
-        if given not in before:
-            yield _change("added", added, what=what, id=given, title=_titles(row.title))
-        elif before[given].title != row.title:
-            old, new = _titles(before[given].title), _titles(row.title)
-            yield Change("title", "neutral", {"what": what, "id": given, "old": old, "new": new})
-    for given, row in before.items():
-        if given not in after:
-            yield _change("removed", removed, what=what, id=given, title=_titles(row.title))
+    for id_, row in after.items():
+        if id_ not in before:
+            yield _change("added", added, what=what, id=id_, title=_titles(row.title))
+        elif before[id_].title != row.title:
+            old, new = _titles(before[id_].title), _titles(row.title)
+            yield Change("title", "neutral", {"what": what, "id": id_, "old": old, "new": new})
+    for id_, row in before.items():
+        if id_ not in after:
+            yield _change("removed", removed, what=what, id=id_, title=_titles(row.title))
 
 
 def _titles(title: Titles) -> Mapping[str, str]:
@@ -272,7 +276,7 @@ def _recipients(old: Document, new: Document) -> Iterator[Change]:
 def _countries(old: Document, new: Document) -> Iterator[Change]:
     """Country by country: refused, under narrower terms, or open."""
     before, after = _open_to(old), _open_to(new)
-    titles = {code: title for one in (old, new) for code, title in _country_titles(one).items()}
+    titles = {code: title for document in (old, new) for code, title in _country_titles(document).items()}
     for code in sorted({*before, *after}):
         was, is_ = before.get(code, REFUSED), after.get(code, REFUSED)
         if was != is_:
@@ -287,14 +291,14 @@ def _open_to(document: Document) -> dict[str, str | Terms]:
     rule = document.transfer
     if rule is None:
         return {}
-    found: dict[str, str | Terms] = {rule.home: OPEN}
-    found |= {code: OPEN for group in rule.equivalent for code in group.countries}
+    terms_of: dict[str, str | Terms] = {rule.home: OPEN}
+    terms_of |= {code: OPEN for group in rule.equivalent for code in group.countries}
     for row in rule.country:  # a row of its own goes first
         limit = row.limit
-        found[row.code] = OPEN
+        terms_of[row.code] = OPEN
         if limit is not None:
-            found[row.code] = limit.recipient.id, limit.products.id, frozenset(task.id for task in limit.tasks)
-    return found
+            terms_of[row.code] = limit.recipient.id, limit.products.id, frozenset(task.id for task in limit.tasks)
+    return terms_of
 
 
 def _country_titles(document: Document) -> dict[str, Mapping[str, str]]:
@@ -334,12 +338,12 @@ def _rights(was: Rights | None, is_: Rights | None) -> Iterator[Change]:
                 "value", "widened", what="request", id=row.id, key="effect", old=effects[row.id], new=row.effect
             )
     if was and is_:
-        for one in is_.requesters:
-            if one not in was.requesters:
-                yield _change("added", "narrowed", what="requester", id=one)
-        for one in was.requesters:
-            if one not in is_.requesters:
-                yield _change("removed", "widened", what="requester", id=one)
+        for requester in is_.requesters:
+            if requester not in was.requesters:
+                yield _change("added", "narrowed", what="requester", id=requester)
+        for requester in was.requesters:
+            if requester not in is_.requesters:
+                yield _change("removed", "widened", what="requester", id=requester)
         if was.days != is_.days:
             longer = was.days is not None and (is_.days is None or is_.days > was.days)
             yield _change("answer-days", "widened" if longer else "narrowed", old=was.days, new=is_.days)
@@ -348,15 +352,15 @@ def _rights(was: Rights | None, is_: Rights | None) -> Iterator[Change]:
 def _periods(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
     """Source by source: the shortest period that applies, from collection and from the end of use."""
     before, after = Periods(old), Periods(new)
-    found: dict[tuple[str, int | None, int | None], list[str]] = {}
+    sources_of: dict[tuple[str, int | None, int | None], list[str]] = {}
     for pair in matching.sources:
         if pair.old is None or pair.new is None:
             continue
         for start in ("collection", "end-of-use"):
             was, is_ = _shortest(before, pair.old.id, start), _shortest(after, pair.new.id, start)
             if was != is_:
-                found.setdefault((start, was, is_), []).append(pair.id)
-    for (start, was, is_), sources in found.items():
+                sources_of.setdefault((start, was, is_), []).append(pair.id)
+    for (start, was, is_), sources in sources_of.items():
         longer = was is not None and (is_ is None or is_ > was)
         direction: Direction = "widened" if longer else "narrowed"
         yield _change("period", direction, sources=tuple(sources), start=start, old=was, new=is_)

@@ -1,7 +1,7 @@
-"""What data may be used for, before and after: the cells that differ, told in as few changes as they make.
+"""The differing cells as changes of use, in as few changes as possible.
 
-Purposes that changed alike are told together, and so are sources. A clause is told where none of its items is, a family
-where none of its members is; what is gone altogether is told by itself, in `terms`.
+Purposes with equal changes share one, and so do sources. A clause is reported only if none of its items is, and a
+family only if none of its members is. `terms` reports the terms that are gone.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Rows = dict[str | None, Cell]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Told:
-    """What is said of a source and a purpose, but for their names.
+class _UseChange:
+    """The change of one use: of a source for a purpose, which it does not name.
 
-    `earlier` says what becomes of data collected earlier: there is `none` of the source, or `no` such use of it; it may
-    with the `consent` of each subject, or since it is `related` and notice was given; or since the earlier revision
-    `granted` it as well, in no such family, or granted another purpose by the `same-id`.
+    `earlier` is the effect on data collected earlier: `none` of the source exists; the use is not permitted (`no`); it
+    is permitted with the `consent` of each subject, or because it is `related` and notice was given; or because the
+    earlier revision `granted` it as well, or granted another purpose by the `same-id`.
     """
 
     kind: str
@@ -65,45 +65,45 @@ class Uses:
         self._granted_then: Grants = granted(old)
         self._extended: Extensions = extended(new)
         every = [
-            (source.id, purpose.id, one)
-            for (source, purpose), rows in _spoken(cells).items()
-            for one in self._told(source, purpose, rows)
+            (source.id, purpose.id, use)
+            for (source, purpose), rows in _reported(cells).items()
+            for use in self._changes_of(source, purpose, rows)
         ]
-        told: dict[tuple[str, _Told], list[str]] = {}  # purpose, and what is said of it → sources
-        for source_id, purpose_id, one in _without_parents(every, Lineage(new)):
-            told.setdefault((purpose_id, one), []).append(source_id)
-        alike: dict[tuple[_Told, tuple[str, ...]], list[str]] = {}
-        for (purpose_id, one), sources in told.items():
-            alike.setdefault((one, tuple(sources)), []).append(purpose_id)
+        sources_of: dict[tuple[str, _UseChange], list[str]] = {}
+        for source_id, purpose_id, use in _without_parents(every, Lineage(new)):
+            sources_of.setdefault((purpose_id, use), []).append(source_id)
+        alike: dict[tuple[_UseChange, tuple[str, ...]], list[str]] = {}
+        for (purpose_id, use), sources in sources_of.items():
+            alike.setdefault((use, tuple(sources)), []).append(purpose_id)
         self.changes = (
-            *(one.change(purposes, sources) for (one, sources), purposes in alike.items()),
+            *(use.change(purposes, sources) for (use, sources), purposes in alike.items()),
             *self._channels(
-                {purpose_id for (purpose_id, one) in told if one.kind not in {"withdrawn", "earlier-lost"}}
+                {purpose_id for (purpose_id, use) in sources_of if use.kind not in {"withdrawn", "earlier-lost"}}
             ),
             *self._bases(),
             *self._extensions(),
         )
 
-    def _told(self, source: Pair[Named], purpose: AnyPurpose, rows: Rows) -> Iterator[_Told]:
+    def _changes_of(self, source: Pair[Named], purpose: AnyPurpose, rows: Rows) -> Iterator[_UseChange]:
         base = rows.get(None)
         by_channel = {channel: cell for channel, cell in rows.items() if channel is not None}
         if base is not None and not base.before and base.after:
             reach = self._reach(source, purpose, base)
-            yield _Told("granted", "widened", _closed(purpose), base.after == Level.CONSENT, *reach)
+            yield _UseChange("granted", "widened", _closed(purpose), base.after == Level.CONSENT, *reach)
         elif base is not None and base.before and not base.after:
-            yield _Told("withdrawn", "narrowed")
+            yield _UseChange("withdrawn", "narrowed")
         else:
-            opened = {one: cell for one, cell in by_channel.items() if not cell.before and cell.after}
+            opened = {channel: cell for channel, cell in by_channel.items() if not cell.before and cell.after}
             if opened:
                 first = next(iter(opened.values()))
                 reach = self._reach(source, purpose, first)
-                yield _Told("channels-opened", "widened", tuple(opened), first.after == Level.CONSENT, *reach)
-            if shut := tuple(one for one, cell in by_channel.items() if cell.before and not cell.after):
-                yield _Told("channels-closed", "narrowed", shut)
+                yield _UseChange("channels-opened", "widened", tuple(opened), first.after == Level.CONSENT, *reach)
+            if shut := tuple(channel for channel, cell in by_channel.items() if cell.before and not cell.after):
+                yield _UseChange("channels-closed", "narrowed", shut)
         if base is not None and _lost(base):
-            yield _Told("earlier-lost", "narrowed")
-        elif lost := tuple(one for one, cell in by_channel.items() if _lost(cell)):
-            yield _Told("earlier-lost", "narrowed", lost)
+            yield _UseChange("earlier-lost", "narrowed")
+        elif lost := tuple(channel for channel, cell in by_channel.items() if _lost(cell)):
+            yield _UseChange("earlier-lost", "narrowed", lost)
 
     def _reach(self, source: Pair[Named], purpose: AnyPurpose, cell: Cell) -> tuple[str, str | None]:
         """What becomes of data collected earlier, and the day on which notice of that was given."""
@@ -120,25 +120,25 @@ class Uses:
         ]
         if not rows:
             return "granted" if isinstance(purpose.row, FamilyRow) else "same-id", None
-        row = next((one for one in rows if one.basis == "related"), rows[0])
+        row = next((row for row in rows if row.basis == "related"), rows[0])
         return row.basis, _day(row)
 
-    def _moved(self, kind: Literal["source", "purpose"], given: str, *, forward: bool) -> str | None:
+    def _moved(self, kind: Literal["source", "purpose"], clause: str, *, forward: bool) -> str | None:
         """The id that a term of one revision has in the other, as rule 9 has it."""
         old, new = self._history.notices[0], self._history.latest
         since, until = (old, new) if forward else (new, old)
-        folded = self._history.clause_in(kind, given, since, until)
+        folded = self._history.clause_in(kind, clause, since, until)
         there = until.sources if kind == "source" else until.purposes
-        return next((one.clause for one in there if fold(one.clause) == folded), None)
+        return next((term.clause for term in there if fold(term.clause) == folded), None)
 
-    def _channels(self, told: Container[str]) -> Iterator[Change]:
+    def _channels(self, reported: Container[str]) -> Iterator[Change]:
         """What a purpose's clause names otherwise, and opens or closes nothing: of these purposes it is `told` already.
 
         A list that names all the channels that there are closes none, and yet asks activities to state theirs (rule 7).
         """
         kept = {row.id for row in self._old.channel} & {row.id for row in self._new.channel}
         for pair in self._matching.purposes:
-            if pair.old is None or pair.new is None or pair.id in told:
+            if pair.old is None or pair.new is None or pair.id in reported:
                 continue
             was, is_ = _named(pair.old), _named(pair.new)
             if was.kept(kept) != is_.kept(kept):
@@ -156,35 +156,35 @@ class Uses:
                 yield Change("basis", direction, {"purpose": pair.id, "old": was, "new": is_}, needs)
 
     def _extensions(self) -> Iterator[Change]:
-        """What of it data collected before the earlier revision feels, which that one cannot tell."""
+        """The effect of extensions on data collected before the earlier revision."""
         now = granted(self._new)
         before = {
             (source, purpose): row
-            for (one, other), row in extended(self._old).items()
-            if (source := self._moved("source", one, forward=True)) is not None
+            for (before, other), row in extended(self._old).items()
+            if (source := self._moved("source", before, forward=True)) is not None
             if (purpose := self._moved("purpose", other, forward=True)) is not None
         }
-        found: dict[tuple[str, Direction, str, str | None], list[tuple[str, str]]] = {}
+        pairs_of: dict[tuple[str, Direction, str, str | None], list[tuple[str, str]]] = {}
         for key, row in self._extended.items():
             if key in before:
                 if before[key].basis != row.basis:
                     direction: Direction = "widened" if row.basis == "related" else "narrowed"
-                    found.setdefault(("extension-basis", direction, row.basis, _day(row)), []).append(key)
+                    pairs_of.setdefault(("extension-basis", direction, row.basis, _day(row)), []).append(key)
             elif self._granted_before(self._moved("source", key[0], forward=False), key[1]):
-                found.setdefault(("extended", "widened", row.basis, _day(row)), []).append(key)
+                pairs_of.setdefault(("extended", "widened", row.basis, _day(row)), []).append(key)
         for key, row in before.items():
             if key not in self._extended and key[1] in now.get(key[0], ()):
-                found.setdefault(("extension-dropped", "narrowed", row.basis, None), []).append(key)
-        for (kind, direction, basis, day), pairs in found.items():
+                pairs_of.setdefault(("extension-dropped", "narrowed", row.basis, None), []).append(key)
+        for (kind, direction, basis, day), pairs in pairs_of.items():
             needs: Needs = "notice" if basis == "related" else "consent"
             for purposes, sources in _blocks(pairs):
                 facts: dict[str, Fact] = {"purposes": purposes, "sources": sources, "basis": basis, "notified": day}
                 yield Change(kind, direction, facts, needs if direction == "widened" else None)
 
     def _granted_before(self, source: str | None, purpose: str, channel: str | None = None) -> bool:
-        """Whether the earlier revision grants to a source of its own what is a purpose of the later one (by a channel).
+        """True if the earlier revision grants its source this purpose of the later one (by a channel).
 
-        Data that was collected under it then feels no extension.
+        An extension then changes nothing for data collected under it.
         """
         was = self._moved("purpose", purpose, forward=False)
         if was is None or was not in self._granted_then.get(source or "", {}):
@@ -193,41 +193,39 @@ class Uses:
         return channel is None or not closed or channel in closed
 
 
-def _spoken(cells: Iterable[Cell]) -> Mapping[tuple[Pair[Named], AnyPurpose], Rows]:
-    """The cells to tell of, by source and purpose: none of what is gone, and of families what no member tells."""
-    found: dict[tuple[Pair[Named], AnyPurpose], Rows] = {}
+def _reported(cells: Iterable[Cell]) -> Mapping[tuple[Pair[Named], AnyPurpose], Rows]:
+    """The cells to report, by source and purpose: none of removed terms, and of families those that no member has."""
+    uses: dict[tuple[Pair[Named], AnyPurpose], Rows] = {}
     for cell in cells:
         if cell.source.new is not None and cell.purpose.new is not None:
-            found.setdefault((cell.source, cell.purpose), {})[cell.channel] = cell
-    told = {(source, _ways(rows), one) for (source, purpose), rows in found.items() for one in _names(purpose)}
+            uses.setdefault((cell.source, cell.purpose), {})[cell.channel] = cell
     ways: dict[tuple[Pair[Named], str], set[int]] = {}
-    for source, directions, name in told:
-        ways.setdefault((source, name), set()).update(directions)
+    for (source, purpose), rows in uses.items():
+        if isinstance(purpose.row, PurposeRow):
+            ways.setdefault((source, purpose.id), set()).update(_ways(rows))
     return {
         (source, purpose): rows
-        for (source, purpose), rows in found.items()
+        for (source, purpose), rows in uses.items()
         if isinstance(purpose.row, PurposeRow)
         or not any(_ways(rows) & ways.get((source, member), set()) for member in _members(purpose))
     }
 
 
-def _without_parents(every: list[tuple[str, str, _Told]], lineage: Lineage) -> Iterator[tuple[str, str, _Told]]:
-    """Without what is told of a clause as a whole, where the same is told of one of its items: it follows from that."""
-    told = {(source, purpose, one.kind) for source, purpose, one in every}
-    for source, purpose, one in every:
+def _without_parents(
+    every: list[tuple[str, str, _UseChange]], lineage: Lineage
+) -> Iterator[tuple[str, str, _UseChange]]:
+    """Without the changes of a clause as a whole that one of its items has too."""
+    kinds = {(source, purpose, use.kind) for source, purpose, use in every}
+    for source, purpose, use in every:
         leaves = lineage.leaves(source) if source in lineage.children else ()
-        if not any((leaf, purpose, one.kind) in told for leaf in leaves):
-            yield source, purpose, one
+        if not any((leaf, purpose, use.kind) in kinds for leaf in leaves):
+            yield source, purpose, use
 
 
 def _ways(rows: Rows) -> frozenset[int]:
-    """Whether cells rose, fell, or fell for data collected earlier."""
-    found = {(cell.after > cell.before) - (cell.after < cell.before) for cell in rows.values()}
-    return frozenset({*found, *(2 for cell in rows.values() if _lost(cell))} - {0})
-
-
-def _names(purpose: AnyPurpose) -> tuple[str, ...]:
-    return (purpose.id,) if isinstance(purpose.row, PurposeRow) else ()
+    """The directions of the cells: 1 up, -1 down, 2 down for data collected earlier."""
+    ways = {(cell.after > cell.before) - (cell.after < cell.before) for cell in rows.values()}
+    return frozenset({*ways, *(2 for cell in rows.values() if _lost(cell))} - {0})
 
 
 def _members(purpose: AnyPurpose) -> tuple[str, ...]:
@@ -259,7 +257,7 @@ def _named(row: PurposeRow) -> _Named:
 
 
 def _lost(cell: Cell) -> bool:
-    """Whether data collected earlier may no longer what both revisions grant: its ids mean something else now."""
+    """True if data collected earlier loses a use that both revisions grant: its ids have another meaning now."""
     return cell.earlier is not None and cell.earlier < min(cell.before, cell.after)
 
 
@@ -280,6 +278,6 @@ def _blocks(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[tuple[str, ...],
     for source, purpose in pairs:
         sources.setdefault(purpose, []).append(source)
     alike: dict[tuple[str, ...], list[str]] = {}
-    for purpose, found in sources.items():
-        alike.setdefault(tuple(found), []).append(purpose)
-    yield from ((tuple(purposes), found) for found, purposes in alike.items())
+    for purpose, ids in sources.items():
+        alike.setdefault(tuple(ids), []).append(purpose)
+    yield from ((tuple(purposes), ids) for ids, purposes in alike.items())

@@ -133,7 +133,7 @@ def test_files_that_are_none(folder, files, told):
     ("statement", "told"),
     [
         ("SELECT total FROM orders", "`orders.total` carries no tag"),
-        ("SELECT total FROM orders", "`--tags FILE` tells the tags of columns that bear none"),
+        ("SELECT total FROM orders", "`--tags FILE` states the tags of columns that have none"),
         ("SELECT * FROM orders", "carries no tag"),
         ("SELECT nobody FROM customer", "`nobody` is no column"),
         ("SELECT 1 FROM elsewhere", "`elsewhere` is no table that is known here: tell"),
