@@ -6,10 +6,7 @@ allowed and denied, so that neither is rare, and shrink to the simplest.
 
 from __future__ import annotations
 
-import functools
-import itertools
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from hypothesis import strategies as st
@@ -18,7 +15,6 @@ from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
-from purposeguard.policy.violations import ChannelViolation
 from purposeguard.runtime.activity import Block
 from purposeguard.testing._drawing import Drawing
 from purposeguard.testing._twins import Redrawing
@@ -40,20 +36,14 @@ def asked_of(notice: Notice) -> tuple[Asked, ...]:
     return (*notice.purposes, *notice.families)
 
 
-def declarable(guard: Guard) -> tuple[tuple[str, str | None], ...]:
+def declarable(guard: Guard) -> list[tuple[str, str | None]]:
     """The purposes and families, by their names, and channels for which an activity can be declared (rule 7)."""
-    return _declarable(guard.notice)
-
-
-@functools.lru_cache(maxsize=16)
-def _declarable(notice: Notice) -> tuple[tuple[str, str | None], ...]:
-    guard = Guard(notice)
+    table = guard._engine.snapshot.matrix
     ways: list[tuple[str, str | None]] = []
-    for asked, channel in itertools.product(map(name_of, asked_of(notice)), (None, *notice.channels)):
-        with suppress(ChannelViolation):
-            guard.purpose(asked, channel=channel)
-            ways.append((asked, channel))
-    return tuple(ways)
+    for asked in asked_of(guard.notice):
+        unstated = () if table.must_state_channel(asked) else (None,)
+        ways += [(name_of(asked), channel) for channel in (*unstated, *table.admitted(asked))]
+    return ways
 
 
 __all__ = [
