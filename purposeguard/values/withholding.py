@@ -27,7 +27,8 @@ from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
 from purposeguard.values import pydantic
 from purposeguard.values.annotations import is_attrs, is_namedtuple, is_taggable, may_state
-from purposeguard.values.plan import Plan, beside_fields, plan_of
+from purposeguard.values.copying import copies_without
+from purposeguard.values.plan import Plan, Quick, beside_fields, plan_of
 from purposeguard.values.rows import said_by
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.type_schema import SILENT, Shape
@@ -457,12 +458,8 @@ class Withholder(Walk):
         denied = self._denied(plan, around, len(items), path)
         if denied:
             cls = self._class_without(items[0], plan, around, denied, {})
-            held_by, filled = plan.quick.held, filler(cls)
-            names = [name for name in plan.fields or {} if name not in denied]
-            items = [
-                filled({name: held[name] for name in names if name in held}, beside(row))
-                for row, held in zip(items, map(held_by, items), strict=True)
-            ]
+            names = tuple(name for name in plan.fields or {} if name not in denied)
+            items = _copies(items, plan.cls, cls, plan.quick, names)
         self._met += items
         return items
 
@@ -507,6 +504,28 @@ class Withholder(Walk):
             self._refuse(decision, path or None)
         elif self._used is not None:
             self._used(label, around, 1)
+
+
+_COPIES: Final = "__purposeguard_copies__"
+"""Where the class of copies keeps what copies many rows."""
+
+
+def _copies(rows: list[Any], base: type, cls: type, quick: Quick, names: tuple[str, ...]) -> list[Any]:
+    """Copies of plain rows of class `base`, as instances of `cls`, with these fields."""
+    copies = vars(cls).get(_COPIES, GONE)
+    if copies is GONE:
+        copies = copies_without(base, cls, quick, names)
+        type.__setattr__(cls, _COPIES, copies)
+    if copies is not None:
+        try:
+            return cast("list[Any]", copies(rows))
+        except (AttributeError, KeyError):
+            pass  # a field of some row was never set
+    filled = filler(cls)
+    return [
+        filled({name: held[name] for name in names if name in held}, beside(row))
+        for row, held in zip(rows, map(quick.held, rows), strict=True)
+    ]
 
 
 class _SealDenied(Exception):

@@ -30,12 +30,13 @@ Way = Callable[[Any], Any]
 
 
 def referents(one: Any) -> list[str]:
-    """Everything that the garbage collector finds from the object, not through modules, functions or frames."""
+    """All texts that the garbage collector finds from the object, not through modules, functions, frames, other classes."""
+    own = {id(cls) for cls in type(one).__mro__}
     seen: set[int] = set()
     pending, texts = [one], []
     while pending:
         current = pending.pop()
-        if id(current) in seen or len(seen) > 50_000:
+        if id(current) in seen or len(seen) > 50_000 or (isinstance(current, type) and id(current) not in own):
             continue
         seen.add(id(current))
         if isinstance(current, (str, bytes)):
