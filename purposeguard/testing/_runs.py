@@ -249,7 +249,7 @@ class Conduct:
         __tracebackhide__ = True
         started = time.perf_counter()
         arguments = {name: self._fresh(name, value) for name, value in kwargs.items()}
-        with pinned(self.pins, self.moment), captured(connections=self.connections) as effects, self._waiting.threads():
+        with pinned(self.pins, self.moment), captured() as effects, self._waiting.threads():
             began = time.time()
             result: Lines = ()
             raised: BaseException | None = None
