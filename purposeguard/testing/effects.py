@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, overload
+from typing import Final, overload
 
 from purposeguard.locks import new_lock
 from purposeguard.testing import _local_effects, _sent_effects
