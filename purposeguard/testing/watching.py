@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Generator, Iterator
 from types import MappingProxyType
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from purposeguard.errors import PurposeMissing
 from purposeguard.guard import GUARD_LISTENERS, LIVE_GUARDS, Guard
@@ -295,8 +295,6 @@ def turn(cell: Cell | None) -> None:
 
 # ---- A table in which one cell is turned -------------------------------------------------------------------------
 
-M = TypeVar("M", bound=PolicyTable)
-
 
 def flipped(matrix: PolicyTable, cell: Cell) -> PolicyTable:
     """The matrix with one cell turned, and its consequences; the matrix itself if it lacks the cell.
@@ -353,7 +351,8 @@ def _granting(notice: Notice, grants: dict[type[Source], dict[type[Purpose], str
 
 def _with_grants(matrix: PolicyTable, notice: Notice, changed: set[type[Source]]) -> PolicyTable:
     """The matrix with the rows of these sources recomputed, and empty caches."""
-    other = copied(matrix, PolicyTable)
+    other = object.__new__(PolicyTable)
+    other._fill(**{name: getattr(matrix, name) for name in PolicyTable.__slots__})
     other._fill(notice=notice, _in_context={})
     sources = (*notice.sources, NotPersonal)
     tables: dict[str | None, dict[object, Row]] = {
@@ -362,11 +361,4 @@ def _with_grants(matrix: PolicyTable, notice: Notice, changed: set[type[Source]]
     other._fill(_tables=tables)
     for channel, rows in tables.items():
         rows.update({source: other._source_row(source, channel, NONE_KNOWN) for source in changed})
-    return other
-
-
-def copied(matrix: PolicyTable, cls: type[M]) -> M:
-    """A matrix of this class that shares all attributes of another."""
-    other = object.__new__(cls)
-    other._fill(**{name: getattr(matrix, name) for name in PolicyTable.__slots__})
     return other
