@@ -8,10 +8,9 @@ import itertools
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from hypothesis import reject
 from hypothesis import strategies as st
@@ -27,8 +26,6 @@ from purposeguard.testing.effects import arranging
 from purposeguard.testing.failures import Interference, Nondeterministic, expected
 from purposeguard.testing.strategies import twins as twins_of
 from purposeguard.testing.values import Markers
-
-T = TypeVar("T")
 
 Errors = type[BaseException] | tuple[type[BaseException], ...]
 
@@ -242,7 +239,7 @@ class Example:
             value = self.kwargs[argument.name]
             markers = Markers(f"unseen {next(_UNSEEN)}")
             with arranging():
-                marked = in_thread(markers.mark, value, argument.model)
+                marked = markers.mark(value, argument.model)
             unseen[argument.name] = with_values_of(value, marked, argument.model, argument.forbidden)
         return unseen
 
@@ -378,12 +375,6 @@ def not_counted(context: BuildContext, seconds: float) -> None:
     known = getattr(context.data, "_stateful_run_times", None)
     if isinstance(known, dict):
         known["purposeguard"] = known.get("purposeguard", 0.0) + seconds
-
-
-def in_thread(fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Calls a function in another thread: hypothesis forbids searching for values within a test."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(fn, *args, **kwargs).result()
 
 
 def is_explicit(context: BuildContext) -> bool:

@@ -185,7 +185,7 @@ def _simplest(strategy: st.SearchStrategy[T]) -> T:
         derandomize=True,
         max_examples=1,  # the first example is the simplest
         phases=[Phase.generate],
-        suppress_health_check=_EVERY_CHECK,  # only one value is drawn
+        suppress_health_check=list(HealthCheck),  # only one value is drawn
     )
     @given(strategy)
     def draw(value: T) -> None:
@@ -193,14 +193,6 @@ def _simplest(strategy: st.SearchStrategy[T]) -> T:
 
     draw()
     return values[0]
-
-
-_EVERY_CHECK: Final = [
-    HealthCheck.too_slow,
-    HealthCheck.data_too_large,
-    HealthCheck.filter_too_much,
-    HealthCheck.large_base_example,
-]
 
 
 @st.composite
