@@ -25,7 +25,7 @@ from purposeguard.testing._twins import Fields, has_any, values_at, with_equal_v
 from purposeguard.testing.effects import arranging
 from purposeguard.testing.failures import Interference, Nondeterministic, expected
 from purposeguard.testing.strategies import twins as twins_of
-from purposeguard.testing.values import Markers
+from purposeguard.testing.values import Markers, simplest
 
 Errors = type[BaseException] | tuple[type[BaseException], ...]
 
@@ -137,7 +137,7 @@ class Example:
         drawn = st.fixed_dictionaries(strategies)
         for number in range(self.asked.twins):
             # An example from `@example` has nothing to draw from.
-            twin = self._unseen() if is_explicit(context) else context.data.draw(drawn)
+            twin = simplest(drawn) if is_explicit(context) else context.data.draw(drawn)
             if number == 1 and self._holds_several:
                 twin = {
                     argument.name: with_equal_values(twin[argument.name], argument.model, argument.forbidden)
