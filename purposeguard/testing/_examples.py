@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import functools
 import itertools
 import sys
 import weakref
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from hypothesis import Phase, find, reject, settings
+from hypothesis import reject
 from hypothesis import strategies as st
 from hypothesis.control import BuildContext
-from hypothesis.errors import NoSuchExample
-from hypothesis.internal import scrutineer
 
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
@@ -30,9 +25,7 @@ from purposeguard.testing._twins import Fields, has_any, values_at, with_equal_v
 from purposeguard.testing.effects import arranging
 from purposeguard.testing.failures import Interference, Nondeterministic, expected
 from purposeguard.testing.strategies import twins as twins_of
-from purposeguard.testing.values import Markers
-
-T = TypeVar("T")
+from purposeguard.testing.values import Markers, simplest
 
 Errors = type[BaseException] | tuple[type[BaseException], ...]
 
@@ -142,11 +135,9 @@ class Example:
         if not strategies:
             return
         drawn = st.fixed_dictionaries(strategies)
-        if is_explicit(context):
-            yield from examples_of(drawn, self.asked.twins)
-            return
         for number in range(self.asked.twins):
-            twin = context.data.draw(drawn)
+            # An example from `@example` has nothing to draw from.
+            twin = simplest(drawn) if is_explicit(context) else context.data.draw(drawn)
             if number == 1 and self._holds_several:
                 twin = {
                     argument.name: with_equal_values(twin[argument.name], argument.model, argument.forbidden)
@@ -248,7 +239,7 @@ class Example:
             value = self.kwargs[argument.name]
             markers = Markers(f"unseen {next(_UNSEEN)}")
             with arranging():
-                marked = in_thread(markers.mark, value, argument.model)
+                marked = markers.mark(value, argument.model)
             unseen[argument.name] = with_values_of(value, marked, argument.model, argument.forbidden)
         return unseen
 
@@ -379,23 +370,6 @@ def choices_of(context: BuildContext) -> object:
     return None if drawn is None else bytes(drawn)
 
 
-@contextlib.contextmanager
-def untraced() -> Generator[Any]:
-    """Removes the function with which hypothesis traces lines to explain failures, and yields it.
-
-    Only lines of the application need tracing; tracing this package as well takes several times as long.
-    """
-    tracer: Any = sys.gettrace()
-    if type(getattr(tracer, "__self__", None)).__module__ != scrutineer.__name__:
-        yield None  # none, or another tool's; hypothesis needs none from Python 3.12
-        return
-    sys.settrace(None)
-    try:
-        yield tracer
-    finally:
-        sys.settrace(tracer)
-
-
 def not_counted(context: BuildContext, seconds: float) -> None:
     """Excludes repeated runs from hypothesis' deadline, which is meant for one run of a body."""
     known = getattr(context.data, "_stateful_run_times", None)
@@ -403,40 +377,7 @@ def not_counted(context: BuildContext, seconds: float) -> None:
         known["purposeguard"] = known.get("purposeguard", 0.0) + seconds
 
 
-def in_thread(fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Calls a function in another thread: hypothesis forbids searching for values within a test."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(fn, *args, **kwargs).result()
-
-
-def examples_of(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
-    """Values of a strategy, for examples from `@example`, which have nothing to draw from."""
-    values: list[Any] = []
-
-    def enough(value: Any) -> bool:
-        values.append(value)
-        return len(values) >= count
-
-    with contextlib.suppress(NoSuchExample):
-        in_thread(find, strategy, enough, settings=_SEARCH)
-    return values[:count]
-
-
-_SEARCH: Final = settings(database=None, derandomize=True, max_examples=20, deadline=None, phases=[Phase.generate])
-
-
 def is_explicit(context: BuildContext) -> bool:
     """True for an example from `@example`, which has nothing to draw from."""
     data: Any = context.data
     return bool(getattr(data, "max_choices", getattr(data, "max_length", None)) == 0)  # its earlier name
-
-
-def _say_nothing_of_this() -> None:
-    """Keeps lines of this package out of hypothesis' explanation of failures."""
-    known = getattr(scrutineer, "UNHELPFUL_LOCATIONS", None)
-    own = f"/{Path(__file__).parent.parent.name}/{Path(__file__).parent.name}/*"
-    if isinstance(known, tuple) and own not in known:
-        scrutineer.UNHELPFUL_LOCATIONS = (*known, own)
-
-
-_say_nothing_of_this()

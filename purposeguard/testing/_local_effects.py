@@ -7,6 +7,7 @@ nobody watches.
 from __future__ import annotations
 
 import asyncio.subprocess
+import contextlib
 import functools
 import gc
 import io
@@ -269,10 +270,25 @@ def end_files() -> None:
 
 def _flush(name: str) -> None:
     """Flushes open files of this name."""
+    if not _is_open(name):
+        return
     for file in [file for file in gc.get_objects() if issubclass(type(file), _BUFFERED)]:
         opened = None if file.closed else _path(getattr(file, "name", None))
         if opened is not None and os.path.abspath(opened) == name:  # noqa: PTH100  # likewise
             file.flush()
+
+
+def _is_open(name: str) -> bool:
+    """True if a descriptor of this process is open on the file, or if that is unknown."""
+    try:
+        file, descriptors = os.stat(name), os.listdir("/dev/fd")  # noqa: PTH116, PTH208  # as `isfile`
+    except OSError:
+        return True
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):  # that of the listing itself
+            if os.path.samestat(file, os.fstat(int(descriptor))):
+                return True
+    return False
 
 
 _BUFFERED: Final = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)

@@ -20,9 +20,8 @@ from _pytest.runner import runtestprotocol
 from purposeguard.errors import printable
 from purposeguard.notice.vocabulary import Family
 from purposeguard.testing import watching
-from purposeguard.testing._flipping import Cell
 from purposeguard.testing._report import Collector
-from purposeguard.testing.watching import Asked, Watcher
+from purposeguard.testing.watching import Asked, Cell, Watcher
 
 
 class Rerun:

@@ -17,8 +17,7 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, Purpose
 from purposeguard.runtime.registry import Access, Activity
-from purposeguard.testing._flipping import Cell, notice_key
-from purposeguard.testing.watching import Asked, Watcher
+from purposeguard.testing.watching import Asked, Cell, Watcher, notice_key
 
 MOST_NOTICES: Final = 300
 """Revisions that are recorded; generated tests may make any number."""

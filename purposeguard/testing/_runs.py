@@ -234,8 +234,6 @@ class Conduct:
     connections: list[Any] = field(default_factory=open_connections)
     drawn: Collection[str] | None = None
     """The names of the drawn arguments; None if unknown."""
-    tracer: Any = None
-    """The trace function for the body; it is removed outside of it."""
     took: float = 0.0
     """Seconds that the last run took."""
     spent: float = 0.0
@@ -249,7 +247,7 @@ class Conduct:
         __tracebackhide__ = True
         started = time.perf_counter()
         arguments = {name: self._fresh(name, value) for name, value in kwargs.items()}
-        with pinned(self.pins, self.moment), captured(connections=self.connections) as effects, self._waiting.threads():
+        with pinned(self.pins, self.moment), captured() as effects, self._waiting.threads():
             began = time.time()
             result: Lines = ()
             raised: BaseException | None = None
@@ -287,26 +285,14 @@ class Conduct:
         """A copy of a drawn value, so that no run sees the changes of another; a fixture itself."""
         return value if self.drawn is not None and name not in self.drawn else fresh(value)
 
-    @contextlib.contextmanager
-    def _traced(self) -> Generator[None]:
-        if self.tracer is None:
-            yield
-            return
-        sys.settrace(self.tracer)
-        try:
-            yield
-        finally:
-            sys.settrace(None)
-
     def _result(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Lines:
         __tracebackhide__ = True
         if inspect.iscoroutinefunction(self.body) or inspect.isasyncgenfunction(self.body):
             return asyncio.run(self._result_of_coroutine(args, kwargs))
         with self.block as use:
-            with self._traced():
-                result = self.body(*args, **kwargs)
-                if inspect.isgenerator(result):
-                    result = _some(cast("Generator[Any, None, Any]", result))
+            result = self.body(*args, **kwargs)
+            if inspect.isgenerator(result):
+                result = _some(cast("Generator[Any, None, Any]", result))
             if not (inspect.isawaitable(result) or isinstance(result, AsyncIterator)):
                 return lines_of(result, opened_by(use))
         return asyncio.run(self._result_of_awaitable(result))

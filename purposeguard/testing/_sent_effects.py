@@ -20,7 +20,7 @@ from purposeguard.testing._local_effects import listen
 from purposeguard.testing._patching import Parts, Patches, Tell, is_quiet, quiet, text_of
 
 
-def watch(patches: Patches, tell: Tell, connections: list[Any] | None) -> None:
+def watch(patches: Patches, tell: Tell, connections: list[sqlite3.Connection] | None) -> None:
     """Watches the clients and drivers that are loaded, and those of the standard library.
 
     `connections` of sqlite3 that are open; None: they are looked for. Those made meanwhile are added.
@@ -389,10 +389,14 @@ def _watch_duckdb(patches: Patches, tell: Tell, duckdb: Any) -> None:
 
 def open_connections() -> list[sqlite3.Connection]:
     """The open sqlite3 connections of this process; slow, as it searches all objects."""
-    return [item for item in gc.get_objects() if issubclass(type(item), sqlite3.Connection)]
+    classes: list[type] = [sqlite3.Connection]
+    for cls in classes:
+        classes += type.__subclasses__(cls)
+    # An instance refers to its class.
+    return [item for item in gc.get_referrers(*classes) if issubclass(type(item), sqlite3.Connection)]
 
 
-def _watch_sqlite(patches: Patches, tell: Tell, connections: list[Any]) -> None:
+def _watch_sqlite(patches: Patches, tell: Tell, connections: list[sqlite3.Connection]) -> None:
     """Watches connections by their trace callback, since their methods cannot be replaced."""
     traced: list[sqlite3.Connection] = []
     connect = sqlite3.connect

@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, overload
+from typing import Final, overload
 
 from purposeguard.locks import new_lock
 from purposeguard.testing import _local_effects, _sent_effects
@@ -193,16 +194,15 @@ _watch: Final = _Watch()
 
 
 @contextlib.contextmanager
-def captured(*, level: int = logging.DEBUG, connections: list[Any] | None = None) -> Generator[Effects]:
+def captured(*, level: int = logging.DEBUG) -> Generator[Effects]:
     """A block whose effects are captured.
 
     Log records of `level` and above count, whatever the handlers; not those below a logger's own level, nor those of
     libraries below INFO. Watched are the standard library (logging, http.client, sqlite3, files, subprocess) and, if
-    loaded when the block begins, httpx, httpx2, requests, SQLAlchemy and psycopg. `connections`: the open sqlite3
-    connections; without it they are searched for, which is slow. Later ones are added.
+    loaded when the block begins, httpx, httpx2, requests, SQLAlchemy, psycopg and duckdb.
     """
     effects = Effects()
-    with watched(connections, level=level):
+    with watched(level=level):
         with _watch.lock:
             _watch.watching.append(effects)
         try:
@@ -215,8 +215,11 @@ def captured(*, level: int = logging.DEBUG, connections: list[Any] | None = None
 
 
 @contextlib.contextmanager
-def watched(connections: list[Any] | None = None, *, level: int = logging.DEBUG) -> Generator[None]:
-    """Installs what `captured` needs, so that several captures within this block are faster."""
+def watched(connections: list[sqlite3.Connection] | None = None, *, level: int = logging.DEBUG) -> Generator[None]:
+    """Installs what `captured` needs, so that several captures within this block are faster.
+
+    `connections`: the open sqlite3 connections, which are searched for otherwise; later ones are added.
+    """
     with _watch.lock:
         _watch.depth += 1
         if _watch.patches is None:

@@ -204,9 +204,9 @@ def nothing_drawn(test: Callable[..., Any]) -> str:
 class Interference(AssertionError):
     """A field that a purpose may not use makes a difference to what is done for it.
 
-    `fields` are those that do, as code reads them (`customer.device`): each alone, or where it says `together` only all
-    of them at once. `differences` are what differs: `what` it is, `before` and `after`. `remembered`: the difference is
-    seen where a value is new, and not again, so something keeps what it saw. `decision` says why it may not be used.
+    `fields`: their paths, as code reads them (`customer.device`). Each makes a difference alone or, with `together`,
+    only all of them at once. `differences`: `what` differs, `before` and `after`. `remembered`: only values never seen
+    before make a difference, so the code keeps what it saw. `decision`: why the fields may not be used.
     """
 
     def __init__(
@@ -243,9 +243,9 @@ class Interference(AssertionError):
 
 
 class Nondeterministic(AssertionError):
-    """Two runs with the very same values differ, so it cannot be said what makes a difference.
+    """Two runs with equal values differ, so the cause of a difference cannot be determined.
 
-    `differences` are what differs between the two.
+    `differences`: what differs between the two.
     """
 
     def __init__(self, first: Outcome, other: Outcome, *, ordered: bool, pins: Collection[str]) -> None:
@@ -259,7 +259,7 @@ class NothingToProve(ValueError):
 
 @dataclass(frozen=True)
 class Escape:
-    """One mark that came out: by which effect, in which part of it, and how it was transformed."""
+    """One mark that came out: its effect, the part of the effect, and how it was transformed."""
 
     mark: Mark
     effect: Effect
@@ -269,7 +269,7 @@ class Escape:
 
     @property
     def place(self) -> str:
-        """Where it came out, with the mark named in the place of its value, and nothing beside it."""
+        """The place of the mark, with the name of its field for the value, and no other content."""
         how = f", {self.trace.description}" if self.trace.how else ""
         before = "…" if self.trace.start > 0 else ""
         after = "…" if self.trace.end < self.length else ""
@@ -279,8 +279,7 @@ class Escape:
 class Leaked(AssertionError):
     """Marks of fields that a purpose may not use came out.
 
-    `escapes` says of each place which it was, where and how; `fields` are the fields, `decisions` say why they may not
-    be used.
+    `escapes`: each place, with its mark. `fields`: the fields. `decisions`: why they may not be used.
     """
 
     def __init__(self, escapes: Sequence[Escape], decisions: Sequence[Decision]) -> None:
@@ -291,7 +290,7 @@ class Leaked(AssertionError):
 
 
 class Unrecognisable(UserWarning):
-    """A field was marked whose values cannot be known again, such as a bool: noninterference tests it."""
+    """A marked field has no recognisable values, such as a bool: test it with noninterference."""
 
 
 for _cls in (Interference, Nondeterministic, NothingToProve, Escape, Leaked, Unrecognisable):

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType
-from typing import Any, TypeVar
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +29,7 @@ from hypothesis.control import current_build_context
 from purposeguard.guard import Guard
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.registry import Site
-from purposeguard.testing._examples import Asked, Errors, Example, State, execution_of, not_counted, reference, untraced
+from purposeguard.testing._examples import Asked, Errors, Example, State, execution_of, not_counted, reference
 from purposeguard.testing._runs import PINS, Conduct
 from purposeguard.testing._twins import Fields, annotations_of, forbidden_in, is_tagged, model_of
 from purposeguard.testing.effects import KINDS, watched
@@ -144,7 +144,7 @@ class _Prover:
             raise TypeError("each run would draw other things from `data()`: draw what the body needs as arguments")
         began = time.perf_counter()
         try:
-            with watched(state.conduct.connections), untraced() as state.conduct.tracer:
+            with watched(state.conduct.connections):
                 fields = self._fields(kwargs)
                 state.conduct.forbidden = {field.name: tuple(field.forbidden) for field in fields}
                 failure = Example(self.asked, state, args, kwargs, fields).failure(context)
@@ -177,6 +177,3 @@ class _Prover:
 
 def _may_hold_models(value: object) -> bool:
     return isinstance(value, (list, tuple, set, frozenset, dict)) and not value
-
-
-T = TypeVar("T")

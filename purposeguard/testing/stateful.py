@@ -53,28 +53,27 @@ from purposeguard.values.personal import Personal
 __all__ = ["Office", "PurposeMachine", "WrittenDown"]
 
 DEEPEST: Final = 3
-"""How many purposes may be under way, one within another."""
+"""The most purposes that are nested."""
 
 REMEMBERED: Final = 6
-"""How many questions are asked again after each step."""
+"""The number of questions repeated after each step."""
 
 
 class PurposeMachine(RuleBasedStateMachine):
-    """Base of state machines of services: set `history`, make the service in `start`, add rules, name its `TestCase`.
+    """Base class for state machines of services: set `history`, make the service in `start`, add rules.
 
-    Rules that come with it enter and leave purposes, stop and permit uses of a subject's data, ask for erasure, give
-    and withdraw consent, let days pass, and put the next revision in force. After each step: nothing is open outside a
-    purpose; what the specification denies is denied, and what it allows is allowed; each denial was told to the ledger
-    once, and no use that nothing grants.
+    Its own rules enter and leave purposes, stop and permit uses of a subject's data, ask for erasure, give and withdraw
+    consent, let days pass, and put the next revision in force. After each step: nothing opens outside a purpose; the
+    guard answers as the specification does; the ledger has each denial once, and no use that nothing grants.
 
-    A rule of your own puts what it does into `expecting`, which says whether it must be refused.
+    A rule of your own puts its work into an `expecting` block, which checks whether it must be refused.
     """
 
     history: ClassVar[Notice | History]
-    """The revisions, the first of which is in force when it begins."""
+    """The revisions; the first is in force at the beginning."""
 
     subjects: ClassVar[Sequence[SubjectId]] = (1, 2)
-    """Whose data there is: few, so that things happen to the same one."""
+    """The subjects; few, so that several rules affect the same one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +83,7 @@ class PurposeMachine(RuleBasedStateMachine):
         self.begin(revisions)
 
     def begin(self, history: Notice | History) -> None:
-        """Begins anew, by these revisions: for an `@initialize` rule that draws them."""
+        """Begins again with these revisions: for an `@initialize` rule that draws them."""
         self._to_come = list(history) if isinstance(history, History) else [history]
         self._expected = Expected(self._to_come.pop(0))
         self.office = Office()
@@ -100,12 +99,12 @@ class PurposeMachine(RuleBasedStateMachine):
     # ---- What a service's machine says ----------------------------------------------------------------------------
 
     def make_guard(self) -> Guard:
-        """The guard of the service. One of your own must ask `self.office` and `self.clock`, and tell `self.ledger`."""
+        """The guard of the service. An override must use `self.office`, `self.clock` and `self.ledger`."""
         governance: Oversight = self.office
         return Guard(self.notice, governance=governance, ledger=self.ledger, clock=self.clock)
 
     def start(self) -> None:
-        """Makes the service, over `self.guard`. Called once, at the beginning."""
+        """Makes the service with `self.guard`; called once, at the beginning."""
 
     def stopped(self, subject: SubjectId, purpose: str | None) -> None:
         """A subject asked for the use for a purpose to stop, by its clause, or for all (None).
@@ -127,7 +126,7 @@ class PurposeMachine(RuleBasedStateMachine):
         """A subject withdrew all consents."""
 
     def revised(self, history: History) -> None:
-        """Another revision is in force: the guard is told of it."""
+        """Another revision is in force: passes it to the guard."""
         self.guard.replace(history)
 
     # ---- What it knows --------------------------------------------------------------------------------------------
@@ -138,12 +137,12 @@ class PurposeMachine(RuleBasedStateMachine):
         return self._expected.notice
 
     def clock(self) -> datetime.datetime:
-        """What time it is."""
+        """The current time of the machine."""
         return self.now
 
     @property
     def use(self) -> Use[Any] | None:
-        """The use under way that a rule entered, if there is one."""
+        """The innermost use that a rule entered; None if there is none."""
         return self._blocks[-1][1] if self._blocks else None
 
     def preferences(self, subject: SubjectId | None) -> SubjectPreferences:
@@ -244,7 +243,7 @@ class PurposeMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def permit_again(self, data: st.DataObject) -> None:
-        """A subject lets everything be used again that was stopped; what is erased stays so."""
+        """A subject permits all stopped uses again; erased data stays erased."""
         subject = data.draw(st.sampled_from(self.subjects), "subject")
         self._stands(subject, all_suspended=False, suspended=frozenset())
         self.permitted(subject)
@@ -291,7 +290,7 @@ class PurposeMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def ask(self, data: st.DataObject) -> None:
-        """A question is asked, and from now on after each step."""
+        """A question is asked now and after each later step."""
         question = data.draw(strategies.questions(self.notice, most=3), "question")
         subject = data.draw(st.none() | st.sampled_from(self.subjects), "subject")
         collected = data.draw(
@@ -303,7 +302,7 @@ class PurposeMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def seal_a_value(self, data: st.DataObject) -> None:
-        """A value is sealed, which is opened, or refused, after each step in which a purpose is under way."""
+        """A value is sealed; each later step under a purpose tries to open it."""
         label = data.draw(strategies.labels(self.notice, most=2), "label")
         subject = data.draw(st.sampled_from(self.subjects), "subject")
         self._sealed = [*self._sealed[-REMEMBERED + 1 :], (Personal(object(), label), subject)]
@@ -312,7 +311,7 @@ class PurposeMachine(RuleBasedStateMachine):
 
     @invariant()
     def keeps_to_the_notice(self) -> None:
-        """All of the following, in one, so that it takes one line in the story that is told of a failure."""
+        """All checks in one invariant, which takes one line in the report of a failure."""
         self.the_purpose_is_the_innermost()
         self.nothing_is_open_outside_a_purpose()
         self.what_is_denied_stays_denied()
@@ -320,7 +319,7 @@ class PurposeMachine(RuleBasedStateMachine):
         self.the_ledger_is_told_once()
 
     def the_purpose_is_the_innermost(self) -> None:
-        """The use under way is that of the innermost block; outside of all there is none."""
+        """The current use is that of the innermost block; outside of all blocks there is none."""
         try:
             use = self.guard.current
         except PurposeMissing:
@@ -337,7 +336,7 @@ class PurposeMachine(RuleBasedStateMachine):
         self._must_open_nothing(self._left, "a use that has ended opened a sealed value")
 
     def what_is_denied_stays_denied(self) -> None:
-        """Each question that was asked has the answer that the specification gives it now."""
+        """Each question has the answer that the specification gives now."""
         for probe in self._probes:
             if self._expected.is_nothing(probe.purpose, probe.channel):
                 continue
@@ -354,7 +353,7 @@ class PurposeMachine(RuleBasedStateMachine):
                 raise AssertionError(f"the guard {may} {probe.label!r} serve {probe.purpose}, unlike the specification")
 
     def sealed_values_open_where_they_may(self) -> None:
-        """Within a purpose, each sealed value opens, or is refused and told to the ledger once, as it is specified."""
+        """Under a purpose, each sealed value opens or is refused as specified; the ledger has each refusal once."""
         use = self.use
         if use is None:
             return
@@ -392,7 +391,7 @@ class PurposeMachine(RuleBasedStateMachine):
             raise AssertionError(f"could not be decided, though each source is known: {error}") from error
 
     def the_ledger_is_told_once(self) -> None:
-        """No denial was told twice, and no use that no revision grants."""
+        """The ledger has no denial twice, and no use that no revision grants."""
         denials = self.ledger.denials
         if len({id(denial) for denial in denials}) != len(denials):
             raise AssertionError("the ledger was told of one denial twice")

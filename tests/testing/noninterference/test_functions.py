@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import hashlib
 import itertools
 import logging
@@ -35,8 +36,12 @@ from tests.testing.noninterference.proving import Customer, Sealed, Visitor, at_
 
 logger = logging.getLogger("shop.mail")
 engine = sa.create_engine("sqlite://")
-connection = sqlite3.connect(":memory:")
 client = httpx2.Client(transport=httpx2.MockTransport(lambda request: httpx2.Response(204)))
+
+
+@functools.cache
+def connection() -> sqlite3.Connection:
+    return sqlite3.connect(":memory:")
 
 
 def in_an_if(customer: Customer) -> str:
@@ -114,7 +119,7 @@ def in_sql_parameters(customer: Customer) -> None:
 
 
 def in_sql_of_sqlite(customer: Customer) -> None:
-    connection.execute("select ?, ?", (customer.name, customer.age)).fetchall()
+    connection().execute("select ?, ?", (customer.name, customer.age)).fetchall()
 
 
 def in_a_process(customer: Customer) -> None:
@@ -155,6 +160,7 @@ LEAKS = {
 
 @pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.__name__)
 def test_each_leak_is_found_and_named(leak):
+    connection()  # open before anything is watched
     prove = noninterference(guard, tm.RenewalGuidance, raises=(LookupError, ValueError))
     error = failure_of(prove(without_defaults(leak)))
     assert isinstance(error, Interference), error

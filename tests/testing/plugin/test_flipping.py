@@ -14,8 +14,8 @@ from purposeguard.policy.context import CLEAR, Context
 from purposeguard.policy.table import PolicyTable
 from purposeguard.runtime.snapshot import PolicySnapshot
 from purposeguard.testing import watching
-from purposeguard.testing._flipping import Cell, flipped, notice_key
 from purposeguard.testing.strategies import asked_of, name_of
+from purposeguard.testing.watching import Cell, flipped, notice_key
 from tests import generated
 from tests.testing.ids import told
 
