@@ -30,7 +30,7 @@ Way = Callable[[Any], Any]
 
 
 def referents(one: Any) -> list[str]:
-    """All texts that the garbage collector finds from the object, not through modules, functions, frames, other classes."""
+    """All texts that the garbage collector finds from the object, not through modules, functions, frames or classes."""
     own = {id(cls) for cls in type(one).__mro__}
     seen: set[int] = set()
     pending, texts = [one], []
