@@ -5,7 +5,8 @@ The source of such a function names fields and nothing else; tracebacks show it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import functools
+from collections.abc import Callable
 from types import MemberDescriptorType
 from typing import Any, Final
 
@@ -15,26 +16,29 @@ from purposeguard.values.annotations import is_namedtuple
 from purposeguard.values.plan import Quick
 from purposeguard.values.withheld import GONE
 
-Copies = Callable[[Collection[Any]], list[Any]]
-"""Gives the copies of rows of one class, in their order; raises KeyError or AttributeError if a field was never set."""
+Copies = Callable[..., list[Any]]
+"""Gives the copies of rows of one class, in their order, with the columns of changed values, which are passed after the
+rows. Raises KeyError or AttributeError if a field was never set."""
 
 
-def copies_without(base: Any, cls: type, quick: Quick, left: tuple[str, ...]) -> Copies | None:
-    """What copies plain rows of `base` as instances of `cls`, its subclass, with the fields that are left.
+def copies_without(
+    base: Any, cls: type, reader: Quick, left: tuple[str, ...], changed: tuple[str, ...] = ()
+) -> Copies | None:
+    """What copies rows of `base` as instances of `cls`, its subclass, with the fields that are left, some changed.
 
     None if rows of the class are copied one by one: another object than the row keeps their fields, or gets them.
     """
-    names: dict[str, Any] = {"cls": cls, "new": object.__new__, "put": object.__setattr__, "held_of": quick.held}
-    values = ", ".join(f"{name!r}: held[{name!r}]" for name in left)
+    names: dict[str, Any] = {"cls": cls, "new": object.__new__, "put": object.__setattr__, "held_of": reader.held}
+    other = {name: f"changed_{number}" for number, name in enumerate(changed)}
+    compiled = functools.partial(_compiled, base, names, tuple(other.values()))
+    values = ", ".join(f"{name!r}: {other.get(name) or f'held[{name!r}]'}" for name in left)
     if issubclass(base, BaseModel):
         if base.__private_attributes__ or base.model_config.get("extra") == "allow":
             return None
         names |= {"left": frozenset(left)}
         names |= {f"set_{name}": vars(BaseModel)[f"__pydantic_{name}__"].__set__ for name in _BESIDE}
         names |= {"fields_of": vars(BaseModel)["__pydantic_fields_set__"].__get__}
-        return _compiled(
-            base,
-            names,
+        return compiled(
             "held = held_of(row)",
             "copy = new(cls)",
             f"put(copy, '__dict__', {{{values}}})",
@@ -43,33 +47,36 @@ def copies_without(base: Any, cls: type, quick: Quick, left: tuple[str, ...]) ->
             "set_private(copy, None)",
         )
     if base is dict:
-        return _compiled(base, names, "held = row", f"copy = cls({{{values}}})")
+        return compiled("held = row", f"copy = cls({{{values}}})")
     if is_namedtuple(base):
         if base._fields != getattr(cls, "__purposeguard_fields__", None):
             return None
         names |= {"new": tuple.__new__, "GONE": GONE, "items_of": tuple.__iter__}
         items = [f"item_{number}" for number in range(len(base._fields))]
-        shown = [item if name in left else "GONE" for name, item in zip(base._fields, items, strict=True)]
-        return _compiled(base, names, f"{', '.join(items)}, = items_of(row)", f"copy = new(cls, ({', '.join(shown)},))")
+        shown = [
+            other.get(name) or item if name in left else "GONE" for name, item in zip(base._fields, items, strict=True)
+        ]
+        return compiled(f"{', '.join(items)}, = items_of(row)", f"copy = new(cls, ({', '.join(shown)},))")
     if issubclass(base, dict) or hasattr(base, "_sa_class_manager"):
         return None
     slots = [vars(owner).get(name) for name in left for owner in base.__mro__ if name in vars(owner)]
-    if slots and {type(slot) for slot in slots} == {MemberDescriptorType}:
+    if len(slots) == len(left) and {type(slot) for slot in slots} == {MemberDescriptorType}:
         names |= {f"get_{number}": slot.__get__ for number, slot in enumerate(slots)}
         names |= {f"set_{number}": slot.__set__ for number, slot in enumerate(slots)}
-        moves = [f"set_{number}(copy, get_{number}(row))" for number in range(len(slots))]
-        return _compiled(base, names, "copy = new(cls)", *moves)
+        moves = [f"set_{number}(copy, {other.get(name) or f'get_{number}(row)'})" for number, name in enumerate(left)]
+        return compiled("copy = new(cls)", *moves)
     if not cls.__dictoffset__ or any(hasattr(type(slot), "__set__") for slot in slots):
         return None
-    return _compiled(base, names, "held = held_of(row)", "copy = new(cls)", f"put(copy, '__dict__', {{{values}}})")
+    return compiled("held = held_of(row)", "copy = new(cls)", f"put(copy, '__dict__', {{{values}}})")
 
 
 _BESIDE: Final = ("fields_set", "extra", "private")
 """What a pydantic model keeps beside its fields."""
 
 
-def _compiled(base: type, names: dict[str, Any], *steps: str) -> Copies:
-    lines = ["def copies(rows):", "    made = []", "    for row in rows:", *(f"        {step}" for step in steps)]
+def _compiled(base: type, names: dict[str, Any], changed: tuple[str, ...], *steps: str) -> Copies:
+    each = f"for row, {', '.join(changed)} in zip(rows, *changed, strict=True):" if changed else "for row in rows:"
+    lines = ["def copies(rows, *changed):", "    made = []", f"    {each}", *(f"        {step}" for step in steps)]
     source = "\n".join([*lines, "        made.append(copy)", "    return made", ""])
     exec(compile(source, f"<copies of {base.__qualname__}>", "exec"), names)  # noqa: S102  # of names of fields, each as a literal
     copies: Copies = names["copies"]

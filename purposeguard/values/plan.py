@@ -154,10 +154,14 @@ class Plan:
         return tuple(Model(self.cls).fields()) if is_taggable(self.cls) else ()
 
     @functools.cached_property
+    def reader(self) -> Quick | None:
+        """How rows are read without running their code; None if there is no way."""
+        return None if self.gone or not self.fields else _quick(self.cls, tuple(self.fields))
+
+    @functools.cached_property
     def quick(self) -> Quick | None:
-        """How rows are read where no field was announced as more than a plain value, without running their code."""
-        says_more = any(shape.says_what for shape in (self.fields or {}).values())
-        return None if says_more or self.gone or not self.fields else _quick(self.cls, tuple(self.fields))
+        """The same, if no field was announced as more than a plain value."""
+        return None if any(shape.says_what for shape in (self.fields or {}).values()) else self.reader
 
     def are_plain(self, rows: Collection[Any]) -> bool:
         """Whether rows are quickly seen to hold plain values alone, where nothing else was announced of any field."""

@@ -27,8 +27,9 @@ from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
 from purposeguard.values import pydantic
 from purposeguard.values.annotations import is_attrs, is_namedtuple, is_taggable, may_state
-from purposeguard.values.copying import copies_without
-from purposeguard.values.plan import Plan, Quick, beside_fields, plan_of
+from purposeguard.values.columns import Rows, rows_of
+from purposeguard.values.copying import Copies, copies_without
+from purposeguard.values.plan import Plan, beside_fields, plan_of
 from purposeguard.values.rows import said_by
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.type_schema import SILENT, Shape
@@ -448,18 +449,26 @@ class Withholder(Walk):
 
     @override
     def rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:
-        """The rows themselves, where nothing of their class is withheld; of what is plain, all at once."""
-        classes = set(map(type, items))
-        if self._is_told or len(classes) != 1:
+        """What is left of many rows of one class, all at once; None if they are to be looked at one by one."""
+        if self._is_told:
             return None
-        plan = plan_of(classes.pop(), shape, path)
-        if plan.quick is None or plan.marks or plan.whole is not None or plan.refusal or not plan.are_plain(items):
-            return None
+        rows = rows_of(items, shape, path, frozenset(self._under_way))
+        return None if rows is None else self._left_of(rows, path, around)
+
+    def _left_of(self, rows: Rows, path: str, around: RowContexts) -> list[Any]:
+        items, plan = rows.items, rows.plan
         denied = self._denied(plan, around, len(items), path)
-        if denied:
+        changed: dict[str, list[Any]] = {}
+        for name, column in rows.columns.items():
+            inner = column.rows
+            if inner is not None and name not in denied:
+                left = self._left_of(inner, f"{path}.{name}[]" if column.lists else f"{path}.{name}", around)
+                if left is not inner.items:
+                    changed[name] = column.refilled(left)
+        if denied or changed:
             cls = self._class_without(items[0], plan, around, denied, {})
             names = tuple(name for name in plan.fields or {} if name not in denied)
-            items = _copies(items, plan.cls, cls, plan.quick, names)
+            items = _copies(rows, cls, names, changed)
         self._met += items
         return items
 
@@ -510,22 +519,28 @@ _COPIES: Final = "__purposeguard_copies__"
 """Where the class of copies keeps what copies many rows."""
 
 
-def _copies(rows: list[Any], base: type, cls: type, quick: Quick, names: tuple[str, ...]) -> list[Any]:
-    """Copies of plain rows of class `base`, as instances of `cls`, with these fields."""
-    copies = vars(cls).get(_COPIES, GONE)
-    if copies is GONE:
-        copies = copies_without(base, cls, quick, names)
-        type.__setattr__(cls, _COPIES, copies)
+def _copies(rows: Rows, cls: type, names: tuple[str, ...], changed: Mapping[str, list[Any]]) -> list[Any]:
+    """Copies of rows as instances of `cls`, with these fields, of which some are changed."""
+    known: dict[object, Copies | None] | None = vars(cls).get(_COPIES)
+    if known is None:
+        known = {}
+        type.__setattr__(cls, _COPIES, known)
+    which = tuple(changed)
+    if which not in known:
+        known[which] = copies_without(rows.plan.cls, cls, rows.reader, names, which)
+    copies = known[which]
     if copies is not None:
         try:
-            return cast("list[Any]", copies(rows))
+            return copies(rows.items, *changed.values())
         except (AttributeError, KeyError):
             pass  # a field of some row was never set
-    filled = filler(cls)
-    return [
-        filled({name: held[name] for name in names if name in held}, beside(row))
-        for row, held in zip(rows, map(quick.held, rows), strict=True)
-    ]
+    filled, copied = filler(cls), []
+    for number, row in enumerate(rows.items):
+        held = rows.reader.held(row)
+        values = {name: held[name] for name in names if name in held}
+        values |= {name: column[number] for name, column in changed.items()}
+        copied.append(filled(values, beside(row)))
+    return copied
 
 
 class _SealDenied(Exception):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+import dataclasses
+from collections.abc import Iterable
+from typing import Annotated, Any, NamedTuple
 
+import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypedDict
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
@@ -130,3 +136,94 @@ def test_many_rows_at_once_are_left_as_each_by_itself(
         given_back = outcome(Asked(tm.ProductData, is_told=is_told), rows, shape)
         left.append(None if given_back is None else [*map(fields, given_back)])
     assert left[0] == left[1]
+
+
+class Address(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    street: Annotated[str, tm.Registration]
+    device: Annotated[str, tm.ProductData] = HIDDEN
+
+
+class Office(Address):
+    floor: Annotated[str, tm.ProductData] = HIDDEN
+
+
+@dataclasses.dataclass
+class Order:
+    number: Annotated[str, tm.Registration]
+    address: Address | None
+    device: Annotated[str, tm.ProductData] = HIDDEN
+
+
+class Line(NamedTuple):
+    order: Order
+    device: Annotated[str, tm.ProductData]
+
+
+class Note(TypedDict):
+    line: Line
+    device: Annotated[str, tm.ProductData]
+
+
+@attrs.define
+class Customer:
+    email: Annotated[str, tm.Registration]
+    orders: list[Order]
+    notes: list[Note] | None
+    other: Any
+    device: Annotated[str, tm.ProductData] = HIDDEN
+
+
+def _address(cls: type[Address], beside: Any) -> Address:
+    address = cls(street=FREE) if beside != "extra" else cls(street=FREE, note=HIDDEN)
+    if beside == "unset":
+        del address.__dict__["device"]
+    elif beside not in ("extra", None):
+        address.__dict__["street"] = beside
+    return address
+
+
+ADDRESSES = st.builds(
+    _address,
+    st.sampled_from([Address, Address, Office]),
+    st.sampled_from([None, None, None, "extra", "unset", pg.Personal(HIDDEN, tm.ProductData), [HIDDEN]]),
+)
+ORDERS = st.builds(Order, number=st.just(FREE), address=st.none() | ADDRESSES)
+NOTES: st.SearchStrategy[Any] = st.fixed_dictionaries(
+    {"line": st.builds(Line, order=ORDERS, device=st.just(HIDDEN)), "device": st.just(HIDDEN)}
+)
+CUSTOMERS = st.builds(
+    Customer,
+    email=st.just(FREE),
+    orders=st.lists(ORDERS, max_size=2),
+    notes=st.none() | st.lists(NOTES, max_size=2),
+    other=st.sampled_from([None, None, None, FREE, Line(Order(FREE, None), HIDDEN)]),
+)
+
+
+def everything(value: Any) -> Any:
+    """All that can be read of a value, to be compared."""
+    if isinstance(value, list):
+        return [everything(item) for item in value]
+    names: Iterable[str] = ()
+    if isinstance(value, dict):
+        names = Note.__annotations__
+    elif isinstance(value, (Address, Order, Line, Customer)):
+        names = [name for base in type(value).__mro__ for name in getattr(base, "__annotations__", ())]
+    found = tuple((name, everything(field(value, name))) for name in dict.fromkeys(names))
+    extra = getattr(value, "__pydantic_extra__", None)
+    return (type(value).__qualname__, found, extra) if found else value
+
+
+@settings(derandomize=True, database=None, max_examples=800, deadline=None)
+@given(st.lists(CUSTOMERS, min_size=1, max_size=4), st.booleans(), st.sampled_from([tm.ProductData, tm.Registration]))
+def test_rows_in_rows_are_left_by_columns_as_each_by_itself(
+    customers: list[Customer], again: bool, denied: type[pg.Source]
+) -> None:
+    rows = customers * 2 if again else customers
+    left = [
+        outcome(Asked(denied, is_told=is_told), copy.deepcopy(rows), shape_of(list[Customer]))
+        for is_told in (True, False)
+    ]
+    assert everything(left[0]) == everything(left[1])

@@ -1,0 +1,113 @@
+"""Rows and the rows in their fields, column by column: read once for each class, and not row by row."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from purposeguard.values.plan import LEAVES, Plan, Quick, plan_of
+from purposeguard.values.type_schema import Shape
+
+
+@dataclasses.dataclass(slots=True)
+class Column:
+    """The values of one field. `rows` are those in it, of one class; with `lists`, they come in a list for each row."""
+
+    values: list[Any]
+    rows: Rows | None = None
+    lists: bool = False
+
+    def refilled(self, rows: Sequence[Any]) -> list[Any]:
+        """The values, with these in the place of the rows in them."""
+        following = iter(rows)
+        if not self.lists:
+            return [None if value is None else next(following) for value in self.values]
+        return [
+            None if value is None else _refilled_list(value, list(itertools.islice(following, len(value))))
+            for value in self.values
+        ]
+
+
+def _refilled_list(before: list[Any], after: list[Any]) -> list[Any]:
+    return before if all(map(lambda one, other: one is other, before, after)) else after
+
+
+@dataclasses.dataclass(slots=True)
+class Rows:
+    """Rows of one class, with the columns of their fields; without, if each holds plain values alone."""
+
+    items: list[Any]
+    plan: Plan
+    reader: Quick
+    columns: dict[str, Column]
+
+
+def rows_of(items: list[Any], shape: Shape, path: str, around: frozenset[int] = frozenset()) -> Rows | None:
+    """Rows by their columns; None if they are to be looked at one by one.
+
+    That is so unless all are of one class and say nothing of themselves, and hold plain values alone; or have all their
+    fields and nothing else, in which there are plain values, and rows like these.
+
+    Nothing is asked for. `around` are the identities of the rows that these are in.
+
+    Raises:
+        UnlabelledData: as `plan_of`.
+    """
+    classes = set(map(type, items))
+    if len(classes) != 1:
+        return None
+    plan = plan_of(classes.pop(), shape, path)
+    reader = plan.reader
+    if reader is None or plan.marks or plan.whole is not None or plan.refusal is not None or plan.later:
+        return None
+    if plan.quick is not None and plan.are_plain(items):
+        return Rows(items, plan, plan.quick, {})
+    inside = around.union(map(id, items))
+    if len(inside) < len(around) + len(items):  # a row that is met again: perhaps in itself
+        return None
+    columns = _columns(items, plan, reader, path, inside)
+    return None if columns is None else Rows(items, plan, reader, columns)
+
+
+def _columns(
+    items: list[Any], plan: Plan, reader: Quick, path: str, around: frozenset[int]
+) -> dict[str, Column] | None:
+    fields = plan.fields or {}
+    if issubclass(plan.cls, BaseModel) and any(row.__pydantic_extra__ for row in items):
+        return None
+    columns: dict[str, Column] = {}
+    try:
+        held = list(map(reader.held, items))
+        if set(map(len, held)) != {len(fields)}:
+            return None
+        for name, field in fields.items():
+            column = _column([row[name] for row in held], field, f"{path}.{name}" if path else name, around)
+            if column is None:
+                return None
+            columns[name] = column
+    except (AttributeError, KeyError):  # a field that was never set
+        return None
+    return columns
+
+
+def _column(values: list[Any], shape: Shape, path: str, around: frozenset[int]) -> Column | None:
+    if not shape.says_what:
+        return Column(values) if LEAVES(map(type, values)) else None
+    there = [value for value in values if value is not None]
+    if not there:
+        return Column(values)
+    if set(map(type, there)) != {list}:
+        rows = rows_of(there, shape, path, around)
+        return None if rows is None else Column(values, rows)
+    plan = plan_of(list, shape, path)
+    items = list(itertools.chain.from_iterable(there))
+    if not plan.contains or plan.whole is not None or plan.refusal is not None or plan.items.marks:
+        return None
+    if not items or (not plan.items.says_what and LEAVES(map(type, items))):
+        return Column(values)
+    rows = rows_of(items, plan.items, f"{path}[]", around)
+    return None if rows is None else Column(values, rows, lists=True)
