@@ -247,6 +247,10 @@ class Use(Authorisation, Opener, Generic[P]):
         ambient = self._handle.engine.ambient()
         return self if ambient._nothing else ambient
 
+    def _is_under_way_here(self) -> bool:
+        """True if it is what its guard has under way, and holds here and now."""
+        return self._handle.engine.ambient() is self and self._absence() is None
+
     def withhold(self, value: T, like: object = None) -> T:
         """`value`, or a copy without the fields that may not be used here.
 

@@ -27,6 +27,10 @@ class Opener:
         """What its guard has under way here; itself where that is nothing."""
         raise NotImplementedError
 
+    def _is_under_way_here(self) -> bool:
+        """True if it is what its guard has under way, and holds here and now."""
+        return self._under_way() is self and self._absence() is None
+
     def _knows(self, label: Label) -> bool:
         """Whether the sources of this label are of its notice."""
         raise NotImplementedError
@@ -57,7 +61,7 @@ def sole_opener() -> Opener | None:
             if sole is not None:
                 return None
             sole = value
-    return sole if sole is not None and sole._under_way() is sole and sole._absence() is None else None
+    return sole if sole is not None and sole._is_under_way_here() else None
 
 
 def opener_for(label: Label | None, context: object = None) -> Opener:

@@ -110,6 +110,16 @@ class PersonalModel(BaseModel):
     # Without an annotation for what it returns: pydantic would take that for the schema of what is written.
     @model_serializer(mode="wrap")
     def _purposeguard_serialised(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]  # see above
+        cls = type(self)
+        if info.context is None and getattr(cls, _UNMARKED, None) is cls and info.mode in WHOLE:
+            # Nothing is left out, and no row says whose it is: one use opens all sealed fields, if it is clear which.
+            opener = sole_opener() if row_under_way.get() is None else None
+            if opener is not None:
+                token = dump_opener.set(opener)
+                try:
+                    return handler(self)
+                finally:
+                    dump_opener.reset(token)
         return _written(self, handler, info)
 
     if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
@@ -189,14 +199,6 @@ def _must_say_whose(cls: type[BaseModel]) -> None:
 
 def _written(model: PersonalModel, write: Callable[[Any], Any], info: SerializationInfo) -> Any:
     """What a dump writes of a model: all of it, or what may be used."""
-    cls = type(model)
-    if info.context is None and info.mode in WHOLE and getattr(cls, _UNMARKED, None) is cls:
-        # Nothing is left out, and no row says whose it is: all sealed fields are opened by one use, if it is clear.
-        token = dump_opener.set(sole_opener() if row_under_way.get() is None else None)
-        try:
-            return write(model)
-        finally:
-            dump_opener.reset(token)
     met = _met.get()
     try:
         _must_say_whose(type(model))
