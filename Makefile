@@ -24,7 +24,7 @@ DEMO    = .venv-demo/.demo
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-all lint format types layers generated coverage lowest deep bench bench-data bench-plugin mutation requirements ci clean
+.PHONY: help env lowest-env demo test test-all lint format types layers generated coverage lowest deep bench bench-data bench-plugin mutation requirements ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -62,6 +62,10 @@ $(VENV)-bench/.bench: $(VENV)-bench/$(MADE) requirements/build.txt requirements/
 $(VENV)-lowest/.lowest: $(VENV)-lowest/$(MADE) requirements/build.txt requirements/lowest.txt pyproject.toml
 	$(call install,requirements/lowest.txt)
 
+env: $(DEV) ## only make the environment
+
+lowest-env: $(VENV)-lowest/.lowest
+
 $(VENV)/.mutation: $(DEV) requirements/mutation.txt
 	@$(VENV)/bin/python $(PIP) --require-hashes -r requirements/mutation.txt
 	@touch $@
@@ -85,12 +89,13 @@ format: $(DEV) ## mend what ruff can mend
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+PYRIGHT = PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
 # pyright would ask for its own newest version at every run; the pinned one is the one that counts. The example has a
 # configuration of its own, in which nothing is switched off.
 types: $(DEV) ## mypy and pyright, both strict; the example without a single ignore
-	$(VENV)/bin/mypy
-	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
-	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(VENV)/bin/pyright --pythonpath $(VENV)/bin/python -p examples
+	@$(VENV)/bin/mypy & mypy=$$!; \
+	    $(PYRIGHT); pyright=$$?; $(PYRIGHT) -p examples; examples=$$?; \
+	    wait $$mypy && [ $$pyright$$examples = 00 ]
 
 layers: $(DEV) ## import-linter: who may import whom
 	$(VENV)/bin/lint-imports --no-cache
@@ -106,7 +111,8 @@ coverage: $(DEV) ## the tests of the core, and every branch of it run by them
 	$(VENV)/bin/coverage report --include='$(CORE)' --fail-under=100
 
 # What hangs on the version of a dependency: the core on pydantic, the adapters and governance on what they adapt.
-VERSIONED = tests/unit tests/adapters tests/governance tests/testing/strategies tests/testing/plugin
+ON_PYDANTIC = pydantic personal fields copies withholding access rows plan parsing schema json cli public_api
+VERSIONED = $(wildcard $(ON_PYDANTIC:%=tests/unit/test_%*.py)) tests/adapters tests/governance tests/testing/strategies tests/testing/plugin
 LONG      = tests/adapters/test_conformance.py tests/adapters/sql/test_tpc.py tests/adapters/sql/test_generated.py
 lowest: $(VENV)-lowest/.lowest ## with the lowest version allowed of each dependency: the tests that touch one
 	$(VENV)-lowest/bin/python $(PYTEST) -m "not (checkers or deep or pages)" $(VERSIONED) $(LONG:%=--ignore=%) $(ARGS)

@@ -272,7 +272,7 @@ def _label_of(*sources: Any) -> Label:
     return Label.join(*(one if isinstance(one, Label) else Label(one) for one in sources))
 
 
-_known_label = functools.lru_cache(maxsize=1024)(_label_of)
+_known_label = functools.lru_cache(maxsize=256)(_label_of)
 
 
 def derive(notice: Notice, operation: str, one: Personal[Any, Any], other: Personal[Any, Any]) -> Personal[Any, Any]:
