@@ -139,6 +139,21 @@ def test_what_stands_among_categories_and_in_no_row_counts_for_nothing() -> None
         _kept(duckdb.connect().sql("SELECT * FROM (VALUES ('x'::ENUM('1.1(a)', 'x'), 0)) AS t(source, n)"), BY_ROW)
 
 
+def test_a_dictionary_of_sources_is_read_by_its_values() -> None:
+    texts = pa.array(["1.1(a)", None, "nonsense", "2.3", "1.1b"])
+    for value_type in (pa.string(), pa.large_string()):
+        held = [pa.DictionaryArray.from_arrays(pa.array(at, pa.int8()), texts.cast(value_type)) for at in ([3, 0], [4])]
+        assert _kept(pa.table({"source": pa.chunked_array(held), "n": range(3)}), BY_ROW) == [1, 2]
+        for at, refusal in (([0, 1], UnlabelledData), ([0, 2], UnknownSource), ([0, None], UnlabelledData)):
+            odd = pa.DictionaryArray.from_arrays(pa.array(at, pa.int8()), texts.cast(value_type))
+            with pytest.raises(refusal, match="source"):
+                _kept(pa.table({"source": odd, "n": range(2)}), BY_ROW)
+    for values in ([1, 2], [b"1.1(a)", b"2.3"]):
+        coded = pa.DictionaryArray.from_arrays(pa.array([0, 1]), pa.array(values))
+        with pytest.raises(UnlabelledData, match="`source` is marked RowSource"):
+            _kept(pa.table({"source": coded, "n": range(2)}), BY_ROW)
+
+
 # ---- subjects --------------------------------------------------------------------------------------------------------
 
 KEY = uuid.UUID("0d9f8a1c-1111-4222-8333-944455556666")
