@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -82,19 +82,6 @@ def _mask(rule: RowRule, columns: Mapping[str, Any]) -> Any:
 def _are_coded_texts(type_: Any) -> bool:
     """True for a dictionary of texts: a source is looked up once for each of its values, and not for each row."""
     return pa.types.is_dictionary(type_) and type_.value_type in (pa.string(), pa.large_string())
-
-
-def places(column: Any, texts: Iterable[str]) -> Any:
-    """Returns the place of each value of a column of texts among `texts`; null where it is none of them."""
-    type_ = column.type
-    known = pa.array(list(texts), type_.value_type if pa.types.is_dictionary(type_) else type_)
-    chunks = [
-        pc.take(pc.index_in(chunk.dictionary, known), chunk.indices)
-        if pa.types.is_dictionary(type_)
-        else pc.index_in(chunk, known)
-        for chunk in column.chunks
-    ]
-    return pa.chunked_array(chunks, pa.int32())
 
 
 def _readable(column: Any) -> Any:

@@ -168,10 +168,20 @@ def _places(series: Series, texts: Iterable[str]) -> Series:
 
         places: Any = native.cast(pl.Enum(list(texts)), strict=False).to_physical()
     else:
-        from purposeguard.adapters.frames import arrow  # noqa: PLC0415  # an array of it is there
+        import pyarrow as pa  # noqa: PLC0415  # an array of it is there
 
-        places = arrow.places(native, texts)
+        places = pa.chunked_array([_places_in_arrow(chunk, list(texts)) for chunk in native.chunks], pa.int32())
     return nw.from_native(places, series_only=True)
+
+
+def _places_in_arrow(array: Any, texts: list[str]) -> Any:
+    import pyarrow as pa  # noqa: PLC0415  # an array of it is there
+    import pyarrow.compute  # noqa: PLC0415  # likewise
+
+    pc: Any = pyarrow.compute  # its functions are made when it is loaded, so no type checker knows them
+    if pa.types.is_dictionary(array.type):
+        return pc.take(_places_in_arrow(array.dictionary, texts), array.indices)
+    return pc.index_in(array, pa.array(texts, array.type))
 
 
 def _joined(join: Callable[[Any, Any], Any], parts: Sequence[Mask], *, neutral: bool) -> Mask:
