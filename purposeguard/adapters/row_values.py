@@ -1,4 +1,4 @@
-"""What frames and DuckDB share: how the values of columns that decide on rows are read, and why they are refused."""
+"""How frames and DuckDB read the columns that decide on rows, and why they refuse some."""
 
 from __future__ import annotations
 
@@ -18,9 +18,6 @@ PER_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 """Ticks in a second, by the unit in which an engine counts moments."""
 
 LARGEST: Final = 2**63 - 1
-
-FEW: Final = 1000
-"""Keys that are written into an expression; of more a table is made."""
 
 
 class Spellings:

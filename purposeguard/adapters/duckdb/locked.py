@@ -17,9 +17,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 import duckdb
 import pyarrow as pa
 
-from purposeguard.adapters.duckdb.rows import Ready
+from purposeguard.adapters.duckdb.rows import Ready, literal, quoted
 from purposeguard.adapters.duckdb.tags import OFFLINE, Parquet, Source
-from purposeguard.adapters.duckdb_rows import literal, quoted
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.locks import new_lock
 

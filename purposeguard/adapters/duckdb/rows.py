@@ -1,8 +1,9 @@
-"""Rows of a guarded connection to DuckDB: the conditions for those that may be used, put into a statement."""
+"""Rows of DuckDB that may be used: the condition of a row rule, put into a statement, or into a relation's filter."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import secrets
 import weakref
 from collections.abc import Collection, Iterable, Mapping
@@ -24,7 +25,12 @@ from purposeguard.notice.notice import Notice
 DIALECT: Final = "duckdb"
 
 FEW: Final = 1000
-"""Keys that are written into a statement; more are registered as a table."""
+"""Keys that are written into a condition; more are a table."""
+
+_KEYS: Final = "purposeguard_keys"
+"""The table of many keys, in the query of a relation."""
+
+_VIEW: Final = itertools.count(1)
 
 _WHOLE: Final = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 _KINDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -42,6 +48,16 @@ _KINDS: Final[Mapping[str, str]] = MappingProxyType(
 
 Types = Mapping[str, Any]
 """The types of a table's columns, as DuckDB has them."""
+
+
+def quoted(name: str) -> str:
+    """A name in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text in SQL."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 class Narrowed(NamedTuple):
@@ -110,7 +126,8 @@ def with_conditions(
             mark = f"purposeguard {secrets.token_hex(8)} "  # so that no statement passes a text off as such an error
             conditions = _Conditions(rule, types[table], others.get(table, ()), mark, hole)
             condition = conditions.rendered().sql(dialect=DIALECT)
-            keys.update(conditions.keys)
+            if conditions.keys is not None:
+                keys[hole] = conditions.keys
             marks[mark] = rule
         text = text.replace(hole, f"({condition})")
     return Ready(text, keys, marks)
@@ -128,13 +145,13 @@ def readable(notice: Notice, texts: Iterable[object]) -> list[str]:
 
 
 class _Conditions(Conditions):
-    """Conditions over columns whose types are known; many keys are tables of their own, `keys` by name."""
+    """Conditions over columns whose types are known; many keys are in a table of their own, `keys_name`."""
 
-    def __init__(self, rule: RowRule, types: Types, others: Collection[str], mark: str, hole: str) -> None:
+    def __init__(self, rule: RowRule, types: Types, others: Collection[str], mark: str, keys_name: str) -> None:
         super().__init__(rule, Names(DIALECT), others, mark)
         self._types: Final = types
-        self._hole: Final = hole
-        self.keys: Final[dict[str, pa.Table]] = {}
+        self._keys_name: Final = keys_name
+        self._forms: Final[dict[tuple[KeySet, str], int]] = {}
         if rule.source is not None and self._known(rule.source) != "text":
             raise values.not_sources(rule.source, types[rule.source])
 
@@ -156,19 +173,63 @@ class _Conditions(Conditions):
     def among(self, value: exp.Expr, keys: KeySet, form: str) -> exp.Expr:
         if len(getattr(keys, form)) <= FEW:
             return super().among(value, keys, form)
-        name = f"{self._hole}{id(keys)}_{form}"
-        self.keys[name] = _table(keys, form)
-        return exp.In(this=value.copy(), query=exp.select("key").from_(name).subquery())
+        number = self._forms.setdefault((keys, form), len(self._forms))
+        column = "number" if form == "ints" else "text"
+        query = exp.select(column).from_(self._keys_name).where(exp.column("form").eq(number))
+        return exp.In(this=value.copy(), query=query.subquery())
+
+    @property
+    def keys(self) -> pa.Table | None:
+        """The table of the keys that are not in the condition itself."""
+        tables = [_table(keys, form, number) for (keys, form), number in self._forms.items()]
+        return pa.concat_tables(tables) if tables else None
 
 
-_tables: Final[weakref.WeakKeyDictionary[KeySet, dict[str, pa.Table]]] = weakref.WeakKeyDictionary()
-"""Keys as tables of Arrow: there may be millions, and they change only with somebody's preferences."""
+_arrays: Final[weakref.WeakKeyDictionary[KeySet, dict[str, pa.Array]]] = weakref.WeakKeyDictionary()
+"""Keys as arrays of Arrow: there may be millions, and they change only with somebody's preferences."""
 
 
-def _table(keys: KeySet, form: str) -> pa.Table:
-    known = _tables.setdefault(keys, {})
-    table = known.get(form)
-    if table is None:
-        kind = pa.int64() if form == "ints" else pa.string()
-        table = known[form] = pa.table({"key": pa.array(getattr(keys, form), kind)})
-    return table
+def _table(keys: KeySet, form: str, number: int) -> pa.Table:
+    known = _arrays.setdefault(keys, {})
+    array = known.get(form)
+    if array is None:
+        array = known[form] = pa.array(getattr(keys, form), pa.int64() if form == "ints" else pa.string())
+    numbers, texts = (pa.nulls(len(array), type_) for type_ in (pa.int64(), pa.string()))
+    numbers, texts = (array, texts) if form == "ints" else (numbers, array)
+    forms = pa.repeat(pa.scalar(number, pa.int32()), len(array))
+    return pa.table({"form": forms, "number": numbers, "text": texts})
+
+
+# ---- relations -------------------------------------------------------------------------------------------------------
+
+
+class _RelationConditions(_Conditions):
+    """Conditions for a relation. Nobody reads its sources beforehand, so DuckDB reads unusual spellings as well."""
+
+    folds = True
+
+    def among_folded(self, value: exp.Expr, forms: Iterable[str]) -> exp.Expr:
+        # IN would be a join, and `value` computed for all rows.
+        listed = exp.cast(exp.array(*map(exp.Literal.string, forms)), "TEXT[]")
+        return exp.func("LIST_CONTAINS", listed, value.copy())
+
+
+def filtered(relation: Any, rule: RowRule) -> Any:
+    """The rows of a relation that may be used. DuckDB tests them when the relation is read, and fails as conditions do.
+
+    Raises:
+        UnlabelledData: a column that decides is of a type that holds no ids, or no days.
+    """
+    types = dict(zip(relation.columns, relation.types, strict=True))
+    conditions = _RelationConditions(rule, types, (), "", _KEYS)
+    condition = conditions.rendered().sql(dialect=DIALECT)
+    keys = conditions.keys
+    if keys is None:
+        return relation.filter(condition)
+    view = f"purposeguard_rows_{next(_VIEW)}"
+    return _queried(relation, view, f"SELECT * FROM {view} WHERE {condition}", keys)  # noqa: S608  # names of ours
+
+
+def _queried(relation: Any, view: str, text: str, purposeguard_keys: pa.Table) -> Any:  # noqa: ARG001  # see below
+    # DuckDB looks the table of keys up by the name of the argument, and keeps it as long as the new relation.
+    return relation.query(view, text)

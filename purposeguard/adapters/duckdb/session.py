@@ -19,9 +19,8 @@ from purposeguard.adapters.duckdb.lineage import (
 )
 from purposeguard.adapters.duckdb.locked import MEMORY, Locked
 from purposeguard.adapters.duckdb.result import Result, holding, tagged
-from purposeguard.adapters.duckdb.rows import Ready, readable, with_conditions
+from purposeguard.adapters.duckdb.rows import Ready, quoted, readable, with_conditions
 from purposeguard.adapters.duckdb.tags import merged, source_of
-from purposeguard.adapters.duckdb_rows import quoted
 from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.lineage import Analysis, Labels, used_columns

@@ -53,7 +53,12 @@ def _without_unused(array: Any) -> Any:
 
 def _mask(rule: RowRule, columns: Mapping[str, Any]) -> Any:
     """Returns which rows may be used, as an array; or True or False for all."""
-    table = pa.table({name: _readable(column) for name, column in columns.items()})
+    table = pa.table(
+        {
+            name: column if name == rule.source and _are_coded_texts(column.type) else _readable(column)
+            for name, column in columns.items()
+        }
+    )
     uuids = [name for name, column in columns.items() if isinstance(column.type, pa.UuidType)]
     size = max(_PIECE, -(-len(table) // pa.cpu_count()))
     pieces = [table.slice(start, size) for start in range(0, len(table), size)] or [table]
@@ -72,6 +77,11 @@ def _mask(rule: RowRule, columns: Mapping[str, Any]) -> Any:
     for piece, mask in zip(pieces, masks, strict=True):
         chunks += [pa.repeat(mask, len(piece))] if isinstance(mask, bool) else mask.to_native().chunks
     return pa.chunked_array(chunks, pa.bool_())
+
+
+def _are_coded_texts(type_: Any) -> bool:
+    """True for a dictionary of texts: a source is looked up once for each of its values, and not for each row."""
+    return pa.types.is_dictionary(type_) and type_.value_type in (pa.string(), pa.large_string())
 
 
 def _readable(column: Any) -> Any:

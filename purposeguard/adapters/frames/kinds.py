@@ -164,8 +164,7 @@ def _by_polars(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
 
 
 def _by_duckdb(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
-    _must_have_arrow("DuckDB")
-    from purposeguard.adapters import duckdb_rows  # noqa: PLC0415  # a relation of it is there
+    from purposeguard.adapters.duckdb import rows as duckdb_rows  # noqa: PLC0415  # a relation of it is there
 
     return duckdb_rows.filtered(frame, rule)
 

@@ -10,7 +10,7 @@ import datetime
 import operator
 import unicodedata
 import weakref
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import reduce
 from typing import Any, Final, cast
 
@@ -87,7 +87,11 @@ class _Renderer:
     def source_in(self, column: str, clauses: frozenset[str]) -> Mask:
         if self._sources is None:
             self._sources = self._read_sources(column)
-        return _is_in(self._sources, self._spellings.of(clauses))
+        sources = self._sources
+        if not sources.dtype.is_integer():
+            return _is_in(sources, _members(sources, self._spellings.of(clauses)))
+        permitted = [clause in clauses for clause in self._spellings.clauses.values()]
+        return nw.new_series("", permitted, nw.Boolean, backend=sources.implementation)[sources]
 
     def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None) -> Mask:
         series = self._frame[column]
@@ -129,7 +133,7 @@ class _Renderer:
         raise row_values.not_subjects(column, dtype)
 
     def _read_sources(self, column: str) -> Series:
-        """Returns the ids of sources as texts, each of which is known to mean a source."""
+        """Returns the ids of sources, all of which are known: as texts, or as their places among the spellings."""
         series = self._frame[column]
         if _holds_nothing(series) and not len(series):
             return series.cast(nw.String)
@@ -137,11 +141,47 @@ class _Renderer:
             raise row_values.no_source(column)
         if series.dtype not in _TEXTS:
             raise row_values.not_sources(column, series.dtype)
-        series = series.cast(nw.String)
-        usual = _is_in(series, list(self._spellings.clauses))
-        if not isinstance(usual, bool) and not usual.all():
-            self._spellings.learn(column, series.filter(~usual).unique().to_list())
-        return series
+        if series.implementation.is_polars() and series.dtype != nw.String:
+            usual = _is_in(series, _members(series, self._spellings.clauses))
+            if not isinstance(usual, bool) and usual.all():
+                return series
+            self._spellings.learn(column, series.unique().cast(nw.String).to_list())
+            return series
+        places = _places(series, self._spellings.clauses)
+        if places.null_count():
+            self._spellings.learn(column, series.filter(places.is_null()).cast(nw.String).unique().to_list())
+            places = _places(series, self._spellings.clauses)
+        return places
+
+
+def _members(series: Series, texts: Iterable[str]) -> list[str]:
+    """Returns those of the texts that the type of the column allows: polars compares an enum with no others."""
+    members = set(series.dtype.categories) if isinstance(series.dtype, nw.Enum) else None
+    return [text for text in texts if members is None or text in members]
+
+
+def _places(series: Series, texts: Iterable[str]) -> Series:
+    """Returns the place of each value among the texts; null where it is none of them."""
+    native: Any = series.to_native()
+    if series.implementation.is_polars():
+        import polars as pl  # noqa: PLC0415  # a series of it is there
+
+        places: Any = native.cast(pl.Enum(list(texts)), strict=False).to_physical()
+    else:
+        import pyarrow as pa  # noqa: PLC0415  # an array of it is there
+
+        places = pa.chunked_array([_places_in_arrow(chunk, list(texts)) for chunk in native.chunks], pa.int32())
+    return nw.from_native(places, series_only=True)
+
+
+def _places_in_arrow(array: Any, texts: list[str]) -> Any:
+    import pyarrow as pa  # noqa: PLC0415  # an array of it is there
+    import pyarrow.compute  # noqa: PLC0415  # likewise
+
+    pc: Any = pyarrow.compute  # its functions are made when it is loaded, so no type checker knows them
+    if pa.types.is_dictionary(array.type):
+        return pc.take(_places_in_arrow(array.dictionary, texts), array.indices)
+    return pc.index_in(array, pa.array(texts, array.type))
 
 
 def _joined(join: Callable[[Any, Any], Any], parts: Sequence[Mask], *, neutral: bool) -> Mask:

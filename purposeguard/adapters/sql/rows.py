@@ -82,10 +82,10 @@ _FAILURE: Final = {
 number of 64 bits (MariaDB gives NULL for what is no JSON, so that rows would be left out and nothing said)."""
 
 
-NO_SOURCE: Final = "the source of a row is not known: "
+NO_SOURCE: Final = "unknown source of a row: "
 """The beginning of an engine's error for a row without a known source; its text, or `none`, follows."""
 
-NO_SUBJECT: Final = "a text is no id of a subject, in the column "
+NO_SUBJECT: Final = "a row holds a text that is no id of a subject, in the column "
 """The beginning of DuckDB's error for a text that is no id; the column follows."""
 
 _WIDE: Final = {chr(0xFEE0 + ord(char)): char for char in "0123456789.abcdefABCDEF-"}
@@ -154,6 +154,10 @@ class Conditions:
         """Whether a value is one of these keys, in one of the forms that a `KeySet` has them in."""
         return _within(value, getattr(keys, form))
 
+    def among_folded(self, value: exp.Expr, forms: Iterable[str]) -> exp.Expr:
+        """Whether a folded text is one of these. `folds` only."""
+        return _within(value, forms)
+
     # ---- sources ---------------------------------------------------------------------------------------------------
 
     def _source_in(self, column: str, clauses: frozenset[str]) -> exp.Expr:
@@ -161,13 +165,12 @@ class Conditions:
         text = self._as_text(column)
         usual = {**{other: notice.source(other).clause for other in self._others}, **spellings(notice)}
         case = exp.case()
-        looked_at: list[tuple[exp.Expr, Mapping[str, str]]] = [(text, usual)]
+        for meant in (True, False):
+            case = case.when(_within(text, _forms(usual, clauses, meant=meant)), _constant(value=meant))
         if self.folds:
-            looked_at.append((self._plain(text), plain_spellings(notice)))
-        for value, known in looked_at:
+            plain, known = self._plain(text), plain_spellings(notice)
             for meant in (True, False):
-                forms = [form for form, clause in known.items() if (clause in clauses) is meant]
-                case = case.when(_within(value, forms), _constant(value=meant))
+                case = case.when(self.among_folded(plain, _forms(known, clauses, meant=meant)), _constant(value=meant))
         return case.else_(
             self._failure(NO_SOURCE, f"SUBSTR(COALESCE({text.sql(self.dialect)}, 'none'), 1, 60)", column)
         )
@@ -177,7 +180,7 @@ class Conditions:
         plain_text: exp.Expr = exp.Trim(this=text.copy())
         for bracket in "(（":
             plain_text = _replaced(plain_text, f" {bracket}", bracket)
-        if self.dialect == "postgres":
+        if self.dialect in {"postgres", "duckdb"}:
             wide, plain = "".join(_WIDE) + _BRACKETS, "".join(_WIDE.values())
             plain_text = exp.func("TRANSLATE", plain_text, exp.Literal.string(wide), exp.Literal.string(plain))
         else:
@@ -326,6 +329,11 @@ def folded(text: str) -> str:
 
 
 _FOLDED: Final = str.maketrans({**_WIDE, **dict.fromkeys(_BRACKETS)})
+
+
+def _forms(known: Mapping[str, str], clauses: frozenset[str], *, meant: bool) -> list[str]:
+    """The known texts that mean one of these clauses; with `meant=False` the others."""
+    return [form for form, clause in known.items() if (clause in clauses) is meant]
 
 
 def _constant(*, value: bool) -> exp.Expr:

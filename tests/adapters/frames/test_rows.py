@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from purposeguard import ChannelViolation
-from purposeguard.adapters import row_values as values
+from purposeguard.adapters.duckdb import rows as duckdb_rows
 from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.frames import Frames
 from purposeguard.adapters.tags import Columns, Tag
@@ -53,7 +53,7 @@ def test_every_engine_keeps_the_rows_that_the_core_permits_one_by_one(world: Wor
 @given(world=worlds(), held=holdings)
 @settings(max_examples=settings().max_examples // 2)
 def test_many_subjects_are_asked_for_in_another_way_and_with_the_same_answers(world: World, held: Held) -> None:
-    with mock.patch.object(values, "FEW", 0):
+    with mock.patch.object(duckdb_rows, "FEW", 0):
         _compare(world, held, KINDS)
 
 

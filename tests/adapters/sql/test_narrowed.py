@@ -191,7 +191,7 @@ def test_a_row_without_a_source_makes_the_query_fail_on_mysql_and_on_mariadb():
     with guard.purpose(RENEWAL):
         text = Statements(guard, Tables(tm.NOTICE, TABLES), dialect="mysql").narrowed("SELECT mail FROM crm")
     _, _, failing = text.partition(" ELSE ")
-    assert failing.startswith("18446744073709551615 + CHAR_LENGTH(CONCAT('the source of a row is not known: ', ")
+    assert failing.startswith("18446744073709551615 + CHAR_LENGTH(CONCAT('unknown source of a row: ', ")
     assert "JSON" not in text
 
 
