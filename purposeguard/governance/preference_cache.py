@@ -16,7 +16,7 @@ import cachetools
 
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import changes
-from purposeguard.governance.connecting import unavailable
+from purposeguard.governance.engines import unavailable
 from purposeguard.governance.restrictions import NOTHING_DECLARED, Stands, all_stands, stands
 from purposeguard.governance.subjects import Subjects
 from purposeguard.locks import new_lock

@@ -23,7 +23,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, make_url
 
-from purposeguard.governance.connecting import BEGIN, engine_of, translated, unavailable
+from purposeguard.governance.engines import BEGIN, engine_of, translated, unavailable
 from purposeguard.governance.schema import VERSION_TABLE, keys
 from purposeguard.locks import new_lock
 from purposeguard.runtime.clock import UTC

@@ -5,7 +5,7 @@ Arrow does with metadata otherwise: a column that is renamed keeps its own, one 
 has none, and is refused; of tables that are put one below the other the first one's count (see `concatenated`).
 """
 
-from purposeguard.adapters.needs import Needs
+from purposeguard.adapters.extras import Needs
 
 with Needs("arrow", "pyarrow"):
     from purposeguard.adapters.arrow.schemas import schema_of

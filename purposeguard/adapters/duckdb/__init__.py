@@ -6,7 +6,7 @@ them may not be used, or where that cannot be told. Rows that may not be used ar
 slip through that meets a second wall, the real connection, which reads nothing but what was named (`duckdb.locked`).
 """
 
-from purposeguard.adapters.needs import Needs
+from purposeguard.adapters.extras import Needs
 
 with Needs("duckdb", "duckdb", "pyarrow", "sqlglot"):
     from purposeguard.adapters.duckdb.lineage import Explanation, Used

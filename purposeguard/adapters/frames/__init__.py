@@ -5,7 +5,7 @@ rows that it may. What is given back is of the same kind. Rows are told by an ex
 none passes through Python; of lazy frames that is when they are read.
 """
 
-from purposeguard.adapters.needs import Needs
+from purposeguard.adapters.extras import Needs
 
 with Needs("frames", "narwhals"):
     from purposeguard.adapters.frames.session import Frames

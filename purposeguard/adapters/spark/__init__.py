@@ -5,7 +5,7 @@ bear any that it likes: so a frame's plan is followed down to the relations, who
 is asked; which rows may be used is a condition that the executors run.
 """
 
-from purposeguard.adapters.needs import Needs
+from purposeguard.adapters.extras import Needs
 
 with Needs("spark", "pyspark"):
     from purposeguard.adapters.spark.session import Spark

@@ -3,7 +3,7 @@
 `Statements(guard, tables, dialect="postgres").check(text)`; `analyse` tells what a statement reads and decides nothing.
 """
 
-from purposeguard.adapters.needs import Needs
+from purposeguard.adapters.extras import Needs
 
 with Needs("sql", "sqlglot"):
     from purposeguard.adapters.sql.lineage import Analysis, analyse

@@ -15,7 +15,7 @@ Each statement is decided before the driver gets it: those of the ORM and of Cor
 shape; text by the SQL adapter.
 """
 
-from purposeguard.adapters.needs import Needs
+from purposeguard.adapters.extras import Needs
 
 with Needs("sqlalchemy", "sqlalchemy", "sqlglot"):
     from purposeguard.adapters.sqlalchemy.checks import UntaggedKey

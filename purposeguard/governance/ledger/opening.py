@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from purposeguard.errors import StoreUnavailable
-from purposeguard.governance.connecting import engine_of, translated
+from purposeguard.governance.engines import engine_of, translated
 from purposeguard.governance.ledger.jsonl import Snapshot
 from purposeguard.governance.ledger.reading import Reading
 from purposeguard.governance.ledger.sql import SqlReading, head
