@@ -176,7 +176,7 @@ class Customer:
 
 
 def _address(cls: type[Address], beside: Any) -> Address:
-    address = cls(street=FREE) if beside != "extra" else cls(street=FREE, note=HIDDEN)
+    address = cls.model_validate({"street": FREE} | ({"note": HIDDEN} if beside == "extra" else {}))
     if beside == "unset":
         del address.__dict__["device"]
     elif beside not in ("extra", None):
