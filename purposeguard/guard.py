@@ -227,7 +227,15 @@ class Guard:
         """
         engine = self._engine
         snapshot = engine.snapshot
-        if channel is None and subject is None and not engine.counting:
+        if subject is None and engine.counting:
+            try:
+                tick = snapshot.checked[sources, purpose, channel]
+            except (KeyError, TypeError):
+                pass  # not asked in this form before, or not hashable
+            else:
+                tick()
+                return
+        elif channel is None and subject is None:
             rows, purposes = snapshot.known  # of one revision, whole; empty where somebody is told of each decision
             try:
                 row = rows[sources]
@@ -235,10 +243,14 @@ class Guard:
                     return
             except (KeyError, TypeError):
                 pass  # not asked in this form before, or not hashable
+        self._check(sources, purpose, channel, subject)
+
+    def _check(self, sources: Sources, purpose: object, channel: str | None, subject: Whose) -> None:
+        """The way of `check` where it is not a short one."""
         if hasattr(sources, "__next__"):  # an iterator can be asked once only
             sources = tuple(cast("Iterable[OneSource]", sources))
-        if subject is None and engine.counting and snapshot.counts(sources, purpose, channel):
-            return
+        engine = self._engine
+        snapshot = engine.snapshot
         verdict = self._decide(sources, purpose, channel, subject)
         engine.decided(verdict, used=True)
         decision = Decision(verdict)

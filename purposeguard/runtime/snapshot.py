@@ -220,15 +220,6 @@ class PolicySnapshot:
                     permissions.retire()
         return permissions
 
-    def counts(self, *check: object) -> bool:
-        """Counts a bare check that was allowed in this form before; False if it was not."""
-        try:
-            tick = self.checked[check]
-        except (KeyError, TypeError):
-            return False  # not asked in this form, or not hashable
-        tick()
-        return True
-
     def remember(self, check: tuple[object, ...], tick: Tick) -> None:
         """A bare check is allowed as it was asked for; `tick` counts it. Of many different ones the first are kept."""
         if not self._retired and len(self.checked) < _CHECKS_AT_MOST:
