@@ -185,7 +185,7 @@ def _simplest(strategy: st.SearchStrategy[T]) -> T:
         derandomize=True,
         max_examples=1,  # the first example is the simplest
         phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck.__members__.values()),  # only one value is drawn
+        suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType]  # only one value is drawn
     )
     @given(strategy)
     def draw(value: T) -> None:

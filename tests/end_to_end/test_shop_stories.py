@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pyarrow.parquet as pq
 import sqlalchemy as sa
@@ -27,7 +26,10 @@ from examples.shop.reports import campaign, figures, files, reading, warehouse
 from examples.shop.repository import add_events
 from examples.shop.routes import office, rights
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.testing.stateful import PurposeMachine
+from purposeguard.policy.verdict import Verdict
+from purposeguard.runtime.observer import Observer
+from purposeguard.runtime.registry import Activity
+from purposeguard.testing.stateful import PurposeMachine, WrittenDown
 
 CUSTOMER, LEAD, PROSPECT = "customer:1", "lead:1", "prospect:1"
 COLLECTED = date(2024, 5, 1)
@@ -40,6 +42,20 @@ LABORATORY = NewRecipient(
     since=date(2024, 4, 1),
     supervised_on=date(2024, 5, 20),
 )
+
+
+class Told(Observer):
+    """Tells a machine's ledger what the shop's is told."""
+
+    def __init__(self, ledger: WrittenDown) -> None:
+        self._ledger = ledger
+
+    def decided(self, verdict: Verdict, *, used: bool, activity: Activity | None, **_beside: object) -> None:
+        if used and verdict.allowed and activity is not None:
+            self._ledger.counter(activity.name, activity.purpose_id, verdict.label)()
+
+    def denied(self, error: pg.PurposeViolation | pg.PurposeMissing, *, observed: bool) -> None:
+        self._ledger.denied(error, observed=observed)
 
 
 class ShopMachine(PurposeMachine):
@@ -66,20 +82,11 @@ class ShopMachine(PurposeMachine):
         self.ending.callback(governance.close)
         revisions.put_in_force(revisions.PUBLISHED)
         self.ending.callback(revisions.put_in_force, revisions.PUBLISHED)
-        for told in ("denied", "allowed"):
-            self.ending.enter_context(mock.patch.object(guard.ledger, told, self._told(told)))
+        told = Told(self.ledger)
+        guard._engine.observe(told)
+        self.ending.callback(guard._engine.leave, told)
         office.register("crash-lab", LABORATORY)
         return guard
-
-    def _told(self, name: str) -> Any:
-        """The machine is told what the shop's ledger is told."""
-        real, own = getattr(guard.ledger, name), getattr(self.ledger, name)
-
-        def told(*args: Any, **kwargs: Any) -> None:
-            own(*args, **kwargs)
-            real(*args, **kwargs)
-
-        return told
 
     def start(self) -> None:
         self.mailer = MemoryMailer()
