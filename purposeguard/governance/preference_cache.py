@@ -79,8 +79,8 @@ class PreferenceCache:
         _CACHES.add(self)
 
     def _begin_anew(self) -> None:
-        # Reading a FIFO cache changes nothing, so it needs no lock; reading an LRU cache would.
-        self._cache: cachetools.FIFOCache[str, Entry] = cachetools.FIFOCache(self.maxsize)
+        # First in, first out: reading changes nothing, so it needs no lock. A dict, since lists of rows read many.
+        self._cache: dict[str, Entry] = {}
         self._all_preferences: cachetools.FIFOCache[SubjectPreferences, SubjectPreferences] = cachetools.FIFOCache(
             SHARED
         )
@@ -147,11 +147,7 @@ class PreferenceCache:
         ]
 
     def _entries_of(self, subjects: Sequence[str]) -> list[Entry | None]:
-        cache = self._cache
-        try:
-            return list(map(cache.__getitem__, subjects))
-        except KeyError:
-            return [cache.get(subject) for subject in subjects]
+        return list(map(self._cache.get, subjects))
 
     def roster(self) -> Roster:
         """What holds for all subjects who asked for something: read whole once, then only what has changed.
@@ -184,8 +180,9 @@ class PreferenceCache:
             entries = {number: self._entry(stands) for number, stands in alike.items()}
             given = {subject: entries[id(stands)] for subject, stands in present.items()}
             if not read.spoiled:
-                for subject, entry in given.items():
-                    cache[subject] = entry
+                cache.update(given)
+                while len(cache) > self.maxsize:
+                    del cache[next(iter(cache))]
         return {subject: entry[0] for subject, entry in given.items()}
 
     def _entry(self, stands: Stands) -> Entry:

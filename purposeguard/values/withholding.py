@@ -14,7 +14,7 @@ import collections
 import copy
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, cast
 
 import cachetools
@@ -557,8 +557,11 @@ def describes_itself(value: Any, seen: frozenset[int] = frozenset()) -> bool:
         return plan_of(type(value), SILENT).has_tags
     if id(value) in seen or value is None or isinstance(value, Sealed):
         return True
-    items: Iterable[Any] = ()
+    items: Collection[Any] = ()
     if isinstance(value, (list, tuple, set, frozenset, collections.deque)):
+        classes = set(map(type, value))
+        if classes and all(map(is_taggable, classes)):
+            return all(plan_of(cls, SILENT).has_tags for cls in classes)
         items = value
     elif isinstance(value, dict):
         items = dict.values(value)
