@@ -4,6 +4,8 @@ Tags personal-data fields with the clause they were collected under, and checks 
 notice grants. Start with `Notice.bundled("trendmicro-jp")` or `Notice.load("notice.toml")`, and a `Guard` over it.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from purposeguard.errors import (
     NoticeError,
     PurposeGuardError,
@@ -33,8 +35,10 @@ from purposeguard.policy.violations import (
 from purposeguard.runtime.use import Use
 from purposeguard.values.markers import ByRow, Collected, Ended, RowSource, Subject
 from purposeguard.values.personal import Personal, derive
-from purposeguard.values.personal_model import PersonalModel
 from purposeguard.values.tagging import sources_of, tag, untagged
+
+if TYPE_CHECKING:
+    from purposeguard.values.personal_model import PersonalModel
 
 __all__ = [
     "ByRow",
@@ -75,3 +79,13 @@ __all__ = [
     "tag",
     "untagged",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`PersonalModel`, loaded when it is first asked for: not every application has one."""
+    if name != "PersonalModel":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from purposeguard.values import personal_model  # noqa: PLC0415  # see above
+
+    globals()[name] = personal_model.PersonalModel
+    return personal_model.PersonalModel

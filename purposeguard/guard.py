@@ -9,7 +9,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterable
 from types import FrameType, FunctionType
-from typing import Any, Final, Literal, TypeVar, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, get_args, overload
 
 from typing_extensions import TypeForm
 
@@ -26,10 +26,7 @@ from purposeguard.runtime.access import Reader, access_function
 from purposeguard.runtime.activity import Block, Stated, carried, decorated
 from purposeguard.runtime.cache import cached_function
 from purposeguard.runtime.clock import Clock, Now, system_time
-from purposeguard.runtime.declassification import Reclassifier
 from purposeguard.runtime.engine import ActivityHandle, Engine, Transforms
-from purposeguard.runtime.handover import Entrusting, against, must_be_recipient, resolved
-from purposeguard.runtime.legal_override import ExceptionBlock, LegalBasis, Subjects
 from purposeguard.runtime.observer import Ledger, Observer
 from purposeguard.runtime.protocols import Oversight
 from purposeguard.runtime.registry import Access, Activity, Entrustment, Reclassification, Register, Site, Transform
@@ -37,6 +34,11 @@ from purposeguard.runtime.use import NO_USE, Narrowed, Observed, Use, present
 from purposeguard.runtime.wrapping import Function
 from purposeguard.values.personal import Personal, combined
 from purposeguard.values.rows import Whose
+
+if TYPE_CHECKING:
+    # Loaded by the methods that need them: most applications start without.
+    from purposeguard.runtime.declassification import Reclassifier
+    from purposeguard.runtime.legal_override import ExceptionBlock, LegalBasis, Subjects
 
 P = TypeVar("P", bound=Purpose)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -371,6 +373,8 @@ class Guard:
             UnknownSource, UnlabelledData: `sources` or `to` mean nothing in the notice.
             ValueError: `why`, `approver` or `name` is blank, or no text; `at_least` is no whole number above 1.
         """
+        from purposeguard.runtime.declassification import Reclassifier  # noqa: PLC0415  # see above
+
         matrix = self._engine.snapshot.matrix
         return Reclassifier(
             self._engine,
@@ -405,6 +409,8 @@ class Guard:
             ValueError: `basis` is not one that law knows, `reason` or `approver` is blank, there are no subjects, or
                 `until` has no time zone.
         """
+        from purposeguard.runtime.legal_override import ExceptionBlock  # noqa: PLC0415  # see above
+
         frame = sys._getframe(1)
         site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
         return ExceptionBlock(
@@ -550,6 +556,8 @@ class Guard:
             UnknownRecipient: no recipient of this id is on the register.
             UnknownTerm, UnlabelledData, StoreUnavailable, TypeError: as `allows`.
         """
+        from purposeguard.runtime.handover import against, must_be_recipient, resolved  # noqa: PLC0415  # see above
+
         engine = self._engine
         must_be_recipient(engine, recipient)
         decision = self.explain(sources, purpose, channel, subject=subject)
@@ -587,6 +595,8 @@ class Guard:
         """
         named = self._engine.snapshot.matrix.label(sources) if sources else None
         declared = Entrustment(Site("", "", 0), recipient, means, product, task, named)
+        from purposeguard.runtime.handover import Entrusting  # noqa: PLC0415  # see above
+
         return Entrusting(self._engine, self._register, declared, sys._getframe(1))
 
     def cached(self, *, maxsize: int = 128, ttl: float | None = None, typed: bool = False) -> Callable[[F], F]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -13,8 +12,7 @@ from purposeguard.values.plan import LEAVES, Plan, Quick, plan_of
 from purposeguard.values.type_schema import Shape
 
 
-@dataclasses.dataclass(slots=True)
-class Column:
+class Column(NamedTuple):
     """The values of one field. `rows` are those in it, of one class; with `lists`, they come in a list for each row."""
 
     values: list[Any]
@@ -36,8 +34,7 @@ def _refilled_list(before: list[Any], after: list[Any]) -> list[Any]:
     return before if all(map(lambda one, other: one is other, before, after)) else after
 
 
-@dataclasses.dataclass(slots=True)
-class Rows:
+class Rows(NamedTuple):
     """Rows of one class, with the columns of their fields; without, if each holds plain values alone."""
 
     items: list[Any]
