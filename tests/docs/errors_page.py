@@ -35,7 +35,7 @@ Everything that the library raises about notices and uses derives from `PurposeG
 ```
 PurposeGuardError
 ├── NoticeError            the notice file is wrong: every fault at once, each with its place in the file
-├── UnknownTerm            an id that means nothing; also a LookupError
+├── UnknownTerm            an unknown id; also a LookupError
 │   ├── UnknownSource
 │   │   └── UnknownOperation   no derivation by this name from these sources
 │   ├── UnknownPurpose
@@ -45,22 +45,22 @@ PurposeGuardError
 ├── PurposeMissing         data read outside any purpose
 ├── SealedValue            a sealed value was used as if it were plain; also a TypeError
 │   ├── SealedAttribute    an attribute of the plain value was asked for; also an AttributeError
-│   └── TooFewSubjects     a figure would tell of single people
-├── StoreUnavailable       governance cannot be asked, or what it said last is too old
+│   └── TooFewSubjects     a figure would describe single people
+├── StoreUnavailable       the store of governance does not answer, or its last answer is too old
 ├── LedgerBroken           entries of a ledger were changed or removed, or cannot be read
-├── RequestError           a request of a subject that cannot be handled like this
-├── SweepRefused           a sweep would erase more than it may, or at a time that is not sure
-├── UnresolvedStatement    it cannot be told what a statement, plan or frame reads; also a ValueError
-├── FlowViolation          data would flow where its tags do not follow; also a PermissionError
+├── RequestError           an invalid step of a subject's request
+├── SweepRefused           a sweep would erase more than it may, or the time is in doubt
+├── UnresolvedStatement    a statement, plan or frame whose columns cannot be determined; also a ValueError
+├── FlowViolation          data would go to a column that does not have its tags; also a PermissionError
 └── PurposeViolation       the notice does not grant this use; also a PermissionError
-    ├── ChannelViolation   it does, but not by this channel, or the activity states none
-    ├── RecipientViolation it does, but the data may not be handed to this recipient (clauses 4 to 6)
-    ├── SubjectViolation   it does, but this subject stopped it, or did not agree (clause 7)
-    ├── RetentionViolation it did, and the data may be kept no longer (clause 8)
-    └── RevisionViolation  it does now, and did not when the data was collected (clause 11)
+    ├── ChannelViolation   granted, but not by this channel, or the activity states none
+    ├── RecipientViolation granted, but the data may not be handed to this recipient (clauses 4 to 6)
+    ├── SubjectViolation   granted, but this subject stopped it, or did not consent (clause 7)
+    ├── RetentionViolation granted, but the retention period has ended (clause 8)
+    └── RevisionViolation  granted now, but not when the data was collected (clause 11)
 ```
 
-Errors carry their facts as attributes, so that code need not read messages:
+Errors have their facts as attributes, so that code need not parse messages:
 
 | error | attributes |
 | --- | --- |
@@ -71,26 +71,25 @@ Errors carry their facts as attributes, so that code need not read messages:
 | `LedgerBroken` | `place`, `what` |
 | `UnresolvedStatement` | `why` |
 | `FlowViolation` | `target`, `column`, `missing` (a `Label`) |
-| `UnlabelledData`, `PurposeMissing`, `SealedValue`, `SealedAttribute` | none; the message says it |
+| `UnlabelledData`, `PurposeMissing`, `SealedValue`, `SealedAttribute` | none; read the message |
 | `StoreUnavailable`, `RequestError`, `SweepRefused` | none likewise |
 
-`UnknownSource` and the other unknown terms, `ChannelViolation` and the other violations have what the class above them
-has.
+`UnknownSource` and the other unknown terms, `ChannelViolation` and the other violations have the attributes of their base
+class.
 
-Pydantic has errors of its own for what goes wrong while it works. Input that is not valid is a `ValidationError`, in
-which sealed fields show no input. A refusal inside `model_dump` is a `PydanticSerializationError` that quotes it; a
-`pg.PersonalModel` raises the refusal itself.
+Pydantic raises its own errors. Invalid input is a `ValidationError`, in which sealed fields show no input. A refusal
+inside `model_dump` is a `PydanticSerializationError` that quotes it; a `pg.PersonalModel` raises the refusal itself.
 
-No message holds a personal value: where an argument is quoted, it is an id or a class, and any other object is shown by
-its type alone. A message is put together when it is read, so that a denial which is caught and handled costs no text.
+No message contains a personal value: it quotes ids and classes only, and names the type of any other object. A message is
+built when it is read, so a denial that is caught and handled costs no text.
 
 Misuse of the library itself (a class decorated as an access function, a cache with no room) is a plain `TypeError` or
 `ValueError`.
 
 ## Typical mistakes
 
-Each block below was run when this page was written, and the message is what was raised, word for word. A test repeats
-it. All of them start from these models and functions, in a module called `shop`:
+Each block below was run to write this page, and a test compares each message word for word. All blocks start from these
+models and functions, in a module called `shop`:
 """
 
 SETUP = """from typing import Annotated
@@ -481,8 +480,8 @@ with guard.purpose(tm.ProductImprovement, activity="statistics"):
         "have a [reclassifier](../how-to/reclassify.md) make it.",
     ),
     Mistake(
-        "A statement uses what nobody told of",
-        "A column was added to the table, and the tags were not.",
+        "A statement uses a column without a tag",
+        "A column was added to the table, without a tag.",
         """from purposeguard.adapters.sql import Statements
 
 statements = Statements(guard, {"customer": {"id": pg.NotPersonal, "email": tm.Registration}}, dialect="postgres")
@@ -490,7 +489,7 @@ statements = Statements(guard, {"customer": {"id": pg.NotPersonal, "email": tm.R
 with guard.purpose(tm.RenewalGuidance, activity="renewal mail"):
     statements.check("SELECT email, nickname FROM customer")
 """,
-        "Tell each table with all its columns: a `SELECT *` stands for all of them.",
+        "Tag each column of the table: a `SELECT *` uses all of them.",
     ),
 )
 
