@@ -74,14 +74,14 @@ Errors have their facts as attributes, so that code need not parse messages:
 | `UnlabelledData`, `PurposeMissing`, `SealedValue`, `SealedAttribute` | none; read the message |
 | `StoreUnavailable`, `RequestError`, `SweepRefused` | none likewise |
 
-`UnknownSource` and the other unknown terms, `ChannelViolation` and the other violations have the attributes of their base
-class.
+`UnknownSource` and the other unknown terms, `ChannelViolation` and the other violations have the attributes of their
+base class.
 
 Pydantic raises its own errors. Invalid input is a `ValidationError`, in which sealed fields show no input. A refusal
 inside `model_dump` is a `PydanticSerializationError` that quotes it; a `pg.PersonalModel` raises the refusal itself.
 
-No message contains a personal value: it quotes ids and classes only, and names the type of any other object. A message is
-built when it is read, so a denial that is caught and handled costs no text.
+No message contains a personal value: it quotes ids and classes only, and names the type of any other object. A message
+is built when it is read, so a denial that is caught and handled costs no text.
 
 Misuse of the library itself (a class decorated as an access function, a cache with no room) is a plain `TypeError` or
 `ValueError`.
@@ -194,8 +194,8 @@ with guard.purpose(tm.ProductProvision, activity="nightly report"), ThreadPoolEx
     ),
     Mistake(
         "A cache is below the guard",
-        "The query is slow, so somebody cached it. The cache would answer every purpose with the data that was read for "
-        "the first.",
+        "The query is slow, so somebody cached it. The cache would answer every purpose with the data that was read "
+        "for the first.",
         """from functools import lru_cache
 
 
