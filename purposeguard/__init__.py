@@ -4,7 +4,7 @@ Tags personal-data fields with the clause they were collected under, and checks 
 notice grants. Start with `Notice.bundled("trendmicro-jp")` or `Notice.load("notice.toml")`, and a `Guard` over it.
 """
 
-from typing import TYPE_CHECKING, Any
+import typing
 
 from purposeguard.errors import (
     NoticeError,
@@ -37,7 +37,7 @@ from purposeguard.values.markers import ByRow, Collected, Ended, RowSource, Subj
 from purposeguard.values.personal import Personal, derive
 from purposeguard.values.tagging import sources_of, tag, untagged
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from purposeguard.values.personal_model import PersonalModel
 
 __all__ = [
@@ -81,7 +81,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> typing.Any:
     """`PersonalModel`, loaded when it is first asked for: not every application has one."""
     if name != "PersonalModel":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

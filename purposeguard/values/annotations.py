@@ -175,7 +175,7 @@ def may_state(cls: type) -> bool:
 
 
 class Statement(NamedTuple):
-    """What a class says of one of its attributes; `missing` are the names in it that nobody defines, by now."""
+    """The annotation of one attribute of a class; `missing` are the names in it that are not defined yet."""
 
     owner: type
     name: str
@@ -227,7 +227,7 @@ def names_around(cls: type) -> dict[str, Any]:
 
 
 class _Unresolved(type):
-    """The class of what stands for a name that nobody defines: what is made of it is no more than it."""
+    """The class of placeholders for undefined names: an expression with a placeholder is the placeholder."""
 
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("__"):
@@ -235,7 +235,7 @@ class _Unresolved(type):
         return cls
 
     def __getitem__(cls, item: Any) -> Any:
-        return types.GenericAlias(list, item)  # what stands in its brackets is looked at
+        return types.GenericAlias(list, item)  # its arguments are searched
 
     def __call__(cls, *_args: object, **_kwargs: object) -> Any:
         return cls
@@ -404,12 +404,12 @@ def _unresolved(cls: type, name: str | None) -> UnlabelledData:
 
 
 def is_tag(stated: object) -> bool:
-    """Whether what stands in `Annotated` is a term of a notice, a label or a mark."""
+    """Whether an item of `Annotated` is a term of a notice, a label or a mark."""
     return isinstance(stated, (TermMeta, Label, Mark))
 
 
 def is_meant_as_tag(stated: object) -> bool:
-    """Whether what stands in `Annotated`, and is no tag, may have been meant as one: it names or holds one.
+    """Whether an item of `Annotated` that is no tag may be meant as one: it names or holds one.
 
     What other libraries put there is not: their objects are looked into only where they are containers.
     """
@@ -504,7 +504,7 @@ def lineage(cls: type) -> Sequence[type]:
 
 
 def stated_by(cls: type, field: str) -> type:
-    """The class that annotates a field: the given one, or one that it derives from."""
+    """The class that annotates a field: this one, or a base of it."""
     if typing_extensions.is_typeddict(cls):  # each has the annotations of those before it
         return [one for one in lineage(cls) if one.__annotations__.get(field) == cls.__annotations__[field]][-1]
     for one in cls.__mro__:

@@ -51,7 +51,7 @@ _REFUSED = {
     """,
     "a sealed value cannot be pickled": "reduce reduce_ex getstate setstate getnewargs getnewargs_ex",
 }
-"""The special methods by which code would take a value for plain, by what is said of it."""
+"""The special methods that would use a sealed value as a plain one, by the words for the error."""
 
 
 def _class(sealed: object) -> type:

@@ -45,7 +45,7 @@ from purposeguard.values.sealed import Sealed, failure
 from purposeguard.values.type_schema import Model
 
 _MISSPELT: Final = 0.75
-"""How like the name of a field a key is at least that is told: `nmae` is, `Jane` is not."""
+"""The least similarity to a field name at which an error shows a key: `nmae` is similar to `name`, `Jane` is not."""
 
 _met: ContextVar[tuple[Opener, frozenset[int]] | None] = ContextVar("purposeguard met", default=None)
 """Of the dump under way: who withheld what may not be used, and from which models (by identity)."""
@@ -260,7 +260,7 @@ _OPTIONS: Final = (
     "serialize_as_any",
     "polymorphic_serialization",
 )
-"""Options of a dump that a serialiser is told, as far as the version of pydantic has them."""
+"""Options of a dump that a serialiser gets, if the version of pydantic has them."""
 
 
 _POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -316,7 +316,7 @@ def _validated(
 
 @contextmanager
 def _refusal(model: BaseModel) -> Generator[None]:
-    """Raises why a dump was refused in the place of pydantic's error, which tells it as text."""
+    """Raises the refusal of a dump instead of pydantic's error, which quotes it as text."""
     told: list[Refusal] = []
     token = refusals.set(told)
     failed = False

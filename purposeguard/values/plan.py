@@ -348,7 +348,7 @@ def _own(cls: type, announced: Iterable[Model]) -> Model:
 
 
 def _passed_on(cls: type, generic: type) -> tuple[Any, ...]:
-    """What a class puts in the place of the type variables of one that it derives from."""
+    """The arguments that a class gives to the type variables of a base class."""
     for base in vars(cls).get("__orig_bases__", cls.__bases__):
         origin = get_origin(base) or base
         if isinstance(origin, type) and generic in origin.__mro__:

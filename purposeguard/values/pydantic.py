@@ -1,6 +1,6 @@
 """Pydantic: sealed values as fields of models, and what copies of models need beside what all copies do.
 
-A sealed field is validated like what is in it, and written only in a purpose that may use it.
+A sealed field is validated like the type inside, and written only under a purpose that may use it.
 """
 
 from __future__ import annotations
@@ -244,7 +244,7 @@ _NOT_WRITTEN: Final = (
 )
 
 HIDDEN: Final = "<sealed>"
-"""What errors of validation show in the place of an input."""
+"""The text that validation errors show instead of an input."""
 
 
 class Refusal(NamedTuple):

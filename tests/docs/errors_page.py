@@ -35,7 +35,7 @@ Everything that the library raises about notices and uses derives from `PurposeG
 ```
 PurposeGuardError
 ├── NoticeError            the notice file is wrong: every fault at once, each with its place in the file
-├── UnknownTerm            an id that means nothing; also a LookupError
+├── UnknownTerm            an unknown id; also a LookupError
 │   ├── UnknownSource
 │   │   └── UnknownOperation   no derivation by this name from these sources
 │   ├── UnknownPurpose
@@ -45,22 +45,22 @@ PurposeGuardError
 ├── PurposeMissing         data read outside any purpose
 ├── SealedValue            a sealed value was used as if it were plain; also a TypeError
 │   ├── SealedAttribute    an attribute of the plain value was asked for; also an AttributeError
-│   └── TooFewSubjects     a figure would tell of single people
-├── StoreUnavailable       governance cannot be asked, or what it said last is too old
+│   └── TooFewSubjects     a figure would describe single people
+├── StoreUnavailable       the store of governance does not answer, or its last answer is too old
 ├── LedgerBroken           entries of a ledger were changed or removed, or cannot be read
-├── RequestError           a request of a subject that cannot be handled like this
-├── SweepRefused           a sweep would erase more than it may, or at a time that is not sure
-├── UnresolvedStatement    it cannot be told what a statement, plan or frame reads; also a ValueError
-├── FlowViolation          data would flow where its tags do not follow; also a PermissionError
+├── RequestError           an invalid step of a subject's request
+├── SweepRefused           a sweep would erase more than it may, or the time is in doubt
+├── UnresolvedStatement    a statement, plan or frame whose columns cannot be determined; also a ValueError
+├── FlowViolation          data would go to a column that does not have its tags; also a PermissionError
 └── PurposeViolation       the notice does not grant this use; also a PermissionError
-    ├── ChannelViolation   it does, but not by this channel, or the activity states none
-    ├── RecipientViolation it does, but the data may not be handed to this recipient (clauses 4 to 6)
-    ├── SubjectViolation   it does, but this subject stopped it, or did not agree (clause 7)
-    ├── RetentionViolation it did, and the data may be kept no longer (clause 8)
-    └── RevisionViolation  it does now, and did not when the data was collected (clause 11)
+    ├── ChannelViolation   granted, but not by this channel, or the activity states none
+    ├── RecipientViolation granted, but the data may not be handed to this recipient (clauses 4 to 6)
+    ├── SubjectViolation   granted, but this subject stopped it, or did not consent (clause 7)
+    ├── RetentionViolation granted, but the retention period has ended (clause 8)
+    └── RevisionViolation  granted now, but not when the data was collected (clause 11)
 ```
 
-Errors carry their facts as attributes, so that code need not read messages:
+Errors have their facts as attributes, so that code need not parse messages:
 
 | error | attributes |
 | --- | --- |
@@ -71,26 +71,25 @@ Errors carry their facts as attributes, so that code need not read messages:
 | `LedgerBroken` | `place`, `what` |
 | `UnresolvedStatement` | `why` |
 | `FlowViolation` | `target`, `column`, `missing` (a `Label`) |
-| `UnlabelledData`, `PurposeMissing`, `SealedValue`, `SealedAttribute` | none; the message says it |
+| `UnlabelledData`, `PurposeMissing`, `SealedValue`, `SealedAttribute` | none; read the message |
 | `StoreUnavailable`, `RequestError`, `SweepRefused` | none likewise |
 
-`UnknownSource` and the other unknown terms, `ChannelViolation` and the other violations have what the class above them
-has.
+`UnknownSource` and the other unknown terms, `ChannelViolation` and the other violations have the attributes of their
+base class.
 
-Pydantic has errors of its own for what goes wrong while it works. Input that is not valid is a `ValidationError`, in
-which sealed fields show no input. A refusal inside `model_dump` is a `PydanticSerializationError` that quotes it; a
-`pg.PersonalModel` raises the refusal itself.
+Pydantic raises its own errors. Invalid input is a `ValidationError`, in which sealed fields show no input. A refusal
+inside `model_dump` is a `PydanticSerializationError` that quotes it; a `pg.PersonalModel` raises the refusal itself.
 
-No message holds a personal value: where an argument is quoted, it is an id or a class, and any other object is shown by
-its type alone. A message is put together when it is read, so that a denial which is caught and handled costs no text.
+No message contains a personal value: it quotes ids and classes only, and names the type of any other object. A message
+is built when it is read, so a denial that is caught and handled costs no text.
 
 Misuse of the library itself (a class decorated as an access function, a cache with no room) is a plain `TypeError` or
 `ValueError`.
 
 ## Typical mistakes
 
-Each block below was run when this page was written, and the message is what was raised, word for word. A test repeats
-it. All of them start from these models and functions, in a module called `shop`:
+Each block below was run to write this page, and a test compares each message word for word. All blocks start from these
+models and functions, in a module called `shop`:
 """
 
 SETUP = """from typing import Annotated
@@ -138,7 +137,7 @@ MISTAKES = (
     ),
     Mistake(
         "More was read than the purpose may use",
-        "A reminder to renew needs the name and the date. The model has the last scan too, which products report.",
+        "A reminder to renew needs the name and the date. The model also has the last scan, which products report.",
         """@guard.purpose(tm.RenewalGuidance)
 def remind(key: int) -> str:
     customer = load_customer(key)
@@ -171,7 +170,7 @@ remind(7)
     ),
     Mistake(
         "The channel was left out",
-        "This purpose is granted for e-mail alone, so an activity under it has to say how it reaches people.",
+        "This purpose is granted for e-mail only, so an activity under it must state its channel.",
         """@guard.purpose(tm.WebSecurityMail)
 def send_bulletin() -> None: ...
 """,
@@ -181,7 +180,7 @@ def send_bulletin() -> None: ...
         "The wrong channel",
         "Somebody wants to telephone the same people.",
         'guard.check("2.1(a)", "2.2③", channel="phone")\n',
-        "The clause names e-mail and nothing else. Another purpose may admit the telephone; this one does not.",
+        "The clause names e-mail only. Another purpose may allow the telephone; this one does not.",
     ),
     Mistake(
         "A thread pool lost the purpose",
@@ -194,9 +193,9 @@ with guard.purpose(tm.ProductProvision, activity="nightly report"), ThreadPoolEx
         "Carry it: `pool.submit(guard.carry(load_customer), 7)`.",
     ),
     Mistake(
-        "A cache stood below the guard",
-        "The query is slow, so somebody put a cache on it. It would answer every purpose with what was read for the "
-        "first.",
+        "A cache is below the guard",
+        "The query is slow, so somebody cached it. The cache would answer every purpose with the data that was read "
+        "for the first.",
         """from functools import lru_cache
 
 
@@ -208,11 +207,11 @@ def load_renewals(month: str) -> list[Customer]: ...
     ),
     Mistake(
         "Nothing says what is read",
-        "Rows come back as plain dicts, so the annotation says nothing of where they were collected.",
+        "The function returns plain dicts, so its annotation names no source.",
         """@guard.access
 def load_rows(month: str) -> list[dict]: ...
 """,
-        "Annotate it with a tagged model (a `TypedDict` for rows), or name the sources at the decorator.",
+        "Annotate it with a tagged model (a `TypedDict` for rows), or name the sources in the decorator.",
     ),
     Mistake(
         "An id was mistyped",
@@ -263,31 +262,31 @@ def load_rows(month: str) -> list[dict]: ...
     ),
     Mistake(
         "A sealed value was opened for a purpose that may not use it",
-        "The type checker would have said so: this program was not given to one.",
+        "A type checker would report this, but none was run.",
         """with guard.purpose(tm.RenewalGuidance, activity="renewal mail") as use:
     text = f"{use.open(account.email)}: we stopped {use.open(account.blocked)} threats"
 """,
-        "Do without it, or open it where it may be used. `use.try_open(value, default)` gives a default in its place.",
+        "Do without it, or open it where it may be used. `use.try_open(value, default)` returns a default instead.",
     ),
     Mistake(
-        "A sealed value was asked whether it is there",
-        "A seal has no truth of its own: an empty text is sealed like any other.",
+        "A sealed value was used as a condition",
+        "A seal is neither true nor false: an empty text is sealed like any other.",
         """if account.email:
     print("has an address")
 """,
         "A field that may be missing is `Personal[str, Source] | None`: compare it with `None`.",
     ),
     Mistake(
-        "A sealed value was given a format",
-        "The first line shows the seal, `to <sealed 1.1(a)>`. A width or a precision is asked of the value.",
+        "A sealed value was formatted",
+        "The first line prints the seal, `to <sealed 1.1(a)>`. A width or a precision would need the value.",
         'line = f"to {account.email}"\nline = f"to {account.email:>40}"\n',
         'Make the text with `map`: `account.email.map("{:>40}".format)`.',
     ),
     Mistake(
-        "An attribute of the value was asked of the seal",
-        "Code that worked on a plain text goes on as if it were one.",
+        "An attribute of the value was read from the seal",
+        "Code that worked with plain text was not changed.",
         "account.email.casefold()\n",
-        "`account.email.map(str.casefold)`, which is sealed in turn.",
+        "Write `account.email.map(str.casefold)`, which is sealed too.",
     ),
     Mistake(
         "A sealed value was written as JSON",
@@ -296,11 +295,11 @@ def load_rows(month: str) -> list[dict]: ...
 
 json.dumps({"number": account.number, "email": account.email})
 """,
-        "`json.dumps(…, default=encode_sealed)` opens them, in a purpose that may.",
+        "`json.dumps(…, default=encode_sealed)` opens them, under a purpose that may use them.",
     ),
     Mistake(
         "A sealed value was pickled",
-        "A cache outside the process, a pool of processes and a job queue all pickle what they are given.",
+        "A cache outside the process, a process pool and a job queue all pickle their input.",
         """import pickle
 
 pickle.dumps([account.email])
@@ -309,7 +308,7 @@ pickle.dumps([account.email])
     ),
     Mistake(
         "A use was kept",
-        "The letters are made when they are asked for, and by then the block has ended.",
+        "The generator makes the letters lazily, after the block has ended.",
         """with guard.purpose(tm.RenewalGuidance, activity="renewal mail") as use:
     letters = (use.open(email) for email in [account.email])
 
@@ -319,17 +318,17 @@ list(letters)
     ),
     Mistake(
         "A function failed inside a seal",
-        "It was given to `map`, saw the value, and could do nothing with it. Its message would have quoted the value.",
+        "The function was given to `map` and failed on the value. Its message would have quoted the value.",
         """number = account.email.map(int)
 
 with guard.purpose(tm.RenewalGuidance) as use:
     use.open(number)
 """,
-        "Try the function on a value that is nobody's.",
+        "Try the function on a value that is not personal.",
     ),
     Mistake(
         "A strict guard did not know the function",
-        "Functions given to `map` see plain values, so a strict guard wants them on its list.",
+        "Functions given to `map` see plain values, so a strict guard requires that they are registered.",
         """careful = pg.Guard(tm.NOTICE, strict=True)
 
 with careful.purpose(tm.RenewalGuidance) as use:
@@ -347,38 +346,38 @@ def total(pairs: tuple[tuple[int, str], ...]) -> int:
 
 total(pg.Personal.collect([account.blocked.zip(account.email)]))
 """,
-        "Give it what it needs and no more; or declare the other source too, if that is true.",
+        "Pass only what it needs; or declare the other source too, if that is true.",
     ),
     Mistake(
         "A figure was asked for over too few people",
-        "No slip: it depends on the data. How many there are is not said.",
+        "This is no mistake: it depends on the data. The error does not state the number of subjects.",
         """totals = guard.reclassify(tm.ProductData, to=pg.NotPersonal, why="a mean over many", at_least=10)
 totals.mean(pg.Personal.collect([account.blocked]), float, subject=hash)
 """,
-        "Catch it, and answer that there is no such figure. A larger group has one.",
+        "Catch the error, and answer that there is no such figure. A larger group has one.",
     ),
     Mistake(
-        "What was to be sealed is not valid",
-        "A row from a form. The error is pydantic's, less the input.",
+        "A sealed field got invalid input",
+        "The row comes from a form. The error is pydantic's, without the input.",
         'Account.model_validate({"number": 7, "email": "aiko at example.com", "blocked": 4711})\n',
-        "The place and the rule are all that is told, since errors end in logs. Look at the row where you may see it.",
+        "The error states the place and the rule only, since errors end in logs. Look at the row where you may see it.",
     ),
     Mistake(
         "A model with sealed fields was dumped outside any purpose",
-        "An endpoint returns the model, and no activity is under way there.",
+        "An endpoint returns the model, and no activity runs there.",
         "account.model_dump()\n",
         'Dump it inside an activity, or name a use (`context={"use": use}`). There `model_dump(mode="withhold")` '
         "leaves out what the purpose may not use. Of a plain `BaseModel` the error is pydantic's, and quotes this one.",
     ),
     Mistake(
-        "Somebody was named, and nobody keeps what they asked for",
-        "The guard was made without governance. What it answered would look as if somebody had been asked.",
+        "A subject was named, and the guard has no governance",
+        "An answer would look as if the restrictions of the subject had been checked.",
         "guard.check(tm.Registration, tm.RenewalGuidance, subject=7)\n",
         "Give the guard governance, `pg.Guard(tm.NOTICE, governance=Governance(…))`, or leave the subject out.",
     ),
     Mistake(
         "Somebody on the list had opted out",
-        "The rows say whose they are, and one of them is of a person who stopped this use.",
+        "A mark names the subject of each row, and one subject stopped this use.",
         """from purposeguard.governance import Governance
 
 
@@ -401,8 +400,8 @@ with Governance("sqlite:///privacy.db", notice=tm.NOTICE) as governance:
         "`@guard.access(narrow=True)` leaves such rows out.",
     ),
     Mistake(
-        "Rows were to be left out, and nothing says whose they are",
-        "The list is to come without those who opted out. Its model has no mark.",
+        "Rows were to be left out, and no mark names their subjects",
+        "The list should leave out subjects who opted out. Its model has no mark.",
         """@guard.access(narrow=True)
 def load_customers() -> list[Customer]: ...
 """,
@@ -417,11 +416,11 @@ def load_customers() -> list[Customer]: ...
 office = pg.Guard(tm.NOTICE, governance=Governance(None, notice=tm.NOTICE))
 office.check(tm.Registration, tm.RenewalGuidance, subject=7)
 """,
-        "Open it, `governance.open(url)`, as the application does. Whatever else keeps the store from answering is "
-        "told in the same way, with what to do.",
+        "Open it with `governance.open(url)`, as the application does. Any other fault of the store raises the same "
+        "error, which says what to do.",
     ),
     Mistake(
-        "Data is older than what it is to be used for",
+        "Data is older than the purpose",
         "A later revision lets product data serve guidance on renewals. The model is tagged with the class of the "
         "earlier one.",
         """tables = tm.NOTICE.dump() | {"revision": "2026-04-01"}
@@ -430,12 +429,12 @@ renewed = pg.Guard(tm.NOTICE)
 renewed.replace(pg.Notice.parse(tables))
 renewed.check(tm.ProductData, tm.RenewalGuidance)
 """,
-        "Data collected since is tagged with the class of the later revision, or says when it was collected. The other "
-        "was promised something else.",
+        "Tag data that was collected since then with the class of the later revision, or mark the day of collection. "
+        "Earlier data keeps the earlier promise.",
     ),
     Mistake(
         "A segment was built from telemetry",
-        "The query gives addresses and nothing else. Who is among them is told by what products report.",
+        "The query returns addresses only, but product data selects them.",
         """from purposeguard.adapters.sql import Statements
 
 tables = {
@@ -447,12 +446,12 @@ statements = Statements(guard, tables, dialect="postgres")
 with guard.purpose(tm.ProductGuidance, activity="campaign"):
     statements.check("SELECT email FROM customer c JOIN device d ON d.customer = c.id WHERE d.threats > 10")
 """,
-        "Choose by what the purpose may use, or ask whether the purpose is the right one.",
+        "Select by data that the purpose may use, or ask whether the purpose is the right one.",
     ),
     Mistake(
         "A table of mixed origin was read whole",
-        "Each row says where it was collected, and some rows may not be used for this. The statement was checked, and "
-        "not narrowed.",
+        "Each row names its source, and this purpose may not use some of them. The statement was checked, and not "
+        "narrowed.",
         """from purposeguard.adapters.sql import Statements
 
 contacts = Statements(guard, {"contact": {"origin": pg.RowSource, "email": pg.ByRow}}, dialect="postgres")
@@ -460,12 +459,12 @@ contacts = Statements(guard, {"contact": {"origin": pg.RowSource, "email": pg.By
 with guard.purpose(tm.ProductGuidance, activity="campaign"):
     contacts.check("SELECT email FROM contact")
 """,
-        "Run what `contacts.narrowed(…)` gives. Frames and Spark have `permitted`; guarded sessions of SQLAlchemy and "
-        "connections to DuckDB do it by themselves.",
+        "Run the text that `contacts.narrowed(…)` returns. Frames and Spark have `permitted`; guarded sessions of "
+        "SQLAlchemy and connections to DuckDB narrow automatically.",
     ),
     Mistake(
         "Personal data was written into a column that does not say so",
-        "A copy for the statistics, in a table of which it is said that nothing in it is personal.",
+        "A copy for the statistics, in a table that is tagged as not personal.",
         """from purposeguard.adapters.sql import Statements
 
 tables = {
@@ -477,12 +476,12 @@ statements = Statements(guard, tables, dialect="postgres")
 with guard.purpose(tm.ProductImprovement, activity="statistics"):
     statements.check("INSERT INTO visitor (address) SELECT lower(email) FROM customer")
 """,
-        "Tag the column with what it holds; then whoever reads it is asked. Where the figure is not personal any more, "
+        "Tag the column with its source, so that reads of it are checked. If the figure is no longer personal, "
         "have a [reclassifier](../how-to/reclassify.md) make it.",
     ),
     Mistake(
-        "A statement uses what nobody told of",
-        "A column was added to the table, and the tags were not.",
+        "A statement uses a column without a tag",
+        "A column was added to the table, without a tag.",
         """from purposeguard.adapters.sql import Statements
 
 statements = Statements(guard, {"customer": {"id": pg.NotPersonal, "email": tm.Registration}}, dialect="postgres")
@@ -490,7 +489,7 @@ statements = Statements(guard, {"customer": {"id": pg.NotPersonal, "email": tm.R
 with guard.purpose(tm.RenewalGuidance, activity="renewal mail"):
     statements.check("SELECT email, nickname FROM customer")
 """,
-        "Tell each table with all its columns: a `SELECT *` stands for all of them.",
+        "Tag each column of the table: a `SELECT *` uses all of them.",
     ),
 )
 
