@@ -1,4 +1,4 @@
-"""Rule 9 where two clauses of a notice have each other's number since: a decision follows the clause, not its number."""
+"""Rule 9 where two clauses have each other's number since: a decision follows the clause, not its number."""
 
 from __future__ import annotations
 
