@@ -8,9 +8,8 @@ from typing import Any
 
 import purposeguard as pg
 from purposeguard.notice.vocabulary import Purpose, Source
-from purposeguard.policy.context import Context, SubjectPreferences
+from purposeguard.policy.context import Context, DenialReason, SubjectPreferences
 from purposeguard.policy.table import PolicyTable
-from purposeguard.policy.violations import DenialReason
 from tests.unit.samples import revised, tables
 
 RENEWAL, OFFERS, STATISTICS = "3(1)①", "3(1)②", "4①"
