@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -158,3 +159,19 @@ def test_no_thread_takes_it_back_for_another() -> None:
 
     with switching():
         in_threads([lambda number=number: ask(number) for number in range(4)])  # type: ignore[misc]  # a default binds it
+
+
+@pytest.mark.parametrize(
+    ("clocks", "asked"),
+    [
+        ({"CLOCK_BOOTTIME": 7, "CLOCK_MONOTONIC": 1}, 7),  # Linux: MONOTONIC stands still while the machine sleeps
+        ({"CLOCK_MONOTONIC": 6}, 6),  # macOS
+        ({}, None),  # Windows
+    ],
+)
+def test_the_clock_that_goes_on_while_the_machine_sleeps_is_taken(
+    clocks: dict[str, int], asked: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = SimpleNamespace(**clocks, clock_gettime=float, monotonic=lambda: -1.0)
+    monkeypatch.setattr(clock_module, "time", system)
+    assert clock_module._counting()() == (-1.0 if asked is None else asked)

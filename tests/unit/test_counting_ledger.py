@@ -307,3 +307,16 @@ def test_another_thread_gets_nothing_by_the_short_way(guard: pg.Guard, clicks: C
         in_threads([lambda: elsewhere(use)])
     assert len(told) == 2
     assert clicks.counts == {("it", "1.2(1)①", R): 1}
+
+
+def test_no_activity_is_counted_the_short_way_after_a_notice_that_refuses(guard: pg.Guard) -> None:
+    with (
+        guard.purpose(tm.RenewalGuidance, activity="one") as one,
+        guard.purpose(tm.RenewalGuidance, activity="two") as two,
+    ):
+        for use in (one, two):
+            assert use.open(NAME) == "name"
+        guard.replace(revised(tm.NOTICE, forbidding("1.1(a)", tm.RenewalGuidance.clause)))
+        for use in (one, two):
+            with pytest.raises(pg.PurposeViolation):
+                use.open(NAME)

@@ -174,3 +174,9 @@ def test_naive_moments_and_other_things_are_refused():
         due_on(made, "1(a)", ended=datetime.datetime(2025, 1, 1))  # noqa: DTZ001  # what is tested
     with pytest.raises(TypeError, match="date"):
         due_on(made, "1(a)", ended="2025-01-01")  # type: ignore[arg-type]  # what is tested
+
+
+def test_a_period_that_ends_on_the_last_day_of_the_calendar_is_never_over():
+    made = document(("1(a)", 30))
+    assert due_on(made, "1(a)", ended=date.max - timedelta(days=31)) == date.max
+    assert due_on(made, "1(a)", ended=date.max - timedelta(days=30)) is None

@@ -227,6 +227,12 @@ def test_what_is_no_safeguard_is_refused(wrong):
         replace(CONTRACT, **wrong)
 
 
+def test_a_safeguard_may_hold_for_one_day():
+    one_day = replace(CONTRACT, until=CONTRACT.since)
+    assert one_day.holds(CONTRACT.since)
+    assert not one_day.holds(CONTRACT.since + datetime.timedelta(days=1))
+
+
 def test_recipients_are_frozen_and_keep_nothing_that_changes():
     products = ["Deep Security"]
     made = replace(CHINA, products=products, safeguards=[CONTRACT])
