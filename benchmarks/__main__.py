@@ -10,17 +10,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import comparing, decisions, floors, growth, peers, processes, rows, table
-from benchmarks.timing import Case, Times, figure, race
-
-RACES: dict[str, Callable[[], list[Case]]] = {
-    "decisions": lambda: floors.floors() + decisions.decisions(),
-    "growth": growth.growth,
-    "peers": peers.peers,
-    "rows": rows.rows,
-}
-FEWER = {"rows": 5}
-"""Groups whose blocks are long, so that one in so many is enough."""
+from benchmarks import comparing, processes, table
+from benchmarks.timing import Times, figure
 
 ALONE: dict[str, Callable[[], Times]] = {
     "compile": processes.compiling,
@@ -45,10 +36,6 @@ QUICK = Effort(processes=3, blocks=15, imports=5)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    if options.worker:
-        blocks = max(3, options.blocks // FEWER.get(options.worker, 1))
-        print(json.dumps(race(RACES[options.worker](), blocks=blocks)))
-        return 0
     try:
         earlier = comparing.read(options.compare) if options.compare else None
     except comparing.Malformed as error:
@@ -85,8 +72,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--compare", metavar="OLD", type=Path, help="mark what is slower or quicker than in this file of --json"
     )
-    parser.add_argument("--worker", choices=RACES, help=argparse.SUPPRESS)
-    parser.add_argument("--blocks", type=int, default=FULL.blocks, help=argparse.SUPPRESS)
     return parser
 
 
@@ -99,7 +84,7 @@ def _measured(group: str, effort: Effort) -> list[Times]:
     found = []
     for number in range(effort.processes):
         print(f"{group}: process {number + 1} of {effort.processes}", file=sys.stderr)
-        command = [sys.executable, "-m", "benchmarks", "--worker", group, "--blocks", str(effort.blocks)]
+        command = [sys.executable, "-m", "benchmarks.worker", group, str(effort.blocks)]
         done = subprocess.run(command, cwd=processes.ROOT, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603  # our own
         found.append(json.loads(done.stdout))
     return found

@@ -5,7 +5,6 @@ A row of the printed table is one row of the list. A statement handles a list of
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import contextlib
 import dataclasses
@@ -392,6 +391,8 @@ def _tasks(guard: pg.Guard) -> list[Case]:
 
     async def accessing_in_a_task() -> None:
         accessing()
+
+    import asyncio  # the cases of other groups run without it
 
     loop = asyncio.new_event_loop()
     _OPEN.callback(loop.close)

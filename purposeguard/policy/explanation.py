@@ -87,7 +87,8 @@ class Decision:
     def _lacks_grant(self, source: type[Source]) -> bool:
         if source is NotPersonal:
             return False
-        return self._matrix.notice.grants[self._matrix.current(source)].keys().isdisjoint(_members(self.purpose))
+        granted, purpose = self._matrix.notice.grants[self._matrix.current(source)], self.purpose
+        return granted.keys().isdisjoint(purpose.members) if isinstance(purpose, Family) else purpose not in granted
 
     def _row(self, source: type[Source]) -> Row:
         if self.context is NONE_KNOWN:

@@ -6,7 +6,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 ASYNCIO: Final = "asyncio.events"
 TRIO: Final = "trio.lowlevel"
@@ -28,8 +28,11 @@ def asked_here() -> tuple[Callable[[], object], object]:
     The function raises RuntimeError where no event loop runs that it could ask.
     """
     # A loop can run only where asyncio is loaded; loading it for this question would double our import time.
-    running = getattr(modules.get(ASYNCIO), "_get_running_loop", None)
-    loop = running() if running is not None else None
+    events: Any = modules.get(ASYNCIO)
+    try:
+        loop = None if events is None else events._get_running_loop()
+    except AttributeError:  # it is being loaded, by another thread
+        loop = None
     if loop is not None:
         current_task = modules["asyncio.tasks"].current_task
         task = current_task(loop)

@@ -10,7 +10,20 @@ import pytest
 
 import purposeguard as pg
 from benchmarks import __main__ as command
-from benchmarks import comparing, counting, decisions, floors, growth, memory, peers, processes, row_peers, rows, table
+from benchmarks import (
+    comparing,
+    counting,
+    decisions,
+    floors,
+    growth,
+    memory,
+    peers,
+    processes,
+    row_peers,
+    rows,
+    table,
+    worker,
+)
 from benchmarks.timing import UNROLLED, Case, Figure, Runner, at_depth, figure, race, ratio
 
 
@@ -167,8 +180,8 @@ def test_a_row_that_is_not_there_is_an_error(capsys):
 
 
 def test_a_worker_prints_what_it_measured(capsys, monkeypatch):
-    monkeypatch.setitem(command.RACES, "peers", lambda: [Case("nothing", "pass", {})])
-    assert command.main(["--worker", "peers", "--blocks", "1"]) == 0
+    monkeypatch.setattr(peers, "peers", lambda: [Case("nothing", "pass", {})])
+    worker.main(["peers", "1"])
     assert json.loads(capsys.readouterr().out)["nothing"] > 0
 
 
