@@ -226,6 +226,7 @@ def _quick(fn: Function, handle: ActivityHandle) -> Function:
     enter, leave = handle.engine.set_ambient, handle.engine.reset_ambient
     new: Callable[[type[Use[Any]]], Use[Any]] = object.__new__
     counted = handle.counted
+    opener_of_dump = dump_opener.get
 
     @functools.wraps(fn)
     def activity_wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -234,14 +235,10 @@ def _quick(fn: Function, handle: ActivityHandle) -> Function:
             permissions = handle.current()
         use = new(Use)
         use._handle = handle
-        if ASYNCIO in modules or TRIO in modules:
-            use._runs, use._owner = asked_here()
-        else:
-            use._runs = get_ident
-            use._owner = get_ident()
+        use._runs, use._owner = asked_here() if ASYNCIO in modules or TRIO in modules else (get_ident, get_ident())
         use._allowed_labels = permissions.allowed_labels
         use._counted = counted
-        if dump_opener.get() is not None:
+        if opener_of_dump() is not None:
             dump_opener.set(None)
         use._before = token = enter(use)
         try:

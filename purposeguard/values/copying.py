@@ -49,8 +49,6 @@ def copies_without(
     if base is dict:
         return compiled("held = row", f"copy = cls({{{values}}})")
     if is_namedtuple(base):
-        if base._fields != getattr(cls, "__purposeguard_fields__", None):
-            return None
         names |= {"new": tuple.__new__, "GONE": GONE, "items_of": tuple.__iter__}
         items = [f"item_{number}" for number in range(len(base._fields))]
         shown = [
@@ -65,8 +63,7 @@ def copies_without(
         names |= {f"set_{number}": slot.__set__ for number, slot in enumerate(slots)}
         moves = [f"set_{number}(copy, {other.get(name) or f'get_{number}(row)'})" for number, name in enumerate(left)]
         return compiled("copy = new(cls)", *moves)
-    if not cls.__dictoffset__ or any(hasattr(type(slot), "__set__") for slot in slots):
-        return None
+    # What reads such rows found no descriptor of their class in the place of a field.
     return compiled("held = held_of(row)", "copy = new(cls)", f"put(copy, '__dict__', {{{values}}})")
 
 

@@ -392,6 +392,7 @@ def test_an_opener_is_what_a_use_makes_of_it() -> None:
     for ask in (
         Opener._absence,
         Opener._under_way,
+        Opener._is_under_way_here,
         lambda one: one._knows(R),
         lambda one: one.open(NAME),
         lambda one: one._open_in_context(NAME, ()),

@@ -1,0 +1,151 @@
+"""Many rows at once: short ways of withholding, opening and asking leave nothing out that the long ones see."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import types
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict, PrivateAttr, field_serializer
+from typing_extensions import TypedDict
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.row_context import subject_key, subject_keys
+from purposeguard.runtime.execution import here
+from tests.unit.oversights import Counting, Office, guarded
+
+R, P = tm.Registration, tm.ProductData
+guard = pg.Guard(tm.NOTICE)
+
+
+def withheld(rows: list[Any], annotation: Any) -> list[Any]:
+    with guard.purpose(tm.RenewalGuidance) as use:
+        return use.withhold(rows, like=annotation)
+
+
+def lacks(row: Any, name: str = "device") -> bool:
+    try:
+        _ = row[name] if isinstance(row, dict) else getattr(row, name)
+    except pg.PurposeViolation:
+        return True
+    return False
+
+
+class Kept(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    email: Annotated[str, R]
+    device: Annotated[str, P]
+    _beside: str = PrivateAttr(default="beside")
+
+
+class Partial(TypedDict, total=False):
+    email: Annotated[str, R]
+    device: Annotated[str, P]
+
+
+def test_models_with_private_attributes_are_copied_one_by_one() -> None:
+    rows = withheld([Kept(email="a", device="b"), Kept(email="c", device="d")], list[Kept])
+    assert all(map(lacks, rows))
+    assert [(row.email, row._beside, row.model_extra) for row in rows] == [("a", "beside", {}), ("c", "beside", {})]
+
+
+def test_rows_that_lack_a_field_are_copied_one_by_one() -> None:
+    rows = withheld([{"email": "a", "device": "b"}, {"device": "d"}], list[Partial])
+    assert all(map(lacks, rows))
+    assert rows == withheld([{"email": "a", "device": "b"}], list[Partial]) + withheld([{"device": "d"}], list[Partial])
+    assert [dict(row) for row in rows] == [{"email": "a"}, {}]
+
+
+class Owner(BaseModel):
+    email: Annotated[str, R]
+    one: Kept | None = None
+
+
+def test_a_list_in_the_place_of_a_row_is_all_that_the_row_would_be() -> None:
+    owners = [Owner.model_construct(email="a", one=[Kept(email="a", device="b")])]
+    with guard.purpose(tm.RenewalGuidance) as use, pytest.raises(pg.PurposeViolation):
+        use.withhold(owners, like=list[Owner])
+
+
+@pytest.mark.parametrize("ids", [[7, 8], [7, 10**40], ["7", "8"], [7, "8"]], ids=["numbers", "long", "texts", "mixed"])
+def test_keys_of_many_subjects_are_those_of_each(ids: list[Any]) -> None:
+    assert subject_keys(ids) == list(map(subject_key, ids))
+
+
+# --- Uses in a dump, and elsewhere
+
+
+class Letter(pg.PersonalModel):
+    name: pg.Personal[str, tm.Registration]
+    device: pg.Personal[str, tm.ProductData] | None = None
+    note: str = "note"
+
+    @field_serializer("note")
+    def _ask(self, value: str) -> str:
+        return asked(value)
+
+
+def asked(value: str) -> str:
+    return value
+
+
+@pytest.mark.parametrize("way", ["block", "function"])
+def test_a_use_that_is_entered_while_a_model_is_written_decides_from_then_on(way: str, monkeypatch: Any) -> None:
+    inner = Letter.model_validate({"name": "Aiko", "device": "router"})
+    letter = Letter.model_validate({"name": "Ren"})
+    seen: list[str] = []
+
+    def dump() -> None:
+        seen.append(Letter.model_construct(name=inner.name, device=None, note="plain").model_dump_json())
+        with pytest.raises(pg.PurposeViolation):
+            inner.model_dump_json()
+
+    def nested(value: str) -> str:
+        monkeypatch.setattr(sys.modules[__name__], "asked", lambda value: value)
+        if way == "function":
+            guard.purpose(tm.RenewalGuidance)(dump)()
+        else:
+            with guard.purpose(tm.RenewalGuidance):
+                dump()
+        return value
+
+    with guard.purpose(tm.ProductProvision):
+        letter.model_dump_json()  # the class is looked at once
+    monkeypatch.setattr(sys.modules[__name__], "asked", nested)
+    with guard.purpose(tm.ProductProvision):
+        assert letter.model_dump_json() == '{"name":"Ren","device":null,"note":"note"}'
+    assert seen == ['{"name":"Aiko","device":null,"note":"plain"}']
+
+
+def test_a_counted_access_of_a_task_is_refused_in_another_thread() -> None:
+    counted = pg.Guard(tm.NOTICE, ledger=Counting())
+
+    @counted.access(R)
+    def read() -> None: ...
+
+    async def main() -> None:
+        with counted.purpose(tm.RenewalGuidance):
+            read()
+            read()
+            with pytest.raises(pg.PurposeMissing):
+                await asyncio.to_thread(read)
+
+    asyncio.run(main())
+
+
+def test_what_runs_is_a_thread_while_asyncio_is_being_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "asyncio.events", types.ModuleType("asyncio.events"))
+    assert isinstance(here(), int)
+
+
+def test_a_label_that_was_only_asked_about_is_counted_when_it_is_opened() -> None:
+    ledger = Counting()
+    counted = guarded(Office({}, ledger=ledger))
+    with counted.purpose(tm.RenewalGuidance, activity="it") as use:
+        assert use.allows(pg.Label(R), subject=8)
+        assert use.open(pg.Personal("name", R), subject=8) == "name"
+    assert sum(ledger.counts.values()) == 1
