@@ -490,7 +490,7 @@ class Guard:
             observing=(self._mode if mode is None else _mode(mode)) == "observe",
             frame=frame,
         )
-        if stated.fits and isinstance(purpose, (str, TermMeta)):  # other forms are rare, and slow to hash
+        if stated.fits and (type(purpose) is str or isinstance(purpose, TermMeta)):  # other forms are slow to hash
             snapshot.keep(place, stated)
         return Block(stated)
 
