@@ -20,7 +20,6 @@ from purposeguard.notice.label import Label, OneSource, Sources
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, Purpose, Source, TermMeta
 from purposeguard.policy.explanation import Decision, name_of
-from purposeguard.policy.transfers import Recipient
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.access import Reader, access_function
 from purposeguard.runtime.activity import Block, Stated, carried, decorated
@@ -37,6 +36,7 @@ from purposeguard.values.rows import Whose
 
 if TYPE_CHECKING:
     # Loaded by the methods that need them: most applications start without.
+    from purposeguard.policy.transfers import Recipient
     from purposeguard.runtime.declassification import Reclassifier
     from purposeguard.runtime.legal_override import ExceptionBlock, LegalBasis, Subjects
 

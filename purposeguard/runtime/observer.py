@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from purposeguard.errors import PurposeMissing
 from purposeguard.notice.label import Label
-from purposeguard.policy.transfers import Provision
 from purposeguard.policy.verdict import Verdict
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.registry import Access, Activity, LegalException, Reclassification
+
+if TYPE_CHECKING:
+    from purposeguard.policy.transfers import Provision
 
 Tick = Callable[[], object]
 """Counts one use, in one step: it is called from any thread, and from signal handlers and finalisers."""

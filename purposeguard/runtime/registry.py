@@ -6,11 +6,13 @@ import dataclasses
 import datetime
 from collections.abc import Iterable, Mapping
 from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodType, ModuleType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, Purpose, Source
-from purposeguard.policy.transfers import Recipient
+
+if TYPE_CHECKING:
+    from purposeguard.policy.transfers import Recipient
 
 WHOLE: Final = "(value)"
 """The path, in an inventory, of a value that is sealed as a whole."""
