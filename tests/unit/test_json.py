@@ -204,7 +204,8 @@ UNRESOLVED: Any = Personal[str, "Nowhere"]  # type: ignore[name-defined]
 def test_what_cannot_be_decoded_is_left_to_others_and_is_in_no_frame(annotation: Any, kind: type[Exception]) -> None:
     with pytest.raises(kind) as caught:
         decode_sealed(annotation, SECRET)
-    assert_quiet(caught.value)
+    # Early versions of pydantic take the namespace of this module along, which holds the secret.
+    assert_quiet(caught.value, frames="purposeguard.values.json")
     with pytest.raises(NotImplementedError) as swapped:
         decode_sealed(SECRET, annotation)
     assert_quiet(swapped.value, frames="none")
