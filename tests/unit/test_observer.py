@@ -14,6 +14,8 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.verdict import Verdict
 from purposeguard.policy.violations import violation_of
+from purposeguard.runtime.observer import Observer
+from purposeguard.runtime.snapshot import PolicySnapshot
 from tests.unit.models import D, R, guard
 from tests.unit.samples import revised
 
@@ -188,3 +190,28 @@ def test_rows_that_will_say_whose_they_are_are_decided_by_what_no_row_can_change
     with unwatched.purpose(tm.RenewalGuidance) as use:
         for _ in range(2):  # the second time it is known
             assert use._judged_later(R, use._permissions) is None
+
+
+def test_an_observer_leaves_another_table_in_the_place_of_the_notice() -> None:
+    class Each(Observer):
+        def decided(self, *_of: object, **_decision: object) -> None: ...
+
+    engine = pg.Guard(tm.NOTICE)._engine
+    other, each = PolicyTable(tm.NOTICE), Each()
+    engine.put(other)
+    engine.observe(each)
+    assert engine.snapshot.matrix is other
+    engine.leave(each)
+    assert engine.snapshot.matrix is engine.compiled
+
+
+def test_a_snapshot_keeps_so_many_places_and_none_once_it_is_retired() -> None:
+    snapshot = PolicySnapshot(PolicyTable(tm.NOTICE))
+    for place in range(1005):
+        snapshot.keep(place, "first")
+    assert len(snapshot.stated) == 1000
+    snapshot.keep(0, "second")
+    assert snapshot.stated[0] == "second"
+    snapshot.retire()
+    snapshot.keep("later", "third")
+    assert snapshot.stated == {}
