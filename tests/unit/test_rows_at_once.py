@@ -149,3 +149,30 @@ def test_a_label_that_was_only_asked_about_is_counted_when_it_is_opened() -> Non
         assert use.allows(pg.Label(R), subject=8)
         assert use.open(pg.Personal("name", R), subject=8) == "name"
     assert sum(ledger.counts.values()) == 1
+
+
+def test_a_use_of_a_callback_belongs_to_its_loop() -> None:
+    entered: list[Any] = []
+
+    def enter() -> None:
+        block = guard.purpose(tm.RenewalGuidance)
+        entered.extend((block, block.__enter__()))
+
+    def in_callback(loop: asyncio.AbstractEventLoop, ask: Any) -> Any:
+        answers: list[Any] = []
+        loop.call_soon(lambda: answers.append(ask()))
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        return answers[0]
+
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    try:
+        in_callback(first, enter)
+        use = entered[1]
+        assert in_callback(first, use._runs_here)
+        assert not in_callback(second, use._runs_here)
+        entered[0].__exit__(None, None, None)
+        assert not in_callback(first, use._runs_here)
+    finally:
+        first.close()
+        second.close()
