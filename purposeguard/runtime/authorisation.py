@@ -89,7 +89,7 @@ class Authorisation:
     ) -> Decision | None:
         """Why this use may not open data of this label; None where it may. Nothing is counted. For wrappers.
 
-        `used`: observers are told that data is about to be used, or that it was only asked; None: they are not told.
+        `used`: True reports to observers that data is about to be used, False a question; None reports nothing.
         """
         permissions = permissions or self._permissions
         if not row_contexts:
@@ -116,7 +116,7 @@ class Authorisation:
     def _told(
         self, verdict: Verdict, used: bool | None, access: Access | None = None, field: str | None = None
     ) -> Decision | None:
-        """The decision where a verdict is a denial, once observers are told of it."""
+        """Reports a verdict to the observers; gives the decision if it is a denial, else None."""
         engine = self._engine
         if used is not None and engine.observers.decided:
             engine.decided(verdict, used=used, activity=self.activity, access=access, field=field)

@@ -24,7 +24,7 @@ from purposeguard.policy.verdict import Verdict
 from purposeguard.policy.violations import PurposeViolation, violation_of
 from purposeguard.runtime.clock import Clock
 from purposeguard.runtime.observer import Ledger, ObservedLog, Observer, Observers, Tick, method_for
-from purposeguard.runtime.protocols import AsksOfMany, Oversight
+from purposeguard.runtime.protocols import Oversight, asks_of_many
 from purposeguard.runtime.registry import Access, Activity, how_to_register
 from purposeguard.runtime.snapshot import Permissions, PolicySnapshot
 from purposeguard.values.personal import Personal
@@ -163,7 +163,7 @@ class Engine:
             StoreUnavailable, TypeError: as `preferences_of`; or governance gave more or fewer.
         """
         oversight: Any = self.oversight
-        if not isinstance(oversight, AsksOfMany):
+        if not asks_of_many(oversight):
             return [self.preferences_of(subject) for subject in subjects]
         given: Any = oversight.preferences_of_each(subjects)
         if len(given) != len(subjects) or not set(map(type, given)) <= {SubjectPreferences}:

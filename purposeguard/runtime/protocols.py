@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from purposeguard.notice.vocabulary import Immutable
 from purposeguard.policy.context import CLEAR, SubjectPreferences
@@ -44,7 +44,6 @@ class Oversight(Protocol):
         """
 
 
-@runtime_checkable
 class AsksOfMany(Protocol):
     """An oversight that can be asked of many subjects at once, as rows are that say whose they are."""
 
@@ -55,6 +54,18 @@ class AsksOfMany(Protocol):
             StoreUnavailable: it cannot be known now.
         """
         ...
+
+
+def asks_of_many(oversight: object) -> bool:
+    """True if an oversight can be asked of many subjects at once, and answers as `preferences` would.
+
+    A subclass that overrides `preferences` alone is asked by it: the batch that it inherits does not know of that.
+    """
+    spaces = [getattr(oversight, "__dict__", {}), *map(vars, type(oversight).__mro__)]
+    return next(("preferences_of_each" in space for space in spaces if not _ASKED.isdisjoint(space)), False)
+
+
+_ASKED: Final = frozenset({"preferences", "preferences_of_each"})
 
 
 class Roster(Immutable):

@@ -209,7 +209,7 @@ def _stream(
     again: Callable[[], Authorisation | None],
     given: Callable[[Any, Shape, Authorisation, _Where, bool], Any],
 ) -> Stream:
-    """What stands before iterators in a value: `given` gives what is given of a part, by the use that `again` gives."""
+    """Wraps iterators in a value. At each step `again` gives the use, and `given` what the use lets out of an item."""
 
     def stream(value: Any, shape: Shape, path: str, row_contexts: tuple[RowContext, ...]) -> Any:
         items = shape.gives or shape  # where it was not announced, an item may be all that the value would be

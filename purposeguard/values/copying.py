@@ -31,7 +31,8 @@ def copies_without(
     names: dict[str, Any] = {"cls": cls, "new": object.__new__, "put": object.__setattr__, "held_of": reader.held}
     other = {name: f"changed_{number}" for number, name in enumerate(changed)}
     compiled = functools.partial(_compiled, base, names, tuple(other.values()))
-    values = ", ".join(f"{name!r}: {other.get(name) or f'held[{name!r}]'}" for name in left)
+    keys = {name: str.__repr__(name) for name in left}  # of an enumeration's member, which may be a key, its text
+    values = ", ".join(f"{key}: {other.get(name) or f'held[{key}]'}" for name, key in keys.items())
     if issubclass(base, BaseModel):
         if base.__private_attributes__ or base.model_config.get("extra") == "allow":
             return None

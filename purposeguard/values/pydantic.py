@@ -439,7 +439,8 @@ class _Field:
 
         def plain(value: Any, info: core_schema.SerializationInfo) -> Any:
             opener = opener_of_dump()
-            if opener is None or type(value) is not cls:
+            # Within a model's dump, its application may begin another, and name a use for that.
+            if opener is None or type(value) is not cls or info.context is not None:
                 opened = self._opened(value, info)
             else:
                 try:

@@ -31,8 +31,8 @@ class Narrower(Walk):
     or lets it pass where it is only observed. With `leave_out` a row in a container is left out instead.
     `named` are sources that everything in the value is said to come from, and with `named_only` all that is asked for:
     what the fields say is withheld. `stream` gives what stands before an iterator of this shape, at this path, in a row
-    about these, and looks at each row when it comes. `denials`, where nobody is told of each decision, gives the first
-    denial for each of many subjects, or None where there is none; with each label it gets whether nobody asked before.
+    about these, and looks at each row when it comes. `denials` decides for many subjects at once:
+    it gives the first denial of each, or None if nothing is denied. It is absent if each decision must be reported.
     """
 
     def __init__(

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import sys
 import types
 from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, ConfigDict, PrivateAttr, field_serializer
+from pydantic_core import PydanticSerializationError
 from typing_extensions import TypedDict
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.row_context import subject_key, subject_keys
 from purposeguard.runtime.execution import here
-from tests.unit.oversights import Counting, Office, guarded
+from purposeguard.runtime.protocols import asks_of_many
+from tests.unit.oversights import STOPPED, Counting, Office, guarded
 
 R, P = tm.Registration, tm.ProductData
 guard = pg.Guard(tm.NOTICE)
@@ -76,6 +80,58 @@ def test_keys_of_many_subjects_are_those_of_each(ids: list[Any]) -> None:
     assert subject_keys(ids) == list(map(subject_key, ids))
 
 
+class Key(enum.StrEnum):
+    EMAIL = "email"
+    DEVICE = "device"
+
+
+Keyed = TypedDict("Keyed", {Key.EMAIL: Annotated[str, R], Key.DEVICE: Annotated[str, P]})  # type: ignore[misc]  # mypy reads literals alone
+
+
+def test_keys_may_be_members_of_an_enumeration() -> None:
+    with guard.purpose(tm.RenewalGuidance) as use:
+        rows = use.withhold([{Key.EMAIL: "a", Key.DEVICE: "b"}] * 2, like=list[Keyed])
+    assert [dict(row) for row in rows] == [{Key.EMAIL: "a"}] * 2
+
+
+class _Everywhere(Office):
+    """Suspends everybody, by overriding the question about one."""
+
+    def preferences(self, subject: str, /) -> SubjectPreferences:
+        return STOPPED
+
+
+class _Batched(Office):
+    def preferences_of_each(self, subjects: list[str], /) -> list[SubjectPreferences]:
+        return [CLEAR for _ in subjects]
+
+
+class _Overridden(_Batched):
+    preferences = _Everywhere.preferences
+
+
+class Named(BaseModel):
+    key: Annotated[int, pg.Subject]
+    email: Annotated[str, R]
+
+
+@pytest.mark.parametrize("way", ["class", "instance"])
+def test_an_office_that_overrides_the_question_about_one_subject_is_asked_by_it(way: str) -> None:
+    office = _Overridden({}) if way == "class" else _Batched({})
+    if way == "instance":
+        office.preferences = lambda _subject, /: STOPPED  # type: ignore[method-assign]  # as a test may patch it
+    strict = guarded(office)
+
+    @strict.access(narrow=True)
+    def load() -> list[Named]:
+        return [Named(key=1, email="a"), Named(key=2, email="b")]
+
+    with strict.purpose(tm.RenewalGuidance):
+        assert load() == []
+    assert asks_of_many(_Batched({}))
+    assert not asks_of_many(Office({}))
+
+
 # --- Uses in a dump, and elsewhere
 
 
@@ -119,6 +175,26 @@ def test_a_use_that_is_entered_while_a_model_is_written_decides_from_then_on(way
     with guard.purpose(tm.ProductProvision):
         assert letter.model_dump_json() == '{"name":"Ren","device":null,"note":"note"}'
     assert seen == ['{"name":"Aiko","device":null,"note":"plain"}']
+
+
+class Device(BaseModel):
+    device: pg.Personal[str, tm.ProductData]
+
+
+def test_a_use_that_is_named_for_a_dump_within_a_dump_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Device.model_validate({"device": "router"})
+    letter = Letter.model_validate({"name": "Ren"})
+    with guard.purpose(tm.RenewalGuidance) as named, guard.purpose(tm.ProductProvision):
+        letter.model_dump_json()  # the class is looked at once
+
+        def nested(value: str) -> str:
+            with pytest.raises(PydanticSerializationError, match="renewal-guidance"):
+                device.model_dump_json(context={"use": named})
+            return value
+
+        monkeypatch.setattr(sys.modules[__name__], "asked", nested)
+        with pytest.raises(pg.PurposeViolation):  # the outer dump is refused with the inner one
+            letter.model_dump_json()
 
 
 def test_a_counted_access_of_a_task_is_refused_in_another_thread() -> None:
