@@ -24,7 +24,7 @@ DEMO    = .venv-demo/.demo
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env lowest-env demo test test-all lint format types layers generated coverage lowest deep bench bench-data bench-plugin mutation requirements ci clean
+.PHONY: help env lowest-env demo test test-all lint format types layers generated coverage lowest deep bench bench-data bench-services bench-plugin mutation requirements ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -122,6 +122,9 @@ deep: $(DEV) ## the long property tests: millions of cases
 
 bench: $(VENV)-bench/.bench ## decisions and rows, their floors and peers, in one run (ARGS="--compare OLD.json")
 	@$(VENV)-bench/bin/python -m benchmarks $(ARGS)
+
+bench-services: $(DEV) ## what each integration adds to a request, a message or a record
+	@$(VENV)/bin/python -m benchmarks.services $(ARGS)
 
 bench-data: $(DEV) ## the data plane: each engine by itself, and held to a notice
 	@$(VENV)/bin/python -m benchmarks.data $(ARGS)

@@ -40,7 +40,8 @@ class Lock(NamedTuple):
 
 
 _SHOP = ("cli", "governance", "arrow", "frames", "sqlalchemy", "duckdb")
-_ALL = (*_SHOP, "postgresql", "sql", "spark")
+_SERVICES = ("fastapi", "django", "flask", "celery", "rq", "httpx", "requests", "opentelemetry", "sentry", "structlog")
+_ALL = (*_SHOP, "postgresql", "sql", "spark", *_SERVICES)
 
 LOCKS: Final[Mapping[str, Lock]] = {
     "dev": Lock(_ALL, ("dev",)),

@@ -1,0 +1,1 @@
+"""What an integration adds to a request, a message or a record: the same application bare, in the same run."""

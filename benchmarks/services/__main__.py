@@ -1,0 +1,13 @@
+"""The command: `python -m benchmarks.services [--quick] [--only PART]`."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks.data.__main__ import main
+
+PARTS: tuple[str, ...] = ()
+"""The modules that measure, each with `rows(quick)`, and `PACKAGES`, whose versions belong to the figures."""
+
+if __name__ == "__main__":
+    sys.exit(main(parts=PARTS, package="benchmarks.services"))

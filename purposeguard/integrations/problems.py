@@ -1,0 +1,128 @@
+"""Problem details (RFC 9457) of the library's errors, for whichever framework answers. None holds a personal value.
+
+A framework's own integration turns each error that reaches it into `problem_of(error)`, and answers with its status,
+its body and `MEDIA_TYPE`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from purposeguard.errors import (
+    PurposeGuardError,
+    PurposeMissing,
+    RequestError,
+    SealedValue,
+    StoreUnavailable,
+    TooFewSubjects,
+)
+from purposeguard.notice.vocabulary import Family
+from purposeguard.policy.violations import (
+    REFUSALS,
+    ChannelViolation,
+    FlowViolation,
+    PurposeViolation,
+    RecipientViolation,
+    RetentionViolation,
+    RevisionViolation,
+    SubjectViolation,
+)
+
+MEDIA_TYPE: Final = "application/problem+json"
+"""The media type of a problem's body."""
+
+RETRY_AFTER: Final = 1
+"""Seconds after which it is worth asking again where the store of governance could not be reached."""
+
+
+class Problem(NamedTuple):
+    """An error as an HTTP answer. `members` are what is said beside the four members that each problem has."""
+
+    status: int
+    type: str
+    title: str
+    detail: str
+    members: Mapping[str, Any] = MappingProxyType({})
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What is answered, as JSON has it."""
+        standard = {"type": self.type, "title": self.title, "status": self.status, "detail": self.detail}
+        return standard | dict(self.members)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers that belong to the answer, beside its media type."""
+        return {"Retry-After": str(RETRY_AFTER)} if self.status == 503 else {}
+
+
+class _Kind(NamedTuple):
+    status: int
+    title: str
+    slug: str
+
+
+_KINDS: Final[Mapping[type[Exception], _Kind]] = MappingProxyType(
+    {
+        # 403: the notice, or the person, says no; the caller cannot do anything about it.
+        SubjectViolation: _Kind(403, "the person asked for it to stop, or never agreed", "subject"),
+        RecipientViolation: _Kind(403, "not to this recipient", "recipient"),
+        ChannelViolation: _Kind(403, "not by this channel", "channel"),
+        RetentionViolation: _Kind(403, "kept for too long", "retention"),
+        RevisionViolation: _Kind(403, "not granted when it was collected", "revision"),
+        PurposeViolation: _Kind(403, "not for this purpose", "purpose"),
+        FlowViolation: _Kind(403, "not into this column", "flow"),
+        # 409: it may be asked again when there are more of them, or when the request is another one.
+        TooFewSubjects: _Kind(409, "too few persons", "too-few"),
+        RequestError: _Kind(409, "not with this request now", "request"),
+        # 503: it cannot be known now what people asked for, so nothing is done that they may have stopped.
+        StoreUnavailable: _Kind(503, "not known now", "unavailable"),
+        # 500: the service's own code is at fault.
+        PurposeMissing: _Kind(500, "no purpose", "no-purpose"),
+        SealedValue: _Kind(500, "sealed", "sealed"),
+        PurposeGuardError: _Kind(500, "the service is at fault", "fault"),
+    }
+)
+
+
+def problem_of(error: BaseException, *, details: bool = True) -> Problem | None:
+    """The problem that an error is; None if it is not one of this library.
+
+    A refusal names the purpose, the sources and the clauses, and what would be allowed instead. With `details=False` it
+    has its status and title alone, for callers who need not know why. An error whose message may hold more than clauses
+    and names of code is never quoted.
+    """
+    kind = next((_KINDS[base] for base in type(error).__mro__ if base in _KINDS), None)
+    if kind is None:
+        return None
+    quoted = details and type(error) in REFUSALS
+    return Problem(
+        kind.status,
+        f"urn:purposeguard:problem:{kind.slug}",
+        kind.title,
+        str(error) if quoted else f"{kind.title} ({type(error).__name__})",
+        _members(error) if quoted else MappingProxyType({}),
+    )
+
+
+def _members(error: BaseException) -> Mapping[str, Any]:
+    if isinstance(error, FlowViolation):
+        sources = [source.clause for source in error.missing]
+        return {"field": f"{error.target}.{error.column}", "sources": sources}
+    decision = getattr(error, "decision", None)
+    if not isinstance(error, PurposeViolation) or decision is None:  # made anew from its message, it has none
+        return {}
+    purpose = decision.purpose
+    purposes = purpose.members if isinstance(purpose, Family) else (purpose,)
+    return {
+        "decision": decision.headline,
+        "purpose": purpose.name if isinstance(purpose, Family) else purpose.clause,
+        "clauses": [member.clause for member in purposes],
+        "sources": [source.clause for source in decision.denied],
+        "reasons": list(decision.reasons),
+        "alternatives": [{"clause": other.clause, "slug": other.slug} for other in decision.alternatives],
+        "activity": error.activity,
+        "field": error.field,
+    }

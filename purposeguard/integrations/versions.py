@@ -1,0 +1,40 @@
+"""Whether a framework is of a version that an integration was tested with."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import warnings
+
+
+class UntestedVersion(UserWarning):
+    """A framework is of a minor version that this release was not tested with: its hooks may not be called any more."""
+
+
+def must_be_tested(package: str, first: str, last: str) -> None:
+    """Warns with UntestedVersion where the installed `package` is older than minor `first` or newer than `last`.
+
+    Called by an integration when it is imported. `first` and `last` are written `2.1`; of a calendar version the year
+    alone may be given.
+
+    Raises:
+        PackageNotFoundError: the package is not installed.
+    """
+    installed = importlib.metadata.version(package)
+    if not _minor(first) <= _minor(installed, len(_minor(first))) or _minor(installed, len(_minor(last))) > _minor(
+        last
+    ):
+        warnings.warn(
+            f"{package} {installed} was not tested with this release of purposeguard (tested: {first} to {last}): run "
+            "your tests of refusals before you rely on it",
+            UntestedVersion,
+            stacklevel=3,
+        )
+
+
+def _minor(version: str, parts: int = 2) -> tuple[int, ...]:
+    """The leading numbers of a version."""
+    numbers: list[int] = []
+    for part in version.split(".")[:parts]:
+        digits = "".join(char for char in part if char.isdigit())
+        numbers.append(int(digits or 0))
+    return tuple(numbers)
