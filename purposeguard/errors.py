@@ -34,12 +34,10 @@ and handled costs no text. No message holds a personal value.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import UnionType
-from typing import Any, Final, Union, get_args, get_origin
+from typing import Any, Final, NamedTuple, Union, get_args, get_origin
 
 
 def printable(text: str) -> str:
@@ -63,8 +61,7 @@ class PurposeGuardError(Exception):
         return printable(super().__str__())
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """One thing wrong with a notice file: where (`grant[2].purpose[0].channels`), what, and what to do."""
 
     place: str
@@ -280,6 +277,8 @@ def is_like_an_id(text: str, suggestions: Sequence[str] = ()) -> bool:
         return True
     if _WORD.fullmatch(text) is None:
         return False
+    import difflib  # noqa: PLC0415  # most applications never need it
+
     return len(text) <= 3 or any(
         difflib.SequenceMatcher(None, text.casefold(), suggestion.casefold()).ratio() >= _ALIKE
         for suggestion in suggestions

@@ -23,12 +23,12 @@ from purposeguard.policy.explanation import Decision, name_of
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.access import Reader, access_function
 from purposeguard.runtime.activity import Block, Stated, carried, decorated
-from purposeguard.runtime.cache import cached_function
 from purposeguard.runtime.clock import Clock, Now, system_time
 from purposeguard.runtime.engine import ActivityHandle, Engine, Transforms
 from purposeguard.runtime.observer import Ledger, Observer
 from purposeguard.runtime.protocols import Oversight
-from purposeguard.runtime.registry import Access, Activity, Entrustment, Reclassification, Register, Site, Transform
+from purposeguard.runtime.registry import Access, Activity, Register
+from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import NO_USE, Narrowed, Observed, Use, present
 from purposeguard.runtime.wrapping import Function
 from purposeguard.values.personal import Personal, combined
@@ -37,6 +37,7 @@ from purposeguard.values.rows import Whose
 if TYPE_CHECKING:
     # Loaded by the methods that need them: most applications start without.
     from purposeguard.policy.transfers import Recipient
+    from purposeguard.runtime.declarations import Entrustment, Reclassification, Transform
     from purposeguard.runtime.declassification import Reclassifier
     from purposeguard.runtime.legal_override import ExceptionBlock, LegalBasis, Subjects
 
@@ -430,6 +431,8 @@ class Guard:
         Raises:
             TypeError: `fn` cannot be called.
         """
+        from purposeguard.runtime.declarations import Transform  # noqa: PLC0415  # see above
+
         given: Any = fn
         inner = given.__func__ if isinstance(given, (classmethod, staticmethod)) else given
         if not callable(inner):
@@ -593,10 +596,11 @@ class Guard:
             UnknownSource: a source is not of this guard's notice.
             ValueError: `means`, `product` or `task` is blank.
         """
-        named = self._engine.snapshot.matrix.label(sources) if sources else None
-        declared = Entrustment(Site("", "", 0), recipient, means, product, task, named)
+        from purposeguard.runtime.declarations import Entrustment  # noqa: PLC0415  # see above
         from purposeguard.runtime.handover import Entrusting  # noqa: PLC0415  # see above
 
+        named = self._engine.snapshot.matrix.label(sources) if sources else None
+        declared = Entrustment(Site("", "", 0), recipient, means, product, task, named)
         return Entrusting(self._engine, self._register, declared, sys._getframe(1))
 
     def cached(self, *, maxsize: int = 128, ttl: float | None = None, typed: bool = False) -> Callable[[F], F]:
@@ -610,6 +614,8 @@ class Guard:
             TypeError: what is decorated is no access function of this guard.
             ValueError: `maxsize` or `ttl` is not above zero.
         """
+        from purposeguard.runtime.cache import cached_function  # noqa: PLC0415  # see above
+
         return lambda fn: decorated(fn, lambda inner: cached_function(inner, self._engine, maxsize, ttl, typed))
 
     def cache_clear(self, fn: Callable[..., Any]) -> None:

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from purposeguard import Label, Notice, Purpose, PurposeGuardError, PurposeMissing, PurposeViolation, Source
 from purposeguard.notice.schema import Document
 from purposeguard.policy import spec
+from purposeguard.runtime.declarations import Reclassification
 from purposeguard.runtime.observer import Tick
-from purposeguard.runtime.registry import Reclassification
 from tests.generated.notice_tables import WORDS, Tables, bans, copied, some, tables, titled
 
 Revisions = tuple[Notice, Notice]

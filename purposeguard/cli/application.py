@@ -28,8 +28,10 @@ from purposeguard.policy.diff import Comparison
 from purposeguard.policy.explanation import Decision, is_about_the_subject
 from purposeguard.policy.table import PolicyTable
 from purposeguard.runtime.access import Reader
+from purposeguard.runtime.declarations import Entrustment
 from purposeguard.runtime.handover import Handing
-from purposeguard.runtime.registry import WHOLE, Access, Activity, Entrustment, Site
+from purposeguard.runtime.registry import WHOLE, Access, Activity
+from purposeguard.runtime.site import Site
 from purposeguard.runtime.snapshot import PolicySnapshot
 
 

@@ -16,7 +16,9 @@ from purposeguard.notice.vocabulary import Family
 from purposeguard.policy.explanation import name_of
 from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.transfers import Recipient, objections
-from purposeguard.runtime.registry import Access, Activity, Entrustment, Reclassification, Site
+from purposeguard.runtime.declarations import Entrustment, Reclassification
+from purposeguard.runtime.registry import Access, Activity
+from purposeguard.runtime.site import Site
 
 
 def inventory(

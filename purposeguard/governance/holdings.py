@@ -12,7 +12,8 @@ import typing_extensions
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Source, is_text
-from purposeguard.runtime.registry import WHOLE, Site
+from purposeguard.runtime.registry import WHOLE
+from purposeguard.runtime.site import Site
 from purposeguard.values.annotations import is_taggable
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.type_schema import Model, Shape, shape_of

@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Mu
 from typing import Any, Final, NamedTuple
 
 from purposeguard.runtime.activity import Block
-from purposeguard.runtime.registry import Site
+from purposeguard.runtime.site import Site
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import importlib
-import pkgutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -132,6 +131,8 @@ class Notice(Immutable):
         Raises:
             NoticeError: no notice of this name is bundled.
         """
+        import pkgutil  # noqa: PLC0415  # most applications have a notice of their own
+
         # Found by name, so that the core imports no notice.
         package = importlib.import_module("purposeguard.notices")
         names = {module.name.replace("_", "-"): module.name for module in pkgutil.iter_modules(package.__path__)}

@@ -8,7 +8,6 @@ be changed once made.
 from __future__ import annotations
 
 import copyreg
-import difflib
 import heapq
 import re
 import sys
@@ -272,5 +271,7 @@ def nearest(given: object, known: Iterable[str], likeness: float = 0.5) -> tuple
     if not isinstance(given, str):
         return ()
     names = {name.casefold(): name for name in known}
+    import difflib  # noqa: PLC0415  # most applications never need it
+
     found = difflib.get_close_matches(given[:80].casefold(), names, n=3, cutoff=likeness)
     return tuple(names[name] for name in found)

@@ -7,7 +7,7 @@ import datetime
 import enum
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 Names = Mapping[datetime.date, str | None]
 """Revision → the id that a purpose had in it; None where it had none."""
@@ -89,8 +89,7 @@ BEFORE_ALL: Final = datetime.date.min
 """In place of a revision: the data was collected before the earliest revision that is known."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What decides beside the label.
 
     `preferences` is None where no subject is named. `under` is the revision under which the data was collected, None

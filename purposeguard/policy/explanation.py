@@ -5,7 +5,6 @@ Not trusted: whether a use is allowed is the verdict's to say, and nothing here 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Generic, Self, TypeVar, overload
@@ -193,7 +192,7 @@ class Decision:
 
     def _is_for_want_of_a_channel(self, source: type[Source]) -> bool:
         """Whether the revision of collection grants what is refused, by channels that it names."""
-        stated = dataclasses.replace(self.context, unstated=False)
+        stated = self.context._replace(unstated=False)
         bars = [self._matrix.bar(source, member, self.channel, stated) for member in _members(self.purpose)]
         return any(bar is not DenialReason.REVISION and bar is not DenialReason.GRANT for bar in bars)
 

@@ -10,8 +10,8 @@ from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import is_union
 from purposeguard.runtime.engine import Engine
-from purposeguard.runtime.registry import WHOLE, Access, Site
-from purposeguard.runtime.results import narrowed, with_steps, without
+from purposeguard.runtime.registry import WHOLE, Access
+from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import Use, authorise, called, present
 from purposeguard.runtime.wrapping import Function, must_be_function, surrounded
 from purposeguard.values.annotations import ALIASES, OPAQUE, TRANSPARENT, evaluated, is_taggable, written
@@ -272,6 +272,8 @@ class Reader:
                 return stepwise(value, self._steps(shape))
             if token is None or not self._looks_inside:
                 return value
+            from purposeguard.runtime.results import narrowed, with_steps, without  # noqa: PLC0415  # loaded by the first result that is looked through
+
             if self.looked_at and (access.narrow or not access.withhold or access.named is not None):
                 value = narrowed(token, value, shape, access, one=one, again=self.before)
                 if value is LEFT_OUT:

@@ -17,7 +17,8 @@ from purposeguard.policy.violations import ChannelViolation
 from purposeguard.runtime.engine import ActivityHandle, Engine
 from purposeguard.runtime.execution import ASYNCIO, NOBODY, TRIO, asked_here, get_ident, modules
 from purposeguard.runtime.observer import NO_COUNTS
-from purposeguard.runtime.registry import Activity, Register, Site
+from purposeguard.runtime.registry import Activity, Register
+from purposeguard.runtime.site import Site
 from purposeguard.runtime.snapshot import NOTHING
 from purposeguard.runtime.use import NO_USE, Carried, Use, present
 from purposeguard.runtime.wrapping import Function, must_be_function, must_be_no_method, surrounded, unwrapped_method

@@ -11,8 +11,10 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 from purposeguard.errors import SealedValue, TooFewSubjects
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, is_text
+from purposeguard.runtime.declarations import Reclassification
 from purposeguard.runtime.engine import Engine
-from purposeguard.runtime.registry import Reclassification, Register, Site
+from purposeguard.runtime.registry import Register
+from purposeguard.runtime.site import Site
 from purposeguard.runtime.wrapping import Function, must_be_function, must_be_no_method, unwrapped_method
 from purposeguard.values.callables import is_plain
 from purposeguard.values.personal import Personal, must_be_sealed

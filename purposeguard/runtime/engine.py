@@ -30,7 +30,7 @@ from purposeguard.runtime.snapshot import Permissions, PolicySnapshot
 from purposeguard.values.personal import Personal
 from purposeguard.values.rows import given_row_contexts
 from purposeguard.values.sealed import functions, named
-from purposeguard.values.withholding import Classes
+from purposeguard.values.withheld import Classes
 
 
 class Transforms:

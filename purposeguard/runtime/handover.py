@@ -17,10 +17,12 @@ from purposeguard.policy.explanation import Decision, name_of, overruled
 from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.transfers import Provision, Recipient, canonical, clauses, objections, refusal
 from purposeguard.policy.violations import violation_of
+from purposeguard.runtime.declarations import Entrustment
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.observer import method_for
 from purposeguard.runtime.protocols import Oversight
-from purposeguard.runtime.registry import Entrustment, Register, Site
+from purposeguard.runtime.registry import Register
+from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import Use, present
 from purposeguard.runtime.wrapping import Function, must_be_function, unwrapped_method
 from purposeguard.values.callables import kind_of

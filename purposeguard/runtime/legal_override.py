@@ -15,9 +15,11 @@ from purposeguard.policy.explanation import Decision, outside_the_table
 from purposeguard.policy.row_context import NOTHING_KNOWN, RowContext, SubjectId, subject_key
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.clock import in_utc
+from purposeguard.runtime.declarations import LegalException
 from purposeguard.runtime.engine import ActivityHandle, Engine
 from purposeguard.runtime.observer import NO_COUNTS, method_for
-from purposeguard.runtime.registry import Access, Activity, LegalException, Site
+from purposeguard.runtime.registry import Access, Activity
+from purposeguard.runtime.site import Site
 from purposeguard.runtime.snapshot import NOTHING, Permissions, PolicySnapshot
 from purposeguard.runtime.use import Use
 from purposeguard.values.rows import Whose, given_row_contexts

@@ -11,10 +11,11 @@ from purposeguard.errors import PurposeMissing
 from purposeguard.notice.label import Label
 from purposeguard.policy.verdict import Verdict
 from purposeguard.policy.violations import PurposeViolation
-from purposeguard.runtime.registry import Access, Activity, LegalException, Reclassification
+from purposeguard.runtime.registry import Access, Activity
 
 if TYPE_CHECKING:
     from purposeguard.policy.transfers import Provision
+    from purposeguard.runtime.declarations import LegalException, Reclassification
 
 Tick = Callable[[], object]
 """Counts one use, in one step: it is called from any thread, and from signal handlers and finalisers."""

@@ -3,63 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 from collections.abc import Iterable, Mapping
 from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, Purpose, Source
+from purposeguard.runtime.site import Declared, Site
 
 if TYPE_CHECKING:
-    from purposeguard.policy.transfers import Recipient
+    from purposeguard.runtime.declarations import Entrustment, Reclassification, Transform
 
 WHOLE: Final = "(value)"
 """The path, in an inventory, of a value that is sealed as a whole."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Site:
-    """Where something is declared: module, qualified name and line (0 where it has none, as built-ins)."""
-
-    module: str
-    qualname: str
-    line: int
-
-    @classmethod
-    def of(cls, fn: Any) -> Site:
-        """The place of a function or other callable."""
-        module = getattr(fn, "__module__", None) or type(fn).__module__
-        qualname = getattr(fn, "__qualname__", None) or type(fn).__qualname__
-        return cls(module, qualname, getattr(getattr(fn, "__code__", None), "co_firstlineno", 0))
-
-    @property
-    def dotted(self) -> str:
-        """Module and qualified name, `shop.mail.remind_customers`."""
-        return f"{self.module}.{self.qualname}"
-
-
-class Declared:
-    """What is declared at a site."""
-
-    __slots__ = ()
-
-    site: Site
-
-    @property
-    def module(self) -> str:
-        """The module that declares it."""
-        return self.site.module
-
-    @property
-    def qualname(self) -> str:
-        """The function that it is; for a block, the one that contains it."""
-        return self.site.qualname
-
-    @property
-    def line(self) -> int:
-        """The line of the function or block."""
-        return self.site.line
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -107,73 +63,6 @@ class Access(Declared):
         """The fields that derive from any of these sources."""
         wanted = frozenset(sources)
         return tuple(path for path, label in self.fields.items() if not wanted.isdisjoint(label.sources))
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Reclassification(Declared):
-    """A declared way from some sources to another, or out of personal data: what for, and who approved it."""
-
-    name: str
-    sources: Label
-    to: Label
-    why: str
-    approver: str | None
-    site: Site
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Transform(Declared):
-    """A function that a strict guard lets see plain values."""
-
-    name: str
-    site: Site
-
-
-@dataclasses.dataclass(slots=True)
-class Entrustment(Declared):
-    """A function that hands data to a recipient: by which means, for which product and task, from which sources.
-
-    `recipient` is one, or the id of one on the register. `named` are the sources named at the decorator; `label` is
-    what counts: these, or those of its parameters' annotations, known as soon as these can be read.
-    """
-
-    site: Site
-    recipient: Recipient | str
-    means: str | None = None
-    product: str | None = None
-    task: str | None = None
-    named: Label | None = None
-    label: Label | None = None
-
-    def at(self, site: Site) -> Entrustment:
-        """The same of the function at this place."""
-        return dataclasses.replace(self, site=site)
-
-    @property
-    def name(self) -> str:
-        """Module and qualified name."""
-        return self.site.dotted
-
-    @property
-    def recipient_id(self) -> str:
-        """What records call the recipient."""
-        return self.recipient if isinstance(self.recipient, str) else self.recipient.id
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class LegalException(Declared):
-    """A use that law permits outside the notice: on what basis, why, who approved it, of whom, until when.
-
-    `subjects` are the keys of those concerned (`subject_key`), None where it is stated to concern all.
-    """
-
-    name: str
-    basis: str
-    reason: str
-    approver: str
-    subjects: frozenset[str] | None = dataclasses.field(repr=False)
-    until: datetime.datetime
-    site: Site
 
 
 def how_to_register(fn: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import weakref
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -197,7 +196,7 @@ class PolicySnapshot:
         if activity and channel is None:
             closed = matrix.must_state_channel(purpose)
             if matrix.closed_before(purpose):
-                context = dataclasses.replace(context, unstated=True)
+                context = context._replace(unstated=True)
         row = matrix.row_for(label, channel, context)
         if context is NONE_KNOWN and asked is not label:
             matrix.remember(asked, channel, row)

@@ -18,14 +18,12 @@ from purposeguard.runtime.engine import ActivityHandle, Engine
 from purposeguard.runtime.execution import NOBODY, asked_here, get_ident
 from purposeguard.runtime.observer import NO_COUNTS, Tick
 from purposeguard.runtime.registry import Access
-from purposeguard.runtime.results import without
 from purposeguard.runtime.snapshot import NOTHING, Permissions
 from purposeguard.values.opener import Opener, dump_opener
 from purposeguard.values.personal import Personal, must_be_sealed
 from purposeguard.values.rows import Whose
 from purposeguard.values.sealed import content, plain
 from purposeguard.values.type_schema import Shape, shape_of
-from purposeguard.values.withholding import describes_itself
 
 # Invariant: were it contravariant, what gives a use would give whatever use is asked for (`P` would be solved as the
 # union of its argument and of what is asked for), and a reminder could be written under another purpose.
@@ -264,6 +262,9 @@ class Use(Authorisation, Opener, Generic[P]):
         """
         if self._to_withhold() is None:
             return value
+        from purposeguard.runtime.results import without  # noqa: PLC0415  # loaded by the first value that is looked through
+        from purposeguard.values.withholding import describes_itself  # noqa: PLC0415  # likewise
+
         shape = Shape() if like is None else shape_of(like)  # without an annotation, by the classes in the value
         if not (describes_itself(value) if like is None else shape.has_tags):
             what = type(value).__qualname__
@@ -280,6 +281,8 @@ class Use(Authorisation, Opener, Generic[P]):
         """
         if self._to_withhold() is None:
             return value
+        from purposeguard.runtime.results import without  # noqa: PLC0415  # loaded by the first value that is looked through
+
         return cast("T", without(self, value, Shape(), None, met=met, again=self._to_withhold))
 
     def _to_withhold(self) -> Use[Any] | None:

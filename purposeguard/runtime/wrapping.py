@@ -11,7 +11,7 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from typing import Any, Final, Protocol, TypeVar, cast
 
-from purposeguard.runtime.registry import Site
+from purposeguard.runtime.site import Site
 from purposeguard.values.callables import Kind, kind_of
 from purposeguard.values.streams import LEFT_OUT
 

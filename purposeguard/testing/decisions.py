@@ -17,7 +17,7 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, Purpose, Source, fold, is_union, union_members
 from purposeguard.policy.explanation import Decision, name_of
 from purposeguard.policy.violations import PurposeViolation
-from purposeguard.runtime.registry import Site
+from purposeguard.runtime.site import Site
 from purposeguard.testing.watching import Asked, Watcher, watching
 
 R = TypeVar("R")

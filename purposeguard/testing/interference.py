@@ -28,7 +28,7 @@ from hypothesis.control import current_build_context
 
 from purposeguard.guard import Guard
 from purposeguard.runtime.activity import Block
-from purposeguard.runtime.registry import Site
+from purposeguard.runtime.site import Site
 from purposeguard.testing._examples import Asked, Errors, Example, State, execution_of, not_counted, reference
 from purposeguard.testing._runs import PINS, Conduct
 from purposeguard.testing._twins import Fields, annotations_of, forbidden_in, is_tagged, model_of

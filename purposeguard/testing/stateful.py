@@ -41,9 +41,9 @@ from purposeguard.policy.row_context import RowContext, SubjectId, subject_key
 from purposeguard.policy.transfers import Provision
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.activity import Block
+from purposeguard.runtime.declarations import Reclassification
 from purposeguard.runtime.observer import Ledger, Tick
 from purposeguard.runtime.protocols import Oversight, Roster
-from purposeguard.runtime.registry import Reclassification
 from purposeguard.runtime.use import Use
 from purposeguard.testing import strategies
 from purposeguard.testing._expected import Expected, Probe

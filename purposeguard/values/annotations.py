@@ -437,13 +437,13 @@ def is_meant_as_tag(stated: object) -> bool:
 _GROUP: Final = "__is_annotated_types_grouped_metadata__"
 """What marks an object that stands in `Annotated` for all that it gives when it is gone through."""
 
-_CLAUSE: Final = re.compile(r"[0-9]+(\.([0-9]+|[a-z]))+")
+_CLAUSE: Final = r"[0-9]+(\.([0-9]+|[a-z]))+"
 """What the ids of clauses come down to."""
 
 
 def _reads_as_id(text: str) -> bool:
     folded = fold(text)
-    return folded is not None and (bool(_CLAUSE.fullmatch(folded)) or folded in _ids_of_terms())
+    return folded is not None and (bool(re.fullmatch(_CLAUSE, folded)) or folded in _ids_of_terms())
 
 
 def _ids_of_terms() -> set[str | None]:

@@ -12,8 +12,6 @@ from typing import Any, Final
 from purposeguard.notice.vocabulary import Immutable
 from purposeguard.policy.row_context import REALM
 
-_REALM: Final = re.compile(REALM)
-
 
 class Mark(Immutable):
     """A mark on a field: `Subject`, `Collected` or `Ended`; on a column of a table also `RowSource` or `ByRow`."""
@@ -53,7 +51,7 @@ class SubjectMark(Mark):
         Raises:
             ValueError: a realm is a word of lower-case letters, digits, `_` and `-`.
         """
-        if not _REALM.fullmatch(str(realm)):
+        if not re.fullmatch(REALM, str(realm)):
             raise ValueError('a realm is a word of lower-case letters, digits, `_` and `-`: `Subject("customer")`')
         return SubjectMark(realm)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, final, overload
@@ -37,7 +36,6 @@ S_co = TypeVar("S_co", bound=Source | Purpose, covariant=True)
 
 
 _ADVICE = "open it with `use.open(…)` in a purpose that may use it, or work on the seal with `map`, `zip` and `collect`"
-_JSON_REFUSES = json.JSONEncoder.default.__code__
 _REFUSED = {
     "a sealed value is neither true nor false (to see whether there is one, compare with `None`)": "bool",
     "a sealed value is no container": "len iter reversed contains getitem setitem delitem",
@@ -56,7 +54,8 @@ _REFUSED = {
 
 def _class(sealed: object) -> type:
     """What `__class__` is asked for: `isinstance`, and the message of `json`, which no other hook reaches."""
-    if sys._getframe(1).f_code is _JSON_REFUSES:
+    encoder = sys.modules.get("json.encoder")
+    if encoder is not None and sys._getframe(1).f_code is encoder.JSONEncoder.default.__code__:
         raise SealedValue(f"a sealed value is not written as JSON: {_ADVICE}; `default=encode_sealed` opens it")
     return type(sealed)
 

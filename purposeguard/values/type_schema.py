@@ -12,7 +12,20 @@ import inspect
 import sys
 import types
 from collections.abc import AsyncIterable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final, ForwardRef, NewType, TypeVar, TypeVarTuple, Unpack, cast, get_args, get_origin
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    ForwardRef,
+    NamedTuple,
+    NewType,
+    TypeVar,
+    TypeVarTuple,
+    Unpack,
+    cast,
+    get_args,
+    get_origin,
+)
 
 import typing_extensions
 from pydantic import BaseModel
@@ -49,8 +62,7 @@ Bindings = Mapping[Any, "Shape"]
 """What the type variables of a generic model stand for, and `Self`; `ForwardRef` for names that are not resolved."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Model:
+class Model(NamedTuple):
     """A taggable class as an annotation names it, with what its type variables stand for."""
 
     cls: type

@@ -1,4 +1,7 @@
-"""What stands behind the fields that a copy was made without: who is told when one is read, and what is left."""
+"""What stands behind the fields that a copy was made without: who is told when one is read, and what is left.
+
+Here is what each process needs of it; `withholding`, which makes the copies, is loaded by the first that is made.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,31 @@ from typing import Any, Final, NoReturn, cast
 
 from pydantic import BaseModel
 
+from purposeguard.locks import new_lock
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.violations import PurposeViolation, violation_of
 
 _MISSING = object()
+
+
+class Classes:
+    """The subclasses made for copies: remembered, bounded, safe between threads."""
+
+    def __init__(self, most: int = 1024) -> None:
+        import cachetools  # noqa: PLC0415  # by the first guard
+
+        self._known: cachetools.LRUCache[object, type] = cachetools.LRUCache(most)
+        self._lock = new_lock()
+
+    def get(self, key: object, make: Callable[[], type]) -> type:
+        """The class for this key, made if it is not known."""
+        with self._lock:
+            cls = self._known.get(key)
+        if cls is None:
+            made = make()  # which runs the code of metaclasses, so not under the lock: of two made at once one is kept
+            with self._lock:
+                cls = self._known.setdefault(key, made)
+        return cls
 
 
 class Withheld:

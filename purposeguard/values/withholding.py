@@ -17,12 +17,10 @@ import functools
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, cast
 
-import cachetools
 from pydantic import BaseModel
 from typing_extensions import override
 
 from purposeguard.errors import UnlabelledData
-from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
 from purposeguard.values import pydantic
@@ -34,7 +32,7 @@ from purposeguard.values.rows import said_by
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.type_schema import SILENT, Shape
 from purposeguard.values.walk import RowContexts, Walk, is_remade
-from purposeguard.values.withheld import GONE, Refusing, Withheld, base_of, fields_of, record_of, visible_of
+from purposeguard.values.withheld import GONE, Classes, Refusing, Withheld, base_of, fields_of, record_of, visible_of
 
 _HEAP_TYPE: Final = 1 << 9
 """The flag of classes that are written in Python."""
@@ -52,24 +50,6 @@ class _Attributes(tuple[Any, ...]):
             if attribute.name == name:
                 return attribute
         raise AttributeError(name)
-
-
-class Classes:
-    """The subclasses made for copies: remembered, bounded, safe between threads."""
-
-    def __init__(self, most: int = 1024) -> None:
-        self._known: cachetools.LRUCache[object, type] = cachetools.LRUCache(most)
-        self._lock = new_lock()
-
-    def get(self, key: object, make: Callable[[], type]) -> type:
-        """The class for this key, made if it is not known."""
-        with self._lock:
-            cls = self._known.get(key)
-        if cls is None:
-            made = make()  # which runs the code of metaclasses, so not under the lock: of two made at once one is kept
-            with self._lock:
-                cls = self._known.setdefault(key, made)
-        return cls
 
 
 def subclass_without(cls: Any, fields: tuple[str, ...], record: Withheld) -> type:

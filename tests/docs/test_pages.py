@@ -15,10 +15,11 @@ from purposeguard.governance.transfers import Provisions, Recipients
 from purposeguard.notice import schema as document
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.transfers import Provision, Recipient, Safeguard
+from purposeguard.runtime.declarations import Entrustment, Reclassification, Transform
 from purposeguard.runtime.declassification import Reclassifier
 from purposeguard.runtime.observer import Ledger
 from purposeguard.runtime.protocols import Oversight
-from purposeguard.runtime.registry import Access, Activity, Entrustment, Reclassification, Transform
+from purposeguard.runtime.registry import Access, Activity
 from tests.docs.running import ROOT, documents
 
 DOCS = ROOT / "docs"

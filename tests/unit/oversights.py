@@ -13,8 +13,8 @@ from purposeguard.errors import StoreUnavailable
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.transfers import Provision
+from purposeguard.runtime.declarations import LegalException
 from purposeguard.runtime.observer import Ledger, Tick
-from purposeguard.runtime.registry import LegalException
 from tests.unit.samples import Tape
 
 STOPPED = SubjectPreferences(all_suspended=True)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.runtime.registry import Reclassification
+from purposeguard.runtime.declarations import Reclassification
 from tests.bypass.seal_looking import TEXT
 from tests.unit.samples import Tape
 

@@ -209,8 +209,8 @@ def test_without_the_extra_it_says_what_to_install(name):
 
 
 def test_another_missing_module_is_not_mistaken_for_the_extra():
-    code = "import sys; sys.modules['cachetools'] = None; from purposeguard.cli.main import main; main()"
-    assert "ModuleNotFoundError: import of cachetools" in process(code=code).stderr
+    code = "import sys; sys.modules['pydantic'] = None; from purposeguard.cli.main import main; main()"
+    assert "ModuleNotFoundError: import of pydantic" in process(code=code).stderr
 
 
 def test_an_encoding_that_lacks_the_characters_gets_escapes():

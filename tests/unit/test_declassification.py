@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.declarations import Reclassification
 from purposeguard.runtime.declassification import Reclassifier
-from purposeguard.runtime.registry import Reclassification
 from tests.unit.models import C, R
 from tests.unit.samples import revised
 from tests.unit.seals import NAME, SENTINEL, Told, words

@@ -15,8 +15,8 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
+from purposeguard.runtime.declarations import LegalException
 from purposeguard.runtime.legal_override import LegalBasis, OutsideTheNotice
-from purposeguard.runtime.registry import LegalException
 from tests.unit.excepted import DEVICE, FREE, HOUR, NAME, NOON, Case, D, R, Row, Two, Watch
 from tests.unit.models import P
 from tests.unit.oversights import STOPPED, WAYS_TO_READ, Counting, Office, guarded, listing, told

@@ -13,7 +13,7 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, Purpose, Source
 from purposeguard.policy.transfers import Provision
 from purposeguard.policy.violations import PurposeViolation
-from purposeguard.runtime.registry import LegalException, Reclassification
+from purposeguard.runtime.declarations import LegalException, Reclassification
 
 KINDS: Final = {
     "use": "how often an activity used what, in an hour",

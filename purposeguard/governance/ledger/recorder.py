@@ -19,8 +19,8 @@ from purposeguard.notice.label import Label
 from purposeguard.policy.transfers import Provision
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.clock import Clock, Now, system_time
+from purposeguard.runtime.declarations import LegalException, Reclassification
 from purposeguard.runtime.observer import Tick
-from purposeguard.runtime.registry import LegalException, Reclassification
 
 
 class ChainedLedger(abc.ABC):

@@ -15,7 +15,8 @@ from purposeguard.governance.store import Store
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Provision
 from purposeguard.policy.violations import violation_of
-from purposeguard.runtime.registry import LegalException, Reclassification, Site
+from purposeguard.runtime.declarations import LegalException, Reclassification
+from purposeguard.runtime.site import Site
 from tests.governance.support import START, Time
 
 SITE = Site("shop.mail", "remind", 7)

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.runtime.registry import Reclassification
+from purposeguard.runtime.declarations import Reclassification
 
 guard = pg.Guard(tm.NOTICE)
 observing = pg.Guard(pg.Notice.bundled("trendmicro-jp"), mode="observe")

@@ -11,7 +11,7 @@ from typing import Annotated, assert_type
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Provision, Recipient, Safeguard
-from purposeguard.runtime.registry import Entrustment, Reclassification
+from purposeguard.runtime.declarations import Entrustment, Reclassification
 
 
 class Book:

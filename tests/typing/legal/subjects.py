@@ -15,8 +15,8 @@ import purposeguard as pg
 from purposeguard import Personal, Use
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Provision
+from purposeguard.runtime.declarations import LegalException, Reclassification
 from purposeguard.runtime.protocols import CLEAR, Oversight, SubjectPreferences
-from purposeguard.runtime.registry import LegalException, Reclassification
 
 # What keeps what subjects asked for is whatever has these four.
 
