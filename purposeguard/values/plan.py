@@ -392,17 +392,23 @@ def _both(announced: Shape, own: Shape) -> Shape:
     plain = announced.plain if announced.says_what else both.plain
     tags = both.tags
     if announced.says_what and own.says_what:
-        classes = tuple(model.cls for model in announced.models)
         if (
             announced.sealed is not own.sealed
             or (announced.items is None) is not (own.items is None)
-            or not all(issubclass(model.cls, classes) for model in own.models)
+            or not all(_is_announced(model, announced.models) for model in own.models)
         ):
             tags |= both.sources
     items = both.items
     if announced.items is not None and own.items is not None:
         items = _both(announced.items, own.items)
     return dataclasses.replace(both, tags=tags, items=items, plain=plain)
+
+
+def _is_announced(model: Model, announced: tuple[Model, ...]) -> bool:
+    """Whether a class is one that was announced, or derives from one; TypedDicts do not know from what they derive."""
+    if model.is_mapping:
+        return any(model.cls is other.cls for other in announced)
+    return issubclass(model.cls, tuple(other.cls for other in announced if not other.is_mapping))
 
 
 def gives_items_later(cls: type, *, announced: bool = False) -> bool:
