@@ -214,14 +214,8 @@ class Decision:
         if self.allowed:
             return tuple(f"{source.clause}: granted by {clause}" for source, clause in self.grants.items())
         lines = list(self.reasons) if self._declared else [told for one in self.denied if (told := self._reason(one))]
-        notice = self._matrix.notice
         if self.reason is DenialReason.GRANT:
-            for member in _members(self.purpose):
-                holders = [source for source in self._matrix.items if member in notice.grants[source]]
-                clauses = dict.fromkeys(notice.grants[source][member] for source in holders)
-                whose = ", ".join(source.clause for source in holders)
-                grant = ", ".join(clauses) or member.clause
-                lines.append(f"{grant} grants {member.slug} to: {whose or 'no source'}")
+            lines += [_granted_to(self._matrix, member) for member in _members(self.purpose)]
             lines += [f"{source.clause} may serve: {_may_serve(self._matrix, source)}" for source in self.denied]
             row = self._matrix.row_for(self.label, self.channel, self.context)
             families = [family for family in self._matrix.families.get(self.purpose, ()) if family in row]
@@ -321,9 +315,28 @@ def _members(purpose: type[Purpose] | Family) -> tuple[type[Purpose], ...]:
     return purpose.members if isinstance(purpose, Family) else (purpose,)
 
 
+def _granted_to(matrix: PolicyTable, purpose: type[Purpose]) -> str:
+    """Which clauses grant a purpose, and to which sources."""
+    text = matrix.texts.get(purpose)
+    if text is None:
+        notice = matrix.notice
+        holders = [source for source in matrix.items if purpose in notice.grants[source]]
+        grant = ", ".join(dict.fromkeys(notice.grants[source][purpose] for source in holders)) or purpose.clause
+        whose = ", ".join(source.clause for source in holders) or "no source"
+        text = matrix.texts[purpose] = f"{grant} grants {purpose.slug} to: {whose}"
+    return text
+
+
 def _may_serve(matrix: PolicyTable, source: type[Source]) -> str:
     """The purposes that a source may serve, the first few by name and all by clause."""
-    granted = matrix.notice.grants[matrix.current(source)]
+    present = matrix.current(source)
+    text = matrix.texts.get(present)
+    if text is None:
+        text = matrix.texts[present] = _spans(matrix.notice.grants[present])
+    return text
+
+
+def _spans(granted: Mapping[type[Purpose], str]) -> str:
     if not granted:
         return "nothing"
     slugs = [one.slug for one in granted]

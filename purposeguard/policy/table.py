@@ -104,6 +104,7 @@ class PolicyTable(Immutable):
         "items",
         "notice",
         "opened",
+        "texts",
     )
 
     notice: Notice
@@ -125,12 +126,14 @@ class PolicyTable(Immutable):
     _named: Mapping[type[Purpose], Names]
     _then: dict[object, PolicyTable]
     _in_context: dict[object, Row]
+    texts: dict[type[Source | Purpose], str]
+    """What explanations say of a source or a purpose of this notice; no decision reads it."""
 
     def __init__(self, notice: Notice, earlier: PolicyTable | None = None, history: History | None = None) -> None:
         """`history` has the notice among its revisions; without one it is that of `earlier`, and the notice."""
         if history is None:
             history = earlier.history.with_(notice) if earlier is not None else History(notice)
-        self._fill(notice=notice, history=history, _then={}, _in_context={})
+        self._fill(notice=notice, history=history, _then={}, _in_context={}, texts={})
         self._fill(bases=bases(notice.document), extended=extended(notice.document))
         closed = _closed(notice.document)
         self._fill(closed={one: closed[one.clause] for one in notice.purposes if one.clause in closed})

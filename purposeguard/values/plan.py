@@ -391,13 +391,16 @@ def _both(announced: Shape, own: Shape) -> Shape:
     both = announced | own
     plain = announced.plain if announced.says_what else both.plain
     tags = both.tags
-    if announced.says_what and own.says_what:
-        if (
+    if (
+        announced.says_what
+        and own.says_what
+        and (
             announced.sealed is not own.sealed
             or (announced.items is None) is not (own.items is None)
             or not all(_is_announced(model, announced.models) for model in own.models)
-        ):
-            tags |= both.sources
+        )
+    ):
+        tags |= both.sources
     items = both.items
     if announced.items is not None and own.items is not None:
         items = _both(announced.items, own.items)
