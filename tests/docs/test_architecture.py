@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "purposeguard"
 PAGE = (ROOT / "docs" / "explanation" / "architecture.md").read_text("utf-8")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-TRUSTED: dict[str, list[str]] = tomllib.loads((ROOT / "tests" / "trusted.toml").read_text("utf-8"))
+TRUSTED: dict[str, list[str]] = tomllib.loads((ROOT / "purposeguard" / "trusted.toml").read_text("utf-8"))
 CORE = ("notice", "policy", "values", "runtime")
 """The rooms that are trusted, but for what lies beside."""
 
