@@ -15,7 +15,7 @@ from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.row_context import RowContext
 from purposeguard.runtime.authorisation import IDS, Authorisation
 from purposeguard.runtime.engine import ActivityHandle, Engine
-from purposeguard.runtime.execution import NOBODY, asked_here, get_ident
+from purposeguard.runtime.execution import NOBODY, asked_here, get_ident, in_first_greenlet, is_served
 from purposeguard.runtime.observer import NO_COUNTS, Tick
 from purposeguard.runtime.registry import Access
 from purposeguard.runtime.results import without
@@ -133,7 +133,7 @@ class Use(Authorisation, Opener, Generic[P]):
             if self._owner == self._runs():
                 tick()
                 return content(value)  # type: ignore[no-any-return]  # likewise
-        except (AttributeError, KeyError, TypeError, RuntimeError):
+        except (AttributeError, KeyError, TypeError, RuntimeError, ReferenceError):
             pass  # not used before, or something is to be applied first; or no sealed value, or not here: said below
         must_be_sealed(value, "`open`")
         return self._open((value,))[0]
@@ -322,11 +322,14 @@ class Use(Authorisation, Opener, Generic[P]):
     def _runs_here(self) -> bool:
         """Whether what entered it is what runs now; for guards.
 
-        A use opened outside any event loop belongs to its thread, and to a loop that its body runs there.
+        A use opened outside any event loop belongs to its greenlet or thread, and to a loop that its body runs there.
         """
+        runs = self._runs
         try:
-            return self._owner == self._runs()
-        except RuntimeError:  # no event loop runs here, and it was entered in one
+            if self._owner == runs():
+                return runs is not get_ident or in_first_greenlet()
+            return is_served(self._owner)
+        except (RuntimeError, ReferenceError):  # no event loop runs here, and it was entered in one; or it is gone
             return False
 
     def _is_carried(self) -> bool:
