@@ -42,12 +42,12 @@ def asked_here() -> Asked:
         current_task = modules["asyncio.tasks"].current_task
         task = current_task(loop)
         asked = (current_task, task) if task is not None else (task_or_loop, loop)
-        return asked if GREENLET not in modules else _beside_hubs(asked)
+        return _beside_hub(asked) if GREENLET in modules and (GEVENT in modules or EVENTLET in modules) else asked
     trio = modules.get(TRIO)
     if trio is not None:
         with contextlib.suppress(RuntimeError):  # trio is loaded, but does not run here
             asked = trio.current_task, trio.current_task()
-            return asked if GREENLET not in modules else _beside_hubs(asked)
+            return _beside_hub(asked) if GREENLET in modules and (GEVENT in modules or EVENTLET in modules) else asked
     if GREENLET in modules:
         greenlets: Any = modules[GREENLET]
         try:
@@ -75,10 +75,8 @@ def in_first_greenlet() -> bool:
     return GREENLET not in modules or _carrier().parent is None
 
 
-def _beside_hubs(asked: Asked) -> Asked:
-    """What a loop runs; and in which greenlet, where a hub runs others beside it, to which it seems to be theirs."""
-    if GEVENT not in modules and EVENTLET not in modules:
-        return asked
+def _beside_hub(asked: Asked) -> Asked:
+    """What a loop runs, and in which greenlet: to others that a hub runs in its thread, the loop seems to be theirs."""
     runs, what = asked
     return partial(_with_carrier, runs), (what, proxy(_carrier()))
 

@@ -84,6 +84,7 @@ def test_where_no_other_loop_is_loaded_a_use_belongs_to_its_thread(monkeypatch: 
         assert tasks.asked_here()[1] == threading.get_ident()
         with guard.purpose(tm.RenewalGuidance) as use:
             assert guard.current is use
+    assert guard.purpose(tm.RenewalGuidance)(lambda: guard.current.active)()
 
 
 def test_a_matrix_that_was_replaced_clears_nothing_any_more() -> None:
