@@ -40,13 +40,14 @@ _SEALED: Final = "open it under a purpose that may use it, or do without it, as 
 class Use(Authorisation, Opener, Generic[P]):
     """One act of opening data for a purpose: what `with guard.purpose(…) as use` gives.
 
-    It holds in the task or thread that entered it, until its block ends; in another one, while what `guard.carry`
-    gave runs there. `Use[P]` opens sealed values whose sources may all serve `P`. Invariant, so a use is of just its
-    purpose; `guard.use(Member)` gives that of a family's member inside the family's block.
+    It holds in the task, greenlet or thread that entered it, until its block ends; in another one, while what
+    `guard.carry` gave runs there. `Use[P]` opens sealed values whose sources may all serve `P`. Invariant, so a use is
+    of just its purpose; `guard.use(Member)` gives that of a family's member inside the family's block.
     """
 
-    # `_allowed_labels`, `_counted`, `_owner` and `_runs` are read by wrappers on their fast path. `_owner` is the task
-    # or thread that entered (NOBODY before and after), and `_runs` the quickest function that says which one runs.
+    # `_allowed_labels`, `_counted`, `_owner` and `_runs` are read by wrappers on their fast path. `_owner` is what
+    # entered (NOBODY before and after): a task, a proxy of a greenlet, the identifier of a thread. `_runs` is the
+    # quickest function that says which one runs.
     __slots__ = ("_before", "_owner", "_runs")
 
     _carries: ClassVar[bool] = True
@@ -60,7 +61,7 @@ class Use(Authorisation, Opener, Generic[P]):
     _before: Use[Any] | Token[Use[Any]]
 
     def __init__(self, handle: ActivityHandle) -> None:
-        """Makes this the ambient use of the present task or thread."""
+        """Makes this the ambient use of the present task, greenlet or thread."""
         # `activity._quick` does the same without the call.
         self._handle = handle
         engine = handle.engine
@@ -387,7 +388,7 @@ class Narrowed(Use[Any]):
 
     @property
     def _owner(self) -> object:  # type: ignore[override]  # asked of the whole, which may have ended
-        """The task or thread that entered the family's."""
+        """The task, greenlet or thread that entered the family's."""
         return self._whole._owner
 
     @property
@@ -449,8 +450,11 @@ class _NoUse(Use[Any]):
         if any(isinstance(one, Use) and one.active and one._runs_here() for one in copy_context().values()):
             return "what is under way is of another guard: make one guard, and import it where it is needed"
         advice = "decorate the function that needs the data with `@guard.purpose(…)`, or enter `with guard.purpose(…)`"
-        if threading.current_thread() is not threading.main_thread():
-            advice += "; where the caller in another thread has a purpose, it hands it over with `guard.carry(fn)`"
+        elsewhere = "greenlet" if not in_first_greenlet() else "thread"
+        if elsewhere == "greenlet" or threading.current_thread() is not threading.main_thread():
+            advice += (
+                f"; where the caller in another {elsewhere} has a purpose, it hands it over with `guard.carry(fn)`"
+            )
         return advice
 
 

@@ -113,6 +113,16 @@ def test_what_is_carried_to_a_greenlet_holds_there(way: Callable[[Callable[[], o
     assert ran == [True]
 
 
+def test_a_greenlet_without_a_purpose_is_told_how_it_gets_one() -> None:
+    def ask() -> None:
+        with pytest.raises(pg.PurposeMissing, match=r"in another greenlet has a purpose, .* `guard\.carry\(fn\)`"):
+            MINE.read()
+
+    gevent.spawn(ask).get()
+    with pytest.raises(pg.PurposeMissing, match=r"`with guard\.purpose\(…\)`$"):
+        MINE.read()
+
+
 def test_two_hundred_greenlets_each_have_their_own() -> None:
     def run(number: int) -> None:
         owner, other = party(number), party(number + 1)
