@@ -178,9 +178,11 @@ class _Requests:
 
     def begin(self, _app: Flask, **_: Any) -> None:
         """Enters the purpose of the route that was chosen for the present request."""
-        under: _Under | None = request.environ.get(_ENVIRON)
-        if under is not None and request.url_rule is not None:
-            route = self._route_of(request.url_rule, request.method)
+        present: Any = request  # a proxy, which is slow to ask
+        present = present._get_current_object()
+        under: _Under | None = present.environ.get(_ENVIRON)
+        if under is not None and present.url_rule is not None:
+            route = self._route_of(present.url_rule, present.method)
             if route is not None:
                 under.use = route.enter()
                 under.route = route
