@@ -15,7 +15,16 @@ from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.row_context import RowContext
 from purposeguard.runtime.authorisation import IDS, Authorisation
 from purposeguard.runtime.engine import ActivityHandle, Engine
-from purposeguard.runtime.execution import NOBODY, asked_here, get_ident, in_first_greenlet, is_served
+from purposeguard.runtime.execution import (
+    EVENTLET,
+    GEVENT,
+    NOBODY,
+    asked_here,
+    get_ident,
+    in_first_greenlet,
+    is_served,
+    modules,
+)
 from purposeguard.runtime.observer import NO_COUNTS, Tick
 from purposeguard.runtime.registry import Access
 from purposeguard.runtime.results import without
@@ -513,7 +522,8 @@ def _around(use: Use[Any]) -> Use[Any]:
 
 def _leave_to_the_parent() -> None:
     """In a forked child nothing is under way: its thread is the parent's by name alone, and its work is another."""
-    if not any(isinstance(one, Use) and one.active for one in copy_context().values()):
+    copied = GEVENT in modules or EVENTLET in modules  # the greenlets of this thread are in the child, and may go on
+    if not copied and not any(isinstance(one, Use) and one.active for one in copy_context().values()):
         return  # looking at every object would undo what servers win by forking
     frozen = gc.get_freeze_count()
     if frozen:

@@ -541,6 +541,37 @@ def test_what_is_under_way_in_a_greenlet_is_not_the_forked_child_s(patched: bool
     assert (done.stdout, done.stderr) == ("0\n", "")
 
 
+def test_what_other_greenlets_had_under_way_at_a_fork_is_not_the_child_s_either() -> None:
+    script = """
+        import os
+        import gevent
+        import purposeguard as pg
+        from purposeguard.notices import trendmicro_jp as tm
+
+        guard = pg.Guard(tm.NOTICE)
+
+        def request():
+            with guard.purpose(tm.RenewalGuidance) as use:
+                gevent.sleep(0)  # meanwhile the other one forks
+                try:
+                    return guard.current is use
+                except pg.PurposeMissing:
+                    return None
+
+        first = gevent.spawn(request)
+        gevent.sleep(0)
+        child = gevent.fork() == 0
+        found = first.get()
+        if child:
+            os._exit(0 if found is None else 1)
+        print(found, os.waitstatus_to_exitcode(os.wait()[1]))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("True 0\n", "")
+
+
 def test_the_first_greenlet_of_each_thread_has_its_own() -> None:
     with MINE.block() as use:
         context = contextvars.copy_context()
