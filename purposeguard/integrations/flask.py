@@ -143,9 +143,10 @@ class _Route:
 class _Under:
     """What is under way for one request, in its environment."""
 
-    __slots__ = ("route", "use")
+    __slots__ = ("requests", "route", "use")
 
-    def __init__(self) -> None:
+    def __init__(self, requests: _Requests) -> None:
+        self.requests = requests
         self.route: _Route | None = None
         self.use: Use[Any] | None = None
 
@@ -181,7 +182,8 @@ class _Requests:
         present: Any = request  # a proxy, which is slow to ask
         present = present._get_current_object()
         under: _Under | None = present.environ.get(_ENVIRON)
-        if under is not None and present.url_rule is not None:
+        mine = under is not None and under.requests is self and under.use is None  # not of an application around this
+        if under is not None and mine and present.url_rule is not None:
             route = self._route_of(present.url_rule, present.method)
             if route is not None:
                 under.use = route.enter()
@@ -191,7 +193,7 @@ class _Requests:
         self, inner: Callable[..., Iterable[bytes]], environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """The WSGI application."""
-        under = environ[_ENVIRON] = _Under()
+        under = environ[_ENVIRON] = _Under(self)
         try:
             body = inner(environ, start_response)
         finally:

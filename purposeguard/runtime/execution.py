@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from typing import Any, Final
-from weakref import ProxyType, proxy
+from weakref import ProxyTypes, proxy
 
 ASYNCIO: Final = "asyncio.events"
 TRIO: Final = "trio.lowlevel"
@@ -67,7 +67,7 @@ def task_or_loop() -> object:
 
 def is_served(owner: object) -> bool:
     """True if the greenlet that runs here works for the one that `owner` stands for, as SQLAlchemy's do for a task."""
-    return type(owner) is ProxyType and bool(owner == _carrier())
+    return type(owner) in ProxyTypes and bool(owner == _carrier())
 
 
 def in_first_greenlet() -> bool:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
 import pytest
-from flask import Blueprint, Flask, Response, send_file, stream_with_context
+from flask import Blueprint, Flask, Response, request_started, send_file, stream_with_context
 from flask.testing import FlaskClient
 from flask.views import MethodView
 from pydantic import BaseModel
@@ -351,6 +351,21 @@ def test_an_application_inside_a_view_has_its_own() -> None:
         return [held(), *(inner_client.get("/health").json or ()), held()]
 
     assert client(outer, {"view": guard.purpose(tm.RenewalGuidance)}).get("/outer").json == [RENEWAL, PRODUCT, RENEWAL]
+
+
+def test_a_request_begins_once_and_with_its_own_application() -> None:
+    inner, outer = application(), application()
+    Purposes(inner, guard, {"health": guard.purpose(tm.ProductGuidance)})
+
+    @outer.get("/outer")
+    def view() -> Answer:
+        use = guard.current
+        for app in (outer, inner):
+            request_started.send(app)
+        return [held(), use is guard.current]
+
+    assert client(outer, {"view": guard.purpose(tm.RenewalGuidance)}).get("/outer").json == [RENEWAL, True]
+    assert held() == "none"
 
 
 def test_where_its_middleware_is_taken_away_there_is_no_purpose() -> None:
