@@ -311,7 +311,8 @@ class Use(Authorisation, Opener, Generic[P]):
         name = self.activity.name
         if not self._carries:
             return f"{name} holds where it was entered, and is not carried elsewhere: enter it where it is needed"
-        elsewhere = f"activity {name} runs in another task or thread"
+        other = "task or thread" if in_first_greenlet() else "task, greenlet or thread"
+        elsewhere = f"activity {name} runs in another {other}"
         if self._engine.ambient() is not self:
             return f"{elsewhere}; hand it over with `guard.carry(fn)`"
         # This one has inherited the context. It may be part of the activity, or a request that a server began in it.

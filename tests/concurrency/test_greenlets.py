@@ -9,6 +9,7 @@ import gc
 import subprocess
 import sys
 import textwrap
+import types
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -41,8 +42,9 @@ def shut(use: pg.Use[Any]) -> None:
 def elsewhere(context: contextvars.Context, use: pg.Use[Any]) -> None:
     """Nor does it in the context in which it is under way, in a greenlet of another."""
     for act in (MINE.read, lambda: guard.current, lambda: guard.use(MINE.purpose)):
-        with pytest.raises(pg.PurposeMissing, match=r"`guard\.carry"):
+        with pytest.raises(pg.PurposeMissing, match=r"`guard\.carry") as missing:
             context.run(act)
+        assert ("greenlet" in str(missing.value)) is (greenlet.getcurrent().parent is not None)
     context.run(shut, use)
     assert context.run(use.allows, MINE.source)  # a question, which opens nothing
 
@@ -412,15 +414,22 @@ def test_tasks_of_trio_beside_greenlets() -> None:
     trio.run(main)
 
 
-def test_without_a_hub_a_task_is_asked_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_is_asked_alone_where_no_hub_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         runs, task = execution.asked_here()
         assert (runs(), task) == (asyncio.current_task(), asyncio.current_task())
         await asyncio.sleep(0)
         assert runs() is task
 
+    async def beside() -> None:
+        assert execution.asked_here()[1] == (asyncio.current_task(), greenlet.getcurrent())
+
+    asyncio.run(beside())
     monkeypatch.delitem(sys.modules, "gevent")
     asyncio.run(main())
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "eventlet", types.ModuleType("eventlet"))
+        asyncio.run(beside())
     monkeypatch.delitem(sys.modules, "greenlet")
     asyncio.run(main())
 

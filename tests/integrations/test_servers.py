@@ -48,6 +48,7 @@ SERVERS = {
     "gunicorn gevent, two workers": Server(f"{GUNICORN} -w 2 -k gevent_pywsgi", 10, forks=True),
     "gunicorn with uvicorn's worker": Server(f"{ASGI} -k uvicorn.workers.UvicornWorker", 10),
     "gunicorn asgi": Server(f"{ASGI} -k asgi", 10),
+    "flask run": Server("flask --app tests.integrations.serving:wsgi run --host {host} --port {port}", 50),
     "hypercorn, asyncio": Server(f"{HYPERCORN} -k asyncio", REQUESTS),
     "hypercorn, trio": Server(f"{HYPERCORN} -k trio", REQUESTS),
 }
