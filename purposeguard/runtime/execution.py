@@ -33,25 +33,28 @@ def asked_here() -> Asked:
     that is gone raises ReferenceError: no use keeps one alive, and identifiers are given again.
     """
     # A loop can run only where asyncio is loaded; loading it for this question would double our import time.
-    events: Any = modules.get(ASYNCIO)
-    try:
-        loop = None if events is None else events._get_running_loop()
-    except AttributeError:  # it is being loaded, by another thread
-        loop = None
+    loop: Any = None
+    if ASYNCIO in modules:
+        events: Any = modules[ASYNCIO]
+        try:
+            loop = events._get_running_loop()
+        except AttributeError:  # it is being loaded, by another thread
+            loop = None
     if loop is not None:
         current_task = modules["asyncio.tasks"].current_task
         task = current_task(loop)
         asked = (current_task, task) if task is not None else (task_or_loop, loop)
         return _beside_hub(asked) if GREENLET in modules and (GEVENT in modules or EVENTLET in modules) else asked
-    trio = modules.get(TRIO)
-    if trio is not None:
+    if TRIO in modules:
+        trio: Any = modules[TRIO]
         with contextlib.suppress(RuntimeError):  # trio is loaded, but does not run here
             asked = trio.current_task, trio.current_task()
             return _beside_hub(asked) if GREENLET in modules and (GEVENT in modules or EVENTLET in modules) else asked
     if GREENLET in modules:
         greenlets: Any = modules[GREENLET]
         try:
-            return greenlets.getcurrent, proxy(greenlets.getcurrent())
+            getcurrent = greenlets.getcurrent
+            return getcurrent, proxy(getcurrent())
         except AttributeError:  # it is being loaded, by another thread, and nothing has switched yet
             pass
     return get_ident, get_ident()
