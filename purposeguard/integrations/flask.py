@@ -107,7 +107,7 @@ class Purposes:
             raise RuntimeError(f"the application {app.name} has purposes already: name all routes in one place")
         requests = _Requests(app, self._guard, dict(routes or {}))
         app.register_error_handler(PurposeGuardError, self._answer)
-        request_started.connect(requests.begin, app, weak=False)
+        request_started.connect(requests.begin, app)  # for as long as the application keeps them
         hooked: Any = app  # both are there to be put in place of
         hooked.wsgi_app = functools.partial(requests.answer, app.wsgi_app)
         hooked.async_to_sync = functools.partial(requests.carried, app.async_to_sync)
@@ -130,9 +130,8 @@ class Purposes:
 class _Route:
     """A route that has a purpose: an activity, entered for the request and again for each step of its answer."""
 
-    def __init__(self, block: Block[Any], name: str, line: int | None = None) -> None:
+    def __init__(self, block: Block[Any], site: Site) -> None:
         stated = block._stated
-        site = Site(stated.where[2], name, stated.where[1] if line is None else line)
         activity = stated.activity(site, stated.name or site.dotted)
         self._during = During(ActivityHandle(stated.engine, activity))
         stated.register.add_activity(site, activity)
@@ -159,7 +158,7 @@ class _Requests:
         self._guard = guard
         self._blocks = routes
         self._routes: dict[tuple[str, str, str], _Route | None] = {}
-        self._made: dict[tuple[int, str], _Route] = {}
+        self._made: dict[tuple[int, Site], _Route] = {}
         for name, block in routes.items():
             if block is not None:
                 self._must_be_of_the_guard(name, block)
@@ -231,17 +230,19 @@ class _Requests:
             where = _where(self._blocks[named[0]])
             raise ValueError(f"{where}the route `{path}` is named twice, by `{'` and `'.join(named)}`: name it once")
         if marked is not None:
-            site = Site.of(marked[0])
             self._must_be_of_the_guard(path, marked[1])
-            return self._route(marked[1], site.qualname, site.line)
+            return self._route(marked[1], Site.of(marked[0]))
         if not named:
             named = [name for name in _patterns(rule.endpoint) if name in self._blocks][:1]
         block = self._blocks[named[0]] if named else None
-        return None if block is None else self._route(block, named[0])
+        if block is None:
+            return None
+        _, line, module = block._stated.where
+        return self._route(block, Site(module, named[0], line))
 
-    def _route(self, block: Block[Any], name: str, line: int | None = None) -> _Route:
-        key = (id(block), name)  # the blocks are kept, by the table or by their views
-        return self._made.setdefault(key, _Route(block, name, line))
+    def _route(self, block: Block[Any], site: Site) -> _Route:
+        key = (id(block), site)  # the blocks are kept, by the table or by their views
+        return self._made.setdefault(key, _Route(block, site))
 
     def _must_be_of_the_guard(self, name: str, block: object) -> None:
         _must_be_block(f"`{name}`", block)

@@ -71,8 +71,17 @@ def in_pool(act: Callable[[], object]) -> object:
     return gevent.get_hub().threadpool.apply(act)
 
 
+def with_context(act: Callable[[], object], context: contextvars.Context) -> object:
+    given = gevent.Greenlet(act)
+    given.gr_context = context
+    given.start()
+    return given.get()
+
+
 WAYS: dict[str, Callable[[Callable[[], object]], object]] = {
     "spawned": lambda act: gevent.spawn(act).get(),
+    "with a copy of the context": lambda act: with_context(act, contextvars.copy_context()),
+    "with the very context": lambda act: with_context(act, greenlet.getcurrent().gr_context),
     "spawned later": lambda act: gevent.spawn_later(0, act).get(),
     "spawned raw": lambda act: run_by_hub(lambda: gevent.spawn_raw(act)) and gevent.sleep(0),
     "a callback of the hub": run_by_hub,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
@@ -500,3 +502,13 @@ def test_a_purpose_that_is_gone_refuses() -> None:
         grant["purpose"] = [one for one in grant["purpose"] if one["id"] != RENEWAL]
     own.replace(pg.Notice.parse(made))
     assert app.test_client().get("/health").status_code == 500
+
+
+def test_an_application_that_is_dropped_is_gone() -> None:
+    app = application()
+    Purposes(app, guard, {"health": guard.purpose(tm.RenewalGuidance)})
+    assert app.test_client().get("/health").json == [RENEWAL]
+    gone = weakref.ref(app)
+    del app
+    gc.collect()
+    assert gone() is None
