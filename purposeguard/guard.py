@@ -630,7 +630,7 @@ class Guard:
         clear()
 
     def carry(self, fn: F) -> F:
-        """`fn` bound to the purpose under way here, to run elsewhere: a thread, an executor, a task, a callback.
+        """`fn` bound to the purpose under way here, to run elsewhere: a thread, a greenlet, a task, a callback.
 
         Raises:
             PurposeMissing: no purpose is under way.

@@ -329,7 +329,7 @@ def _quick(fn: Function, reader: Reader) -> Function:
         use = ambient()
         try:
             known = label in use._allowed_labels and use._owner == use._runs()
-        except RuntimeError:  # no event loop runs here, and it was entered in one
+        except (RuntimeError, ReferenceError):  # it was entered where a loop runs, or in a greenlet that is gone
             known = False
         if not known:
             label = reader.settled()
@@ -351,7 +351,7 @@ def _counting(fn: Function, reader: Reader) -> Function:
         use = ambient()
         try:
             tick = use._counted.get(label) if use._owner == use._runs() else None
-        except RuntimeError:  # no event loop runs here, and it was entered in one
+        except (RuntimeError, ReferenceError):  # it was entered where a loop runs, or in a greenlet that is gone
             tick = None
         if tick is None:
             label = reader.settled()

@@ -15,7 +15,7 @@ from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.violations import ChannelViolation
 from purposeguard.runtime.engine import ActivityHandle, Engine
-from purposeguard.runtime.execution import ASYNCIO, NOBODY, TRIO, asked_here, get_ident, modules
+from purposeguard.runtime.execution import ASYNCIO, GREENLET, NOBODY, TRIO, asked_here, get_ident, modules
 from purposeguard.runtime.observer import NO_COUNTS
 from purposeguard.runtime.registry import Activity, Register
 from purposeguard.runtime.site import Site
@@ -236,7 +236,11 @@ def _quick(fn: Function, handle: ActivityHandle) -> Function:
             permissions = handle.current()
         use = new(Use)
         use._handle = handle
-        use._runs, use._owner = asked_here() if ASYNCIO in modules or TRIO in modules else (get_ident, get_ident())
+        if ASYNCIO in modules or GREENLET in modules or TRIO in modules:
+            use._runs, use._owner = asked_here()
+        else:
+            use._runs = get_ident
+            use._owner = get_ident()
         use._allowed_labels = permissions.allowed_labels
         use._counted = counted
         if opener_of_dump() is not None:

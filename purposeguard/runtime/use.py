@@ -15,7 +15,16 @@ from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.row_context import RowContext
 from purposeguard.runtime.authorisation import IDS, Authorisation
 from purposeguard.runtime.engine import ActivityHandle, Engine
-from purposeguard.runtime.execution import NOBODY, asked_here, get_ident
+from purposeguard.runtime.execution import (
+    EVENTLET,
+    GEVENT,
+    NOBODY,
+    asked_here,
+    get_ident,
+    in_first_greenlet,
+    is_served,
+    modules,
+)
 from purposeguard.runtime.observer import NO_COUNTS, Tick
 from purposeguard.runtime.registry import Access
 from purposeguard.runtime.snapshot import NOTHING, Permissions
@@ -38,13 +47,14 @@ _SEALED: Final = "open it under a purpose that may use it, or do without it, as 
 class Use(Authorisation, Opener, Generic[P]):
     """One act of opening data for a purpose: what `with guard.purpose(…) as use` gives.
 
-    It holds in the task or thread that entered it, until its block ends; in another one, while what `guard.carry`
-    gave runs there. `Use[P]` opens sealed values whose sources may all serve `P`. Invariant, so a use is of just its
-    purpose; `guard.use(Member)` gives that of a family's member inside the family's block.
+    It holds in the task, greenlet or thread that entered it, until its block ends; in another one, while what
+    `guard.carry` gave runs there. `Use[P]` opens sealed values whose sources may all serve `P`. Invariant, so a use is
+    of just its purpose; `guard.use(Member)` gives that of a family's member inside the family's block.
     """
 
-    # `_allowed_labels`, `_counted`, `_owner` and `_runs` are read by wrappers on their fast path. `_owner` is the task
-    # or thread that entered (NOBODY before and after), and `_runs` the quickest function that says which one runs.
+    # `_allowed_labels`, `_counted`, `_owner` and `_runs` are read by wrappers on their fast path. `_owner` is what
+    # entered (NOBODY before and after): a task, a proxy of a greenlet, the identifier of a thread. `_runs` is the
+    # quickest function that says which one runs.
     __slots__ = ("_before", "_owner", "_runs")
 
     _carries: ClassVar[bool] = True
@@ -58,7 +68,7 @@ class Use(Authorisation, Opener, Generic[P]):
     _before: Use[Any] | Token[Use[Any]]
 
     def __init__(self, handle: ActivityHandle) -> None:
-        """Makes this the ambient use of the present task or thread."""
+        """Makes this the ambient use of the present task, greenlet or thread."""
         # `activity._quick` does the same without the call.
         self._handle = handle
         engine = handle.engine
@@ -131,7 +141,7 @@ class Use(Authorisation, Opener, Generic[P]):
             if self._owner == self._runs():
                 tick()
                 return content(value)  # type: ignore[no-any-return]  # likewise
-        except (AttributeError, KeyError, TypeError, RuntimeError):
+        except (AttributeError, KeyError, TypeError, RuntimeError, ReferenceError):
             pass  # not used before, or something is to be applied first; or no sealed value, or not here: said below
         must_be_sealed(value, "`open`")
         return self._open((value,))[0]
@@ -304,7 +314,8 @@ class Use(Authorisation, Opener, Generic[P]):
         name = self.activity.name
         if not self._carries:
             return f"{name} holds where it was entered, and is not carried elsewhere: enter it where it is needed"
-        elsewhere = f"activity {name} runs in another task or thread"
+        other = "task or thread" if in_first_greenlet() else "task, greenlet or thread"
+        elsewhere = f"activity {name} runs in another {other}"
         if self._engine.ambient() is not self:
             return f"{elsewhere}; hand it over with `guard.carry(fn)`"
         # This one has inherited the context. It may be part of the activity, or a request that a server began in it.
@@ -325,11 +336,14 @@ class Use(Authorisation, Opener, Generic[P]):
     def _runs_here(self) -> bool:
         """Whether what entered it is what runs now; for guards.
 
-        A use opened outside any event loop belongs to its thread, and to a loop that its body runs there.
+        A use opened outside any event loop belongs to its greenlet or thread, and to a loop that its body runs there.
         """
+        runs = self._runs
         try:
-            return self._owner == self._runs()
-        except RuntimeError:  # no event loop runs here, and it was entered in one
+            if self._owner == runs():
+                return runs is not get_ident or in_first_greenlet()
+            return is_served(self._owner)
+        except (RuntimeError, ReferenceError):  # no event loop runs here, and it was entered in one; or it is gone
             return False
 
     def _is_carried(self) -> bool:
@@ -387,7 +401,7 @@ class Narrowed(Use[Any]):
 
     @property
     def _owner(self) -> object:  # type: ignore[override]  # asked of the whole, which may have ended
-        """The task or thread that entered the family's."""
+        """The task, greenlet or thread that entered the family's."""
         return self._whole._owner
 
     @property
@@ -449,8 +463,11 @@ class _NoUse(Use[Any]):
         if any(isinstance(one, Use) and one.active and one._runs_here() for one in copy_context().values()):
             return "what is under way is of another guard: make one guard, and import it where it is needed"
         advice = "decorate the function that needs the data with `@guard.purpose(…)`, or enter `with guard.purpose(…)`"
-        if threading.current_thread() is not threading.main_thread():
-            advice += "; where the caller in another thread has a purpose, it hands it over with `guard.carry(fn)`"
+        elsewhere = "greenlet" if not in_first_greenlet() else "thread"
+        if elsewhere == "greenlet" or threading.current_thread() is not threading.main_thread():
+            advice += (
+                f"; where the caller in another {elsewhere} has a purpose, it hands it over with `guard.carry(fn)`"
+            )
         return advice
 
 
@@ -509,7 +526,8 @@ def _around(use: Use[Any]) -> Use[Any]:
 
 def _leave_to_the_parent() -> None:
     """In a forked child nothing is under way: its thread is the parent's by name alone, and its work is another."""
-    if not any(isinstance(one, Use) and one.active for one in copy_context().values()):
+    copied = GEVENT in modules or EVENTLET in modules  # the greenlets of this thread are in the child, and may go on
+    if not copied and not any(isinstance(one, Use) and one.active for one in copy_context().values()):
         return  # looking at every object would undo what servers win by forking
     frozen = gc.get_freeze_count()
     if frozen:

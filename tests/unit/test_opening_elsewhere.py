@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import functools
 import gc
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -231,7 +232,8 @@ def test_what_a_fork_leaves_in_the_child_opens_nothing(frozen: bool) -> None:
         assert_opens(use)
 
 
-def test_a_fork_where_nothing_is_under_way_leaves_all_as_it_is() -> None:
+def test_a_fork_where_nothing_is_under_way_leaves_all_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "gevent", raising=False)  # it copies greenlets, in which something may be
     with remind as use:
         contextvars.Context().run(_leave_to_the_parent)  # another context, in which nothing is
         assert_opens(use)

@@ -17,7 +17,7 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.row_context import subject_key, subject_keys
-from purposeguard.runtime.execution import here
+from purposeguard.runtime.execution import asked_here
 from purposeguard.runtime.protocols import asks_of_many
 from tests.unit.oversights import STOPPED, Counting, Office, guarded
 
@@ -213,9 +213,10 @@ def test_a_counted_access_of_a_task_is_refused_in_another_thread() -> None:
     asyncio.run(main())
 
 
-def test_what_runs_is_a_thread_while_asyncio_is_being_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "asyncio.events", types.ModuleType("asyncio.events"))
-    assert isinstance(here(), int)
+def test_what_runs_is_a_thread_while_asyncio_or_greenlet_is_being_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("asyncio.events", "greenlet"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    assert isinstance(asked_here()[1], int)
 
 
 def test_a_label_that_was_only_asked_about_is_counted_when_it_is_opened() -> None:

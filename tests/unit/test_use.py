@@ -79,11 +79,12 @@ def test_a_use_of_a_thread_holds_in_a_loop_that_its_body_runs() -> None:
 
 
 def test_where_no_other_loop_is_loaded_a_use_belongs_to_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("asyncio.events", "trio.lowlevel"):
+    for name in ("greenlet", "asyncio.events", "trio.lowlevel"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-        assert tasks.here() == threading.get_ident()
+        assert tasks.asked_here()[1] == threading.get_ident()
         with guard.purpose(tm.RenewalGuidance) as use:
             assert guard.current is use
+    assert guard.purpose(tm.RenewalGuidance)(lambda: guard.current.active)()
 
 
 def test_a_matrix_that_was_replaced_clears_nothing_any_more() -> None:

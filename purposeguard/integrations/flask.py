@@ -1,0 +1,316 @@
+"""Flask: each request runs for the purpose of its route, until its answer is written.
+
+::
+
+    Purposes(app, guard, {
+        "GET /customers/<int:key>": guard.purpose(my.Support),
+        "letters.send": guard.purpose(my.Letters, channel="post"),  # an endpoint
+        "newsletter.*": guard.purpose(my.Newsletter),  # a blueprint, and those inside it
+        "health": None,
+    })
+
+Or beside the view: `@app.get("/customers/<int:key>")` above `@purpose(guard.purpose(my.Support))`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from flask import Flask, current_app, has_request_context, request, request_started
+
+from purposeguard.errors import PurposeGuardError, PurposeMissing
+from purposeguard.guard import Guard
+from purposeguard.integrations.problems import MEDIA_TYPE, problem_of
+from purposeguard.integrations.versions import must_be_tested
+from purposeguard.runtime.activity import Block, During
+from purposeguard.runtime.engine import ActivityHandle
+from purposeguard.runtime.registry import Site
+from purposeguard.runtime.use import Use
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from werkzeug.routing import Rule
+    from werkzeug.sansio.response import Response
+
+must_be_tested("flask", "3.1", "3.1")
+
+V = TypeVar("V", bound=Callable[..., Any])
+
+Routes = Mapping[str, Block[Any] | None]
+
+_EXTENSION: Final = "purposeguard"
+_ENVIRON: Final = "purposeguard.flask"
+_MARK: Final = "__purposeguard_block__"
+
+
+def purpose(block: Block[Any], /) -> Callable[[V], V]:
+    """A view, a class of views or one of its methods, whose requests run for `block`, `guard.purpose(…)`.
+
+    Stands below `@app.route(…)`. It takes effect in applications that have `Purposes`, and covers the whole request,
+    where `@guard.purpose(…)` on the view covers the view alone.
+
+    Raises:
+        TypeError: `block` is no block.
+    """
+    _must_be_block("`@purpose`", block)
+
+    def mark(view: V) -> V:
+        setattr(view, _MARK, block)
+        return view
+
+    return mark
+
+
+class Purposes:
+    """Has each request of a Flask application run for the purpose of its route, and answers the library's errors.
+
+    `routes` maps a route to a block, `guard.purpose(…)`, or to None where it uses nothing personal. A route is
+    `METHOD /rule`, exactly as the application writes it (HEAD is as GET); an endpoint; or `blueprint.*`, for all routes
+    of a blueprint that nothing else names. Each is an activity, called after it unless its block has a name. What is
+    named here must be there: call this after the routes are registered.
+
+    The purpose begins before the first `before_request`, and holds in the view, in error handlers, in `after_request`
+    and `teardown_request`, and in each step of a streamed answer; also in asynchronous views and hooks, which Flask
+    runs elsewhere. Between these steps, and in a route that is not named, there is none. Where the application has no
+    handler of its own, an error of this library is answered with its problem details; without `details`, with status
+    and title alone.
+
+    Raises:
+        TypeError: a route is given something that is no block; or there is no guard.
+        ValueError: the application has no such route; a route is named twice; a block is of another guard.
+        RuntimeError: the application has purposes already.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        guard: Guard | None = None,
+        routes: Routes | None = None,
+        *,
+        details: bool = True,
+    ) -> None:
+        if not isinstance(guard, Guard):
+            raise TypeError("name the guard: `Purposes(app, guard, routes)`, or `Purposes(guard=guard)` and `init_app`")
+        self._guard = guard
+        self._details = details
+        if app is not None:
+            self.init_app(app, routes)
+        elif routes is not None:
+            raise TypeError("routes are an application's: give them to `init_app(app, routes)`")
+
+    def init_app(self, app: Flask, routes: Routes | None = None) -> None:
+        """Does so for `app`, whose routes are registered by now. Raises as the class does."""
+        if _EXTENSION in app.extensions:
+            raise RuntimeError(f"the application {app.name} has purposes already: name all routes in one place")
+        requests = _Requests(app, self._guard, dict(routes or {}))
+        app.register_error_handler(PurposeGuardError, self._answer)
+        request_started.connect(requests.begin, app)  # for as long as the application keeps them
+        hooked: Any = app  # both are there to be put in place of
+        hooked.wsgi_app = functools.partial(requests.answer, app.wsgi_app)
+        hooked.async_to_sync = functools.partial(requests.carried, app.async_to_sync)
+        app.extensions[_EXTENSION] = self
+
+    def _answer(self, error: PurposeGuardError) -> Response:
+        problem = problem_of(error, details=self._details)
+        if problem is None:
+            raise error
+        response = current_app.json.response(problem.body)
+        response.status_code = problem.status
+        response.mimetype = MEDIA_TYPE
+        response.headers.update(problem.headers)
+        if problem.status >= 500:
+            told = str(error) if isinstance(error, PurposeMissing) else type(error).__name__
+            current_app.logger.error("%s: %s", request.endpoint, told)
+        return response
+
+
+class _Route:
+    """A route that has a purpose: an activity, entered for the request and again for each step of its answer."""
+
+    def __init__(self, block: Block[Any], site: Site) -> None:
+        stated = block._stated
+        activity = stated.activity(site, stated.name or site.dotted)
+        self._during = During(ActivityHandle(stated.engine, activity))
+        stated.register.add_activity(site, activity)
+        self.enter: Callable[[], Use[Any]] = self._during.before
+        self.leave: Callable[[Use[Any]], None] = self._during.after
+
+
+class _Under:
+    """What is under way for one request, in its environment."""
+
+    __slots__ = ("requests", "route", "use")
+
+    def __init__(self, requests: _Requests) -> None:
+        self.requests = requests
+        self.route: _Route | None = None
+        self.use: Use[Any] | None = None
+
+
+class _Requests:
+    """The purposes of one application."""
+
+    def __init__(self, app: Flask, guard: Guard, routes: dict[str, Block[Any] | None]) -> None:
+        self._app = app
+        self._guard = guard
+        self._blocks = routes
+        self._routes: dict[tuple[str, str, str], _Route | None] = {}
+        self._made: dict[tuple[int, Site], _Route] = {}
+        for name, block in routes.items():
+            if block is not None:
+                self._must_be_of_the_guard(name, block)
+        known: set[str] = set()
+        for rule in app.url_map.iter_rules():
+            known.update(_names(rule))
+            for method in rule.methods or ():
+                self._route_of(rule, method)
+        for name, block in routes.items():
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=3)
+                hint = f"; near it are {', '.join(f'`{other}`' for other in near)}" if near else ""
+                raise ValueError(
+                    f"{_where(block)}the application has no route `{name}`: write it as the application does, "
+                    f"`GET /rule`, `endpoint` or `blueprint.*`, and register it before{hint}"
+                )
+
+    def begin(self, _app: Flask, **_: Any) -> None:
+        """Enters the purpose of the route that was chosen for the present request."""
+        present: Any = request  # a proxy, which is slow to ask
+        present = present._get_current_object()
+        under: _Under | None = present.environ.get(_ENVIRON)
+        mine = under is not None and under.requests is self and under.use is None  # not of an application around this
+        if under is not None and mine and present.url_rule is not None:
+            route = self._route_of(present.url_rule, present.method)
+            if route is not None:
+                under.use = route.enter()
+                under.route = route
+
+    def answer(
+        self, inner: Callable[..., Iterable[bytes]], environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """The WSGI application."""
+        under = environ[_ENVIRON] = _Under(self)
+        try:
+            body = inner(environ, start_response)
+        finally:
+            if under.route is not None and under.use is not None:
+                under.route.leave(under.use)
+                under.use = None
+        files = environ.get("wsgi.file_wrapper")
+        if under.route is None or (isinstance(files, type) and isinstance(body, files)):
+            return body  # the server reads such a file itself, and looks at its class to know
+        return _Body(body, under.route)
+
+    def carried(self, plain: Callable[..., Any], fn: Callable[..., Any]) -> Callable[..., Any]:
+        """An asynchronous view or hook as Flask runs it, on a loop elsewhere, for the purpose of its request."""
+        under = request.environ.get(_ENVIRON) if has_request_context() else None
+        here = under is not None and under.use is not None and under.use._runs_here()
+        run: Callable[..., Any] = plain(self._guard.carry(fn) if here else fn)
+        return run
+
+    def _route_of(self, rule: Rule, method: str) -> _Route | None:
+        key = (rule.endpoint, rule.rule, method)
+        try:
+            return self._routes[key]
+        except KeyError:  # not asked for before: at start-up, or of a route that was added later
+            found = self._routes[key] = self._found(rule, method)
+            return found
+
+    def _found(self, rule: Rule, method: str) -> _Route | None:
+        as_get = method == "HEAD" and f"HEAD {rule.rule}" not in self._blocks
+        path = f"{'GET' if as_get else method} {rule.rule}"
+        named = [name for name in (path, rule.endpoint) if name in self._blocks]
+        marked = _marked(self._app.view_functions.get(rule.endpoint), "GET" if as_get else method)
+        if marked is not None:
+            named.append("@purpose")
+        if len(named) > 1:
+            where = _where(self._blocks[named[0]])
+            raise ValueError(f"{where}the route `{path}` is named twice, by `{'` and `'.join(named)}`: name it once")
+        if marked is not None:
+            self._must_be_of_the_guard(path, marked[1])
+            return self._route(marked[1], Site.of(marked[0]))
+        if not named:
+            named = [name for name in _patterns(rule.endpoint) if name in self._blocks][:1]
+        block = self._blocks[named[0]] if named else None
+        if block is None:
+            return None
+        _, line, module = block._stated.where
+        return self._route(block, Site(module, named[0], line))
+
+    def _route(self, block: Block[Any], site: Site) -> _Route:
+        key = (id(block), site)  # the blocks are kept, by the table or by their views
+        return self._made.setdefault(key, _Route(block, site))
+
+    def _must_be_of_the_guard(self, name: str, block: object) -> None:
+        _must_be_block(f"`{name}`", block)
+        if isinstance(block, Block) and block._stated.engine is not self._guard._engine:
+            raise ValueError(f"{_where(block)}`{name}` has a purpose of another guard: make one guard, and import it")
+
+
+class _Body:
+    """The body of an answer: each step of it runs for the purpose of its request, and so does what closes it."""
+
+    def __init__(self, body: Iterable[bytes], route: _Route) -> None:
+        self._body = body
+        self._steps = iter(body)
+        self._route = route
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        use = self._route.enter()
+        try:
+            return next(self._steps)
+        finally:
+            self._route.leave(use)
+
+    def close(self) -> None:
+        """Closes the body, once the answer is written or given up."""
+        close = getattr(self._body, "close", None)
+        if close is not None:
+            use = self._route.enter()
+            try:
+                close()
+            finally:
+                self._route.leave(use)
+
+
+def _marked(view: Any, method: str) -> tuple[Any, Block[Any]] | None:
+    """What `@purpose` gave a block to, and that: the method of a class of views, or else the class, or a view."""
+    views: Any = getattr(view, "view_class", None)
+    for each in (getattr(views, method.lower(), None), views, view):
+        block = getattr(each, _MARK, None)
+        if block is not None:
+            return each, block
+    return None
+
+
+def _names(rule: Rule) -> Iterator[str]:
+    """The names that a table may give to a rule."""
+    yield rule.endpoint
+    yield from _patterns(rule.endpoint)
+    yield from (f"{method} {rule.rule}" for method in rule.methods or ())
+
+
+def _patterns(endpoint: str) -> Iterator[str]:
+    """The patterns of the blueprints that an endpoint is in, the nearest first."""
+    blueprint = endpoint.rpartition(".")[0]
+    while blueprint:
+        yield f"{blueprint}.*"
+        blueprint = blueprint.rpartition(".")[0]
+
+
+def _must_be_block(name: str, block: object) -> None:
+    if not isinstance(block, Block):
+        raise TypeError(f"{name} is given {type(block).__name__}: say what it is for, `guard.purpose(…)`")
+
+
+def _where(block: Block[Any] | None) -> str:
+    if block is None:
+        return ""
+    code, line, _ = block._stated.where
+    return f"{code.co_filename}:{line}: "
