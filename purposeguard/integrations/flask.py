@@ -27,7 +27,7 @@ from purposeguard.integrations.problems import MEDIA_TYPE, problem_of
 from purposeguard.integrations.versions import must_be_tested
 from purposeguard.runtime.activity import Block, During
 from purposeguard.runtime.engine import ActivityHandle
-from purposeguard.runtime.registry import Site
+from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import Use
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.clock import Clock
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.snapshot import PolicySnapshot
-from purposeguard.values.withholding import Classes
+from purposeguard.values.withheld import Classes
 from tests.support import crossed
 
 PACKAGE = Path(pg.__file__).parent

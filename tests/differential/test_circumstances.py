@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given, settings
@@ -39,7 +38,7 @@ class Tally:
         ids = [source.clause for source in label]
         for channel in (None, *matrix.notice.channels):
             for activity in (False, True):
-                row = matrix.row_for(label, channel, replace(given, unstated=activity and channel is None))
+                row = matrix.row_for(label, channel, given._replace(unstated=activity and channel is None))
                 for purpose in asked_of(matrix.notice):
                     shut = activity and channel is None and matrix.must_state_channel(purpose)
                     expected = spec.allowed(documents, ids, name_of(purpose), channel, **known, activity=activity)

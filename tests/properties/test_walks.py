@@ -20,8 +20,8 @@ from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.verdict import Verdict
 from purposeguard.values.type_schema import Shape, shape_of
-from purposeguard.values.withheld import Withheld
-from purposeguard.values.withholding import Classes, Withholder
+from purposeguard.values.withheld import Classes, Withheld
+from purposeguard.values.withholding import Withholder
 from tests.properties.test_announced import (
     ANNOUNCED,
     BOTH,

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.withholding import Classes
+from purposeguard.values.withheld import Classes
 from tests.support import in_threads
 from tests.unit.customers import Attrs, Data, Frozen, Model, Named, Slotted, withheld
 from tests.unit.models import Device, Email, guard
