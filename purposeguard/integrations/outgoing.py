@@ -108,14 +108,11 @@ class Place(NamedTuple):
     def __str__(self) -> str:
         """The place for a message: of a name its last two parts, since the first may tell of a person."""
         port = "" if self.port in (None, _PORTS.get(self.scheme)) else f":{self.port}"
-        if self.scheme == "unix" or self.host == "localhost":
-            host = self.host
-        elif self.host.replace(".", "").isdigit() or ":" in self.host:
-            host = "an IP address"
-        else:
-            *more, name, top = ("", *self.host.split("."))
-            host = f"{'…' if any(more) else ''}{'.' if any(more) else ''}{name}{'.' if name else ''}{top}"
-        return f"{self.scheme}://{host}{port}"
+        *more, name, top = ("", "", *self.host.split("."))
+        host = f"{'….' if any(more) else ''}{name}{'.' if name else ''}{top}"
+        with contextlib.suppress(ValueError):
+            host = self.host if ipaddress.ip_address(self.host).is_loopback else "an IP address"
+        return f"{self.scheme}://{host}{port}" if self.scheme != "unix" else f"unix:{self.host}"
 
 
 class Outbound(NamedTuple):
@@ -207,7 +204,8 @@ class Outgoing:
         self._engine = guard._engine
         self._means = means
         self._outside: Outside = outside
-        self._module = str(sys._getframe(1).f_globals.get("__name__", "?"))
+        frame = sys._getframe(1)
+        self._module, self._line = str(frame.f_globals.get("__name__", "?")), frame.f_lineno
         self._hosts: dict[Place, Party] = {}
         for url, party in hosts.items():
             place = Place.parsed(url)
@@ -263,6 +261,8 @@ class Outgoing:
         subjects = _several(subject)
         for each in subjects:
             given_row_contexts(each)  # raises where it names nobody
+            if isinstance(each, RowContext):
+                raise TypeError("`subject` is an id here, or a row whose marked fields say whose it is and from when")
         ids = tuple(each for each in subjects if isinstance(each, _IDS))
         rows += [each for each in subjects if not isinstance(each, _IDS)]
         return Handover(self, Label.join(*labels), tuple(rows), ids, to=to, means=means, product=product, task=task)
@@ -279,13 +279,15 @@ class Outgoing:
         """
         must_hold_no_seal(*request.texts)
         declared = self._declared(request.declared)
+        if request.misled is None and any(self._leads_elsewhere(request.place, name) for name in request.names):
+            request = request._replace(misled="its `Host` header, or the name for TLS, leads to another one")
         parties = self._parties(request)
         if self._engine.ambient()._nothing and self._leaves_outside(declared, [party for _, party in parties]):
             return
         use = present(self._engine, f"a request to {request.place} was to be sent")
         if use is None:  # observed only
             return
-        advice = request.misled or "name who is behind each host on its way in `Outgoing(guard, {…})`"
+        advice = request.misled or "name who is behind this host in `Outgoing(guard, {…})`"
         found = [self._recipient(use, declared, place, party, advice) for place, party in parties]
         recipients = [recipient for recipient in found if recipient is not None]
         if declared is None:
@@ -300,22 +302,21 @@ class Outgoing:
     def _parties(self, request: Outbound) -> list[tuple[Place, Party | None]]:
         """Who gets to see the request: the host, and a proxy that can read it; None where nobody is named."""
         place, proxy = request.place, request.proxy
-        party = self._hosts.get(place)
-        if request.misled or any(self._named(place, name) != party for name in request.names):
-            party = None
-        parties = [(place, party)]
+        parties = [(place, None if request.misled else self._hosts.get(place))]
         if proxy is not None:
             through = self._hosts.get(proxy)
             # A tunnel carries what the proxy cannot read; that there is such a proxy has to be known all the same.
             parties.append((proxy, through if through is None or place.scheme in _PLAIN else OURSELVES))
         return parties
 
-    def _named(self, place: Place, name: str) -> Party | None:
+    def _leads_elsewhere(self, place: Place, name: str) -> bool:
+        """Whether a host that a request to this place names beside it is somebody else's."""
         try:
             parts = urlsplit(f"//{name}")
-            return self._hosts.get(Place.of(place.scheme, parts.hostname or "", parts.port))
+            named = Place.of(place.scheme, parts.hostname or "", parts.port)
         except ValueError:
-            return None
+            return True
+        return named != place and (named not in self._hosts or self._hosts[named] != self._hosts.get(place))
 
     def _leaves_outside(self, declared: Handover | None, parties: list[Party | None]) -> bool:
         """Whether a request leaves that no purpose is under way for."""
@@ -392,8 +393,9 @@ class Outgoing:
 
         whom = recipient if isinstance(recipient, str) else recipient.id
         sources = ", ".join(source.clause for source in label)
-        hand_over.__module__ = self._module
-        hand_over.__qualname__ = f"outgoing({whom}: {sources})"  # what messages and the inventory call it
+        # What messages and the inventory call it, and where they say that it is.
+        hand_over.__module__, hand_over.__qualname__ = self._module, f"outgoing({whom}: {sources})"
+        hand_over.__code__ = hand_over.__code__.replace(co_firstlineno=self._line)
         return self._guard.entrust(recipient, label, means=means, product=product, task=task)(hand_over)
 
     def _declared(self, given: object) -> Handover | None:
