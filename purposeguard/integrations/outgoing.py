@@ -45,6 +45,8 @@ from purposeguard.values.rows import Whose, given_row_contexts
 from purposeguard.values.type_schema import SILENT
 from purposeguard.values.walk import Handed
 
+__all__ = ["OURSELVES", "Handover", "Outbound", "Outgoing", "Place", "must_hold_no_seal"]
+
 Outside = Literal["refuse", "allow"]
 
 
@@ -131,9 +133,12 @@ class Outbound(NamedTuple):
 
 
 class Handover:
-    """What is in a request, and of whom: what `Outgoing.handover` gives. Holds for the use that it is entered in."""
+    """What is in a request, and of whom: what `Outgoing.handover` gives. Holds for the use that it is entered in.
 
-    __slots__ = ("_outgoing", "label", "means", "product", "rows", "subjects", "task", "to")
+    `label` is what the data derives from.
+    """
+
+    __slots__ = ("_means", "_outgoing", "_product", "_rows", "_subjects", "_task", "_to", "label")
 
     def __init__(
         self,
@@ -149,12 +154,12 @@ class Handover:
     ) -> None:
         self._outgoing = outgoing
         self.label = label
-        self.rows = rows
-        self.subjects = subjects
-        self.to = to
-        self.means = means
-        self.product = product
-        self.task = task
+        self._rows = rows
+        self._subjects = subjects
+        self._to = to
+        self._means = means
+        self._product = product
+        self._task = task
 
     @property
     def personal(self) -> bool:
@@ -295,9 +300,9 @@ class Outgoing:
         for recipient in recipients[1:]:  # before the first is on record
             self._check(use, declared, recipient)
         for recipient in recipients:
-            means = declared.means or self._means
-            record = self._recording(recipient, declared.label, means, declared.product, declared.task)
-            record(list(declared.rows), list(declared.subjects))
+            means = declared._means or self._means
+            record = self._recording(recipient, declared.label, means, declared._product, declared._task)
+            record(list(declared._rows), list(declared._subjects))
 
     def _parties(self, request: Outbound) -> list[tuple[Place, Party | None]]:
         """Who gets to see the request: the host, and a proxy that can read it; None where nobody is named."""
@@ -354,7 +359,7 @@ class Outgoing:
                 raise error
             log_observed(error)
             return False
-        if declared.to not in (None, whom):
+        if declared._to not in (None, whom):
             self._refuse(use, declared, f"to {whom}", "the hand-over that is declared names another recipient")
             return False
         return True
@@ -368,18 +373,18 @@ class Outgoing:
 
     def _check(self, use: Use[Any], declared: Handover, recipient: Recipient | str) -> None:
         found = Handed()
-        found.look(list(declared.rows), SILENT, "what")
+        found.look(list(declared._rows), SILENT, "what")
         known: set[RowContext] = {*found.row_contexts}
-        known.update(*(given_row_contexts(subject) for subject in declared.subjects))
+        known.update(*(given_row_contexts(subject) for subject in declared._subjects))
         for row_context in known or (None,):
             self._guard.check_recipient(
                 declared.label,
                 use.purpose,
                 recipient,
-                means=declared.means or self._means,
+                means=declared._means or self._means,
                 subject=row_context,
-                product=declared.product,
-                task=declared.task,
+                product=declared._product,
+                task=declared._task,
                 channel=use.channel,
             )
 
@@ -406,10 +411,10 @@ class Outgoing:
         return None if entered is None or entered.use is not self._engine.ambient() else entered.handover
 
     def _enter(self, handover: Handover) -> None:
-        if handover.to is not None and handover.personal:
+        if handover._to is not None and handover.personal:
             use = present(self._engine, "data was to be handed over")
             if use is not None:
-                self._check(use, handover, self._party_of(handover.to))
+                self._check(use, handover, self._party_of(handover._to))
         self._entered.set(_Entered(handover, self._engine.ambient(), self._entered.get()))
 
     def _leave_block(self, handover: Handover) -> None:
