@@ -24,7 +24,7 @@ import ipaddress
 import re
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self, get_args
@@ -35,9 +35,10 @@ from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta
 from purposeguard.policy.context import DenialReason
-from purposeguard.policy.explanation import name_of, overruled
+from purposeguard.policy.explanation import Decision, name_of, overruled
 from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.transfers import Recipient
+from purposeguard.runtime.handover import against, resolved
 from purposeguard.runtime.observer import log_observed
 from purposeguard.runtime.use import Use, present
 from purposeguard.values.markers import Subject
@@ -99,11 +100,12 @@ class Place(NamedTuple):
         if url.startswith("unix:/"):
             return cls.socket(url.removeprefix("unix:"))
         parts = urlsplit(url)
-        rest = (parts.path.removesuffix("/"), parts.query, parts.fragment, parts.username)
-        if not (parts.scheme and parts.hostname) or any(rest) or not url.isascii() or "\\" in url:
+        rest = (parts.path.removesuffix("/"), parts.query, parts.fragment, "@" in url, "\\" in url)
+        if not (parts.scheme and parts.hostname) or any(rest) or not url.isascii():
             raise ValueError(
-                f"`{url}` is no host: write `https://api.example`, with a port if it is another than the scheme's, "
-                "without a path, and in ASCII as it goes over the wire (`xn--…`); a socket is `unix:/path`"
+                f"`{re.sub('//.*@', '//…@', url)}` is no host: write `https://api.example`, with a port if it is "
+                "another than the scheme's, without user and path, and in ASCII as it goes over the wire (`xn--…`); a "
+                "socket is `unix:/path`"
             )
         return cls.of(parts.scheme, parts.hostname, parts.port)
 
@@ -230,7 +232,7 @@ class Outgoing:
     def handover(
         self,
         *what: object,
-        subject: Whose | Iterable[Whose] = None,
+        subject: Whose | list[Any] | tuple[Any, ...] | set[Any] | frozenset[Any] = None,
         to: str | None = None,
         means: str | None = None,
         product: str | None = None,
@@ -351,9 +353,9 @@ class Outgoing:
         whom = party if isinstance(party, str) else party.id
         if declared is None:
             error = UnlabelledData(
-                f"a request to {whom} for activity {use.activity.name} does not say what is in it: send it inside "
-                "`with outgoing.handover(Source, subject=…)`, which also takes sealed values and rows with tags, or "
-                "`outgoing.handover(NotPersonal)` where nothing personal is in it"
+                f"a request to {whom} for activity {use.activity.name} does not say what is in it: under this "
+                "purpose, send it inside `with outgoing.handover(Source, subject=…)`, which also takes sealed values "
+                "and rows with tags, or `outgoing.handover(NotPersonal)` where nothing personal is in it"
             )
             if not use.activity.observing:
                 raise error
@@ -367,26 +369,37 @@ class Outgoing:
     def _refuse(self, use: Use[Any], declared: Handover | None, whither: str, reason: str) -> None:
         """Reports that a request may not go there, and raises it unless it is only observed."""
         label = _NOTHING_PERSONAL if declared is None else declared.label
-        asked = self._guard.explain(label, use.purpose, use.channel)
         headline = f"{name_of(use.purpose)} may not send a request {whither}"
-        self._engine.refuse(overruled(asked, DenialReason.RECIPIENT, headline, (reason,)), use)
+        self._engine.refuse(overruled(self._asked(use, label), DenialReason.RECIPIENT, headline, (reason,)), use)
 
     def _check(self, use: Use[Any], declared: Handover, recipient: Recipient | str) -> None:
+        """Raises where data may not be handed to this recipient; nothing is recorded."""
+        if use.activity.observing:  # told when it is sent
+            return
+        engine, label = self._engine, declared.label
         found = Handed()
         found.look(list(declared._rows), SILENT, "what")
-        known: set[RowContext] = {*found.row_contexts}
-        known.update(*(given_row_contexts(subject) for subject in declared._subjects))
-        for row_context in known or (None,):
-            self._guard.check_recipient(
-                declared.label,
-                use.purpose,
-                recipient,
-                means=declared._means or self._means,
-                subject=row_context,
-                product=declared._product,
-                task=declared._task,
-                channel=use.channel,
-            )
+        known = dict.fromkeys(found.row_contexts)
+        for subject in declared._subjects:
+            known.update(dict.fromkeys(given_row_contexts(subject)))
+        asked = known if known and engine.oversight is not None else (None,)  # without it nobody knows of subjects
+        for row_context in asked:
+            use.check(label, row_context)
+        party = resolved(engine, recipient)
+        for refusal in against(
+            engine,
+            self._asked(use, label),
+            party,
+            tuple(known),
+            means=declared._means or self._means or party.means,
+            product=declared._product,
+            task=declared._task,
+            stated=True,
+        ):
+            engine.refuse(refusal, use)
+
+    def _asked(self, use: Use[Any], label: Label) -> Decision:
+        return Decision(self._engine.snapshot.decide(label, use.purpose, use.channel))
 
     def _recorder(
         self, recipient: Recipient | str, label: Label, means: str | None, product: str | None, task: str | None

@@ -174,6 +174,34 @@ def test_a_named_recipient_is_checked_before_anything_is_opened(guard, governanc
     assert not opened
 
 
+def test_a_store_that_asks_of_whom_data_is_gets_an_answer(store_file, server):
+    send = SENDERS["httpx"]
+    with Governance(f"sqlite:///{store_file}", notice=tm.NOTICE, requires_subject=True) as governance:
+        guard = pg.Guard(tm.NOTICE, governance=governance)
+        outgoing = Outgoing(guard, {server.url: "mail-house"}, means="other")
+        with renewal(guard):
+            for named in ({}, {"to": "mail-house"}):
+                with pytest.raises(pg.SubjectViolation), outgoing.handover(NAME, **named):
+                    send(outgoing, "POST", server.url, json={"to": "Aiko"})
+            with outgoing.handover(NAME, subject=7, to="mail-house"):
+                send(outgoing, "POST", server.url, json={"to": "Aiko"})
+    assert len(server.seen) == 1
+
+
+def test_what_law_permits_is_handed_over_under_its_exception(guard, governance, server):
+    send = SENDERS["httpx"]
+    outgoing = Outgoing(guard, {server.url: "mail-house"}, means="other")
+    end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
+    with guard.exception(basis="law", reason="a warrant", approver="DPO", subjects=[7], until=end):
+        with outgoing.handover(SCANS, subject=7, to="mail-house"):
+            send(outgoing, "POST", server.url, json={"threats": 41})
+        with outgoing.handover(SCANS, subject=8), pytest.raises(pg.PurposeViolation):
+            send(outgoing, "POST", server.url, json={"threats": 41})
+        with outgoing.handover(SCANS, subject=7), pytest.raises(pg.RecipientViolation):
+            send(outgoing, "POST", "http://127.0.0.1:1", json={"threats": 41})
+    assert len(server.seen) == len(provisions(guard)) == 1
+
+
 # ---- On the way -------------------------------------------------------------------------------------------------
 
 
@@ -390,6 +418,8 @@ def test_an_observing_guard_logs_and_lets_pass(send, governance, server, caplog)
             send(nobody, "GET", server.url)
             with outgoing.handover(SCANS):
                 send(outgoing, "GET", server.url)
+        with renewal(guard), outgoing.handover(NAME, to="elsewhere"):  # told when it is sent
+            pass
     logged = [record.getMessage() for record in caplog.records if record.name == "purposeguard"]
     told = ["outside any purpose", "does not say what is in it", "no recipient is known", "may not use product-data"]
     assert len(server.seen) == len(logged) == len(told)
@@ -441,13 +471,20 @@ def test_a_place_has_one_spelling(given, place):
 @pytest.mark.parametrize(
     "url",
     [
-        *("api.example", "https://", "https://api.example/v1", "https://api.example?a=1", "https://a@api.example"),
+        *(
+            "api.example",
+            "https://",
+            "https://api.example/v1",
+            "https://api.example?a=1",
+            "https://a:secret@api.example",
+        ),
         *("https://münchen.example", "https://a.example\\b", "https://api.example:port", "", "https://api.example#a"),
     ],
 )
 def test_what_is_no_host_is_told(guard, url):
-    with pytest.raises(ValueError, match=r"is no host|[Pp]ort"):
+    with pytest.raises(ValueError, match=r"is no host|[Pp]ort") as refused:
         Outgoing(guard, {url: "mail-house"}, means="other")
+    assert "secret" not in str(refused.value)
 
 
 def test_what_is_misdeclared_fails_when_it_is_made(guard):
