@@ -34,8 +34,10 @@ class Guarded:
                 f"the options of an `{usual.__name__}` go to `{type(self).__name__}(outgoing, …)` itself, which has to "
                 "know the proxy or socket that requests leave by"
             )
-        self._whole = library.ByteStream
         proxy, socket = options.get("proxy"), options.get("uds")
+        if proxy is not None and socket is not None:
+            raise TypeError("requests leave by a proxy or by a socket: `proxy=` or `uds=`")
+        self._whole = library.ByteStream
         self._outgoing = outgoing
         self._inner = usual(**options) if inner is None else inner
         self._proxy = None if proxy is None else _place(library.URL(getattr(proxy, "url", proxy)))

@@ -10,6 +10,7 @@ import httpx
 import httpx2
 import pytest
 import requests
+import trio
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
@@ -94,6 +95,8 @@ def test_what_a_transport_cannot_know_it_is_not_given(both, outgoing):
     for inner, options in ((library.HTTPTransport(verify=TLS), {}), (library.MockTransport(print), {"retries": 1})):
         with pytest.raises(TypeError, match="options of an `HTTPTransport` go to `GuardedTransport"):
             ways.GuardedTransport(outgoing, inner, **options)
+    with pytest.raises(TypeError, match="by a proxy or by a socket"):  # the library would leave the socket out
+        ways.GuardedTransport(outgoing, proxy="http://127.0.0.1:1", uds="/run/socket", verify=TLS)
     with pytest.raises(TypeError, match="the first argument is an `Outgoing"):
         ways.GuardedTransport(library.HTTPTransport(verify=TLS))
 
@@ -194,6 +197,22 @@ def test_async_streams_too(both, outgoing, guard, server):
     asyncio.run(story())
     assert server.seen[0].body == b"to Aiko"
     assert b"sealed" not in server.bytes
+
+
+@LIBRARIES
+def test_trio_has_tasks_of_its_own(both, outgoing, guard, server):
+    library, ways = both
+
+    async def story() -> None:
+        async with library.AsyncClient(transport=ways.AsyncGuardedTransport(outgoing, verify=TLS)) as client:
+            with renewal(guard), outgoing.handover(NAME):
+                await client.post(server.url, json={"to": "Aiko"})
+                with pytest.RaisesGroup(pg.PurposeMissing):
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(client.get, server.url)
+
+    trio.run(story)
+    assert len(server.seen) == 1
 
 
 @LIBRARIES
