@@ -92,7 +92,8 @@ def test_a_request_that_does_not_say_what_is_in_it_is_told_how(send, guard, serv
 def test_clauses_4_to_7_are_asked_of_the_recipient(send, guard, governance, server):
     def refused(whom: str, what: object, error: type[Exception], match: str) -> None:
         outgoing = Outgoing(guard, {server.url: whom}, means="other")
-        with renewal(guard), outgoing.handover(what, subject=8), pytest.raises(error, match=match):
+        subject = None if isinstance(what, Customer) else 8  # a row says whose it is
+        with renewal(guard), outgoing.handover(what, subject=subject), pytest.raises(error, match=match):
             send(outgoing, "POST", server.url, json={"to": "Ren"})
 
     refused("mail-hose", NAME, UnknownRecipient, "mail-house")
@@ -105,6 +106,16 @@ def test_clauses_4_to_7_are_asked_of_the_recipient(send, guard, governance, serv
     refused("mail-house", Customer(8, "Ren"), pg.SubjectViolation, "provision of the data to others to stop")
     assert not server.seen
     assert not provisions(guard)
+
+
+def test_rows_say_of_whom_they_are(guard, governance, server):
+    outgoing = Outgoing(guard, {server.url: "mail-house"}, means="other")
+    customers = [Customer(7, "Aiko"), Customer(8, "Ren")]
+    with renewal(guard), outgoing.handover({"letters": customers}, subject=[9, Customer(10, "Yui")]):
+        SENDERS["httpx"](outgoing, "POST", server.url, json=[customer.name for customer in customers])
+    for key in (7, 8, 9, 10):
+        (record,) = governance.provisions.of(key)
+        assert (record.subjects, record.provision.sources) == (4, ("1.1(a)",))
 
 
 def test_nothing_personal_goes_without_a_record(send, guard, server, other):
