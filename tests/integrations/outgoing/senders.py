@@ -53,7 +53,6 @@ def by_requests(outgoing: Outgoing, method: str, url: str, proxy: str | None = N
 SENDERS: dict[str, Send] = {
     "httpx": by(httpx, guarded_httpx.GuardedTransport),
     "httpx-async": by_async(httpx, guarded_httpx.AsyncGuardedTransport),
-    "httpx2": by(httpx2, guarded_httpx2.GuardedTransport),
     "httpx2-async": by_async(httpx2, guarded_httpx2.AsyncGuardedTransport),
     "requests": by_requests,
 }
