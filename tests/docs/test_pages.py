@@ -106,7 +106,7 @@ def test_reference_names_everything_public():
 
 
 ADAPTERS = [f"adapters.{name}" for name in ("arrow", "frames", "sql", "sqlalchemy", "spark", "duckdb")]
-INTEGRATIONS = ["integrations.asgi", "integrations.flask"]
+INTEGRATIONS = [f"integrations.{name}" for name in ("asgi", "flask", "httpx", "httpx2", "outgoing", "requests")]
 
 FOR_SQLALCHEMY = {
     *("AsyncGuardedSession.sync_session_class", "SealedColumns.registry"),

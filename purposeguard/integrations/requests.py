@@ -1,0 +1,122 @@
+"""Requests that requests sends: to recipients alone, checked and on record before they leave (clauses 4 to 6).
+
+::
+
+    session = GuardedSession(outgoing)
+
+    with guard.purpose(my.Renewal) as use, outgoing.handover(name, subject=7):
+        session.post(url, json={"name": use.open(name)})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.utils import prepend_scheme_if_needed, select_proxy
+from urllib3.util import parse_url
+
+from purposeguard.integrations.outgoing import Outbound, Outgoing, Place, must_hold_no_seal
+from purposeguard.integrations.versions import must_be_tested
+
+__all__ = ["GuardedAdapter", "GuardedSession"]
+
+must_be_tested("requests", "2.32", "2.34")
+
+
+class GuardedAdapter(HTTPAdapter):
+    """`session.mount("https://", GuardedAdapter(outgoing))`: sends what `outgoing` lets leave, each redirect anew.
+
+    A proxy that the session, the call or the environment names counts as a host on the way. `options` are those of
+    `HTTPAdapter`. It says nothing of more specific mounts beside it: a `GuardedSession` has none that is not guarded.
+    """
+
+    def __init__(self, outgoing: Outgoing, **options: Any) -> None:
+        if not isinstance(outgoing, Outgoing):
+            raise TypeError("the first argument is an `Outgoing(guard, {…})`, which says who is behind each host")
+        super().__init__(**options)
+        self._outgoing = outgoing
+
+    def send(  # noqa: PLR0917  # as HTTPAdapter has it
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: dict[str, str] | None = None,
+    ) -> requests.Response:
+        """Sends a request that may leave. Raises as `Outgoing.leave`."""
+        url = request.url or ""
+        # What it is connected by, so that no other reading of the URL decides.
+        parts, _ = self.build_connection_pool_key_attributes(request, verify, cert)
+        proxy = select_proxy(url, proxies)
+        method = (request.method or "").upper()
+        self._outgoing.leave(
+            Outbound(
+                Place.of(parts["scheme"], parts["host"] or "", parts["port"]),
+                tuple(_text(value) for name, value in request.headers.items() if name.lower() == "host"),
+                None if not proxy else _proxy_place(proxy),
+                tuple(_texts(request)),
+                misled="a tunnel leads to another host: name the proxy, `proxies=…`" if method == "CONNECT" else None,
+            )
+        )
+        body: Any = request.body
+        if body is not None and not isinstance(body, (str, bytes)) and not hasattr(body, "read"):
+            request.body = _watched(body)
+        return super().send(request, stream, timeout, verify, cert, proxies)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a guarded adapter belongs to its guard, and goes to no other process")
+
+
+class GuardedSession(requests.Session):
+    """A session each of whose adapters is guarded; `options` are those of `HTTPAdapter`."""
+
+    def __init__(self, outgoing: Outgoing, **options: Any) -> None:
+        super().__init__()
+        self._guarded = GuardedAdapter(outgoing, **options)
+        self.adapters.clear()
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, self._guarded)
+
+    def get_adapter(self, url: str) -> BaseAdapter:
+        """The adapter for a URL.
+
+        Raises:
+            TypeError: a more specific mount gets around `Outgoing`.
+        """
+        adapter = super().get_adapter(url)
+        if not isinstance(adapter, GuardedAdapter):
+            raise TypeError(
+                f"a request gets around `Outgoing` by a mounted {type(adapter).__name__}: mount a `GuardedAdapter`"
+            )
+        return adapter
+
+
+def _texts(request: requests.PreparedRequest) -> Iterator[bytes]:
+    yield (request.url or "").encode()
+    for value in request.headers.values():
+        yield value if isinstance(value, bytes) else value.encode()
+    body: Any = request.body
+    if isinstance(body, (str, bytes)):
+        yield body if isinstance(body, bytes) else body.encode()
+
+
+def _proxy_place(proxy: str) -> Place:
+    """The place of a proxy, read as the connection to it does."""
+    url = parse_url(prepend_scheme_if_needed(proxy, "http"))
+    return Place.of(url.scheme or "", url.host or "", url.port)
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+def _watched(body: Iterable[str | bytes]) -> Iterator[str | bytes]:
+    """A body that is made while it is sent: no piece with a seal in it leaves."""
+    for piece in body:
+        must_hold_no_seal(piece if isinstance(piece, bytes) else piece.encode())
+        yield piece

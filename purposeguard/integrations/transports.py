@@ -1,0 +1,174 @@
+"""What the transports for httpx and its successor share: they differ in nothing but the package."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, TypeVar
+
+from purposeguard.integrations.outgoing import Outbound, Outgoing, Place, must_hold_no_seal
+
+Client = TypeVar("Client")
+
+EXTENSION = "purposeguard"
+"""The extension of a request that declares what is in it: a `Handover`, or what `Outgoing.handover` takes."""
+
+_LOOKED_BACK = 16
+"""Bytes of a piece that are looked at again with the next one: a seal's text may lie across both."""
+
+
+class Guarded:
+    """A transport that lets a request leave once `outgoing` does, and has another one send it."""
+
+    _outgoing: Outgoing
+    _inner: Any
+    _proxy: Place | None
+    _socket: Place | None
+    _stream: type[Watched]
+    _whole: type[Any]
+
+    def _guard(self, library: Any, usual: Any, outgoing: Outgoing, inner: Any, options: dict[str, Any]) -> None:
+        if not isinstance(outgoing, Outgoing):
+            raise TypeError("the first argument is an `Outgoing(guard, {…})`, which says who is behind each host")
+        if inner is not None and (options or isinstance(inner, (library.HTTPTransport, library.AsyncHTTPTransport))):
+            raise TypeError(
+                f"the options of an `{usual.__name__}` go to `{type(self).__name__}(outgoing, …)` itself, which has to "
+                "know the proxy or socket that requests leave by"
+            )
+        proxy, socket = options.get("proxy"), options.get("uds")
+        if proxy is not None and socket is not None:
+            raise TypeError("requests leave by a proxy or by a socket: `proxy=` or `uds=`")
+        self._whole = library.ByteStream
+        self._outgoing = outgoing
+        self._inner = usual(**options) if inner is None else inner
+        self._proxy = None if proxy is None else _place(library.URL(getattr(proxy, "url", proxy)))
+        self._socket = None if socket is None else Place.socket(str(socket))
+
+    def _leave(self, request: Any) -> None:
+        headers = request.headers.raw
+        loaded = b"".join(request.stream) if isinstance(request.stream, self._whole) else None
+        target, sni = request.extensions.get("target"), request.extensions.get("sni_hostname")
+        self._outgoing.leave(
+            Outbound(
+                self._socket or _place(request.url),
+                () if self._socket else tuple(_names(headers, sni)),
+                self._proxy,
+                (request.url.raw_path, loaded or b"", *(value for _, value in headers)),
+                request.extensions.get(EXTENSION),
+                _misled(request.method, target),
+            )
+        )
+        if loaded is None and not isinstance(request.stream, Watched):
+            request.stream = self._stream(request.stream)
+
+
+class GuardedSync(Guarded):
+    """The same for a client that is not async."""
+
+    def __enter__(self) -> Any:
+        self._inner.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._inner.__exit__(*error)
+
+    def handle_request(self, request: Any) -> Any:
+        """Sends a request that may leave. Raises as `Outgoing.leave`."""
+        self._leave(request)
+        return self._inner.handle_request(request)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._inner.close()
+
+
+class GuardedAsync(Guarded):
+    """The same for an async client. The record is written before it awaits anything."""
+
+    async def __aenter__(self) -> Any:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._inner.__aexit__(*error)
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Sends a request that may leave. Raises as `Outgoing.leave`."""
+        self._leave(request)
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self._inner.aclose()
+
+
+class Watched:
+    """A body that is made while it is sent: no piece with a seal in it leaves."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __iter__(self) -> Iterator[bytes]:
+        before = b""
+        for piece in self._inner:
+            before = _looked_at(before, piece)
+            yield piece
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        before = b""
+        async for piece in self._inner:
+            before = _looked_at(before, piece)
+            yield piece
+
+    def close(self) -> None:
+        """Closes the body."""
+        self._inner.close()
+
+    async def aclose(self) -> None:
+        """Closes the body."""
+        await self._inner.aclose()
+
+
+def guarded(client: Client) -> Client:
+    """The client, once it is seen that each way out of it is guarded: its transport, and all its mounts.
+
+    A client that is given `proxy=` or `mounts=` sends by transports that know nothing of `Outgoing`.
+
+    Raises:
+        TypeError: one way is not guarded; or the client cannot be looked into.
+    """
+    held = vars(client)
+    if not {"_transport", "_mounts"} <= held.keys():
+        raise TypeError(f"a {type(client).__name__} of this version cannot be looked into: its ways out are not known")
+    ways = {"its transport": held["_transport"]}
+    ways |= {f"its mount `{pattern.pattern}`": transport for pattern, transport in held["_mounts"].items()}
+    around = [name for name, transport in ways.items() if not (transport is None or isinstance(transport, Guarded))]
+    if around:
+        raise TypeError(
+            f"requests get around `Outgoing` by {', '.join(around)}: give the client guarded transports alone, and a "
+            "proxy to the transport, `GuardedTransport(outgoing, proxy=…)`"
+        )
+    return client
+
+
+def _place(url: Any) -> Place:
+    return Place.of(url.raw_scheme.decode("ascii"), url.raw_host.decode("ascii"), url.port)
+
+
+def _names(headers: list[tuple[bytes, bytes]], sni: Any) -> Iterator[str]:
+    for name, value in headers:
+        if name.lower() == b"host":
+            yield value.decode("latin-1")
+    if sni is not None:
+        yield sni.decode("latin-1") if isinstance(sni, bytes) else str(sni)
+
+
+def _misled(method: str, target: Any) -> str | None:
+    if method == "CONNECT":
+        return "a tunnel leads to another host: give the transport the proxy, `GuardedTransport(outgoing, proxy=…)`"
+    first = target[:1] if target is not None else b"/"
+    return None if first in (b"/", "/") else "its `target` is no path: leave the extension out"
+
+
+def _looked_at(before: bytes, piece: bytes) -> bytes:
+    must_hold_no_seal(before + piece)
+    return piece[-_LOOKED_BACK:]
