@@ -1,0 +1,425 @@
+"""A purpose that travels to another process, signed: with a task of a queue, or with a request to another service.
+
+::
+
+    passports = Passports(guard, keys={"2026-05": KEY})
+
+    with guard.purpose(tm.ProductGuidance):
+        text = passports.issue(audience="billing")
+
+    with passports.accept(text, permits=[tm.ProductGuidance], audience="billing"):
+        ...  # in another process, with the same keys
+
+A passport says which purpose is under way, by which notice, and nothing of any person. It can be read by whoever holds
+it, and made only by who has a key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import hashlib
+import hmac
+import math
+import re
+import secrets
+import sys
+from collections.abc import Generator, Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+import itsdangerous
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
+from purposeguard.errors import PassportRefused, PurposeMissing, StoreUnavailable, UnknownTerm
+from purposeguard.guard import Guard
+from purposeguard.integrations.replays import Replays
+from purposeguard.integrations.versions import must_be_tested
+from purposeguard.notice.vocabulary import Family, Purpose, TermMeta
+from purposeguard.policy.row_context import subject_key
+from purposeguard.runtime.clock import in_utc
+from purposeguard.runtime.engine import ActivityHandle
+from purposeguard.runtime.registry import Site
+from purposeguard.runtime.use import NO_USE, Use
+
+must_be_tested("itsdangerous", "2.2", "2.2")
+
+HEADER: Final = "Purpose-Passport"
+"""The name of the header, of a request or of a message, that holds a passport."""
+
+LONGEST: Final = 4_096
+"""Characters of a passport at most; a longer text is refused unread."""
+
+SHORTEST_KEY: Final = 32
+"""Bytes of a key at least."""
+
+_FORMAT: Final = "1"
+_KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_KEPT: Final = datetime.timedelta(minutes=10)
+"""For how long after it expires a used passport is remembered: the store's clock may be another."""
+_HANDLES_AT_MOST: Final = 500
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+@with_config(ConfigDict(strict=True, extra="forbid"))
+@dataclasses.dataclass(frozen=True, slots=True)
+class Passport:
+    """What a passport says. None of it is about a person, save that `subject` shows whether two ids are the same.
+
+    `purpose` is the clause of a purpose, or the name of a `family`. `activity` is what it was issued in. `audience` is
+    who may accept it. `issued` and `expires` are seconds since 1970 (UTC). `id` is of this passport alone.
+
+    `subject` is a keyed digest of `id` and the subject's id: who has no key learns nothing of the subject from it, nor
+    whether two passports are about the same one.
+    """
+
+    notice: str
+    revision: datetime.date
+    purpose: str
+    family: bool
+    channel: str | None
+    activity: str
+    audience: str | None
+    subject: str | None
+    issued: int
+    expires: int
+    id: str
+
+
+_CLAIMS: Final = TypeAdapter(Passport)
+
+
+class _Receiver(NamedTuple):
+    """What accepts passports: for which purposes, as whom, and which activity begins where."""
+
+    permits: tuple[Any, ...]
+    audience: str | None
+    activity: str
+    site: Site
+
+
+Permits = Iterable[Any]
+"""Purposes as `Guard.purpose` takes them. A family permits each of its members, and itself."""
+
+
+class Passports:
+    """Issues passports of the purpose under way, and accepts them, with keys that both sides have.
+
+    `keys` maps the id of each key to a secret of at least 32 bytes, such as `secrets.token_bytes(32)`; passports of all
+    of them are accepted, and the one named by `signs` signs. To replace a key, first add the new one everywhere, then
+    let it sign, and remove the old one when its last passport has expired.
+
+    A passport expires `max_age` after it was issued, or after its task is due. It may come from a clock that is ahead
+    by `leeway`. With `one_time`, each is accepted once.
+
+    Raises:
+        ValueError: there is no key, a key is too short, its id is no word, or `signs` does not say which one signs.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        *,
+        keys: Mapping[str, str | bytes],
+        signs: str | None = None,
+        max_age: datetime.timedelta = datetime.timedelta(hours=1),
+        leeway: datetime.timedelta = datetime.timedelta(seconds=30),
+        one_time: Replays | None = None,
+    ) -> None:
+        if signs is None:
+            signs = next(iter(keys)) if len(keys) == 1 else ""
+        if signs not in keys:
+            raise ValueError("`signs` says which one of the keys signs: give its id")
+        if max_age <= datetime.timedelta(0) or leeway < datetime.timedelta(0):
+            raise ValueError("`max_age` is above zero, and `leeway` not below")
+        self._signers = {name: _signer(name, secret, "passport") for name, secret in keys.items()}
+        self._subjects = {name: _signer(name, secret, "subject") for name, secret in keys.items()}
+        self._guard = guard
+        self._signs = signs
+        self._max_age = max_age
+        self._leeway = leeway
+        self._one_time = one_time
+        self._handles: tuple[object, dict[object, ActivityHandle]] = (None, {})
+
+    @property
+    def guard(self) -> Guard:
+        """Whose purposes these are."""
+        return self._guard
+
+    # --- the side that sends ---------------------------------------------------------------------------------------
+
+    def issue(
+        self,
+        *,
+        audience: str | None = None,
+        subject: object = None,
+        due: datetime.datetime | None = None,
+        max_age: datetime.timedelta | None = None,
+    ) -> str:
+        """A passport for the purpose under way here: printable ASCII, fit for a header.
+
+        `audience` is who may accept it, and `subject` the one person whom it is about: the receiver states the same.
+        It expires `max_age` after now, or after a later moment `due`.
+
+        Raises:
+            PurposeMissing: no purpose is under way here, or an exception is, which goes nowhere else.
+            TypeError, ValueError: `subject` is no id; `due` has no time zone.
+        """
+        use = self._guard.current
+        if not use._carries:
+            raise PurposeMissing(
+                f"{use.activity.name} is an exception, which does not travel: state it where it is needed"
+            )
+        matrix = self._guard._engine.snapshot.matrix  # once: purpose and revision are of one
+        purpose = matrix.purpose(use.activity.purpose)
+        origin = Passport(
+            notice=matrix.notice.id,
+            revision=matrix.notice.revision,
+            purpose=purpose.name if isinstance(purpose, Family) else purpose.clause,
+            family=isinstance(purpose, Family),
+            channel=use.channel,
+            activity=use.activity.name,
+            **_UNISSUED,
+        )
+        return self.renew(origin, audience=audience, subject=subject, due=due, max_age=max_age)
+
+    def renew(
+        self,
+        passport: Passport,
+        *,
+        audience: str | None = None,
+        subject: object = None,
+        due: datetime.datetime | None = None,
+        max_age: datetime.timedelta | None = None,
+    ) -> str:
+        """Another passport for the purpose of one that was read here, for what follows from it; raises as `issue`."""
+        now = self._guard._engine.clock.read()
+        identity = secrets.token_urlsafe(16)
+        claims = dataclasses.replace(
+            passport,
+            audience=audience,
+            subject=None if subject is None else self._digest(self._signs, identity, subject),
+            issued=math.floor((now - _EPOCH).total_seconds()),
+            expires=math.ceil(
+                (max(now, now if due is None else in_utc(due)) + (max_age or self._max_age) - _EPOCH).total_seconds()
+            ),
+            id=identity,
+        )
+        body = itsdangerous.base64_encode(_CLAIMS.dump_json(claims)).decode()
+        return self._signers[self._signs].sign(f"{_FORMAT}.{self._signs}.{body}").decode()
+
+    def _digest(self, key: str, identity: str, subject: object) -> str:
+        return self._subjects[key].get_signature(f"{identity}.{subject_key(subject)}").decode()
+
+    # --- the side that receives ------------------------------------------------------------------------------------
+
+    def read(self, text: str | None, *, audience: str | None = None, subject: object = None) -> Passport:
+        """What a passport says, if it is genuine, of this time, and for this audience and subject. Enters nothing.
+
+        Raises:
+            PassportRefused: it is missing, forged, expired or from the future, or for another audience or subject.
+            TypeError, ValueError: `subject` is no id.
+        """
+        if text is None:
+            raise PassportRefused("missing", "what was sent carries none; send it inside `with guard.purpose(…)`")
+        key, passport = self._genuine(text)
+        clock = self._guard._engine.clock
+        if (clock.now() - _EPOCH).total_seconds() >= passport.expires:
+            raise PassportRefused("expired", "it was issued too long ago; give what waits longer a longer `max_age`")
+        if (clock.earliest() + self._leeway - _EPOCH).total_seconds() < passport.issued:
+            raise PassportRefused("early", "it was issued later than it is here; set the clocks of both machines right")
+        if passport.audience != audience:
+            raise PassportRefused("audience", "it was issued for another receiver, or for none in particular")
+        digest = None if subject is None else self._digest(key, passport.id, subject)
+        if digest != passport.subject:
+            raise PassportRefused("subject", "it is not about the subject that is stated here; state the same twice")
+        return passport
+
+    def _genuine(self, text: str) -> tuple[str, Passport]:
+        """The id of the key that signed, and what it signed."""
+        parts = text.split(".") if type(text) is str and text.isascii() and len(text) <= LONGEST else []
+        if len(parts) != 4:
+            raise PassportRefused("forged", _FORGED)
+        _, key, body, _ = parts
+        signer = self._signers.get(key)
+        if signer is None:
+            raise PassportRefused("unknown-key", "it names a key that is not here; add the key of who issued it")
+        # Signed anew and compared as a whole, so that each passport has one spelling; base64 has several for one value.
+        if not hmac.compare_digest(signer.sign(f"{_FORMAT}.{key}.{body}"), text.encode()):
+            raise PassportRefused("forged", _FORGED)
+        try:
+            return key, _CLAIMS.validate_json(itsdangerous.base64_decode(body))
+        except (ValidationError, itsdangerous.BadData):
+            raise PassportRefused("forged", "a key of ours signed it, and it is no passport") from None
+
+    def accept(
+        self,
+        text: str | None,
+        *,
+        permits: Permits,
+        audience: str | None = None,
+        subject: object = None,
+        activity: str | None = None,
+        holder: str | None = None,
+        site: Site | None = None,
+    ) -> contextlib.AbstractContextManager[Use[Any]]:
+        """A block that enters the purpose of a passport, if it is among those that `permits` permits here.
+
+        `activity` names it; otherwise the function that it stands in does. `holder` may begin with a one-time passport
+        again until its block has ended without an error: the id of a task that a broker may deliver twice.
+
+        A guard that only observes lets the block run without a purpose, and gives a use that opens nothing.
+
+        Raises, when it is entered:
+            PassportRefused: as `read`; or it was used already, is of another notice or of a revision that is not known
+                here, or its purpose is gone or not permitted.
+            ChannelViolation: the revision in force here wants another channel (rule 7).
+            StoreUnavailable: it cannot be known whether it was used already.
+            TypeError: `permits` is no list of purposes, or empty.
+        """
+        if site is None:
+            frame = sys._getframe(1)
+            site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
+        receiver = _Receiver(tuple_of(permits), audience, activity or site.dotted, site)
+        return self._accepted(text, receiver, subject, holder)
+
+    @contextlib.contextmanager
+    def _accepted(
+        self, text: str | None, receiver: _Receiver, subject: object, holder: str | None
+    ) -> Generator[Use[Any]]:
+        admitted = self._admitted(text, receiver, subject, holder)
+        if admitted is None:
+            yield NO_USE
+            return
+        passport, handle = admitted
+        use: Use[Any] = Use(handle)
+        try:
+            yield use
+        finally:
+            use._close()
+        if self._one_time is not None and holder is not None:
+            # It may fail once the work is done: then the passport stays with this holder, as if it were at work.
+            with contextlib.suppress(StoreUnavailable):
+                self._one_time.finish(passport.id, _forgotten(passport))
+
+    def _admitted(
+        self, text: str | None, receiver: _Receiver, subject: object, holder: str | None
+    ) -> tuple[Passport, ActivityHandle] | None:
+        """What the passport says, and the activity that it lets begin; None where a refusal is only observed."""
+        try:
+            passport = self.read(text, audience=receiver.audience, subject=subject)
+            handle = self._handle(passport, receiver)
+            self._begin(passport, holder)
+        except PassportRefused as refused:
+            self._guard._engine.deny(refused, observed=self._guard._engine.observing)
+            return None
+        return passport, handle
+
+    def _begin(self, passport: Passport, holder: str | None) -> None:
+        replays = self._one_time
+        holder = holder or secrets.token_urlsafe(16)
+        if replays is not None and not replays.begin(passport.id, holder, _forgotten(passport)):
+            raise PassportRefused("replayed", "it was used already; issue one for each request or task")
+
+    def _handle(self, passport: Passport, receiver: _Receiver) -> ActivityHandle:
+        """The activity that a passport lets begin here, kept for the next like it while the notice stays in force."""
+        engine = self._guard._engine
+        snapshot = engine.snapshot
+        if self._handles[0] is not snapshot or len(self._handles[1]) > _HANDLES_AT_MOST:
+            self._handles = snapshot, {}
+        key = passport.notice, passport.revision, passport.family, passport.purpose, passport.channel, receiver
+        known = self._handles[1]
+        handle = known.get(key)
+        if handle is None:
+            purpose = self._permitted(passport, receiver.permits)
+            # `guard.purpose` says whether the channel fits (rule 7).
+            block = self._guard.purpose(purpose, channel=passport.channel, activity=receiver.activity)
+            declared = block._stated.activity(receiver.site, receiver.activity)
+            handle = known[key] = ActivityHandle(engine, declared)
+            self._guard._register.add_activity(receiver.site, declared)
+        return handle
+
+    def _permitted(self, passport: Passport, permits: tuple[Any, ...]) -> type[Purpose] | Family:
+        """The purpose of a passport, as the revision in force calls it."""
+        matrix = self._guard._engine.snapshot.matrix
+        if passport.notice != matrix.notice.id:
+            raise PassportRefused(
+                "notice", f"it is of notice {passport.notice}, and decided is here by {matrix.notice.id}"
+            )
+        then = next((one for one in matrix.history.notices if one.revision == passport.revision), None)
+        if then is None:
+            raise PassportRefused("revision", f"the revision of {passport.revision} is not known here; load it")
+        try:
+            told = then.family(passport.purpose) if passport.family else then.purpose(passport.purpose)
+            purpose = matrix.purpose(told)
+        except UnknownTerm:
+            raise PassportRefused(
+                "purpose", f"{passport.purpose} of {passport.revision} is no purpose of {matrix.notice.revision}"
+            ) from None
+        try:
+            matrix.channel(passport.channel)
+        except UnknownTerm:
+            raise PassportRefused("channel", f"{matrix.notice.revision} knows no such channel") from None
+        gone: UnknownTerm | None = None
+        for permit in permits:
+            try:
+                if _members(purpose) <= _members(matrix.purpose(permit)):
+                    return purpose
+            except UnknownTerm as error:  # the others still count
+                gone = error
+        raise PassportRefused("not-permitted", f"what receives it does not permit {passport.purpose}") from gone
+
+
+def tuple_of(permits: Permits) -> tuple[Any, ...]:
+    """Several purposes; raises TypeError where one stands in the place of several, or there are none."""
+    one = isinstance(permits, (str, TermMeta, Family)) or not isinstance(permits, Iterable)
+    found = () if one else tuple(permits)
+    if not found:
+        raise TypeError("`permits` is a list of purposes, `permits=[Purpose]`")
+    return found
+
+
+def must_be_known(guard: Guard, permits: Permits) -> tuple[Any, ...]:
+    """The same, all of which the notice in force knows; raises UnknownPurpose and TypeError."""
+    found = tuple_of(permits)
+    for permit in found:
+        guard._engine.snapshot.matrix.purpose(permit)
+    return found
+
+
+@contextlib.contextmanager
+def without_purpose(guard: Guard) -> Generator[None]:
+    """Until it is left no purpose is under way here: for what a framework runs in place of another process."""
+    token = guard._engine.set_ambient(NO_USE)
+    try:
+        yield
+    finally:
+        guard._engine.reset_ambient(token)
+
+
+def under_way(guard: Guard) -> Use[Any] | None:
+    """The use under way here that could travel, where there is one; nobody is told of the question."""
+    use: Use[Any] = guard._engine.ambient()
+    return use if use._carries and use._absence() is None else None
+
+
+_FORGED: Final = "no key that is known here signed this text; it was changed on its way, or is no passport"
+
+_UNISSUED: Final[dict[str, Any]] = {"audience": None, "subject": None, "issued": 0, "expires": 0, "id": ""}
+
+
+def _members(purpose: type[Purpose] | Family) -> frozenset[object]:
+    return frozenset(purpose.members if isinstance(purpose, Family) else (purpose,))
+
+
+def _forgotten(passport: Passport) -> datetime.datetime:
+    return _EPOCH + datetime.timedelta(seconds=passport.expires) + _KEPT
+
+
+def _signer(name: str, secret: str | bytes, use: str) -> itsdangerous.Signer:
+    if _KEY_ID.fullmatch(name) is None:
+        raise ValueError("the id of a key is a word of up to 40 letters, digits, `-` and `_`")
+    if len(secret if isinstance(secret, bytes) else secret.encode()) < SHORTEST_KEY:
+        raise ValueError(f"key `{name}` is shorter than {SHORTEST_KEY} bytes: make one with `secrets.token_bytes(32)`")
+    salt = f"purposeguard.{use}.{_FORMAT}"
+    return itsdangerous.Signer(secret, salt=salt, key_derivation="hmac", digest_method=hashlib.sha256)
