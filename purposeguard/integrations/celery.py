@@ -33,12 +33,12 @@ from purposeguard.integrations.passport import (
     without_purpose,
 )
 from purposeguard.integrations.versions import must_be_tested
-from purposeguard.policy.violations import REFUSALS
+from purposeguard.policy.violations import FlowViolation, PurposeViolation
 from purposeguard.runtime.registry import Site
 
 must_be_tested("celery", "5.5", "5.7")
 
-NOT_RETRIED: Final = (*REFUSALS, PurposeMissing)
+NOT_RETRIED: Final = (PurposeMissing, PurposeViolation, FlowViolation)
 """Refusals, which no retry turns into anything else."""
 
 _ORIGIN: Final = "purposeguard_origin"
@@ -65,11 +65,16 @@ def purpose_task(passports: Passports, base: type[Any] = Task) -> type[PurposeTa
     `base` is the class that they would be of otherwise.
     """
     namespace = {"passports": passports, "abstract": True, "__module__": __name__, "__doc__": PurposeTask.__doc__}
-    bases = (PurposeTask,) if issubclass(PurposeTask, base) else (PurposeTask, base)
+    bases: tuple[type[Any], ...] = (PurposeTask, base)
+    if issubclass(base, PurposeTask) or issubclass(PurposeTask, base):  # one of them is both already
+        bases = (base if issubclass(base, PurposeTask) else PurposeTask,)
     return type("PurposeTask", bases, namespace)
 
 
-class PurposeTask(Task):  # type: ignore[misc]  # Celery comes without types
+_Task: Any = Task  # which comes without types
+
+
+class PurposeTask(_Task):  # type: ignore[misc]  # likewise
     """A task that runs for the purpose of the passport in its message; made by `purpose_task`.
 
     `permits` are the purposes for which it may run; where it has none, it runs without a purpose, or for one that its
@@ -82,6 +87,7 @@ class PurposeTask(Task):  # type: ignore[misc]  # Celery comes without types
     """
 
     abstract = True
+    name: str
     passports: ClassVar[Passports]
     permits: Any = None
     subject: str | None = None
@@ -89,6 +95,8 @@ class PurposeTask(Task):  # type: ignore[misc]  # Celery comes without types
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.permits is not None:
+            if not hasattr(cls, "passports"):
+                raise TypeError("give `base=purpose_task(passports)`, whose passports are those of the application")
             cls.permits = must_be_known(cls.passports.guard, cls.permits)
         if "run" in vars(cls) and cls.subject is not None and cls.subject not in inspect.signature(cls.run).parameters:
             raise TypeError(f"{getattr(cls, 'name', cls.__name__)} has no parameter `{cls.subject}`")
@@ -100,20 +108,19 @@ class PurposeTask(Task):  # type: ignore[misc]  # Celery comes without types
             return super().__call__(*args, **kwargs)
         passports = self.passports
         text = (request.headers or {}).get(HEADER)
-        with without_purpose(passports.guard):
-            setattr(request, _ORIGIN, self._origin(text, args, kwargs))
-            if self.permits is None:
-                return self.run(*args, **kwargs)
-            with passports.accept(
-                text,
-                permits=self.permits,
-                audience=audience(self.name),
-                subject=self._subject(args, kwargs),
-                activity=self.name,
-                holder=request.id if self._is_redelivered(request) else None,
-                site=Site.of(inspect.unwrap(self.run)),
-            ):
-                return self.run(*args, **kwargs)
+        setattr(request, _ORIGIN, self._origin(text, args, kwargs))
+        if self.permits is None:
+            return self.run(*args, **kwargs)
+        with passports.accept(
+            text,
+            permits=self.permits,
+            audience=audience(self.name),
+            subject=self._subject(args, kwargs),
+            activity=self.name,
+            holder=request.id if self._is_redelivered(request) else None,
+            site=Site.of(inspect.unwrap(self.run)),
+        ):
+            return self.run(*args, **kwargs)
 
     def apply_async(self, args: Any = None, kwargs: Any = None, task_id: Any = None, **options: Any) -> Any:
         """Sends the task with a passport for the purpose under way here.
@@ -131,11 +138,13 @@ class PurposeTask(Task):  # type: ignore[misc]  # Celery comes without types
             PurposeMissing: as `apply_async`.
         """
         options["headers"] = self._headers(args, kwargs, options.get("task_id"), options)
-        return super().apply(args, kwargs, **options)
+        with without_purpose(self.passports.guard):
+            return super().apply(args, kwargs, **options)
 
     def retry(self, args: Any = None, kwargs: Any = None, exc: Any = None, **options: Any) -> Any:
         """Sends the task again, for the purpose that it was sent for; raises a refusal instead, as it is."""
-        for error in (exc, sys.exc_info()[1]):
+        errors: tuple[BaseException | None, ...] = (exc, sys.exc_info()[1])
+        for error in errors:
             if isinstance(error, NOT_RETRIED):
                 raise error
         return super().retry(args, kwargs, exc, **options)
@@ -169,7 +178,7 @@ class PurposeTask(Task):  # type: ignore[misc]  # Celery comes without types
         return getattr(request, _ORIGIN, None), again
 
     def _origin(self, text: str | None, args: Any, kwargs: Any) -> Passport | None:
-        """What the message came with, if it is genuine, for what follows from the task; whether it may run is another question."""
+        """What the message came with, if it is genuine: what follows from the task goes on with it."""
         try:
             return self.passports.read(text, audience=audience(self.name), subject=self._subject(args, kwargs))
         except PassportRefused:
