@@ -93,9 +93,10 @@ def test_what_it_says_holds_no_id_of_a_subject(passports):
     assert "aiko" not in json.dumps(claims(text))
     # Nor can two be told to be about the same person, or what stands in them be found by trying ids without a key.
     assert claims(text)["subject"] != claims(issued(passports, subject="aiko@example.jp"))["subject"]
-    assert claims(text)["subject"] not in {
-        itsdangerous.Signer(b"", salt=b"purposeguard.subject.1").get_signature(f"{claims(text)['id']}.aiko@example.jp")
-    }
+    guess = itsdangerous.Signer(b"", salt=b"purposeguard.subject.1").get_signature(
+        f"{claims(text)['id']}.aiko@example.jp"
+    )
+    assert claims(text)["subject"] != guess.decode()
 
 
 def test_a_closed_purpose_travels_with_its_channel():
@@ -267,7 +268,7 @@ def test_keys_are_replaced_one_after_the_other(guard):
     ids=str,
 )
 def test_keys_that_would_not_do_are_refused_at_start(guard, keys, signs):
-    with pytest.raises(ValueError, match="key|signs"):
+    with pytest.raises(ValueError, match=r"key|signs"):
         Passports(guard, keys=keys, signs=signs)
 
 
