@@ -26,12 +26,12 @@ from celery.utils.time import maybe_make_aware
 from purposeguard.errors import PassportRefused, PurposeMissing
 from purposeguard.integrations.passport import (
     HEADER,
-    Passport,
     Passports,
     must_be_known,
     under_way,
     without_purpose,
 )
+from purposeguard.integrations.signing import Passport
 from purposeguard.integrations.versions import must_be_tested
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
 from purposeguard.runtime.registry import Site
@@ -108,11 +108,12 @@ class PurposeTask(_Task):  # type: ignore[misc]  # likewise
             return super().__call__(*args, **kwargs)
         passports = self.passports
         text = (request.headers or {}).get(HEADER)
-        setattr(request, _ORIGIN, self._origin(text, args, kwargs))
+        origin = self._origin(text, args, kwargs)
+        setattr(request, _ORIGIN, origin)
         if self.permits is None:
             return self.run(*args, **kwargs)
         with passports.accept(
-            text,
+            origin or text,
             permits=self.permits,
             audience=audience(self.name),
             subject=self._subject(args, kwargs),

@@ -19,74 +19,29 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import hashlib
-import hmac
 import math
-import re
 import secrets
 import sys
 from collections.abc import Generator, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-import itsdangerous
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
-
 from purposeguard.errors import PassportRefused, PurposeMissing, StoreUnavailable, UnknownTerm
 from purposeguard.guard import Guard
 from purposeguard.integrations.replays import Replays
-from purposeguard.integrations.versions import must_be_tested
+from purposeguard.integrations.signing import Keys, Passport
 from purposeguard.notice.vocabulary import Family, Purpose, TermMeta
-from purposeguard.policy.row_context import subject_key
 from purposeguard.runtime.clock import in_utc
 from purposeguard.runtime.engine import ActivityHandle
 from purposeguard.runtime.registry import Site
 from purposeguard.runtime.use import NO_USE, Use
 
-must_be_tested("itsdangerous", "2.2", "2.2")
-
 HEADER: Final = "Purpose-Passport"
 """The name of the header, of a request or of a message, that holds a passport."""
 
-LONGEST: Final = 4_096
-"""Characters of a passport at most; a longer text is refused unread."""
-
-SHORTEST_KEY: Final = 32
-"""Bytes of a key at least."""
-
-_FORMAT: Final = "1"
-_KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _KEPT: Final = datetime.timedelta(minutes=10)
 """For how long after it expires a used passport is remembered: the store's clock may be another."""
 _HANDLES_AT_MOST: Final = 500
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-
-
-@with_config(ConfigDict(strict=True, extra="forbid"))
-@dataclasses.dataclass(frozen=True, slots=True)
-class Passport:
-    """What a passport says. None of it is about a person, save that `subject` shows whether two ids are the same.
-
-    `purpose` is the clause of a purpose, or the name of a `family`. `activity` is what it was issued in. `audience` is
-    who may accept it. `issued` and `expires` are seconds since 1970 (UTC). `id` is of this passport alone.
-
-    `subject` is a keyed digest of `id` and the subject's id: who has no key learns nothing of the subject from it, nor
-    whether two passports are about the same one.
-    """
-
-    notice: str
-    revision: datetime.date
-    purpose: str
-    family: bool
-    channel: str | None
-    activity: str
-    audience: str | None
-    subject: str | None
-    issued: int
-    expires: int
-    id: str
-
-
-_CLAIMS: Final = TypeAdapter(Passport)
 
 
 class _Receiver(NamedTuple):
@@ -126,16 +81,10 @@ class Passports:
         leeway: datetime.timedelta = datetime.timedelta(seconds=30),
         one_time: Replays | None = None,
     ) -> None:
-        if signs is None:
-            signs = next(iter(keys)) if len(keys) == 1 else ""
-        if signs not in keys:
-            raise ValueError("`signs` says which one of the keys signs: give its id")
         if max_age <= datetime.timedelta(0) or leeway < datetime.timedelta(0):
             raise ValueError("`max_age` is above zero, and `leeway` not below")
-        self._signers = {name: _signer(name, secret, "passport") for name, secret in keys.items()}
-        self._subjects = {name: _signer(name, secret, "subject") for name, secret in keys.items()}
+        self._keys = Keys(keys, signs)
         self._guard = guard
-        self._signs = signs
         self._max_age = max_age
         self._leeway = leeway
         self._one_time = one_time
@@ -198,18 +147,14 @@ class Passports:
         claims = dataclasses.replace(
             passport,
             audience=audience,
-            subject=None if subject is None else self._digest(self._signs, identity, subject),
+            subject=None if subject is None else self._keys.digest(identity, subject),
             issued=math.floor((now - _EPOCH).total_seconds()),
             expires=math.ceil(
                 (max(now, now if due is None else in_utc(due)) + (max_age or self._max_age) - _EPOCH).total_seconds()
             ),
             id=identity,
         )
-        body = itsdangerous.base64_encode(_CLAIMS.dump_json(claims)).decode()
-        return self._signers[self._signs].sign(f"{_FORMAT}.{self._signs}.{body}").decode()
-
-    def _digest(self, key: str, identity: str, subject: object) -> str:
-        return self._subjects[key].get_signature(f"{identity}.{subject_key(subject)}").decode()
+        return self._keys.sign(claims)
 
     # --- the side that receives ------------------------------------------------------------------------------------
 
@@ -222,7 +167,7 @@ class Passports:
         """
         if text is None:
             raise PassportRefused("missing", "what was sent carries none; send it inside `with guard.purpose(…)`")
-        key, passport = self._genuine(text)
+        key, passport = self._keys.genuine(text)
         clock = self._guard._engine.clock
         if (clock.now() - _EPOCH).total_seconds() >= passport.expires:
             raise PassportRefused("expired", "it was issued too long ago; give what waits longer a longer `max_age`")
@@ -230,31 +175,14 @@ class Passports:
             raise PassportRefused("early", "it was issued later than it is here; set the clocks of both machines right")
         if passport.audience != audience:
             raise PassportRefused("audience", "it was issued for another receiver, or for none in particular")
-        digest = None if subject is None else self._digest(key, passport.id, subject)
+        digest = None if subject is None else self._keys.digest(passport.id, subject, key)
         if digest != passport.subject:
             raise PassportRefused("subject", "it is not about the subject that is stated here; state the same twice")
         return passport
 
-    def _genuine(self, text: str) -> tuple[str, Passport]:
-        """The id of the key that signed, and what it signed."""
-        parts = text.split(".") if type(text) is str and text.isascii() and len(text) <= LONGEST else []
-        if len(parts) != 4:
-            raise PassportRefused("forged", _FORGED)
-        _, key, body, _ = parts
-        signer = self._signers.get(key)
-        if signer is None:
-            raise PassportRefused("unknown-key", "it names a key that is not here; add the key of who issued it")
-        # Signed anew and compared as a whole, so that each passport has one spelling; base64 has several for one value.
-        if not hmac.compare_digest(signer.sign(f"{_FORMAT}.{key}.{body}"), text.encode()):
-            raise PassportRefused("forged", _FORGED)
-        try:
-            return key, _CLAIMS.validate_json(itsdangerous.base64_decode(body))
-        except (ValidationError, itsdangerous.BadData):
-            raise PassportRefused("forged", "a key of ours signed it, and it is no passport") from None
-
     def accept(
         self,
-        text: str | None,
+        text: str | Passport | None,
         *,
         permits: Permits,
         audience: str | None = None,
@@ -265,6 +193,7 @@ class Passports:
     ) -> contextlib.AbstractContextManager[Use[Any]]:
         """A block that enters the purpose of a passport, if it is among those that `permits` permits here.
 
+        What `read` gave for this audience and subject is taken as well, and not read again.
         `activity` names it; otherwise the function that it stands in does. `holder` may begin with a one-time passport
         again until its block has ended without an error: the id of a task that a broker may deliver twice.
 
@@ -285,7 +214,7 @@ class Passports:
 
     @contextlib.contextmanager
     def _accepted(
-        self, text: str | None, receiver: _Receiver, subject: object, holder: str | None
+        self, text: str | Passport | None, receiver: _Receiver, subject: object, holder: str | None
     ) -> Generator[Use[Any]]:
         admitted = self._admitted(text, receiver, subject, holder)
         if admitted is None:
@@ -303,11 +232,13 @@ class Passports:
                 self._one_time.finish(passport.id, _forgotten(passport))
 
     def _admitted(
-        self, text: str | None, receiver: _Receiver, subject: object, holder: str | None
+        self, text: str | Passport | None, receiver: _Receiver, subject: object, holder: str | None
     ) -> tuple[Passport, ActivityHandle] | None:
         """What the passport says, and the activity that it lets begin; None where a refusal is only observed."""
         try:
-            passport = self.read(text, audience=receiver.audience, subject=subject)
+            passport = text
+            if not isinstance(passport, Passport):
+                passport = self.read(passport, audience=receiver.audience, subject=subject)
             handle = self._handle(passport, receiver)
             self._begin(passport, holder)
         except PassportRefused as refused:
@@ -403,8 +334,6 @@ def under_way(guard: Guard) -> Use[Any] | None:
     return use if use._carries and use._absence() is None else None
 
 
-_FORGED: Final = "no key that is known here signed this text; it was changed on its way, or is no passport"
-
 _UNISSUED: Final[dict[str, Any]] = {"audience": None, "subject": None, "issued": 0, "expires": 0, "id": ""}
 
 
@@ -414,12 +343,3 @@ def _members(purpose: type[Purpose] | Family) -> frozenset[object]:
 
 def _forgotten(passport: Passport) -> datetime.datetime:
     return _EPOCH + datetime.timedelta(seconds=passport.expires) + _KEPT
-
-
-def _signer(name: str, secret: str | bytes, use: str) -> itsdangerous.Signer:
-    if _KEY_ID.fullmatch(name) is None:
-        raise ValueError("the id of a key is a word of up to 40 letters, digits, `-` and `_`")
-    if len(secret if isinstance(secret, bytes) else secret.encode()) < SHORTEST_KEY:
-        raise ValueError(f"key `{name}` is shorter than {SHORTEST_KEY} bytes: make one with `secrets.token_bytes(32)`")
-    salt = f"purposeguard.{use}.{_FORMAT}"
-    return itsdangerous.Signer(secret, salt=salt, key_derivation="hmac", digest_method=hashlib.sha256)

@@ -5,6 +5,7 @@ The broker is named by the environment. The log of what ran is a list in the bro
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import signal
@@ -43,6 +44,7 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     broker_transport_options={"visibility_timeout": 3600},
     task_reject_on_worker_lost=True,
+    result_expires=60,
     beat_schedule={"nightly": {"task": "nightly", "schedule": 0.2}, "careless": {"task": "note", "schedule": 0.2}},
 )
 
@@ -62,6 +64,16 @@ def told(what: str, **more: Any) -> list[Any]:
 @guard.access(tm.ProductData)
 def load_device() -> str:
     return "TM-7"
+
+
+def revised(day: str) -> pg.Notice:
+    """A later revision of the notice, which says the same."""
+    return pg.Notice.parse({**tm.NOTICE.dump(), "revision": datetime.date.fromisoformat(day)})
+
+
+@app.task(name="replace")
+def replace(day: str) -> None:
+    guard.replace(revised(day))
 
 
 @app.task(name="note", permits=[tm.ProductGuidance, tm.ProductImprovement])
@@ -86,7 +98,7 @@ def guidance() -> str:
 
 
 @app.task(
-    name="flaky", bind=True, permits=[tm.ProductGuidance], autoretry_for=(OSError,), max_retries=3, retry_backoff=0
+    name="flaky", bind=True, permits=[tm.ProductGuidance], autoretry_for=(OSError,), retry_kwargs={"countdown": 0}
 )
 def flaky(self: Any) -> list[Any]:
     seen = told("flaky", retries=self.request.retries)

@@ -220,7 +220,7 @@ def test_what_a_task_sends_has_the_purpose_under_way_in_it(eager):
     inner = eager.task(name="inner", permits=[tm.ProductImprovement])(purpose)
 
     @eager.task(name="outer", permits=[tm.ProductGuidance])
-    def outer() -> str | None:
+    def outer() -> Any:
         with guard.purpose(tm.ProductImprovement):
             return inner.delay().get(disable_sync_subtasks=False)
 
@@ -329,7 +329,7 @@ def test_a_base_of_ones_own_is_kept():
         abstract = True
         greeting = "hello"
 
-    class Plain(Task):
+    class Plain(Task):  # type: ignore[misc]  # Celery comes without types
         abstract = True
         greeting = "hello"
 

@@ -18,9 +18,10 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.errors import PassportRefused
-from purposeguard.integrations.passport import LONGEST, Passports
+from purposeguard.integrations.passport import Passports
 from purposeguard.integrations.problems import problem_of
 from purposeguard.integrations.replays import LocalReplays
+from purposeguard.integrations.signing import LONGEST
 from purposeguard.notices import trendmicro_jp as tm
 from tests.support import RecordingLedger, in_threads
 
@@ -282,7 +283,9 @@ def test_an_age_is_above_zero(guard):
 
 def signed(body: bytes, key: bytes = KEY, salt: str = "purposeguard.passport.1", **how: Any) -> str:
     how = {"key_derivation": "hmac", "digest_method": hashlib.sha256} | how
-    return itsdangerous.Signer(key, salt=salt, **how).sign(b"1.a." + body).decode()
+    signer: Any = itsdangerous.Signer
+    text: str = signer(key, salt=salt, **how).sign(b"1.a." + body).decode()
+    return text
 
 
 def forgeries(text: str, other: str) -> Iterator[tuple[str, str]]:
