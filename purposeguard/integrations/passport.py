@@ -23,6 +23,7 @@ import math
 import secrets
 import sys
 from collections.abc import Generator, Iterable, Mapping
+from types import FrameType
 from typing import Any, Final, NamedTuple
 
 from purposeguard.errors import PassportRefused, PurposeMissing, StoreUnavailable, UnknownTerm
@@ -206,9 +207,7 @@ class Passports:
             StoreUnavailable: it cannot be known whether it was used already.
             TypeError: `permits` is no list of purposes, or empty.
         """
-        if site is None:
-            frame = sys._getframe(1)
-            site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
+        site = site or site_of(sys._getframe(1))
         receiver = _Receiver(tuple_of(permits), audience, activity or site.dotted, site)
         return self._accepted(text, receiver, subject, holder)
 
@@ -316,6 +315,11 @@ def must_be_known(guard: Guard, permits: Permits) -> tuple[Any, ...]:
     for permit in found:
         guard._engine.snapshot.matrix.purpose(permit)
     return found
+
+
+def site_of(frame: FrameType) -> Site:
+    """The place where a frame is now."""
+    return Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
 
 
 @contextlib.contextmanager
