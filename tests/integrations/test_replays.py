@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import threading
 from typing import Any
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
@@ -46,7 +49,11 @@ def test_no_holder_is_taken_for_one_that_has_finished(replays):
 
 def test_one_of_many_at_once_begins(replays):
     began: list[bool] = []
-    in_threads([lambda n=n: began.append(replays.begin("a", f"task {n}", SOON)) for n in range(16)])
+
+    def attempt(holder: str) -> None:
+        began.append(replays.begin("a", holder, SOON))
+
+    in_threads([functools.partial(attempt, f"task {number}") for number in range(16)])
     assert sorted(began) == [False] * 15 + [True]
 
 
@@ -74,7 +81,7 @@ def test_keys_expire_with_their_passports(broker: str, text: bool):
 
 
 def test_a_store_that_does_not_answer_refuses(tmp_path):
-    client = redis.Redis(unix_socket_path=str(tmp_path / "no.sock"), retry=None)
+    client = redis.Redis(unix_socket_path=str(tmp_path / "no.sock"), retry=Retry(NoBackoff(), 0))
     replays = RedisReplays(client)
     with pytest.raises(StoreUnavailable):
         replays.begin("a", "task 1", SOON)
