@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import itsdangerous
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
@@ -117,5 +117,6 @@ def _signer(name: str, secret: str | bytes, use: str) -> itsdangerous.Signer:
         raise ValueError("the id of a key is a word of up to 40 letters, digits, `-` and `_`")
     if len(secret if isinstance(secret, bytes) else secret.encode()) < SHORTEST_KEY:
         raise ValueError(f"key `{name}` is shorter than {SHORTEST_KEY} bytes: make one with `secrets.token_bytes(32)`")
-    salt = f"purposeguard.{use}.{_FORMAT}"
-    return itsdangerous.Signer(secret, salt=salt, key_derivation="hmac", digest_method=hashlib.sha256)
+    how: dict[str, Any] = {"salt": f"purposeguard.{use}.{_FORMAT}", "digest_method": hashlib.sha256}
+    derived = itsdangerous.Signer(secret, key_derivation="hmac", **how).derive_key()
+    return itsdangerous.Signer(derived, key_derivation="none", **how)  # which would be derived for each text again
