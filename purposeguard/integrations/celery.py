@@ -27,7 +27,6 @@ from purposeguard.errors import PassportRefused, PurposeMissing
 from purposeguard.integrations.passport import (
     HEADER,
     Passports,
-    must_be_known,
     under_way,
     without_purpose,
 )
@@ -97,7 +96,7 @@ class PurposeTask(_Task):  # type: ignore[misc]  # likewise
         if cls.permits is not None:
             if not hasattr(cls, "passports"):
                 raise TypeError("give `base=purpose_task(passports)`, whose passports are those of the application")
-            cls.permits = must_be_known(cls.passports.guard, cls.permits)
+            cls.permits = cls.passports.declare(cls.permits, cls.name or cls.__name__, cls._site())
         if "run" in vars(cls) and cls.subject is not None and cls.subject not in inspect.signature(cls.run).parameters:
             raise TypeError(f"{getattr(cls, 'name', cls.__name__)} has no parameter `{cls.subject}`")
 
@@ -119,7 +118,7 @@ class PurposeTask(_Task):  # type: ignore[misc]  # likewise
             subject=self._subject(args, kwargs),
             activity=self.name,
             holder=request.id if self._is_redelivered(request) else None,
-            site=Site.of(inspect.unwrap(self.run)),
+            site=self._site(),
         ):
             return self.run(*args, **kwargs)
 
@@ -177,6 +176,10 @@ class PurposeTask(_Task):  # type: ignore[misc]  # likewise
         request = None if task is None else task.request
         again = request is not None and task_id is not None and request.id == task_id
         return getattr(request, _ORIGIN, None), again
+
+    @classmethod
+    def _site(cls) -> Site:
+        return Site.of(inspect.unwrap(cls.run))
 
     def _origin(self, text: str | None, args: Any, kwargs: Any) -> Passport | None:
         """What the message came with, if it is genuine: what follows from the task goes on with it."""

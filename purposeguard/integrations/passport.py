@@ -251,6 +251,23 @@ class Passports:
         if replays is not None and not replays.begin(passport.id, holder, _forgotten(passport)):
             raise PassportRefused("replayed", "it was used already; issue one for each request or task")
 
+    def declare(self, permits: Permits, activity: str, site: Site) -> tuple[Any, ...]:
+        """The purposes that a receiver permits, all of which the notice in force knows; lists them as activities.
+
+        One that wants a channel is listed when it is first entered, by the channel of its passport.
+
+        Raises:
+            UnknownPurpose: one is no purpose of the notice.
+            TypeError: `permits` is no list of purposes, or empty.
+        """
+        known = tuple_of(permits)
+        matrix = self._guard._engine.snapshot.matrix
+        for purpose in map(matrix.purpose, known):
+            if not matrix.must_state_channel(purpose):
+                stated = self._guard.purpose(purpose, activity=activity)._stated
+                self._guard._register.add_activity(site, stated.activity(site, activity))
+        return known
+
     def _handle(self, passport: Passport, receiver: _Receiver) -> ActivityHandle:
         """The activity that a passport lets begin here, kept for the next like it while the notice stays in force."""
         engine = self._guard._engine
@@ -306,14 +323,6 @@ def tuple_of(permits: Permits) -> tuple[Any, ...]:
     found = () if one else tuple(permits)
     if not found:
         raise TypeError("`permits` is a list of purposes, `permits=[Purpose]`")
-    return found
-
-
-def must_be_known(guard: Guard, permits: Permits) -> tuple[Any, ...]:
-    """The same, all of which the notice in force knows; raises UnknownPurpose and TypeError."""
-    found = tuple_of(permits)
-    for permit in found:
-        guard._engine.snapshot.matrix.purpose(permit)
     return found
 
 

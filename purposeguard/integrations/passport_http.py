@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Mu
 from typing import Any, Final, cast
 
 from purposeguard.errors import PurposeGuardError
-from purposeguard.integrations.passport import HEADER, Passports, Permits, must_be_known, site_of, under_way
+from purposeguard.integrations.passport import HEADER, Passports, Permits, site_of, under_way
 from purposeguard.integrations.problems import MEDIA_TYPE, Problem, problem_of
 from purposeguard.integrations.threads import hopping
 from purposeguard.runtime.registry import Site
@@ -167,9 +167,9 @@ class PassportMiddleware:
     ) -> None:
         self._app = app
         self._passports = passports
-        self._permits = must_be_known(passports.guard, permits)
         self._audience = audience
         self._activity = activity or audience or "http"
+        self._permits = passports.declare(permits, self._activity, _MIDDLEWARE)
         self._required = required
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

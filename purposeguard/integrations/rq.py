@@ -29,7 +29,6 @@ from purposeguard.errors import PassportRefused, PurposeMissing
 from purposeguard.integrations.passport import (
     HEADER,
     Passports,
-    must_be_known,
     under_way,
     without_purpose,
 )
@@ -128,11 +127,12 @@ def purpose_job(passports: Passports, *, permits: Any, subject: str | None = Non
         UnknownPurpose, TypeError: `permits` is no list of purposes of the notice.
         TypeError: it decorates no function, or one that has no parameter that `subject` names.
     """
-    known = must_be_known(passports.guard, permits)
 
     def decorate(fn: F) -> F:
         must_be_function(fn)
-        declared = _Declared(passports, known, subject, inspect.signature(fn), Site.of(fn))
+        site = Site.of(fn)
+        known = passports.declare(permits, site.dotted, site)
+        declared = _Declared(passports, known, subject, inspect.signature(fn), site)
         if subject is not None and subject not in declared.signature.parameters:
             raise TypeError(f"{declared.site.dotted} has no parameter `{subject}`")
         wrapper: Any = _run_async(fn, declared) if inspect.iscoroutinefunction(fn) else _run(fn, declared)

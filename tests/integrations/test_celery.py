@@ -295,6 +295,21 @@ def test_a_task_that_asks_to_be_ignored_leaves_no_purpose_behind(eager):
 # --- declarations --------------------------------------------------------------------------------------------------
 
 
+def test_what_a_task_permits_is_listed_before_it_has_run(eager):
+    closed = next(one for one in tm.NOTICE.purposes if guard._engine.snapshot.matrix.must_state_channel(one))
+
+    @eager.task(name="listed", permits=[tm.ProductGuidance, closed])
+    def task() -> None: ...
+
+    assert task.name == "listed"
+    listed = [one for one in guard.activities if one.name == "listed"]
+    assert [(one.purpose_id, one.qualname) for one in listed] == [(tm.ProductGuidance.clause, task.__qualname__)]
+    channel = guard._engine.snapshot.matrix.admitted(closed)[0]
+    with guard.purpose(closed, channel=channel):
+        task.delay()
+    assert [one.channel for one in guard.activities if one.name == "listed"] == [None, channel]
+
+
 def test_decorators_in_either_order_keep_delay(eager):
     below = eager.task(name="below")(guard.purpose(tm.ProductImprovement)(purpose))
     above = guard.purpose(tm.ProductImprovement)(eager.task(name="above", autoretry_for=(OSError,))(purpose))

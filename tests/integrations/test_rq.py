@@ -203,9 +203,11 @@ def test_run_at_once_a_job_has_the_purpose_of_its_passport_and_not_that_of_its_c
 
 def test_a_job_that_is_declared_wrongly_is_refused_at_decoration(jobs):
     passports = jobs.passports
+    declared = {(one.name.rpartition(".")[2], one.purpose_id) for one in jobs.guard.activities}
+    assert {("above", GUIDANCE), ("note", IMPROVEMENT)} <= declared
     for permits in ([], tm.ProductGuidance, ["1.9"], [tm.Contract]):
         with pytest.raises((TypeError, pg.UnknownPurpose)):
-            purpose_job(passports, permits=permits)
+            purpose_job(passports, permits=permits)(jobs.plain)
     decorate: Any = purpose_job(passports, permits=[tm.ProductGuidance], subject="customer")
     for wrong in (lambda user: None, 7, dict):
         with pytest.raises(TypeError):
