@@ -53,7 +53,7 @@ def task(quick: bool) -> Row:
 
     def made(app: Any, **options: Any) -> Callable[[], object]:
         app.conf.task_always_eager = True
-        noted = app.task(name="noted", **options)(_noted)
+        noted = app.task(name="noted", shared=False, **options)(_noted)
         return lambda: noted.delay().get()
 
     with guard.purpose(tm.ProductGuidance):

@@ -20,7 +20,12 @@ ROOT = Path(__file__).resolve().parents[2]
 @contextlib.contextmanager
 def running(*command: str, until: str, log: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """A process that has said that it is ready, which is ended with this block; what it says goes to `log` too."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "PYTHONUNBUFFERED": "1",
+        **environment,
+    }
     with (
         log.open("w") as kept,
         subprocess.Popen(

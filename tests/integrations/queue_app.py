@@ -35,6 +35,7 @@ passports = Passports(
 )
 
 app = Celery("queue_app", task_cls=purpose_task(passports))
+app.set_current()
 app.conf.update(
     broker_url=f"redis+socket://{SOCKET}",
     result_backend=f"redis+socket://{SOCKET}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 from typing import Any
 
@@ -24,6 +25,7 @@ passports = Passports(guard, keys={"a": b"k" * 32}, one_time=LocalReplays())
 def application(**conf: Any) -> Celery:
     app = Celery("shop", task_cls=purpose_task(passports), set_as_current=False)
     app.conf.update(broker_url="memory://", result_backend="cache+memory://", **conf)
+    app.task = functools.partial(app.task, shared=False)  # or each later application of this process had its tasks too
     return app
 
 
@@ -351,7 +353,7 @@ def test_a_base_of_ones_own_is_kept():
     for base in (Base, Plain):
         app = Celery("shop", task_cls=purpose_task(passports, base), set_as_current=False)
         app.conf.update(task_always_eager=True, task_eager_propagates=True)
-        write = app.task(name="write", permits=[tm.ProductGuidance])(purpose)
+        write = app.task(name="write", permits=[tm.ProductGuidance], shared=False)(purpose)
         assert write.greeting == "hello"
         with guard.purpose(tm.ProductGuidance):
             assert write.delay().get() == "1.2(1)②"

@@ -156,6 +156,17 @@ def test_the_log_of_the_worker_tells_no_passport(queue_app, worker):
     assert text.rsplit(".", 1)[0] not in worker.read_text()
 
 
+def test_tasks_in_threads_of_one_process_keep_their_purposes(queue_app, broker, ran, tmp_path):
+    threads = (*CELERY[:-1], "8", *QUIET, "-P", "threads", "-Q", "threads")
+    sent = []
+    with running(*threads, until=" ready.", log=tmp_path / "log"):
+        for number in range(200):
+            with queue_app.guard.purpose((tm.ProductGuidance, tm.ProductImprovement)[number % 2]):
+                sent.append(queue_app.note.apply_async(queue="threads"))
+        purposes = [result.get(timeout=20)[1] for result in sent]
+    assert purposes == [GUIDANCE, IMPROVEMENT] * 100
+
+
 def test_beat_has_no_purpose_and_periodic_tasks_state_theirs(queue_app, ran, tmp_path):
     log = tmp_path / "log"
     beat = ("-B", "-s", str(tmp_path / "schedule"))
