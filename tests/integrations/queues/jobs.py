@@ -1,4 +1,4 @@
-"""What an RQ worker of the tests runs, in a process of its own. Said and configured as in `queue_app`."""
+"""What an RQ worker of the tests runs, in a process of its own. Said and configured as in `tasks`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rq.decorators import job
 
 from purposeguard.integrations.rq import PurposeQueue, purpose_job
 from purposeguard.notices import trendmicro_jp as tm
-from tests.integrations.queue_app import guard, load_device, passports, redis_client, told
+from tests.integrations.queues.tasks import guard, load_device, passports, redis_client, told
 
 queue = PurposeQueue("jobs", connection=redis_client, passports=passports)
 
@@ -104,7 +104,7 @@ def stated() -> list[Any]:
 
 def replace(day: str) -> None:
     """Forked for one job each, this worker's notice is that of its parent: nothing stays."""
-    from tests.integrations.queue_app import revised
+    from tests.integrations.queues.tasks import revised
 
     guard.replace(revised(day))
 
