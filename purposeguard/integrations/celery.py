@@ -122,14 +122,14 @@ class PurposeTask(_Task):  # type: ignore[misc]  # likewise
         ):
             return self.run(*args, **kwargs)
 
-    def apply_async(self, args: Any = None, kwargs: Any = None, task_id: Any = None, **options: Any) -> Any:
+    def apply_async(self, args: Any = None, kwargs: Any = None, task_id: Any = None, *more: Any, **options: Any) -> Any:
         """Sends the task with a passport for the purpose under way here.
 
         Raises:
             PurposeMissing: the task runs for a purpose, and none is under way here.
         """
         options["headers"] = self._headers(args, kwargs, task_id, options)
-        return super().apply_async(args, kwargs, task_id, **options)
+        return super().apply_async(args, kwargs, task_id, *more, **options)
 
     def apply(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         """Runs the task here as a worker would: for the purpose of a passport, and not for that of the caller.

@@ -169,10 +169,10 @@ class Passports:
         if text is None:
             raise PassportRefused("missing", "what was sent carries none; send it inside `with guard.purpose(…)`")
         key, passport = self._keys.genuine(text)
-        clock = self._guard._engine.clock
-        if (clock.now() - _EPOCH).total_seconds() >= passport.expires:
+        now = (self._guard._engine.clock.now() - _EPOCH).total_seconds()
+        if now >= passport.expires:
             raise PassportRefused("expired", "it was issued too long ago; give what waits longer a longer `max_age`")
-        if (clock.earliest() + self._leeway - _EPOCH).total_seconds() < passport.issued:
+        if now + self._leeway.total_seconds() < passport.issued:
             raise PassportRefused("early", "it was issued later than it is here; set the clocks of both machines right")
         if passport.audience != audience:
             raise PassportRefused("audience", "it was issued for another receiver, or for none in particular")
@@ -291,7 +291,7 @@ class Passports:
         matrix = self._guard._engine.snapshot.matrix
         if passport.notice != matrix.notice.id:
             raise PassportRefused(
-                "notice", f"it is of notice {passport.notice}, and decided is here by {matrix.notice.id}"
+                "notice", f"it is of notice {passport.notice}, and {matrix.notice.id} is in force here"
             )
         then = next((one for one in matrix.history.notices if one.revision == passport.revision), None)
         if then is None:

@@ -110,6 +110,13 @@ def test_chains_groups_chords_and_links_go_on_with_the_purpose(queue_app, worker
     assert {one for one in purposes if one[0] == "note"} == {("note", IMPROVEMENT)}
 
 
+def test_an_error_callback_that_celery_calls_in_place_has_no_purpose(queue_app, worker, ran):
+    with queue_app.guard.purpose(tm.ProductGuidance), pytest.raises(pg.PurposeViolation):
+        queue_app.guidance.apply_async(link_error=queue_app.note.s()).get(timeout=20)
+    queue_app.plain.delay().get(timeout=20)
+    assert [(one["what"], one["purpose"]) for one in ran()][:2] == [("guidance", GUIDANCE), ("note", None)]
+
+
 def test_a_task_sends_others_for_its_own_purpose(queue_app, worker, ran):
     with queue_app.guard.purpose(tm.ProductGuidance):
         queue_app.sends.delay().get(timeout=20)
