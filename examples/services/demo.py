@@ -11,7 +11,7 @@ import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import httpx
 
@@ -20,7 +20,7 @@ os.environ["PASSPORT_KEY"] = KEY  # of both services, and of the forger below, w
 
 
 @contextlib.contextmanager
-def serving(name: str, **environment: str) -> Iterator[str]:
+def serving(name: str, **environment: str) -> Generator[str]:
     """A service, on a free port of this machine; gives its address when it answers."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
