@@ -24,7 +24,7 @@ DEMO    = .venv-demo/.demo
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env lowest-env demo test test-all lint format types layers generated coverage lowest deep bench bench-data bench-services bench-plugin mutation requirements ci clean
+.PHONY: help env lowest-env demo demo-services test test-all lint format types layers generated coverage lowest deep bench bench-data bench-services bench-plugin mutation requirements ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -74,6 +74,9 @@ $(VENV)/.mutation: $(DEV) requirements/mutation.txt
 
 demo: $(DEMO) ## run the example backend's story
 	@.venv-demo/bin/python -m examples.shop.demo $(ARGS)
+
+demo-services: $(DEV) ## two services: what of a purpose crosses from one to the other
+	@$(VENV)/bin/python -m examples.services.demo
 
 test: $(DEV) ## all that finds a mistake in a change, in about three minutes
 	$(VENV)/bin/python $(PYTEST) $(ARGS)

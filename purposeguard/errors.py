@@ -12,6 +12,7 @@
     │   └── UnknownRecipient
     ├── UnlabelledData         a check, or a function, with no sources
     ├── PurposeMissing         data read outside any purpose
+    │   └── PassportRefused    a purpose that came from another process is not taken over
     ├── SealedValue            a sealed value was used as if it were plain
     │   ├── SealedAttribute    an attribute of the plain value was asked for (also an AttributeError)
     │   └── TooFewSubjects     a figure would tell of single people
@@ -172,6 +173,22 @@ class UnlabelledData(PurposeGuardError):
 
 class PurposeMissing(PurposeGuardError):
     """Data was asked for outside any purpose, after it ended, or in a task or thread that it was not carried to."""
+
+
+class PassportRefused(PurposeMissing):
+    """A purpose that came from another process is not taken over here, so none is under way.
+
+    `reason` is one word: `missing`, `forged`, `unknown-key`, `expired`, `early`, `replayed`, `notice`, `revision`,
+    `purpose`, `channel`, `not-permitted`, `audience` or `subject`.
+    """
+
+    def __init__(self, reason: str, why: str) -> None:
+        super().__init__(reason, why)
+        self.reason = reason
+        self.why = why
+
+    def __str__(self) -> str:
+        return printable(f"passport refused ({self.reason}): {self.why}")
 
 
 class SealedValue(PurposeGuardError, TypeError):

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from purposeguard.errors import (
+    PassportRefused,
     PurposeGuardError,
     PurposeMissing,
     RequestError,
@@ -74,6 +75,7 @@ _KINDS: Final[Mapping[type[Exception], _Kind]] = MappingProxyType(
         RevisionViolation: _Kind(403, "not granted when it was collected", "revision"),
         PurposeViolation: _Kind(403, "not for this purpose", "purpose"),
         FlowViolation: _Kind(403, "not into this column", "flow"),
+        PassportRefused: _Kind(403, "no passport that is accepted here", "passport"),
         # 409: it may be asked again when there are more of them, or when the request is another one.
         TooFewSubjects: _Kind(409, "too few persons", "too-few"),
         RequestError: _Kind(409, "not with this request now", "request"),
@@ -97,7 +99,7 @@ def problem_of(error: BaseException, *, details: bool = True) -> Problem | None:
     kind = next((_KINDS[base] for base in type(error).__mro__ if base in _KINDS), None)
     if kind is None:
         return None
-    quoted = details and type(error) in REFUSALS
+    quoted = details and (type(error) in REFUSALS or isinstance(error, PassportRefused))
     return Problem(
         kind.status,
         f"urn:purposeguard:problem:{kind.slug}",
@@ -108,6 +110,8 @@ def problem_of(error: BaseException, *, details: bool = True) -> Problem | None:
 
 
 def _members(error: BaseException) -> Mapping[str, Any]:
+    if isinstance(error, PassportRefused):
+        return {"reason": error.reason}
     if isinstance(error, FlowViolation):
         sources = [source.clause for source in error.missing]
         return {"field": f"{error.target}.{error.column}", "sources": sources}

@@ -21,7 +21,15 @@ from purposeguard.runtime.registry import Activity, Register
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.snapshot import NOTHING
 from purposeguard.runtime.use import NO_USE, Carried, Use, present
-from purposeguard.runtime.wrapping import Function, must_be_function, must_be_no_method, surrounded, unwrapped_method
+from purposeguard.runtime.wrapping import (
+    Function,
+    is_task,
+    must_be_function,
+    must_be_no_method,
+    surrounded,
+    unwrapped_method,
+    wrapped_task,
+)
 from purposeguard.values.callables import is_plain, kind_of
 from purposeguard.values.opener import dump_opener
 
@@ -89,7 +97,9 @@ class Block(Generic[P]):
         self._entered: list[tuple[FrameType, Use[P]]] = []
 
     def __call__(self, fn: F) -> F:
-        """Makes `fn` an activity: whenever its body runs, it runs for this purpose."""
+        """Makes `fn` an activity: whenever its body runs, it runs for this purpose. A task of a queue stays one."""
+        if is_task(fn):
+            return cast("F", wrapped_task(fn, self._around))
         return decorated(fn, self._around)
 
     def with_use(self, fn: Callable[Concatenate[Use[P], Q], R], /) -> Callable[Q, R]:

@@ -52,8 +52,25 @@ def surrounded(fn: Any, around: Around) -> Function:
     return _WRAPPERS[kind_of(fn)](fn, around)
 
 
+def is_task(fn: Any) -> bool:
+    """True if it is a task of a queue, as Celery makes them: an object whose `run` is the function, with `.delay`."""
+    if isinstance(fn, type) or inspect.isroutine(fn):
+        return False
+    return callable(getattr(fn, "run", None)) and callable(getattr(fn, "apply_async", None))
+
+
+def wrapped_task(task: Any, wrap: Callable[[Function], Function]) -> Any:
+    """The task itself, with its function wrapped: a function in its place would have no `.delay`."""
+    task.run = wrap(task.run)
+    return task
+
+
 def must_be_function(fn: Any) -> None:
-    """Raises TypeError where `fn` is not a function or another callable object."""
+    """Raises TypeError where `fn` is not a function or another callable object, or is a task of a queue."""
+    if is_task(fn):
+        raise TypeError(
+            "decorates functions, not tasks, which would lose `.delay`: write it below the task's decorator"
+        )
     if isinstance(fn, type) or not callable(fn):
         kind = "a class" if isinstance(fn, type) else f"a {type(fn).__name__}"
         raise TypeError(f"decorates functions and methods, not {kind}: decorate the functions that run")

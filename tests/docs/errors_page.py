@@ -43,6 +43,7 @@ PurposeGuardError
 │   └── UnknownRecipient   no recipient of this id is on the register
 ├── UnlabelledData         a check, or an access function, with no sources
 ├── PurposeMissing         data read outside any purpose
+│   └── PassportRefused    a purpose that came from another process is not taken over
 ├── SealedValue            a sealed value was used as if it were plain; also a TypeError
 │   ├── SealedAttribute    an attribute of the plain value was asked for; also an AttributeError
 │   └── TooFewSubjects     a figure would describe single people
@@ -71,6 +72,7 @@ Errors have their facts as attributes, so that code need not parse messages:
 | `LedgerBroken` | `place`, `what` |
 | `UnresolvedStatement` | `why` |
 | `FlowViolation` | `target`, `column`, `missing` (a `Label`) |
+| `PassportRefused` | `reason`, one word; `why` |
 | `UnlabelledData`, `PurposeMissing`, `SealedValue`, `SealedAttribute` | none; read the message |
 | `StoreUnavailable`, `RequestError`, `SweepRefused` | none likewise |
 

@@ -106,7 +106,7 @@ def test_reference_names_everything_public():
 
 
 ADAPTERS = [f"adapters.{name}" for name in ("arrow", "frames", "sql", "sqlalchemy", "spark", "duckdb")]
-INTEGRATIONS = [f"integrations.{name}" for name in ("asgi", "flask", "httpx", "httpx2", "outgoing", "requests")]
+INTEGRATIONS = sorted(f"integrations.{path.stem}" for path in (ROOT / "purposeguard" / "integrations").glob("[!_]*.py"))
 
 FOR_SQLALCHEMY = {
     *("AsyncGuardedSession.sync_session_class", "SealedColumns.registry"),

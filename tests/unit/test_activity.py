@@ -307,3 +307,41 @@ def test_other_callables_are_activities() -> None:
 def test_what_is_no_function_is_a_type_error(given: Any) -> None:
     with pytest.raises(TypeError, match="decorates functions"):
         guard.purpose(tm.RenewalGuidance)(given)
+
+
+class Task:
+    """A task of a queue, in the manner of Celery."""
+
+    def __init__(self, fn: Any) -> None:
+        self.run = fn
+        self.sent: list[Any] = []
+
+    def __call__(self, *args: Any) -> Any:
+        return self.run(*args)
+
+    def apply_async(self, args: tuple[Any, ...] = ()) -> None:
+        self.sent.append(args)
+
+
+def test_a_task_of_a_queue_stays_one() -> None:
+    def remind(n: int) -> tuple[int, str | None]:
+        return n, purpose_here()
+
+    task = Task(remind)
+    assert guard.purpose(tm.RenewalGuidance)(task) is task
+    task.apply_async((7,))
+    assert task(7) == (7, RENEWAL)
+    assert task.sent == [(7,)]
+    assert any(activity.name.endswith("remind") for activity in guard.activities)
+
+
+def test_nothing_else_takes_the_place_of_a_task() -> None:
+    def load(n: int) -> int:
+        return n
+
+    with guard.purpose(tm.RenewalGuidance):
+        for decorate in (guard.access(tm.Contract), guard.carry, guard.purpose(tm.RenewalGuidance).with_use):
+            with pytest.raises(TypeError, match="decorates functions, not tasks"):
+                decorate(Task(load))
+    with pytest.raises(TypeError, match="decorates functions and methods"):
+        guard.purpose(tm.RenewalGuidance)(Task)

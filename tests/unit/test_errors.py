@@ -11,6 +11,7 @@ import purposeguard as pg
 from purposeguard.errors import (
     Fault,
     LedgerBroken,
+    PassportRefused,
     RequestError,
     SealedAttribute,
     StoreUnavailable,
@@ -45,6 +46,7 @@ def handed_over() -> pg.PurposeViolation:
         (UnknownOperation, (pg.UnknownSource,)),
         (pg.UnlabelledData, (pg.PurposeGuardError,)),
         (pg.PurposeMissing, (pg.PurposeGuardError,)),
+        (PassportRefused, (pg.PurposeMissing,)),
         (pg.SealedValue, (pg.PurposeGuardError, TypeError)),
         (pg.PurposeViolation, (pg.PurposeGuardError, PermissionError)),
         (pg.ChannelViolation, (pg.PurposeViolation,)),
@@ -118,6 +120,7 @@ def test_the_message_is_built_when_it_is_read() -> None:
 
 EVERY = {
     "missing": pg.PurposeMissing("data was read outside any purpose"),
+    "passport": PassportRefused("expired", "it was issued too long ago"),
     "unlabelled": pg.UnlabelledData("nothing says what it is"),
     "sealed": pg.SealedValue("open it"),
     "attribute": SealedAttribute("open it"),

@@ -1,0 +1,213 @@
+"""Celery: a purpose travels with a task as a passport, and the worker enters it around the task's body, or refuses.
+
+::
+
+    app = Celery("shop", broker=…, task_cls=purpose_task(passports))
+
+    @app.task(permits=[tm.ProductGuidance], subject="customer")
+    def write(customer: int) -> None: ...
+
+    with guard.purpose(tm.ProductGuidance):
+        write.delay(7)
+
+A task that nobody calls, since beat sends it, states its purpose itself: `@app.task` above `@guard.purpose(…)`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+import sys
+from typing import Any, ClassVar, Final
+
+from celery import Task
+from celery.utils.time import maybe_make_aware
+
+from purposeguard.errors import PassportRefused, PurposeMissing
+from purposeguard.integrations.passport import (
+    HEADER,
+    Passports,
+    under_way,
+    without_purpose,
+)
+from purposeguard.integrations.signing import Passport
+from purposeguard.integrations.versions import must_be_tested
+from purposeguard.policy.violations import FlowViolation, PurposeViolation
+from purposeguard.runtime.site import Site
+
+must_be_tested("celery", "5.5", "5.7")
+
+NOT_RETRIED: Final = (PurposeMissing, PurposeViolation, FlowViolation)
+"""Refusals, which no retry turns into anything else."""
+
+_ORIGIN: Final = "purposeguard_origin"
+"""The attribute of a request that holds the passport which it came with."""
+
+
+def audience(name: str) -> str:
+    """The audience of passports for the task of this name, for `Passports.issue`."""
+    return f"celery:{name}"
+
+
+def headers_for(passports: Passports, name: str, *, subject: object = None) -> dict[str, str]:
+    """The headers with a passport for `app.send_task(name, …, headers=…)`, where the code of the task is not here.
+
+    Raises:
+        PurposeMissing: no purpose is under way here.
+    """
+    return {HEADER: passports.issue(audience=audience(name), subject=subject)}
+
+
+def purpose_task(passports: Passports, base: type[Any] = Task) -> type[PurposeTask]:
+    """The class of tasks for an application, `Celery(…, task_cls=…)`, or for one task, `@app.task(base=…)`.
+
+    `base` is the class that they would be of otherwise.
+    """
+    namespace = {"passports": passports, "abstract": True, "__module__": __name__, "__doc__": PurposeTask.__doc__}
+    bases: tuple[type[Any], ...] = (PurposeTask, base)
+    if issubclass(base, PurposeTask) or issubclass(PurposeTask, base):  # one of them is both already
+        bases = (base if issubclass(base, PurposeTask) else PurposeTask,)
+    return type("PurposeTask", bases, namespace)
+
+
+_Task: Any = Task  # which comes without types
+
+
+class PurposeTask(_Task):  # type: ignore[misc]  # likewise
+    """A task that runs for the purpose of the passport in its message; made by `purpose_task`.
+
+    `permits` are the purposes for which it may run; where it has none, it runs without a purpose, or for one that its
+    function states. `subject` names the parameter that says whose data it is for, where it is for one person's: its
+    passport is then good for that person alone.
+
+    Raises:
+        UnknownPurpose, TypeError: `permits` is no list of purposes of the notice.
+        TypeError: the function has no parameter that `subject` names.
+    """
+
+    abstract = True
+    name: str
+    passports: ClassVar[Passports]
+    permits: Any = None
+    subject: str | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.permits is not None:
+            if not hasattr(cls, "passports"):
+                raise TypeError("give `base=purpose_task(passports)`, whose passports are those of the application")
+            cls.permits = cls.passports.declare(cls.permits, cls.name or cls.__name__, cls._site())
+        if "run" in vars(cls) and cls.subject is not None and cls.subject not in inspect.signature(cls.run).parameters:
+            raise TypeError(f"{getattr(cls, 'name', cls.__name__)} has no parameter `{cls.subject}`")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the body: of a message, for the purpose of its passport; called as a function, for the caller's."""
+        request = self.request_stack.top
+        if request is None or request.called_directly or hasattr(request, _ORIGIN):
+            return super().__call__(*args, **kwargs)
+        passports = self.passports
+        text = (request.headers or {}).get(HEADER)
+        origin = self._origin(text, args, kwargs)
+        setattr(request, _ORIGIN, origin)
+        if self.permits is None:
+            return self.run(*args, **kwargs)
+        with passports.accept(
+            origin or text,
+            permits=self.permits,
+            audience=audience(self.name),
+            subject=self._subject(args, kwargs),
+            activity=self.name,
+            holder=request.id if self._is_redelivered(request) else None,
+            site=self._site(),
+        ):
+            return self.run(*args, **kwargs)
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, task_id: Any = None, *more: Any, **options: Any) -> Any:
+        """Sends the task with a passport for the purpose under way here.
+
+        Raises:
+            PurposeMissing: the task runs for a purpose, and none is under way here.
+        """
+        options["headers"] = self._headers(args, kwargs, task_id, options)
+        return super().apply_async(args, kwargs, task_id, *more, **options)
+
+    def apply(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        """Runs the task here as a worker would: for the purpose of a passport, and not for that of the caller.
+
+        Raises:
+            PurposeMissing: as `apply_async`.
+        """
+        options["headers"] = self._headers(args, kwargs, options.get("task_id"), options)
+        with without_purpose(self.passports.guard):
+            return super().apply(args, kwargs, **options)
+
+    def retry(self, args: Any = None, kwargs: Any = None, exc: Any = None, **options: Any) -> Any:
+        """Sends the task again, for the purpose that it was sent for; raises a refusal instead, as it is."""
+        errors: tuple[BaseException | None, ...] = (exc, sys.exc_info()[1])
+        for error in errors:
+            if isinstance(error, NOT_RETRIED):
+                raise error
+        return super().retry(args, kwargs, exc, **options)
+
+    def _headers(self, args: Any, kwargs: Any, task_id: str | None, options: dict[str, Any]) -> dict[str, Any]:
+        """The headers of a message, with the passport that belongs to it."""
+        headers = dict(options.get("headers") or {})
+        terms: dict[str, Any] = {
+            "audience": audience(self.name),
+            "subject": self._subject(args or (), kwargs or {}),
+            "due": self._due(options),
+        }
+        origin, again = self._going_on(task_id)
+        if origin is not None and again:
+            headers[HEADER] = self.passports.renew(origin, **terms)
+        elif HEADER in headers:
+            pass  # of who sends it: `headers_for`, or a retry where nothing is at work any more
+        elif under_way(self.passports.guard) is not None:
+            headers[HEADER] = self.passports.issue(**terms)
+        elif origin is not None:
+            headers[HEADER] = self.passports.renew(origin, **terms)
+        elif self.permits is not None and self.app.current_task is None:
+            raise PurposeMissing(f"{self.name} was sent outside any purpose: send it inside `with guard.purpose(…)`")
+        return headers
+
+    def _going_on(self, task_id: str | None) -> tuple[Passport | None, bool]:
+        """What the task at work here came with, since what it sends follows from it; and whether it sends itself."""
+        task = self.app.current_task
+        request = None if task is None else task.request
+        again = request is not None and task_id is not None and request.id == task_id
+        return getattr(request, _ORIGIN, None), again
+
+    @classmethod
+    def _site(cls) -> Site:
+        return Site.of(inspect.unwrap(cls.run))
+
+    def _origin(self, text: str | None, args: Any, kwargs: Any) -> Passport | None:
+        """What the message came with, if it is genuine: what follows from the task goes on with it."""
+        try:
+            return self.passports.read(text, audience=audience(self.name), subject=self._subject(args, kwargs))
+        except PassportRefused:
+            return None
+
+    def _subject(self, args: Any, kwargs: Any) -> object:
+        """The subject among the arguments of a message, where the task names one."""
+        if self.subject is None:
+            return None
+        try:
+            bound = inspect.signature(self.run).bind(*args, **kwargs)
+        except TypeError:
+            raise TypeError(f"the arguments of {self.name} are not those of its function") from None
+        bound.apply_defaults()
+        return bound.arguments[self.subject]
+
+    def _due(self, options: dict[str, Any]) -> datetime.datetime | None:
+        """When the message is to be handled, where that is later."""
+        countdown, eta = options.get("countdown"), options.get("eta")
+        if countdown:
+            return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=countdown)
+        if isinstance(eta, str):
+            eta = datetime.datetime.fromisoformat(eta)
+        return None if eta is None else maybe_make_aware(eta, self.app.timezone)
+
+    def _is_redelivered(self, request: Any) -> bool:
+        """Whether the broker delivers the message again where its worker is killed, or it is run again here."""
+        return bool(self.acks_late or self.app.conf.task_acks_late or request.is_eager)

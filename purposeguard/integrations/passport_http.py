@@ -1,0 +1,243 @@
+"""A purpose that crosses HTTP between two services, as a passport in a header, or in the baggage of OpenTelemetry.
+
+The service that calls::
+
+    crossing = Crossing(passports, inside={"billing.internal": "billing"})
+    client = httpx.Client(event_hooks={"request": [crossing.on_request]})
+
+The service that is called::
+
+    app = PassportMiddleware(app, passports, permits=[tm.ContractPerformance], audience="billing")
+
+Nothing here needs a client, a framework or OpenTelemetry: headers are mappings, and an application is ASGI.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fnmatch
+import json
+import sys
+import urllib.parse
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any, Final, cast
+
+from purposeguard.errors import PurposeGuardError
+from purposeguard.integrations.passport import HEADER, Passports, Permits, site_of, under_way
+from purposeguard.integrations.problems import MEDIA_TYPE, Problem, problem_of
+from purposeguard.integrations.threads import hopping
+from purposeguard.runtime.site import Site
+from purposeguard.runtime.use import Use
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = Mapping[str, str] | Iterable[tuple[str, str]]
+"""Headers by their names, or in pairs, of which several may have one name."""
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+BAGGAGE: Final = "purpose-passport"
+"""The key of a passport in the baggage of OpenTelemetry, which goes on from service to service (W3C Baggage)."""
+
+MAX_AGE: Final = datetime.timedelta(minutes=1)
+"""How long a passport of a request lasts, unless another time is given."""
+
+
+def headers(
+    passports: Passports,
+    *,
+    audience: str | None = None,
+    subject: object = None,
+    max_age: datetime.timedelta = MAX_AGE,
+) -> dict[str, str]:
+    """The header that takes the purpose under way here to another service; a new one for each request.
+
+    Raises:
+        PurposeMissing: no purpose is under way here.
+    """
+    return {HEADER: passports.issue(audience=audience, subject=subject, max_age=max_age)}
+
+
+def passport_in(given: Headers) -> str | None:
+    """The passport in the headers of a request: that of its own header, or else of its baggage; several are none."""
+    items = cast("Mapping[str, str]", given).items() if isinstance(given, Mapping) else given
+    pairs = [(name.lower(), value) for name, value in items]
+    told = [value for name, value in pairs if name == HEADER.lower()]
+    if not told:
+        baggage = [value for name, value in pairs if name == "baggage"]
+        told = [value for key, value in _entries(",".join(baggage)) if key == BAGGAGE]
+    return ", ".join(told) if told else None
+
+
+def accepted(
+    passports: Passports,
+    given: Headers,
+    *,
+    permits: Permits,
+    audience: str | None = None,
+    subject: object = None,
+    activity: str | None = None,
+    site: Site | None = None,
+) -> contextlib.AbstractContextManager[Use[Any]]:
+    """A block for the purpose of the passport in these headers; as `Passports.accept`, and raises as that."""
+    return passports.accept(
+        passport_in(given),
+        permits=permits,
+        audience=audience,
+        subject=subject,
+        activity=activity,
+        site=site or site_of(sys._getframe(1)),
+    )
+
+
+def with_baggage(baggage: str | None, passport: str) -> str:
+    """The header `baggage` with a passport in it, in the place of any other. One without an audience goes on best."""
+    others = _without_entry(baggage or "")
+    return ",".join([*([others] if others else []), f"{BAGGAGE}={passport}"])
+
+
+class Crossing:
+    """What requests to other services carry: a passport to those inside, and to no other host.
+
+    `inside` maps a host, or a pattern such as `*.internal`, to the audience that it accepts passports as; of several
+    that match, the first counts. What leaves for any other host has no passport, in no header and not in the baggage,
+    also where a redirect led there.
+
+    Raises:
+        ValueError: a host is written with a scheme, a port or a path.
+    """
+
+    def __init__(
+        self, passports: Passports, inside: Mapping[str, str | None], *, max_age: datetime.timedelta = MAX_AGE
+    ) -> None:
+        for host in inside:
+            if not host or host.count(":") == 1 or any(char in host for char in "/@ "):
+                raise ValueError("`inside` names hosts alone, as `billing.internal` or `*.internal`")
+        self._passports = passports
+        self._inside = {_host(pattern): audience for pattern, audience in inside.items()}
+        self._max_age = max_age
+
+    def apply(self, host: str, given: MutableMapping[str, Any], *, subject: object = None) -> None:
+        """Sets the headers of a request to this host right: adds a passport, or takes out what would go too far.
+
+        Outside any purpose none is added, and the other service refuses.
+        """
+        for name in [name for name in given if name.lower() == HEADER.lower()]:
+            del given[name]
+        found = next((pattern for pattern in self._inside if fnmatch.fnmatchcase(_host(host), pattern)), None)
+        if found is None:
+            _strip_baggage(given)
+        elif under_way(self._passports.guard) is not None:
+            audience = self._inside[found]
+            given.update(headers(self._passports, audience=audience, subject=subject, max_age=self._max_age))
+
+    def on_request(self, request: Any) -> None:
+        """The same for a request of httpx, `event_hooks={"request": […]}`, which is asked at each redirect too."""
+        self.apply(request.url.host, request.headers)
+
+    async def on_request_async(self, request: Any) -> None:
+        """The same for an `AsyncClient`."""
+        self.on_request(request)
+
+
+class PassportMiddleware:
+    """An ASGI application that runs another for the purpose of the passport in each request, or answers 403.
+
+    `permits` are the purposes for which it may run, and `audience` is the name that passports are issued to. With
+    `required=False` a request that carries no passport goes on without a purpose, and what reads personal data in it
+    is refused there, unless it states one.
+
+    The purpose holds in the task of the request. Middlewares that run the application in another task come before.
+
+    Raises:
+        UnknownPurpose, TypeError: `permits` is no list of purposes of the notice.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        passports: Passports,
+        *,
+        permits: Permits,
+        audience: str | None = None,
+        activity: str | None = None,
+        required: bool = True,
+    ) -> None:
+        self._app = app
+        self._passports = passports
+        self._audience = audience
+        self._activity = activity or audience or "http"
+        self._permits = passports.declare(permits, self._activity, _MIDDLEWARE)
+        self._required = required
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request, or tells the application that it begins and ends."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        with contextlib.ExitStack() as stack:
+            try:
+                self._enter(stack, scope)
+            except PurposeGuardError as error:
+                problem = problem_of(error)
+                if problem is None:
+                    raise
+                await _answer(problem, scope, send)
+                return
+            await self._app(scope, receive, send)
+
+    def _enter(self, stack: contextlib.ExitStack, scope: Scope) -> None:
+        given = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        if not self._required and passport_in(given) is None:
+            return
+        block = accepted(
+            self._passports,
+            given,
+            permits=self._permits,
+            audience=self._audience,
+            activity=self._activity,
+            site=_MIDDLEWARE,
+        )
+        if stack.enter_context(block).active:  # it is not where a refusal is only observed
+            stack.enter_context(hopping(self._passports.guard))
+
+
+_MIDDLEWARE: Final = Site(__name__, PassportMiddleware.__qualname__, 0)
+
+
+async def _answer(problem: Problem, scope: Scope, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": problem.title})
+        return
+    body = json.dumps(problem.body, ensure_ascii=False).encode()
+    told = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **problem.headers}
+    pairs = [(name.lower().encode(), value.encode()) for name, value in told.items()]
+    await send({"type": "http.response.start", "status": problem.status, "headers": pairs})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _host(host: str) -> str:
+    return host.rstrip(".").lower()
+
+
+def _entries(baggage: str) -> Iterator[tuple[str, str]]:
+    """The keys and values of a baggage header, read as OpenTelemetry does: percent-encoded, properties left out."""
+    for member in baggage.split(","):
+        key, _, value = member.partition(";")[0].partition("=")
+        yield urllib.parse.unquote_plus(key).strip(), urllib.parse.unquote_plus(value).strip()
+
+
+def _without_entry(baggage: str) -> str:
+    members = [member for member in baggage.split(",") if member.strip()]
+    return ",".join(member for member in members if next(_entries(member))[0] != BAGGAGE)
+
+
+def _strip_baggage(given: MutableMapping[str, Any]) -> None:
+    for name in [name for name in given if name.lower() == "baggage"]:
+        rest = _without_entry(given[name])
+        if rest:
+            given[name] = rest
+        else:
+            del given[name]

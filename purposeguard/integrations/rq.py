@@ -1,0 +1,224 @@
+"""RQ: a purpose travels with a job as a passport, and the worker enters it around the job's function, or refuses.
+
+::
+
+    queue = PurposeQueue("mail", connection=redis, passports=passports)
+
+    @purpose_job(passports, permits=[tm.ProductGuidance], subject="customer")
+    def write(customer: int) -> None: ...
+
+    with guard.purpose(tm.ProductGuidance):
+        queue.enqueue(write, 7)
+
+Workers are started as always. A job that repeats, or that a scheduler makes, has no caller: its function states its
+purpose itself, `@guard.purpose(…)`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import functools
+import inspect
+from collections.abc import Callable, Generator
+from typing import Any, Final, NamedTuple, TypeVar, cast
+
+from rq import Queue, Retry, get_current_job
+
+from purposeguard.errors import PassportRefused, PurposeMissing
+from purposeguard.integrations.passport import (
+    HEADER,
+    Passports,
+    under_way,
+    without_purpose,
+)
+from purposeguard.integrations.signing import Passport
+from purposeguard.integrations.versions import must_be_tested
+from purposeguard.policy.violations import FlowViolation, PurposeViolation
+from purposeguard.runtime.site import Site
+from purposeguard.runtime.wrapping import must_be_function
+
+must_be_tested("rq", "2.6", "3.0")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+NOT_RETRIED: Final = (PurposeMissing, PurposeViolation, FlowViolation)
+"""Refusals, which no retry turns into anything else."""
+
+_DECLARED: Final = "__purpose_job__"
+"""The attribute of a function that says for which purposes it may run."""
+_ENTERED: Final = "_purposeguard_entered"
+"""The attribute of a job that runs for the purpose of its passport already."""
+_SUBJECT: Final = "_purposeguard_subject"
+"""The attribute of a job that is being sent, which says whose data it is for."""
+
+
+def audience(name: str) -> str:
+    """The audience of passports for jobs of the function of this name, `shop.mail.write`."""
+    return f"rq:{name}"
+
+
+class _Declared(NamedTuple):
+    passports: Passports
+    permits: tuple[Any, ...]
+    subject: str | None
+    signature: inspect.Signature
+    site: Site
+
+    def subject_of(self, args: Any, kwargs: Any) -> object:
+        """The subject among the arguments of a job, where its function names one."""
+        if self.subject is None:
+            return None
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError:
+            raise TypeError(f"the arguments of {self.site.dotted} are not those of its function") from None
+        bound.apply_defaults()
+        return bound.arguments[self.subject]
+
+    @contextlib.contextmanager
+    def entered(self, job: Any, args: Any, kwargs: Any) -> Generator[Passport | None]:
+        """The purpose of a job's passport, around its function; gives the passport. A refusal ends all retries."""
+        setattr(job, _ENTERED, True)
+        passports, text = self.passports, job.meta.get(HEADER)
+        terms: dict[str, Any] = {"audience": audience(job.func_name), "subject": self.subject_of(args, kwargs)}
+        passport: Passport | None = None
+        with contextlib.suppress(PassportRefused):  # `accept` says so, where it counts
+            passport = passports.read(text, **terms)
+        try:
+            with passports.accept(
+                passport or text,
+                permits=self.permits,
+                activity=self.site.dotted,
+                holder=job.id,
+                site=self.site,
+                **terms,
+            ):
+                yield passport
+        except NOT_RETRIED:
+            job.retries_left = 0
+            raise
+        except Exception:
+            if passport is not None and job.should_retry:
+                self.renew(job, passport, job.get_retry_interval(), terms["subject"])
+            raise
+
+    def renew(self, job: Any, passport: Passport, seconds: float, subject: object) -> None:
+        """Gives a job that is to run again a passport for then."""
+        due = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
+        job.meta[HEADER] = self.passports.renew(passport, audience=audience(job.func_name), subject=subject, due=due)
+        job.save_meta()
+
+    def done(self, job: Any, passport: Passport | None, result: Any, args: Any, kwargs: Any) -> None:
+        """A function may ask for a retry by what it returns."""
+        if passport is not None and isinstance(result, Retry):
+            interval = Retry.get_interval(job.number_of_retries or 0, result.intervals)
+            self.renew(job, passport, interval, self.subject_of(args, kwargs))
+
+
+def purpose_job(passports: Passports, *, permits: Any, subject: str | None = None) -> Callable[[F], F]:
+    """A decorator for the function of a job, which runs for the purpose of the passport in the job, or not at all.
+
+    `permits` are the purposes for which it may run. `subject` names the parameter that says whose data it is for, where
+    it is for one person's: the passport is then good for that person alone. Called as a function, it runs for the
+    purpose of its caller, as any other.
+
+    Raises:
+        UnknownPurpose, TypeError: `permits` is no list of purposes of the notice.
+        TypeError: it decorates no function, or one that has no parameter that `subject` names.
+    """
+
+    def decorate(fn: F) -> F:
+        must_be_function(fn)
+        site = Site.of(fn)
+        known = passports.declare(permits, site.dotted, site)
+        declared = _Declared(passports, known, subject, inspect.signature(fn), site)
+        if subject is not None and subject not in declared.signature.parameters:
+            raise TypeError(f"{declared.site.dotted} has no parameter `{subject}`")
+        wrapper: Any = _run_async(fn, declared) if inspect.iscoroutinefunction(fn) else _run(fn, declared)
+        setattr(fn, _DECLARED, declared)  # `@job` below keeps this one to enqueue it
+        setattr(wrapper, _DECLARED, declared)
+        return cast("F", wrapper)
+
+    return decorate
+
+
+def _arriving() -> Any:
+    """The job that begins here; None where the function is called as one."""
+    job = get_current_job()
+    return None if job is None or hasattr(job, _ENTERED) else job
+
+
+def _run(fn: Callable[..., Any], declared: _Declared) -> Callable[..., Any]:
+    @functools.wraps(fn)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        job = _arriving()
+        if job is None:
+            return fn(*args, **kwargs)
+        with declared.entered(job, args, kwargs) as passport:
+            result = fn(*args, **kwargs)
+        declared.done(job, passport, result, args, kwargs)
+        return result
+
+    return run
+
+
+def _run_async(fn: Callable[..., Any], declared: _Declared) -> Callable[..., Any]:
+    @functools.wraps(fn)
+    async def run(*args: Any, **kwargs: Any) -> Any:
+        job = _arriving()
+        if job is None:
+            return await fn(*args, **kwargs)
+        with declared.entered(job, args, kwargs) as passport:
+            result = await fn(*args, **kwargs)
+        declared.done(job, passport, result, args, kwargs)
+        return result
+
+    return run
+
+
+_Queue: Any = Queue  # whose methods take more with each version
+
+
+class PurposeQueue(_Queue):  # type: ignore[misc]  # likewise
+    """A queue whose jobs get a passport for the purpose under way where they are enqueued.
+
+    A job that runs at once (`is_async=False`) has the purpose of its passport, and not that of its caller.
+
+    Raises, when a function that `purpose_job` decorates is enqueued:
+        PurposeMissing: no purpose is under way.
+    """
+
+    def __init__(self, name: str = "default", *args: Any, passports: Passports, **kwargs: Any) -> None:
+        super().__init__(name, *args, **kwargs)
+        self.passports = passports
+
+    def create_job(self, func: Any, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
+        """As a queue does, with a passport in the job's `meta`; raises PurposeMissing."""
+        job = super().create_job(func, args, kwargs, *more, **options)
+        declared: _Declared | None = getattr(func, _DECLARED, None)
+        setattr(job, _SUBJECT, None if declared is None else declared.subject_of(job.args, job.kwargs))
+        if under_way(self.passports.guard) is not None:
+            self._give(job)
+        elif declared is not None and HEADER not in job.meta:
+            raise PurposeMissing(
+                f"{job.func_name} was enqueued outside any purpose: enqueue it inside `with guard.purpose(…)`"
+            )
+        return job
+
+    def schedule_job(self, job: Any, datetime: Any, *more: Any, **options: Any) -> Any:
+        """As a queue does; the passport is one for then."""
+        if hasattr(job, _SUBJECT) and under_way(self.passports.guard) is not None:
+            self._give(job, datetime)
+        return super().schedule_job(job, datetime, *more, **options)
+
+    def run_sync(self, job: Any) -> Any:
+        """As a queue does, without the purpose of the caller."""
+        with without_purpose(self.passports.guard):
+            return super().run_sync(job)
+
+    def _give(self, job: Any, due: Any = None) -> None:
+        if due is not None and due.tzinfo is None:
+            due = due.astimezone()  # RQ takes it for local time
+        issued = self.passports.issue(audience=audience(job.func_name), subject=getattr(job, _SUBJECT), due=due)
+        job.meta = {**job.meta, HEADER: issued}
