@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx2
 
+from purposeguard.integrations._httpx_transports import GuardedAsync, GuardedSync, Watched, guarded
 from purposeguard.integrations.outgoing import Outgoing
-from purposeguard.integrations.transports import GuardedAsync, GuardedSync, Watched, guarded
 from purposeguard.integrations.versions import must_be_tested
 
 __all__ = ["AsyncGuardedTransport", "GuardedTransport", "guarded"]
