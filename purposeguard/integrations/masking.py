@@ -1,0 +1,369 @@
+"""Masking: what is shown of a value outside any purpose. What tagged classes and seals hold is replaced by its clause.
+
+`logging`, `structlog`, `sentry` and `opentelemetry` of this package share it. A value is looked through by the plans
+of its classes, as guards do; what cannot be looked at is replaced by its class.
+"""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import enum
+import itertools
+import json
+import logging
+import pathlib
+import re
+import types
+import uuid
+from collections.abc import Collection, ItemsView, Iterable, KeysView, Mapping, ValuesView
+from typing import Any, Final
+
+from typing_extensions import override
+
+from purposeguard.integrations.masking_classes import HIDDEN, Classes, is_mapped, marker
+from purposeguard.values.annotations import PLAIN, is_taggable
+from purposeguard.values.plan import Plan, beside_fields, entries_of, plan_of
+from purposeguard.values.sealed import Pending, Sealed, content
+from purposeguard.values.type_schema import SILENT, Shape
+from purposeguard.values.walk import RowContexts, Walk
+
+MOST_ITEMS: Final = 100
+"""Items of a container that are shown; those beyond are replaced by their number."""
+
+MOST_PARTS: Final = 10_000
+"""Values that are looked at in one."""
+
+MOST_TEXTS: Final = 5_000
+"""Masked texts that are looked for elsewhere; beyond that, no text at all is shown there."""
+
+LONGEST: Final = 50_000
+"""Characters of a text that are shown."""
+
+DEEPEST: Final = 30
+"""Containers and rows inside each other that are looked into."""
+
+_SHOWN: Final = (
+    type,
+    enum.Enum,
+    uuid.UUID,
+    pathlib.PurePath,
+    datetime.tzinfo,
+    logging.Logger,
+    types.BuiltinFunctionType,
+    types.CodeType,
+    types.FunctionType,
+    types.ModuleType,
+    types.NoneType,
+    types.NotImplementedType,
+    types.EllipsisType,
+)
+"""Classes whose objects are shown as they are: code, and what the standard library makes of a text or number."""
+
+
+class Shown(str):
+    """A text that stands for a value, and that `repr` gives as it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class Texts:
+    """Texts that were masked in one place, so that they are found elsewhere in the same record.
+
+    Texts of fewer than three characters, and numbers of fewer than five digits, are not: they would be found
+    everywhere.
+    """
+
+    def __init__(self) -> None:
+        self._markers: dict[str, str] = {}
+        self._found: re.Pattern[str] | None = None
+        self._are_too_many = False
+
+    def add(self, value: Any, what: str, depth: int = 0) -> None:
+        """Adds the texts in a masked value; `what` stands for them."""
+        if len(self._markers) > MOST_TEXTS or depth > DEEPEST:
+            self._are_too_many = True
+            return
+        for part in _parts(value):
+            self.add(part, what, depth + 1)
+        for text in _written(value):
+            self._markers.setdefault(text, what)
+            self._found = None
+
+    def __bool__(self) -> bool:
+        return bool(self._markers) or self._are_too_many
+
+    def replaced(self, text: str) -> str:
+        """The text with what stands for these."""
+        if self._are_too_many:
+            return HIDDEN
+        if not self._markers:
+            return text
+        if self._found is None:
+            longest_first = sorted(self._markers, key=len, reverse=True)
+            self._found = re.compile("|".join(map(_pattern, longest_first)))
+        return self._found.sub(lambda match: self._markers[match[0]], text)
+
+    def replaced_in(self, value: Any) -> Any:
+        """A masked value, or what JSON has, with the same done to each text in it."""
+        if isinstance(value, str):
+            text = self.replaced(value)
+            return value if text == value else Shown(text)
+        if isinstance(value, dict):
+            return {self.replaced_in(key): self.replaced_in(item) for key, item in value.items()}
+        if type(value) in (list, tuple, set, frozenset):
+            return type(value)([self.replaced_in(item) for item in value])
+        return value
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """What lies in a masked value."""
+    if isinstance(value, Sealed):
+        return _held(value)
+    if isinstance(value, Mapping):
+        return itertools.chain.from_iterable(entries_of(value))
+    if isinstance(value, (list, set, frozenset, collections.deque)):
+        return value
+    if is_taggable(type(value)):
+        return (item for _, _, item in plan_of(type(value), SILENT).values(value, {}))
+    return value if isinstance(value, tuple) else ()
+
+
+def _held(sealed: Sealed) -> list[Any]:
+    """The plain values in a seal, of which no function is run."""
+    top: object = content(sealed)
+    return [part for each in top.parts for part in _held(each)] if isinstance(top, Pending) else [top]
+
+
+def _written(value: Any) -> set[str]:
+    """How a plain value is written: by itself, in a `repr` and in JSON."""
+    texts: set[str] = set()
+    if isinstance(value, (bool, type(None), enum.Enum)):
+        return texts
+    if isinstance(value, str):
+        texts = {value, value.strip(), repr(value)[1:-1], json.dumps(value)[1:-1], repr(str(value))[1:-1]}
+    elif isinstance(value, (bytes, bytearray)):
+        texts = {value.decode("utf-8", "replace"), repr(value)}
+    elif isinstance(value, (*PLAIN, uuid.UUID)):
+        texts = {text for text in (str(value), repr(value)) if len(text) > 4}
+    return {text for text in texts if len(text) > 2}
+
+
+def _pattern(text: str) -> str:
+    """A short name is not found inside a longer word."""
+    before = "(?<![A-Za-z0-9])" if len(text) < 6 and text[0].isascii() and text[0].isalnum() else ""
+    after = "(?![A-Za-z0-9])" if len(text) < 6 and text[-1].isascii() and text[-1].isalnum() else ""
+    return f"{before}{re.escape(text)}{after}"
+
+
+_PAIR: Final = re.compile(r"""(?<![\w.])(["']?)([A-Za-z_]\w*)\1\s*[=:]\s*""")
+"""The name of a field before its value, in a `repr`, a dict, JSON or a query."""
+
+_QUOTED: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
+
+
+class Masker:
+    """Masks values. `models` are tagged classes that may be made later, in functions; others are found by themselves.
+
+    `shown` are classes whose own texts hold nothing personal, such as a URL without a query: their objects are left as
+    they are.
+    """
+
+    def __init__(self, *models: type, shown: Iterable[type] = ()) -> None:
+        self.classes = Classes(models)
+        self._shown = (*_SHOWN, *shown)
+
+    def masked(self, value: Any, texts: Texts | None = None) -> Any:
+        """`value`, or a copy in which what is tagged or sealed is replaced; `texts` gets what was.
+
+        It raises nothing: what cannot be looked at is replaced as well.
+        """
+        return _Masking(self, texts).inside(value, SILENT, "", ())
+
+    def entries(self, entries: Mapping[Any, Any], texts: Texts | None = None) -> dict[Any, Any]:
+        """The same of each entry of a dict, which may itself be made from a tagged class."""
+        masking = _Masking(self, texts)
+        markers = self.classes.markers(frozenset(key for key in entries if isinstance(key, str)))
+        return {
+            key: masking.hide(item, markers[key]) if key in markers else masking.inside(item, SILENT, "", ())
+            for key, item in entries.items()
+        }
+
+    def text(self, text: str) -> str:
+        """A text in which what is written like the fields of a tagged class is replaced: at least two of them.
+
+        So of objects and dicts that were made into a text before it came here.
+        """
+        if len(text) > LONGEST:
+            text = f"{text[:LONGEST]}{HIDDEN}"
+        if "=" not in text and ":" not in text:
+            return text
+        pairs = list(_PAIR.finditer(text))
+        markers = self.classes.markers(frozenset(pair[2] for pair in pairs), least=2)
+        if not markers:
+            return text
+        parts: list[str] = []
+        done = 0
+        for pair in pairs:
+            if pair[2] in markers and pair.start() >= done:
+                parts += (text[done : pair.end()], markers[pair[2]])
+                done = _end_of_value(text, pair.end())
+        return "".join((*parts, text[done:]))
+
+    def is_shown(self, cls: type) -> bool:
+        """Whether objects of a class are left as they are."""
+        return cls in PLAIN or issubclass(cls, self._shown)
+
+
+def _end_of_value(text: str, at: int) -> int:
+    """Where the value ends that begins here: a quoted text, what is in brackets, or a word."""
+    if text.startswith("<", at):  # a seal, or what stands for a value
+        end = text.find(">", at)
+        return len(text) if end < 0 else end + 1
+    depth = 0
+    while at < len(text):
+        char = text[at]
+        if char in "'\"":
+            quoted = _QUOTED.match(text, at)
+            at = len(text) if quoted is None else quoted.end()
+            if not depth:
+                return at
+            continue
+        if char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+            if depth <= 0:
+                return at + (depth == 0)
+        elif not depth and char in " ,;&\n\t":
+            return at
+        at += 1
+    return at
+
+
+class _Masking(Walk):
+    """One walk through a value that is to be shown."""
+
+    def __init__(self, masker: Masker, texts: Texts | None) -> None:
+        super().__init__()
+        self._masker = masker
+        self._texts = texts
+        self._left = MOST_PARTS
+
+    def hide(self, value: Any, what: str) -> Shown:
+        """What stands for a value."""
+        if self._texts is not None:
+            try:
+                self._texts.add(value, what)
+            except Exception:  # noqa: BLE001  # of the value's own code; it is not shown here, at least
+                return Shown(HIDDEN)
+        return Shown(what)
+
+    def inside(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
+        """What is shown of a value."""
+        self._left -= 1
+        if self._left < 0 or len(self._under_way) > DEEPEST:
+            return Shown(HIDDEN)
+        try:
+            if isinstance(value, str) and not shape.says_what and not isinstance(value, enum.Enum):
+                text = self._masker.text(value)
+                return value if text == value else Shown(text)
+            return self._mapped(value) if is_mapped(type(value)) else super().inside(value, shape, path, around)
+        except Exception:  # noqa: BLE001  # of an annotation, or of a container's own code: what it holds is unknown
+            return self._opaque(value)
+
+    @override
+    def circle(self, plan: Plan, path: str) -> None:
+        """It is shown where it was met first."""
+        raise RecursionError
+
+    @override
+    def leaf(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+        if plan.whole is not None:
+            return self.hide(value, marker(plan.whole))
+        if isinstance(value, Sealed):
+            return self.hide(value, repr(value))
+        if isinstance(value, BaseException):
+            return Shown(
+                f"{type(value).__name__}({', '.join(repr(self.inside(arg, SILENT, '', ())) for arg in value.args)})"
+            )
+        if isinstance(value, bytes):
+            text = self._masker.text(value.decode("utf-8", "replace"))
+            return value if text.encode() == value else Shown(text)
+        return value if self._masker.is_shown(plan.cls) else self._opaque(value)
+
+    @override
+    def row(self, row: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+        if plan.whole is not None:
+            return self.hide(row, marker(plan.whole))
+        tagged = self._masker.classes.of(plan.cls)
+        markers = {} if tagged is None else tagged.markers
+        shown: dict[str, Any] = {}
+        changed = False
+        for name, shape, value in plan.values(row, {}):
+            what = marker(plan.labels[name]) if name in plan.labels else markers.get(name)
+            shown[name] = self.inside(value, shape, "", around) if what is None else self.hide(value, what)
+            changed = changed or shown[name] is not value
+        for name, value in beside_fields(row, plan.fields or {}):
+            shown[name] = self.inside(value, SILENT, "", around) if tagged is None else self.hide(value, HIDDEN)
+            changed = changed or shown[name] is not value
+        if not changed and tagged is None:
+            return row
+        if isinstance(row, dict):
+            return shown
+        return Shown(f"{plan.cls.__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})")
+
+    @override
+    def container(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+        if plan.whole is not None:
+            return self.hide(value, marker(plan.whole))
+        if isinstance(value, Mapping):
+            return self._mapping(value, plan, path, around)
+        if not isinstance(value, (list, tuple, set, frozenset, collections.deque, KeysView, ValuesView, ItemsView)):
+            return value if self._masker.is_shown(plan.cls) else self._opaque(value)
+        items: list[Any] = list(itertools.islice(value, MOST_ITEMS))
+        left = [self.inside(item, plan.items, "", around) for item in items]
+        more = _more(value)
+        if type(value) in (list, tuple, set, frozenset) and not more:
+            return value if all(map(_same, left, items)) else type(value)(left)
+        return [*left, *more]
+
+    @override
+    def _mapping(self, value: Mapping[Any, Any], plan: Plan, path: str, around: RowContexts) -> Any:
+        entries = list(itertools.islice(entries_of(value), MOST_ITEMS))
+        markers = self._masker.classes.markers(frozenset(key for key, _ in entries if isinstance(key, str)))
+        left: dict[Any, Any] = {}
+        for key, item in entries:
+            shown_key = self.inside(key, plan.keys, "", around)
+            what = markers.get(key) if isinstance(key, str) else None
+            shown = self.inside(item, plan.items, "", around) if what is None else self.hide(item, what)
+            left[str(shown_key) if isinstance(shown_key, (list, dict, set)) else shown_key] = shown
+        more = _more(value)
+        if type(value) is dict and not more:
+            same = all(map(_same, left, value)) and all(map(_same, left.values(), value.values()))
+            return value if same else left
+        return {**left, **dict.fromkeys(more, HIDDEN)}
+
+    def _mapped(self, row: Any) -> Shown:
+        """What is shown of a mapped object: its class. It may hold more than is tagged, and load what it lacks."""
+        tagged = self._masker.classes.of(type(row))
+        for name, value in list(vars(row).items()):
+            if tagged is not None and name in tagged.markers:
+                self.hide(value, tagged.markers[name])
+        return self._opaque(row)
+
+    def _opaque(self, value: Any) -> Shown:
+        cls = type(value)
+        return Shown(f"<{cls.__module__}.{cls.__qualname__}>")
+
+
+def _same(one: object, other: object) -> bool:
+    return one is other
+
+
+def _more(value: Collection[Any]) -> list[Shown]:
+    beyond = len(value) - MOST_ITEMS
+    return [Shown(f"<{beyond} more>")] if beyond > 0 else []

@@ -1,0 +1,113 @@
+"""Whether the installed Sentry SDK calls each hook that masks: a person is sent through all of them, to nowhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from typing import Annotated, Any, Final, NoReturn
+
+import sentry_sdk
+from sentry_sdk import logger
+from sentry_sdk.envelope import Envelope
+from sentry_sdk.integrations.logging import LoggingIntegration
+from sentry_sdk.transport import Transport
+from typing_extensions import override
+
+from purposeguard.values.markers import Subject
+
+_NAME: Final = "purposeguard-probe-7f3a"
+
+
+@dataclasses.dataclass
+class _Person:
+    name: Annotated[str, Subject]
+    kind: str
+
+
+class _Kept(Transport):
+    """Keeps what would be sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[str] = []
+
+    @override
+    def capture_envelope(self, envelope: Envelope) -> None:
+        self.sent.append(envelope.serialize().decode("utf-8", "replace"))
+
+
+class ProbeError(Exception):
+    """What is reported."""
+
+
+_SIGNS: Final = {
+    "an event": "ProbeError",
+    "a breadcrumb": "probe-breadcrumb",
+    "a log record": "probe-record",
+    "a log": "probe-log",
+    "a transaction": "probe-transaction",
+}
+"""What is sent, and the sign that it bears."""
+
+
+def must_be_called(masking: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Raises RuntimeError if a hook of the options that `masking` makes is not called, or lets a value pass."""
+    kept = vars(LoggingIntegration).get("capture_sentry_logs")  # of the class, and changed by each that is made
+    transport = _Kept()
+    client = sentry_sdk.Client(
+        **masking(
+            {
+                "dsn": "https://probe@127.0.0.1/1",
+                "transport": transport,
+                "default_integrations": False,
+                "auto_enabling_integrations": False,
+                "enable_backpressure_handling": False,
+                "enable_logs": True,
+                "integrations": [LoggingIntegration()],
+                "spotlight": False,
+                "traces_sample_rate": 1.0,
+            }
+        )
+    )
+    try:
+        with sentry_sdk.isolation_scope() as isolation, sentry_sdk.new_scope() as scope:
+            isolation.clear()
+            scope.clear()
+            scope.set_client(client)
+            _send(scope, _Person(_NAME, "probe"))
+            client.close(0)
+    finally:
+        if kept is not None:
+            LoggingIntegration.capture_sentry_logs = kept
+    text = "\n".join(transport.sent)
+    missing = [what for what, sign in _SIGNS.items() if sign not in text]
+    if missing or _NAME in text:
+        fault = f"does not send {', '.join(missing)}" if missing else "sends values past the hooks that mask"
+        raise RuntimeError(
+            f"sentry-sdk {sentry_sdk.VERSION} {fault}: nothing is masked for certain. Use a version that this release "
+            "of purposeguard was tested with"
+        )
+
+
+def _send(scope: sentry_sdk.Scope, person: _Person) -> None:
+    text = f"name={person.name} kind={person.kind}"
+    log = logging.Logger("purposeguard-probe")  # noqa: LOG001  # which no handler of the application hears
+    log.addHandler(logging.NullHandler())
+    scope.add_breadcrumb(category="probe-breadcrumb", message=text, data={"person": person})
+    scope.set_extra("person", person)
+    scope.set_context("people", {"person": person})
+    try:
+        _fail(person)
+    except ProbeError as error:
+        sentry_sdk.capture_exception(error)
+    log.error("probe-record %s", person)
+    logger.info("probe-log {text}", text=text)
+    with sentry_sdk.start_transaction(name="probe-transaction") as transaction:
+        transaction.set_data("person", person)
+        with sentry_sdk.start_span(op="probe", name=text) as span:
+            span.set_data("person", person)
+
+
+def _fail(person: _Person) -> NoReturn:
+    raise ProbeError(person)
