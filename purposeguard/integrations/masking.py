@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from purposeguard.integrations.masking_classes import HIDDEN, Classes, is_mapped, marker
+from purposeguard.integrations.masking_classes import CLASSES, HIDDEN, is_mapped, marker
 from purposeguard.values.annotations import PLAIN, is_taggable
 from purposeguard.values.plan import Plan, beside_fields, entries_of, plan_of
 from purposeguard.values.sealed import Pending, Sealed, content
@@ -166,14 +166,16 @@ _QUOTED: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTA
 
 
 class Masker:
-    """Masks values. `models` are tagged classes that may be made later, in functions; others are found by themselves.
+    """Masks values.
 
-    `shown` are classes whose own texts hold nothing personal, such as a URL without a query: their objects are left as
-    they are.
+    Tagged classes of modules are found by themselves. Of one that is made in a function, dicts are recognised once an
+    object of it was met, or where it is among `models`. `shown` are classes whose own texts hold nothing personal, such
+    as a URL without a query: their objects are left as they are.
     """
 
     def __init__(self, *models: type, shown: Iterable[type] = ()) -> None:
-        self.classes = Classes(models)
+        for model in models:
+            CLASSES.of(model)
         self._shown = (*_SHOWN, *shown)
 
     def masked(self, value: Any, texts: Texts | None = None) -> Any:
@@ -186,7 +188,7 @@ class Masker:
     def entries(self, entries: Mapping[Any, Any], texts: Texts | None = None) -> dict[Any, Any]:
         """The same of each entry of a dict, which may itself be made from a tagged class."""
         masking = _Masking(self, texts)
-        markers = self.classes.markers(frozenset(key for key in entries if isinstance(key, str)))
+        markers = CLASSES.markers(frozenset(key for key in entries if isinstance(key, str)))
         return {
             key: masking.hide(item, markers[key]) if key in markers else masking.inside(item, SILENT, "", ())
             for key, item in entries.items()
@@ -202,7 +204,7 @@ class Masker:
         if "=" not in text and ":" not in text:
             return text
         pairs = list(_PAIR.finditer(text))
-        markers = self.classes.markers(frozenset(pair[2] for pair in pairs), least=2)
+        markers = CLASSES.markers(frozenset(pair[2] for pair in pairs), least=2)
         if not markers:
             return text
         parts: list[str] = []
@@ -229,6 +231,8 @@ def _end_of_value(text: str, at: int) -> int:
         if char in "'\"":
             quoted = _QUOTED.match(text, at)
             at = len(text) if quoted is None else quoted.end()
+            if text[at : at + 1].isalnum():  # the quotes are those of two values: the text was cut, or is none of code
+                return len(text)
             if not depth:
                 return at
             continue
@@ -271,6 +275,10 @@ class _Masking(Walk):
             if isinstance(value, str) and not shape.says_what and not isinstance(value, enum.Enum):
                 text = self._masker.text(value)
                 return value if text == value else Shown(text)
+            if isinstance(value, bytes):
+                plain = value.decode("utf-8", "replace")
+                text = self._masker.text(plain)
+                return value if text == plain else Shown(text)
             return self._mapped(value) if is_mapped(type(value)) else super().inside(value, shape, path, around)
         except Exception:  # noqa: BLE001  # of an annotation, or of a container's own code: what it holds is unknown
             return self._opaque(value)
@@ -290,16 +298,13 @@ class _Masking(Walk):
             return Shown(
                 f"{type(value).__name__}({', '.join(repr(self.inside(arg, SILENT, '', ())) for arg in value.args)})"
             )
-        if isinstance(value, bytes):
-            text = self._masker.text(value.decode("utf-8", "replace"))
-            return value if text.encode() == value else Shown(text)
         return value if self._masker.is_shown(plan.cls) else self._opaque(value)
 
     @override
     def row(self, row: Any, plan: Plan, path: str, around: RowContexts) -> Any:
         if plan.whole is not None:
             return self.hide(row, marker(plan.whole))
-        tagged = self._masker.classes.of(plan.cls)
+        tagged = CLASSES.of(plan.cls)
         markers = {} if tagged is None else tagged.markers
         shown: dict[str, Any] = {}
         changed = False
@@ -334,7 +339,7 @@ class _Masking(Walk):
     @override
     def _mapping(self, value: Mapping[Any, Any], plan: Plan, path: str, around: RowContexts) -> Any:
         entries = list(itertools.islice(entries_of(value), MOST_ITEMS))
-        markers = self._masker.classes.markers(frozenset(key for key, _ in entries if isinstance(key, str)))
+        markers = CLASSES.markers(frozenset(key for key, _ in entries if isinstance(key, str)))
         left: dict[Any, Any] = {}
         for key, item in entries:
             shown_key = self.inside(key, plan.keys, "", around)
@@ -349,7 +354,7 @@ class _Masking(Walk):
 
     def _mapped(self, row: Any) -> Shown:
         """What is shown of a mapped object: its class. It may hold more than is tagged, and load what it lacks."""
-        tagged = self._masker.classes.of(type(row))
+        tagged = CLASSES.of(type(row))
         for name, value in list(vars(row).items()):
             if tagged is not None and name in tagged.markers:
                 self.hide(value, tagged.markers[name])

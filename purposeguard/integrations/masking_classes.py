@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel
 
+from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
 from purposeguard.values.annotations import is_taggable, lineage, names_of, statements, told_of
 from purposeguard.values.markers import TABLES_ALONE, SubjectMark
@@ -26,6 +27,8 @@ HIDDEN: Final = "<not shown>"
 
 SUBJECT: Final = "<subject>"
 """In place of the id of a subject."""
+
+NOT_ASKED: Final = object()
 
 MOST_KEYS: Final = 4096
 """Distinct sets of keys whose answer is remembered."""
@@ -54,48 +57,56 @@ class Tagged(NamedTuple):
         return len(shared) > 1 or only or not any(map(keys.isdisjoint, self.fields))
 
 
-class Classes:
-    """The tagged classes of this process. Found again when a module was imported since, or a class is new."""
+class _Index(NamedTuple):
+    """Name → the classes that have a field of it; and what was asked of these."""
 
-    def __init__(self, models: Iterable[type] = ()) -> None:
-        self._models = tuple(models)
+    by_name: Mapping[str, tuple[weakref.ref[type], ...]]
+    asked: dict[tuple[frozenset[str], int, bool], Mapping[str, str]]
+
+
+class Classes:
+    """The tagged classes of this process: found anew when a module was imported since, or a new class was met."""
+
+    def __init__(self) -> None:
         self._tagged: weakref.WeakKeyDictionary[type, Tagged | None] = weakref.WeakKeyDictionary()
         self._names: weakref.WeakKeyDictionary[type, frozenset[str]] = weakref.WeakKeyDictionary()
-        self._by_name: Mapping[str, tuple[weakref.ref[type], ...]] = MappingProxyType({})
-        self._asked: dict[tuple[frozenset[str], int, bool], Mapping[str, str]] = {}
-        self._modules = -1
+        self._index = _Index(MappingProxyType({}), {})
+        self._met = 0
+        self._found = (0, 0)  # modules, and classes met, when all were found
+        self._finding = new_lock()
 
     def of(self, cls: type) -> Tagged | None:
         """What a class says of its fields; None if nothing."""
         cls = base_of_class(cls)
-        try:
-            return self._tagged[cls]
-        except KeyError:
+        tagged = self._tagged.get(cls, NOT_ASKED)
+        if tagged is NOT_ASKED or (tagged is None and is_taggable(cls) and any(map(told_of, lineage(cls)))):
             tagged = self._tagged[cls] = _tagged(cls)
             if tagged is not None and cls not in self._names:
-                self._modules = -1  # made since all were looked for
-            return tagged
+                self._met += 1
+        return tagged if isinstance(tagged, Tagged) else None
 
     def markers(self, keys: frozenset[str], *, least: int = 1) -> Mapping[str, str]:
         """Key → what stands for its value, of a dict with these keys that was made from tagged classes.
 
         `least`: how many of the keys have to be fields of one class, whatever else speaks for it.
         """
-        if self._modules != len(sys.modules):
-            self._find()
-        known = keys.intersection(self._by_name)
+        if self._found != (len(sys.modules), self._met):
+            with self._finding:
+                self._find()
+        index = self._index  # once: what is remembered belongs to the classes that were known
+        known = keys.intersection(index.by_name)
         asked = (known, least, len(known) == len(keys))
-        markers = self._asked.get(asked)
+        markers = index.asked.get(asked)
         if markers is None:
-            markers = self._made_from(known, least, only=asked[2])
-            if len(self._asked) >= MOST_KEYS:
-                self._asked = {}
-            self._asked[asked] = markers
+            markers = self._made_from(known, least, index, only=asked[2])
+            if len(index.asked) >= MOST_KEYS:
+                index.asked.clear()
+            index.asked[asked] = markers
         return markers
 
-    def _made_from(self, keys: frozenset[str], least: int, *, only: bool) -> Mapping[str, str]:
+    def _made_from(self, keys: frozenset[str], least: int, index: _Index, *, only: bool) -> Mapping[str, str]:
         found: dict[str, dict[str, None]] = {}
-        references = dict.fromkeys(reference for key in keys for reference in self._by_name[key])
+        references = dict.fromkeys(reference for key in keys for reference in index.by_name[key])
         for reference in references:
             cls = reference()
             tagged = None if cls is None or len(keys & self._names[cls]) < least else self.of(cls)
@@ -105,18 +116,17 @@ class Classes:
         return MappingProxyType({name: " or ".join(markers) for name, markers in found.items()})
 
     def _find(self) -> None:
-        modules = len(sys.modules)
+        found = (len(sys.modules), self._met)
         by_name: dict[str, list[weakref.ref[type]]] = {}
-        for cls in (*self._models, *_every_class()):
+        for cls in _every_class():
             with contextlib.suppress(TypeError):  # of a metaclass whose classes have no hash
                 names = self._names.get(cls)
                 if names is None:
                     names = self._names[cls] = frozenset(_names(cls))
                 for name in names:
                     by_name.setdefault(name, []).append(weakref.ref(cls))
-        self._by_name = {name: tuple(classes) for name, classes in by_name.items()}
-        self._asked = {}
-        self._modules = modules
+        self._index = _Index({name: tuple(classes) for name, classes in by_name.items()}, {})
+        self._found = found
 
 
 def _every_class() -> Iterator[type]:
@@ -216,3 +226,7 @@ def _marker_of(shape: Shape) -> str | None:
     if any(isinstance(mark, SubjectMark) for mark in marks):
         return SUBJECT
     return None if marks.isdisjoint(TABLES_ALONE) else HIDDEN
+
+
+CLASSES: Final = Classes()
+"""What is known of the classes of this process; nothing is decided by it."""

@@ -172,7 +172,7 @@ def _frames(errors: list[BaseException]) -> Iterator[tuple[FrameType, int]]:
 def _without_input(error: Any) -> str:
     """What pydantic says of an input, without the input: where, and of which kind."""
     lines = [
-        f"{'.'.join(map(str, each['loc']))}: {each['type']}"
+        f"{'.'.join(map(str, each['loc']))} ({each['type']})"
         for each in error.errors(include_url=False, include_context=False, include_input=False)
     ]
     return "\n  ".join((f"{error.error_count()} validation errors for {error.title}", *lines))
