@@ -170,13 +170,15 @@ class Masker:
 
     Tagged classes of modules are found by themselves. Of one that is made in a function, dicts are recognised once an
     object of it was met, or where it is among `models`. `shown` are classes whose own texts hold nothing personal, such
-    as a URL without a query: their objects are left as they are.
+    as a URL without a query: their objects are left as they are. `strict`: any entry of a dict, and any `name=value` in
+    a text, is masked that has the name of a tagged field.
     """
 
-    def __init__(self, *models: type, shown: Iterable[type] = ()) -> None:
+    def __init__(self, *models: type, shown: Iterable[type] = (), strict: bool = False) -> None:
         for model in models:
             CLASSES.of(model)
         self._shown = (*_SHOWN, *shown)
+        self._strict = strict
 
     def masked(self, value: Any, texts: Texts | None = None) -> Any:
         """`value`, or a copy in which what is tagged or sealed is replaced; `texts` gets what was.
@@ -188,7 +190,7 @@ class Masker:
     def entries(self, entries: Mapping[Any, Any], texts: Texts | None = None) -> dict[Any, Any]:
         """The same of each entry of a dict, which may itself be made from a tagged class."""
         masking = _Masking(self, texts)
-        markers = CLASSES.markers(frozenset(key for key in entries if isinstance(key, str)))
+        markers = self.markers(entries)
         return {
             key: masking.hide(item, markers[key]) if key in markers else masking.inside(item, SILENT, "", ())
             for key, item in entries.items()
@@ -204,7 +206,7 @@ class Masker:
         if "=" not in text and ":" not in text:
             return text
         pairs = list(_PAIR.finditer(text))
-        markers = CLASSES.markers(frozenset(pair[2] for pair in pairs), least=2)
+        markers = CLASSES.markers(frozenset(pair[2] for pair in pairs), least=2, strict=self._strict)
         if not markers:
             return text
         parts: list[str] = []
@@ -214,6 +216,10 @@ class Masker:
                 parts += (text[done : pair.end()], markers[pair[2]])
                 done = _end_of_value(text, pair.end())
         return "".join((*parts, text[done:]))
+
+    def markers(self, keys: Iterable[Any]) -> Mapping[str, str]:
+        """Key → what stands for its value, of a dict with these keys."""
+        return CLASSES.markers(frozenset(key for key in keys if isinstance(key, str)), strict=self._strict)
 
     def is_shown(self, cls: type) -> bool:
         """Whether objects of a class are left as they are."""
@@ -339,7 +345,7 @@ class _Masking(Walk):
     @override
     def _mapping(self, value: Mapping[Any, Any], plan: Plan, path: str, around: RowContexts) -> Any:
         entries = list(itertools.islice(entries_of(value), MOST_ITEMS))
-        markers = CLASSES.markers(frozenset(key for key, _ in entries if isinstance(key, str)))
+        markers = self._masker.markers(key for key, _ in entries)
         left: dict[Any, Any] = {}
         for key, item in entries:
             shown_key = self.inside(key, plan.keys, "", around)

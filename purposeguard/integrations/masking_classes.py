@@ -57,11 +57,20 @@ class Tagged(NamedTuple):
         return len(shared) > 1 or only or not any(map(keys.isdisjoint, self.fields))
 
 
+class _Asked(NamedTuple):
+    """The keys of a dict that are names of fields; `only`: it has no others. The rest as `markers` is given it."""
+
+    keys: frozenset[str]
+    least: int
+    only: bool
+    strict: bool
+
+
 class _Index(NamedTuple):
     """Name → the classes that have a field of it; and what was asked of these."""
 
     by_name: Mapping[str, tuple[weakref.ref[type], ...]]
-    asked: dict[tuple[frozenset[str], int, bool], Mapping[str, str]]
+    asked: dict[_Asked, Mapping[str, str]]
 
 
 class Classes:
@@ -85,32 +94,34 @@ class Classes:
                 self._met += 1
         return tagged if isinstance(tagged, Tagged) else None
 
-    def markers(self, keys: frozenset[str], *, least: int = 1) -> Mapping[str, str]:
+    def markers(self, keys: frozenset[str], *, least: int = 1, strict: bool = False) -> Mapping[str, str]:
         """Key → what stands for its value, of a dict with these keys that was made from tagged classes.
 
-        `least`: how many of the keys have to be fields of one class, whatever else speaks for it.
+        `least`: how many of the keys have to be fields of one class, whatever else speaks for it. `strict`: one tagged
+        field is enough.
         """
         if self._found != (len(sys.modules), self._met):
             with self._finding:
                 self._find()
         index = self._index  # once: what is remembered belongs to the classes that were known
         known = keys.intersection(index.by_name)
-        asked = (known, least, len(known) == len(keys))
+        asked = _Asked(known, 1 if strict else least, only=len(known) == len(keys), strict=strict)
         markers = index.asked.get(asked)
         if markers is None:
-            markers = self._made_from(known, least, index, only=asked[2])
+            markers = self._made_from(asked, index)
             if len(index.asked) >= MOST_KEYS:
                 index.asked.clear()
             index.asked[asked] = markers
         return markers
 
-    def _made_from(self, keys: frozenset[str], least: int, index: _Index, *, only: bool) -> Mapping[str, str]:
+    def _made_from(self, asked: _Asked, index: _Index) -> Mapping[str, str]:
+        keys = asked.keys
         found: dict[str, dict[str, None]] = {}
         references = dict.fromkeys(reference for key in keys for reference in index.by_name[key])
         for reference in references:
             cls = reference()
-            tagged = None if cls is None or len(keys & self._names[cls]) < least else self.of(cls)
-            if tagged is not None and tagged.made(keys, only=only and keys <= tagged.names):
+            tagged = None if cls is None or len(keys & self._names[cls]) < asked.least else self.of(cls)
+            if tagged is not None and tagged.made(keys, only=asked.strict or (asked.only and keys <= tagged.names)):
                 for name in keys & tagged.markers.keys():
                     found.setdefault(name, {})[tagged.markers[name]] = None
         return MappingProxyType({name: " or ".join(markers) for name, markers in found.items()})

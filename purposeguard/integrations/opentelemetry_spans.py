@@ -44,7 +44,7 @@ class PurposeSpans(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Adds both attributes where a purpose is under way."""
         use: Use[Any] = self._guard._engine.ambient()
-        if use._is_under_way_here():
+        if use._absence() is None:
             span.set_attribute(PURPOSE, use.activity.purpose_id)
             span.set_attribute(ACTIVITY, use.activity.name)
 

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -15,6 +16,7 @@ import sentry_sdk
 from sentry_sdk.integrations import Integration
 from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.scope import add_global_event_processor
+from typing_extensions import override
 
 from purposeguard.integrations.logging import Masking
 from purposeguard.integrations.masking import Masker, Texts
@@ -27,6 +29,8 @@ must_be_tested("sentry-sdk", "2.45", "2.75")
 
 Hook = Callable[[Any, Any], Any]
 """As Sentry calls it: with an event, breadcrumb or log and a hint; gives it, another, or None to drop it."""
+
+Mask = Callable[[Masker, Any, Any], Any]
 
 _KEPT: Final = frozenset(
     {
@@ -61,18 +65,55 @@ class PurposeGuard(Integration):
     identifier = "purposeguard"
 
     def __init__(self, masker: Masker) -> None:
+        """`called` are the hooks that the SDK has called, of those it is `to_call`."""
         self.masker = masker
+        self.called: set[str] = set()
+        self.to_call: set[str] = {"event_processor"}
 
     @staticmethod
     def setup_once() -> None:
         """Has each event of a client with this integration masked while it holds objects."""
 
-        def process(event: Any, hint: Any) -> Any:  # noqa: ARG001  # as Sentry calls it
+        def process(event: Any, hint: Any) -> Any:  # as Sentry calls it
             integration = sentry_sdk.get_client().get_integration(PurposeGuard)
             # What it raises drops the event.
-            return event if integration is None else _with_objects_masked(event, integration.masker)
+            return event if integration is None else integration.hook("event_processor", None, _objects)(event, hint)
 
         add_global_event_processor(process)
+
+    def hook(self, name: str, own: Hook | None, mask: Mask) -> Hook:
+        """A hook that masks what another gives; where either fails, it drops what was to be sent."""
+
+        def hook(given: Any, hint: Any) -> Any:
+            self.called.add(name)
+            try:
+                chosen = given if own is None else own(given, hint)
+                return None if chosen is None else mask(self.masker, chosen, hint or {})
+            except Exception:  # noqa: BLE001  # what is raised here lets some kinds pass as they are
+                return {"name": HIDDEN, "attributes": {}} if name == "before_send_span" else None
+
+        return hook
+
+    def mask_records(self, integration: LoggingIntegration) -> None:
+        """Has the handlers of the integration for logging mask records; they come after all others."""
+        for handler in vars(integration).values():
+            if isinstance(handler, logging.Handler):
+                name = type(handler).__name__
+                self.to_call.add(name)
+                handler.addFilter(_Noted(self.masker, functools.partial(self.called.add, name)))
+
+
+class _Noted(Masking):
+    """Masks records, and notes that it was asked to."""
+
+    def __init__(self, masker: Masker, note: Callable[[], None]) -> None:
+        super().__init__(masker)
+        self._note = note
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        self._note()
+        return super().filter(record)
 
 
 def options(masker: Masker | None = None, /, **own: Any) -> dict[str, Any]:
@@ -82,13 +123,17 @@ def options(masker: Masker | None = None, /, **own: Any) -> dict[str, Any]:
         RuntimeError: the installed SDK does not call a hook any more, or lets a value pass.
     """
     masker = masker or Masker()
-    made = _masking(masker, own)
-    must_be_called(lambda probe: _masking(masker, probe))
-    return made
+
+    def probe(own: dict[str, Any]) -> tuple[dict[str, Any], PurposeGuard]:
+        integration = PurposeGuard(masker)
+        return _masking(integration, own), integration
+
+    must_be_called(probe)
+    return _masking(PurposeGuard(masker), own)
 
 
-def _masking(masker: Masker, own: dict[str, Any]) -> dict[str, Any]:
-    hooks: dict[str, Callable[[Masker, Any, Any], Any]] = {
+def _masking(masking: PurposeGuard, own: dict[str, Any]) -> dict[str, Any]:
+    masks: dict[str, Mask] = {
         "before_send": _event,
         "before_send_transaction": _event,
         "before_breadcrumb": _breadcrumb,
@@ -97,7 +142,7 @@ def _masking(masker: Masker, own: dict[str, Any]) -> dict[str, Any]:
     }
     experiments = own.get("_experiments") or {}
     if "stream" in (own.get("trace_lifecycle"), experiments.get("trace_lifecycle")):
-        hooks["before_send_span"] = _span  # which the SDK warns of where spans are not streamed
+        masks["before_send_span"] = _span  # which the SDK warns of where spans are not streamed
     integrations: list[Any] = list(own.get("integrations") or ())
     wants_logging = own.get("default_integrations", True) and not any(
         each is LoggingIntegration or isinstance(each, LoggingIntegration)
@@ -107,30 +152,13 @@ def _masking(masker: Masker, own: dict[str, Any]) -> dict[str, Any]:
         integrations.append(LoggingIntegration())
     for integration in integrations:
         if isinstance(integration, LoggingIntegration):
-            _mask_records(integration, masker)
+            masking.mask_records(integration)
+    masking.to_call.update(masks)
     return {
         **own,
-        "integrations": [*integrations, PurposeGuard(masker)],
-        **{name: _hook(masker, own.get(name) or experiments.get(name), mask) for name, mask in hooks.items()},
+        "integrations": [*integrations, masking],
+        **{name: masking.hook(name, own.get(name) or experiments.get(name), mask) for name, mask in masks.items()},
     }
-
-
-def _mask_records(integration: LoggingIntegration, masker: Masker) -> None:
-    """Has the handlers of the integration mask records, which they make texts of; they come after all others."""
-    for handler in vars(integration).values():
-        if isinstance(handler, logging.Handler):
-            handler.addFilter(Masking(masker))
-
-
-def _hook(masker: Masker, own: Hook | None, mask: Callable[[Masker, Any, Any], Any]) -> Hook:
-    def hook(given: Any, hint: Any) -> Any:
-        try:
-            chosen = given if own is None else own(given, hint)
-            return None if chosen is None else mask(masker, chosen, hint or {})
-        except Exception:  # noqa: BLE001  # what is raised here lets some kinds pass as they are
-            return {"name": HIDDEN, "attributes": {}} if mask is _span else None
-
-    return hook
 
 
 def _breadcrumb(masker: Masker, crumb: dict[str, Any], _hint: Any) -> dict[str, Any]:
@@ -149,7 +177,7 @@ def _span(masker: Masker, span: dict[str, Any], _hint: Any) -> dict[str, Any]:
     return {**span, "name": masker.masked(span["name"]), "attributes": masker.entries(span.get("attributes") or {})}
 
 
-def _with_objects_masked(event: dict[str, Any], masker: Masker) -> dict[str, Any]:
+def _objects(masker: Masker, event: dict[str, Any], _hint: Any) -> dict[str, Any]:
     """An event of which the SDK has not made texts yet."""
     masked = {**event}
     for name in ("extra", "tags"):

@@ -149,6 +149,14 @@ def test_other_texts_stay() -> None:
     assert len(MASKER.text("x" * LONGEST * 2)) < LONGEST + 20
 
 
+def test_a_strict_masker_masks_any_entry_with_the_name_of_a_tagged_field() -> None:
+    given = {"full_name": NAME, "at": "noon"}
+    assert MASKER.masked(given) is given  # one field of a class that has two others that are tagged
+    strict = Masker(strict=True)
+    assert strict.masked(given) == {"full_name": "<1.1(a)>", "at": "noon"}
+    assert strict.text(f"to full_name={NAME} at noon") == "to full_name=<1.1(a)> at noon"
+
+
 def test_a_class_of_a_function_is_known_once_named_or_met() -> None:
     class Late(pydantic.BaseModel):
         late_name: Annotated[str, tm.Registration]
