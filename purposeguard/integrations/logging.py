@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from purposeguard.integrations.masking import Masker
+from purposeguard.integrations.masking import Look, Masker, Texts
 from purposeguard.integrations.masking_classes import HIDDEN
 from purposeguard.integrations.masking_errors import Failure
 
@@ -42,17 +42,15 @@ class Masking(logging.Filter):
         return True
 
     def _mask(self, record: logging.LogRecord) -> None:
-        masker = self._masker
         failure = self._failure(record)
-        text = masker.text if failure is None else failure.text
-        record.msg = text(record.msg) if type(record.msg) is str else masker.masked(record.msg)
-        if record.args:
-            masked = masker.entries(record.args) if isinstance(record.args, dict) else masker.masked(record.args)
-            record.args = masked if failure is None else failure.texts.replaced_in(masked)
-        extra = {name: value for name, value in vars(record).items() if name not in _OWN}
-        if extra:
-            masked = masker.entries(extra)
-            vars(record).update(masked if failure is None else failure.texts.replaced_in(masked))
+        texts = Texts() if failure is None else failure.texts
+        look = Look(self._masker, texts)
+        args: Any = record.args
+        masked: dict[str, Any] = {"msg": look.masked(record.msg)}
+        if args:
+            masked["args"] = look.entries(args) if isinstance(args, dict) else look.masked(args)
+        masked |= look.entries({name: value for name, value in vars(record).items() if name not in _OWN})
+        vars(record).update(texts.replaced_in(masked))
         if "message" in vars(record):  # a handler before this one has made it
             record.message = record.getMessage()
 

@@ -109,6 +109,8 @@ class Texts:
 
     def replaced_in(self, value: Any) -> Any:
         """A masked value, or what JSON has, with the same done to each text in it."""
+        if not self:
+            return value
         if isinstance(value, str):
             text = self.replaced(value)
             return value if text == value else Shown(text)
@@ -180,21 +182,16 @@ class Masker:
         self._shown = (*_SHOWN, *shown)
         self._strict = strict
 
-    def masked(self, value: Any, texts: Texts | None = None) -> Any:
-        """`value`, or a copy in which what is tagged or sealed is replaced; `texts` gets what was.
+    def masked(self, value: Any) -> Any:
+        """`value`, or a copy in which what is tagged or sealed is replaced.
 
         It raises nothing: what cannot be looked at is replaced as well.
         """
-        return _Masking(self, texts).inside(value, SILENT, "", ())
+        return Look(self).masked(value)
 
-    def entries(self, entries: Mapping[Any, Any], texts: Texts | None = None) -> dict[Any, Any]:
+    def entries(self, entries: Mapping[Any, Any]) -> dict[Any, Any]:
         """The same of each entry of a dict, which may itself be made from a tagged class."""
-        masking = _Masking(self, texts)
-        markers = self.markers(entries)
-        return {
-            key: masking.hide(item, markers[key]) if key in markers else masking.inside(item, SILENT, "", ())
-            for key, item in entries.items()
-        }
+        return Look(self).entries(entries)
 
     def text(self, text: str) -> str:
         """A text in which what is written like the fields of a tagged class is replaced: at least two of them.
@@ -254,14 +251,34 @@ def _end_of_value(text: str, at: int) -> int:
     return at
 
 
-class _Masking(Walk):
-    """One walk through a value that is to be shown."""
+_CONTAINERS: Final = (list, tuple, set, frozenset, collections.deque, KeysView, ValuesView, ItemsView)
+_LOOKED_INTO: Final = (Mapping, Sealed, BaseException, *_CONTAINERS)
+_AS_THEY_ARE: Final = PLAIN - {str, bytes}
 
-    def __init__(self, masker: Masker, texts: Texts | None) -> None:
+
+class Look(Walk):
+    """One look at several values that are shown together; an object that is in several is looked at once.
+
+    `texts` get what is masked. After MOST_PARTS values nothing more is shown.
+    """
+
+    def __init__(self, masker: Masker, texts: Texts | None = None) -> None:
         super().__init__()
         self._masker = masker
         self._texts = texts
         self._left = MOST_PARTS
+        self._known: dict[int, tuple[Any, Any]] = {}  # with the object, so that its identity is not given again
+
+    def masked(self, value: Any) -> Any:
+        """As `Masker.masked`."""
+        return self.inside(value, SILENT, "", ())
+
+    def entries(self, entries: Mapping[Any, Any]) -> dict[Any, Any]:
+        """As `Masker.entries`."""
+        markers = self._masker.markers(entries)
+        return {
+            key: self.hide(item, markers[key]) if key in markers else self.masked(item) for key, item in entries.items()
+        }
 
     def hide(self, value: Any, what: str) -> Shown:
         """What stands for a value."""
@@ -274,20 +291,35 @@ class _Masking(Walk):
 
     def inside(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
         """What is shown of a value."""
+        cls = type(value)
+        if cls in _AS_THEY_ARE and not shape.says_what:
+            return value
+        if shape is SILENT and id(value) in self._known:
+            return self._known[id(value)][1]
         self._left -= 1
         if self._left < 0 or len(self._under_way) > DEEPEST:
             return Shown(HIDDEN)
         try:
-            if isinstance(value, str) and not shape.says_what and not isinstance(value, enum.Enum):
-                text = self._masker.text(value)
-                return value if text == value else Shown(text)
-            if isinstance(value, bytes):
-                plain = value.decode("utf-8", "replace")
-                text = self._masker.text(plain)
-                return value if text == plain else Shown(text)
-            return self._mapped(value) if is_mapped(type(value)) else super().inside(value, shape, path, around)
+            shown = self._inside(value, cls, shape, path, around)
         except Exception:  # noqa: BLE001  # of an annotation, or of a container's own code: what it holds is unknown
             return self._opaque(value)
+        if shape is SILENT:
+            self._known[id(value)] = (value, shown)
+        return shown
+
+    def _inside(self, value: Any, cls: type, shape: Shape, path: str, around: RowContexts) -> Any:
+        if issubclass(cls, str) and not shape.says_what and not issubclass(cls, enum.Enum):
+            text = self._masker.text(value)
+            return value if text == value else Shown(text)
+        if issubclass(cls, bytes):
+            plain = value.decode("utf-8", "replace")
+            text = self._masker.text(plain)
+            return value if text == plain else Shown(text)
+        if is_mapped(cls):
+            return self._mapped(value)
+        if shape is SILENT and not (issubclass(cls, _LOOKED_INTO) or is_taggable(cls)):
+            return value if self._masker.is_shown(cls) else self._opaque(value)
+        return super().inside(value, shape, path, around)
 
     @override
     def circle(self, plan: Plan, path: str) -> None:
@@ -333,7 +365,7 @@ class _Masking(Walk):
             return self.hide(value, marker(plan.whole))
         if isinstance(value, Mapping):
             return self._mapping(value, plan, path, around)
-        if not isinstance(value, (list, tuple, set, frozenset, collections.deque, KeysView, ValuesView, ItemsView)):
+        if not isinstance(value, _CONTAINERS):
             return value if self._masker.is_shown(plan.cls) else self._opaque(value)
         items: list[Any] = list(itertools.islice(value, MOST_ITEMS))
         left = [self.inside(item, plan.items, "", around) for item in items]

@@ -11,15 +11,17 @@ import sys
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel
 
 from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
-from purposeguard.values.annotations import is_taggable, lineage, names_of, statements, told_of
-from purposeguard.values.markers import TABLES_ALONE, SubjectMark
+from purposeguard.notice.vocabulary import TermMeta
+from purposeguard.values.annotations import Unresolved, attributes, is_taggable, lineage, may_state, names_of, told_of
+from purposeguard.values.markers import TABLES_ALONE, Mark, SubjectMark
 from purposeguard.values.plan import base_of_class, plan_of
+from purposeguard.values.sealed import Sealed
 from purposeguard.values.type_schema import NOBODY, SILENT, Shape, argument_shape
 
 HIDDEN: Final = "<not shown>"
@@ -104,7 +106,7 @@ class Classes:
             with self._finding:
                 self._find()
         index = self._index  # once: what is remembered belongs to the classes that were known
-        known = keys.intersection(index.by_name)
+        known = frozenset(key for key in keys if key in index.by_name)
         asked = _Asked(known, 1 if strict else least, only=len(known) == len(keys), strict=strict)
         markers = index.asked.get(asked)
         if markers is None:
@@ -214,7 +216,9 @@ def _of_shapes(shapes: Mapping[str, Shape]) -> dict[str, str]:
 def _of_statements(cls: type) -> dict[str, str]:
     """What a class says whose fields are not read."""
     found = {name: HIDDEN for name, column in _columns(cls) if column.info.get("purposeguard")}
-    for statement in statements(cls):
+    for statement in (each for owner in lineage(cls) if may_state(owner) for each in attributes(owner)):
+        if not _may_say(statement.annotation):
+            continue
         try:
             what = _marker_of(argument_shape(statement.annotation, NOBODY))
         except Exception:  # noqa: BLE001  # it seems to be meant as a tag, and is none: as if it were one
@@ -222,6 +226,24 @@ def _of_statements(cls: type) -> dict[str, str]:
         if what is not None:
             found.setdefault(statement.name, what)
     return found
+
+
+def _may_say(annotation: object) -> bool:
+    """Whether a tag, a mark, a seal or a name that is not defined stands somewhere in an annotation."""
+    seen: set[int] = set()
+    pending = [annotation]
+    while pending:
+        part = pending.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if part is Unresolved or isinstance(part, (TermMeta, Label, Mark)):
+            return True
+        if isinstance(part, type) and issubclass(part, Sealed):
+            return True
+        pending += (*get_args(part), get_origin(part))
+        pending += (getattr(part, name, None) for name in ("__value__", "__supertype__"))
+    return False
 
 
 def _marker_of(shape: Shape) -> str | None:

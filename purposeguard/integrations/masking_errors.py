@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import pydantic
 import pydantic_core
 
-from purposeguard.integrations.masking import Masker, Texts
+from purposeguard.integrations.masking import Look, Masker, Texts
 from purposeguard.integrations.masking_classes import HIDDEN
 from purposeguard.policy.violations import REFUSALS
 
@@ -42,14 +42,16 @@ class Failure:
     def __init__(self, masker: Masker, error: BaseException) -> None:
         self.texts = Texts()
         self._masker = masker
+        look = Look(masker, self.texts)
         self._errors = list(itertools.islice(_chain(error), MOST_ERRORS))
-        self._args = {id(each): tuple(masker.masked(arg, self.texts) for arg in each.args) for each in self._errors}
+        self._args = {id(each): tuple(map(look.masked, each.args)) for each in self._errors}
         self._locals: dict[Place, collections.deque[dict[str, Any]]] = {}
         for each in self._errors:
-            masker.entries({name: value for name, value in vars(each).items() if name != "__notes__"}, self.texts)
-        for frame, line in itertools.islice(_frames(self._errors), MOST_FRAMES):
+            look.entries({name: value for name, value in vars(each).items() if name != "__notes__"})
+        frames = list(itertools.islice(_frames(self._errors), MOST_FRAMES))
+        for frame, line in reversed(frames):  # those nearest to where it was raised first
             place = Place(os.path.abspath(frame.f_code.co_filename), line, frame.f_code.co_name)  # noqa: PTH100  # as who reports it writes it
-            self._locals.setdefault(place, collections.deque()).append(masker.entries(frame.f_locals, self.texts))
+            self._locals.setdefault(place, collections.deque()).appendleft(look.entries(frame.f_locals))
 
     def locals_at(self, path: str, line: int, function: str) -> dict[str, Any]:
         """The masked local variables of a frame, once for each time that it is there; none of one not known."""

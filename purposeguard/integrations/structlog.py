@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final
 
-from purposeguard.integrations.masking import Masker
+from purposeguard.integrations.masking import Look, Masker, Texts
 from purposeguard.integrations.masking_classes import HIDDEN
 from purposeguard.integrations.masking_errors import Failure
 from purposeguard.integrations.versions import must_be_tested
@@ -51,14 +51,14 @@ class Masking:
     def _masked(self, given: dict[str, Any]) -> dict[str, Any]:
         error = _error(given.pop("exc_info", None))
         failure = None if error is None else Failure(self._masker, error)
-        own = {key: self._masker.masked(item) for key, item in given.items() if key in _OWN}
-        others = self._masker.entries({key: item for key, item in given.items() if key not in _OWN})
-        masked = {key: own[key] if key in own else others[key] for key in given}
-        if failure is None:
-            return masked
-        shown: dict[str, Any] = failure.texts.replaced_in(masked)
-        shown["exception"] = self._rendered(failure)
-        return shown
+        texts = Texts() if failure is None else failure.texts
+        look = Look(self._masker, texts)
+        own = {key: look.masked(item) for key, item in given.items() if key in _OWN}
+        others = look.entries({key: item for key, item in given.items() if key not in _OWN})
+        masked: dict[str, Any] = texts.replaced_in({key: own[key] if key in own else others[key] for key in given})
+        if failure is not None:
+            masked["exception"] = self._rendered(failure)
+        return masked
 
     def _rendered(self, failure: Failure) -> Any:
         error = failure.shown()

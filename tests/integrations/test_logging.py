@@ -36,7 +36,9 @@ class Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         error = record.exc_info[1] if record.exc_info else None
         attributes = {name: value for name, value in vars(record).items() if name != "exc_info"}
-        return json.dumps({**attributes, "message": record.getMessage(), "error": [str(error), repr(error)]}, default=repr)
+        return json.dumps(
+            {**attributes, "message": record.getMessage(), "error": [str(error), repr(error)]}, default=repr
+        )
 
 
 @pytest.fixture(params=["text", "json"])
@@ -83,6 +85,7 @@ MISTAKES: dict[str, Callable[[logging.Logger], None]] = {
     "a row": lambda logger: logger.info("%s %s", row(), vars(row())),
     "models in models": lambda logger: logger.warning("%s", household()),
     "seals": lambda logger: logger.info("%s %s", contact(), pg.Personal(NAME, tm.Registration)),
+    "a text beside the object": lambda logger: logger.info("%s, %s", NAME, customer(), extra={"to": f"to {EMAIL}"}),
     "an unknown object": lambda logger: logger.info("%s", Envelope(customer())),
     "an exception as an argument": lambda logger: logger.info("%s", ValueError(customer())),
     "an exception": failing,

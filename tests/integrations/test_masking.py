@@ -14,7 +14,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.integrations import masking_classes
-from purposeguard.integrations.masking import DEEPEST, LONGEST, MOST_ITEMS, MOST_TEXTS, Masker, Texts
+from purposeguard.integrations.masking import DEEPEST, LONGEST, MOST_ITEMS, MOST_TEXTS, Look, Masker, Texts
 from purposeguard.integrations.masking_errors import Failure
 from purposeguard.notices import trendmicro_jp as tm
 from tests.integrations.people import (
@@ -112,7 +112,21 @@ def test_what_is_not_tagged_stays() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [None, 7, 1.5, "text", b"bytes", b"\xff\xfe", (1, "a"), [{"a": [1]}], {1, 2}, {"level": 3, "at": "noon"}, int, len, pytest],
+    [
+        None,
+        7,
+        1.5,
+        "text",
+        b"bytes",
+        b"\xff\xfe",
+        (1, "a"),
+        [{"a": [1]}],
+        {1, 2},
+        {"level": 3, "at": "noon"},
+        int,
+        len,
+        pytest,
+    ],
     ids=repr,
 )
 def test_what_holds_nothing_personal_is_the_same_object(value: object) -> None:
@@ -199,7 +213,7 @@ def test_the_memory_of_keys_is_bounded() -> None:
 def test_masked_texts_are_found_elsewhere() -> None:
     texts = Texts()
     other = "O'Brien\n"
-    MASKER.masked([customer(), pg.Personal(other, tm.Registration)], texts)
+    Look(MASKER, texts).masked([customer(), pg.Personal(other, tm.Registration)])
     text = f"{NAME!r} wrote from {EMAIL}, {DEVICE}; {ID}, {json.dumps(EMAIL)}, {other!r}"
     must_hold_none(texts.replaced(text))
     assert "O'Brien" not in texts.replaced(text)

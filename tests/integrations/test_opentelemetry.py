@@ -54,7 +54,11 @@ class World:
         }
 
     def events(self) -> list[tuple[str, dict[str, Any]]]:
-        return [(event.name, dict(event.attributes or {})) for span in self.spans.get_finished_spans() for event in span.events]
+        return [
+            (event.name, dict(event.attributes or {}))
+            for span in self.spans.get_finished_spans()
+            for event in span.events
+        ]
 
     @property
     def text(self) -> str:
@@ -298,7 +302,9 @@ def test_refusals_in_spans_say_why() -> None:
     with pytest.raises(pg.PurposeViolation), world.tracer.start_as_current_span("remind"):
         guard.check(tm.ProductData, tm.RenewalGuidance)
     (span,) = world.spans.get_finished_spans()
-    assert "renewal-guidance (1.2(1)①) may not use product-data" in str((span.events[0].attributes or {})["exception.message"])
+    assert "renewal-guidance (1.2(1)①) may not use product-data" in str(
+        (span.events[0].attributes or {})["exception.message"]
+    )
     assert "may not use product-data" in str(span.status.description)
 
 
@@ -308,7 +314,9 @@ def test_attributes_names_links_and_events_are_masked() -> None:
     with world.tracer.start_as_current_span(
         f"for {customer()}", links=[trace.Link(other.get_span_context(), {"customer": str(customer())})]
     ) as span:
-        span.set_attributes({"full_name": NAME, "email": EMAIL, "db.statement": "select 1", "plan": ["gold", "standard"]})
+        span.set_attributes(
+            {"full_name": NAME, "email": EMAIL, "db.statement": "select 1", "plan": ["gold", "standard"]}
+        )
         span.set_attribute("customer", repr(customer()))
         span.add_event(f"sent to {customer()}", {"dump": str(customer().model_dump())})
         span.set_status(Status(StatusCode.ERROR, f"failed for {customer()}"))

@@ -339,7 +339,9 @@ def test_a_masker_of_ones_own() -> None:
 
 def test_logging_is_left_out_where_the_application_leaves_it_out() -> None:
     own = LoggingIntegration(level=logging.ERROR)
-    assert [each for each in options(integrations=[own])["integrations"] if isinstance(each, LoggingIntegration)] == [own]
+    assert [each for each in options(integrations=[own])["integrations"] if isinstance(each, LoggingIntegration)] == [
+        own
+    ]
     for given in ({"disabled_integrations": [LoggingIntegration]}, {"default_integrations": False}):
         assert not any(isinstance(each, LoggingIntegration) for each in options(**given)["integrations"])
 

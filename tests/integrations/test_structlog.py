@@ -61,6 +61,7 @@ MISTAKES: dict[str, Callable[[Any], None]] = {
     "a text": lambda log: log.info(f"for {customer()}"),
     "nested": lambda log: log.info("sent", people={"all": [household()]}, seal=pg.Personal(NAME, tm.Registration)),
     "seals": lambda log: log.info("sent", contact=contact()),
+    "a text beside the object": lambda log: log.info(f"to {NAME}", customer=customer(), to=EMAIL),
     "an unknown object": lambda log: log.info("sent", inside=Envelope(customer()), broken=Broken()),
     "an exception": failing,
     "a group": failing_deeper,
