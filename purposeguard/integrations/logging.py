@@ -49,7 +49,9 @@ class Masking(logging.Filter):
         masked: dict[str, Any] = {"msg": look.masked(record.msg)}
         if args:
             masked["args"] = look.entries(args) if isinstance(args, dict) else look.masked(args)
-        masked |= look.entries({name: value for name, value in vars(record).items() if name not in _OWN})
+        extra = vars(record).keys() - _OWN
+        if extra:
+            masked |= look.entries({name: vars(record)[name] for name in extra})
         vars(record).update(texts.replaced_in(masked))
         if "message" in vars(record):  # a handler before this one has made it
             record.message = record.getMessage()

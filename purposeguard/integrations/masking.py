@@ -22,6 +22,7 @@ from typing import Any, Final
 from typing_extensions import override
 
 from purposeguard.integrations.masking_classes import CLASSES, HIDDEN, is_mapped, marker
+from purposeguard.policy.violations import REFUSALS
 from purposeguard.values.annotations import PLAIN, is_taggable
 from purposeguard.values.plan import Plan, beside_fields, entries_of, plan_of
 from purposeguard.values.sealed import Pending, Sealed, content
@@ -292,7 +293,7 @@ class Look(Walk):
     def inside(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
         """What is shown of a value."""
         cls = type(value)
-        if cls in _AS_THEY_ARE and not shape.says_what:
+        if cls in _AS_THEY_ARE and (shape is SILENT or not shape.says_what):
             return value
         if shape is SILENT and id(value) in self._known:
             return self._known[id(value)][1]
@@ -308,7 +309,7 @@ class Look(Walk):
         return shown
 
     def _inside(self, value: Any, cls: type, shape: Shape, path: str, around: RowContexts) -> Any:
-        if issubclass(cls, str) and not shape.says_what and not issubclass(cls, enum.Enum):
+        if issubclass(cls, str) and (shape is SILENT or not shape.says_what) and not issubclass(cls, enum.Enum):
             text = self._masker.text(value)
             return value if text == value else Shown(text)
         if issubclass(cls, bytes):
@@ -333,10 +334,17 @@ class Look(Walk):
         if isinstance(value, Sealed):
             return self.hide(value, repr(value))
         if isinstance(value, BaseException):
-            return Shown(
-                f"{type(value).__name__}({', '.join(repr(self.inside(arg, SILENT, '', ())) for arg in value.args)})"
-            )
+            return self._error(value)
         return value if self._masker.is_shown(plan.cls) else self._opaque(value)
+
+    def _error(self, error: BaseException) -> Any:
+        """What is shown of an exception: itself, where all that its message is made of is shown."""
+        args: tuple[Any, ...] = error.args
+        shown = [self.masked(arg) for arg in args]
+        written_in_c = isinstance(type(error).__str__, types.WrapperDescriptorType)
+        if type(error) in REFUSALS or (written_in_c and all(map(_same, shown, args))):
+            return error
+        return Shown(f"{type(error).__name__}({', '.join(map(repr, shown))})")
 
     @override
     def row(self, row: Any, plan: Plan, path: str, around: RowContexts) -> Any:

@@ -30,6 +30,7 @@ HIDDEN: Final = "<not shown>"
 SUBJECT: Final = "<subject>"
 """In place of the id of a subject."""
 
+NONE: Final[Mapping[str, str]] = MappingProxyType({})
 NOT_ASKED: Final = object()
 
 MOST_KEYS: Final = 4096
@@ -102,6 +103,8 @@ class Classes:
         `least`: how many of the keys have to be fields of one class, whatever else speaks for it. `strict`: one tagged
         field is enough.
         """
+        if not keys:
+            return NONE
         if self._found != (len(sys.modules), self._met):
             with self._finding:
                 self._find()

@@ -315,7 +315,7 @@ def test_a_refusal_is_shown_as_it_is() -> None:
     try:
         guard.check(tm.ProductData, tm.RenewalGuidance)
     except pg.PurposeViolation as error:
-        assert Failure(MASKER, error).shown() is error
+        assert Failure(MASKER, error).shown() is error  # noqa: PT017
 
 
 def test_errors_of_validation_keep_where_and_what() -> None:

@@ -68,7 +68,7 @@ def kept() -> Iterator[Kept]:
         yield transport
 
 
-class started:  # noqa: N801
+class started:
     """A client of the SDK with these options, alone, for a block."""
 
     def __init__(self, **own: Any) -> None:
@@ -93,7 +93,7 @@ class started:  # noqa: N801
         self._inner.__enter__().clear()
         return self.transport
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         self._inner.__exit__(*error)
         self._scope.__exit__(*error)
         self.client.close(0)

@@ -58,14 +58,14 @@ MISTAKES: dict[str, Callable[[Any], None]] = {
     "a dump": lambda log: log.info("sent", customer=customer().model_dump()),
     "a dump as the entries": lambda log: log.info("sent", **customer().model_dump()),
     "bound": lambda log: log.bind(customer=customer(), rows=[row()]).info("sent"),
-    "a text": lambda log: log.info(f"for {customer()}"),
+    "a text": lambda log: log.info(f"for {customer()}"),  # noqa: G004
     "nested": lambda log: log.info("sent", people={"all": [household()]}, seal=pg.Personal(NAME, tm.Registration)),
     "seals": lambda log: log.info("sent", contact=contact()),
-    "a text beside the object": lambda log: log.info(f"to {NAME}", customer=customer(), to=EMAIL),
+    "a text beside the object": lambda log: log.info(f"to {NAME}", customer=customer(), to=EMAIL),  # noqa: G004
     "an unknown object": lambda log: log.info("sent", inside=Envelope(customer()), broken=Broken()),
     "an exception": failing,
     "a group": failing_deeper,
-    "no exception": lambda log: log.info("sent", exc_info=True),
+    "no exception": lambda log: log.info("sent", exc_info=True),  # noqa: LOG014
 }
 
 
