@@ -62,6 +62,10 @@ _SHOWN: Final = (
 """Classes whose objects are shown as they are: code, and what the standard library makes of a text or number."""
 
 
+_PARAMETERS: Final = ("db.params", "db.query.parameter", "db.statement.parameters")
+"""What Sentry and OpenTelemetry call the parameters of a query."""
+
+
 class Shown(str):
     """A text that stands for a value, and that `repr` gives as it is."""
 
@@ -115,6 +119,9 @@ class Texts:
         if isinstance(value, str):
             text = self.replaced(value)
             return value if text == value else Shown(text)
+        if isinstance(value, BaseException):  # shown as it is, by itself: its message is made of plain texts
+            text = self.replaced(str(value))
+            return value if text == str(value) else Shown(text)
         if isinstance(value, dict):
             return {self.replaced_in(key): self.replaced_in(item) for key, item in value.items()}
         if type(value) in (list, tuple, set, frozenset):
@@ -216,8 +223,11 @@ class Masker:
         return "".join((*parts, text[done:]))
 
     def markers(self, keys: Iterable[Any]) -> Mapping[str, str]:
-        """Key → what stands for its value, of a dict with these keys."""
-        return CLASSES.markers(frozenset(key for key in keys if isinstance(key, str)), strict=self._strict)
+        """Key → what stands for its value, of a dict with these keys. Parameters of queries are hidden."""
+        names = frozenset(key for key in keys if isinstance(key, str))
+        markers = CLASSES.markers(names, strict=self._strict)
+        parameters = [name for name in names if name.startswith(_PARAMETERS)]
+        return {**markers, **dict.fromkeys(parameters, HIDDEN)} if parameters else markers
 
     def is_shown(self, cls: type) -> bool:
         """Whether objects of a class are left as they are."""

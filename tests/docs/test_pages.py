@@ -105,7 +105,15 @@ def test_reference_names_everything_public():
 
 
 ADAPTERS = [f"adapters.{name}" for name in ("arrow", "frames", "sql", "sqlalchemy", "spark", "duckdb")]
-INTEGRATIONS = ["integrations.asgi"]
+INTEGRATIONS = [
+    "integrations.asgi",
+    "integrations.logging",
+    "integrations.masking",
+    "integrations.opentelemetry",
+    "integrations.opentelemetry_spans",
+    "integrations.sentry",
+    "integrations.structlog",
+]
 
 FOR_SQLALCHEMY = {
     *("AsyncGuardedSession.sync_session_class", "SealedColumns.registry"),

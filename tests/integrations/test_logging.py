@@ -88,6 +88,7 @@ MISTAKES: dict[str, Callable[[logging.Logger], None]] = {
     "a text beside the object": lambda logger: logger.info("%s, %s", NAME, customer(), extra={"to": f"to {EMAIL}"}),
     "an unknown object": lambda logger: logger.info("%s", Envelope(customer())),
     "an exception as an argument": lambda logger: logger.info("%s", ValueError(customer())),
+    "an exception as an argument beside the object": lambda logger: logger.info("%s %s", KeyError(EMAIL), customer()),
     "an exception": failing,
     "an exception with a text": failing_with_text,
     "what fails": lambda logger: logger.info("%s", Broken()),

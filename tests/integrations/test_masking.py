@@ -171,6 +171,12 @@ def test_a_strict_masker_masks_any_entry_with_the_name_of_a_tagged_field() -> No
     assert strict.text(f"to full_name={NAME} at noon") == "to full_name=<1.1(a)> at noon"
 
 
+def test_parameters_of_queries_are_hidden() -> None:
+    given = {"db.params": [NAME, ID], "db.query.parameter.0": EMAIL, "db.system": "sqlite"}
+    shown = MASKER.entries(given)
+    assert shown == {"db.params": "<not shown>", "db.query.parameter.0": "<not shown>", "db.system": "sqlite"}
+
+
 def test_a_class_of_a_function_is_known_once_named_or_met() -> None:
     class Late(pydantic.BaseModel):
         late_name: Annotated[str, tm.Registration]
