@@ -23,7 +23,7 @@ from typing_extensions import override
 
 from purposeguard.integrations.masking_classes import CLASSES, HIDDEN, is_mapped, marker
 from purposeguard.policy.violations import REFUSALS
-from purposeguard.values.annotations import PLAIN, is_taggable
+from purposeguard.values.annotations import PLAIN, is_namedtuple, is_taggable
 from purposeguard.values.plan import Plan, beside_fields, entries_of, plan_of
 from purposeguard.values.sealed import Pending, Sealed, content
 from purposeguard.values.type_schema import SILENT, Shape
@@ -320,8 +320,9 @@ class Look(Walk):
 
     def _inside(self, value: Any, cls: type, shape: Shape, path: str, around: RowContexts) -> Any:
         if issubclass(cls, str) and (shape is SILENT or not shape.says_what) and not issubclass(cls, enum.Enum):
-            text = self._masker.text(value)
-            return value if text == value else Shown(text)
+            plain = str.__str__(value)  # whatever its class makes of it
+            text = self._masker.text(plain)
+            return value if cls in (str, Shown) and text == plain else Shown(text)
         if issubclass(cls, bytes):
             plain = value.decode("utf-8", "replace")
             text = self._masker.text(plain)
@@ -361,7 +362,9 @@ class Look(Walk):
         if plan.whole is not None:
             return self.hide(row, marker(plan.whole))
         tagged = CLASSES.of(plan.cls)
-        markers = {} if tagged is None else tagged.markers
+        markers: Mapping[str, str] = {} if tagged is None else tagged.markers
+        if tagged is None and is_namedtuple(plan.cls) and not getattr(plan.cls, "__annotations__", None):
+            markers = self._masker.markers(plan.fields or ())  # it says no more of its fields than a dict
         shown: dict[str, Any] = {}
         changed = False
         for name, shape, value in plan.values(row, {}):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import json
 import traceback
 import types
@@ -37,6 +38,31 @@ from tests.integrations.people import (
 
 MASKER = Masker()
 SHOWN = "Customer(customer_id=<subject>, full_name=<1.1(a)>, email=<1.1(a)>, device=<1.1(b)>, plan='standard')"
+
+
+Bare = collections.namedtuple("Bare", "full_name email")  # noqa: PYI024
+
+
+class Hiding(dict[str, Any]):
+    def items(self) -> Any:
+        return ()
+
+
+class Showing(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return NAME
+
+    __repr__ = __str__
+
+
+@dataclasses.dataclass
+class Around:
+    inside: object
+
+    def __repr__(self) -> str:
+        return f"Around {self.inside!r}"
 
 
 def circle() -> list[Any]:
@@ -81,6 +107,11 @@ HOLDING = {
     "columns": {"stored_name": NAME, "row_id": ID, "total": 3},
     "TypedDict": Visit(visit_email=EMAIL, page="/"),
     "OrderedDict": collections.OrderedDict(customer().model_dump()),
+    "bare namedtuple": Bare(NAME, EMAIL),
+    "dict that hides its items": Hiding(customer().model_dump()),
+    "text that shows another": Showing("x"),
+    "partial": functools.partial(print, customer()),
+    "untagged around it": Around(customer()),
     "unknown": Envelope(customer()),
     "unknown in a list": [Envelope(customer())],
     "broken": Broken(),
@@ -265,7 +296,7 @@ def knows(message: str) -> BaseException:
     try:
         raise LookupError(message)
     except LookupError as caught:
-        assert someone
+        assert someone.plan
         return caught
 
 
@@ -337,12 +368,9 @@ def test_locals_of_frames_are_masked() -> None:
         dump = person.model_dump()
         raise ValueError(len((full_name, copied, dump)))
 
-    try:
+    with pytest.raises(ValueError, match="3") as caught:
         inner(customer(), NAME, EMAIL)
-    except ValueError as error:
-        trace = error.__traceback__.tb_next  # type: ignore[union-attr]
-        assert trace is not None
-        shown = Failure(MASKER, error).locals_at(__file__, trace.tb_lineno, "inner")
+    shown = Failure(MASKER, caught.value).locals_at(__file__, caught.traceback[-1].lineno + 1, "inner")
     assert set(shown) == {"person", "full_name", "copied", "dump"}
     assert repr(shown["person"]) == SHOWN
     must_hold_none(repr(shown))

@@ -26,7 +26,8 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Recipient, Safeguard
 from tests.integrations.people import EMAIL, ID, NAME, customer, must_hold_none
 
-R, D = pg.Personal(NAME, tm.Registration), pg.Personal(EMAIL, tm.ProductData)
+R: pg.Personal[str, Any] = pg.Personal(NAME, tm.Registration)
+D: pg.Personal[str, Any] = pg.Personal(EMAIL, tm.ProductData)
 
 
 class World:
@@ -40,7 +41,7 @@ class World:
         self.tracer = self.provider.get_tracer("test")
 
     def metrics(self) -> dict[str, list[tuple[int, dict[str, Any]]]]:
-        data = self.reader.get_metrics_data()
+        data: Any = self.reader.get_metrics_data()
         if data is None:
             return {}
         return {

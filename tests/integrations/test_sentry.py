@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -68,35 +69,26 @@ def kept() -> Iterator[Kept]:
         yield transport
 
 
-class started:
+@contextlib.contextmanager
+def started(**own: Any) -> Iterator[Kept]:
     """A client of the SDK with these options, alone, for a block."""
-
-    def __init__(self, **own: Any) -> None:
-        self.transport = Kept()
-        made = {
-            "dsn": "https://key@127.0.0.1/1",
-            "transport": self.transport,
-            "traces_sample_rate": 1.0,
-            "enable_logs": True,
-            "data_collection": {},
-            "auto_enabling_integrations": False,
-            **own,
-        }
-        self.client = sentry_sdk.Client(**options(**made))
-
-    def __enter__(self) -> Kept:
-        self._scope = sentry_sdk.isolation_scope()
-        isolation = self._scope.__enter__()
+    transport = Kept()
+    made = {
+        "dsn": "https://key@127.0.0.1/1",
+        "transport": transport,
+        "traces_sample_rate": 1.0,
+        "enable_logs": True,
+        "data_collection": {},
+        "auto_enabling_integrations": False,
+        **own,
+    }
+    client = sentry_sdk.Client(**options(**made))
+    with sentry_sdk.isolation_scope() as isolation, sentry_sdk.new_scope() as scope:
         isolation.clear()
-        isolation.set_client(self.client)
-        self._inner = sentry_sdk.new_scope()
-        self._inner.__enter__().clear()
-        return self.transport
-
-    def __exit__(self, *error: object) -> None:
-        self._inner.__exit__(*error)
-        self._scope.__exit__(*error)
-        self.client.close(0)
+        scope.clear()
+        isolation.set_client(client)
+        yield transport
+    client.close(0)
 
 
 def locals_of_every_kind() -> None:
@@ -180,7 +172,8 @@ def request() -> None:
         },
     }
     sentry_sdk.capture_event(event)
-    sentry_sdk.capture_event({**event, "request": {**event["request"], "data": json.dumps(body)}})
+    again: Any = {**event, "request": {**event["request"], "data": json.dumps(body)}}
+    sentry_sdk.capture_event(again)
 
 
 def logs() -> None:
@@ -316,7 +309,7 @@ def test_frames_without_an_exception_have_no_locals() -> None:
         sentry_sdk.capture_message("here")
         must_hold_none(kept.text)
         frames = kept.items("event")[0]["threads"]["values"][0]["stacktrace"]["frames"]
-    assert person
+    assert person.plan
     assert frames[-1]["vars"]["person"] == "<not shown>"
 
 
