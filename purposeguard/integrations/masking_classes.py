@@ -121,15 +121,17 @@ class Classes:
 
     def _made_from(self, asked: _Asked, index: _Index) -> Mapping[str, str]:
         keys = asked.keys
-        found: dict[str, dict[str, None]] = {}
+        found: dict[str, dict[str, int]] = {}
         references = dict.fromkeys(reference for key in keys for reference in index.by_name[key])
         for reference in references:
             cls = reference()
-            tagged = None if cls is None or len(keys & self._names[cls]) < asked.least else self.of(cls)
+            shared = 0 if cls is None else len(keys & self._names[cls])
+            tagged = None if cls is None or shared < asked.least else self.of(cls)
             if tagged is not None and tagged.made(keys, only=asked.strict or (asked.only and keys <= tagged.names)):
                 for name in keys & tagged.markers.keys():
-                    found.setdefault(name, {})[tagged.markers[name]] = None
-        return MappingProxyType({name: " or ".join(markers) for name, markers in found.items()})
+                    likely = found.setdefault(name, {})
+                    likely[tagged.markers[name]] = max(shared, likely.get(tagged.markers[name], 0))
+        return MappingProxyType({name: _likeliest(markers) for name, markers in found.items()})
 
     def _find(self) -> None:
         found = (len(sys.modules), self._met)
@@ -143,6 +145,12 @@ class Classes:
                     by_name.setdefault(name, []).append(weakref.ref(cls))
         self._index = _Index({name: tuple(classes) for name, classes in by_name.items()}, {})
         self._found = found
+
+
+def _likeliest(markers: Mapping[str, int]) -> str:
+    """What stands for a value: as the classes say that have the most of the keys."""
+    most = max(markers.values())
+    return " or ".join(marker for marker, shared in markers.items() if shared == most)
 
 
 def _every_class() -> Iterator[type]:

@@ -21,8 +21,8 @@ _NAME: Final = "purposeguard-probe-7f3a"
 
 @dataclasses.dataclass
 class _Person:
-    name: Annotated[str, Subject]
-    kind: str
+    probe_name: Annotated[str, Subject]  # names that no dict of an application has
+    probe_kind: str
 
 
 class _Kept(Transport):
@@ -93,7 +93,7 @@ _SIGNS: Final = ("ProbeError", "probe-breadcrumb", "probe-record", "probe-log", 
 
 
 def _send(scope: sentry_sdk.Scope, person: _Person) -> None:
-    text = f"name={person.name} kind={person.kind}"
+    text = f"probe_name={person.probe_name} probe_kind={person.probe_kind}"
     log = logging.Logger("purposeguard-probe")  # noqa: LOG001  # which no handler of the application hears
     log.addHandler(logging.NullHandler())
     scope.add_breadcrumb(category="probe-breadcrumb", message=text, data={"person": person})
@@ -105,7 +105,7 @@ def _send(scope: sentry_sdk.Scope, person: _Person) -> None:
         sentry_sdk.capture_exception(error)
     log.error("probe-record %s", person)
     logger.info("probe-log {text}", text=text)
-    metrics.count("probe-metric", 1, attributes={"name": person.name, "kind": person.kind})
+    metrics.count("probe-metric", 1, attributes=vars(person))
     with sentry_sdk.start_transaction(name="probe-transaction") as transaction:
         transaction.set_data("person", person)
         with sentry_sdk.start_span(op="probe", name=text) as span:
