@@ -19,9 +19,10 @@ from sentry_sdk.scope import add_global_event_processor
 from typing_extensions import override
 
 from purposeguard.integrations.logging import Masking
-from purposeguard.integrations.masking import Masker, Texts
+from purposeguard.integrations.masking import Masker
 from purposeguard.integrations.masking_classes import HIDDEN, SUBJECT
 from purposeguard.integrations.masking_errors import Failure
+from purposeguard.integrations.masking_texts import Texts
 from purposeguard.integrations.sentry_check import must_be_called
 from purposeguard.integrations.versions import must_be_tested
 
@@ -200,6 +201,8 @@ def _event(masker: Masker, event: dict[str, Any], hint: Any) -> dict[str, Any]:
     error = (hint.get("exc_info") or (None, None))[1]
     failure = Failure(masker, error) if isinstance(error, BaseException) else None
     texts = Texts() if failure is None else failure.texts
+    if isinstance(event.get("exception"), list):  # as some write it
+        event = {**event, "exception": {"values": event["exception"]}}
     exceptions = event.get("exception")
     masked: dict[str, Any] = {}
     for name, value in event.items():

@@ -15,8 +15,9 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.integrations import masking_classes
-from purposeguard.integrations.masking import DEEPEST, LONGEST, MOST_ITEMS, MOST_TEXTS, Look, Masker, Texts
+from purposeguard.integrations.masking import LONGEST, MOST_ITEMS, Look, Masker
 from purposeguard.integrations.masking_errors import Failure
+from purposeguard.integrations.masking_texts import DEEPEST, MOST_TEXTS, Texts
 from purposeguard.notices import trendmicro_jp as tm
 from tests.integrations.people import (
     DEVICE,
