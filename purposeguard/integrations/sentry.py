@@ -201,8 +201,6 @@ def _event(masker: Masker, event: dict[str, Any], hint: Any) -> dict[str, Any]:
     error = (hint.get("exc_info") or (None, None))[1]
     failure = Failure(masker, error) if isinstance(error, BaseException) else None
     texts = Texts() if failure is None else failure.texts
-    if isinstance(event.get("exception"), list):  # as some write it
-        event = {**event, "exception": {"values": event["exception"]}}
     exceptions = event.get("exception")
     masked: dict[str, Any] = {}
     for name, value in event.items():
