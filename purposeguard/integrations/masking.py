@@ -1,0 +1,324 @@
+"""Masking: what is shown of a value outside any purpose. What tagged classes and seals hold is replaced by its clause.
+
+`logging`, `structlog`, `sentry` and `opentelemetry` of this package share it. A value is looked through by the plans
+of its classes, as guards do; what cannot be looked at is replaced by its class.
+"""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import enum
+import itertools
+import logging
+import pathlib
+import re
+import types
+import uuid
+from collections.abc import Collection, ItemsView, Iterable, KeysView, Mapping, ValuesView
+from typing import Any, Final
+
+from typing_extensions import override
+
+from purposeguard.integrations.masking_classes import CLASSES, HIDDEN, is_mapped, marker
+from purposeguard.integrations.masking_texts import DEEPEST, Shown, Texts
+from purposeguard.policy.violations import REFUSALS
+from purposeguard.values.annotations import PLAIN, is_namedtuple, is_taggable
+from purposeguard.values.plan import Plan, beside_fields, entries_of
+from purposeguard.values.sealed import Sealed
+from purposeguard.values.type_schema import SILENT, Shape
+from purposeguard.values.walk import RowContexts, Walk
+
+MOST_ITEMS: Final = 100
+"""Items of a container that are shown; those beyond are replaced by their number."""
+
+MOST_PARTS: Final = 10_000
+"""Values that are looked at in one."""
+
+LONGEST: Final = 50_000
+"""Characters of a text that are shown."""
+
+_SHOWN: Final = (
+    type,
+    enum.Enum,
+    uuid.UUID,
+    pathlib.PurePath,
+    datetime.tzinfo,
+    logging.Logger,
+    types.BuiltinFunctionType,
+    types.CodeType,
+    types.FunctionType,
+    types.ModuleType,
+    types.NoneType,
+    types.NotImplementedType,
+    types.EllipsisType,
+)
+"""Classes whose objects are shown as they are: code, and what the standard library makes of a text or number."""
+
+
+_PARAMETERS: Final = ("db.params", "db.query.parameter", "db.statement.parameters")
+"""What Sentry and OpenTelemetry call the parameters of a query."""
+
+
+_PAIR: Final = re.compile(r"""(?<![\w.])(["']?)([A-Za-z_]\w*)\1\s*[=:]\s*""")
+"""The name of a field before its value, in a `repr`, a dict, JSON or a query."""
+
+_QUOTED: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
+
+
+class Masker:
+    """Masks values.
+
+    Tagged classes of modules are found by themselves. Of one that is made in a function, dicts are recognised once an
+    object of it was met, or where it is among `models`. `shown` are classes whose own texts hold nothing personal, such
+    as a URL without a query: their objects are left as they are. `strict`: any entry of a dict, and any `name=value` in
+    a text, is masked that has the name of a tagged field.
+    """
+
+    def __init__(self, *models: type, shown: Iterable[type] = (), strict: bool = False) -> None:
+        for model in models:
+            CLASSES.of(model)
+        self._shown = (*_SHOWN, *shown)
+        self._strict = strict
+
+    def masked(self, value: Any) -> Any:
+        """`value`, or a copy in which what is tagged or sealed is replaced.
+
+        It raises nothing: what cannot be looked at is replaced as well.
+        """
+        return Look(self).masked(value)
+
+    def entries(self, entries: Mapping[Any, Any]) -> dict[Any, Any]:
+        """The same of each entry of a dict, which may itself be made from a tagged class."""
+        return Look(self).entries(entries)
+
+    def text(self, text: str) -> str:
+        """A text in which what is written like the fields of a tagged class is replaced: at least two of them.
+
+        So of objects and dicts that were made into a text before it came here.
+        """
+        if len(text) > LONGEST:
+            text = f"{text[:LONGEST]}{HIDDEN}"
+        if "=" not in text and ":" not in text:
+            return text
+        pairs = list(_PAIR.finditer(text))
+        markers = CLASSES.markers(frozenset(pair[2] for pair in pairs), least=2, strict=self._strict)
+        if not markers:
+            return text
+        parts: list[str] = []
+        done = 0
+        for pair in pairs:
+            if pair[2] in markers and pair.start() >= done:
+                parts += (text[done : pair.end()], markers[pair[2]])
+                done = _end_of_value(text, pair.end())
+        return "".join((*parts, text[done:]))
+
+    def markers(self, keys: Iterable[Any]) -> Mapping[str, str]:
+        """Key → what stands for its value, of a dict with these keys. Parameters of queries are hidden."""
+        names = frozenset(key for key in keys if isinstance(key, str))
+        markers = CLASSES.markers(names, strict=self._strict)
+        parameters = [name for name in names if name.startswith(_PARAMETERS)]
+        return {**markers, **dict.fromkeys(parameters, HIDDEN)} if parameters else markers
+
+    def is_shown(self, cls: type) -> bool:
+        """Whether objects of a class are left as they are."""
+        return cls in PLAIN or issubclass(cls, self._shown)
+
+
+def _end_of_value(text: str, at: int) -> int:
+    """Where the value ends that begins here: a quoted text, what is in brackets, or a word."""
+    if text.startswith("<", at):  # a seal, or what stands for a value
+        end = text.find(">", at)
+        return len(text) if end < 0 else end + 1
+    depth = 0
+    while at < len(text):
+        char = text[at]
+        if char in "'\"":
+            quoted = _QUOTED.match(text, at)
+            at = len(text) if quoted is None else quoted.end()
+            if text[at : at + 1].isalnum():  # the quotes are those of two values: the text was cut, or is none of code
+                return len(text)
+            if not depth:
+                return at
+            continue
+        if char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+            if depth <= 0:
+                return at + (depth == 0)
+        elif not depth and char in " ,;&\n\t":
+            return at
+        at += 1
+    return at
+
+
+_CONTAINERS: Final = (list, tuple, set, frozenset, collections.deque, KeysView, ValuesView, ItemsView)
+_LOOKED_INTO: Final = (Mapping, Sealed, BaseException, *_CONTAINERS)
+_AS_THEY_ARE: Final = PLAIN - {str, bytes}
+
+
+class Look(Walk):
+    """One look at several values that are shown together; an object that is in several is looked at once.
+
+    `texts` get what is masked. After MOST_PARTS values nothing more is shown.
+    """
+
+    def __init__(self, masker: Masker, texts: Texts | None = None) -> None:
+        super().__init__()
+        self._masker = masker
+        self._texts = texts
+        self._left = MOST_PARTS
+        self._known: dict[int, tuple[Any, Any]] = {}  # with the object, so that its identity is not given again
+
+    def masked(self, value: Any) -> Any:
+        """As `Masker.masked`."""
+        return self.inside(value, SILENT, "", ())
+
+    def entries(self, entries: Mapping[Any, Any]) -> dict[Any, Any]:
+        """As `Masker.entries`."""
+        markers = self._masker.markers(entries)
+        return {
+            key: self.hide(item, markers[key]) if key in markers else self.masked(item) for key, item in entries.items()
+        }
+
+    def hide(self, value: Any, what: str) -> Shown:
+        """What stands for a value."""
+        if self._texts is not None:
+            try:
+                self._texts.add(value, what)
+            except Exception:  # noqa: BLE001  # of the value's own code; it is not shown here, at least
+                return Shown(HIDDEN)
+        return Shown(what)
+
+    def inside(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
+        """What is shown of a value."""
+        cls = type(value)
+        if cls in _AS_THEY_ARE and (shape is SILENT or not shape.says_what):
+            return value
+        if shape is SILENT and id(value) in self._known:
+            return self._known[id(value)][1]
+        self._left -= 1
+        if self._left < 0 or len(self._under_way) > DEEPEST:
+            return Shown(HIDDEN)
+        try:
+            shown = self._inside(value, cls, shape, path, around)
+        except Exception:  # noqa: BLE001  # of an annotation, or of a container's own code: what it holds is unknown
+            return self._opaque(value)
+        if shape is SILENT:
+            self._known[id(value)] = (value, shown)
+        return shown
+
+    def _inside(self, value: Any, cls: type, shape: Shape, path: str, around: RowContexts) -> Any:
+        if issubclass(cls, str) and (shape is SILENT or not shape.says_what) and not issubclass(cls, enum.Enum):
+            plain = str.__str__(value)  # whatever its class makes of it
+            text = self._masker.text(plain)
+            return value if cls in (str, Shown) and text == plain else Shown(text)
+        if issubclass(cls, bytes):
+            plain = value.decode("utf-8", "replace")
+            text = self._masker.text(plain)
+            return value if text == plain else Shown(text)
+        if is_mapped(cls):
+            return self._mapped(value)
+        if shape is SILENT and not (issubclass(cls, _LOOKED_INTO) or is_taggable(cls)):
+            return value if self._masker.is_shown(cls) else self._opaque(value)
+        return super().inside(value, shape, path, around)
+
+    @override
+    def circle(self, plan: Plan, path: str) -> None:
+        """It is shown where it was met first."""
+        raise RecursionError
+
+    @override
+    def leaf(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+        if plan.whole is not None:
+            return self.hide(value, marker(plan.whole))
+        if isinstance(value, Sealed):
+            return self.hide(value, repr(value))
+        if isinstance(value, BaseException):
+            return self._error(value)
+        return value if self._masker.is_shown(plan.cls) else self._opaque(value)
+
+    def _error(self, error: BaseException) -> Any:
+        """What is shown of an exception: itself, where all that its message is made of is shown."""
+        args: tuple[Any, ...] = error.args
+        shown = [self.masked(arg) for arg in args]
+        written_in_c = isinstance(type(error).__str__, types.WrapperDescriptorType)
+        if type(error) in REFUSALS or (written_in_c and all(map(_same, shown, args))):
+            return error
+        return Shown(f"{type(error).__name__}({', '.join(map(repr, shown))})")
+
+    @override
+    def row(self, row: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+        if plan.whole is not None:
+            return self.hide(row, marker(plan.whole))
+        tagged = CLASSES.of(plan.cls)
+        markers: Mapping[str, str] = {} if tagged is None else tagged.markers
+        if tagged is None and is_namedtuple(plan.cls) and not getattr(plan.cls, "__annotations__", None):
+            markers = self._masker.markers(plan.fields or ())  # it says no more of its fields than a dict
+        shown: dict[str, Any] = {}
+        changed = False
+        for name, shape, value in plan.values(row, {}):
+            what = marker(plan.labels[name]) if name in plan.labels else markers.get(name)
+            shown[name] = self.inside(value, shape, "", around) if what is None else self.hide(value, what)
+            changed = changed or shown[name] is not value
+        for name, value in beside_fields(row, plan.fields or {}):
+            shown[name] = self.inside(value, SILENT, "", around) if tagged is None else self.hide(value, HIDDEN)
+            changed = changed or shown[name] is not value
+        if not changed and tagged is None:
+            return row
+        if isinstance(row, dict):
+            return shown
+        return Shown(f"{plan.cls.__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})")
+
+    @override
+    def container(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+        if plan.whole is not None:
+            return self.hide(value, marker(plan.whole))
+        if isinstance(value, Mapping):
+            return self._mapping(value, plan, path, around)
+        if not isinstance(value, _CONTAINERS):
+            return value if self._masker.is_shown(plan.cls) else self._opaque(value)
+        items: list[Any] = list(itertools.islice(value, MOST_ITEMS))
+        left = [self.inside(item, plan.items, "", around) for item in items]
+        more = _more(value)
+        if type(value) in (list, tuple, set, frozenset) and not more:
+            return value if all(map(_same, left, items)) else type(value)(left)
+        return [*left, *more]
+
+    @override
+    def _mapping(self, value: Mapping[Any, Any], plan: Plan, path: str, around: RowContexts) -> Any:
+        entries = list(itertools.islice(entries_of(value), MOST_ITEMS))
+        markers = self._masker.markers(key for key, _ in entries)
+        left: dict[Any, Any] = {}
+        for key, item in entries:
+            shown_key = self.inside(key, plan.keys, "", around)
+            what = markers.get(key) if isinstance(key, str) else None
+            shown = self.inside(item, plan.items, "", around) if what is None else self.hide(item, what)
+            left[str(shown_key) if isinstance(shown_key, (list, dict, set)) else shown_key] = shown
+        more = _more(value)
+        if type(value) is dict and not more:
+            same = all(map(_same, left, value)) and all(map(_same, left.values(), value.values()))
+            return value if same else left
+        return {**left, **dict.fromkeys(more, HIDDEN)}
+
+    def _mapped(self, row: Any) -> Shown:
+        """What is shown of a mapped object: its class. It may hold more than is tagged, and load what it lacks."""
+        tagged = CLASSES.of(type(row))
+        for name, value in list(vars(row).items()):
+            if tagged is not None and name in tagged.markers:
+                self.hide(value, tagged.markers[name])
+        return self._opaque(row)
+
+    def _opaque(self, value: Any) -> Shown:
+        cls = type(value)
+        return Shown(f"<{cls.__module__}.{cls.__qualname__}>")
+
+
+def _same(one: object, other: object) -> bool:
+    return one is other
+
+
+def _more(value: Collection[Any]) -> list[Shown]:
+    beyond = len(value) - MOST_ITEMS
+    return [Shown(f"<{beyond} more>")] if beyond > 0 else []

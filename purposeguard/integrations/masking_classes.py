@@ -1,0 +1,276 @@
+"""Which classes of this process are tagged, and which of them a plain dict, or a text, was made from.
+
+Read are taggable classes, and mapped classes of SQLAlchemy (which is not imported for it). A dict is taken for one made
+from a class where it has all its tagged fields, or at least two of its fields, or nothing else; so it errs to mask.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, get_args, get_origin
+
+from pydantic import BaseModel
+
+from purposeguard.locks import new_lock
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import TermMeta
+from purposeguard.values.annotations import Unresolved, attributes, is_taggable, lineage, may_state, names_of, told_of
+from purposeguard.values.markers import TABLES_ALONE, Mark, SubjectMark
+from purposeguard.values.plan import base_of_class, plan_of
+from purposeguard.values.sealed import Sealed
+from purposeguard.values.type_schema import NOBODY, SILENT, Shape, argument_shape
+
+HIDDEN: Final = "<not shown>"
+"""In place of what cannot be looked at."""
+
+SUBJECT: Final = "<subject>"
+"""In place of the id of a subject."""
+
+NONE: Final[Mapping[str, str]] = MappingProxyType({})
+NOT_ASKED: Final = object()
+
+MOST_KEYS: Final = 4096
+"""Distinct sets of keys whose answer is remembered."""
+
+
+def marker(label: Label) -> str:
+    """What stands for a value of this label: its clauses, `<1.1(a)>`."""
+    return f"<{', '.join(source.clause for source in label)}>"
+
+
+class Tagged(NamedTuple):
+    """A class whose fields say something: the `names` of all its fields, and name → what stands for its value.
+
+    `fields` are the tagged ones, each by all names that it goes by.
+    """
+
+    names: frozenset[str]
+    markers: Mapping[str, str]
+    fields: tuple[frozenset[str], ...]
+
+    def made(self, keys: frozenset[str], *, only: bool) -> bool:
+        """Whether a dict with these keys may have been made from it; `only`: it has no others than fields."""
+        shared = keys & self.names
+        if shared.isdisjoint(self.markers):
+            return False
+        return len(shared) > 1 or only or not any(map(keys.isdisjoint, self.fields))
+
+
+class _Asked(NamedTuple):
+    """The keys of a dict that are names of fields; `only`: it has no others. The rest as `markers` is given it."""
+
+    keys: frozenset[str]
+    least: int
+    only: bool
+    strict: bool
+
+
+class _Index(NamedTuple):
+    """Name → the classes that have a field of it; and what was asked of these."""
+
+    by_name: Mapping[str, tuple[weakref.ref[type], ...]]
+    asked: dict[_Asked, Mapping[str, str]]
+
+
+class Classes:
+    """The tagged classes of this process: found anew when a module was imported since, or a new class was met."""
+
+    def __init__(self) -> None:
+        self._tagged: weakref.WeakKeyDictionary[type, Tagged | None] = weakref.WeakKeyDictionary()
+        self._names: weakref.WeakKeyDictionary[type, frozenset[str]] = weakref.WeakKeyDictionary()
+        self._index = _Index(MappingProxyType({}), {})
+        self._met = 0
+        self._found = (0, 0)  # modules, and classes met, when all were found
+        self._finding = new_lock()
+
+    def of(self, cls: type) -> Tagged | None:
+        """What a class says of its fields; None if nothing."""
+        cls = base_of_class(cls)
+        tagged = self._tagged.get(cls, NOT_ASKED)
+        if tagged is NOT_ASKED or (tagged is None and is_taggable(cls) and any(map(told_of, lineage(cls)))):
+            tagged = self._tagged[cls] = _tagged(cls)
+            if tagged is not None and cls not in self._names:
+                self._met += 1
+        return tagged if isinstance(tagged, Tagged) else None
+
+    def markers(self, keys: frozenset[str], *, least: int = 1, strict: bool = False) -> Mapping[str, str]:
+        """Key → what stands for its value, of a dict with these keys that was made from tagged classes.
+
+        `least`: how many of the keys have to be fields of one class, whatever else speaks for it. `strict`: one tagged
+        field is enough.
+        """
+        if not keys:
+            return NONE
+        if self._found != (len(sys.modules), self._met):
+            with self._finding:
+                self._find()
+        index = self._index  # once: what is remembered belongs to the classes that were known
+        known = frozenset(key for key in keys if key in index.by_name)
+        asked = _Asked(known, 1 if strict else least, only=len(known) == len(keys), strict=strict)
+        markers = index.asked.get(asked)
+        if markers is None:
+            markers = self._made_from(asked, index)
+            if len(index.asked) >= MOST_KEYS:
+                index.asked.clear()
+            index.asked[asked] = markers
+        return markers
+
+    def _made_from(self, asked: _Asked, index: _Index) -> Mapping[str, str]:
+        keys = asked.keys
+        found: dict[str, dict[str, int]] = {}
+        references = dict.fromkeys(reference for key in keys for reference in index.by_name[key])
+        for reference in references:
+            cls = reference()
+            shared = 0 if cls is None else len(keys & self._names[cls])
+            tagged = None if cls is None or shared < asked.least else self.of(cls)
+            if tagged is not None and tagged.made(keys, only=asked.strict or (asked.only and keys <= tagged.names)):
+                for name in keys & tagged.markers.keys():
+                    likely = found.setdefault(name, {})
+                    likely[tagged.markers[name]] = max(shared, likely.get(tagged.markers[name], 0))
+        return MappingProxyType({name: _likeliest(markers) for name, markers in found.items()})
+
+    def _find(self) -> None:
+        found = (len(sys.modules), self._met)
+        by_name: dict[str, list[weakref.ref[type]]] = {}
+        for cls in _every_class():
+            with contextlib.suppress(TypeError):  # of a metaclass whose classes have no hash
+                names = self._names.get(cls)
+                if names is None:
+                    names = self._names[cls] = frozenset(_names(cls))
+                for name in names:
+                    by_name.setdefault(name, []).append(weakref.ref(cls))
+        self._index = _Index({name: tuple(classes) for name, classes in by_name.items()}, {})
+        self._found = found
+
+
+def _likeliest(markers: Mapping[str, int]) -> str:
+    """What stands for a value: as the classes say that have the most of the keys."""
+    most = max(markers.values())
+    return " or ".join(marker for marker, shared in markers.items() if shared == most)
+
+
+def _every_class() -> Iterator[type]:
+    """All classes that may have fields."""
+    seen: set[int] = set()  # by identity: a metaclass may compare in its own way
+    pending: list[type] = [object]
+    while pending:
+        derived: list[type] = type.__subclasses__(pending.pop())
+        for cls in derived:
+            if id(cls) not in seen:
+                seen.add(id(cls))
+                pending.append(cls)
+                if "__purposeguard_withheld__" not in vars(cls) and (is_taggable(cls) or is_mapped(cls)):
+                    yield cls
+
+
+def is_mapped(cls: type) -> bool:
+    """Whether a class is mapped to a table by SQLAlchemy."""
+    return "__mapper__" in vars(cls)
+
+
+def _names(cls: type) -> Iterable[str]:
+    """The names of the fields of a class, by each of its aliases as well; nothing of it is resolved."""
+    try:
+        names = {*names_of(cls)} if is_taggable(cls) else set[str]()
+        names |= {key for key, _ in _columns(cls)}
+        if is_mapped(cls):
+            names |= {name for owner in cls.__mro__ for name in vars(owner).get("__annotations__", ())}
+        return names | {alias for name in names for alias in _aliases(cls, name)}
+    except Exception:  # noqa: BLE001  # of the class's own code: it cannot be told from what else it makes dicts
+        return ()
+
+
+def _aliases(cls: type, name: str) -> Iterator[str]:
+    field = cls.model_fields.get(name) if issubclass(cls, BaseModel) else None
+    if field is not None:
+        for alias in (field.alias, field.serialization_alias, field.validation_alias):
+            if isinstance(alias, str):
+                yield alias
+
+
+def _columns(cls: Any) -> Iterator[tuple[str, Any]]:
+    """The columns of a mapped class, each by its attribute and by its own name."""
+    if is_mapped(cls):
+        for attribute, column in cls.__mapper__.columns.items():
+            yield attribute, column
+            yield column.name, column
+
+
+def _tagged(cls: type) -> Tagged | None:
+    found = _of_statements(cls)
+    if is_taggable(cls) and (found or any(map(told_of, lineage(cls)))):
+        # Read as guards do only where anything is said: until a class is read, it can be tagged from outside.
+        with contextlib.suppress(Exception):  # of an annotation that cannot be read: the others say something
+            found = _of_shapes(plan_of(cls, SILENT).fields or {}) or found
+    if not found:
+        return None
+    columns: dict[Any, set[str]] = {}
+    for name, column in _columns(cls):
+        columns.setdefault(column, set()).add(name)
+    fields: list[frozenset[str]] = []
+    for name, what in [*found.items()]:
+        names = {name, *_aliases(cls, name)}.union(*(each for each in columns.values() if name in each))
+        found |= dict.fromkeys(names, what)  # an attribute may have another name than its column
+        fields.append(frozenset(names))
+    return Tagged(frozenset({*_names(cls), *found}), MappingProxyType(found), tuple(dict.fromkeys(fields)))
+
+
+def _of_shapes(shapes: Mapping[str, Shape]) -> dict[str, str]:
+    markers = {name: _marker_of(shape) for name, shape in shapes.items()}
+    return {name: what for name, what in markers.items() if what is not None}
+
+
+def _of_statements(cls: type) -> dict[str, str]:
+    """What a class says whose fields are not read."""
+    found = {name: HIDDEN for name, column in _columns(cls) if column.info.get("purposeguard")}
+    for statement in (each for owner in lineage(cls) if may_state(owner) for each in attributes(owner)):
+        if not _may_say(statement.annotation):
+            continue
+        try:
+            what = _marker_of(argument_shape(statement.annotation, NOBODY))
+        except Exception:  # noqa: BLE001  # it seems to be meant as a tag, and is none: as if it were one
+            what = HIDDEN
+        if what is not None:
+            found.setdefault(statement.name, what)
+    return found
+
+
+def _may_say(annotation: object) -> bool:
+    """Whether a tag, a mark, a seal or a name that is not defined stands somewhere in an annotation."""
+    seen: set[int] = set()
+    pending = [annotation]
+    while pending:
+        part = pending.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if part is Unresolved or isinstance(part, (TermMeta, Label, Mark)):
+            return True
+        if isinstance(part, type) and issubclass(part, Sealed):
+            return True
+        pending += (*get_args(part), get_origin(part))
+        pending += (getattr(part, name, None) for name in ("__value__", "__supertype__"))
+    return False
+
+
+def _marker_of(shape: Shape) -> str | None:
+    """What stands for the value of a field; None if it says nothing of itself."""
+    label = shape.own_label
+    if label is not None:
+        return marker(label)
+    parts = [*shape.parts()]
+    seals = [source for part in parts for source in part.seal]
+    if any(part.sealed for part in parts):
+        return marker(Label(*seals)) if seals else HIDDEN
+    marks = shape.marks_within
+    if any(isinstance(mark, SubjectMark) for mark in marks):
+        return SUBJECT
+    return None if marks.isdisjoint(TABLES_ALONE) else HIDDEN
+
+
+CLASSES: Final = Classes()
+"""What is known of the classes of this process; nothing is decided by it."""

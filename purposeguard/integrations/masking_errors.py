@@ -1,0 +1,187 @@
+"""What is shown of an exception: its message, those of its causes, and the local variables of its frames, masked.
+
+Tagged objects in the locals and arguments tell which texts are personal: where the same text stands plain, in a message
+or in another local, it is replaced as well.
+"""
+
+from __future__ import annotations
+
+import collections
+import functools
+import itertools
+import os
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, Final, NamedTuple
+
+import pydantic
+import pydantic_core
+
+from purposeguard.integrations.masking import Look, Masker
+from purposeguard.integrations.masking_classes import HIDDEN
+from purposeguard.integrations.masking_texts import Texts
+from purposeguard.policy.violations import REFUSALS
+
+MOST_ERRORS: Final = 50
+"""Exceptions in one chain that are looked at."""
+
+MOST_FRAMES: Final = 200
+"""Frames of these whose local variables are looked at."""
+
+
+class Place(NamedTuple):
+    """Where a frame stands: its file as an absolute path, the line, the function's name."""
+
+    path: str
+    line: int
+    function: str
+
+
+class Failure:
+    """An exception with its causes. `texts` are the personal ones that were found in it."""
+
+    def __init__(self, masker: Masker, error: BaseException) -> None:
+        self.texts = Texts()
+        self._masker = masker
+        look = Look(masker, self.texts)
+        self._errors = list(itertools.islice(_chain(error), MOST_ERRORS))
+        self._args = {id(each): tuple(map(look.masked, each.args)) for each in self._errors}
+        self._locals: dict[Place, collections.deque[dict[str, Any]]] = {}
+        for each in self._errors:
+            look.entries({name: value for name, value in vars(each).items() if name != "__notes__"})
+        frames = list(itertools.islice(_frames(self._errors), MOST_FRAMES))
+        for frame, line in reversed(frames):  # those nearest to where it was raised first
+            place = Place(os.path.abspath(frame.f_code.co_filename), line, frame.f_code.co_name)  # noqa: PTH100  # as who reports it writes it
+            self._locals.setdefault(place, collections.deque()).appendleft(look.entries(frame.f_locals))
+
+    def locals_at(self, path: str, line: int, function: str) -> dict[str, Any]:
+        """The masked local variables of a frame, once for each time that it is there; none of one not known."""
+        place = Place(os.path.abspath(path), line, function)  # noqa: PTH100
+        known = self._locals.get(place)
+        if not known:
+            return {}
+        shown: dict[str, Any] = self.texts.replaced_in(known.popleft() if len(known) > 1 else known[0])
+        return shown
+
+    def text(self, text: str) -> str:
+        """A text that belongs to the exception, masked."""
+        return self.texts.replaced(self._masker.text(text))
+
+    def message(self, error: BaseException) -> str:
+        """The message of one of these exceptions, masked; HIDDEN where it cannot be told what it was made of."""
+        if type(error) in REFUSALS:
+            return str(error)  # which holds clauses and names of code
+        if isinstance(error, (pydantic.ValidationError, pydantic_core.ValidationError)):
+            return self.text(_without_input(error))
+        args = self._args.get(id(error))
+        if args is None:
+            return HIDDEN
+        try:
+            text = str(error)
+            if isinstance(error, BaseExceptionGroup):  # those in it are looked at by themselves
+                return self.text(text)
+            if all(arg is before for arg, before in zip(args, error.args, strict=True)):
+                return self.text(text)
+            if len(args) == 1 and text in (str(error.args[0]), repr(error.args[0])):
+                return self.text(str(args[0]))
+            return self.text(str(args)) if text == str(error.args) else HIDDEN
+        except Exception:  # noqa: BLE001  # of the exception's own code
+            return HIDDEN
+
+    def message_like(self, kind: str, text: str) -> str:
+        """The masked message of an exception of which a class's name and a text are known.
+
+        HIDDEN if there is none of this name; of several that it may be, that of the one whose message it is.
+        """
+        same = [error for error in self._errors if type(error).__name__ == kind]
+        if len(same) > 1:
+            same = [error for error in same if _text_of(error) == text][:1]
+        if not same:
+            return HIDDEN
+        notes = [self.text(str(note)) for note in getattr(same[0], "__notes__", ())]
+        return "\n".join((self.message(same[0]), *notes))
+
+    def shown(self) -> BaseException:
+        """The exception; or, where any message in its chain is not as it was, one of the same name that says less."""
+        return self._shown(self._errors[0], {})
+
+    def _shown(self, error: BaseException, made: dict[int, BaseException]) -> BaseException:
+        if id(error) in made:
+            return made[id(error)]
+        if not self._is_changed:
+            return error
+        message = self.message(error)
+        notes = [self.text(str(note)) for note in getattr(error, "__notes__", ())]
+        instead: BaseException
+        if isinstance(error, BaseExceptionGroup):
+            inner = [self._shown(each, made) for each in error.exceptions]
+            message = self.text(str(error.message))
+            instead = _standing_for(type(error), BaseExceptionGroup)(message, inner)
+        else:
+            instead = _standing_for(type(error), Exception)(message)
+        made[id(error)] = instead
+        for note in notes:
+            instead.add_note(note)
+        if error.__cause__ is not None:
+            instead.__cause__ = self._shown(error.__cause__, made)
+        if error.__context__ is not None:
+            instead.__context__ = self._shown(error.__context__, made)
+        instead.__suppress_context__ = error.__suppress_context__
+        return instead.with_traceback(error.__traceback__)
+
+    @functools.cached_property
+    def _is_changed(self) -> bool:
+        return any(self._says_more(error) for error in self._errors)
+
+    def _says_more(self, error: BaseException) -> bool:
+        try:
+            notes = [str(note) for note in getattr(error, "__notes__", ())]
+            return self.message(error) != str(error) or any(self.text(note) != note for note in notes)
+        except Exception:  # noqa: BLE001  # of the exception's own code
+            return True
+
+
+def _text_of(error: BaseException) -> str | None:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  # of the exception's own code
+        return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception, what it was raised in, and what is in a group."""
+    seen: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        each = pending.pop(0)
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        pending += [each.__cause__, each.__context__]
+        if isinstance(each, BaseExceptionGroup):
+            pending += each.exceptions
+
+
+def _frames(errors: list[BaseException]) -> Iterator[tuple[FrameType, int]]:
+    """The frames of tracebacks, each with its line there."""
+    for error in errors:
+        trace = error.__traceback__
+        while trace is not None:
+            yield trace.tb_frame, trace.tb_lineno
+            trace = trace.tb_next
+
+
+def _without_input(error: Any) -> str:
+    """What pydantic says of an input, without the input: where, and of which kind."""
+    lines = [
+        f"{'.'.join(map(str, each['loc']))} ({each['type']})"
+        for each in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return "\n  ".join((f"{error.error_count()} validation errors for {error.title}", *lines))
+
+
+def _standing_for(cls: type[BaseException], base: type[Any]) -> type[Any]:
+    """A class of the same name, for an exception of the class that says less."""
+    named = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+    return type(cls.__name__, (base,), named)

@@ -1,0 +1,127 @@
+"""Texts that were masked: what stands for a value, and where the same text stands elsewhere in a record."""
+
+from __future__ import annotations
+
+import collections
+import enum
+import itertools
+import json
+import re
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from purposeguard.integrations.masking_classes import HIDDEN
+from purposeguard.values.annotations import PLAIN, is_taggable
+from purposeguard.values.plan import entries_of, plan_of
+from purposeguard.values.sealed import Pending, Sealed, content
+from purposeguard.values.type_schema import SILENT
+
+MOST_TEXTS: Final = 5_000
+"""Masked texts that are looked for elsewhere; beyond that, no text at all is shown there."""
+
+DEEPEST: Final = 30
+"""Containers and rows inside each other that are looked into."""
+
+
+class Shown(str):
+    """A text that stands for a value, and that `repr` gives as it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class Texts:
+    """Texts that were masked in one place, so that they are found elsewhere in the same record.
+
+    Texts of fewer than three characters, and numbers of fewer than five digits, are not: they would be found
+    everywhere.
+    """
+
+    def __init__(self) -> None:
+        self._markers: dict[str, str] = {}
+        self._found: re.Pattern[str] | None = None
+        self._are_too_many = False
+
+    def add(self, value: Any, what: str, depth: int = 0) -> None:
+        """Adds the texts in a masked value; `what` stands for them."""
+        if len(self._markers) > MOST_TEXTS or depth > DEEPEST:
+            self._are_too_many = True
+            return
+        for part in _parts(value):
+            self.add(part, what, depth + 1)
+        for text in _written(value):
+            self._markers.setdefault(text, what)
+            self._found = None
+
+    def __bool__(self) -> bool:
+        return bool(self._markers) or self._are_too_many
+
+    def replaced(self, text: str) -> str:
+        """The text with what stands for these."""
+        if self._are_too_many:
+            return HIDDEN
+        if not self._markers:
+            return text
+        if self._found is None:
+            longest_first = sorted(self._markers, key=len, reverse=True)
+            self._found = re.compile("|".join(map(_pattern, longest_first)))
+        return self._found.sub(lambda match: self._markers[match[0]], text)
+
+    def replaced_in(self, value: Any) -> Any:
+        """A masked value, or what JSON has, with the same done to each text in it."""
+        if not self:
+            return value
+        if isinstance(value, str):
+            text = self.replaced(value)
+            return value if text == value else Shown(text)
+        if isinstance(value, BaseException):  # shown as it is, by itself: its message is made of plain texts
+            text = self.replaced(str(value))
+            return value if text == str(value) else Shown(text)
+        if isinstance(value, dict):
+            return {self.replaced_in(key): self.replaced_in(item) for key, item in value.items()}
+        if type(value) in (list, tuple, set, frozenset):
+            return type(value)([self.replaced_in(item) for item in value])
+        return value
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """What lies in a masked value."""
+    if isinstance(value, Sealed):
+        return _held(value)
+    if isinstance(value, Mapping):
+        return itertools.chain.from_iterable(entries_of(value))
+    if isinstance(value, (list, set, frozenset, collections.deque)):
+        return value
+    if is_taggable(type(value)):
+        return (item for _, _, item in plan_of(type(value), SILENT).values(value, {}))
+    return value if isinstance(value, tuple) else ()
+
+
+def _held(sealed: Sealed) -> list[Any]:
+    """The plain values in a seal, of which no function is run."""
+    top: object = content(sealed)
+    return [part for each in top.parts for part in _held(each)] if isinstance(top, Pending) else [top]
+
+
+def _written(value: Any) -> set[str]:
+    """How a plain value is written: by itself, in a `repr` and in JSON."""
+    texts: set[str] = set()
+    if isinstance(value, (bool, type(None), enum.Enum)):
+        return texts
+    if isinstance(value, str):
+        texts = {value, value.strip(), repr(value)[1:-1], json.dumps(value)[1:-1], repr(str(value))[1:-1]}
+    elif isinstance(value, (bytes, bytearray)):
+        texts = {value.decode("utf-8", "replace"), repr(value)}
+    elif isinstance(value, (*PLAIN, uuid.UUID)):
+        texts = {text for text in (str(value), repr(value)) if len(text) > 4}
+    return {text for text in texts if len(text) > 2}
+
+
+def _pattern(text: str) -> str:
+    """A short name is not found inside a longer word."""
+    before = "(?<![A-Za-z0-9])" if len(text) < 6 and text[0].isascii() and text[0].isalnum() else ""
+    after = "(?![A-Za-z0-9])" if len(text) < 6 and text[-1].isascii() and text[-1].isalnum() else ""
+    return f"{before}{re.escape(text)}{after}"

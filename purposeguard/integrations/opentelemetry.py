@@ -1,0 +1,220 @@
+"""Metrics and spans of what a guard allows and refuses: purposes, clauses and activities, and no value or subject's id.
+
+::
+
+    guard = Guard(NOTICE, observers=[Telemetry()])
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry import metrics, trace
+
+from purposeguard.errors import PurposeMissing
+from purposeguard.integrations.versions import must_be_tested
+from purposeguard.locks import new_lock
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import Family
+from purposeguard.policy.violations import PurposeViolation
+from purposeguard.runtime.declarations import LegalException, Reclassification
+from purposeguard.runtime.observer import Observer, Tick
+
+if TYPE_CHECKING:
+    from purposeguard.policy.transfers import Provision
+
+must_be_tested("opentelemetry-api", "1.38", "1.45")
+
+PURPOSE: Final = "purposeguard.purpose"
+SOURCES: Final = "purposeguard.sources"
+ACTIVITY: Final = "purposeguard.activity"
+VERDICT: Final = "purposeguard.verdict"
+REASON: Final = "purposeguard.reason"
+FIELD: Final = "purposeguard.field"
+FUNCTION: Final = "purposeguard.function"
+RECIPIENT: Final = "purposeguard.recipient"
+BASIS: Final = "purposeguard.legal_basis"
+ERROR: Final = "error.type"
+OVERFLOW: Final = "otel.metric.overflow"
+
+MOST: Final = 2_000
+"""Sets of attributes that a metric has by default; all others are counted as one, with `otel.metric.overflow`."""
+
+Attributes = dict[str, str | bool]
+
+
+class _Use:
+    """Counts uses with one set of attributes, each in one step."""
+
+    __slots__ = ("_count", "_reads", "attributes", "tick")
+
+    def __init__(self, attributes: Attributes) -> None:
+        self.attributes = attributes
+        self._count = itertools.count()
+        self._reads = 0
+        self.tick: Tick = self._count.__next__
+
+    def total(self) -> int:
+        """The uses so far in this process; one reader at a time. Reading is a step of the count."""
+        total = next(self._count) - self._reads
+        self._reads += 1
+        return total
+
+    def begin_again(self) -> None:
+        """Forgets what was counted before: that is told by the process that was forked."""
+        self._reads = next(self._count) + 1
+
+
+class Telemetry(Observer):
+    """Reports uses, denials, hand-overs, reclassifications and exceptions to OpenTelemetry.
+
+    A use costs one step of a counter, which is read when metrics are exported. A denial, a hand-over, a
+    reclassification and a use under an exception add an event to the present span as well. `most` bounds the sets of
+    attributes of each metric.
+    """
+
+    def __init__(self, meter: metrics.Meter | None = None, *, most: int = MOST) -> None:
+        """`meter` is that of the global provider by default, which may be set later."""
+        if most < 1:
+            raise ValueError(f"a metric has at least one set of attributes: most={most}")
+        meter = meter or metrics.get_meter("purposeguard")
+        self._most = most
+        self._reading = new_lock()
+        self._uses: dict[tuple[object, ...], _Use] = {}
+        self._seen: dict[str, set[tuple[object, ...]]] = {}
+        self._observed = meter.create_observable_counter(
+            "purposeguard.uses", [_reader(self)], "{use}", "Uses of personal data that were allowed"
+        )
+        self._counters = {
+            name: meter.create_counter(f"purposeguard.{name}", unit, text) for name, (unit, text) in _COUNTERS.items()
+        }
+        _TELEMETRY.add(self)
+
+    def counter(self, activity: str | None, purpose: str, label: Label, /) -> Tick:
+        """Counts uses of a label by an activity."""
+        key: tuple[object, ...] = (activity, purpose, label)
+        use = self._uses.get(key)
+        if use is None and len(self._uses) >= self._most:
+            key = ()
+            use = self._uses.get(key)
+        if use is None:
+            attributes: Attributes = {OVERFLOW: True}
+            if key:
+                attributes = _attributes({ACTIVITY: activity, PURPOSE: purpose, SOURCES: _clauses(label)})
+            # Two threads may make one at once: one is kept.
+            use = self._uses.setdefault(key, _Use({**attributes, VERDICT: "allowed"}))
+        return use.tick
+
+    def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
+        """Counts a denial by its reason, and adds it to the present span."""
+        stated: dict[str, str | None] = {VERDICT: "observed" if observed else "denied", ERROR: type(error).__name__}
+        where: dict[str, str | None] = {}
+        if isinstance(error, PurposeViolation):
+            decision = error.decision
+            purpose = decision.purpose
+            stated[REASON] = decision.reason.name.lower() if decision.reason is not None else None
+            stated[ACTIVITY] = error.activity
+            stated[PURPOSE] = purpose.name if isinstance(purpose, Family) else purpose.clause
+            stated[SOURCES] = " ".join(source.clause for source in decision.denied)
+            where = {FUNCTION: error.function, FIELD: error.field}
+        else:
+            stated[REASON] = "no_purpose"
+        self._report("denials", stated, where)
+
+    def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:
+        """Counts a run of a declared reclassification."""
+        self._report("reclassifications", {FUNCTION: declared.name, SOURCES: _clauses(label), ACTIVITY: activity})
+
+    def excepted(self, exception: LegalException, label: Label, subject: str | None, count: int) -> None:  # noqa: ARG002  # whose data it is goes into the ledger alone
+        """Counts uses under an exception."""
+        stated = {ACTIVITY: exception.name, BASIS: exception.basis, SOURCES: _clauses(label)}
+        self._report("exceptions", stated, count=count)
+
+    def provided(self, provision: Provision, /) -> None:
+        """Counts a hand-over."""
+        stated = {
+            RECIPIENT: provision.recipient,
+            PURPOSE: provision.purpose,
+            ACTIVITY: provision.activity,
+            SOURCES: " ".join(provision.sources),
+        }
+        self._report("handovers", stated)
+
+    def _report(
+        self,
+        name: str,
+        stated: Mapping[str, str | None],
+        where: Mapping[str, str | None] | None = None,
+        *,
+        count: int = 1,
+    ) -> None:
+        attributes = _attributes(stated)
+        span = trace.get_current_span()
+        if span.is_recording():
+            span.add_event(f"purposeguard.{_EVENTS[name]}", {**attributes, **_attributes(where or {})})
+        seen = self._seen.setdefault(name, set())
+        key = tuple(attributes.items())
+        if key not in seen and len(seen) >= self._most:
+            attributes = {OVERFLOW: True}
+        else:
+            seen.add(key)
+        self._counters[name].add(count, attributes)
+
+    def observations(self) -> list[metrics.Observation]:
+        """The uses so far in this process."""
+        with self._reading:
+            return [metrics.Observation(use.total(), use.attributes) for use in tuple(self._uses.values())]
+
+    def begin_again(self) -> None:
+        """Forgets what was counted, in a process that was forked."""
+        for use in self._uses.values():
+            use.begin_again()
+
+
+_COUNTERS: Final = {
+    "denials": ("{denial}", "Uses of personal data that were refused, or would be"),
+    "handovers": ("{handover}", "Hand-overs of personal data to recipients"),
+    "reclassifications": ("{run}", "Runs of declared reclassifications"),
+    "exceptions": ("{use}", "Uses of personal data under a legal exception"),
+}
+_EVENTS: Final = {
+    "denials": "denied",
+    "handovers": "provided",
+    "reclassifications": "reclassified",
+    "exceptions": "excepted",
+}
+
+
+def _reader(telemetry: Telemetry) -> Callable[[metrics.CallbackOptions], Iterable[metrics.Observation]]:
+    """What the meter calls; it keeps no guard alive."""
+    known = weakref.ref(telemetry)
+
+    def read(_options: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
+        there = known()
+        return () if there is None else there.observations()
+
+    return read
+
+
+def _clauses(label: Label) -> str:
+    return " ".join(source.clause for source in label)
+
+
+def _attributes(stated: Mapping[str, str | None]) -> Attributes:
+    return {name: value for name, value in stated.items() if value}
+
+
+_TELEMETRY: Final[weakref.WeakSet[Telemetry]] = weakref.WeakSet()
+
+
+def _begin_again() -> None:
+    for telemetry in list(_TELEMETRY):
+        telemetry.begin_again()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
+    os.register_at_fork(after_in_child=_begin_again)

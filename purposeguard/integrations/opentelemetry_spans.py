@@ -1,0 +1,117 @@
+"""Spans that say what they are for, and that hold nothing personal. Needs the SDK of OpenTelemetry.
+
+::
+
+    provider.add_span_processor(PurposeSpans(guard))
+    provider.add_span_processor(BatchSpanProcessor(MaskedExporter(OTLPSpanExporter())))
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.trace import Link, Status
+from typing_extensions import override
+
+from purposeguard.guard import Guard
+from purposeguard.integrations.masking import Masker
+from purposeguard.integrations.masking_classes import HIDDEN
+from purposeguard.integrations.opentelemetry import ACTIVITY, PURPOSE
+from purposeguard.integrations.versions import must_be_tested
+from purposeguard.policy.violations import REFUSALS
+from purposeguard.runtime.use import Use
+
+must_be_tested("opentelemetry-sdk", "1.38", "1.45")
+
+_EXCEPTION: Final = "exception"
+_PLACE: Final = re.compile(r'[ |+-]*File "[^"]*", line \d+(, in [^ ]+)?')
+"""A line of a traceback that says where."""
+_REFUSALS: Final = frozenset(f"{cls.__module__}.{cls.__qualname__}" for cls in REFUSALS)
+
+
+class PurposeSpans(SpanProcessor):
+    """Says on each span which purpose and activity of the guard it began in."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    @override
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Adds both attributes where a purpose is under way."""
+        use: Use[Any] = self._guard._engine.ambient()
+        if use._absence() is None:
+            span.set_attribute(PURPOSE, use.activity.purpose_id)
+            span.set_attribute(ACTIVITY, use.activity.name)
+
+
+class MaskedExporter(SpanExporter):
+    """Exports spans by another exporter, masked.
+
+    Attributes and names are texts by then: masked is what is written like a tagged class. Of an exception are left its
+    type, and the places of its traceback: its message may hold anything, unless it is a refusal of this library.
+    """
+
+    def __init__(self, exporter: SpanExporter, masker: Masker | None = None) -> None:
+        self._exporter = exporter
+        self._masker = masker or Masker()
+
+    @override
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Exports the spans, masked."""
+        return self._exporter.export([self._masked(span) for span in spans])
+
+    @override
+    def shutdown(self) -> None:
+        """Shuts the other exporter down."""
+        self._exporter.shutdown()
+
+    @override
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Has the other exporter export what it holds."""
+        return self._exporter.force_flush(timeout_millis)
+
+    def _masked(self, span: ReadableSpan) -> ReadableSpan:
+        masker = self._masker
+        types = [str((event.attributes or {}).get("exception.type")) for event in span.events if _is_error(event)]
+        text = span.status.description
+        if text is not None:
+            text = masker.text(text) if not types or set(types) <= _REFUSALS else ", ".join(types)
+        return ReadableSpan(
+            name=masker.text(span.name),
+            context=span.get_span_context(),
+            parent=span.parent,
+            resource=span.resource,
+            attributes=masker.entries(span.attributes or {}),
+            events=[self._masked_event(event) for event in span.events],
+            links=[Link(link.context, masker.entries(link.attributes or {})) for link in span.links],
+            kind=span.kind,
+            status=Status(span.status.status_code, text),
+            start_time=span.start_time,
+            end_time=span.end_time,
+            instrumentation_scope=span.instrumentation_scope,
+        )
+
+    def _masked_event(self, event: Event) -> Event:
+        attributes = self._masker.entries(event.attributes or {})
+        if _is_error(event) and attributes.get("exception.type") not in _REFUSALS:
+            attributes |= _without_messages(attributes)
+        return Event(self._masker.text(event.name), attributes, event.timestamp)
+
+
+def _is_error(event: Event) -> bool:
+    return event.name == _EXCEPTION or "exception.type" in (event.attributes or {})
+
+
+def _without_messages(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    if "exception.message" in attributes:
+        shown["exception.message"] = HIDDEN
+    if "exception.stacktrace" in attributes:
+        lines = str(attributes["exception.stacktrace"]).splitlines()
+        shown["exception.stacktrace"] = "\n".join(line for line in lines if _PLACE.fullmatch(line))
+    return shown

@@ -1,0 +1,116 @@
+"""Whether the installed Sentry SDK calls each hook that masks: a person is sent through all of them, to nowhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from typing import Annotated, Any, Final, NoReturn, Protocol
+
+import sentry_sdk
+from sentry_sdk import logger, metrics
+from sentry_sdk.envelope import Envelope
+from sentry_sdk.integrations.logging import LoggingIntegration
+from sentry_sdk.transport import Transport
+from typing_extensions import override
+
+from purposeguard.values.markers import Subject
+
+_NAME: Final = "purposeguard-probe-7f3a"
+
+
+@dataclasses.dataclass
+class _Person:
+    probe_name: Annotated[str, Subject]  # names that no dict of an application has
+    probe_kind: str
+
+
+class _Kept(Transport):
+    """Keeps what would be sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[str] = []
+
+    @override
+    def capture_envelope(self, envelope: Envelope) -> None:
+        self.sent.append(envelope.serialize().decode("utf-8", "replace"))
+
+
+class ProbeError(Exception):
+    """What is reported."""
+
+
+class Called(Protocol):
+    """Notes which hooks the SDK has called, of those it is to call."""
+
+    called: set[str]
+    to_call: set[str]
+
+
+def must_be_called(masking: Callable[[dict[str, Any]], tuple[dict[str, Any], Called]]) -> None:
+    """Raises RuntimeError if a hook of the options that `masking` makes is not called, or lets a value pass."""
+    kept = vars(LoggingIntegration).get("capture_sentry_logs")  # of the class, and changed by each that is made
+    transport = _Kept()
+    options, hooks = masking(
+        {
+            "dsn": "https://probe@127.0.0.1/1",
+            "transport": transport,
+            "default_integrations": False,
+            "auto_enabling_integrations": False,
+            "enable_backpressure_handling": False,
+            "enable_logs": True,
+            "integrations": [LoggingIntegration()],
+            "spotlight": False,
+            "traces_sample_rate": 1.0,
+        }
+    )
+    client = sentry_sdk.Client(**options)
+    try:
+        with sentry_sdk.isolation_scope() as isolation, sentry_sdk.new_scope() as scope:
+            isolation.clear()
+            scope.clear()
+            scope.set_client(client)
+            _send(scope, _Person(_NAME, "probe"))
+            client.close(0)
+    finally:
+        if kept is not None:
+            LoggingIntegration.capture_sentry_logs = kept
+    missing = sorted(hooks.to_call - hooks.called)
+    fault = f"does not call {', '.join(missing)}"
+    if not missing:
+        text = "\n".join(transport.sent)
+        if _NAME not in text and all(sign in text for sign in _SIGNS):
+            return
+        fault = "sends values past the hooks that mask" if _NAME in text else "does not send all that was masked"
+    raise RuntimeError(
+        f"sentry-sdk {sentry_sdk.VERSION} {fault}: use a version that this release of purposeguard was tested with"
+    )
+
+
+_SIGNS: Final = ("ProbeError", "probe-breadcrumb", "probe-record", "probe-log", "probe-metric", "probe-transaction")
+"""What is to be found in what is sent."""
+
+
+def _send(scope: sentry_sdk.Scope, person: _Person) -> None:
+    text = f"probe_name={person.probe_name} probe_kind={person.probe_kind}"
+    log = logging.Logger("purposeguard-probe")  # noqa: LOG001  # which no handler of the application hears
+    log.addHandler(logging.NullHandler())
+    scope.add_breadcrumb(category="probe-breadcrumb", message=text, data={"person": person})
+    scope.set_extra("person", person)
+    scope.set_context("people", {"person": person})
+    try:
+        _fail(person)
+    except ProbeError as error:
+        sentry_sdk.capture_exception(error)
+    log.error("probe-record %s", person)
+    logger.info("probe-log {text}", text=text)
+    metrics.count("probe-metric", 1, attributes=vars(person))
+    with sentry_sdk.start_transaction(name="probe-transaction") as transaction:
+        transaction.set_data("person", person)
+        with sentry_sdk.start_span(op="probe", name=text) as span:
+            span.set_data("person", person)
+
+
+def _fail(person: _Person) -> NoReturn:
+    raise ProbeError(person)

@@ -1,0 +1,91 @@
+"""Masks what structlog's events hold of tagged classes and seals: a processor.
+
+::
+
+    structlog.configure(processors=[structlog.processors.add_log_level, Masking(), structlog.processors.JSONRenderer()])
+
+It stands after what adds to events and before what renders them, and renders exceptions itself.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any, Final
+
+from purposeguard.integrations.masking import Look, Masker
+from purposeguard.integrations.masking_classes import HIDDEN
+from purposeguard.integrations.masking_errors import Failure
+from purposeguard.integrations.masking_texts import Texts
+from purposeguard.integrations.versions import must_be_tested
+
+must_be_tested("structlog", "25.5", "26.1")
+
+Transformer = Callable[[Any], list[dict[str, Any]]]
+"""As `structlog.tracebacks.ExceptionDictTransformer`: an exception as the stacks of its tracebacks."""
+
+_OWN: Final = frozenset({"event", "level", "log_level", "timestamp", "logger", "logger_name", "stack"})
+"""What is no entry of the caller's: never taken for a field of a class."""
+
+
+class Masking:
+    """Masks the message and the entries of each event, and renders its exception; it drops no event.
+
+    An exception becomes a traceback of text under the key `exception`; or, with `exceptions`, what that transformer
+    makes of it, with local variables masked. `exc_info` goes: renderers that read it would show locals as they are.
+    """
+
+    def __init__(self, masker: Masker | None = None, *, exceptions: Transformer | None = None) -> None:
+        self._masker = masker or Masker()
+        self._exceptions = exceptions
+
+    def __call__(self, logger: Any, name: str, event_dict: MutableMapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002  # as structlog calls it
+        """The event, masked."""
+        kept = {key: event_dict[key] for key in event_dict if key.startswith("_")}
+        try:
+            given = {key: item for key, item in event_dict.items() if key not in kept}
+            return {**self._masked(given), **kept}
+        except Exception as error:  # noqa: BLE001  # of whatever the event holds: nothing of it is shown then
+            return {"event": f"{HIDDEN}: this event could not be masked ({type(error).__name__})", **kept}
+
+    def _masked(self, given: dict[str, Any]) -> dict[str, Any]:
+        error = _error(given.pop("exc_info", None))
+        failure = None if error is None else Failure(self._masker, error)
+        texts = Texts() if failure is None else failure.texts
+        look = Look(self._masker, texts)
+        own = {key: look.masked(item) for key, item in given.items() if key in _OWN}
+        others = look.entries({key: item for key, item in given.items() if key not in _OWN})
+        masked: dict[str, Any] = texts.replaced_in({key: own[key] if key in own else others[key] for key in given})
+        if failure is not None:
+            masked["exception"] = self._rendered(failure)
+        return masked
+
+    def _rendered(self, failure: Failure) -> Any:
+        error = failure.shown()
+        if self._exceptions is None:
+            return "".join(traceback.format_exception(error)).rstrip("\n")
+        stacks = self._exceptions((type(error), error, error.__traceback__))
+        for stack in stacks:
+            _mask_locals(stack, failure)
+        return stacks
+
+
+def _mask_locals(stack: dict[str, Any], failure: Failure) -> None:
+    """Puts masked local variables in the place of those of a stack, and of the stacks in it."""
+    for frame in stack.get("frames", ()):
+        if frame.get("locals"):
+            shown = failure.locals_at(frame["filename"], frame["lineno"], frame["name"])
+            frame["locals"] = {name: repr(shown[name]) if name in shown else HIDDEN for name in frame["locals"]}
+    for inner in stack.get("exceptions", ()):
+        for each in inner if isinstance(inner, list) else [inner]:
+            _mask_locals(each, failure)
+
+
+def _error(exc_info: Any) -> BaseException | None:
+    """The exception that an event is about: given itself, as three things, or by `True`."""
+    if isinstance(exc_info, tuple) and len(exc_info) == 3:
+        exc_info = exc_info[1]
+    elif exc_info and not isinstance(exc_info, BaseException):
+        exc_info = sys.exc_info()[1]
+    return exc_info if isinstance(exc_info, BaseException) else None

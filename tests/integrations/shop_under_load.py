@@ -1,0 +1,244 @@
+"""The example shop under load with marked people, and with a colleague's mistakes: what telemetry gets of them.
+
+Run as a process of its own, since what is installed here holds for the whole process. Prints `none` if no marked value
+came out; else where.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import sentry_sdk
+import structlog
+from httpx2 import Client
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from sentry_sdk.envelope import Envelope
+from sentry_sdk.transport import Transport
+from structlog.tracebacks import ExceptionDictTransformer
+
+import purposeguard as pg
+from purposeguard.integrations.logging import Masking
+from purposeguard.integrations.opentelemetry import Telemetry
+from purposeguard.integrations.opentelemetry_spans import MaskedExporter, PurposeSpans
+from purposeguard.integrations.sentry import options
+from purposeguard.integrations.structlog import Masking as MaskingEvents
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.testing import canaries
+
+CUSTOMERS, THREADS = 6, 6
+
+reader = InMemoryMetricReader()
+telemetry = Telemetry(MeterProvider([reader], shutdown_on_exit=False).get_meter("shop"))
+pg.Guard = functools.partial(pg.Guard, observers=[telemetry])  # type: ignore[misc,assignment]  # the shop makes its own
+
+from examples.shop import repository  # noqa: E402
+from examples.shop.app import create_app  # noqa: E402
+from examples.shop.database import CustomerRow, Session  # noqa: E402
+from examples.shop.demo import serving  # noqa: E402
+from examples.shop.models import NewCustomer, NewEvent  # noqa: E402
+from examples.shop.privacy import guard  # noqa: E402
+from examples.shop.settings import Settings  # noqa: E402
+
+spans = InMemorySpanExporter()
+provider = TracerProvider(shutdown_on_exit=False)
+provider.add_span_processor(PurposeSpans(guard))
+provider.add_span_processor(SimpleSpanProcessor(MaskedExporter(spans)))
+tracer = provider.get_tracer("shop")
+log = logging.getLogger("shop.slips")
+records, events = io.StringIO(), io.StringIO()
+structured = structlog.wrap_logger(
+    structlog.PrintLogger(events),
+    processors=[MaskingEvents(exceptions=ExceptionDictTransformer()), structlog.processors.JSONRenderer()],
+)
+
+
+class Kept(Transport):
+    """Keeps what would be sent."""
+
+    sent: list[str] = []
+
+    def capture_envelope(self, envelope: Envelope) -> None:
+        self.sent.append(envelope.serialize().decode())
+
+
+def texts_in(envelope: str) -> Iterator[str]:
+    """The keys and values in an envelope, which come many times over: so each is searched once."""
+    for line in envelope.splitlines():
+        pending = [json.loads(line)] if line.startswith(("{", "[")) else [line]
+        while pending:
+            part = pending.pop()
+            if isinstance(part, dict):
+                pending += [*part, *part.values()]
+            elif isinstance(part, list):
+                pending += part
+            else:
+                yield str(part)
+
+
+# --- a colleague's mistakes ----------------------------------------------------------------------------------------
+
+
+def slip_of_rows(key: int) -> None:
+    with Session() as session:
+        row = session.get_one(CustomerRow, key)
+        log.info("%s of %s", row, vars(row), extra={"row": row, "columns": dict(vars(row))})
+        structured.info("row", row=row, rows=[row], columns=dict(vars(row)))
+        sentry_sdk.add_breadcrumb(message="row", data={"row": row, "columns": dict(vars(row))})
+        sentry_sdk.set_extra("row", dict(vars(row)))
+        with tracer.start_as_current_span("row") as span:
+            span.set_attribute("columns", str({"name": row.name, "email": row.email}))
+        name, email = row.name, row.email
+        raise LookupError(f"nothing for {name} at {email}", row)
+
+
+@guard.purpose(tm.ProductProvision)
+def slip_of_opened(key: int) -> None:
+    customer = repository.customer(key)
+    use = guard.current
+    opened = use.open(customer.name, subject=customer)
+    letter = f"Dear {opened}, at {use.open(customer.email, subject=customer)}: {customer.devices}"
+    log.warning("%s", customer, extra={"dump": customer.model_dump()})
+    structured.warning("opened", customer=customer)
+    with tracer.start_as_current_span("letter"):
+        deliver(letter, opened)
+
+
+def deliver(letter: str, to: str) -> None:
+    try:
+        raise OSError(f"mailbox of {to} is full")
+    except OSError as error:
+        raise RuntimeError(letter) from error
+
+
+def slip_of_new(new: NewCustomer) -> None:
+    log.info(f"got {new} and {new.model_dump()}")  # noqa: G004
+    log.info("got %s", new.model_dump_json(), extra=new.model_dump(exclude={"name"}))
+    structured.info("got", **new.model_dump())
+    sentry_sdk.capture_message(f"got {new!r}")
+    sentry_sdk.logger.info("got {new}", new=new)
+    try:
+        NewCustomer.model_validate({**new.model_dump(), "email": new.name})
+    except ValueError:
+        log.exception("not valid: %s", new)
+        structured.exception("not valid", new=new)
+    people = [new]
+    raise KeyError(people[0].email)
+
+
+SLIPS = (slip_of_rows, slip_of_opened)
+
+
+def install(app: Any) -> None:
+    """Adds the mistakes to the application, and a span around each request."""
+
+    @app.get("/slips/{number}/{key}")
+    def slip(number: int, key: int) -> None:
+        try:
+            SLIPS[number](key)
+        except Exception:
+            log.exception("slipped")
+            structured.exception("slipped")
+            raise
+
+    @app.post("/slips")
+    def slip_of_body(new: NewCustomer) -> None:
+        slip_of_new(new)
+
+    @app.middleware("http")
+    async def traced(request: Any, call_next: Any) -> Any:
+        with tracer.start_as_current_span(f"{request.method} {request.url.path}"):
+            return await call_next(request)
+
+
+# --- the load ------------------------------------------------------------------------------------------------------
+
+
+def customer(client: Client, new: NewCustomer, event: NewEvent) -> list[int]:
+    """One customer's life; gives the status of each answer."""
+    body = new.model_dump(mode="json")
+    made = client.post("/customers", json=body)
+    key = made.json()["id"]
+    answers = [
+        made,
+        client.post("/telemetry", json=[{**event.model_dump(mode="json"), "customer_id": key}]),
+        client.get(f"/renewals/customers/{key}"),
+        client.get("/mistakes/promote-from-summary", params={"product": "Shield"}),
+        client.post("/customers", json={**body, "email": new.name}),
+        *(client.get(f"/slips/{number}/{key}") for number in range(len(SLIPS))),
+        client.post("/slips", json=body),
+    ]
+    return [answer.status_code for answer in answers]
+
+
+def main(folder: Path) -> int:
+    """Drives the shop, and searches what came out."""
+    sentry_sdk.init(
+        **options(
+            dsn="https://key@127.0.0.1/1",
+            transport=Kept,
+            traces_sample_rate=1.0,
+            enable_logs=True,
+            data_collection={},
+            max_request_body_size="always",
+        )
+    )
+    handler = logging.StreamHandler(records)
+    handler.addFilter(Masking())
+    logging.basicConfig(level=logging.DEBUG, handlers=[handler])
+    settings = Settings(
+        database_url=f"sqlite:///{folder / 'shop.db'}",
+        governance_url=f"sqlite:///{folder / 'privacy.db'}",
+        reports_folder=folder / "reports",
+        mistakes=True,
+    )
+    made = create_app
+
+    def instrumented(settings: Settings) -> Any:
+        app = made(settings)
+        install(app)
+        return app
+
+    sys.modules["examples.shop.demo"].create_app = instrumented  # type: ignore[attr-defined]
+    # This purpose may use nothing of customers and their devices.
+    with canaries(guard, tm.UsageAnalysis, effects=()) as marked:
+        people = [(marked.instance(NewCustomer), marked.instance(NewEvent, customer_id=1)) for _ in range(CUSTOMERS)]
+    with (
+        serving(settings) as address,
+        Client(base_url=address, trust_env=False, timeout=60, headers={"connection": "close"}) as client,
+        ThreadPoolExecutor(THREADS) as pool,
+    ):
+        statuses = list(pool.map(lambda each: customer(client, *each), people))
+    sentry_sdk.flush()
+    outputs = {
+        "sentry": "\n".join(dict.fromkeys(text for line in Kept.sent for text in texts_in(line))),
+        "records": records.getvalue(),
+        "events": events.getvalue(),
+        "spans": "\n".join(span.to_json() for span in spans.get_finished_spans()),
+        "metrics": str(reader.get_metrics_data()),
+    }
+    for expected in ("slipped", "got", "not valid", "mailbox of", "LookupError"):
+        assert any(expected in text for text in outputs.values()), expected
+    assert all(outputs.values())
+    assert statuses == [[201, 202, 200, 403, 422, 500, 500, 500]] * CUSTOMERS, statuses
+    sought = {text for mark in marked.forbidden if mark.recognisable for text in mark.texts}
+    assert len(sought) > 3 * CUSTOMERS
+    found = [f"{text} in {name}" for text in sought for name, output in outputs.items() if text in output]
+    assert not found, found
+    sys.stdout.write("none")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
