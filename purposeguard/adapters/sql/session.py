@@ -6,6 +6,8 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final
 
+from sqlglot import exp
+
 from purposeguard.adapters.enforcement import Decider, Demand, label_known, tagged
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.lineage import Analysis, Labels, Read, Used, read, used_columns
@@ -73,10 +75,11 @@ class Statements:
         """
         self.decider.meet(self._statement(text).demand, _WHAT)
 
-    def narrowed(self, text: str) -> str:
+    def narrowed(self, text: str, *, percent: bool = False) -> str:
         """The same statement, reading those rows alone that may be used; the rest of it is checked as `check` does.
 
         It is the text to run, in this use and on this day. Where it is only observed it is the text as it was given.
+        `percent`: the driver puts parameters in place of `%s`, and `%%` is one `%` to it.
 
         Raises:
             TypeError: governance cannot tell of all subjects at once.
@@ -93,6 +96,9 @@ class Statements:
         if use is None or use.activity.observing or not rules:
             return text
         conditions = {table: Conditions(rule, self.catalogue.names).rendered() for table, rule in rules.items()}
+        if percent:
+            for condition in conditions.values():
+                _double_percent(condition)
         return narrowed(statement.read, self.catalogue, conditions)
 
     def labels(self, text: str) -> dict[str, Label]:
@@ -132,6 +138,12 @@ class Statements:
         """By table, which of its rows may be used; tables without a rule are left out."""
         rules = {table: self.decider.rule(use, columns, names, table) for table, (columns, names) in used.items()}
         return {table: rule for table, rule in rules.items() if rule is not None}
+
+
+def _double_percent(condition: exp.Expr) -> None:
+    """An id of a subject may hold `%s`, which is no parameter."""
+    for literal in condition.find_all(exp.Literal):
+        literal.set("this", str(literal.this).replace("%", "%%"))
 
 
 class _Statement:

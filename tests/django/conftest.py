@@ -1,0 +1,116 @@
+"""The Django shop, in this process, on a file of SQLite and on a PostgreSQL server: each test has a database of its own."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import django
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connections
+
+from examples.django_shop import settings as stated
+from tests.governance.conftest import Databases, postgresql
+
+__all__ = ["postgresql"]
+
+FOLDER = Path(tempfile.mkdtemp(prefix="django-"))
+
+if not settings.configured:  # once a process; not by the environment, which other tests hand on to processes
+    own = {name: getattr(stated, name) for name in dir(stated) if name.isupper()}
+    own["GOVERNANCE_URL"] = f"sqlite:///{FOLDER / 'privacy.db'}"
+    settings.configure(**own)
+    django.setup()
+
+
+def sqlite(path: Path) -> dict[str, Any]:
+    return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path)}
+
+
+def postgres(databases: Databases, name: str) -> dict[str, Any]:
+    url = urlsplit(databases.server.get_uri(name))
+    host = url.hostname or parse_qs(url.query)["host"][0]
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": name,
+        "USER": url.username or "",
+        "PASSWORD": url.password or "",
+        "HOST": host,
+        "PORT": url.port or "",
+    }
+
+
+def use(database: dict[str, Any]) -> None:
+    """From now on the connection of this thread is to this database."""
+    connections.close_all()
+    if getattr(connections._connections, "default", None) is not None:
+        del connections["default"]
+    handler: Any = connections
+    handler.settings["default"] = handler.configure_settings({"default": database})["default"]
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template() -> Iterator[Path]:
+    path = FOLDER / "template.db"
+    use(sqlite(path))
+    call_command("migrate", verbosity=0)
+    connections.close_all()
+    yield path
+    shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _postgresql_template(postgresql: Databases) -> str:
+    name = postgresql.create()
+    use(postgres(postgresql, name))
+    call_command("migrate", verbosity=0)
+    connections.close_all()
+    return name
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def vendor(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def empty(vendor: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
+    """A database with its tables."""
+    if vendor == "sqlite":
+        shutil.copy(request.getfixturevalue("_sqlite_template"), tmp_path / "shop.db")
+        use(sqlite(tmp_path / "shop.db"))
+        yield
+        connections.close_all()
+        return
+    template = request.getfixturevalue("_postgresql_template")
+    databases: Databases = request.getfixturevalue("postgresql")
+    name = databases.create(template)
+    use(postgres(databases, name))
+    yield
+    connections.close_all()
+    databases.drop(name)
+
+
+@pytest.fixture
+def shop(empty: None) -> None:
+    """The same with two customers. To write what people tell needs no purpose."""
+    from examples.django_shop.models import Contract, Customer, Event
+
+    aiko = Customer.objects.create(name="Aiko Mori", email="aiko@example.org", last_scan="2026-05-02")
+    ren = Customer.objects.create(name="Ren Ito", email="ren@example.org", last_scan="2026-05-03")
+    Contract.objects.create(customer=aiko, product="shield", renews_on=date(2026, 6, 1))
+    Contract.objects.create(customer=ren, product="cloud", renews_on=date(2026, 7, 1))
+    Event.objects.bulk_create(
+        [
+            Event(customer=aiko, product="shield", kind="crash", seconds=9),
+            Event(customer=aiko, product="shield", kind="scan", seconds=3),
+            Event(customer=ren, product="cloud", kind="crash", seconds=1),
+        ]
+    )
