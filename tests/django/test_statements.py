@@ -6,16 +6,16 @@ import io
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection, transaction
-from django.db.models import Avg, Count, Exists, F, OuterRef, Q, Value, Window
+from django.db.models import Avg, Count, Exists, F, OuterRef, Q, TextField, Value, Window
 from django.db.models.functions import Concat, Lower, RowNumber, Substr, TruncMonth, Upper
 from django.test.utils import CaptureQueriesContext, override_settings
 
 import purposeguard as pg
 from examples.django_shop.privacy import governance, guard
 from purposeguard.adapters.django import permitted
-from purposeguard.errors import PurposeMissing, UnlabelledData, UnresolvedStatement
+from purposeguard.errors import PurposeGuardError, PurposeMissing, UnlabelledData, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
 
@@ -35,7 +35,7 @@ RENEWALS: dict[str, Any] = {
     "icontains": lambda m: list(m.Customer.objects.filter(name__icontains="IKO").values_list("name")),
     "of another column": lambda m: list(m.Customer.objects.filter(email__startswith=Lower(Substr("name", 1, 3))).values("id")),
     "regex": lambda m: list(m.Customer.objects.filter(name__iregex="^a").values_list("name")),
-    "annotate": lambda m: list(m.Customer.objects.annotate(n=Count("contracts")).values("id", "n")),
+    "annotate": lambda m: list(m.Customer.objects.values("id").annotate(n=Count("contracts", filter=Q(contracts__product="shield")))),
     "functions": lambda m: list(m.Contract.objects.values(month=TruncMonth("renews_on")).annotate(n=Count("id"))),
     "window": lambda m: list(m.Contract.objects.values(place=Window(RowNumber(), order_by=F("renews_on").asc()))),
     "subquery": lambda m: list(
@@ -50,7 +50,7 @@ RENEWALS: dict[str, Any] = {
         one.customer.name
         for one in m.Contract.objects.select_related("customer").only("product", "customer__name")
     ],
-    "concat": lambda m: list(m.Customer.objects.values(line=Concat("name", Value(" <"), "email", Value(">")))),
+    "concat": lambda m: list(m.Customer.objects.values(line=Concat("name", Value(" "), "email", output_field=TextField()))),
     "union": lambda m: list(m.Customer.objects.values_list("name").union(m.Contract.objects.values_list("product"))),
     "iterator": lambda m: [one.name for one in m.Customer.objects.only("name").iterator(chunk_size=1)],
     "get_or_create": lambda m: m.Contract.objects.only("product").filter(product="shield").first().product,
@@ -86,7 +86,7 @@ REFUSED: dict[str, Any] = {
     "a mean": lambda m: m.Event.objects.aggregate(Avg("seconds")),
     "an annotation": lambda m: list(m.Customer.objects.annotate(n=Count("events", filter=Q(events__kind="x")))),
     "a deferred field": lambda m: m.Customer.objects.only("name").first().last_scan,
-    "a refresh": lambda m: m.Customer.objects.only("name").first().refresh_from_db(),
+    "a refresh": lambda m: m.Customer.objects.only("name").first().refresh_from_db(fields=["last_scan"]),
     "a prefetch": lambda m: list(m.Customer.objects.only("name").prefetch_related("events")),
     "a related row": lambda m: list(m.Customer.objects.only("name").first().events.all()),
     "a key within JSON": lambda m: list(m.Event.objects.filter(details__depth=1).values("id")),
@@ -188,10 +188,7 @@ def test_rows_of_who_stopped_a_use_are_left_out(reads: str) -> None:
             assert names() == ["Aiko Mori", "50%s"]
             # What refers to a subject is about that subject.
             assert list(m.Contract.objects.values_list("product", flat=True)) == ["shield"]
-            assert list(m.Customer.objects.values_list("contracts__product", flat=True).order_by("id")) == [
-                "shield",
-                None,
-            ]
+            assert set(m.Customer.objects.values_list("contracts__product", flat=True)) == {"shield", None}
             assert m.Customer.objects.filter(name="Ren Ito").update(name="nobody") == 0
         finally:
             governance.lift(stopped)
@@ -258,7 +255,7 @@ def test_commands_run_for_their_purpose() -> None:
     out = io.StringIO()
     call_command("remind", stdout=out)
     assert out.getvalue() == "aiko@example.org: shield\nren@example.org: cloud\n"
-    with pytest.raises(PurposeMissing):
+    with pytest.raises(CommandError, match="outside any purpose"):
         call_command("dumpdata", "django_shop", stdout=out)
 
 
@@ -275,9 +272,9 @@ def test_migrations_are_exempt_and_nothing_beside_them() -> None:
 
 def test_a_schema_editor_reads_nothing() -> None:
     with connection.schema_editor() as editor:
-        with pytest.raises((PurposeMissing, UnresolvedStatement)):
+        with pytest.raises(PurposeGuardError):
             editor.execute("CREATE TABLE copied AS SELECT name FROM django_shop_customer")
-        with pytest.raises((PurposeMissing, UnresolvedStatement)):
+        with pytest.raises(PurposeGuardError):
             editor.execute("INSERT INTO django_shop_segment (title) SELECT kind FROM django_shop_event")
 
 

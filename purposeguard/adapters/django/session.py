@@ -48,6 +48,7 @@ _CONTROL: Final = re.compile(
     | SET\ CONSTRAINTS\ ALL\ (?:IMMEDIATE|DEFERRED)
     | PRAGMA\ (?:foreign_keys|legacy_alter_table)(?:\ =\ (?:ON|OFF))?
     | PRAGMA\ foreign_key_check(?:\({_NAME}\))?
+    | UPDATE\ "sqlite_sequence"\ SET\ "seq"\ =\ 0\ WHERE\ "name"\ IN\ \('\w+'(?:,\ '\w+')*\)
     | TRUNCATE\ {_NAME}(?:,\ {_NAME})*(?:\ RESTART\ IDENTITY)?(?:\ CASCADE)?
     );?""",
     re.VERBOSE,
