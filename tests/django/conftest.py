@@ -14,7 +14,7 @@ import django
 import pytest
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connections
+from django.db import connections, transaction
 
 from examples.django_shop import settings as stated
 from tests.governance.conftest import Databases, postgresql
@@ -56,51 +56,8 @@ def use(database: dict[str, Any]) -> None:
     handler.settings["default"] = handler.configure_settings({"default": database})["default"]
 
 
-@pytest.fixture(scope="session")
-def _sqlite_template() -> Iterator[Path]:
-    path = FOLDER / "template.db"
-    use(sqlite(path))
-    call_command("migrate", verbosity=0)
-    connections.close_all()
-    yield path
-    shutil.rmtree(FOLDER, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def _postgresql_template(postgresql: Databases) -> str:
-    name = postgresql.create()
-    use(postgres(postgresql, name))
-    call_command("migrate", verbosity=0)
-    connections.close_all()
-    return name
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def vendor(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def empty(vendor: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
-    """A database with its tables."""
-    if vendor == "sqlite":
-        shutil.copy(request.getfixturevalue("_sqlite_template"), tmp_path / "shop.db")
-        use(sqlite(tmp_path / "shop.db"))
-        yield
-        connections.close_all()
-        return
-    template = request.getfixturevalue("_postgresql_template")
-    databases: Databases = request.getfixturevalue("postgresql")
-    name = databases.create(template)
-    use(postgres(databases, name))
-    yield
-    connections.close_all()
-    databases.drop(name)
-
-
-@pytest.fixture
-def shop(empty: None) -> None:
-    """The same with two customers. To write what people tell needs no purpose."""
+def fill() -> None:
+    """Two customers. To write what people tell needs no purpose."""
     from examples.django_shop.models import Contract, Customer, Event
 
     aiko = Customer.objects.create(name="Aiko Mori", email="aiko@example.org", last_scan="2026-05-02")
@@ -114,3 +71,58 @@ def shop(empty: None) -> None:
             Event(customer=ren, product="cloud", kind="crash", seconds=1),
         ]
     )
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template() -> Iterator[dict[str, Any]]:
+    database = sqlite(FOLDER / "template.db")
+    use(database)
+    call_command("migrate", verbosity=0)
+    fill()
+    yield database
+    connections.close_all()
+    shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _postgresql_template(postgresql: Databases) -> dict[str, Any]:
+    database = postgres(postgresql, postgresql.create())
+    use(database)
+    call_command("migrate", verbosity=0)
+    fill()
+    return database
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def vendor(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def shop(vendor: str, request: pytest.FixtureRequest) -> Iterator[None]:
+    """The shop with two customers; what a test changes is rolled back."""
+    template: dict[str, Any] = request.getfixturevalue(f"_{vendor}_template")
+    if connections["default"].settings_dict["NAME"] != template["NAME"]:
+        use(template)
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+@pytest.fixture
+def own_shop(vendor: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
+    """The same in a database of its own, for what other connections are to see, and what ends transactions."""
+    template: dict[str, Any] = request.getfixturevalue(f"_{vendor}_template")
+    connections.close_all()
+    if vendor == "sqlite":
+        shutil.copy(template["NAME"], tmp_path / "shop.db")
+        use(sqlite(tmp_path / "shop.db"))
+        yield
+        connections.close_all()
+        return
+    databases: Databases = request.getfixturevalue("postgresql")
+    name = databases.create(template["NAME"])
+    use(postgres(databases, name))
+    yield
+    connections.close_all()
+    databases.drop(name)

@@ -19,7 +19,8 @@ from purposeguard.errors import PurposeGuardError, PurposeMissing, UnlabelledDat
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
 
-pytestmark = pytest.mark.usefixtures("shop")
+SHARED = pytest.mark.usefixtures("shop")
+OWN = pytest.mark.usefixtures("own_shop")
 
 
 def models() -> Any:
@@ -33,9 +34,13 @@ RENEWALS: dict[str, Any] = {
     "only": lambda m: [one.name for one in m.Customer.objects.only("name")],
     "defer": lambda m: [one.name for one in m.Customer.objects.defer("last_scan")],
     "icontains": lambda m: list(m.Customer.objects.filter(name__icontains="IKO").values_list("name")),
-    "of another column": lambda m: list(m.Customer.objects.filter(email__startswith=Lower(Substr("name", 1, 3))).values("id")),
+    "of another column": lambda m: list(
+        m.Customer.objects.filter(email__startswith=Lower(Substr("name", 1, 3))).values("id")
+    ),
     "regex": lambda m: list(m.Customer.objects.filter(name__iregex="^a").values_list("name")),
-    "annotate": lambda m: list(m.Customer.objects.values("id").annotate(n=Count("contracts", filter=Q(contracts__product="shield")))),
+    "annotate": lambda m: list(
+        m.Customer.objects.values("id").annotate(n=Count("contracts", filter=Q(contracts__product="shield")))
+    ),
     "functions": lambda m: list(m.Contract.objects.values(month=TruncMonth("renews_on")).annotate(n=Count("id"))),
     "window": lambda m: list(m.Contract.objects.values(place=Window(RowNumber(), order_by=F("renews_on").asc()))),
     "subquery": lambda m: list(
@@ -47,10 +52,11 @@ RENEWALS: dict[str, Any] = {
         for contract in one.contracts.all()
     ],
     "select_related": lambda m: [
-        one.customer.name
-        for one in m.Contract.objects.select_related("customer").only("product", "customer__name")
+        one.customer.name for one in m.Contract.objects.select_related("customer").only("product", "customer__name")
     ],
-    "concat": lambda m: list(m.Customer.objects.values(line=Concat("name", Value(" "), "email", output_field=TextField()))),
+    "concat": lambda m: list(
+        m.Customer.objects.values(line=Concat("name", Value(" "), "email", output_field=TextField()))
+    ),
     "union": lambda m: list(m.Customer.objects.values_list("name").union(m.Contract.objects.values_list("product"))),
     "iterator": lambda m: [one.name for one in m.Customer.objects.only("name").iterator(chunk_size=1)],
     "get_or_create": lambda m: m.Contract.objects.only("product").filter(product="shield").first().product,
@@ -66,13 +72,18 @@ def _locked(m: Any) -> Any:
         return [one.name for one in m.Customer.objects.select_for_update().only("name")]
 
 
+@SHARED
 @pytest.mark.parametrize("name", RENEWALS)
 def test_what_the_purpose_may_use_is_read_and_needs_a_purpose(name: str) -> None:
-    with pytest.raises(PurposeMissing):
+    with pytest.raises(PurposeMissing), transaction.atomic():
         RENEWALS[name](models())
     with guard.purpose(tm.RenewalGuidance, activity="renewals"):
         assert RENEWALS[name](models())
-    with pytest.raises(PurposeViolation), guard.purpose(tm.AnyInquiryResponse, activity="inquiries"):
+    with (
+        pytest.raises(PurposeViolation),
+        transaction.atomic(),
+        guard.purpose(tm.AnyInquiryResponse, activity="inquiries"),
+    ):
         RENEWALS[name](models())
 
 
@@ -107,12 +118,14 @@ def _cursor(text: str) -> Any:
         return cursor.fetchall()
 
 
+@SHARED
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_the_purpose_may_not_use_is_refused_wherever_it_stands(name: str) -> None:
     with guard.purpose(tm.RenewalGuidance, activity="renewals"), pytest.raises((PurposeViolation, FlowViolation)):
         REFUSED[name](models())
 
 
+@SHARED
 def test_rows_are_written_without_a_purpose_and_read_with_one() -> None:
     m = models()
     made = m.Customer.objects.bulk_create([m.Customer(name=name, email="x@example.org") for name in "ABC"])
@@ -124,6 +137,7 @@ def test_rows_are_written_without_a_purpose_and_read_with_one() -> None:
         assert set(m.Customer.objects.filter(email="x@example.org").values_list("name", flat=True)) == {"D", "E"}
 
 
+@SHARED
 def test_signals_run_for_the_purpose_of_what_sends_them() -> None:
     from django.db.models.signals import post_save
 
@@ -145,6 +159,7 @@ def test_signals_run_for_the_purpose_of_what_sends_them() -> None:
         post_save.disconnect(saved, sender=m.Customer)
 
 
+@SHARED
 def test_data_does_not_flow_into_a_column_whose_tag_does_not_cover_it() -> None:
     m = models()
     with guard.purpose(tm.ProductImprovement, activity="improvement"):
@@ -152,9 +167,12 @@ def test_data_does_not_flow_into_a_column_whose_tag_does_not_cover_it() -> None:
             m.Customer.objects.update(email=F("last_scan"))
         assert refusal.value.target == "django_shop_customer"
         with pytest.raises(FlowViolation):
-            _cursor("INSERT INTO django_shop_segment (customer_id, title) SELECT customer_id, kind FROM django_shop_event")
+            _cursor(
+                "INSERT INTO django_shop_segment (customer_id, title) SELECT customer_id, kind FROM django_shop_event"
+            )
 
 
+@SHARED
 def test_permitted_rows_come_without_the_columns_that_may_not_be_used() -> None:
     m = models()
     with guard.purpose(tm.RenewalGuidance, activity="renewals"):
@@ -169,6 +187,7 @@ def test_permitted_rows_come_without_the_columns_that_may_not_be_used() -> None:
         permitted(m.Customer.objects.all())
 
 
+@SHARED
 @pytest.mark.parametrize("reads", ["orm", "raw"])
 def test_rows_of_who_stopped_a_use_are_left_out(reads: str) -> None:
     m = models()
@@ -195,6 +214,7 @@ def test_rows_of_who_stopped_a_use_are_left_out(reads: str) -> None:
         assert names() == ["Aiko Mori", "Ren Ito", "50%s"]
 
 
+@SHARED
 def test_a_purpose_that_ended_reads_nothing_more() -> None:
     with guard.purpose(tm.ProductProvision, activity="support"):
         lazy = models().Customer.objects.all()
@@ -202,12 +222,14 @@ def test_a_purpose_that_ended_reads_nothing_more() -> None:
         list(lazy)
 
 
+@SHARED
 @pytest.mark.parametrize("name", ["callproc", "copy", "executescript", "stream"])
 def test_a_cursor_executes_statements_alone(name: str) -> None:
     with connection.cursor() as cursor, pytest.raises(UnresolvedStatement, match=name):
         getattr(cursor, name)("SELECT * FROM django_shop_customer")
 
 
+@SHARED
 @pytest.mark.parametrize(
     "text",
     [
@@ -225,11 +247,13 @@ def test_what_is_not_known_is_refused(text: str) -> None:
         _cursor(text)
 
 
+@SHARED
 def test_a_table_that_no_model_has_is_refused() -> None:
     with guard.purpose(tm.ProductProvision, activity="support"), pytest.raises(UnlabelledData):
         _cursor("SELECT name FROM elsewhere")
 
 
+@OWN
 def test_a_wrapper_that_was_there_first_takes_nothing_away() -> None:
     def aside(execute: Any, *args: Any) -> Any:
         return execute(*args)
@@ -241,6 +265,7 @@ def test_a_wrapper_that_was_there_first_takes_nothing_away() -> None:
         list(models().Customer.objects.all())
 
 
+@OWN
 def test_statements_are_held_where_queries_are_logged() -> None:
     with override_settings(DEBUG=True), CaptureQueriesContext(connection):
         with pytest.raises(PurposeMissing):
@@ -251,6 +276,7 @@ def test_statements_are_held_where_queries_are_logged() -> None:
             assert len(models().Customer.objects.all()) == 2
 
 
+@SHARED
 def test_commands_run_for_their_purpose() -> None:
     out = io.StringIO()
     call_command("remind", stdout=out)
@@ -259,6 +285,7 @@ def test_commands_run_for_their_purpose() -> None:
         call_command("dumpdata", "django_shop", stdout=out)
 
 
+@OWN
 def test_migrations_are_exempt_and_nothing_beside_them() -> None:
     m = models()
     call_command("migrate", "django_shop", "0001", verbosity=0)
@@ -270,6 +297,7 @@ def test_migrations_are_exempt_and_nothing_beside_them() -> None:
         m.Customer.objects.get(name="C")
 
 
+@OWN
 def test_a_schema_editor_reads_nothing() -> None:
     with connection.schema_editor() as editor:
         with pytest.raises(PurposeGuardError):
@@ -278,6 +306,7 @@ def test_a_schema_editor_reads_nothing() -> None:
             editor.execute("INSERT INTO django_shop_segment (title) SELECT kind FROM django_shop_event")
 
 
+@OWN
 def test_a_database_is_emptied_and_asked_about_its_tables() -> None:
     assert "django_shop_customer" in connection.introspection.table_names()
     call_command("flush", interactive=False, verbosity=0)

@@ -40,7 +40,9 @@ class RowsConfig(AppConfig):
 def held() -> Held:
     """What holds the connections of this process; raises ImproperlyConfigured where nothing does."""
     if not apps.is_installed(RowsConfig.name):
-        raise ImproperlyConfigured(f'put "{RowsConfig.name}" into INSTALLED_APPS: nothing holds statements to the notice')
+        raise ImproperlyConfigured(
+            f'put "{RowsConfig.name}" into INSTALLED_APPS: nothing holds statements to the notice'
+        )
     config = apps.get_app_config(LABEL)
     found: Held = config.held
     return found

@@ -31,7 +31,9 @@ class Decorator(Protocol):
         ...
 
 
-def purpose(purpose: Any, *, channel: str | None = None, activity: str | None = None, mode: Mode | None = None) -> Decorator:
+def purpose(
+    purpose: Any, *, channel: str | None = None, activity: str | None = None, mode: Mode | None = None
+) -> Decorator:
     """The purpose of a view: a decorator for functions, coroutine functions, and methods of class-based views.
 
     The arguments are those of `guard.purpose`; the guard is that of `PURPOSEGUARD_GUARD`. The purpose holds while the
