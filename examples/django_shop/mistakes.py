@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import connection
-from django.db.models import Avg, Case, Count, Q, Value, When
+from django.db.models import Avg, Count, Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.response import TemplateResponse
@@ -26,7 +26,7 @@ def promote_upgrade(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"sent": len(list(slow))})
 
 
-@purpose(tm.AnyInquiryResponse)
+@purpose(tm.AnyInquiryResponse, channel="email")
 def answer_anybody(request: HttpRequest) -> HttpResponse:
     """Answers a customer: the notice has this purpose for leads and prospects."""
     return JsonResponse({"to": Customer.objects.only("email").earliest("id").email})
@@ -47,21 +47,20 @@ def look_for_a_fault(request: HttpRequest) -> HttpResponse:
 @purpose(tm.RenewalGuidance, channel="phone")
 def whom_to_call_first(request: HttpRequest) -> HttpResponse:
     """Gives names alone, which may serve renewals. But in the order of what their products report."""
-    busy = Customer.objects.annotate(n=Count("events", filter=Q(events__kind="crash"))).order_by("-n")
-    return JsonResponse({"names": list(busy.values_list("name", flat=True))})
+    busy = Customer.objects.values("name").annotate(n=Count("events", filter=Q(events__kind="crash"))).order_by("-n")
+    return JsonResponse({"names": [one["name"] for one in busy]})
 
 
 @purpose(tm.ProductImprovement)
 def fill_segments(request: HttpRequest) -> HttpResponse:
     """May read telemetry, and puts it where letters about renewals are written by."""
-    slow = Case(When(pk__in=Customer.objects.filter(events__seconds__gt=5), then=Value("slow")), default=Value("fast"))
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO django_shop_segment (customer_id, title) "
             "SELECT customer_id, CASE WHEN avg(seconds) > 5 THEN 'slow' ELSE 'fast' END "
             "FROM django_shop_event GROUP BY customer_id"
         )
-    return JsonResponse({"slow": str(slow)})
+    return JsonResponse({})
 
 
 @purpose(tm.ProductImprovement)
@@ -100,7 +99,7 @@ def guessed(request: HttpRequest) -> HttpResponse:
 @purpose(tm.ProductGuidance, channel="email")
 def averages(request: HttpRequest) -> HttpResponse:
     """A mean of what products report, by customer."""
-    found = Customer.objects.annotate(mean=Avg("events__seconds")).values("id", "mean")
+    found = Customer.objects.values("id").annotate(mean=Avg("events__seconds"))
     return JsonResponse({"means": list(found)})
 
 
