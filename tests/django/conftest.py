@@ -1,4 +1,4 @@
-"""The Django shop, in this process, on a file of SQLite and on a PostgreSQL server: each test has a database of its own."""
+"""The Django shop, in this process, on a file of SQLite and on a PostgreSQL server."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ import purposeguard as pg
 from examples.django_shop.privacy import guard
 from purposeguard.notices import trendmicro_jp as tm
 
-SECRET = "Aiko Sakura"
-SEAL: Any = pg.Personal(SECRET, tm.Registration)
+CANARY = "Aiko Sakura"
+SEAL: Any = pg.Personal(CANARY, tm.Registration)
 
 
 def customers() -> Any:
@@ -167,7 +167,7 @@ class Form(forms.Form):
 
 
 def rendered(text: str, **context: Any) -> str:
-    return Template(text).render(Context({"seal": SEAL, "one": {"name": SEAL}, "many": [SEAL], **context}))
+    return str(Template(text).render(Context({"seal": SEAL, "one": {"name": SEAL}, "many": [SEAL], **context})))
 
 
 def sent(response: Any) -> bytes:
@@ -196,7 +196,7 @@ SHOWING: dict[str, Any] = {
     "a choice": lambda: str(Form()["kind"]),
     "a bound form": lambda: str(Form({"name": SEAL})["name"]),
     "format_html": lambda: format_html("<b>{}</b>", SEAL),
-    "mark_safe": lambda: mark_safe(SEAL),
+    "mark_safe": lambda: mark_safe(SEAL),  # noqa: S308  # to see that it is refused
     "escaped": lambda: conditional_escape(SEAL),
     "force_str": lambda: force_str(SEAL),
     "a response": lambda: HttpResponse(SEAL),
@@ -220,12 +220,15 @@ def _query() -> QueryDict:
 
 def _refused(call: Any) -> None:
     """Some of Django's fields answer a faulty value with an error of their own; none is to hold the value."""
-    with guard.purpose(tm.ProductProvision, activity="support"), pytest.raises(Exception) as refusal:
-        with transaction.atomic():
-            call()
+    with (
+        guard.purpose(tm.ProductProvision, activity="support"),
+        pytest.raises(Exception) as refusal,  # noqa: PT011  # of which kind it is, is Django's
+        transaction.atomic(),
+    ):
+        call()
     assert not isinstance(refusal.value, AssertionError)
     shown = "".join(traceback.format_exception(refusal.value))
-    assert SECRET not in shown.replace(f'"{SECRET}"', "")
+    assert CANARY not in shown.replace(f'"{CANARY}"', "")
 
 
 @pytest.mark.usefixtures("shop")
@@ -237,7 +240,7 @@ def test_a_seal_is_not_stored(way: str) -> None:
             cursor.execute(f"SELECT {column} FROM django_shop_{table}")  # noqa: S608  # names of this test
             texts = str(cursor.fetchall())
             assert "sealed" not in texts
-            assert SECRET not in texts
+            assert CANARY not in texts
 
 
 @pytest.mark.usefixtures("shop")

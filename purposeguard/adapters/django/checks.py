@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.apps import AppConfig, apps
-from django.core.checks import CheckMessage, Error, Warning
+from django.core import checks
+from django.core.checks import CheckMessage, Error
 from django.db import connections
 
 from purposeguard.adapters.django.session import DIALECTS, Held
@@ -33,7 +34,7 @@ def _of_databases() -> Iterator[CheckMessage]:
     for alias in connections:
         vendor = connections[alias].vendor
         if vendor not in DIALECTS:
-            yield Warning(
+            yield checks.Warning(
                 f"the database `{alias}` is of {vendor}, whose statements are not read: all of them are refused",
                 hint=f"{', '.join(DIALECTS)} are read",
                 id="purposeguard.W001",

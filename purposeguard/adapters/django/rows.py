@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django.db.models import QuerySet
 
@@ -22,8 +22,9 @@ def permitted(queryset: Q) -> Q:
         UnlabelledData: a field carries no tag.
         ImproperlyConfigured: the adapter is not installed.
     """
-    denied = denied_fields(queryset.model)
-    return queryset.defer(*sorted(denied)) if denied else queryset
+    rows: Any = queryset
+    denied = denied_fields(rows.model)
+    return cast("Q", rows.defer(*sorted(denied))) if denied else queryset
 
 
 def denied_fields(model: Model) -> frozenset[str]:

@@ -119,8 +119,8 @@ class Held:
         """
         wrappers: list[Any] = connection.execute_wrappers
         if not any(wrapper == self._execute for wrapper in wrappers):
-            # Not at the end: a block `connection.execute_wrapper(…)` that is under way takes away the last one. Only what
-            # brings a request's purpose into this thread stands before it.
+            # Not at the end: a block `connection.execute_wrapper(…)` that is under way takes away the last one. Only
+            # what brings a request's purpose into this thread stands before it.
             wrappers.insert(1 if wrappers and getattr(wrappers[0], "purposeguard_hops", False) else 0, self._execute)
         connection.make_cursor = lambda cursor: _HeldCursor(cursor, connection)
         connection.make_debug_cursor = lambda cursor: _HeldDebugCursor(cursor, connection)
@@ -228,6 +228,6 @@ class _HeldDebugCursor(_Held, CursorDebugWrapper):
 
 def _refuse(name: str) -> None:
     raise UnresolvedStatement(
-        f"`{name}` of a cursor leads to the driver, where nobody sees what is executed: execute a statement, or use the "
-        "driver by itself for what is not personal"
+        f"`{name}` of a cursor leads to the driver, where nobody sees what is executed: execute a statement, or use "
+        "the driver by itself for what is not personal"
     )

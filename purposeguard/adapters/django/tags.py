@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import typing_extensions
 from django.apps import apps
@@ -29,7 +29,8 @@ STRUCTURE: Final = frozenset({"contenttypes.contenttype", "auth.permission", "au
 MIGRATIONS: Final = "django_migrations"
 """The table in which Django notes which migrations ran. It belongs to no application."""
 
-Model = type[models.Model]
+Model = Any
+"""A class of models: Django comes without types."""
 
 
 class Fault(NamedTuple):
@@ -129,8 +130,8 @@ def _tags(model: Model, revisions: Revisions) -> dict[str, Tag | None]:
 def _tag(field: Any, revisions: Revisions) -> Tag | None:
     """The tag of a field; None if it has none.
 
-    What refers to another row holds what it refers to, so it is tagged alike unless it says something itself. A key that
-    the database counts up is not personal.
+    What refers to another row holds what it refers to, so it is tagged alike unless it says something itself. A key
+    that the database counts up is not personal.
     """
     where = f"{field.model._meta.label}.{field.name}"
     specs = list(_specs(field, where))
@@ -183,7 +184,8 @@ def _in_privacy(owner: type, name: str) -> Iterable[OneSpec]:
 def _several(spec: Any) -> Iterable[OneSpec]:
     if spec is None:
         return ()
-    return (spec,) if isinstance(spec, (str, TermMeta, Label, Mark)) else tuple(spec)
+    single = isinstance(spec, (str, TermMeta, Label, Mark))
+    return cast("tuple[OneSpec, ...]", (spec,) if single else tuple(spec))
 
 
 def _unknown_names(model: Model) -> Iterator[str]:

@@ -35,7 +35,7 @@ _NOT_OF_WORDS: Final = re.compile(r"[^\w\x00-\x7f]|[\u115f\u1160\u3164\uffa0\u03
 
 _ESCAPED_QUOTE: Final = re.compile(r"\\['\"`]")
 _ODDLY_ESCAPED: Final = re.compile(r"(?<!\\)\\(?:\\\\)*['\"`]")
-"""An odd number of backslashes before a quote. An even one, as in `E'\\\\'`, leaves the quote as it is under every setting."""
+"""An odd number of backslashes before a quote. After an even one, as in `E'\\\\'`, it is one under every setting."""
 _NO_BACKSLASH: Final = frozenset({"sqlite"})
 """Dialects to which a backslash is a character like any other, under every setting, as in `LIKE … ESCAPE '\\'`."""
 _REPLACE: Final = re.compile(r"(\s*)REPLACE\s+INTO\b", re.IGNORECASE)

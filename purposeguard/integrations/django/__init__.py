@@ -1,8 +1,8 @@
 """Requests of Django: views under their purposes, for WSGI and ASGI, and refusals as problem details.
 
-An application of Django: `"purposeguard.integrations.django"` in `INSTALLED_APPS`, beside `"purposeguard.adapters.django"`,
-which holds rows; the guard in `PURPOSEGUARD_GUARD`; `"purposeguard.integrations.django.PurposeMiddleware"` in
-`MIDDLEWARE`::
+An application of Django: `"purposeguard.integrations.django"` in `INSTALLED_APPS`, beside
+`"purposeguard.adapters.django"`, which holds rows; the guard in `PURPOSEGUARD_GUARD`; and
+`"purposeguard.integrations.django.PurposeMiddleware"` in `MIDDLEWARE`::
 
     @purpose(tm.RenewalGuidance, channel="email")
     def reminders(request): ...

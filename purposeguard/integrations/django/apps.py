@@ -7,7 +7,8 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Warning, register
+from django.core import checks
+from django.core.checks import CheckMessage, register
 from django.db import connections
 from django.db.backends.signals import connection_created
 
@@ -43,10 +44,10 @@ def check_installed(**_: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     if not apps.is_installed(_ROWS):
         hint = f'put "{_ROWS}" into INSTALLED_APPS, or check by yourself what views read'
-        found.append(Warning("statements are not held to the notice", hint=hint, id="purposeguard.W002"))
+        found.append(checks.Warning("statements are not held to the notice", hint=hint, id="purposeguard.W002"))
     if _MIDDLEWARE not in settings.MIDDLEWARE:
         hint = f'put "{_MIDDLEWARE}" into MIDDLEWARE'
-        found.append(Warning("refusals are answered as errors of the server", hint=hint, id="purposeguard.W003"))
+        found.append(checks.Warning("refusals are answered as errors of the server", hint=hint, id="purposeguard.W003"))
     return found
 
 

@@ -24,7 +24,7 @@ class PurposeMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         """`get_response` answers the request."""
         self._get_response = get_response
-        if iscoroutinefunction(get_response):
+        if iscoroutinefunction(get_response):  # pyright: ignore[reportDeprecated]  # it sees what is marked, on each Python
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Any:

@@ -17,7 +17,8 @@ def purposed(urls: Any, for_purpose: Any, *, channel: str | None = None) -> tupl
     Raises:
         UnknownPurpose, UnknownChannel, ChannelViolation, ImproperlyConfigured: as `purpose`.
     """
-    module, app_name, namespace = urls if isinstance(urls, tuple) and len(urls) == 3 else include(urls)
+    included: Any = urls if isinstance(urls, tuple) and len(urls) == 3 else include(urls)
+    module, app_name, namespace = included
     patterns = getattr(module, "urlpatterns", module)
     decorate = purpose(for_purpose, channel=channel)
     return [_under(pattern, decorate) for pattern in patterns], app_name, namespace
@@ -25,7 +26,8 @@ def purposed(urls: Any, for_purpose: Any, *, channel: str | None = None) -> tupl
 
 def _under(pattern: Any, decorate: Decorator) -> Any:
     if isinstance(pattern, URLResolver):
-        nested = [_under(inner, decorate) for inner in pattern.url_patterns]
+        inside: Any = pattern.url_patterns
+        nested = [_under(inner, decorate) for inner in inside]
         return URLResolver(pattern.pattern, nested, pattern.default_kwargs, pattern.app_name, pattern.namespace)
     if isinstance(pattern, URLPattern):
         return URLPattern(pattern.pattern, decorate(pattern.callback), pattern.default_args, pattern.name)

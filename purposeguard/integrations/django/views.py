@@ -1,4 +1,4 @@
-"""Views under their purposes: functions, coroutine functions, classes, and what is rendered or sent after they return."""
+"""Views under their purposes: functions, coroutine functions, classes, and what is rendered or sent after them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def purpose(
 
     The arguments are those of `guard.purpose`; the guard is that of `PURPOSEGUARD_GUARD`. The purpose holds while the
     view runs, and again while its `TemplateResponse` is rendered and its `StreamingHttpResponse` is iterated, wherever
-    the server does so. What an `async` view asks of the ORM is asked for its purpose, in whichever thread Django runs it.
+    the server does so. What an `async` view asks of the ORM is asked for its purpose, in whichever thread that runs.
 
     Raises:
         UnknownPurpose, UnknownChannel, ChannelViolation: as `guard.purpose`, where the view is decorated.
@@ -68,7 +68,7 @@ def purpose(
         async def answer_async(*args: Any, **kwargs: Any) -> Any:
             return _to_be_sent(await run_async(view, *args, **kwargs), run, run_async)
 
-        return cast("F", answer_async if iscoroutinefunction(view) else answer)
+        return cast("F", answer_async if iscoroutinefunction(view) else answer)  # pyright: ignore[reportDeprecated]  # it sees what is marked, on each Python
 
     return decorate
 
