@@ -10,6 +10,7 @@ from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, models
 from django.db.backends.sqlite3.base import DatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 from django.test.utils import isolate_apps, override_settings
 
 import purposeguard as pg
@@ -170,11 +171,11 @@ def test_a_django_that_asks_no_wrappers_is_noticed(shop: None, monkeypatch: pyte
 
 
 def test_a_django_that_makes_cursors_otherwise_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DatabaseWrapper, "_prepare_cursor", lambda self, cursor: CursorWrapper(cursor, self))
     other = DatabaseWrapper({**connection.settings_dict, "NAME": ":memory:"}, "other")
-    other.connect()
     try:
-        monkeypatch.setattr(DatabaseWrapper, "_prepare_cursor", lambda self, cursor: connection.__class__)
-        with pytest.raises((ImproperlyConfigured, AttributeError, TypeError)):
+        with pytest.raises(ImproperlyConfigured, match="not asked about"):
+            other.connection = other.get_new_connection(other.get_connection_params())
             Held(guard)._connected(connection=other)
     finally:
         other.close()

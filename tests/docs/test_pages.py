@@ -104,8 +104,8 @@ def test_reference_names_everything_public():
     assert missing <= FOR_EACH_OTHER
 
 
-ADAPTERS = [f"adapters.{name}" for name in ("arrow", "frames", "sql", "sqlalchemy", "spark", "duckdb")]
-INTEGRATIONS = ["integrations.asgi"]
+ADAPTERS = [f"adapters.{name}" for name in ("arrow", "frames", "sql", "sqlalchemy", "spark", "duckdb", "django")]
+INTEGRATIONS = ["integrations.asgi", "integrations.django"]
 
 FOR_SQLALCHEMY = {
     *("AsyncGuardedSession.sync_session_class", "SealedColumns.registry"),
