@@ -74,7 +74,7 @@ def fill() -> None:
 
 
 @pytest.fixture(scope="session")
-def _sqlite_template() -> Iterator[dict[str, Any]]:
+def sqlite_template() -> Iterator[dict[str, Any]]:
     database = sqlite(FOLDER / "template.db")
     use(database)
     call_command("migrate", verbosity=0)
@@ -85,7 +85,7 @@ def _sqlite_template() -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def _postgresql_template(postgresql: Databases) -> dict[str, Any]:
+def postgresql_template(postgresql: Databases) -> dict[str, Any]:
     database = postgres(postgresql, postgresql.create())
     use(database)
     call_command("migrate", verbosity=0)
@@ -101,7 +101,7 @@ def vendor(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def shop(vendor: str, request: pytest.FixtureRequest) -> Iterator[None]:
     """The shop with two customers; what a test changes is rolled back."""
-    template: dict[str, Any] = request.getfixturevalue(f"_{vendor}_template")
+    template: dict[str, Any] = request.getfixturevalue(f"{vendor}_template")
     if connections["default"].settings_dict["NAME"] != template["NAME"]:
         use(template)
     with transaction.atomic():
@@ -112,7 +112,7 @@ def shop(vendor: str, request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def own_shop(vendor: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
     """The same in a database of its own, for what other connections are to see, and what ends transactions."""
-    template: dict[str, Any] = request.getfixturevalue(f"_{vendor}_template")
+    template: dict[str, Any] = request.getfixturevalue(f"{vendor}_template")
     connections.close_all()
     if vendor == "sqlite":
         shutil.copy(template["NAME"], tmp_path / "shop.db")

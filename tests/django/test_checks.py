@@ -160,6 +160,7 @@ def test_nothing_starts_without_a_guard(config: Any, stated: Any) -> None:
         config(config.name, installed.module).ready()
 
 
+@pytest.mark.parametrize("vendor", ["sqlite"])
 def test_a_django_that_asks_no_wrappers_is_noticed(shop: None, monkeypatch: pytest.MonkeyPatch) -> None:
     del shop
     monkeypatch.setattr(
@@ -174,8 +175,8 @@ def test_a_django_that_makes_cursors_otherwise_is_noticed(monkeypatch: pytest.Mo
     monkeypatch.setattr(DatabaseWrapper, "_prepare_cursor", lambda self, cursor: CursorWrapper(cursor, self))
     other = DatabaseWrapper({**connection.settings_dict, "NAME": ":memory:"}, "other")
     try:
+        other.connection = other.get_new_connection(other.get_connection_params())
         with pytest.raises(ImproperlyConfigured, match="not asked about"):
-            other.connection = other.get_new_connection(other.get_connection_params())
             Held(guard)._connected(connection=other)
     finally:
         other.close()

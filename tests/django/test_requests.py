@@ -16,8 +16,10 @@ from django.template.response import SimpleTemplateResponse, TemplateResponse
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory, override_settings
 from django.utils.decorators import method_decorator
 from django.views import View
+from django.views.debug import technical_500_response
 from django.views.decorators.cache import cache_page
 
+import purposeguard as pg
 from examples.django_shop.privacy import guard
 from purposeguard.errors import PurposeMissing, UnknownPurpose
 from purposeguard.integrations.django import PurposeMixin, purpose, purposed
@@ -175,6 +177,24 @@ class Dispatched(View):
 def test_classes_state_a_purpose(view: Any) -> None:
     assert view.as_view()(get).content == b"Aiko Mori, Ren Ito"
     assert view.as_view()(get).content == b"Aiko Mori, Ren Ito"
+
+
+def test_a_purpose_is_stated_where_a_class_is_routed() -> None:
+    assert Names.as_view()(get).content == b"Aiko Mori, Ren Ito"
+    with pytest.raises(PurposeViolation):
+        Names.as_view(purpose=tm.AnyInquiryResponse, channel="email")(get)
+
+
+def test_a_page_about_an_error_shows_seals_as_seals() -> None:
+    def view(request: object) -> HttpResponse:
+        held = pg.Personal("Aiko Sakura", tm.Registration)
+        raise LookupError(type(held).__name__)
+
+    with pytest.raises(LookupError) as raised:
+        view(get)
+    page = technical_500_response(get, raised.type, raised.value, raised.tb).content.decode()
+    assert "&lt;sealed 1.1(a)&gt;" in page
+    assert "held" in page
 
 
 def test_an_async_class_states_a_purpose() -> None:

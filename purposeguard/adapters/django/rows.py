@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 from django.db.models import QuerySet
 
-from purposeguard.adapters.django.tags import Model, columns_of_model
+from purposeguard.adapters.django.tags import Model
 from purposeguard.runtime.use import present
 
 Q = TypeVar("Q", bound="QuerySet[Any]")
@@ -35,10 +35,11 @@ def denied_fields(model: Model) -> frozenset[str]:
     """
     from purposeguard.adapters.django.apps import held  # noqa: PLC0415  # applications are loaded by now
 
-    decider = held().decider
+    holds = held()
+    decider = holds.decider
     use = present(decider.engine, f"fields of {model._meta.label} were to be read")
     if use is None:  # observed only
         return frozenset()
-    columns = columns_of_model(model, decider.revisions)
+    columns = holds.columns(model)
     names = [field.name for field in model._meta.concrete_fields]
     return frozenset(decider.denied(use, columns, names, model._meta.db_table))

@@ -31,9 +31,14 @@ class Withholding:
         """The fields that are read and written now; raises as `permitted` does."""
         inherited: Any = super()
         fields: dict[str, Any] = inherited.get_fields()
+        denied: dict[Model, frozenset[str]] = {}
         for name, field in list(fields.items()):
             source = getattr(field, "source", None) or name
-            if source != "*" and any(part in denied_fields(model) for model, part in _path(self.Meta.model, source)):
+            path = [] if source == "*" else list(_path(self.Meta.model, source))
+            for model, _ in path:
+                if model not in denied:
+                    denied[model] = denied_fields(model)
+            if any(part in denied[model] for model, part in path):
                 if field.read_only:
                     del fields[name]
                 else:

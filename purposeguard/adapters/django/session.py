@@ -14,10 +14,11 @@ from django.db.backends.signals import connection_created
 from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
 from django.db.migrations.executor import MigrationExecutor
 
-from purposeguard.adapters.django.tags import tables_of
+from purposeguard.adapters.django.tags import Model, columns_of_model, tables_of
 from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.sql import Statements
 from purposeguard.adapters.sql.functions import words
+from purposeguard.adapters.tags import Columns
 from purposeguard.errors import SealedValue, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.locks import new_lock
@@ -81,6 +82,7 @@ class Held:
         self.guard: Final = guard
         self.decider: Final = Decider(guard)
         self._statements: dict[str, Statements] = {}
+        self._columns: dict[Model, Columns] = {}
         self._tried: set[type] = set()
         self._lock: Final = new_lock()
 
@@ -103,6 +105,12 @@ class Held:
                     self.guard, tables, dialect=DIALECTS[vendor], functions=FUNCTIONS.get(vendor, ())
                 )
             return self._statements[vendor]
+
+    def columns(self, model: Model) -> Columns:
+        """The tags of a model's fields; raises as `columns_of_model`."""
+        if model not in self._columns:
+            self._columns[model] = columns_of_model(model, self.decider.revisions)
+        return self._columns[model]
 
     def install(self) -> None:
         """Holds all connections of this process, those that are open as well as those to come."""

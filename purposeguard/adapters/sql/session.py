@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final
 
@@ -92,6 +93,9 @@ class Statements:
         use = present(self.decider.engine, _WHAT)
         rules = {} if use is None else self._rules(statement.used, use)
         self.decider.meet_under(use, demand, rules)
+        known = statement.rewritten(rules, percent=percent) if use is not None and not use.activity.observing else None
+        if known is not None:
+            return known
         Labels(self.tables, rules).must_cover(statement.read, narrowed=use is not None)
         if use is None or use.activity.observing or not rules:
             return text
@@ -99,7 +103,9 @@ class Statements:
         if percent:
             for condition in conditions.values():
                 _double_percent(condition)
-        return narrowed(statement.read, self.catalogue, conditions)
+        rewritten = narrowed(statement.read, self.catalogue, conditions)
+        statement.keep(rules, rewritten, percent=percent)
+        return rewritten
 
     def labels(self, text: str) -> dict[str, Label]:
         """By output of a statement, the sources of its values, and of what decides that its rows exist.
@@ -153,6 +159,19 @@ class _Statement:
         self.read: Final = read
         self.used: Final = used
         self._decider: Final = decider
+        self._kept: tuple[dict[str, weakref.ref[RowRule]], bool, str] | None = None
+
+    def rewritten(self, rules: Mapping[str, RowRule], *, percent: bool) -> str | None:
+        """What it was last rewritten to, if that was by these very rules; None if not."""
+        kept = self._kept  # once: another thread may keep another
+        if kept is None or kept[1] is not percent or kept[0].keys() != rules.keys():
+            return None
+        return kept[2] if all(kept[0][table]() is rule for table, rule in rules.items()) else None
+
+    def keep(self, rules: Mapping[str, RowRule], text: str, *, percent: bool) -> None:
+        """Keeps what it was rewritten to. Not the rules: they hold the ids of all who stopped a use."""
+        if len(text) <= LONGEST_KEPT:
+            self._kept = {table: weakref.ref(rule) for table, rule in rules.items()}, percent, text
 
     @functools.cached_property
     def demand(self) -> Demand:

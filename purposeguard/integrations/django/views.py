@@ -97,11 +97,12 @@ class PurposeMixin:
             UnknownPurpose, UnknownChannel, ChannelViolation: as `guard.purpose`.
         """
         where = f"{cls.__module__}.{cls.__qualname__}"
-        if cls.purpose is None:
+        stated, channel = kwargs.get("purpose", cls.purpose), kwargs.get("channel", cls.channel)
+        if stated is None:
             raise ImproperlyConfigured(f"{where} states no purpose: give it `purpose = …`")
         inherited: Any = super()
         view: Any = inherited.as_view(*args, **kwargs)
-        return purpose(cls.purpose, channel=cls.channel, activity=where)(view)
+        return purpose(stated, channel=channel, activity=where)(view)
 
 
 def guard_of_settings() -> Guard:
