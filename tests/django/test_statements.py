@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.db.models import Avg, Count, Exists, F, OuterRef, Q, TextField, Value, Window
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Concat, Lower, RowNumber, Substr, TruncMonth, Upper
 from django.test.utils import CaptureQueriesContext, override_settings
 
@@ -108,6 +110,10 @@ REFUSED: dict[str, Any] = {
     "raw": lambda m: list(m.Customer.objects.raw("SELECT id, last_scan AS name FROM django_shop_customer")),
     "a cursor": lambda m: _cursor("SELECT last_scan FROM django_shop_customer"),
     "a star": lambda m: _cursor("SELECT * FROM django_shop_customer"),
+    "a raw expression": lambda m: list(
+        m.Customer.objects.values(x=RawSQL("SELECT max(last_scan) FROM django_shop_customer", []))
+    ),
+    "extra": lambda m: list(m.Customer.objects.extra(select={"x": "last_scan"}).values("x")),
     "bulk_update": lambda m: m.Customer.objects.bulk_update(m.Customer.objects.only("name"), ["last_scan"]),
 }
 
@@ -245,6 +251,33 @@ def test_a_cursor_executes_statements_alone(name: str) -> None:
 def test_what_is_not_known_is_refused(text: str) -> None:
     with guard.purpose(tm.ProductProvision, activity="support"), pytest.raises(UnresolvedStatement):
         _cursor(text)
+
+
+@SHARED
+def test_a_parameter_of_an_odd_name_is_refused() -> None:
+    text = "SELECT ('%(k')s, ', last_scan, ' FROM django_shop_customer"
+    with (
+        guard.purpose(tm.ProductProvision, activity="support"),
+        connection.cursor() as cursor,
+        pytest.raises(UnresolvedStatement),
+    ):
+        cursor.execute(text, {"k'": 1})
+
+
+@SHARED
+def test_another_thread_has_no_purpose() -> None:
+    def read() -> Any:
+        try:
+            return list(models().Customer.objects.values("name"))
+        finally:
+            connection.close()
+
+    with (
+        guard.purpose(tm.ProductProvision, activity="support"),
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(PurposeMissing),
+    ):
+        pool.submit(read).result()
 
 
 @SHARED

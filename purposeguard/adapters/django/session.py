@@ -56,6 +56,9 @@ _CONTROL: Final = re.compile(
 )
 """Statements that begin and end transactions, or empty tables: they give nobody anything."""
 
+_ODD_NAME: Final = re.compile(r"%\((?!\w+\)s)")
+"""In place of a parameter Django puts its name, up to the next bracket: whatever that holds would be read otherwise."""
+
 _ABOUT_ITSELF: Final = re.compile(r"django\.db\.backends\.\w+\.(?:base|creation|features|introspection)")
 """Modules in which Django asks a database about itself."""
 
@@ -155,6 +158,8 @@ class Held:
         """What Django calls around each statement."""
         if not isinstance(sql, str):
             raise UnresolvedStatement("a statement that is no text is not read: give it as one, with `%s` for values")
+        if isinstance(params, Mapping) and _ODD_NAME.search(sql):
+            raise UnresolvedStatement("a parameter is named by letters, digits and underscores: `%(name)s`")
         if _CONTROL.fullmatch(sql) is None and not self._is_exempt(sql):
             statements = self.statements(context["connection"].vendor)
             sql = statements.narrowed(sql, percent=params is not None)
