@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterable
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, final, overload
 
 from purposeguard.errors import PurposeGuardError, SealedAttribute, SealedValue, UnknownSource, UnlabelledData
@@ -36,6 +37,8 @@ S_co = TypeVar("S_co", bound=Source | Purpose, covariant=True)
 
 
 _ADVICE = "open it with `use.open(…)` in a purpose that may use it, or work on the seal with `map`, `zip` and `collect`"
+_WRITERS = frozenset({"django", "http", "rest_framework"})
+"""Packages that take the text of whatever they are given: to store it, look for it, send it or show it on a page."""
 _REFUSED = {
     "a sealed value is neither true nor false (to see whether there is one, compare with `None`)": "bool",
     "a sealed value is no container": "len iter reversed contains getitem setitem delitem",
@@ -69,6 +72,16 @@ def _refusing(what: str) -> Callable[..., NoReturn]:
         raise SealedValue(f"{what}: {_ADVICE}")
 
     return refuse
+
+
+def _shown(sealed: Personal[Any, Any], asking: FrameType) -> str:
+    """The text of a seal, for whoever prints or logs it.
+
+    There is no other hook: a field of Django's takes `str(value)` for what is stored, and a template for what is shown.
+    """
+    if str(asking.f_globals.get("__name__")).partition(".")[0] in _WRITERS:
+        raise SealedValue(f"a sealed value is not stored, looked for, sent or shown on a page: {_ADVICE}")
+    return f"<sealed {', '.join(source.clause for source in sealed.label)}>"
 
 
 @final
@@ -190,12 +203,12 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
         raise refusal
 
     def __repr__(self) -> str:
-        return f"<sealed {', '.join(source.clause for source in self.label)}>"
+        return _shown(self, sys._getframe(1))
 
     def __format__(self, spec: str, /) -> str:
         if spec:
             raise SealedValue(f"a sealed value has no format `{spec}`: {_ADVICE}")
-        return repr(self)
+        return _shown(self, sys._getframe(1))
 
     def __copy__(self) -> Self:
         return self

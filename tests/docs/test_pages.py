@@ -105,8 +105,8 @@ def test_reference_names_everything_public():
     assert missing <= FOR_EACH_OTHER
 
 
-ADAPTERS = [f"adapters.{name}" for name in ("arrow", "frames", "sql", "sqlalchemy", "spark", "duckdb")]
-INTEGRATIONS = sorted(f"integrations.{path.stem}" for path in (ROOT / "purposeguard" / "integrations").glob("[!_]*.py"))
+ADAPTERS = [f"adapters.{name}" for name in ("arrow", "frames", "sql", "sqlalchemy", "spark", "duckdb", "django")]
+INTEGRATIONS = sorted(f"integrations.{path.stem}" for path in (ROOT / "purposeguard" / "integrations").glob("[!_]*"))
 
 FOR_SQLALCHEMY = {
     *("AsyncGuardedSession.sync_session_class", "SealedColumns.registry"),

@@ -34,6 +34,10 @@ _NOT_OF_WORDS: Final = re.compile(r"[^\w\x00-\x7f]|[\u115f\u1160\u3164\uffa0\u03
 """Beyond ASCII: blanks, marks and what cannot be seen."""
 
 _ESCAPED_QUOTE: Final = re.compile(r"\\['\"`]")
+_ODDLY_ESCAPED: Final = re.compile(r"(?<!\\)\\(?:\\\\)*['\"`]")
+"""An odd number of backslashes before a quote. After an even one, as in `E'\\\\'`, it is one under every setting."""
+_NO_BACKSLASH: Final = frozenset({"sqlite"})
+"""Dialects to which a backslash is a character like any other, under every setting, as in `LIKE … ESCAPE '\\'`."""
 _REPLACE: Final = re.compile(r"(\s*)REPLACE\s+INTO\b", re.IGNORECASE)
 _NO_PERCENT: Final = frozenset({"sqlite", "duckdb", "spark"})
 """Dialects whose drivers look for no parameters that begin with `%`."""
@@ -109,7 +113,8 @@ def _as_engines_read_it(text: str, tokens: list[Token], dialect: str, column_key
     for token in tokens:
         for comment in token.comments:
             _comment(comment, dialect)
-    if _ESCAPED_QUOTE.search(text):
+    escaped = _ODDLY_ESCAPED if dialect == "postgres" else _ESCAPED_QUOTE
+    if dialect not in _NO_BACKSLASH and escaped.search(text):
         raise UnresolvedStatement(
             "whether a backslash before a quote escapes it is a matter of dialect and settings: double the quote, or "
             "give the text as a parameter"

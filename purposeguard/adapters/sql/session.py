@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final
+
+from sqlglot import exp
 
 from purposeguard.adapters.enforcement import Decider, Demand, label_known, tagged
 from purposeguard.adapters.row_rule import RowRule
@@ -73,10 +76,11 @@ class Statements:
         """
         self.decider.meet(self._statement(text).demand, _WHAT)
 
-    def narrowed(self, text: str) -> str:
+    def narrowed(self, text: str, *, percent: bool = False) -> str:
         """The same statement, reading those rows alone that may be used; the rest of it is checked as `check` does.
 
         It is the text to run, in this use and on this day. Where it is only observed it is the text as it was given.
+        `percent`: the driver puts parameters in place of `%s`, and `%%` is one `%` to it.
 
         Raises:
             TypeError: governance cannot tell of all subjects at once.
@@ -89,11 +93,19 @@ class Statements:
         use = present(self.decider.engine, _WHAT)
         rules = {} if use is None else self._rules(statement.used, use)
         self.decider.meet_under(use, demand, rules)
+        known = statement.rewritten(rules, percent=percent) if use is not None and not use.activity.observing else None
+        if known is not None:
+            return known
         Labels(self.tables, rules).must_cover(statement.read, narrowed=use is not None)
         if use is None or use.activity.observing or not rules:
             return text
         conditions = {table: Conditions(rule, self.catalogue.names).rendered() for table, rule in rules.items()}
-        return narrowed(statement.read, self.catalogue, conditions)
+        if percent:
+            for condition in conditions.values():
+                _double_percent(condition)
+        rewritten = narrowed(statement.read, self.catalogue, conditions)
+        statement.keep(rules, rewritten, percent=percent)
+        return rewritten
 
     def labels(self, text: str) -> dict[str, Label]:
         """By output of a statement, the sources of its values, and of what decides that its rows exist.
@@ -134,6 +146,12 @@ class Statements:
         return {table: rule for table, rule in rules.items() if rule is not None}
 
 
+def _double_percent(condition: exp.Expr) -> None:
+    """An id of a subject may hold `%s`, which is no parameter."""
+    for literal in condition.find_all(exp.Literal):
+        literal.set("this", str(literal.this).replace("%", "%%"))
+
+
 class _Statement:
     """An analysed text, and the demand of running it with and without narrowed rows."""
 
@@ -141,6 +159,19 @@ class _Statement:
         self.read: Final = read
         self.used: Final = used
         self._decider: Final = decider
+        self._kept: tuple[dict[str, weakref.ref[RowRule]], bool, str] | None = None
+
+    def rewritten(self, rules: Mapping[str, RowRule], *, percent: bool) -> str | None:
+        """What it was last rewritten to, if that was by these very rules; None if not."""
+        kept = self._kept  # once: another thread may keep another
+        if kept is None or kept[1] is not percent or kept[0].keys() != rules.keys():
+            return None
+        return kept[2] if all(kept[0][table]() is rule for table, rule in rules.items()) else None
+
+    def keep(self, rules: Mapping[str, RowRule], text: str, *, percent: bool) -> None:
+        """Keeps what it was rewritten to. Not the rules: they hold the ids of all who stopped a use."""
+        if len(text) <= LONGEST_KEPT:
+            self._kept = {table: weakref.ref(rule) for table, rule in rules.items()}, percent, text
 
     @functools.cached_property
     def demand(self) -> Demand:

@@ -11,6 +11,10 @@ from purposeguard.errors import UnresolvedStatement
 from tests.adapters.sql.shop import read, used, writes
 
 SEEN = [
+    # A backslash is no escape in SQLite; and two of them leave the quote behind them as it is.
+    ("sqlite", "SELECT id FROM customer WHERE name LIKE 'x' ESCAPE '\\' AND email <> '\\'"),
+    ("sqlite", "SELECT 'a\\', email, 'b' FROM customer"),
+    ("postgres", "SELECT id FROM customer WHERE name LIKE REPLACE(email, E'\\\\', E'\\\\\\\\')"),
     # Names that look like others.
     ("duckdb", "SELECT 1 AS email, email || 'x' FROM customer"),
     ("duckdb", "SELECT \"EMAIL\" FROM \"Customer\""),
@@ -140,6 +144,7 @@ REFUSED = [
     ("mysql", "SELECT id /*M!100100 , email */ FROM customer"),
     ("mysql", "SELECT 'a\\', ', email, ' FROM customer"),
     ("postgres", "SELECT 'a\\' || email || ' FROM customer"),
+    ("postgres", "SELECT E'\\\\\\' || email || ' FROM customer"),
     ("mysql", "SELECT \"email\" FROM customer"),
     ("spark", "SELECT \"email\" FROM customer"),
     ("sqlite", "SELECT \"nosuch\" FROM customer"),

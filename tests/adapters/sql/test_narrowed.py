@@ -261,3 +261,28 @@ def test_rows_that_say_when_they_were_collected_are_narrowed_by_it():
     shop = Statements(guard, tables, dialect="duckdb")
     with guard.purpose(RENEWAL):
         assert "WHERE" in shop.narrowed("SELECT name FROM t")
+
+
+def test_a_statement_is_rewritten_once_for_the_same_rules():
+    told = Told({"7": STOPPED})
+    guard = Guard(tm.NOTICE, governance=told)
+    statements = Statements(guard, Tables(tm.NOTICE, TABLES, VIEWS), dialect="sqlite")
+    text = "SELECT mail FROM crm WHERE id = %s"
+    with guard.purpose(RENEWAL):
+        first = statements.narrowed(text)
+        assert statements.narrowed(text) is first
+        assert statements.narrowed(text, percent=True) == first
+    with guard.purpose(tm.ProductProvision):
+        other = statements.narrowed(text)
+    assert other != first
+    with guard.purpose(RENEWAL):
+        assert statements.narrowed(text) == first
+
+
+def test_an_id_is_no_parameter_of_a_driver_that_looks_for_them():
+    guard = Guard(tm.NOTICE, governance=Told({"50%s": STOPPED}))
+    statements = Statements(guard, Tables(tm.NOTICE, TABLES, VIEWS), dialect="sqlite")
+    with guard.purpose(RENEWAL):
+        text = statements.narrowed("SELECT mail FROM crm WHERE id = %s", percent=True)
+        assert text.replace("%%", "").count("%s") == 1
+        assert statements.narrowed("SELECT mail FROM crm WHERE id = %s").count("50%s") == 1

@@ -1,0 +1,23 @@
+"""Rows of Django: every statement of every connection is held to the notice before it runs.
+
+An application of Django: `"purposeguard.adapters.django"` in `INSTALLED_APPS`, the guard in `PURPOSEGUARD_GUARD`. What
+the ORM, `raw`, the admin, management commands and cursors execute is read as `purposeguard.adapters.sql` reads it, by
+the tags of the models' fields::
+
+    class Customer(models.Model):
+        name: Annotated[str, tm.Registration] = models.CharField(max_length=40)
+        renews = models.DateField()
+
+        class Privacy:
+            renews = tm.Contract
+
+`purposeguard.adapters.django.serializers` needs the REST framework.
+"""
+
+from purposeguard.adapters.extras import Needs
+
+with Needs("django", "django", "sqlglot"):
+    from purposeguard.adapters.django.rows import permitted
+    from purposeguard.adapters.django.tags import columns_of_model
+
+__all__ = ["columns_of_model", "permitted"]

@@ -1,0 +1,45 @@
+"""Rows that a purpose may use, without the columns that it may not use."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, cast
+
+from django.db.models import QuerySet
+
+from purposeguard.adapters.django.tags import Model
+from purposeguard.runtime.use import present
+
+Q = TypeVar("Q", bound="QuerySet[Any]")
+
+
+def permitted(queryset: Q) -> Q:
+    """The same rows, without the columns of their model that the purpose under way may not use: they are deferred.
+
+    Reading a field that was left out is refused. What conditions and orders of `queryset` use is checked as ever.
+
+    Raises:
+        PurposeMissing: no purpose is under way.
+        UnlabelledData: a field carries no tag.
+        ImproperlyConfigured: the adapter is not installed.
+    """
+    rows: Any = queryset
+    denied = denied_fields(rows.model)
+    return cast("Q", rows.defer(*sorted(denied))) if denied else queryset
+
+
+def denied_fields(model: Model) -> frozenset[str]:
+    """The fields of a model that the purpose under way may not use in any row.
+
+    Raises:
+        PurposeMissing, UnlabelledData, ImproperlyConfigured: as `permitted`.
+    """
+    from purposeguard.adapters.django.apps import held  # noqa: PLC0415  # applications are loaded by now
+
+    holds = held()
+    decider = holds.decider
+    use = present(decider.engine, f"fields of {model._meta.label} were to be read")
+    if use is None:  # observed only
+        return frozenset()
+    columns = holds.columns(model)
+    names = [field.name for field in model._meta.concrete_fields]
+    return frozenset(decider.denied(use, columns, names, model._meta.db_table))

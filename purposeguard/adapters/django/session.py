@@ -1,0 +1,246 @@
+"""Every connection held to the notice: each statement is read, decided, narrowed, and then executed."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from types import CodeType, FrameType
+from typing import Any, Final
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+from django.db.backends.signals import connection_created
+from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
+from django.db.migrations.executor import MigrationExecutor
+
+from purposeguard.adapters.django.tags import Model, columns_of_model, tables_of
+from purposeguard.adapters.enforcement import Decider
+from purposeguard.adapters.sql import Statements
+from purposeguard.adapters.sql.functions import words
+from purposeguard.adapters.tags import Columns
+from purposeguard.errors import SealedValue, UnresolvedStatement
+from purposeguard.guard import Guard
+from purposeguard.locks import new_lock
+from purposeguard.values.personal import Personal
+
+Execute = Callable[[Any, Any, bool, Mapping[str, Any]], Any]
+
+DIALECTS: Final[Mapping[str, str]] = {"sqlite": "sqlite", "postgresql": "postgres"}
+"""By the vendor of a connection, the dialect that its statements are read in."""
+
+FUNCTIONS: Final[Mapping[str, frozenset[str]]] = {
+    "sqlite": words(
+        """
+        bitxor django_date_extract django_date_trunc django_datetime_cast_date django_datetime_cast_time
+        django_datetime_extract django_datetime_trunc django_format_dtdelta django_time_diff django_time_extract
+        django_time_trunc django_timestamp_diff md5 rand regexp repeat sha1 sha224 sha256 sha384 sha512 stddev_pop
+        stddev_samp var_pop var_samp
+        """
+    )
+}
+"""Functions that Django makes for SQLite: they read nothing but their arguments."""
+
+_NAME: Final = r'"?\w+"?'
+_CONTROL: Final = re.compile(
+    rf"""(?:
+      BEGIN(?:\ (?:DEFERRED|IMMEDIATE|EXCLUSIVE))?
+    | (?:SAVEPOINT|RELEASE\ SAVEPOINT|ROLLBACK\ TO\ SAVEPOINT)\ {_NAME}
+    | SET\ CONSTRAINTS\ ALL\ (?:IMMEDIATE|DEFERRED)
+    | PRAGMA\ (?:foreign_keys|legacy_alter_table)(?:\ =\ (?:ON|OFF))?
+    | PRAGMA\ foreign_key_check(?:\({_NAME}\))?
+    | UPDATE\ "sqlite_sequence"\ SET\ "seq"\ =\ 0\ WHERE\ "name"\ IN\ \('\w+'(?:,\ '\w+')*\)
+    | TRUNCATE\ {_NAME}(?:,\ {_NAME})*(?:\ RESTART\ IDENTITY)?(?:\ CASCADE)?
+    );?""",
+    re.VERBOSE,
+)
+"""Statements that begin and end transactions, or empty tables: they give nobody anything."""
+
+_ODD_NAME: Final = re.compile(r"%\((?!\w+\)s)")
+"""In place of a parameter Django puts its name, up to the next bracket: whatever that holds would be read otherwise."""
+
+_ABOUT_ITSELF: Final = re.compile(r"django\.db\.backends\.\w+\.(?:base|creation|features|introspection)")
+"""Modules in which Django asks a database about itself."""
+
+_SCHEMA: Final = re.compile(r"django\.db\.backends\.\w+\.schema")
+_DEFINITION: Final = re.compile(r"(?:CREATE|ALTER|DROP|COMMENT|PRAGMA)\b", re.IGNORECASE)
+_READING: Final = re.compile(r"\b(?:SELECT|AS\s+TABLE|AS\s+EXECUTE|AS\s+VALUES|USING)\b", re.IGNORECASE)
+
+_BETWEEN: Final = ("django.db.backends.utils", "purposeguard.")
+"""The beginnings of the modules between a statement's author and the driver."""
+
+_PAST: Final = frozenset({"callproc", "copy", "copy_expert", "copy_from", "copy_to", "executescript", "stream"})
+"""Methods of drivers' cursors that execute something and are no `execute`."""
+
+_MIGRATES: Final[CodeType] = MigrationExecutor.migrate.__code__
+"""What runs migrations. What it has under way on this stack is one."""
+
+_MARK: Final = "purposeguard_holds"
+
+
+class Held:
+    """All connections, held to one guard."""
+
+    def __init__(self, guard: Guard) -> None:
+        self.guard: Final = guard
+        self.decider: Final = Decider(guard)
+        self._statements: dict[str, Statements] = {}
+        self._columns: dict[Model, Columns] = {}
+        self._tried: set[type] = set()
+        self._lock: Final = new_lock()
+
+    def statements(self, vendor: str) -> Statements:
+        """The statements of one kind of database.
+
+        Raises:
+            UnresolvedStatement: there is no dialect for it.
+            TypeError, UnknownSource, UnlabelledData: the tag of a model's field cannot be read.
+        """
+        known = self._statements.get(vendor)
+        if known is not None:
+            return known
+        if vendor not in DIALECTS:
+            raise UnresolvedStatement(f"the statements of {vendor} are not read: {', '.join(DIALECTS)} are")
+        with self._lock:
+            if vendor not in self._statements:
+                tables = tables_of(self.decider.revisions)
+                self._statements[vendor] = Statements(
+                    self.guard, tables, dialect=DIALECTS[vendor], functions=FUNCTIONS.get(vendor, ())
+                )
+            return self._statements[vendor]
+
+    def columns(self, model: Model) -> Columns:
+        """The tags of a model's fields; raises as `columns_of_model`."""
+        if model not in self._columns:
+            self._columns[model] = columns_of_model(model, self.decider.revisions)
+        return self._columns[model]
+
+    def install(self) -> None:
+        """Holds all connections of this process, those that are open as well as those to come."""
+        connection_created.connect(self._connected, dispatch_uid="purposeguard", weak=False)
+        for connection in connections.all(initialized_only=True):
+            if connection.connection is not None:
+                self._connected(connection=connection)
+
+    def _connected(self, *, connection: Any, **_: object) -> None:
+        """Holds one connection.
+
+        Raises:
+            ImproperlyConfigured: this Django does not ask wrappers any more, or gives cursors away in another manner.
+        """
+        wrappers: list[Any] = connection.execute_wrappers
+        if not any(wrapper == self._execute for wrapper in wrappers):
+            # Not at the end: a block `connection.execute_wrapper(…)` that is under way takes away the last one. Only
+            # what brings a request's purpose into this thread stands before it.
+            wrappers.insert(1 if wrappers and getattr(wrappers[0], "purposeguard_hops", False) else 0, self._execute)
+        connection.make_cursor = lambda cursor: _HeldCursor(cursor, connection)
+        connection.make_debug_cursor = lambda cursor: _HeldDebugCursor(cursor, connection)
+        if type(connection) not in self._tried and connection.vendor in DIALECTS:
+            self._try(connection)
+            self._tried.add(type(connection))
+
+    def _try(self, connection: Any) -> None:
+        asked: list[object] = []
+
+        def ask(*args: object) -> None:  # the last to be asked: nothing is executed
+            asked.append(args)
+
+        with connection.execute_wrapper(ask), connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            if asked and isinstance(cursor, _Held):
+                return
+        raise ImproperlyConfigured(
+            "this release of Django executes statements that purposeguard is not asked about: use one that was tested "
+            "with this release of purposeguard"
+        )
+
+    def _execute(self, execute: Execute, sql: Any, params: Any, many: bool, context: Mapping[str, Any]) -> Any:
+        """What Django calls around each statement."""
+        if not isinstance(sql, str):
+            raise UnresolvedStatement("a statement that is no text is not read: give it as one, with `%s` for values")
+        if isinstance(params, Mapping) and _ODD_NAME.search(sql):
+            raise UnresolvedStatement("a parameter is named by letters, digits and underscores: `%(name)s`")
+        if _CONTROL.fullmatch(sql) is None and not self._is_exempt(sql):
+            statements = self.statements(context["connection"].vendor)
+            sql = statements.narrowed(sql, percent=params is not None)
+        return execute(sql, params, many, context)
+
+    def _is_exempt(self, sql: str) -> bool:
+        """True if Django itself asks about, or changes, what tables there are; or a migration runs, for no purpose."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and _module(frame).startswith(_BETWEEN):
+            frame = frame.f_back
+        if frame is None:
+            return False
+        module = _module(frame)
+        if _ABOUT_ITSELF.fullmatch(module):
+            return True
+        if _SCHEMA.fullmatch(module) and _DEFINITION.match(sql) and _READING.search(sql) is None:
+            return True
+        if self.decider.engine.ambient()._absence() is None:
+            return False
+        while frame is not None and frame.f_code is not _MIGRATES:
+            frame = frame.f_back
+        return frame is not None
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def _must_hold_no_seals(params: Any) -> None:
+    """Raises SealedValue where a parameter, or one within a list of them, is a sealed value."""
+    if type(params) is Personal:
+        raise SealedValue(
+            "a sealed value was given to a statement: it is neither stored nor looked for. Open it with `use.open(…)` "
+            "in a purpose that may use it"
+        )
+    if isinstance(params, (list, tuple, set, frozenset)):
+        for param in params:
+            _must_hold_no_seals(param)
+    elif isinstance(params, Mapping):
+        for param in params.values():
+            _must_hold_no_seals(param)
+
+
+class _Held:
+    """A cursor that takes no seals, and is without the methods of its driver that execute what nobody reads."""
+
+    def execute(self, sql: Any, params: Any = None) -> Any:
+        """As of any cursor."""
+        # Here and not in a wrapper: with DEBUG, Django asks the database to write the parameters into a log even then.
+        _must_hold_no_seals(params)
+        inherited: Any = super()
+        return inherited.execute(sql, params)
+
+    def executemany(self, sql: Any, param_list: Any) -> Any:
+        """As of any cursor."""
+        every = list(param_list)
+        _must_hold_no_seals(every)
+        inherited: Any = super()
+        return inherited.executemany(sql, every)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _PAST:
+            _refuse(name)
+        inherited: Any = super()
+        return inherited.__getattr__(name)
+
+    def callproc(self, *_: object, **__: object) -> Any:
+        """Refused: of what a procedure does nothing is known."""
+        _refuse("callproc")
+
+
+class _HeldCursor(_Held, CursorWrapper):
+    pass
+
+
+class _HeldDebugCursor(_Held, CursorDebugWrapper):
+    pass
+
+
+def _refuse(name: str) -> None:
+    raise UnresolvedStatement(
+        f"`{name}` of a cursor leads to the driver, where nobody sees what is executed: execute a statement, or use "
+        "the driver by itself for what is not personal"
+    )

@@ -1,0 +1,227 @@
+"""Tags of models: read of the annotations of their fields, of `class Privacy:`, and of `PURPOSEGUARD_TAGS`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple, cast
+
+import typing_extensions
+from django.apps import apps
+from django.conf import settings
+from django.core.exceptions import FieldDoesNotExist
+from django.db import models
+
+from purposeguard.adapters.sql.tags import Tables
+from purposeguard.adapters.tags import Columns, OneSpec, Revisions, Tag, specs_of, tag_of
+from purposeguard.errors import PurposeGuardError, UnlabelledData
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import NotPersonal, TermMeta
+from purposeguard.values.annotations import evaluated, names_around
+from purposeguard.values.markers import Mark, SubjectMark
+from purposeguard.values.type_schema import shape_of
+
+PRIVACY: Final = "Privacy"
+"""The class within a model that tags its fields by name."""
+
+STRUCTURE: Final = frozenset({"contenttypes.contenttype", "auth.permission", "auth.group"})
+"""Models of Django's own that hold names of code and nothing of people."""
+
+MIGRATIONS: Final = "django_migrations"
+"""The table in which Django notes which migrations ran. It belongs to no application."""
+
+Model = Any
+"""A class of models: Django comes without types."""
+
+
+class Fault(NamedTuple):
+    """What is wrong with the tags of a model: where, what, and what to do."""
+
+    model: Model | None
+    message: str
+    hint: str
+    id: str
+
+
+def tables_of(revisions: Revisions) -> Tables:
+    """The tables of all models that are installed, each with all its columns.
+
+    Raises:
+        TypeError, UnknownSource, UnlabelledData: a tag cannot be read.
+    """
+    tables: dict[str, dict[str, Tag | None]] = {MIGRATIONS: dict.fromkeys(("id", "app", "name", "applied"), Tag())}
+    for model in every_model():
+        columns = tables.setdefault(model._meta.db_table, {})
+        for name, tag in _tags(model, revisions).items():
+            column = model._meta.get_field(name).column
+            if columns.setdefault(column, tag) != tag:
+                raise UnlabelledData(
+                    f"two models have the table `{model._meta.db_table}`, and not the same is said of its column "
+                    f"`{column}`: say the same of both"
+                )
+    return Tables(revisions, tables)
+
+
+def every_model() -> Iterable[Model]:
+    """The models that have a table, those that Django makes between two others as well."""
+    return [model for model in apps.get_models(include_auto_created=True) if not model._meta.proxy]
+
+
+def columns_of_model(model: Model, revisions: Revisions) -> Columns:
+    """The tags of a model's fields, by the name of the field; of its parents' tables, too.
+
+    Fields without a tag are left out: a statement that uses one is refused.
+
+    Raises:
+        TypeError, UnknownSource, UnlabelledData: a tag cannot be read.
+    """
+    concrete: Model = model._meta.concrete_model
+    tags: dict[str, Tag] = {}
+    for owner in dict.fromkeys(field.model for field in concrete._meta.concrete_fields):
+        tags.update({name: tag for name, tag in _tags(owner, revisions).items() if tag is not None})
+    return Columns(tags)
+
+
+def faults_of(model: Model, revisions: Revisions) -> Iterator[Fault]:
+    """What `manage.py check` says of a model's tags."""
+    for field in model._meta.local_concrete_fields:
+        where = f"{model._meta.label}.{field.name}"
+        try:
+            tag = _tag(field, revisions)
+        except (PurposeGuardError, TypeError) as error:
+            yield Fault(model, f"the tag of {where} cannot be read: {error}", "name a source of the notice", "E002")
+            continue
+        if tag is None:
+            yield Fault(
+                model,
+                f"{where} carries no tag, so every statement that uses it is refused",
+                f"annotate it `{field.name}: Annotated[…, Source]`, name it in `class {PRIVACY}`, or in "
+                "PURPOSEGUARD_TAGS; say `NotPersonal` if it is not personal",
+                "E001",
+            )
+    for name in _unknown_names(model):
+        yield Fault(
+            model,
+            f"{model._meta.label} tags `{name}`, and has no such field",
+            "call it as the field is called",
+            "E003",
+        )
+
+
+def unknown_settings() -> Iterator[Fault]:
+    """What PURPOSEGUARD_TAGS names and nobody has installed."""
+    known = {key for model in every_model() for key in _keys(model)}
+    for key in _settings():
+        if key.lower() not in known:
+            yield Fault(
+                None,
+                f"PURPOSEGUARD_TAGS names `{key}`, and no application or model is called so",
+                "write `app_label.Model`, or `app_label` for all models of an application",
+                "E003",
+            )
+
+
+# ---- one field -------------------------------------------------------------------------------------------------------
+
+
+def _tags(model: Model, revisions: Revisions) -> dict[str, Tag | None]:
+    return {field.name: _tag(field, revisions) for field in model._meta.local_concrete_fields}
+
+
+def _tag(field: Any, revisions: Revisions) -> Tag | None:
+    """The tag of a field; None if it has none.
+
+    What refers to another row holds what it refers to, so it is tagged alike unless it says something itself. A key
+    that the database counts up is not personal.
+    """
+    where = f"{field.model._meta.label}.{field.name}"
+    specs = list(_specs(field, where))
+    if specs:
+        return tag_of(revisions, specs, where)
+    if field.is_relation and field.remote_field is not None:
+        target = field.target_field
+        if target is field:
+            return None
+        tag = _tag(target, revisions)
+        if tag is None:
+            return None
+        mark = tag.mark if isinstance(tag.mark, SubjectMark) else None
+        return Tag(tag.label, by_row=tag.by_row, mark=mark)
+    return Tag() if isinstance(field, models.AutoField) else None
+
+
+def _specs(field: Any, where: str) -> Iterator[OneSpec]:
+    """What is said of a field: by the nearest class that says something, and in the settings."""
+    model: Model = field.model
+    for owner in model.__mro__:
+        stated = [*_annotated(owner, field.name, where), *_in_privacy(owner, field.name)]
+        if stated:
+            yield from stated
+            break
+    described = _described(model)
+    if isinstance(described, Mapping):
+        described = described.get(field.name)
+    yield from _several(described)
+
+
+def _annotated(owner: type, name: str, where: str) -> Iterable[OneSpec]:
+    stated = typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
+    if name not in stated:
+        return ()
+    try:
+        return specs_of(shape_of(evaluated(stated[name], names_around(owner), dict(vars(owner)))), where)
+    except NameError as error:
+        raise UnlabelledData(
+            f"{where}: its annotation names `{error.name}`, which is not defined, so its tag is unknown; define it at "
+            "module level"
+        ) from error
+
+
+def _in_privacy(owner: type, name: str) -> Iterable[OneSpec]:
+    privacy = vars(owner).get(PRIVACY)
+    return _several(vars(privacy).get(name)) if isinstance(privacy, type) else ()
+
+
+def _several(spec: Any) -> Iterable[OneSpec]:
+    if spec is None:
+        return ()
+    single = isinstance(spec, (str, TermMeta, Label, Mark))
+    return cast("tuple[OneSpec, ...]", (spec,) if single else tuple(spec))
+
+
+def _unknown_names(model: Model) -> Iterator[str]:
+    privacy = vars(model).get(PRIVACY)
+    stated = [name for name in vars(privacy) if not name.startswith("__")] if isinstance(privacy, type) else []
+    described = _described(model)
+    if isinstance(described, Mapping):
+        stated += [str(name) for name in described]
+    for name in stated:
+        try:
+            field = model._meta.get_field(name)
+        except FieldDoesNotExist:
+            yield name
+        else:
+            if not getattr(field, "concrete", False):
+                yield name
+
+
+# ---- what the settings say -------------------------------------------------------------------------------------------
+
+
+def _settings() -> Mapping[str, Any]:
+    stated: Any = getattr(settings, "PURPOSEGUARD_TAGS", {})
+    if not isinstance(stated, Mapping):
+        raise TypeError("PURPOSEGUARD_TAGS is a mapping: `{'auth.User': {'email': Source}, 'sessions': NotPersonal}`")
+    return stated
+
+
+def _keys(model: Model) -> tuple[str, str]:
+    return model._meta.label_lower, model._meta.app_label.lower()
+
+
+def _described(model: Model) -> Any:
+    """What the settings say of a model: of its fields by name, or of all alike; the nearer name counts."""
+    stated = {key.lower(): value for key, value in _settings().items()}
+    for key in _keys(model):
+        if key in stated:
+            return stated[key]
+    return NotPersonal if model._meta.label_lower in STRUCTURE else None

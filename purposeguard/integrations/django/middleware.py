@@ -1,0 +1,40 @@
+"""Refusals as HTTP answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+
+from purposeguard.integrations.problems import MEDIA_TYPE, problem_of
+
+
+class PurposeMiddleware:
+    """Answers an error of this library that a view raises, or the rendering of its response, as problem details.
+
+    Sync and async. With `PURPOSEGUARD_DETAILS = False` in the settings callers learn the kind of the error alone.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        """`get_response` answers the request."""
+        self._get_response = get_response
+        if iscoroutinefunction(get_response):  # pyright: ignore[reportDeprecated]  # it sees what is marked, on each Python
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        """The answer, or what is to be awaited for it."""
+        return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:  # noqa: ARG002  # as Django calls it
+        """The answer to an error; None if it is not of this library."""
+        problem = problem_of(exception, details=bool(getattr(settings, "PURPOSEGUARD_DETAILS", True)))
+        if problem is None:
+            return None
+        headers = problem.headers
+        return JsonResponse(problem.body, status=problem.status, content_type=MEDIA_TYPE, headers=headers)

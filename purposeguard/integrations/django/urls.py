@@ -1,0 +1,34 @@
+"""Purposes of views that somebody else wrote: of a whole list of URLs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import URLPattern, URLResolver, include
+
+from purposeguard.integrations.django.views import Decorator, purpose
+
+
+def purposed(urls: Any, for_purpose: Any, *, channel: str | None = None) -> tuple[list[Any], str | None, str | None]:
+    """URLs as `include(…)` takes them, of which each view runs for this purpose: `purposed(admin.site.urls, Purpose)`.
+
+    A view that states a purpose itself runs for its own.
+
+    Raises:
+        UnknownPurpose, UnknownChannel, ChannelViolation, ImproperlyConfigured: as `purpose`.
+    """
+    included: Any = urls if isinstance(urls, tuple) and len(urls) == 3 else include(urls)
+    module, app_name, namespace = included
+    patterns = getattr(module, "urlpatterns", module)
+    decorate = purpose(for_purpose, channel=channel)
+    return [_under(pattern, decorate) for pattern in patterns], app_name, namespace
+
+
+def _under(pattern: Any, decorate: Decorator) -> Any:
+    if isinstance(pattern, URLResolver):
+        inside: Any = pattern.url_patterns
+        nested = [_under(inner, decorate) for inner in inside]
+        return URLResolver(pattern.pattern, nested, pattern.default_kwargs, pattern.app_name, pattern.namespace)
+    if isinstance(pattern, URLPattern):
+        return URLPattern(pattern.pattern, decorate(pattern.callback), pattern.default_args, pattern.name)
+    raise TypeError(f"a list of URLs holds what `path(…)` gives, not {type(pattern).__name__}")

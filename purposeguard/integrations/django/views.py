@@ -1,0 +1,154 @@
+"""Views under their purposes: functions, coroutine functions, classes, and what is rendered or sent after them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, Final, Protocol, TypeVar, cast
+
+from asgiref.sync import iscoroutinefunction
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.http import StreamingHttpResponse
+from django.template.response import SimpleTemplateResponse
+from django.utils.module_loading import import_string
+
+from purposeguard.guard import Guard, Mode
+from purposeguard.integrations.threads import hopping
+from purposeguard.runtime.site import Site
+
+F = TypeVar("F", bound=Callable[..., Any])
+Call = Callable[..., Any]
+
+_END: Final = object()
+
+
+class Decorator(Protocol):
+    """What `purpose(…)` gives."""
+
+    def __call__(self, view: F, /) -> F:
+        """The view, under the purpose."""
+        ...
+
+
+def purpose(
+    purpose: Any, *, channel: str | None = None, activity: str | None = None, mode: Mode | None = None
+) -> Decorator:
+    """The purpose of a view: a decorator for functions, coroutine functions, and methods of class-based views.
+
+    The arguments are those of `guard.purpose`; the guard is that of `PURPOSEGUARD_GUARD`. The purpose holds while the
+    view runs, and again while its `TemplateResponse` is rendered and its `StreamingHttpResponse` is iterated, wherever
+    the server does so. What an `async` view asks of the ORM is asked for its purpose, in whichever thread that runs.
+
+    Raises:
+        UnknownPurpose, UnknownChannel, ChannelViolation: as `guard.purpose`, where the view is decorated.
+        ImproperlyConfigured: there is no guard.
+        TypeError: a class is decorated.
+    """
+    guard = guard_of_settings()
+    block = guard.purpose(purpose, channel=channel, activity=activity, mode=mode)
+    known: dict[Site, tuple[Call, Call]] = {}
+
+    def decorate(view: F) -> F:
+        if isinstance(view, type):
+            raise TypeError(
+                f"{view.__qualname__} is a class: derive it from PurposeMixin, or decorate its methods, "
+                '`@method_decorator(purpose(…), name="dispatch")`'
+            )
+        site = Site.of(view)
+        if site not in known:  # `method_decorator` decorates anew at each request
+            known[site] = block._around(_call, site), block._around(functools.partial(_await, guard), site)
+        run, run_async = known[site]
+
+        @functools.wraps(view)
+        def answer(*args: Any, **kwargs: Any) -> Any:
+            return _to_be_sent(run(view, *args, **kwargs), run, run_async)
+
+        @functools.wraps(view)
+        async def answer_async(*args: Any, **kwargs: Any) -> Any:
+            return _to_be_sent(await run_async(view, *args, **kwargs), run, run_async)
+
+        return cast("F", answer_async if iscoroutinefunction(view) else answer)  # pyright: ignore[reportDeprecated]  # it sees what is marked, on each Python
+
+    return decorate
+
+
+class PurposeMixin:
+    """A base before `View`, or a view or viewset of the REST framework, that states a purpose for all its methods.
+
+    ::
+
+        class Customers(PurposeMixin, ListView):
+            purpose = tm.ProductProvision
+    """
+
+    purpose: Any = None
+    """The purpose: a class, an id or a family's name, as `guard.purpose` takes it."""
+
+    channel: str | None = None
+    """The channel, where the purpose asks for one."""
+
+    @classmethod
+    def as_view(cls, *args: Any, **kwargs: Any) -> Any:
+        """The view, under its purpose.
+
+        Raises:
+            ImproperlyConfigured: the class states no purpose, or there is no guard.
+            UnknownPurpose, UnknownChannel, ChannelViolation: as `guard.purpose`.
+        """
+        where = f"{cls.__module__}.{cls.__qualname__}"
+        stated, channel = kwargs.get("purpose", cls.purpose), kwargs.get("channel", cls.channel)
+        if stated is None:
+            raise ImproperlyConfigured(f"{where} states no purpose: give it `purpose = …`")
+        inherited: Any = super()
+        view: Any = inherited.as_view(*args, **kwargs)
+        return purpose(stated, channel=channel, activity=where)(view)
+
+
+def guard_of_settings() -> Guard:
+    """The guard of `PURPOSEGUARD_GUARD`; raises ImproperlyConfigured where that is none."""
+    stated = getattr(settings, "PURPOSEGUARD_GUARD", None)
+    found = import_string(stated) if isinstance(stated, str) else stated
+    if not isinstance(found, Guard):
+        raise ImproperlyConfigured(
+            f"PURPOSEGUARD_GUARD is a Guard, or where it is imported from, not {type(found).__name__}: "
+            'write `PURPOSEGUARD_GUARD = "shop.privacy.guard"`'
+        )
+    return found
+
+
+def _call(fn: Call, /, *args: Any, **kwargs: Any) -> Any:
+    return fn(*args, **kwargs)
+
+
+async def _await(guard: Guard, fn: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any) -> Any:
+    with hopping(guard):
+        return await fn(*args, **kwargs)
+
+
+def _to_be_sent(response: Any, run: Call, run_async: Call) -> Any:
+    """A response whose rest is made after the view has returned, for the same purpose."""
+    if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
+        render = response.render
+
+        def render_for_purpose() -> Any:
+            vars(response).pop("render", None)  # a cache pickles the response, once it is rendered
+            return run(render)
+
+        response.render = render_for_purpose
+    elif isinstance(response, StreamingHttpResponse) and getattr(response, "file_to_stream", None) is None:
+        content: Any = response.streaming_content
+        response.streaming_content = _parts_async(content, run_async) if response.is_async else _parts(content, run)
+    return response
+
+
+def _parts(content: Any, run: Call) -> Iterator[Any]:
+    parts = run(iter, content)
+    while (part := run(next, parts, _END)) is not _END:
+        yield part
+
+
+async def _parts_async(content: Any, run_async: Call) -> AsyncIterator[Any]:
+    parts = aiter(content)
+    while (part := await run_async(anext, parts, _END)) is not _END:
+        yield part

@@ -1,0 +1,52 @@
+"""The Django shop on a real server: each of 200 concurrent requests has its own purpose."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.processes
+
+ASKED = {
+    "/crashes": 200,
+    "/letters": 200,
+    "/mistakes/averages": 403,
+    "/renewals": 200,
+    "/mistakes/without_purpose": 500,
+}
+
+
+def test_requests_at_a_time_on_uvicorn(sqlite_template: dict[str, Any], tmp_path: Path) -> None:
+    shutil.copy(sqlite_template["NAME"], tmp_path / "shop.db")
+    command = [sys.executable, "-m", "uvicorn", "examples.django_shop.asgi:application", "--port", "0"]
+    environment = {**os.environ, "SHOP_FOLDER": str(tmp_path)}
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as server:
+        try:
+            assert server.stderr is not None
+            port = next(found[1] for line in server.stderr if (found := re.search(r"http://127\.0\.0\.1:(\d+)", line)))
+
+            def ask(path: str) -> int:
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
+                        return int(answer.status)
+                except urllib.error.HTTPError as error:
+                    with error:
+                        return error.code
+
+            paths = [*ASKED] * 40
+            with ThreadPoolExecutor(len(paths)) as pool:
+                assert list(pool.map(ask, paths)) == [ASKED[path] for path in paths]
+        finally:
+            server.terminate()
