@@ -82,14 +82,14 @@ def visible_items(self: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _model_dump(self: Any, **options: Any) -> Any:
-    return _leaving_out(self, base_of(self).model_dump, options)
+    return leaving_out(self, base_of(self).model_dump, options)
 
 
 def _model_dump_json(self: Any, **options: Any) -> Any:
-    return _leaving_out(self, base_of(self).model_dump_json, options)
+    return leaving_out(self, base_of(self).model_dump_json, options)
 
 
-def _leaving_out(self: Any, dump: Callable[..., Any], options: dict[str, Any]) -> Any:
+def leaving_out(self: Any, dump: Callable[..., Any], options: dict[str, Any]) -> Any:
     """A dump that also leaves out what cannot be read, or computed, without what was withheld."""
     dataclasses_in: set[int] = set()
     unreadable = unreadable_in(self, dataclasses_in)

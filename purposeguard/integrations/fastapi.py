@@ -1,0 +1,510 @@
+"""FastAPI: a purpose for each route, and refusals as problem details.
+
+::
+
+    app = FastAPI()
+    install(app, guard)
+
+    router = PurposeRouter(guard, purpose=my.Support)
+
+    @router.get("/users/{id}", subject=SubjectFrom.path("id"))
+    def show(id: int) -> User: ...
+
+    app.include_router(router)
+
+The purpose of a route holds from when the route is chosen until its answer is written and its tasks in the background
+have run. FastAPI runs much of that in threads and tasks of its own: `install` has the purpose taken there.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple, TypeVar
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.requests import HTTPConnection
+
+from purposeguard.errors import PurposeGuardError, UnknownTerm
+from purposeguard.guard import Guard
+from purposeguard.integrations._fastapi_problems import add_handlers
+from purposeguard.integrations._fastapi_threads import HooksMissing, hop_route, must_be_hooked
+from purposeguard.integrations.asgi import (
+    App,
+    PurposeRoutes,
+    Receive,
+    Run,
+    Scope,
+    Send,
+    every_route,
+    original_of,
+    run_of,
+)
+from purposeguard.integrations.threads import hopping
+from purposeguard.integrations.versions import must_be_tested
+from purposeguard.notice.vocabulary import Family, Purpose, Source
+from purposeguard.policy.explanation import is_about_the_subject
+from purposeguard.policy.row_context import RowContext, subject_key
+from purposeguard.policy.violations import ChannelViolation
+from purposeguard.runtime.activity import Block
+from purposeguard.runtime.engine import ActivityHandle
+from purposeguard.runtime.registry import Site
+from purposeguard.runtime.use import Use, present
+
+__all__ = ["HooksMissing", "MisdeclaredRoute", "PurposeRoute", "PurposeRouter", "SubjectFrom", "entering", "install"]
+
+must_be_tested("fastapi", "0.165", "0.165")
+
+P = TypeVar("P", bound=Source | Purpose)
+F = TypeVar("F", bound=Callable[..., Any])
+
+_INSTALLED: Final = "purposeguard.installed"
+"""The key of a scope under which routes see that `install` has prepared their application."""
+
+_OF_THE_ROUTER: Final[Any] = object()
+
+_KINDS: Final = ("path", "query", "header")
+
+
+class MisdeclaredRoute(PurposeGuardError, ValueError):
+    """A route says what it is for in a way that cannot be kept to. Names the endpoint with its file and line."""
+
+
+def install(
+    app: FastAPI, guard: Guard, *, details: bool = True, routes: Mapping[str, Block[Any] | None] | None = None
+) -> None:
+    """Has an application of FastAPI, and those mounted in it, answer refusals and hold purposes where it runs code.
+
+    Errors of this library and of validation become problem details (RFC 9457) that hold no value of a request or an
+    answer; a websocket is closed, by 1008 where it was refused. Handlers of the application's own stay. With
+    `details=False` a refusal does not say which clauses stand against it.
+
+    `routes` gives routes their purposes in one place, as `PurposeRoutes` does. To be called once, before the
+    application starts; its routes are looked at when it starts.
+
+    Raises:
+        TypeError: `guard` is no guard.
+
+    When the application starts, or at its first request where its lifespan is not run:
+
+    Raises:
+        MisdeclaredRoute: a route states two purposes, or names a subject that it does not take.
+        HooksMissing: FastAPI does not call what is put in its routes.
+        TypeError, ValueError: `routes` is not as `PurposeRoutes` wants it.
+    """
+    if not isinstance(guard, Guard):
+        raise TypeError(f"`install` is given a guard, not {type(guard).__name__}")
+    add_handlers(app, details=details)
+    app.add_middleware(_Installed, installed=app, details=details, routes=routes or {})
+
+
+class _Installed:
+    """A middleware that prepares the application at the first event, and tells routes so."""
+
+    def __init__(self, app: App, *, installed: FastAPI, details: bool, routes: Mapping[str, Block[Any] | None]) -> None:
+        self._app = app
+        self._installed = installed
+        self._details = details
+        self._routes = routes
+        self._ready = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._ready:
+            try:
+                await self._prepare()
+            except Exception as error:
+                if scope["type"] == "lifespan":  # otherwise servers take it that there is none, and go on
+                    await receive()
+                    await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
+                raise
+        scope[_INSTALLED] = True
+        await self._app(scope, receive, send)
+
+    async def _prepare(self) -> None:
+        await must_be_hooked(PurposeRoute)
+        if self._ready:  # by another request, meanwhile
+            return
+        for route, path in every_route(self._installed):
+            _must_be_well_declared(route, path, self._routes)
+            hop_route(route)
+            mounted = _application_of(route)
+            if mounted is not None:
+                add_handlers(mounted, details=self._details)
+        if self._routes:
+            self._app = PurposeRoutes(self._app, self._routes, of=self._installed)
+        self._ready = True
+
+
+def _application_of(route: Any) -> FastAPI | None:
+    """The application that a route mounts, be it behind middlewares."""
+    layer = getattr(original_of(route), "app", None)
+    while layer is not None and not isinstance(layer, FastAPI):
+        layer = getattr(layer, "app", None)
+    return layer
+
+
+def _must_be_well_declared(route: Any, path: str, table: Mapping[str, Block[Any] | None]) -> None:
+    declared: _Declared | None = getattr(original_of(route), "declared", None)
+    endpoint = getattr(route, "endpoint", None)
+    named = [block for name, block in table.items() if name.partition(" ")[2] == path and _is_of(name, route)]
+    blocks = [*([declared.block] if declared else ()), *(block for block in named if block is not None)]
+    dependant = getattr(route, "dependant", None)
+    if dependant is not None:
+        blocks += _entered_in(dependant)
+    if len(blocks) > 1:
+        stated = ", ".join(f"{_stated(block)[0]}" for block in blocks)
+        raise MisdeclaredRoute(f"{_place(endpoint, path)} states several purposes ({stated}): leave one")
+    if declared and declared.subject and dependant is not None:
+        declared.subject.taken_by(dependant, _place(endpoint, path))
+
+
+def _is_of(name: str, route: Any) -> bool:
+    methods = getattr(route, "methods", None)
+    return methods is None or name.partition(" ")[0] in methods
+
+
+def _entered_in(dependant: Any) -> list[Block[Any]]:
+    """The blocks that dependencies of a route enter."""
+    fn = inspect.unwrap(dependant.call) if dependant.call is not None else None
+    own = [fn.block] if fn is not None and isinstance(getattr(fn, "block", None), Block) else []
+    return own + [block for inner in dependant.dependencies for block in _entered_in(inner)]
+
+
+def _stated(block: Block[Any]) -> tuple[str, list[str]]:
+    """The name of a block's purpose, and its clauses."""
+    purpose = block._stated.purpose
+    if isinstance(purpose, Family):
+        return purpose.name, [member.clause for member in purpose.members]
+    return purpose.slug, [purpose.clause]
+
+
+def _place(endpoint: Any, path: str) -> str:
+    """`/users/{id} (shop/routes.py:12, `show`)`."""
+    fn = inspect.unwrap(endpoint) if endpoint is not None else None
+    code = getattr(fn, "__code__", None)
+    where = f"{code.co_filename}:{code.co_firstlineno}, " if code is not None else ""
+    return f"route {path} ({where}`{getattr(fn, '__qualname__', type(fn).__qualname__)}`)"
+
+
+class SubjectFrom:
+    """Whose data a request is about: `SubjectFrom.path("id")`, for `subject=` of a route.
+
+    Before the endpoint runs, it is refused where the subject stopped this purpose: where there is no source that the
+    purpose may use of them. What else a subject asked for is decided row by row, as everywhere. The endpoint takes the
+    parameter itself, so that the value is that which it validated; dependencies have run by then.
+    """
+
+    __slots__ = ("_kind", "_name", "_realm")
+
+    def __init__(self, kind: Literal["path", "query", "header"], name: str, realm: str | None = None) -> None:
+        """`realm` is that of the mark, `Subject("customer")`."""
+        self._kind = kind
+        self._name = name
+        self._realm = realm
+
+    @classmethod
+    def path(cls, name: str, *, realm: str | None = None) -> SubjectFrom:
+        """In a parameter of the path."""
+        return cls("path", name, realm)
+
+    @classmethod
+    def query(cls, name: str, *, realm: str | None = None) -> SubjectFrom:
+        """In a parameter of the query."""
+        return cls("query", name, realm)
+
+    @classmethod
+    def header(cls, name: str, *, realm: str | None = None) -> SubjectFrom:
+        """In a header."""
+        return cls("header", name, realm)
+
+    def taken_by(self, dependant: Any, place: str, *, whatever_kind: bool = False) -> str:
+        """The name by which an endpoint takes the parameter.
+
+        `whatever_kind`: of a route that is to be included below a path, what is in that is not known yet.
+
+        Raises:
+            MisdeclaredRoute: it takes none of this name and kind.
+        """
+        for kind in _KINDS if whatever_kind else (self._kind,):
+            for field in getattr(dependant, f"{kind}_params"):
+                if field.alias.lower() == self._name.lower() if kind == "header" else field.alias == self._name:
+                    return str(field.name)
+        raise MisdeclaredRoute(
+            f"{place} names its subject by the {self._kind} parameter `{self._name}`, which its endpoint does not take"
+        )
+
+    def of(self, value: object) -> RowContext:
+        """What is known of the data of a request for which the parameter has this value.
+
+        Raises:
+            RequestValidationError: it is nobody's id.
+        """
+        try:
+            return RowContext(f"{self._realm}:{subject_key(value)}" if self._realm else subject_key(value))
+        except (TypeError, ValueError):
+            fault = {"type": "subject_id", "loc": (self._kind, self._name), "msg": "names no subject", "input": None}
+        raise RequestValidationError([fault])
+
+
+class _Declared(NamedTuple):
+    """What a route is declared for."""
+
+    block: Block[Any]
+    subject: SubjectFrom | None = None
+    by_router: bool = False
+
+
+class PurposeRoute(APIRoute):
+    """A route that runs for a purpose: of a `PurposeRouter`, or `route_class=PurposeRoute.under(guard.purpose(…))`.
+
+    It is an activity, named after its endpoint unless the block has a name.
+    """
+
+    declared: _Declared | None = None
+
+    @classmethod
+    def under(cls, block: Block[Any]) -> type[PurposeRoute]:
+        """A class of routes that all run for the purpose of a block."""
+        return type(cls.__name__, (cls,), {"declared": _Declared(block, by_router=True)})
+
+    def __init__(
+        self, path: str, endpoint: Callable[..., Any], *, declared: _Declared | None = None, **options: Any
+    ) -> None:
+        self.declared = declared = declared or type(self).declared
+        self._run: Run | None = None
+        asked = endpoint
+        if declared is not None:
+            self._run = run_of(declared.block, Site.of(inspect.unwrap(endpoint)))
+            name, clauses = _stated(declared.block)
+            stated = {"x-purpose": name, "x-purpose-clauses": clauses}
+            options["openapi_extra"] = stated | (options.get("openapi_extra") or {})
+            if declared.subject is not None:
+                asked = self._asking(endpoint, declared.block, declared.subject)
+        super().__init__(path, asked, **options)
+        if declared is not None and declared.subject is not None:
+            self._parameter = declared.subject.taken_by(self.dependant, _place(endpoint, path), whatever_kind=True)
+
+    def _asking(self, endpoint: Callable[..., Any], block: Block[Any], subject: SubjectFrom) -> Callable[..., Any]:
+        """An endpoint that runs where the subject of the request did not stop the purpose."""
+
+        @functools.wraps(endpoint)
+        def asked(**values: Any) -> Any:
+            _must_not_be_stopped(block, subject.of(values[self._parameter]))
+            return endpoint(**values)
+
+        return asked
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request, for the purpose of this route."""
+        if self._run is None:
+            await super().handle(scope, receive, send)
+        else:
+            _must_be_installed(scope)
+            await self._run(super().handle, scope, receive, send)
+
+
+def _must_be_installed(scope: Scope) -> None:
+    if _INSTALLED not in scope:
+        raise PurposeGuardError("a route has a purpose, and its application was not prepared: `install(app, guard)`")
+
+
+def _must_not_be_stopped(block: Block[Any], whose: RowContext) -> None:
+    """Raises where the subject asked for the purpose to stop: no source is left that it may use of them."""
+    engine = block._stated.engine
+    use = present(engine, "a request was to be answered")
+    if use is None:  # observed only
+        return
+    matrix = engine.snapshot.matrix
+    stopped = None
+    for source in matrix.notice.sources:
+        if block._stated.purpose not in matrix.row(source):
+            continue
+        decision = use.explain(source, subject=whose)
+        if decision:
+            return
+        if stopped is None and is_about_the_subject(decision):
+            stopped = decision
+    if stopped is not None:
+        engine.refuse(stopped, use)
+
+
+def entering(block: Block[P]) -> Callable[[HTTPConnection], AsyncGenerator[Use[P]]]:
+    """A dependency that enters the purpose of a block, for routes that are no `PurposeRoute`, and gives its use.
+
+    `dependencies=[Depends(entering(guard.purpose(my.Support)))]` of a route, router or application. The purpose holds
+    from then on, so dependencies that read come after it, until the answer is written and its tasks have run.
+    """
+    return _entering(block, block._stated.handle())
+
+
+def _entering(block: Block[P], handle: ActivityHandle) -> Callable[[HTTPConnection], AsyncGenerator[Use[P]]]:
+    async def entered(connection: HTTPConnection) -> AsyncGenerator[Use[P]]:
+        _must_be_installed(connection.scope)
+        use: Use[P] = Use(handle)
+        try:
+            with hopping(use):
+                yield use
+        finally:
+            use._close()
+
+    vars(entered)["block"] = block
+    return entered
+
+
+class PurposeRouter(APIRouter):
+    """A router of which each route runs for a purpose: that of the route, `purpose=`, or else that of the router.
+
+    A purpose is a class, an id, the name of a family, or a block where more is to be said, such as
+    `guard.purpose(my.Letters, channel="post")`. `purpose=None` says that a route uses nothing personal. `subject=`
+    names whose data the requests of a route are about. All else is as of an `APIRouter`.
+
+    Raises:
+        MisdeclaredRoute: a purpose means nothing, or is closed and no channel is stated; `subject` is no parameter of
+            the endpoint, or the guard has no governance to ask; a router is included whose routes would seem to have
+            the purpose of this one.
+    """
+
+    def __init__(self, guard: Guard, *, purpose: object = None, **options: Any) -> None:
+        options.setdefault("route_class", PurposeRoute)
+        super().__init__(**options)
+        self._guard = guard
+        self._declared = None if purpose is None else _Declared(self._block(purpose, "a router"), by_router=True)
+
+    def _block(self, purpose: Any, place: str, name: str | None = None) -> Block[Any]:
+        if isinstance(purpose, Block):
+            return purpose
+        try:
+            return self._guard.purpose(purpose, activity=name)
+        except (UnknownTerm, ChannelViolation) as error:
+            raise MisdeclaredRoute(f"{place} cannot be for this purpose: {error}") from error
+
+    def _of(
+        self, endpoint: Callable[..., Any], path: str, purpose: object, subject: SubjectFrom | None
+    ) -> _Declared | None:
+        place = _place(endpoint, self.prefix + path)
+        declared = self._declared
+        if purpose is not _OF_THE_ROUTER:
+            declared = None if purpose is None else _Declared(self._block(purpose, place))
+        if subject is None:
+            return declared
+        if declared is None:
+            raise MisdeclaredRoute(f"{place} names a subject and no purpose: state `purpose=`")
+        if self._guard.governance is None:
+            raise MisdeclaredRoute(
+                f"{place} names a subject, and the guard cannot know what was asked for: give it `governance=`"
+            )
+        return declared._replace(subject=subject)
+
+    def add_api_route(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        purpose: object = _OF_THE_ROUTER,
+        subject: SubjectFrom | None = None,
+        route_class_override: type[APIRoute] | None = None,
+        **options: Any,
+    ) -> None:
+        """As of an `APIRouter`, for a purpose."""
+        declared = self._of(endpoint, path, purpose, subject)
+        route_class: Any = route_class_override or self.route_class
+        if not issubclass(route_class, PurposeRoute):
+            raise MisdeclaredRoute(
+                f"{_place(endpoint, path)} is of a class that is no PurposeRoute: derive it from that"
+            )
+        made: Any = functools.partial(route_class, declared=declared)
+        super().add_api_route(path, endpoint, route_class_override=made, **options)
+
+    def api_route(
+        self, path: str, *, purpose: object = _OF_THE_ROUTER, subject: SubjectFrom | None = None, **options: Any
+    ) -> Callable[[F], F]:
+        """As of an `APIRouter`, for a purpose."""
+
+        def decorate(endpoint: F) -> F:
+            self.add_api_route(path, endpoint, purpose=purpose, subject=subject, **options)
+            return endpoint
+
+        return decorate
+
+    def get(self, path: str, **options: Any) -> Callable[[F], F]:
+        """As of an `APIRouter`, with `purpose=` and `subject=`; likewise the other methods."""
+        return self.api_route(path, methods=["GET"], **options)
+
+    def put(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["PUT"], **options)
+
+    def post(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["POST"], **options)
+
+    def delete(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["DELETE"], **options)
+
+    def options(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["OPTIONS"], **options)
+
+    def head(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["HEAD"], **options)
+
+    def patch(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["PATCH"], **options)
+
+    def trace(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["TRACE"], **options)
+
+    def add_api_websocket_route(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        name: str | None = None,
+        *,
+        purpose: object = _OF_THE_ROUTER,
+        dependencies: Sequence[Any] | None = None,
+    ) -> None:
+        """As of an `APIRouter`, for a purpose, which holds from the dependencies of the route on."""
+        declared = self._of(endpoint, path, purpose, None)
+        given = list(dependencies or ())
+        if declared is not None:
+            stated, site = declared.block._stated, Site.of(inspect.unwrap(endpoint))
+            activity = stated.activity(site, stated.name or site.dotted)
+            stated.register.add_activity(site, activity)
+            given.insert(0, Depends(_entering(declared.block, ActivityHandle(stated.engine, activity))))
+        super().add_api_websocket_route(path, endpoint, name, dependencies=given)
+
+    def websocket(
+        self,
+        path: str,
+        name: str | None = None,
+        *,
+        purpose: object = _OF_THE_ROUTER,
+        dependencies: Sequence[Any] | None = None,
+    ) -> Callable[[F], F]:
+        """As of an `APIRouter`, for a purpose."""
+
+        def decorate(endpoint: F) -> F:
+            self.add_api_websocket_route(path, endpoint, name, purpose=purpose, dependencies=dependencies)
+            return endpoint
+
+        return decorate
+
+    def include_router(self, router: APIRouter, **options: Any) -> None:
+        """As of an `APIRouter`; the purpose of this one does not reach the routes of another."""
+        if self._declared is not None:
+            for route, path in every_route(list(router.routes)):
+                own = getattr(original_of(route), "declared", None)
+                if own is None or (own.by_router and _stated(own.block) != _stated(self._declared.block)):
+                    place = _place(getattr(route, "endpoint", None), path)
+                    raise MisdeclaredRoute(
+                        f"{place} would seem to have the purpose of the router that includes it: state its own, or "
+                        "state none of that router"
+                    )
+        super().include_router(router, **options)
