@@ -105,7 +105,7 @@ class Halfway(Exception):
     """An exception that nobody handles."""
 
 
-def add_routes(router: Any, name: str) -> None:
+def add_routes(router: Any, name: str) -> None:  # noqa: C901  # one function for each place of the matrix
     """The matrix, on a router or application."""
 
     @router.get("/endpoint/async")

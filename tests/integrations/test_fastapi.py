@@ -1,4 +1,4 @@
-"""FastAPI: how routes state purposes and subjects, what is answered, and what is noticed when the application starts."""
+"""FastAPI: how routes state purposes and subjects, what is answered, and what is noticed at the start."""
 
 import asyncio
 import copy
@@ -165,7 +165,7 @@ def test_the_schema_is_plain_and_names_purpose_and_clause(guard: pg.Guard):
 
 
 @pytest.fixture
-def faulty(guard: pg.Guard) -> FastAPI:
+def faulty(guard: pg.Guard) -> FastAPI:  # noqa: C901  # one function for each fault
     router = PurposeRouter(guard, purpose=tm.RenewalGuidance)
 
     @router.get("/refused")
@@ -317,13 +317,14 @@ def under(guard: pg.Guard) -> str:
 
 def test_a_route_states_its_purpose_or_has_that_of_its_router(guard: pg.Guard):
     router = PurposeRouter(guard, purpose=tm.ProductProvision, prefix="/customers")
-    for path, options in {
+    stated: dict[str, dict[str, Any]] = {
         "/router": {},
         "/class": {"purpose": tm.RenewalGuidance},
         "/id": {"purpose": "1.2(2)②"},
         "/block": {"purpose": guard.purpose(tm.AnySecurityInformation, channel="email")},
         "/none": {"purpose": None},
-    }.items():
+    }
+    for path, options in stated.items():
         router.get(path, **options)(lambda: under(guard))
     client = client_of(made(guard, router))
     found = [client.get(f"/customers/{name}").json() for name in ("router", "class", "id", "block", "none")]
@@ -517,9 +518,8 @@ def test_who_stopped_the_purpose_is_refused_before_the_endpoint_runs(
     def ask(spelt: str) -> Any:
         if kind == "path":
             return client.get(f"/of/{spelt}")
-        return client.get(
-            "/of", **({"params": {"key": spelt}} if kind == "query" else {"headers": {"X-Customer": spelt}})
-        )
+        query, headers = ({"key": spelt}, {}) if kind == "query" else ({}, {"X-Customer": spelt})
+        return client.get("/of", params=query, headers=headers)
 
     assert ask("7").status_code == 200
     for spelt in ("8", "08", "+8", "8.0"):  # whatever the endpoint takes for 8
