@@ -109,10 +109,11 @@ class _Installed:
         self._installed = installed
         self._details = details
         self._routes = routes
-        self._ready = False
+        self._known = -1
+        """How many routes the application had when they were looked at; below zero before that."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self._ready:
+        if self._known != len(self._installed.routes):
             try:
                 await self._prepare()
             except Exception as error:
@@ -120,22 +121,30 @@ class _Installed:
                     await receive()
                     await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
                 raise
-        scope[_INSTALLED] = True
+        scope[_INSTALLED] = self
         await self._app(scope, receive, send)
 
     async def _prepare(self) -> None:
-        await must_be_hooked(PurposeRoute)
-        if self._ready:  # by another request, meanwhile
-            return
+        if self._known < 0:
+            await must_be_hooked(PurposeRoute)
+        app = self._app
+        if self._known < 0 and self._routes:  # no other request was here meanwhile
+            app = PurposeRoutes(app, self._routes, of=self._installed)
+        self.look_at_routes()
+        self._app = app
+
+    def look_at_routes(self) -> None:
+        """Has all routes hop; again where routes were added, of which FastAPI makes those of included routers anew."""
         for route, path in every_route(self._installed):
             _must_be_well_declared(route, path, self._routes)
             hop_route(route)
+            original = original_of(route)
+            if isinstance(original, PurposeRoute):
+                original.made_anew = False
             mounted = _application_of(route)
             if mounted is not None:
                 add_handlers(mounted, details=self._details)
-        if self._routes:
-            self._app = PurposeRoutes(self._app, self._routes, of=self._installed)
-        self._ready = True
+        self._known = len(self._installed.routes)
 
 
 def _application_of(route: Any) -> FastAPI | None:
@@ -265,6 +274,9 @@ class PurposeRoute(APIRoute):
 
     declared: _Declared | None = None
 
+    made_anew = False
+    """Whether FastAPI has made something of this route that was not looked at yet."""
+
     @classmethod
     def under(cls, block: Block[Any]) -> type[PurposeRoute]:
         """A class of routes that all run for the purpose of a block."""
@@ -302,13 +314,22 @@ class PurposeRoute(APIRoute):
         if self._run is None:
             await super().handle(scope, receive, send)
         else:
-            _must_be_installed(scope)
+            installed = _installed_in(scope)
+            if self.made_anew:
+                installed.look_at_routes()
             await self._run(super().handle, scope, receive, send)
 
+    def get_route_handler(self) -> Callable[[Any], Any]:
+        """As of an `APIRoute`, which asks for it once for each router that includes this route."""
+        self.made_anew = True
+        return super().get_route_handler()
 
-def _must_be_installed(scope: Scope) -> None:
-    if _INSTALLED not in scope:
+
+def _installed_in(scope: Scope) -> _Installed:
+    installed: _Installed | None = scope.get(_INSTALLED)
+    if installed is None:
         raise PurposeGuardError("a route has a purpose, and its application was not prepared: `install(app, guard)`")
+    return installed
 
 
 def _must_not_be_stopped(block: Block[Any], whose: RowContext) -> None:
@@ -342,7 +363,7 @@ def entering(block: Block[P]) -> Callable[[HTTPConnection], AsyncGenerator[Use[P
 
 def _entering(block: Block[P], handle: ActivityHandle) -> Callable[[HTTPConnection], AsyncGenerator[Use[P]]]:
     async def entered(connection: HTTPConnection) -> AsyncGenerator[Use[P]]:
-        _must_be_installed(connection.scope)
+        _installed_in(connection.scope)
         use: Use[P] = Use(handle)
         try:
             with hopping(use):

@@ -681,24 +681,32 @@ def test_an_application_that_was_not_prepared_refuses(guard: pg.Guard, prepared:
         TestClient(app).get("/")
 
 
-def test_a_route_that_is_added_later_is_refused_in_threads_and_checks_its_subject_all_the_same(
-    governance: Governance,
-):
+def test_a_route_that_is_added_later_is_as_any_other(governance: Governance):
     guard = pg.Guard(tm.NOTICE, governance=governance)
     governance.restrict(8, tm.ProductProvision)
     router = PurposeRouter(guard, purpose=tm.ProductProvision)
+    router.get("/early")(lambda: under(guard))
     app = made(guard, router)
     client = client_of(app)
-    assert client.get("/early").status_code == 404
+    assert client.get("/early").json() == "1.2(2)①"
 
     @router.get("/late/{key}", subject=SubjectFrom.path("key"))
-    async def late(key: int) -> str:
+    def late(key: int) -> str:
         return under(guard)
 
-    router.get("/thread")(lambda: guard.current.activity.purpose_id)
-    assert client.get("/late/7").json() == "1.2(2)①"
+    app.get("/later", dependencies=[Depends(entering(guard.purpose(tm.RenewalGuidance)))])(lambda: under(guard))
+    assert client.get("/late/7").json() == client.get("/early").json() == "1.2(2)①"
     assert client.get("/late/8").status_code == 403
-    assert client.get("/thread").status_code == 500
+    assert client.get("/later").json() == "1.2(1)①"
+
+
+def test_threads_of_a_plain_router_that_is_added_to_later_are_refused(guard: pg.Guard):
+    router = APIRouter(dependencies=[Depends(entering(guard.purpose(tm.RenewalGuidance)))])
+    router.get("/early")(lambda: under(guard))
+    client = client_of(made(guard, router))
+    assert client.get("/early").json() == "1.2(1)①"
+    router.get("/late")(lambda: under(guard))
+    assert client.get("/late").json() == client.get("/early").json() == "none"
 
 
 def overtaking_handle(monkeypatch: pytest.MonkeyPatch) -> None:
