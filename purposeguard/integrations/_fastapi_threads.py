@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from purposeguard.errors import PurposeGuardError
 from purposeguard.integrations.asgi import App, Receive, Scope, Send, every_route
-from purposeguard.integrations.threads import hops
+from purposeguard.integrations.threads import hops, kind_behind
 from purposeguard.values.personal_model import refusal_of_dump
 from purposeguard.values.pydantic import leaving_out
 
@@ -68,7 +68,7 @@ class _Hopping:
     def __init__(self, fn: Callable[..., Any]) -> None:
         functools.update_wrapper(self, fn, updated=())
         self._fn = fn
-        self._run = hops(_answering(fn))
+        self._run = _answering(fn)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         for value in kwargs.values():
@@ -88,21 +88,25 @@ def _add_task(add: Callable[..., None], func: Callable[..., Any], /, *args: Any,
 
 
 def _answering(fn: Any) -> Any:
-    """`fn`, of which a response that it gives hops as well."""
+    """`fn` as it hops, of which a response that it gives hops as well. Coroutines stay in the task of the request."""
+    kind = kind_behind(fn)
+    if kind == "coroutine":
+
+        @functools.wraps(fn)
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            result = await fn(*args, **kwargs)
+            return _hop_response(result) if isinstance(result, Response) else result
+
+        return awaited
+    if kind != "plain":
+        return hops(fn)
 
     @functools.wraps(fn)
     def answered(*args: Any, **kwargs: Any) -> Any:
         result = fn(*args, **kwargs)
-        if inspect.iscoroutine(result):
-            return _awaited(result)
         return _hop_response(result) if isinstance(result, Response) else result
 
-    return answered
-
-
-async def _awaited(result: Any) -> Any:
-    response = await result
-    return _hop_response(response) if isinstance(response, Response) else response
+    return hops(answered)
 
 
 def _hop_response(response: Response) -> Response:

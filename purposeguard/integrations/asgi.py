@@ -174,8 +174,8 @@ def run_of(block: Block[Any], site: Site) -> Run:
     return run
 
 
-def every_route(app: Any, prefix: str = "") -> Iterator[tuple[Any, str]]:
-    """Each route of an application, those below mounts and of included routers too, with its whole path.
+def every_route(app: Any, prefix: str = "", *, below_mounts: bool = True) -> Iterator[tuple[Any, str]]:
+    """Each route of an application, or in a list, with its whole path; those of included routers and below mounts too.
 
     Raises:
         TypeError: the application has no routes that can be asked.
@@ -184,7 +184,8 @@ def every_route(app: Any, prefix: str = "") -> Iterator[tuple[Any, str]]:
         for route_or_context in _contexts(route):
             path = prefix + _path(route_or_context)
             yield route_or_context, path
-            yield from every_route(_nested(route_or_context), path)
+            if below_mounts:
+                yield from every_route(_nested(route_or_context), path)
 
 
 def _must_be_known(name: str, known: set[str]) -> None:

@@ -91,22 +91,25 @@ def install(
     When the application starts, or at its first request where its lifespan is not run:
 
     Raises:
-        MisdeclaredRoute: a route states two purposes, or names a subject that it does not take.
+        MisdeclaredRoute: a route states two purposes, one of another guard, or a subject that it does not take.
         HooksMissing: FastAPI does not call what is put in its routes.
         TypeError, ValueError: `routes` is not as `PurposeRoutes` wants it.
     """
     if not isinstance(guard, Guard):
         raise TypeError(f"`install` is given a guard, not {type(guard).__name__}")
     add_handlers(app, details=details)
-    app.add_middleware(_Installed, installed=app, details=details, routes=routes or {})
+    app.add_middleware(_Installed, installed=app, guard=guard, details=details, routes=routes or {})
 
 
 class _Installed:
     """A middleware that prepares the application at the first event, and tells routes so."""
 
-    def __init__(self, app: App, *, installed: FastAPI, details: bool, routes: Mapping[str, Block[Any] | None]) -> None:
+    def __init__(
+        self, app: App, *, installed: FastAPI, guard: Guard, details: bool, routes: Mapping[str, Block[Any] | None]
+    ) -> None:
         self._app = app
         self._installed = installed
+        self._guard = guard
         self._details = details
         self._routes = routes
         self._known = -1
@@ -144,7 +147,16 @@ class _Installed:
             mounted = _application_of(route)
             if mounted is not None:
                 add_handlers(mounted, details=self._details)
+        for route, path in every_route(self._installed, below_mounts=False):
+            _must_be_of(self._guard, route, path)
         self._known = len(self._installed.routes)
+
+
+def _must_be_of(guard: Guard, route: Any, path: str) -> None:
+    """Raises where a route of the application, not of one that it mounts, has a purpose of another guard's."""
+    declared: _Declared | None = getattr(original_of(route), "declared", None)
+    if declared is not None and declared.block._stated.engine is not guard._engine:
+        raise MisdeclaredRoute(f"{_place(route.endpoint, path)} has a purpose of another guard than the application")
 
 
 def _application_of(route: Any) -> FastAPI | None:

@@ -13,7 +13,7 @@ from purposeguard.errors import PurposeMissing
 from purposeguard.guard import Guard
 from purposeguard.runtime.use import Carried, Use
 from purposeguard.runtime.wrapping import surrounded
-from purposeguard.values.callables import kind_of
+from purposeguard.values.callables import Kind, kind_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -77,15 +77,17 @@ class _Around:
 _AROUND: Final = _Around()
 
 
-def _as_function(fn: Any) -> Callable[..., Any]:
-    """`fn` as a function of the kind that a framework takes it for.
-
-    That is the kind of what is in it, where it only hands on what that gives; and a class is called as any function.
-    """
+def kind_behind(fn: Any) -> Kind:
+    """The kind that a framework takes a function or class for: of what is in it, where it hands on what that gives."""
     own = kind_of(fn)
     inside = inspect.unwrap(fn)
-    kind = own if own != "plain" or isinstance(inside, type) else kind_of(inside)
-    if kind == own and not isinstance(fn, type):
+    return own if own != "plain" or isinstance(inside, type) else kind_of(inside)
+
+
+def _as_function(fn: Any) -> Callable[..., Any]:
+    """`fn` as a function of the kind that a framework takes it for."""
+    kind = kind_behind(fn)
+    if kind == kind_of(fn) and not isinstance(fn, type):
         return cast("Callable[..., Any]", fn)
 
     def plain(*args: Any, **kwargs: Any) -> Any:

@@ -110,7 +110,8 @@ def unreadable_in(value: Any, copies: set[int] | None = None) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     items: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, (list, tuple)):
-        items = enumerate(value)
+        if any(map(_may_be_unreadable, set(map(type, value)))):  # many rows are of one class, or few
+            items = enumerate(value)
     elif hasattr(type(value), "__purposeguard_withheld__"):
         found = dict.fromkeys(_unreadable_fields(value), True)
         items = visible_of(value).items()
@@ -123,6 +124,10 @@ def unreadable_in(value: Any, copies: set[int] | None = None) -> dict[Any, Any]:
         if below:
             found[key] = below
     return found
+
+
+def _may_be_unreadable(cls: type) -> bool:
+    return issubclass(cls, (list, tuple, dict)) or hasattr(cls, "__purposeguard_withheld__")
 
 
 def _unreadable_fields(copied: Any) -> Iterator[str]:

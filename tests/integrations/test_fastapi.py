@@ -640,6 +640,18 @@ def test_routers_included_in_one_with_a_purpose_state_their_own(guard: pg.Guard)
     outer().include_router(same)
 
 
+def test_a_purpose_of_another_guard_is_noticed_but_in_what_is_mounted(guard: pg.Guard):
+    router = PurposeRouter(pg.Guard(tm.NOTICE), purpose=tm.RenewalGuidance)
+    router.get("/{key}")(endpoint)
+    with pytest.raises(MisdeclaredRoute, match="another guard") as raised:
+        started(made(guard, router))
+    assert place_of(endpoint) in str(raised.value)
+    outer, inner = made(guard), FastAPI()
+    inner.include_router(router)
+    outer.mount("/inner", inner)
+    started(outer)
+
+
 def test_a_class_of_routes_that_is_no_purpose_route_is_noticed(guard: pg.Guard):
     router = PurposeRouter(guard, purpose=tm.RenewalGuidance, route_class=routing.APIRoute)
     with pytest.raises(MisdeclaredRoute, match="PurposeRoute"):
