@@ -323,12 +323,12 @@ class PurposeRoute(APIRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, for the purpose of this route."""
+        if self.made_anew and (self._run is not None or _INSTALLED in scope):
+            _installed_in(scope).look_at_routes()
         if self._run is None:
             await super().handle(scope, receive, send)
         else:
-            installed = _installed_in(scope)
-            if self.made_anew:
-                installed.look_at_routes()
+            _installed_in(scope)
             await self._run(super().handle, scope, receive, send)
 
     def get_route_handler(self) -> Callable[[Any], Any]:

@@ -105,7 +105,7 @@ def test_reference_names_everything_public():
 
 
 ADAPTERS = [f"adapters.{name}" for name in ("arrow", "frames", "sql", "sqlalchemy", "spark", "duckdb")]
-INTEGRATIONS = ["integrations.asgi"]
+INTEGRATIONS = ["integrations.asgi", "integrations.fastapi"]
 
 FOR_SQLALCHEMY = {
     *("AsyncGuardedSession.sync_session_class", "SealedColumns.registry"),
