@@ -20,7 +20,6 @@ from starlette.background import BackgroundTask, BackgroundTasks
 from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import Response
 
-from purposeguard.errors import PurposeGuardError
 from purposeguard.integrations.asgi import App, Receive, Scope, Send, every_route
 from purposeguard.integrations.threads import hops, kind_behind
 from purposeguard.values.personal_model import refusal_of_dump
@@ -144,7 +143,7 @@ async def _each_awaited(steps: Any) -> AsyncGenerator[Any]:
         yield step
 
 
-class HooksMissing(PurposeGuardError):
+class HooksMissing(RuntimeError):
     """The installed FastAPI does not call what holds its routes to their purposes: the application must not start."""
 
 

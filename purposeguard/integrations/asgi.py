@@ -23,6 +23,8 @@ from purposeguard.integrations.threads import hopping
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.registry import Site
 
+__all__ = ["WEBSOCKET", "PurposeRoutes"]
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]

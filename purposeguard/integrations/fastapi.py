@@ -69,7 +69,7 @@ _OF_THE_ROUTER: Final[Any] = object()
 _KINDS: Final = ("path", "query", "header")
 
 
-class MisdeclaredRoute(PurposeGuardError, ValueError):
+class MisdeclaredRoute(ValueError):
     """A route says what it is for in a way that cannot be kept to. Names the endpoint with its file and line."""
 
 
