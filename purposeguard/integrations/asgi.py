@@ -187,7 +187,8 @@ def every_route(app: Any, prefix: str = "", *, below_mounts: bool = True) -> Ite
             path = prefix + _path(route_or_context)
             yield route_or_context, path
             if below_mounts:
-                yield from every_route(_nested(route_or_context), path)
+                below = _nested(route_or_context) or _behind_middlewares(route_or_context)
+                yield from every_route(below, path.removesuffix("/{path:path}"))
 
 
 def _must_be_known(name: str, known: set[str]) -> None:
@@ -240,6 +241,14 @@ def _is_api_route(route: Any) -> bool:
 
 def _nested(route: Any) -> list[Any]:
     return list(getattr(route, "routes", None) or ())
+
+
+def _behind_middlewares(route: Any) -> list[Any]:
+    """The routes of an application that is mounted with middlewares around it."""
+    layer = original_of(route) if getattr(original_of(route), "routes", None) is not None else None
+    while layer is not None and not getattr(layer, "routes", None):
+        layer = getattr(layer, "app", None)
+    return list(getattr(layer, "routes", ()))
 
 
 def _path(route: Any) -> str:

@@ -43,7 +43,7 @@ from purposeguard.integrations.asgi import (
     original_of,
     run_of,
 )
-from purposeguard.integrations.threads import hopping
+from purposeguard.integrations.threads import hopping, nothing_hops
 from purposeguard.integrations.versions import must_be_tested
 from purposeguard.notice.vocabulary import Family, Purpose, Source
 from purposeguard.policy.explanation import is_about_the_subject
@@ -125,7 +125,8 @@ class _Installed:
                     await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
                 raise
         scope[_INSTALLED] = self
-        await self._app(scope, receive, send)
+        with nothing_hops():  # a request may be served in what another one began
+            await self._app(scope, receive, send)
 
     async def _prepare(self) -> None:
         if self._known < 0:

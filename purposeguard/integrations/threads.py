@@ -40,6 +40,16 @@ def hopping(under_way: Guard | Use[Any]) -> Generator[None]:
         _HOP.reset(token)
 
 
+@contextlib.contextmanager
+def nothing_hops() -> Generator[None]:
+    """Until it is left, or `hopping` is entered in it: where another request begins in a context that was copied."""
+    token = _HOP.set(None)
+    try:
+        yield
+    finally:
+        _HOP.reset(token)
+
+
 def hops(fn: Callable[P, R]) -> Callable[P, R]:
     """`fn`, which its framework runs in a thread or task on behalf of a request: for the purpose of that request.
 

@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel, ConfigDict, computed_field
 from starlette import responses
 from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.websockets import WebSocketDisconnect
 
 import purposeguard as pg
@@ -446,6 +447,34 @@ def test_applications_that_are_mounted_are_held_as_well(guard: pg.Guard):
     for path in ("/inner", "/inner/deeper"):
         assert client.get(f"{path}/purpose").json() == "1.2(1)①"
         assert client.get(f"{path}/refused").status_code == 403
+
+
+def test_an_application_that_is_mounted_behind_a_middleware_is_held_as_well(guard: pg.Guard):
+    router = PurposeRouter(guard, purpose=tm.RenewalGuidance)
+    router.get("/purpose")(lambda: under(guard))
+    router.get("/refused")(lambda: guard.current.open(Personal(DEVICE, tm.ProductData)))
+    inner = FastAPI()
+    inner.include_router(router)
+    outer = made(guard)
+    outer.mount("/inner", GZipMiddleware(inner))
+    client = client_of(outer)
+    assert client.get("/inner/purpose").json() == "1.2(1)①"
+    assert client.get("/inner/refused").status_code == 403
+
+
+def test_a_request_that_is_served_within_another_takes_nothing_over(guard: pg.Guard):
+    """As of a server that an endpoint begins in a thread, with a copy of its context."""
+    other = made(guard)
+    other.get("/")(lambda: under(guard))
+    router = PurposeRouter(guard, purpose=tm.RenewalGuidance)
+
+    @router.get("/")
+    async def begins() -> list[str]:
+        client = client_of(other)
+        within = await asyncio.to_thread(lambda: str(client.get("/").json()))
+        return [under(guard), within]
+
+    assert client_of(made(guard, router)).get("/").json() == ["1.2(1)①", "none"]
 
 
 @pytest.mark.parametrize("before", [True, False])
