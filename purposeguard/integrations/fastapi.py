@@ -21,16 +21,16 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection
 
 from purposeguard.errors import PurposeGuardError, UnknownTerm
 from purposeguard.guard import Guard
 from purposeguard.integrations._fastapi_problems import add_handlers
+from purposeguard.integrations._fastapi_subjects import MisdeclaredRoute, SubjectFrom, must_not_be_stopped, place_of
 from purposeguard.integrations._fastapi_threads import HooksMissing, hop_route, must_be_hooked
 from purposeguard.integrations.asgi import (
     App,
@@ -46,13 +46,11 @@ from purposeguard.integrations.asgi import (
 from purposeguard.integrations.threads import hopping, nothing_hops
 from purposeguard.integrations.versions import must_be_tested
 from purposeguard.notice.vocabulary import Family, Purpose, Source
-from purposeguard.policy.explanation import is_about_the_subject
-from purposeguard.policy.row_context import RowContext, subject_key
 from purposeguard.policy.violations import ChannelViolation
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.engine import ActivityHandle
 from purposeguard.runtime.registry import Site
-from purposeguard.runtime.use import Use, present
+from purposeguard.runtime.use import Use
 
 __all__ = ["HooksMissing", "MisdeclaredRoute", "PurposeRoute", "PurposeRouter", "SubjectFrom", "entering", "install"]
 
@@ -65,12 +63,6 @@ _INSTALLED: Final = "purposeguard.installed"
 """The key of a scope under which routes see that `install` has prepared their application."""
 
 _OF_THE_ROUTER: Final[Any] = object()
-
-_KINDS: Final = ("path", "query", "header")
-
-
-class MisdeclaredRoute(ValueError):
-    """A route says what it is for in a way that cannot be kept to. Names the endpoint with its file and line."""
 
 
 def install(
@@ -157,7 +149,7 @@ def _must_be_of(guard: Guard, route: Any, path: str) -> None:
     """Raises where a route of the application, not of one that it mounts, has a purpose of another guard's."""
     declared: _Declared | None = getattr(original_of(route), "declared", None)
     if declared is not None and declared.block._stated.engine is not guard._engine:
-        raise MisdeclaredRoute(f"{_place(route.endpoint, path)} has a purpose of another guard than the application")
+        raise MisdeclaredRoute(f"{place_of(route.endpoint, path)} has a purpose of another guard than the application")
 
 
 def _application_of(route: Any) -> FastAPI | None:
@@ -178,9 +170,9 @@ def _must_be_well_declared(route: Any, path: str, table: Mapping[str, Block[Any]
         blocks += _entered_in(dependant)
     if len(blocks) > 1:
         stated = ", ".join(f"{_stated(block)[0]}" for block in blocks)
-        raise MisdeclaredRoute(f"{_place(endpoint, path)} states several purposes ({stated}): leave one")
+        raise MisdeclaredRoute(f"{place_of(endpoint, path)} states several purposes ({stated}): leave one")
     if declared and declared.subject and dependant is not None:
-        declared.subject.taken_by(dependant, _place(endpoint, path))
+        declared.subject.taken_by(dependant, place_of(endpoint, path))
 
 
 def _is_of(name: str, route: Any) -> bool:
@@ -201,74 +193,6 @@ def _stated(block: Block[Any]) -> tuple[str, list[str]]:
     if isinstance(purpose, Family):
         return purpose.name, [member.clause for member in purpose.members]
     return purpose.slug, [purpose.clause]
-
-
-def _place(endpoint: Any, path: str) -> str:
-    """`/users/{id} (shop/routes.py:12, `show`)`."""
-    fn = inspect.unwrap(endpoint) if endpoint is not None else None
-    code = getattr(fn, "__code__", None)
-    where = f"{code.co_filename}:{code.co_firstlineno}, " if code is not None else ""
-    return f"route {path} ({where}`{getattr(fn, '__qualname__', type(fn).__qualname__)}`)"
-
-
-class SubjectFrom:
-    """Whose data a request is about: `SubjectFrom.path("id")`, for `subject=` of a route.
-
-    Before the endpoint runs, it is refused where the subject stopped this purpose: where there is no source that the
-    purpose may use of them. What else a subject asked for is decided row by row, as everywhere. The endpoint takes the
-    parameter itself, so that the value is that which it validated; dependencies have run by then.
-    """
-
-    __slots__ = ("_kind", "_name", "_realm")
-
-    def __init__(self, kind: Literal["path", "query", "header"], name: str, realm: str | None = None) -> None:
-        """`realm` is that of the mark, `Subject("customer")`."""
-        self._kind = kind
-        self._name = name
-        self._realm = realm
-
-    @classmethod
-    def path(cls, name: str, *, realm: str | None = None) -> SubjectFrom:
-        """In a parameter of the path."""
-        return cls("path", name, realm)
-
-    @classmethod
-    def query(cls, name: str, *, realm: str | None = None) -> SubjectFrom:
-        """In a parameter of the query."""
-        return cls("query", name, realm)
-
-    @classmethod
-    def header(cls, name: str, *, realm: str | None = None) -> SubjectFrom:
-        """In a header."""
-        return cls("header", name, realm)
-
-    def taken_by(self, dependant: Any, place: str, *, whatever_kind: bool = False) -> str:
-        """The name by which an endpoint takes the parameter.
-
-        `whatever_kind`: of a route that is to be included below a path, what is in that is not known yet.
-
-        Raises:
-            MisdeclaredRoute: it takes none of this name and kind.
-        """
-        for kind in _KINDS if whatever_kind else (self._kind,):
-            for field in getattr(dependant, f"{kind}_params"):
-                if field.alias.lower() == self._name.lower() if kind == "header" else field.alias == self._name:
-                    return str(field.name)
-        raise MisdeclaredRoute(
-            f"{place} names its subject by the {self._kind} parameter `{self._name}`, which its endpoint does not take"
-        )
-
-    def of(self, value: object) -> RowContext:
-        """What is known of the data of a request for which the parameter has this value.
-
-        Raises:
-            RequestValidationError: it is nobody's id.
-        """
-        try:
-            return RowContext(f"{self._realm}:{subject_key(value)}" if self._realm else subject_key(value))
-        except (TypeError, ValueError):
-            fault = {"type": "subject_id", "loc": (self._kind, self._name), "msg": "names no subject", "input": None}
-        raise RequestValidationError([fault])
 
 
 class _Declared(NamedTuple):
@@ -310,14 +234,14 @@ class PurposeRoute(APIRoute):
                 asked = self._asking(endpoint, declared.block, declared.subject)
         super().__init__(path, asked, **options)
         if declared is not None and declared.subject is not None:
-            self._parameter = declared.subject.taken_by(self.dependant, _place(endpoint, path), whatever_kind=True)
+            self._parameter = declared.subject.taken_by(self.dependant, place_of(endpoint, path), whatever_kind=True)
 
     def _asking(self, endpoint: Callable[..., Any], block: Block[Any], subject: SubjectFrom) -> Callable[..., Any]:
         """An endpoint that runs where the subject of the request did not stop the purpose."""
 
         @functools.wraps(endpoint)
         def asked(**values: Any) -> Any:
-            _must_not_be_stopped(block, subject.of(values[self._parameter]))
+            must_not_be_stopped(block, subject.of(values[self._parameter]))
             return endpoint(**values)
 
         return asked
@@ -343,26 +267,6 @@ def _installed_in(scope: Scope) -> _Installed:
     if installed is None:
         raise PurposeGuardError("a route has a purpose, and its application was not prepared: `install(app, guard)`")
     return installed
-
-
-def _must_not_be_stopped(block: Block[Any], whose: RowContext) -> None:
-    """Raises where the subject asked for the purpose to stop: no source is left that it may use of them."""
-    engine = block._stated.engine
-    use = present(engine, "a request was to be answered")
-    if use is None:  # observed only
-        return
-    matrix = engine.snapshot.matrix
-    stopped = None
-    for source in matrix.notice.sources:
-        if block._stated.purpose not in matrix.row(source):
-            continue
-        decision = use.explain(source, subject=whose)
-        if decision:
-            return
-        if stopped is None and is_about_the_subject(decision):
-            stopped = decision
-    if stopped is not None:
-        engine.refuse(stopped, use)
 
 
 def entering(block: Block[P]) -> Callable[[HTTPConnection], AsyncGenerator[Use[P]]]:
@@ -418,7 +322,7 @@ class PurposeRouter(APIRouter):
     def _of(
         self, endpoint: Callable[..., Any], path: str, purpose: object, subject: SubjectFrom | None
     ) -> _Declared | None:
-        place = _place(endpoint, self.prefix + path)
+        place = place_of(endpoint, self.prefix + path)
         declared = self._declared
         if purpose is not _OF_THE_ROUTER:
             declared = None if purpose is None else _Declared(self._block(purpose, place))
@@ -447,7 +351,7 @@ class PurposeRouter(APIRouter):
         route_class: Any = route_class_override or self.route_class
         if not issubclass(route_class, PurposeRoute):
             raise MisdeclaredRoute(
-                f"{_place(endpoint, path)} is of a class that is no PurposeRoute: derive it from that"
+                f"{place_of(endpoint, path)} is of a class that is no PurposeRoute: derive it from that"
             )
         made: Any = functools.partial(route_class, declared=declared)
         super().add_api_route(path, endpoint, route_class_override=made, **options)
@@ -536,7 +440,7 @@ class PurposeRouter(APIRouter):
             for route, path in every_route(list(router.routes)):
                 own = getattr(original_of(route), "declared", None)
                 if own is None or (own.by_router and _stated(own.block) != _stated(self._declared.block)):
-                    place = _place(getattr(route, "endpoint", None), path)
+                    place = place_of(getattr(route, "endpoint", None), path)
                     raise MisdeclaredRoute(
                         f"{place} would seem to have the purpose of the router that includes it: state its own, or "
                         "state none of that router"
