@@ -45,6 +45,20 @@ PLAIN = [
 ]
 
 
+class Unmarked(BaseModel):
+    """Tagged as a customer, and of nobody: no row is looked up."""
+
+    number: int
+    name: Annotated[str, tm.Registration]
+    email: Annotated[str, tm.Registration]
+    contract: Annotated[str, tm.Contract]
+
+
+@guard.access
+def unmarked() -> list[Unmarked]:
+    return [Unmarked.model_validate(row) for row in PLAIN]
+
+
 @guard.access(narrow=True)
 def customers() -> list[Customer]:
     return [Customer.model_validate(row) for row in PLAIN]
@@ -72,6 +86,11 @@ def guarded() -> list[Customer]:
 @router.get("/guarded/coroutine")
 async def guarded_coroutine() -> list[Customer]:
     return customers()
+
+
+@router.get("/guarded/nobody")
+async def guarded_of_nobody() -> list[Unmarked]:
+    return unmarked()
 
 
 @app.get("/bare")
