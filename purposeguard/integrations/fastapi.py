@@ -43,7 +43,7 @@ from purposeguard.integrations.asgi import (
     original_of,
     run_of,
 )
-from purposeguard.integrations.threads import hopping, nothing_hops
+from purposeguard.integrations.threads import hopping, kind_behind, nothing_hops
 from purposeguard.integrations.versions import must_be_tested
 from purposeguard.notice.vocabulary import Family, Purpose, Source
 from purposeguard.policy.violations import ChannelViolation
@@ -231,6 +231,11 @@ class PurposeRoute(APIRoute):
             stated = {"x-purpose": name, "x-purpose-clauses": clauses}
             options["openapi_extra"] = stated | (options.get("openapi_extra") or {})
             if declared.subject is not None:
+                if "generator" in kind_behind(endpoint):
+                    raise MisdeclaredRoute(
+                        f"{place_of(endpoint, path)} names its subject, and yields: its answer would have begun before "
+                        "it is asked what the subject stopped. Return a `StreamingResponse` of a generator within it"
+                    )
                 asked = self._asking(endpoint, declared.block, declared.subject)
         super().__init__(path, asked, **options)
         if declared is not None and declared.subject is not None:
@@ -311,11 +316,11 @@ class PurposeRouter(APIRouter):
         self._guard = guard
         self._declared = None if purpose is None else _Declared(self._block(purpose, "a router"), by_router=True)
 
-    def _block(self, purpose: Any, place: str, name: str | None = None) -> Block[Any]:
+    def _block(self, purpose: Any, place: str) -> Block[Any]:
         if isinstance(purpose, Block):
             return purpose
         try:
-            return self._guard.purpose(purpose, activity=name)
+            return self._guard.purpose(purpose)
         except (UnknownTerm, ChannelViolation) as error:
             raise MisdeclaredRoute(f"{place} cannot be for this purpose: {error}") from error
 

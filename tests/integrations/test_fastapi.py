@@ -626,6 +626,17 @@ def test_a_subject_needs_somebody_who_knows_what_was_asked_for(guard: pg.Guard):
         router.get("/{key}", subject=SubjectFrom.path("key"))(endpoint)
 
 
+def test_an_endpoint_that_yields_cannot_ask_before_its_answer_begins(governance: Governance):
+    router = PurposeRouter(pg.Guard(tm.NOTICE, governance=governance), purpose=tm.RenewalGuidance)
+
+    def items(key: int) -> Iterator[int]:
+        yield key
+
+    with pytest.raises(MisdeclaredRoute, match="yields") as raised:
+        router.get("/{key}", subject=SubjectFrom.path("key"))(items)
+    assert place_of(items) in str(raised.value)
+
+
 def test_a_subject_in_another_kind_of_parameter_is_noticed(governance: Governance):
     guard = pg.Guard(tm.NOTICE, governance=governance)
     router = PurposeRouter(guard, purpose=tm.RenewalGuidance)
