@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.governance import Governance
+from purposeguard.integrations.fastapi import PurposeRouter, install
 from purposeguard.notices import trendmicro_jp as tm
 
 COUNT = 1_000
@@ -44,14 +45,23 @@ PLAIN = [
 ]
 
 
+class Unmarked(BaseModel):
+    """Tagged as a customer, and of nobody: no row is looked up."""
+
+    number: int
+    name: Annotated[str, tm.Registration]
+    email: Annotated[str, tm.Registration]
+    contract: Annotated[str, tm.Contract]
+
+
+@guard.access
+def unmarked() -> list[Unmarked]:
+    return [Unmarked.model_validate(row) for row in PLAIN]
+
+
 @guard.access(narrow=True)
 def customers() -> list[Customer]:
     return [Customer.model_validate(row) for row in PLAIN]
-
-
-@guard.purpose(tm.RenewalGuidance)
-def renewals() -> list[Customer]:
-    return customers()
 
 
 @asynccontextmanager
@@ -64,13 +74,33 @@ async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
+install(app, guard)
+router = PurposeRouter(guard, purpose=tm.RenewalGuidance)
 
 
-@app.get("/guarded")
+@router.get("/guarded")
 def guarded() -> list[Customer]:
-    return renewals()
+    return customers()
+
+
+@router.get("/guarded/coroutine")
+async def guarded_coroutine() -> list[Customer]:
+    return customers()
+
+
+@router.get("/guarded/nobody")
+async def guarded_of_nobody() -> list[Unmarked]:
+    return unmarked()
 
 
 @app.get("/bare")
 def bare() -> list[BareCustomer]:
     return [BareCustomer.model_validate(row) for row in PLAIN]
+
+
+@app.get("/bare/coroutine")
+async def bare_coroutine() -> list[BareCustomer]:
+    return bare()
+
+
+app.include_router(router)

@@ -9,10 +9,11 @@ from fastapi import FastAPI
 
 from examples.shop import problems, revisions
 from examples.shop.database import connect
-from examples.shop.privacy import governance
+from examples.shop.privacy import governance, guard
 from examples.shop.reports import reading
 from examples.shop.routes import collection, mistakes, office, privacy, reports, rights, work
 from examples.shop.settings import Settings
+from purposeguard.integrations.fastapi import install
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -30,7 +31,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(title="Shop", lifespan=lifespan)
     app.state.reports_folder = settings.reports_folder
-    problems.install(app)
+    install(app, guard)
+    problems.add_to(app)
     for routes in (collection, work, reports, rights, office, privacy):
         app.include_router(routes.router)
     if settings.mistakes:

@@ -19,8 +19,11 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
+from purposeguard.integrations.threads import hopping
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.site import Site
+
+__all__ = ["WEBSOCKET", "PurposeRoutes"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -53,18 +56,19 @@ class PurposeRoutes:
 
     The purpose holds in what runs in the task of the route: its coroutine, its dependencies, and tasks in the
     background that it runs after its answer. Functions that a framework runs in threads, and tasks that are made
-    beside, have none.
+    beside, have none; in an application of FastAPI, `install` of `integrations.fastapi` takes it there.
 
     Raises:
         TypeError: a route is given something that is no block, or the application has no routes that can be asked.
         ValueError: a route is not written as above, or the application has none of this name.
     """
 
-    def __init__(self, app: App, routes: Mapping[str, Block[Any] | None]) -> None:
+    def __init__(self, app: App, routes: Mapping[str, Block[Any] | None], *, of: App | None = None) -> None:
+        """`of` is the application that the routes are of, where `app` does not say so itself."""
         self._app = app
         self._runs = {name: _run(name, block) for name, block in routes.items()}
         self._hooked: dict[tuple[int, str, bool], Any] = {}
-        known = set(self._hook_all(_routes_of(app), ""))
+        known = set(self._hook_all(_routes_of(of or app), ""))
         for name in routes:
             _must_be_known(name, known)
 
@@ -77,7 +81,7 @@ class PurposeRoutes:
         """Gives each route a `handle` that asks for its purpose. Yields the names by which the routes can be called."""
         for route in routes:
             for route_or_context in _contexts(route):
-                original = _original(route_or_context)
+                original = original_of(route_or_context)
                 path = prefix + _path(route_or_context)
                 if original is not route and _is_api_route(original):
                     self._hook(original, prefix, included=True)
@@ -100,7 +104,7 @@ class PurposeRoutes:
     def _enter(self, route: Any, place: _Place, scope: Scope) -> Run | None:
         """What runs the route for its purpose; or none, and where the request is now, if other routes come below it."""
         chosen = place.included or _chosen(route, scope)
-        original = _original(chosen)
+        original = original_of(chosen)
         if chosen is None or (place.included and original is not route):
             return None
         if _nested(chosen):
@@ -153,13 +157,38 @@ def _run(name: str, block: Block[Any] | None) -> Run | None:
         return None
     if not isinstance(block, Block):
         raise TypeError(f"`{name}` is given {type(block).__name__}: say what it is for, `guard.purpose(…)`")
+    _, line, module = block._stated.where
+    return run_of(block, Site(module, name, line))
+
+
+def run_of(block: Block[Any], site: Site) -> Run:
+    """What runs an application of ASGI for the purpose of a block: an activity, declared at once, at this place.
+
+    In threads and tasks of the request, the purpose is for `hops` to take there.
+    """
+    engine = block._stated.engine
 
     async def handle(inner: App, scope: Scope, receive: Receive, send: Send) -> None:
-        await inner(scope, receive, send)
+        with hopping(engine.ambient()):
+            await inner(scope, receive, send)
 
-    _, line, module = block._stated.where
-    run: Run = block._around(handle, Site(module, name, line))
+    run: Run = block._around(handle, site)
     return run
+
+
+def every_route(app: Any, prefix: str = "", *, below_mounts: bool = True) -> Iterator[tuple[Any, str]]:
+    """Each route of an application, or in a list, with its whole path; those of included routers and below mounts too.
+
+    Raises:
+        TypeError: the application has no routes that can be asked.
+    """
+    for route in _routes_of(app) if not isinstance(app, list) else app:
+        for route_or_context in _contexts(route):
+            path = prefix + _path(route_or_context)
+            yield route_or_context, path
+            if below_mounts:
+                below = _nested(route_or_context) or _behind_middlewares(route_or_context)
+                yield from every_route(below, path.removesuffix("/{path:path}"))
 
 
 def _must_be_known(name: str, known: set[str]) -> None:
@@ -194,12 +223,13 @@ def _contexts(route: Any) -> Iterable[Any]:
 def _chosen(route: Any, scope: Scope) -> Any:
     """What the framework's own match says of a route that was chosen: itself, or one of an included router."""
     contexts = tuple(_contexts(route))
-    if len(contexts) == 1 and _original(contexts[0]) is route:
+    if len(contexts) == 1 and original_of(contexts[0]) is route:
         return contexts[0]
     return next((context for context in contexts if context.matches(scope)[0].name == "FULL"), None)
 
 
-def _original(context: Any) -> Any:
+def original_of(context: Any) -> Any:
+    """The route that was declared, of one that FastAPI made of it for a router that was included; or itself."""
     return getattr(context, "original_route", context)
 
 
@@ -213,18 +243,26 @@ def _nested(route: Any) -> list[Any]:
     return list(getattr(route, "routes", None) or ())
 
 
+def _behind_middlewares(route: Any) -> list[Any]:
+    """The routes of an application that is mounted with middlewares around it."""
+    layer = original_of(route) if getattr(original_of(route), "routes", None) is not None else None
+    while layer is not None and not getattr(layer, "routes", None):
+        layer = getattr(layer, "app", None)
+    return list(getattr(layer, "routes", ()))
+
+
 def _path(route: Any) -> str:
     """The path of a route as it is written. Of what is mounted without routes, all that is below."""
     own = getattr(route, "path", None)
     path = str(getattr(route, "host", "") if own is None else own)
-    opaque = getattr(_original(route), "routes", None) is not None and not _nested(route)
+    opaque = getattr(original_of(route), "routes", None) is not None and not _nested(route)
     return f"{path}/{{path:path}}" if opaque else path
 
 
 def _names(route: Any, path: str) -> Iterator[str]:
     methods = getattr(route, "methods", None)
-    of_any_kind = getattr(_original(route), "routes", None) is not None
-    if of_any_kind or not hasattr(_original(route), "methods"):
+    of_any_kind = getattr(original_of(route), "routes", None) is not None
+    if of_any_kind or not hasattr(original_of(route), "methods"):
         yield f"{WEBSOCKET} {path}"
-    if of_any_kind or hasattr(_original(route), "methods"):
+    if of_any_kind or hasattr(original_of(route), "methods"):
         yield from (f"{method} {path}" for method in methods or (_ANY,))

@@ -6,7 +6,7 @@ its body and `MEDIA_TYPE`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -87,6 +87,41 @@ _KINDS: Final[Mapping[type[Exception], _Kind]] = MappingProxyType(
         PurposeGuardError: _Kind(500, "the service is at fault", "fault"),
     }
 )
+
+
+NOT_WRITTEN: Final = Problem(
+    500,
+    "urn:purposeguard:problem:sealed",
+    "sealed",
+    "the answer cannot be written: what is sealed is written inside a purpose that may use it",
+)
+"""What a framework's error is that could not write an answer as JSON: it may quote what it could not write."""
+
+SHOWN_BELOW: Final = 1_000
+"""Numbers in the place of a fault are shown below this, as indices of lists; larger ones may be keys that are ids."""
+
+
+def faults_of(errors: Iterable[Mapping[str, Any]], names: Collection[str]) -> list[dict[str, str]]:
+    """Which field breaks which rule, of pydantic's errors about an input; nothing of the input.
+
+    A place may hold keys that the input came with. So of a place the parts are shown that are among `names`, those that
+    code gives to fields and parameters; others are `*`.
+    """
+    return [
+        {"where": ".".join(_shown(part, names) for part in error["loc"]), "fault": str(error["type"])}
+        for error in errors
+    ]
+
+
+def not_valid(faults: Sequence[Mapping[str, str]]) -> Problem:
+    """A request that breaks the rules of the API, as `faults_of` tells them."""
+    title, detail = "not valid", "the request is not as the API has it"
+    return Problem(422, "urn:purposeguard:problem:input", title, detail, {"faults": faults})
+
+
+def _shown(part: object, names: Collection[str]) -> str:
+    shown = 0 <= part < SHOWN_BELOW if isinstance(part, int) else part in names
+    return str(part) if shown else "*"
 
 
 def problem_of(error: BaseException, *, details: bool = True) -> Problem | None:

@@ -1,36 +1,49 @@
-"""The purpose of a request in the threads that its framework hops to: there the same request goes on."""
+"""The purpose of a request in the threads and tasks that its framework hops to: there the same request goes on."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Generator
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextvars import ContextVar
-from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
+from purposeguard.errors import PurposeMissing
 from purposeguard.guard import Guard
-from purposeguard.runtime.use import Use
+from purposeguard.runtime.use import Carried, Use
+from purposeguard.runtime.wrapping import surrounded
+from purposeguard.values.callables import Kind, kind_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-
-class _Hop(NamedTuple):
-    use: Use[Any]
-    run: Callable[..., Any]
-
-
-_HOP: Final[ContextVar[_Hop | None]] = ContextVar("purposeguard_hop", default=None)
+_HOP: Final[ContextVar[Use[Any] | None]] = ContextVar("purposeguard_hop", default=None)
 
 
 @contextlib.contextmanager
-def hopping(guard: Guard) -> Generator[None]:
-    """Until it is left, functions that `hops` wraps take the purpose under way here to threads that copy this context.
+def hopping(under_way: Guard | Use[Any]) -> Generator[None]:
+    """Until it is left, functions that `hops` wraps take a purpose to threads and tasks that copy this context.
+
+    It is the one under way here, of a guard, or of a use that holds here.
 
     Raises:
-        PurposeMissing: no purpose is under way.
+        PurposeMissing: no purpose is under way, or one that is not carried, such as an exception.
     """
-    token = _HOP.set(_Hop(guard.current, guard.carry(_call)))
+    use: Use[Any] = under_way.current if isinstance(under_way, Guard) else under_way
+    if not use._carries:
+        raise PurposeMissing(f"{use.activity.name} is an exception, which is not carried: enter it where it is needed")
+    token = _HOP.set(use)
+    try:
+        yield
+    finally:
+        _HOP.reset(token)
+
+
+@contextlib.contextmanager
+def nothing_hops() -> Generator[None]:
+    """Until it is left, or `hopping` is entered in it: where another request begins in a context that was copied."""
+    token = _HOP.set(None)
     try:
         yield
     finally:
@@ -38,21 +51,68 @@ def hopping(guard: Guard) -> Generator[None]:
 
 
 def hops(fn: Callable[P, R]) -> Callable[P, R]:
-    """`fn`, which its framework runs in a thread on behalf of a request: for the purpose of that request.
+    """`fn`, which its framework runs in a thread or task on behalf of a request: for the purpose of that request.
 
-    Without a request, or once it has ended, `fn` runs as it is, for no purpose.
+    Of a generator, that is so at each step. Without a request, once it has ended, or where its purpose holds anyway,
+    `fn` runs as it is.
+
+    Raises:
+        TypeError: `fn` is no function, class or other object that is called.
     """
-
-    @functools.wraps(fn)
-    def in_thread(*args: P.args, **kwargs: P.kwargs) -> R:
-        hop = _HOP.get()
-        if hop is None or not hop.use.active or hop.use._runs_here():
-            return fn(*args, **kwargs)
-        ran: R = hop.run(fn, *args, **kwargs)
-        return ran
-
-    return in_thread
+    return cast("Callable[P, R]", surrounded(_as_function(fn), _AROUND))
 
 
-def _call(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    return fn(*args, **kwargs)
+class _Around:
+    """What surrounds a run: a use like that of the request, where that one does not hold."""
+
+    def before(self) -> Carried | None:
+        """A use that stands for that of the request here; None where there is none to stand for, or it holds here."""
+        use = _HOP.get()
+        if use is None or not use.active or use._runs_here():
+            return None
+        return Carried(use._handle, use)
+
+    closing = before
+
+    def after(self, token: Carried | None) -> None:
+        """Ends it."""
+        if token is not None:
+            token._close()
+
+    def result(self, value: Any, token: Carried | None) -> Any:  # noqa: ARG002  # as Around has it
+        """What the body gave, as it is."""
+        return value
+
+
+_AROUND: Final = _Around()
+
+
+def kind_behind(fn: Any) -> Kind:
+    """The kind that a framework takes a function or class for: of what is in it, where it hands on what that gives."""
+    own = kind_of(fn)
+    inside = inspect.unwrap(fn)
+    return own if own != "plain" or isinstance(inside, type) else kind_of(inside)
+
+
+def _as_function(fn: Any) -> Callable[..., Any]:
+    """`fn` as a function of the kind that a framework takes it for."""
+    kind = kind_behind(fn)
+    if kind == kind_of(fn) and not isinstance(fn, type):
+        return cast("Callable[..., Any]", fn)
+
+    def plain(*args: Any, **kwargs: Any) -> Any:
+        return fn(*args, **kwargs)
+
+    async def coroutine(*args: Any, **kwargs: Any) -> Any:
+        return await fn(*args, **kwargs)
+
+    def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        return (yield from fn(*args, **kwargs))
+
+    async def async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        async with contextlib.aclosing(fn(*args, **kwargs)) as steps:
+            async for step in steps:
+                yield step
+
+    by_kind = {"plain": plain, "coroutine": coroutine, "generator": generator, "async generator": async_generator}
+    return functools.wraps(fn)(by_kind[kind])

@@ -127,12 +127,12 @@ class PersonalModel(BaseModel):
 
         def model_dump(self, **options: Any) -> dict[str, Any]:
             """As pydantic's; raises the violation itself where the dump is refused."""
-            with _refusal(self):
+            with refusal_of_dump(self):
                 return super().model_dump(**options)
 
         def model_dump_json(self, **options: Any) -> str:
             """As pydantic's; raises the violation itself where the dump is refused."""
-            with _refusal(self):
+            with refusal_of_dump(self):
                 return super().model_dump_json(**options)
 
         @classmethod
@@ -315,7 +315,7 @@ def _validated(
 
 
 @contextmanager
-def _refusal(model: BaseModel) -> Generator[None]:
+def refusal_of_dump(model: object) -> Generator[None]:
     """Raises the refusal of a dump instead of pydantic's error, which quotes it as text."""
     told: list[Refusal] = []
     token = refusals.set(told)

@@ -82,14 +82,14 @@ def visible_items(self: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _model_dump(self: Any, **options: Any) -> Any:
-    return _leaving_out(self, base_of(self).model_dump, options)
+    return leaving_out(self, base_of(self).model_dump, options)
 
 
 def _model_dump_json(self: Any, **options: Any) -> Any:
-    return _leaving_out(self, base_of(self).model_dump_json, options)
+    return leaving_out(self, base_of(self).model_dump_json, options)
 
 
-def _leaving_out(self: Any, dump: Callable[..., Any], options: dict[str, Any]) -> Any:
+def leaving_out(self: Any, dump: Callable[..., Any], options: dict[str, Any]) -> Any:
     """A dump that also leaves out what cannot be read, or computed, without what was withheld."""
     dataclasses_in: set[int] = set()
     unreadable = unreadable_in(self, dataclasses_in)
@@ -110,7 +110,8 @@ def unreadable_in(value: Any, copies: set[int] | None = None) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     items: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, (list, tuple)):
-        items = enumerate(value)
+        if any(map(_may_be_unreadable, set(map(type, value)))):  # many rows are of one class, or few
+            items = enumerate(value)
     elif hasattr(type(value), "__purposeguard_withheld__"):
         found = dict.fromkeys(_unreadable_fields(value), True)
         items = visible_of(value).items()
@@ -123,6 +124,10 @@ def unreadable_in(value: Any, copies: set[int] | None = None) -> dict[Any, Any]:
         if below:
             found[key] = below
     return found
+
+
+def _may_be_unreadable(cls: type) -> bool:
+    return issubclass(cls, (list, tuple, dict)) or hasattr(cls, "__purposeguard_withheld__")
 
 
 def _unreadable_fields(copied: Any) -> Iterator[str]:

@@ -135,8 +135,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
-TITLES = {"not for this purpose", "the person asked for it to stop", "not to this recipient", "not into this column"}
-TITLES |= {"no purpose", "sealed", "too few", "not known now"}
+TITLES = {"not for this purpose", "the person asked for it to stop, or never agreed", "not to this recipient"}
+TITLES |= {"not into this column"}
+TITLES |= {"no purpose", "sealed", "too few persons", "not known now"}
 
 
 @pytest.fixture

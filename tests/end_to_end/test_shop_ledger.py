@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
+from examples.shop import audit
 from examples.shop.activities import telemetry, visits
 from examples.shop.app import create_app
 from examples.shop.privacy import governance
@@ -62,7 +63,7 @@ def test_each_figure_that_leaves_is_a_row_of_its_own_kind(five_customers):
         assert one["approver"] == "data protection officer"
         assert "the runs of many customers tells of none of them" in one["why"]
     assert page["uses"] == [
-        {"activity": f"{MODULE}.published_figures", "purpose": "1.2(2)②", "sources": "not-personal", "count": 3}
+        {"activity": "examples.shop.routes.work.figures", "purpose": "1.2(2)②", "sources": "not-personal", "count": 3}
     ]
     assert page["denials"] == []
 
@@ -98,8 +99,10 @@ def test_the_ledger_is_whole_and_says_where_it_is_not(people):
     assert people.get("/privacy/ledger/verdict").json()["entries"] == 2
     with governance.store.writing() as connection:
         connection.execute(text("UPDATE purposeguard_ledger SET kind = 'use' WHERE seq = 1"))
+    broken = people.get("/privacy/ledger/verdict")
+    assert (broken.status_code, broken.json()["detail"]) == (500, "the service is at fault (LedgerBroken)")
     with pytest.raises(LedgerBroken, match="entry 1"):
-        people.get("/privacy/ledger/verdict")
+        audit.verified()
 
 
 def test_counts_survive_a_restart(settings):

@@ -100,9 +100,8 @@ def test_a_single_row_is_refused_by_clause_7(people, mailer, ask):
     assert response.status_code == 403
     assert response.headers["content-type"] == "application/problem+json"
     problem = response.json()
-    assert problem["title"] == "the person asked for it to stop"
-    assert problem["against"] == "7"
-    assert problem["clause"] == ["2.2③"]
+    assert problem["title"] == "the person asked for it to stop, or never agreed"
+    assert problem["clauses"] == ["2.2③"]
     assert "(clause 7)" in problem["reasons"][0]
     assert "lead:1" not in response.text
     (denial,) = people.get("/privacy/ledger").json()["denials"]
@@ -154,7 +153,7 @@ def test_requests_go_one_way(people):
     assert people.post(path, json={"kind": "erasure", "subject": "customer:1"}).status_code == 201
     clerk = {"by": "clerk"}
     early = people.post(f"{path}/1/fulfil", json=clerk)
-    assert (early.status_code, early.json()["title"]) == (409, "not now")
+    assert (early.status_code, early.json()["title"]) == (409, "not with this request now")
     assert people.post(f"{path}/1/verify", json={"how": "passport", **clerk}).json()["state"] == "verified"
     assert people.post(f"{path}/1/fulfil", json=clerk).json()["request"]["state"] == "fulfilled"
     assert people.post(f"{path}/1/fulfil", json=clerk).status_code == 409

@@ -33,7 +33,7 @@ def test_a_violation_is_403_and_says_why_and_what_instead(people, mailer):
     found = problem(people.post("/mistakes/promote-upgrade?product=Shield"))
     assert found["title"] == "not for this purpose"
     assert found["purpose"] == "1.2(1)②"
-    assert found["clause"] == ["1.2(1)②"]
+    assert found["clauses"] == ["1.2(1)②"]
     assert found["sources"] == ["1.1(b)"]
     assert "1.1(b)" in found["decision"]
     assert found["reasons"]
@@ -45,7 +45,7 @@ def test_a_violation_is_403_and_says_why_and_what_instead(people, mailer):
 def test_a_family_is_named_with_its_clauses(people, mailer):
     found = problem(people.post("/mistakes/answer/3"))
     assert found["purpose"] == "AnyInquiryResponse"
-    assert found["clause"] == ["2.2⑥", "3.2⑦"]
+    assert found["clauses"] == ["2.2⑥", "3.2⑦"]
     assert found["sources"] == ["1.1(a)"]
     assert found["field"] == "name"
     assert mailer.sent == []
@@ -59,7 +59,7 @@ def test_the_same_function_may_answer_whom_the_notice_lets_it(people, mailer):
 @pytest.mark.parametrize("channel", ["phone", "post"])
 def test_a_closed_purpose_refuses_other_channels(people, mailer, channel):
     found = problem(people.post(f"/leads/1/warnings?channel={channel}", json=ISSUE))
-    assert found["clause"] == ["2.2③"]
+    assert found["clauses"] == ["2.2③"]
     assert channel in found["decision"]
     assert found["activity"] == "examples.shop.activities.newsletter.warn_lead"
     assert mailer.sent == []
@@ -102,7 +102,7 @@ def test_a_card_withholds_what_is_sealed_as_well_as_what_is_plain(people):
 
 def test_figures_of_few_customers_are_refused_without_saying_how_few(people):
     found = problem(people.get("/telemetry/Shield/figures"), 409)
-    assert found["title"] == "too few"
+    assert found["title"] == "too few persons"
     assert "5" in found["detail"]
     none = problem(people.get("/telemetry/Nothing/figures"), 409)
     assert none == found

@@ -24,7 +24,7 @@ from examples.shop.models import NewRecipient, NewRequest
 from examples.shop.privacy import governance, guard
 from examples.shop.reports import campaign, figures, files, reading, warehouse
 from examples.shop.repository import add_events
-from examples.shop.routes import office, rights
+from examples.shop.routes import office, rights, work
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.observer import Observer
@@ -146,7 +146,8 @@ class ShopMachine(PurposeMachine):
 
     @rule()
     def look_at_a_card(self) -> None:
-        card = mail.renewal_card(1)
+        with guard.purpose(tm.RenewalGuidance):
+            card = work.renewal_card(1).model_dump()
         assert ("name" in card) == bool(self.serves(CUSTOMER, tm.RenewalGuidance, tm.Registration))
         assert "devices" not in card
 
@@ -191,8 +192,9 @@ class ShopMachine(PurposeMachine):
 
     @rule()
     def read_inquiries(self) -> None:
-        inquiries = support.open_inquiries()
         family = tm.AnyInquiryResponse
+        with guard.purpose(tm.AnyInquiryResponse):
+            inquiries = [one.model_dump(exclude_none=True) for one in work.inquiries()]
         assert bool(inquiries[0]["lead"]) == bool(self.serves(LEAD, family, tm.WebContact))
         assert bool(inquiries[1]["prospect"]) == bool(self.serves(PROSPECT, family, tm.ProspectContact))
         assert inquiries[2]["customer"] == {}

@@ -25,8 +25,8 @@ class Club:
 
     def __init__(self, guard: pg.Guard, folder: Any, **settings: Any) -> None:
         self.guard = guard
-        self.rs, self.app, self.guarded = service.accounts(guard, folder / "club.db", hasher=QUICK, **settings)
-        self.client = TestClient(self.guarded)
+        self.rs, self.app = service.accounts(guard, folder / "club.db", hasher=QUICK, **settings)
+        self.client = TestClient(self.app)
 
     def __enter__(self) -> Self:
         self.client.__enter__()

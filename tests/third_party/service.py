@@ -10,8 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 from pwdlib import PasswordHash
 from pydantic import SecretStr
 from regstack import RegStack, RegStackConfig
@@ -28,7 +27,7 @@ from regstack.models.user import BaseUser, UserPublic
 
 import purposeguard as pg
 from purposeguard.adapters.sqlalchemy import protect
-from purposeguard.integrations.asgi import PurposeRoutes
+from purposeguard.integrations.fastapi import install
 
 NOTICE: Final = pg.Notice.load(Path(__file__).with_name("notice.toml"))
 ACCOUNT, CREDENTIAL, PHONE, TRACE, LINK = (NOTICE.source(f"1({letter})") for letter in "abcde")
@@ -121,8 +120,8 @@ def users_of(guard: pg.Guard) -> type[SqlUserRepo]:
 
 def accounts(
     guard: pg.Guard, database: Path, *, statements: bool, hasher: PasswordHash | None = None, **settings: Any
-) -> tuple[RegStack, FastAPI, PurposeRoutes]:
-    """The parts of regstack, the application of FastAPI as its documentation makes it, and that under purposes.
+) -> tuple[RegStack, FastAPI]:
+    """The parts of regstack, and the application of FastAPI as its documentation makes it, under purposes.
 
     `statements`: each is checked before the database gets it. Otherwise what comes out of the repository is withheld.
     """
@@ -154,9 +153,5 @@ def accounts(
     app = FastAPI(lifespan=lifespan)
     app.include_router(rs.router)
 
-    @app.exception_handler(pg.PurposeViolation)
-    async def refused(_: Request, error: pg.PurposeViolation) -> JSONResponse:
-        return JSONResponse({"sources": [source.clause for source in error.decision.denied]}, 403)
-
-    routes = {route: guard.purpose(purpose) for purpose, paths in ROUTES.items() for route in paths}
-    return rs, app, PurposeRoutes(app, routes)
+    install(app, guard, routes={path: guard.purpose(purpose) for purpose, paths in ROUTES.items() for path in paths})
+    return rs, app

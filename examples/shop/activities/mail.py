@@ -1,9 +1,8 @@
-"""Renewals: reminders by mail, and what a clerk sees when a customer calls about one. Clause 1.2(1)①."""
+"""Renewals: reminders by mail. Clause 1.2(1)①."""
 
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
 
 from examples.shop import repository
 from examples.shop.mailer import Mailer, Mailing
@@ -32,12 +31,3 @@ def _remind(mailing: Mailing[tm.RenewalGuidance], due: Renewal) -> None:
 def _reminder(due: tuple[str, str, date]) -> str:
     name, product, renews_on = due
     return f"Dear {name}, {product} ends on {renews_on:%Y-%m-%d}."
-
-
-@guard.purpose(tm.RenewalGuidance)
-def renewal_card(customer_id: int) -> dict[str, Any]:
-    """For the clerk: registration and contracts. What the products report is withheld.
-
-    What is sealed is opened here, where the purpose holds: outside it nobody could write it down.
-    """
-    return repository.customer(customer_id).model_dump(mode="json")

@@ -6,20 +6,12 @@ desk for inquiries sees that a customer wrote, and no more.
 
 from __future__ import annotations
 
-from typing import Any
-
 from examples.shop import repository
 from examples.shop.mailer import Mailer, Mailing
 from examples.shop.models import Sent
 from examples.shop.privacy import guard
 from purposeguard import Use
 from purposeguard.notices import trendmicro_jp as tm
-
-
-@guard.purpose(tm.AnyInquiryResponse)
-def open_inquiries() -> list[dict[str, Any]]:
-    """All of them; name, address and text of those that customers sent are withheld."""
-    return [one.model_dump(mode="json", exclude_none=True) for one in repository.inquiries()]
 
 
 @guard.purpose(tm.AnyInquiryResponse, channel="email").with_use

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import purposeguard as pg
 from examples.shop import repository
@@ -94,12 +93,6 @@ def crash_percent(runs: Sequence[Run]) -> int:
     if len({run.customer for run in runs}) < FEWEST:
         raise TooFewSubjects("a percentage of crashes", FEWEST)
     return round(100 * sum(run.kind == "crash" for run in runs) / len(runs))
-
-
-@guard.purpose(tm.ProductImprovement)
-def published_figures(product: str) -> dict[str, Any]:
-    """For the website."""
-    return figures(product).model_dump(mode="json")
 
 
 @guard.purpose(tm.ProductProvision, channel="in_product")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body, Depends, Query
+from fastapi import Body, Depends, Query
 from fastapi.responses import StreamingResponse
 
+from examples.shop import repository
 from examples.shop.activities import laboratory, mail, newsletter, support, telemetry, visits
 from examples.shop.activities.newsletter import Issue
 from examples.shop.activities.visits import Comparison
@@ -22,13 +23,11 @@ from examples.shop.models import (
     PageTraffic,
     Sent,
 )
+from examples.shop.privacy import guard
+from purposeguard.integrations.fastapi import PurposeRouter
+from purposeguard.notices import trendmicro_jp as tm
 
-router = APIRouter()
-
-
-def documented(answer: object) -> dict[str, Any]:
-    """For routes whose activity has written the answer already, since only there it could be opened."""
-    return {"response_model": None, "responses": {200: {"model": answer}}}
+router = PurposeRouter(guard)
 
 
 def get_mailer() -> Mailer:
@@ -45,9 +44,10 @@ def remind(due_before: Annotated[date, Body(embed=True)], mailer: TheMailer) -> 
     return mail.remind_of_renewal(due_before, mailer)
 
 
-@router.get("/renewals/customers/{customer_id}", tags=["renewals"], **documented(Customer))
-def renewal_card(customer_id: int) -> dict[str, Any]:
-    return mail.renewal_card(customer_id)
+@router.get("/renewals/customers/{customer_id}", tags=["renewals"], purpose=tm.RenewalGuidance)
+def renewal_card(customer_id: int) -> Customer:
+    """For the clerk: registration and contracts. What the products report is withheld."""
+    return repository.customer(customer_id)
 
 
 @router.post("/newsletters/security", tags=["newsletters"])
@@ -80,9 +80,10 @@ def crashes(product: str) -> CrashSummary:
     return telemetry.crashes(product)
 
 
-@router.get("/telemetry/{product}/figures", tags=["telemetry"], **documented(Figures))
-def figures(product: str) -> dict[str, Any]:
-    return telemetry.published_figures(product)
+@router.get("/telemetry/{product}/figures", tags=["telemetry"], purpose=tm.ProductImprovement)
+def figures(product: str) -> Figures:
+    """For the website."""
+    return telemetry.figures(product)
 
 
 @router.get("/telemetry/{product}/slow-events", tags=["telemetry"])
@@ -116,9 +117,10 @@ def compare_visits_with_leads() -> Comparison:
     return visits.compare_visits_with_leads()
 
 
-@router.get("/support/inquiries", tags=["support"], **documented(list[Inquiry]))
-def inquiries() -> list[dict[str, Any]]:
-    return support.open_inquiries()
+@router.get("/support/inquiries", tags=["support"], purpose=tm.AnyInquiryResponse, response_model_exclude_none=True)
+def inquiries() -> list[Inquiry]:
+    """All of them; name, address and text of those that customers sent are withheld."""
+    return repository.inquiries()
 
 
 @router.post("/support/inquiries/{inquiry_id}/answer", tags=["support"])

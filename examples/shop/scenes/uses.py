@@ -98,7 +98,7 @@ def newsletter(story: Story) -> None:
 def phone(story: Story) -> None:
     letter = issue("A hole in the roof", "Please update today.")
     refused = story.ask("POST", "/leads/1/warnings?channel=phone", letter, status=403)
-    story.check(refused.get("clause") == ["2.2③"], "clause 2.2③ is named")
+    story.check(refused.get("clauses") == ["2.2③"], "clause 2.2③ is named")
     story.check(newest_denial_is(story, "ChannelViolation"), "the ledger has it as a ChannelViolation")
     answer = story.ask("POST", "/leads/1/warnings?channel=email", letter)
     story.check(answer["leads"] == 1, "by e-mail it went out")

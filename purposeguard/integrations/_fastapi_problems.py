@@ -1,0 +1,119 @@
+"""Errors as answers of FastAPI: problem details, and a close of a websocket. None holds what was asked or answered."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.exception_handlers import (
+    request_validation_exception_handler,
+    websocket_request_validation_exception_handler,
+)
+from fastapi.exceptions import (
+    RequestValidationError,
+    ResponseValidationError,
+    ValidationException,
+    WebSocketRequestValidationError,
+)
+from fastapi.responses import JSONResponse
+from fastapi.websockets import WebSocket, WebSocketState
+from pydantic import TypeAdapter
+from pydantic.errors import PydanticUserError
+from pydantic_core import PydanticSerializationError
+from starlette.requests import HTTPConnection
+
+from purposeguard.errors import PurposeGuardError
+from purposeguard.integrations.problems import MEDIA_TYPE, NOT_WRITTEN, Problem, faults_of, not_valid, problem_of
+
+Handler = Callable[[Any, Any], Awaitable[Any]]
+
+_LOGGER: Final = logging.getLogger("purposeguard.integrations.fastapi")
+
+_PARAMETERS: Final = ("path_params", "query_params", "header_params", "cookie_params", "body_params")
+
+_REPLACED: Final = (None, request_validation_exception_handler, websocket_request_validation_exception_handler)
+"""Handlers that ours take the place of: FastAPI's own quote the input."""
+
+
+def add_handlers(app: FastAPI, *, details: bool) -> None:
+    """Has an application answer errors of this library and of validation, where it has no handlers of its own."""
+    handlers: dict[type[Exception], Handler] = {
+        PurposeGuardError: functools.partial(_of_the_library, details),
+        PydanticSerializationError: _not_written,
+        ResponseValidationError: _not_as_declared,
+        RequestValidationError: _not_valid,
+        WebSocketRequestValidationError: _not_valid,
+    }
+    for error, handler in handlers.items():
+        if app.exception_handlers.get(error) in _REPLACED:
+            app.add_exception_handler(error, handler)
+
+
+async def _of_the_library(details: bool, connection: HTTPConnection, error: PurposeGuardError) -> JSONResponse | None:
+    problem = problem_of(error, details=details)
+    if problem is None:
+        raise error
+    return await _answered(connection, problem, f"{type(error).__name__}: {problem.detail}")
+
+
+async def _not_written(connection: HTTPConnection, error: PydanticSerializationError) -> JSONResponse | None:
+    return await _answered(connection, NOT_WRITTEN, f"{type(error).__name__}: {NOT_WRITTEN.detail}")
+
+
+async def _not_as_declared(connection: HTTPConnection, error: ResponseValidationError) -> JSONResponse | None:
+    """500: an answer is not of its `response_model`. FastAPI's error quotes it, and would be logged."""
+    faults = faults_of(error.errors(), ("response",))
+    problem = Problem(
+        500, "urn:purposeguard:problem:answer", "not as declared", "the answer is not of the model of its route"
+    )
+    return await _answered(connection, problem, f"{problem.detail}: {faults}")
+
+
+async def _not_valid(connection: HTTPConnection, error: ValidationException) -> JSONResponse | None:
+    return await _answered(connection, not_valid(faults_of(error.errors(), _names_of(connection))), "")
+
+
+async def _answered(connection: HTTPConnection, problem: Problem, said: str) -> JSONResponse | None:
+    """Answers a request, or closes a websocket: by 1008 where it was refused, 1011 where the service is at fault."""
+    if problem.status >= 500:
+        route = connection.scope.get("route")
+        _LOGGER.error("%s: %s", getattr(route, "path", "?"), said)
+    if not isinstance(connection, WebSocket):
+        return JSONResponse(problem.body, problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
+    closed = WebSocketState.DISCONNECTED
+    if connection.application_state is not closed and connection.client_state is not closed:
+        await connection.close(1011 if problem.status >= 500 else 1008, reason=problem.title)
+    return None
+
+
+def _names_of(connection: HTTPConnection) -> frozenset[str]:
+    """The names that code gives to what the route of a request takes."""
+    dependant = getattr(connection.scope.get("route"), "dependant", None)
+    names = {"body", "path", "query", "header", "cookie"}
+    return frozenset(names.union(_names_in(dependant) if dependant is not None else ()))
+
+
+def _names_in(dependant: Any) -> Iterator[str]:
+    for kind in _PARAMETERS:
+        for field in getattr(dependant, kind):
+            yield field.alias
+            try:
+                schema = TypeAdapter(field.field_info.annotation).json_schema()
+            except PydanticUserError:  # of what no schema can be made, no names are known
+                continue
+            yield from _properties(schema)
+    for inner in dependant.dependencies:
+        yield from _names_in(inner)
+
+
+def _properties(schema: Any) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        properties = schema.get("properties")
+        yield from properties if isinstance(properties, Mapping) else ()
+        schema = schema.values()
+    if isinstance(schema, Iterable) and not isinstance(schema, str):
+        for inner in schema:
+            yield from _properties(inner)

@@ -1,0 +1,212 @@
+"""What FastAPI runs in threads and tasks of its own on behalf of a request, so that its purpose is taken there.
+
+Each route knows the functions that it calls (`dependant`) and the fields by which it writes answers. They are replaced
+by such as hop. Public names are relied on alone, and `must_be_hooked` tries that FastAPI still calls what stands there.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from typing import Annotated, Any, Final
+
+import fastapi
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.responses import StreamingResponse
+from fastapi.routing import APIRoute
+from starlette.background import BackgroundTask, BackgroundTasks
+from starlette.concurrency import iterate_in_threadpool
+from starlette.responses import Response
+
+from purposeguard.integrations.asgi import App, Receive, Scope, Send, every_route
+from purposeguard.integrations.threads import hops, kind_behind
+from purposeguard.values.personal_model import refusal_of_dump
+from purposeguard.values.pydantic import leaving_out
+
+Wrap = Callable[[Any], Any]
+
+
+def hop_route(route: Any) -> None:
+    """Has everything that a route runs hop with its purpose. Done again, nothing changes."""
+    dependant = getattr(route, "dependant", None)
+    if dependant is not None:
+        _replace_calls(dependant, _Hopping)
+    for name in ("response_field", "stream_item_field"):
+        field = getattr(route, name, None)
+        if field is not None and "validate" not in vars(field):
+            _replace_writing(field, hops)
+
+
+def _replace_calls(dependant: Dependant, wrap: Wrap) -> None:
+    if dependant.call is not None and not isinstance(dependant.call, _Hopping):
+        dependant.call = wrap(dependant.call)
+    for inner in dependant.dependencies:
+        _replace_calls(inner, wrap)
+
+
+def _replace_writing(field: Any, wrap: Wrap) -> None:
+    """Of a field that answers are written by: where that is refused, the refusal itself is raised, not quoted."""
+
+    def refusing(write: Any) -> Any:
+        def written(value: Any, **options: Any) -> Any:
+            with refusal_of_dump(value):
+                return leaving_out(value, write, options)
+
+        return written
+
+    vars(field)["validate"] = wrap(field.validate)
+    for name in ("serialize", "serialize_json"):
+        vars(field)[name] = wrap(refusing(getattr(field, name)))
+
+
+class _Hopping:
+    """A function that FastAPI calls for a request; equal to what it wraps, so that overrides of that are found."""
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, fn, updated=())
+        self._fn = fn
+        self._run = _answering(fn)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        for value in kwargs.values():
+            if isinstance(value, BackgroundTasks) and "add_task" not in vars(value):
+                vars(value)["add_task"] = functools.partial(_add_task, value.add_task)
+        return self._run(*args, **kwargs)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._fn == (other._fn if isinstance(other, _Hopping) else other))
+
+    def __hash__(self) -> int:
+        return hash(self._fn)
+
+
+def _add_task(add: Callable[..., None], func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+    add(hops(func), *args, **kwargs)
+
+
+def _answering(fn: Any) -> Any:
+    """`fn` as it hops, of which a response that it gives hops as well. Coroutines stay in the task of the request."""
+    kind = kind_behind(fn)
+    if kind == "coroutine":
+
+        @functools.wraps(fn)
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            result = await fn(*args, **kwargs)
+            return _hop_response(result) if isinstance(result, Response) else result
+
+        return awaited
+    if kind != "plain":
+        return hops(fn)
+
+    @functools.wraps(fn)
+    def answered(*args: Any, **kwargs: Any) -> Any:
+        result = fn(*args, **kwargs)
+        return _hop_response(result) if isinstance(result, Response) else result
+
+    return hops(answered)
+
+
+def _hop_response(response: Response) -> Response:
+    """A response whose stream and tasks in the background hop."""
+    if isinstance(response, StreamingResponse):
+        response.body_iterator = _hop_stream(response.body_iterator)
+    background = getattr(response, "background", None)
+    for task in background.tasks if isinstance(background, BackgroundTasks) else [background]:
+        if isinstance(task, BackgroundTask):
+            task.func = hops(task.func)
+    return response
+
+
+def _hop_stream(stream: Any) -> Any:
+    # Starlette has wrapped what is not asynchronous, and would step it in threads.
+    inner = _stepped_in_threads(stream)
+    return hops(_each_awaited)(stream) if inner is None else iterate_in_threadpool(hops(_each)(inner))
+
+
+def _stepped_in_threads(stream: Any) -> Iterable[Any] | None:
+    """What Starlette would step in threads; None where a stream is asynchronous itself, or has begun."""
+    code: Any = iterate_in_threadpool
+    if not inspect.isasyncgen(stream) or stream.ag_code is not code.__code__ or stream.ag_frame is None:
+        return None
+    inner: Iterable[Any] | None = stream.ag_frame.f_locals.get("iterator")
+    return inner
+
+
+def _each(steps: Iterable[Any]) -> Generator[Any]:
+    yield from steps
+
+
+async def _each_awaited(steps: Any) -> AsyncGenerator[Any]:
+    async for step in steps:
+        yield step
+
+
+class HooksMissing(RuntimeError):
+    """The installed FastAPI does not call what holds its routes to their purposes: the application must not start."""
+
+
+_PROBE: Final = "/purposeguard-probe"
+
+
+async def must_be_hooked(route_class: type[APIRoute]) -> None:
+    """Sends a request through an application made for this, to see that FastAPI calls what stands in its routes.
+
+    Raises:
+        HooksMissing: it does not.
+    """
+    called: set[str] = set()
+
+    class Probed(route_class):  # type: ignore[valid-type,misc]  # a class that is given
+        async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+            called.add("handle")
+            await super().handle(scope, receive, send)
+
+    router = APIRouter(route_class=Probed)
+    router.add_api_route(_PROBE, _endpoint)
+    app = FastAPI(openapi_url=None, telemetry={"exclude": lambda _: True})
+    app.include_router(router)
+    for route, _ in every_route(app):
+        _replace_calls(route.dependant, functools.partial(_noting, called))
+        _replace_writing(route.response_field, functools.partial(_noting, called))
+    await _requested(app, _PROBE)
+    expected = {"handle", "_endpoint", "_dependency", "validate", "written"}
+    if _stepped_in_threads(StreamingResponse(iter(())).body_iterator) is not None:
+        called.add("stream")
+    missing = (expected | {"stream"}) - called
+    if missing:
+        raise HooksMissing(
+            f"FastAPI {fastapi.__version__} does not call {', '.join(sorted(missing))} of a route where this release "
+            "of purposeguard takes its purpose: use a version that it was tested with"
+        )
+
+
+def _dependency() -> int:
+    return 1
+
+
+def _endpoint(given: Annotated[int, Depends(_dependency)]) -> int:
+    return given
+
+
+def _noting(called: set[str], fn: Any) -> Any:
+    @functools.wraps(fn)
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        called.add(fn.__name__)
+        return fn(*args, **kwargs)
+
+    return noted
+
+
+async def _requested(app: App, path: str) -> None:
+    """Sends one request; what is answered is of no interest."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_: Any) -> None:
+        """Nobody reads it."""
+
+    common = {"http_version": "1.1", "scheme": "http", "root_path": "", "query_string": b"", "headers": []}
+    await app({"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), **common}, receive, send)

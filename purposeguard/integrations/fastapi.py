@@ -1,0 +1,453 @@
+"""FastAPI: a purpose for each route, and refusals as problem details.
+
+::
+
+    app = FastAPI()
+    install(app, guard)
+
+    router = PurposeRouter(guard, purpose=my.Support)
+
+    @router.get("/users/{id}", subject=SubjectFrom.path("id"))
+    def show(id: int) -> User: ...
+
+    app.include_router(router)
+
+The purpose of a route holds from when the route is chosen until its answer is written and its tasks in the background
+have run. FastAPI runs much of that in threads and tasks of its own: `install` has the purpose taken there.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
+from starlette.requests import HTTPConnection
+
+from purposeguard.errors import PurposeGuardError, UnknownTerm
+from purposeguard.guard import Guard
+from purposeguard.integrations._fastapi_problems import add_handlers
+from purposeguard.integrations._fastapi_subjects import MisdeclaredRoute, SubjectFrom, must_not_be_stopped, place_of
+from purposeguard.integrations._fastapi_threads import HooksMissing, hop_route, must_be_hooked
+from purposeguard.integrations.asgi import (
+    App,
+    PurposeRoutes,
+    Receive,
+    Run,
+    Scope,
+    Send,
+    every_route,
+    original_of,
+    run_of,
+)
+from purposeguard.integrations.threads import hopping, kind_behind, nothing_hops
+from purposeguard.integrations.versions import must_be_tested
+from purposeguard.notice.vocabulary import Family, Purpose, Source
+from purposeguard.policy.violations import ChannelViolation
+from purposeguard.runtime.activity import Block
+from purposeguard.runtime.engine import ActivityHandle
+from purposeguard.runtime.site import Site
+from purposeguard.runtime.use import Use
+
+__all__ = ["HooksMissing", "MisdeclaredRoute", "PurposeRoute", "PurposeRouter", "SubjectFrom", "entering", "install"]
+
+must_be_tested("fastapi", "0.165", "0.165")
+
+P = TypeVar("P", bound=Source | Purpose)
+F = TypeVar("F", bound=Callable[..., Any])
+
+_INSTALLED: Final = "purposeguard.installed"
+"""The key of a scope under which routes see that `install` has prepared their application."""
+
+_OF_THE_ROUTER: Final[Any] = object()
+
+
+def install(
+    app: FastAPI, guard: Guard, *, details: bool = True, routes: Mapping[str, Block[Any] | None] | None = None
+) -> None:
+    """Has an application of FastAPI, and those mounted in it, answer refusals and hold purposes where it runs code.
+
+    Errors of this library and of validation become problem details (RFC 9457) that hold no value of a request or an
+    answer; a websocket is closed, by 1008 where it was refused. Handlers of the application's own stay. With
+    `details=False` a refusal does not say which clauses stand against it.
+
+    `routes` gives routes their purposes in one place, as `PurposeRoutes` does. To be called once, before the
+    application starts; its routes are looked at when it starts.
+
+    Raises:
+        TypeError: `guard` is no guard.
+
+    When the application starts, or at its first request where its lifespan is not run:
+
+    Raises:
+        MisdeclaredRoute: a route states two purposes, one of another guard, or a subject that it does not take.
+        HooksMissing: FastAPI does not call what is put in its routes.
+        TypeError, ValueError: `routes` is not as `PurposeRoutes` wants it.
+    """
+    if not isinstance(guard, Guard):
+        raise TypeError(f"`install` is given a guard, not {type(guard).__name__}")
+    add_handlers(app, details=details)
+    app.add_middleware(_Installed, installed=app, guard=guard, details=details, routes=routes or {})
+
+
+class _Installed:
+    """A middleware that prepares the application at the first event, and tells routes so."""
+
+    def __init__(
+        self, app: App, *, installed: FastAPI, guard: Guard, details: bool, routes: Mapping[str, Block[Any] | None]
+    ) -> None:
+        self._app = app
+        self._installed = installed
+        self._guard = guard
+        self._details = details
+        self._routes = routes
+        self._known = -1
+        """How many routes the application had when they were looked at; below zero before that."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._known != len(self._installed.routes):
+            try:
+                await self._prepare()
+            except Exception as error:
+                if scope["type"] == "lifespan":  # otherwise servers take it that there is none, and go on
+                    await receive()
+                    await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
+                raise
+        scope[_INSTALLED] = self
+        with nothing_hops():  # a request may be served in what another one began
+            await self._app(scope, receive, send)
+
+    async def _prepare(self) -> None:
+        if self._known < 0:
+            await must_be_hooked(PurposeRoute)
+        app = self._app
+        if self._known < 0 and self._routes:  # no other request was here meanwhile
+            app = PurposeRoutes(app, self._routes, of=self._installed)
+        self.look_at_routes()
+        self._app = app
+
+    def look_at_routes(self) -> None:
+        """Has all routes hop; again where routes were added, of which FastAPI makes those of included routers anew."""
+        for route, path in every_route(self._installed):
+            _must_be_well_declared(route, path, self._routes)
+            hop_route(route)
+            original = original_of(route)
+            if isinstance(original, PurposeRoute):
+                original.made_anew = False
+            mounted = _application_of(route)
+            if mounted is not None:
+                add_handlers(mounted, details=self._details)
+        for route, path in every_route(self._installed, below_mounts=False):
+            _must_be_of(self._guard, route, path)
+        self._known = len(self._installed.routes)
+
+
+def _must_be_of(guard: Guard, route: Any, path: str) -> None:
+    """Raises where a route of the application, not of one that it mounts, has a purpose of another guard's."""
+    declared: _Declared | None = getattr(original_of(route), "declared", None)
+    if declared is not None and declared.block._stated.engine is not guard._engine:
+        raise MisdeclaredRoute(f"{place_of(route.endpoint, path)} has a purpose of another guard than the application")
+
+
+def _application_of(route: Any) -> FastAPI | None:
+    """The application that a route mounts, be it behind middlewares."""
+    layer = getattr(original_of(route), "app", None)
+    while layer is not None and not isinstance(layer, FastAPI):
+        layer = getattr(layer, "app", None)
+    return layer
+
+
+def _must_be_well_declared(route: Any, path: str, table: Mapping[str, Block[Any] | None]) -> None:
+    declared: _Declared | None = getattr(original_of(route), "declared", None)
+    endpoint = getattr(route, "endpoint", None)
+    named = [block for name, block in table.items() if name.partition(" ")[2] == path and _is_of(name, route)]
+    blocks = [*([declared.block] if declared else ()), *(block for block in named if block is not None)]
+    dependant = getattr(route, "dependant", None)
+    if dependant is not None:
+        blocks += _entered_in(dependant)
+    if len(blocks) > 1:
+        stated = ", ".join(f"{_stated(block)[0]}" for block in blocks)
+        raise MisdeclaredRoute(f"{place_of(endpoint, path)} states several purposes ({stated}): leave one")
+    if declared and declared.subject and dependant is not None:
+        declared.subject.taken_by(dependant, place_of(endpoint, path))
+
+
+def _is_of(name: str, route: Any) -> bool:
+    methods = getattr(route, "methods", None)
+    return methods is None or name.partition(" ")[0] in methods
+
+
+def _entered_in(dependant: Any) -> list[Block[Any]]:
+    """The blocks that dependencies of a route enter."""
+    fn = inspect.unwrap(dependant.call) if dependant.call is not None else None
+    own = [fn.block] if fn is not None and isinstance(getattr(fn, "block", None), Block) else []
+    return own + [block for inner in dependant.dependencies for block in _entered_in(inner)]
+
+
+def _stated(block: Block[Any]) -> tuple[str, list[str]]:
+    """The name of a block's purpose, and its clauses."""
+    purpose = block._stated.purpose
+    if isinstance(purpose, Family):
+        return purpose.name, [member.clause for member in purpose.members]
+    return purpose.slug, [purpose.clause]
+
+
+class _Declared(NamedTuple):
+    """What a route is declared for."""
+
+    block: Block[Any]
+    subject: SubjectFrom | None = None
+    by_router: bool = False
+
+
+class PurposeRoute(APIRoute):
+    """A route that runs for a purpose: of a `PurposeRouter`, or `route_class=PurposeRoute.under(guard.purpose(…))`.
+
+    It is an activity, named after its endpoint unless the block has a name.
+    """
+
+    declared: _Declared | None = None
+
+    made_anew = False
+    """Whether FastAPI has made something of this route that was not looked at yet."""
+
+    @classmethod
+    def under(cls, block: Block[Any]) -> type[PurposeRoute]:
+        """A class of routes that all run for the purpose of a block."""
+        return type(cls.__name__, (cls,), {"declared": _Declared(block, by_router=True)})
+
+    def __init__(
+        self, path: str, endpoint: Callable[..., Any], *, declared: _Declared | None = None, **options: Any
+    ) -> None:
+        self.declared = declared = declared or type(self).declared
+        self._run: Run | None = None
+        asked = endpoint
+        if declared is not None:
+            self._run = run_of(declared.block, Site.of(inspect.unwrap(endpoint)))
+            name, clauses = _stated(declared.block)
+            stated = {"x-purpose": name, "x-purpose-clauses": clauses}
+            options["openapi_extra"] = stated | (options.get("openapi_extra") or {})
+            if declared.subject is not None:
+                if "generator" in kind_behind(endpoint):
+                    raise MisdeclaredRoute(
+                        f"{place_of(endpoint, path)} names its subject, and yields: its answer would have begun before "
+                        "it is asked what the subject stopped. Return a `StreamingResponse` of a generator within it"
+                    )
+                asked = self._asking(endpoint, declared.block, declared.subject)
+        super().__init__(path, asked, **options)
+        if declared is not None and declared.subject is not None:
+            self._parameter = declared.subject.taken_by(self.dependant, place_of(endpoint, path), whatever_kind=True)
+
+    def _asking(self, endpoint: Callable[..., Any], block: Block[Any], subject: SubjectFrom) -> Callable[..., Any]:
+        """An endpoint that runs where the subject of the request did not stop the purpose."""
+
+        @functools.wraps(endpoint)
+        def asked(**values: Any) -> Any:
+            must_not_be_stopped(block, subject.of(values[self._parameter]))
+            return endpoint(**values)
+
+        return asked
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request, for the purpose of this route."""
+        if self.made_anew and (self._run is not None or _INSTALLED in scope):
+            _installed_in(scope).look_at_routes()
+        if self._run is None:
+            await super().handle(scope, receive, send)
+        else:
+            _installed_in(scope)
+            await self._run(super().handle, scope, receive, send)
+
+    def get_route_handler(self) -> Callable[[Any], Any]:
+        """As of an `APIRoute`, which asks for it once for each router that includes this route."""
+        self.made_anew = True
+        return super().get_route_handler()
+
+
+def _installed_in(scope: Scope) -> _Installed:
+    installed: _Installed | None = scope.get(_INSTALLED)
+    if installed is None:
+        raise PurposeGuardError("a route has a purpose, and its application was not prepared: `install(app, guard)`")
+    return installed
+
+
+def entering(block: Block[P]) -> Callable[[HTTPConnection], AsyncGenerator[Use[P]]]:
+    """A dependency that enters the purpose of a block, for routes that are no `PurposeRoute`, and gives its use.
+
+    `dependencies=[Depends(entering(guard.purpose(my.Support)))]` of a route, router or application. The purpose holds
+    from then on, so dependencies that read come after it, until the answer is written and its tasks have run.
+    """
+    return _entering(block, block._stated.handle())
+
+
+def _entering(block: Block[P], handle: ActivityHandle) -> Callable[[HTTPConnection], AsyncGenerator[Use[P]]]:
+    async def entered(connection: HTTPConnection) -> AsyncGenerator[Use[P]]:
+        _installed_in(connection.scope)
+        use: Use[P] = Use(handle)
+        try:
+            with hopping(use):
+                yield use
+        finally:
+            use._close()
+
+    vars(entered)["block"] = block
+    return entered
+
+
+class PurposeRouter(APIRouter):
+    """A router of which each route runs for a purpose: that of the route, `purpose=`, or else that of the router.
+
+    A purpose is a class, an id, the name of a family, or a block where more is to be said, such as
+    `guard.purpose(my.Letters, channel="post")`. `purpose=None` says that a route uses nothing personal. `subject=`
+    names whose data the requests of a route are about. All else is as of an `APIRouter`.
+
+    Raises:
+        MisdeclaredRoute: a purpose means nothing, or is closed and no channel is stated; `subject` is no parameter of
+            the endpoint, or the guard has no governance to ask; a router is included whose routes would seem to have
+            the purpose of this one.
+    """
+
+    def __init__(self, guard: Guard, *, purpose: object = None, **options: Any) -> None:
+        options.setdefault("route_class", PurposeRoute)
+        super().__init__(**options)
+        self._guard = guard
+        self._declared = None if purpose is None else _Declared(self._block(purpose, "a router"), by_router=True)
+
+    def _block(self, purpose: Any, place: str) -> Block[Any]:
+        if isinstance(purpose, Block):
+            return purpose
+        try:
+            return self._guard.purpose(purpose)
+        except (UnknownTerm, ChannelViolation) as error:
+            raise MisdeclaredRoute(f"{place} cannot be for this purpose: {error}") from error
+
+    def _of(
+        self, endpoint: Callable[..., Any], path: str, purpose: object, subject: SubjectFrom | None
+    ) -> _Declared | None:
+        place = place_of(endpoint, self.prefix + path)
+        declared = self._declared
+        if purpose is not _OF_THE_ROUTER:
+            declared = None if purpose is None else _Declared(self._block(purpose, place))
+        if subject is None:
+            return declared
+        if declared is None:
+            raise MisdeclaredRoute(f"{place} names a subject and no purpose: state `purpose=`")
+        if self._guard.governance is None:
+            raise MisdeclaredRoute(
+                f"{place} names a subject, and the guard cannot know what was asked for: give it `governance=`"
+            )
+        return declared._replace(subject=subject)
+
+    def add_api_route(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        purpose: object = _OF_THE_ROUTER,
+        subject: SubjectFrom | None = None,
+        route_class_override: type[APIRoute] | None = None,
+        **options: Any,
+    ) -> None:
+        """As of an `APIRouter`, for a purpose."""
+        declared = self._of(endpoint, path, purpose, subject)
+        route_class: Any = route_class_override or self.route_class
+        if not issubclass(route_class, PurposeRoute):
+            raise MisdeclaredRoute(
+                f"{place_of(endpoint, path)} is of a class that is no PurposeRoute: derive it from that"
+            )
+        made: Any = functools.partial(route_class, declared=declared)
+        super().add_api_route(path, endpoint, route_class_override=made, **options)
+
+    def api_route(
+        self, path: str, *, purpose: object = _OF_THE_ROUTER, subject: SubjectFrom | None = None, **options: Any
+    ) -> Callable[[F], F]:
+        """As of an `APIRouter`, for a purpose."""
+
+        def decorate(endpoint: F) -> F:
+            self.add_api_route(path, endpoint, purpose=purpose, subject=subject, **options)
+            return endpoint
+
+        return decorate
+
+    def get(self, path: str, **options: Any) -> Callable[[F], F]:
+        """As of an `APIRouter`, with `purpose=` and `subject=`; likewise the other methods."""
+        return self.api_route(path, methods=["GET"], **options)
+
+    def put(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["PUT"], **options)
+
+    def post(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["POST"], **options)
+
+    def delete(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["DELETE"], **options)
+
+    def options(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["OPTIONS"], **options)
+
+    def head(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["HEAD"], **options)
+
+    def patch(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["PATCH"], **options)
+
+    def trace(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["TRACE"], **options)
+
+    def add_api_websocket_route(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        name: str | None = None,
+        *,
+        purpose: object = _OF_THE_ROUTER,
+        dependencies: Sequence[Any] | None = None,
+    ) -> None:
+        """As of an `APIRouter`, for a purpose, which holds from the dependencies of the route on."""
+        declared = self._of(endpoint, path, purpose, None)
+        given = list(dependencies or ())
+        if declared is not None:
+            stated, site = declared.block._stated, Site.of(inspect.unwrap(endpoint))
+            activity = stated.activity(site, stated.name or site.dotted)
+            stated.register.add_activity(site, activity)
+            given.insert(0, Depends(_entering(declared.block, ActivityHandle(stated.engine, activity))))
+        super().add_api_websocket_route(path, endpoint, name, dependencies=given)
+
+    def websocket(
+        self,
+        path: str,
+        name: str | None = None,
+        *,
+        purpose: object = _OF_THE_ROUTER,
+        dependencies: Sequence[Any] | None = None,
+    ) -> Callable[[F], F]:
+        """As of an `APIRouter`, for a purpose."""
+
+        def decorate(endpoint: F) -> F:
+            self.add_api_websocket_route(path, endpoint, name, purpose=purpose, dependencies=dependencies)
+            return endpoint
+
+        return decorate
+
+    def include_router(self, router: APIRouter, **options: Any) -> None:
+        """As of an `APIRouter`; the purpose of this one does not reach the routes of another."""
+        if self._declared is not None:
+            for route, path in every_route(list(router.routes)):
+                own = getattr(original_of(route), "declared", None)
+                if own is None or (own.by_router and _stated(own.block) != _stated(self._declared.block)):
+                    place = place_of(getattr(route, "endpoint", None), path)
+                    raise MisdeclaredRoute(
+                        f"{place} would seem to have the purpose of the router that includes it: state its own, or "
+                        "state none of that router"
+                    )
+        super().include_router(router, **options)
