@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from typing_extensions import override
 
+from purposeguard.integrations._masking_classes import HIDDEN
+from purposeguard.integrations._masking_errors import Failure
+from purposeguard.integrations._masking_texts import Texts
 from purposeguard.integrations.masking import Look, Masker
-from purposeguard.integrations.masking_classes import HIDDEN
-from purposeguard.integrations.masking_errors import Failure
-from purposeguard.integrations.masking_texts import Texts
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 """What each record has; the others come from `extra=`."""

@@ -20,8 +20,8 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from purposeguard.integrations.masking_classes import CLASSES, HIDDEN, is_mapped, marker
-from purposeguard.integrations.masking_texts import DEEPEST, Shown, Texts
+from purposeguard.integrations._masking_classes import CLASSES, HIDDEN, is_mapped, marker
+from purposeguard.integrations._masking_texts import DEEPEST, Shown, Texts
 from purposeguard.policy.violations import REFUSALS
 from purposeguard.values.annotations import PLAIN, is_namedtuple, is_taggable
 from purposeguard.values.plan import Plan, beside_fields, entries_of

@@ -19,8 +19,8 @@ from opentelemetry.trace import Link, Status
 from typing_extensions import override
 
 from purposeguard.guard import Guard
+from purposeguard.integrations._masking_classes import HIDDEN
 from purposeguard.integrations.masking import Masker
-from purposeguard.integrations.masking_classes import HIDDEN
 from purposeguard.integrations.opentelemetry import ACTIVITY, PURPOSE
 from purposeguard.integrations.versions import must_be_tested
 from purposeguard.policy.violations import REFUSALS

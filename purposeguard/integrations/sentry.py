@@ -18,12 +18,12 @@ from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.scope import add_global_event_processor
 from typing_extensions import override
 
+from purposeguard.integrations._masking_classes import HIDDEN, SUBJECT
+from purposeguard.integrations._masking_errors import Failure
+from purposeguard.integrations._masking_texts import Texts
+from purposeguard.integrations._sentry_check import must_be_called
 from purposeguard.integrations.logging import Masking
 from purposeguard.integrations.masking import Masker
-from purposeguard.integrations.masking_classes import HIDDEN, SUBJECT
-from purposeguard.integrations.masking_errors import Failure
-from purposeguard.integrations.masking_texts import Texts
-from purposeguard.integrations.sentry_check import must_be_called
 from purposeguard.integrations.versions import must_be_tested
 
 must_be_tested("sentry-sdk", "2.45", "2.75")

@@ -14,10 +14,10 @@ import traceback
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final
 
+from purposeguard.integrations._masking_classes import HIDDEN
+from purposeguard.integrations._masking_errors import Failure
+from purposeguard.integrations._masking_texts import Texts
 from purposeguard.integrations.masking import Look, Masker
-from purposeguard.integrations.masking_classes import HIDDEN
-from purposeguard.integrations.masking_errors import Failure
-from purposeguard.integrations.masking_texts import Texts
 from purposeguard.integrations.versions import must_be_tested
 
 must_be_tested("structlog", "25.5", "26.1")

@@ -14,10 +14,10 @@ import pydantic
 import pytest
 
 import purposeguard as pg
-from purposeguard.integrations import masking_classes
+from purposeguard.integrations import _masking_classes
+from purposeguard.integrations._masking_errors import Failure
+from purposeguard.integrations._masking_texts import DEEPEST, MOST_TEXTS, Texts
 from purposeguard.integrations.masking import LONGEST, MOST_ITEMS, Look, Masker
-from purposeguard.integrations.masking_errors import Failure
-from purposeguard.integrations.masking_texts import DEEPEST, MOST_TEXTS, Texts
 from purposeguard.notices import trendmicro_jp as tm
 from tests.integrations.people import (
     DEVICE,
@@ -243,9 +243,9 @@ def test_what_cannot_be_read_is_masked_whole() -> None:
 
 def test_the_memory_of_keys_is_bounded() -> None:
     masker = Masker()
-    for number in range(masking_classes.MOST_KEYS + 10):
+    for number in range(_masking_classes.MOST_KEYS + 10):
         masker.masked({"email": "x", f"key{number}": "y", "full_name": "z"})
-    assert len(masking_classes.CLASSES._index.asked) <= masking_classes.MOST_KEYS
+    assert len(_masking_classes.CLASSES._index.asked) <= _masking_classes.MOST_KEYS
 
 
 def test_masked_texts_are_found_elsewhere() -> None:

@@ -223,8 +223,8 @@ def test_the_same_mistakes_without_the_options_send_it(name: str) -> None:
 
 
 def test_locals_are_sent_masked(kept: Kept) -> None:
-    def inner(full_name: str, text: str, seal: object) -> None:
-        raise ValueError("no", text, hidden)
+    def inner(full_name: str, remark_of_ours: str, seal: object) -> None:
+        raise ValueError("no", remark_of_ours, hidden)
 
     def outer() -> None:
         person, copied = customer(), NAME
@@ -240,7 +240,7 @@ def test_locals_are_sent_masked(kept: Kept) -> None:
     assert first["copied"] == "<1.1(a)>"
     assert "'plan': 'standard'" in first["dump"]
     assert second["full_name"] == "<1.1(a)>"
-    assert second["text"] == "of <1.1(a)> 5"
+    assert second["remark_of_ours"] == "of <1.1(a)> 5"
     assert second["seal"] == "<sealed 1.1(a)>"
     assert second["hidden"] == "<tests.integrations.people.Envelope>"
     assert value["type"] == "ValueError"

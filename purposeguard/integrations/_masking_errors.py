@@ -17,9 +17,9 @@ from typing import Any, Final, NamedTuple
 import pydantic
 import pydantic_core
 
+from purposeguard.integrations._masking_classes import HIDDEN
+from purposeguard.integrations._masking_texts import Texts
 from purposeguard.integrations.masking import Look, Masker
-from purposeguard.integrations.masking_classes import HIDDEN
-from purposeguard.integrations.masking_texts import Texts
 from purposeguard.policy.violations import REFUSALS
 
 MOST_ERRORS: Final = 50

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from purposeguard.integrations.masking_classes import HIDDEN
+from purposeguard.integrations._masking_classes import HIDDEN
 from purposeguard.values.annotations import PLAIN, is_taggable
 from purposeguard.values.plan import entries_of, plan_of
 from purposeguard.values.sealed import Pending, Sealed, content
