@@ -40,7 +40,10 @@ class Lock(NamedTuple):
 
 
 _SHOP = ("cli", "governance", "arrow", "frames", "sqlalchemy", "duckdb")
-_SERVICES = ("fastapi", "django", "flask", "celery", "rq", "httpx", "requests", "opentelemetry", "sentry", "structlog")
+_SERVICES = (
+    *("fastapi", "django", "flask", "passport", "celery", "rq", "httpx", "httpx2", "requests"),
+    *("opentelemetry", "sentry", "structlog"),
+)
 _ALL = (*_SHOP, "postgresql", "sql", "spark", *_SERVICES)
 
 LOCKS: Final[Mapping[str, Lock]] = {
