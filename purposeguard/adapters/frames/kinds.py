@@ -188,11 +188,12 @@ def _by_lazy_polars(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any
     left: Any = rows.without_denied(rule, nw.from_native(frame))
     if not _reads_file(frame):  # it is carried out now, see `_settled_lazy_polars`
         return _polars_rows(left.collect(), rule).lazy()
-    names = list(rule.columns)
+    names, kept = list(rule.columns), max(_lazy_names(frame), key=len) + "_"  # no column is called so
     empty = pl.DataFrame(schema=frame.select(names).collect_schema())
     rows.mask(rule, nw.from_native(empty, eager_only=True))  # what is wrong with the types is told at once
-    test = _PolarsTest(rule)
-    return left.to_native().filter(pl.struct(names).map_batches(test, return_dtype=pl.Boolean, is_elementwise=True))
+    mask = pl.struct(names).map_batches(_PolarsTest(rule), return_dtype=pl.Boolean, is_elementwise=True)
+    # A column of its own: a filter would also be asked about the statistics of a file, of which no row need be.
+    return left.to_native().with_columns(mask.alias(kept)).filter(pl.col(kept)).drop(kept)
 
 
 class _PolarsTest:

@@ -223,6 +223,7 @@ _SPREAD: Final = 128
 
 def _is_in(series: Series, values: Sequence[object] | KeySet, form: str = "") -> Mask:
     """Returns where the column holds one of these; of a `KeySet` one of its `form`, which the engine keeps."""
+    series = series.alias("")  # polars would read the name as a pattern of names
     if not isinstance(values, KeySet):
         return series.is_in(values).fill_null(False) if values else False
     held: Sequence[Any] = getattr(values, form)
