@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import secrets
 import weakref
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -178,6 +178,11 @@ class _Conditions(Conditions):
         query = exp.select(column).from_(self._keys_name).where(exp.column("form").eq(number))
         return exp.In(this=value.copy(), query=query.subquery())
 
+    def among_texts(self, value: exp.Expr, forms: Sequence[str]) -> exp.Expr:
+        # IN would be a join, and `value` computed for all rows.
+        listed = exp.cast(exp.array(*map(exp.Literal.string, forms)), "TEXT[]")
+        return exp.func("LIST_CONTAINS", listed, value.copy())
+
     @property
     def keys(self) -> pa.Table | None:
         """The table of the keys that are not in the condition itself."""
@@ -207,11 +212,6 @@ class _RelationConditions(_Conditions):
     """Conditions for a relation. Nobody reads its sources beforehand, so DuckDB reads unusual spellings as well."""
 
     folds = True
-
-    def among_folded(self, value: exp.Expr, forms: Iterable[str]) -> exp.Expr:
-        # IN would be a join, and `value` computed for all rows.
-        listed = exp.cast(exp.array(*map(exp.Literal.string, forms)), "TEXT[]")
-        return exp.func("LIST_CONTAINS", listed, value.copy())
 
 
 def filtered(relation: Any, rule: RowRule) -> Any:

@@ -157,10 +157,14 @@ def _by_arrow(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
 
 
 def _by_polars(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
-    mask = rows.mask(rule, nw.from_native(frame, eager_only=True))
+    return _polars_rows(rows.without_denied(rule, nw.from_native(frame, eager_only=True)), rule)
+
+
+def _polars_rows(frame: nw.DataFrame[Any], rule: RowRule) -> Any:
+    mask = rows.mask(rule, frame)
     if isinstance(mask, bool):
-        return frame if mask else frame.clear()
-    return frame.filter(mask.to_native())
+        return frame.to_native() if mask else frame.to_native().clear()
+    return frame.filter(mask).to_native()
 
 
 def _by_duckdb(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
@@ -181,11 +185,15 @@ def _by_spark(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
 def _by_lazy_polars(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
     import polars as pl  # noqa: PLC0415  # a frame of it is there
 
-    names = list(rule.columns)
+    left: Any = rows.without_denied(rule, nw.from_native(frame))
+    if not _reads_file(frame):  # it is carried out now, see `_settled_lazy_polars`
+        return _polars_rows(left.collect(), rule).lazy()
+    names, kept = list(rule.columns), max(_lazy_names(frame), key=len) + "_"  # no column is called so
     empty = pl.DataFrame(schema=frame.select(names).collect_schema())
     rows.mask(rule, nw.from_native(empty, eager_only=True))  # what is wrong with the types is told at once
-    test = _PolarsTest(rule)
-    return frame.filter(pl.struct(names).map_batches(test, return_dtype=pl.Boolean, is_elementwise=True))
+    mask = pl.struct(names).map_batches(_PolarsTest(rule), return_dtype=pl.Boolean, is_elementwise=True)
+    # A column of its own: a filter would also be asked about the statistics of a file, of which no row need be.
+    return left.to_native().with_columns(mask.alias(kept)).filter(pl.col(kept)).drop(kept)
 
 
 class _PolarsTest:
@@ -234,9 +242,12 @@ def _settled_lazy_polars(frame: Any, left: Any) -> Any:
     A plan goes along wherever the frame goes, in a pickle as well, with all that it was made of. So it is carried out
     now, unless the frame does nothing but read a file.
     """
+    return left if _reads_file(frame) else left.collect().lazy()
+
+
+def _reads_file(frame: Any) -> bool:
     first = frame.explain(optimized=False).lstrip().partition("\n")[0]
-    reads_file = _FILE_SCAN.match(first) is not None and "in-mem" not in first
-    return left if reads_file else left.collect().lazy()
+    return _FILE_SCAN.match(first) is not None and "in-mem" not in first
 
 
 # ---- the table of kinds ----------------------------------------------------------------------------------------------

@@ -12,15 +12,16 @@ import unicodedata
 import weakref
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import reduce
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import narwhals as nw
 
 from purposeguard.adapters import row_values
-from purposeguard.adapters.row_rule import LONGEST, NO_ID, KeySet, RowRule, rendered
+from purposeguard.adapters.row_rule import LONGEST, NO_ID, KeySet, RowRule, rendered, spellings
 from purposeguard.locks import new_lock
 
 Series = nw.Series[Any]
+Rows = TypeVar("Rows", nw.DataFrame[Any], nw.LazyFrame[Any])
 Mask = Series | bool
 """A column of truth values without nulls; or True for all rows, False for none."""
 
@@ -38,6 +39,19 @@ def mask(rule: RowRule, frame: nw.DataFrame[Any], uuids: Collection[str] = ()) -
         UnknownSource: a row names a source that the notice does not have.
     """
     return rendered(rule, _Renderer(rule, frame, uuids))
+
+
+def without_denied(rule: RowRule, frame: Rows) -> Rows:
+    """Returns a frame without the rows whose source no row may have, as the engine itself leaves them out.
+
+    What is left is for `mask`: a row without a source stays, as does one of an unknown source, to be refused.
+    """
+    schema = frame.collect_schema()
+    if rule.source is None or (dtype := schema[rule.source]) not in _TEXTS:
+        return frame
+    source = nw.nth(schema.names().index(rule.source))  # by its place: a name could be read as a pattern of names
+    texts = [text for text, clause in spellings(rule.notice).items() if clause not in rule.permitted]
+    return frame.filter(~source.is_in(_members(dtype, texts)).fill_null(False))
 
 
 class PortableRule:
@@ -63,7 +77,8 @@ class _Renderer:
         self._frame = frame
         self._uuids = uuids
         self._spellings = row_values.Spellings(rule.notice)
-        self._sources: Series | None = None
+        self._coded: Any = None
+        self._are_known = False
 
     def true(self) -> Mask:
         return True
@@ -85,13 +100,41 @@ class _Renderer:
         return series.is_null() if series.null_count() else False
 
     def source_in(self, column: str, clauses: frozenset[str]) -> Mask:
-        if self._sources is None:
-            self._sources = self._read_sources(column)
-        sources = self._sources
-        if not sources.dtype.is_integer():
-            return _is_in(sources, _members(sources, self._spellings.of(clauses)))
-        permitted = [clause in clauses for clause in self._spellings.clauses.values()]
-        return nw.new_series("", permitted, nw.Boolean, backend=sources.implementation)[sources]
+        series = self._frame[column]
+        if _holds_nothing(series) and not len(series):
+            return False
+        if series.null_count():
+            raise row_values.no_source(column)
+        if series.dtype not in _TEXTS:
+            raise row_values.not_sources(column, series.dtype)
+        if series.implementation.is_polars():
+            return self._texts_in(series, column, clauses)
+        return self._codes_in(series, column, clauses)
+
+    def _texts_in(self, series: Series, column: str, clauses: frozenset[str]) -> Mask:
+        usual = _is_in(series, _members(series.dtype, self._spellings.of(clauses)))
+        if not isinstance(usual, bool) and usual.all():
+            return True
+        if not self._are_known:
+            self._spellings.learn(column, series.unique().cast(nw.String).to_list())
+            self._are_known = True
+        return _is_in(series, _members(series.dtype, self._spellings.of(clauses)))
+
+    def _codes_in(self, series: Series, column: str, clauses: frozenset[str]) -> Mask:
+        """As `_texts_in`, for Arrow: each distinct text is looked at once."""
+        import pyarrow as pa  # noqa: PLC0415  # an array of it is there
+
+        if self._coded is None:
+            self._coded = series.to_native().dictionary_encode()
+        flags: list[Any] = []
+        for chunk in self._coded.chunks:
+            texts = chunk.dictionary.to_pylist()
+            if not self._spellings.clauses.keys() >= set(texts):  # though one of no row says nothing
+                self._spellings.learn(column, [texts[place] for place in chunk.indices.unique().to_pylist()])
+            permitted = pa.array([self._spellings.clauses.get(text) in clauses for text in texts], pa.bool_())
+            flags.append(permitted.take(chunk.indices))
+        kept: Series = nw.from_native(pa.chunked_array(flags, pa.bool_()), series_only=True)
+        return kept
 
     def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None) -> Mask:
         series = self._frame[column]
@@ -132,56 +175,11 @@ class _Renderer:
             return _text_in(series.cast(nw.String), column, keys)
         raise row_values.not_subjects(column, dtype)
 
-    def _read_sources(self, column: str) -> Series:
-        """Returns the ids of sources, all of which are known: as texts, or as their places among the spellings."""
-        series = self._frame[column]
-        if _holds_nothing(series) and not len(series):
-            return series.cast(nw.String)
-        if series.null_count():
-            raise row_values.no_source(column)
-        if series.dtype not in _TEXTS:
-            raise row_values.not_sources(column, series.dtype)
-        if series.implementation.is_polars() and series.dtype != nw.String:
-            usual = _is_in(series, _members(series, self._spellings.clauses))
-            if not isinstance(usual, bool) and usual.all():
-                return series
-            self._spellings.learn(column, series.unique().cast(nw.String).to_list())
-            return series
-        places = _places(series, self._spellings.clauses)
-        if places.null_count():
-            self._spellings.learn(column, series.filter(places.is_null()).cast(nw.String).unique().to_list())
-            places = _places(series, self._spellings.clauses)
-        return places
 
-
-def _members(series: Series, texts: Iterable[str]) -> list[str]:
-    """Returns those of the texts that the type of the column allows: polars compares an enum with no others."""
-    members = set(series.dtype.categories) if isinstance(series.dtype, nw.Enum) else None
+def _members(dtype: Any, texts: Iterable[str]) -> list[str]:
+    """Returns those of the texts that the type of a column allows: polars compares an enum with no others."""
+    members = set(dtype.categories) if isinstance(dtype, nw.Enum) else None
     return [text for text in texts if members is None or text in members]
-
-
-def _places(series: Series, texts: Iterable[str]) -> Series:
-    """Returns the place of each value among the texts; null where it is none of them."""
-    native: Any = series.to_native()
-    if series.implementation.is_polars():
-        import polars as pl  # noqa: PLC0415  # a series of it is there
-
-        places: Any = native.cast(pl.Enum(list(texts)), strict=False).to_physical()
-    else:
-        import pyarrow as pa  # noqa: PLC0415  # an array of it is there
-
-        places = pa.chunked_array([_places_in_arrow(chunk, list(texts)) for chunk in native.chunks], pa.int32())
-    return nw.from_native(places, series_only=True)
-
-
-def _places_in_arrow(array: Any, texts: list[str]) -> Any:
-    import pyarrow as pa  # noqa: PLC0415  # an array of it is there
-    import pyarrow.compute  # noqa: PLC0415  # likewise
-
-    pc: Any = pyarrow.compute  # its functions are made when it is loaded, so no type checker knows them
-    if pa.types.is_dictionary(array.type):
-        return pc.take(_places_in_arrow(array.dictionary, texts), array.indices)
-    return pc.index_in(array, pa.array(texts, array.type))
 
 
 def _joined(join: Callable[[Any, Any], Any], parts: Sequence[Mask], *, neutral: bool) -> Mask:
@@ -219,20 +217,41 @@ def _text_in(series: Series, column: str, keys: KeySet) -> Mask:
 _kept: weakref.WeakKeyDictionary[KeySet, dict[tuple[str, object], Any]] = weakref.WeakKeyDictionary()
 _keeping: Final = new_lock()
 
+_SPREAD: Final = 128
+"""Flags a number, at most: they take as much memory as a set."""
+
 
 def _is_in(series: Series, values: Sequence[object] | KeySet, form: str = "") -> Mask:
     """Returns where the column holds one of these; of a `KeySet` one of its `form`, which the engine keeps."""
+    series = series.alias("")  # polars would read the name as a pattern of names
     if not isinstance(values, KeySet):
         return series.is_in(values).fill_null(False) if values else False
-    held: Sequence[object] = getattr(values, form)
+    held: Sequence[Any] = getattr(values, form)
     if not held:
         return False
     key = form, series.implementation
     with _keeping:
         forms = _kept.setdefault(values, {})
+    if form == "ints" and series.implementation.is_pyarrow() and held[-1] - held[0] < _SPREAD * len(held):
+        low, high = max(held[0] - 1, -row_values.LARGEST - 1), min(held[-1] + 1, row_values.LARGEST)
+        if key not in forms:
+            forms[key] = _flags(held, low, high)
+        found: Series = forms[key][series.clip(low, high) - low]
+        return found.fill_null(False)
     if key not in forms:
         dtype = nw.Int64 if form == "ints" else nw.String
         native = nw.new_series("", held, dtype, backend=series.implementation).to_native()
         # Polars takes one list of many values for what they are.
         forms[key] = native.implode() if series.implementation.is_polars() else native
     return series.is_in(forms[key]).fill_null(False)
+
+
+def _flags(numbers: Iterable[int], low: int, high: int) -> Series:
+    """Returns for each number from `low` to `high` whether it is one of these, for Arrow, which is slow in sets."""
+    import pyarrow as pa  # noqa: PLC0415  # an array of it is there
+
+    flags = bytearray(high - low + 1)
+    for number in numbers:
+        flags[number - low] = 1
+    array: Any = pa.Array.from_buffers(pa.uint8(), len(flags), [None, pa.py_buffer(flags)])
+    return nw.from_native(pa.chunked_array([array.cast(pa.bool_())]), series_only=True)

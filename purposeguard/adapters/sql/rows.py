@@ -82,6 +82,9 @@ _FAILURE: Final = {
 number of 64 bits (MariaDB gives NULL for what is no JSON, so that rows would be left out and nothing said)."""
 
 
+_FEW: Final = 40
+"""Spellings of sources that are quickly compared one by one."""
+
 NO_SOURCE: Final = "unknown source of a row: "
 """The beginning of an engine's error for a row without a known source; its text, or `none`, follows."""
 
@@ -154,8 +157,8 @@ class Conditions:
         """Whether a value is one of these keys, in one of the forms that a `KeySet` has them in."""
         return _within(value, getattr(keys, form))
 
-    def among_folded(self, value: exp.Expr, forms: Iterable[str]) -> exp.Expr:
-        """Whether a folded text is one of these. `folds` only."""
+    def among_texts(self, value: exp.Expr, forms: Sequence[str]) -> exp.Expr:
+        """Whether a text is one of these, which is asked of the few rows that are not decided on yet."""
         return _within(value, forms)
 
     # ---- sources ---------------------------------------------------------------------------------------------------
@@ -165,12 +168,14 @@ class Conditions:
         text = self._as_text(column)
         usual = {**{other: notice.source(other).clause for other in self._others}, **spellings(notice)}
         case = exp.case()
-        for meant in (True, False):
-            case = case.when(_within(text, _forms(usual, clauses, meant=meant)), _constant(value=meant))
+        case = case.when(_within(text, _forms(usual, clauses, meant=False)), _constant(value=False))
+        permitted = _forms(usual, clauses, meant=True)
+        among = self.among_texts if len(permitted) <= _FEW else _within
+        case = case.when(among(text, permitted), _constant(value=True))
         if self.folds:
             plain, known = self._plain(text), plain_spellings(notice)
             for meant in (True, False):
-                case = case.when(self.among_folded(plain, _forms(known, clauses, meant=meant)), _constant(value=meant))
+                case = case.when(self.among_texts(plain, _forms(known, clauses, meant=meant)), _constant(value=meant))
         return case.else_(
             self._failure(NO_SOURCE, f"SUBSTR(COALESCE({text.sql(self.dialect)}, 'none'), 1, 60)", column)
         )

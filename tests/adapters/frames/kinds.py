@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import datetime
+import shutil
+import tempfile
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +21,9 @@ from purposeguard.adapters.tags import Columns
 from purposeguard.values.markers import Collected, Ended, RowSource
 
 Row = Mapping[str, Any]
+_FOLDER = tempfile.mkdtemp()
+atexit.register(shutil.rmtree, _FOLDER)
+
 NUMBER = "number"
 """The column that tells rows apart."""
 
@@ -83,6 +90,17 @@ def polars_lazy(columns: Columns, rows: Sequence[Row], held: Held = Held()) -> p
     return polars(columns, rows, held).lazy()
 
 
+def scanned(frame: pl.DataFrame) -> pl.LazyFrame:
+    """A lazy frame that does nothing but read a file, so it stays lazy."""
+    path = f"{_FOLDER}/{uuid.uuid4().hex}.parquet"
+    frame.write_parquet(path)
+    return pl.scan_parquet(path)
+
+
+def polars_scanned(columns: Columns, rows: Sequence[Row], held: Held = Held()) -> pl.LazyFrame:
+    return scanned(polars(columns, rows, held))
+
+
 def polars_enum(columns: Columns, rows: Sequence[Row], held: Held = Held()) -> pl.DataFrame:
     frame = polars(columns, rows, dataclasses.replace(held, categories=False))
     source = columns.marked(RowSource)
@@ -110,6 +128,7 @@ KINDS: dict[str, Maker] = {
     "pandas of objects": pandas_of_objects,
     "polars": polars,
     "polars, lazy": polars_lazy,
+    "polars, of a file": polars_scanned,
     "polars, enum": polars_enum,
     "duckdb": relation,
     "dask": dask,

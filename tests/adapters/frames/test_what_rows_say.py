@@ -33,7 +33,7 @@ from purposeguard import (
 from purposeguard.adapters.frames import Frames
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
-from tests.adapters.frames.kinds import content
+from tests.adapters.frames.kinds import content, scanned
 from tests.oversights import Told
 
 STOPPED = SubjectPreferences(all_suspended=True)
@@ -46,10 +46,12 @@ KINDS: dict[str, Make] = {
     "pandas-arrow": lambda table: table.to_pandas(types_mapper=pd.ArrowDtype),
     "polars": pl.DataFrame,
     "polars-lazy": lambda table: pl.DataFrame(table).lazy(),
+    "polars-file": lambda table: scanned(pl.DataFrame(table)),
     "duckdb": lambda table: duckdb.connect().from_arrow(table),
     "dask": lambda table: dd.from_pandas(table.to_pandas(), npartitions=2),
 }
 each = pytest.mark.parametrize("kind", KINDS)
+each_of_polars = pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.startswith("polars")])
 each_as_it_is = pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "dask"])
 """Dask makes texts of whatever objects it is given, before anybody else sees them."""
 
@@ -282,6 +284,28 @@ def test_many_subjects_are_left_out(kind: str, spread: int, first: int) -> None:
     expected = [place for place, one in enumerate([*given, None]) if one is None or one not in set(stopped)]
     found = _kept(_nullable(kind, table), WHOSE, Told({str(one): STOPPED for one in stopped}))
     assert found == expected
+
+
+@each
+def test_subjects_at_either_end_of_64_bits_are_told_from_others(kind: str) -> None:
+    for least in (-(2**63), 2**63 - 4):
+        given = [least, least + 1, least + 3, 0]
+        table = _table(given, "who", pa.int64())
+        for stopped in (given[:1], given[2:3], given[:2], [1]):
+            found = _kept(KINDS[kind](table), WHOSE, Told({str(one): STOPPED for one in stopped}))
+            assert found == [place for place, one in enumerate(given) if one not in stopped]
+
+
+@each_of_polars
+def test_the_sources_of_left_out_rows_hide_no_other(kind: str) -> None:
+    given = ["2.3", "2.3", "9.9", "1.1(a)"]
+    with pytest.raises(UnknownSource):
+        _kept(KINDS[kind](_sources(given)), BY_ROW)
+    with pytest.raises(UnlabelledData, match="no source"):
+        _kept(KINDS[kind](_sources(["2.3", None])), BY_ROW)
+    odd = KINDS[kind](_sources(["2.3", "1.1(a)"])).rename({"source": "^s.*$"})
+    if kind != "polars-file":  # of which polars reads no such column
+        assert _kept(odd, {"^s.*$": RowSource, "n": ByRow}) == [1]
 
 
 def _nullable(kind: str, table: pa.Table) -> Any:
