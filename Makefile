@@ -123,8 +123,9 @@ lowest: $(VENV)-lowest/.lowest ## with the lowest version allowed of each depend
 deep: $(DEV) ## the long property tests: millions of cases
 	HYPOTHESIS_PROFILE=deep $(VENV)/bin/python $(PYTEST) -m deep $(ARGS)
 
-bench: $(VENV)-bench/.bench ## decisions and rows, their floors and peers, in one run (ARGS="--compare OLD.json")
+bench: $(VENV)-bench/.bench $(DEV) ## decisions, rows and services, their floors and peers (ARGS="--compare OLD.json": the first two)
 	@$(VENV)-bench/bin/python -m benchmarks $(ARGS)
+	@$(if $(ARGS),,$(VENV)/bin/python -m benchmarks.services)
 
 bench-services: $(DEV) ## what each integration adds to a request, a message or a record
 	@$(VENV)/bin/python -m benchmarks.services $(ARGS)
