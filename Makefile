@@ -108,7 +108,7 @@ generated: $(DEV) ## the generated module and the schema are what their sources 
 	$(VENV)/bin/purposeguard schema -o purposeguard/notices/notice.schema.json --check
 
 # The tests of the core: to trace the others would cost minutes, and they reach nothing of it that these do not.
-CORE_TESTS = tests/unit tests/bypass tests/properties tests/differential tests/concurrency
+CORE_TESTS = tests/unit tests/bypass tests/properties tests/concurrency
 coverage: $(DEV) ## the tests of the core, and every branch of it run by them
 	$(VENV)/bin/python $(PYTEST) --cov --cov-report= $(CORE_TESTS) $(ARGS)
 	$(VENV)/bin/coverage report --include='$(CORE)' --fail-under=100
@@ -116,7 +116,10 @@ coverage: $(DEV) ## the tests of the core, and every branch of it run by them
 # What hangs on the version of a dependency: the core on pydantic, the adapters and governance on what they adapt.
 ON_PYDANTIC = pydantic personal fields copies withholding access rows plan parsing schema json cli public_api
 VERSIONED = $(wildcard $(ON_PYDANTIC:%=tests/unit/test_%*.py)) tests/adapters tests/governance tests/testing/strategies tests/testing/plugin
-LONG      = tests/adapters/test_conformance.py tests/adapters/sql/test_tpc.py tests/adapters/sql/test_generated.py
+LONG      = tests/adapters/test_conformance.py tests/adapters/sql/test_tpc.py tests/adapters/sql/test_generated.py \
+            tests/adapters/spark/test_perturbed.py tests/adapters/sqlalchemy/test_changed_columns.py tests/governance/ledger/test_killed.py \
+            tests/governance/ledger/test_tampering.py tests/governance/test_two_processes.py tests/governance/test_requests_at_once.py \
+            tests/governance/test_requests_model.py tests/governance/test_retention.py
 lowest: $(VENV)-lowest/.lowest ## with the lowest version allowed of each dependency: the tests that touch one
 	$(VENV)-lowest/bin/python $(PYTEST) -m "not (checkers or deep or pages)" $(VERSIONED) $(LONG:%=--ignore=%) $(ARGS)
 
