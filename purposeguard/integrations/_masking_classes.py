@@ -90,10 +90,10 @@ class Classes:
     def of(self, cls: type) -> Tagged | None:
         """What a class says of its fields; None if nothing."""
         cls = base_of_class(cls)
-        tagged = self._tagged.get(cls, NOT_ASKED)
+        before = tagged = self._tagged.get(cls, NOT_ASKED)
         if tagged is NOT_ASKED or (tagged is None and is_taggable(cls) and any(map(told_of, lineage(cls)))):
             tagged = self._tagged[cls] = _tagged(cls)
-            if tagged is not None and cls not in self._names:
+            if tagged is not None and (before is None or cls not in self._names):
                 self._met += 1
         return tagged if isinstance(tagged, Tagged) else None
 
@@ -226,7 +226,7 @@ def _of_shapes(shapes: Mapping[str, Shape]) -> dict[str, str]:
 
 def _of_statements(cls: type) -> dict[str, str]:
     """What a class says whose fields are not read."""
-    found = {name: HIDDEN for name, column in _columns(cls) if column.info.get("purposeguard")}
+    found = {name: HIDDEN for name, column in _columns(cls) if _is_marked(column)}
     for statement in (each for owner in lineage(cls) if may_state(owner) for each in attributes(owner)):
         if not _may_say(statement.annotation):
             continue
@@ -237,6 +237,11 @@ def _of_statements(cls: type) -> dict[str, str]:
         if what is not None:
             found.setdefault(statement.name, what)
     return found
+
+
+def _is_marked(column: Any) -> bool:
+    """Whether a column of SQLAlchemy says of itself what it holds; what is no column (a composite) has no `info`."""
+    return bool(getattr(column, "info", {}).get("purposeguard"))
 
 
 def _may_say(annotation: object) -> bool:

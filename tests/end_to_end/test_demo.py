@@ -53,7 +53,7 @@ def test_the_demo_tells_its_story(folder, options):
         "    | product-guidance (1.2(1)②) may not use product-data (1.1(b)) for activity",
         "    | printed: <sealed 1.1(a)>, name=<sealed 1.1(a)> email=<sealed 1.1(a)>",
         "  = the log has the clause in the place of the address",
-        "  < 409 too few",
+        "  < 409 too few persons",
         '  < 200 {"product": "Shield", "runs": 6, "mean_seconds": 3.3, "crash_percent": 17}',
         "    |   approved: data protection officer",
         "    |   2 x     telemetry.crash_percent: 1.1(b) to not-personal, in telemetry.figures",

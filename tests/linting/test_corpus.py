@@ -92,7 +92,7 @@ MUTATIONS = [
     ),
     ("activities/mail", " = due\n    return", " = due\n    print(name)\n    return", "map-lets-out"),
     ("activities/mail", "    for one in due:\n", "    for one in due:\n        one.email.map(print)\n", "map-lets-out"),
-    ("activities/mail", "guard.purpose(tm.RenewalGuidance)\n", "guard.purpose('1.2(1)⑨')\n", "unknown-id"),
+    ("activities/mail", "guard.purpose(tm.RenewalGuidance,", "guard.purpose('1.2(1)⑨',", "unknown-id"),
     (
         "routes/work",
         "    return mail.remind_of_renewal(due_before, mailer)",

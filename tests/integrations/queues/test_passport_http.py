@@ -109,16 +109,17 @@ def test_a_request_runs_for_the_purpose_of_its_passport():
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ({}, "missing"),
-        ({HEADER: "1.a.e30.AAAA"}, "forged"),
-        ({HEADER: ""}, "forged"),
-        (sent(tm.RenewalGuidance), "not-permitted"),
-        (sent(audience="billing"), "audience"),
-        (sent(subject=7), "subject"),
+        (dict, "missing"),
+        (lambda: {HEADER: "1.a.e30.AAAA"}, "forged"),
+        (lambda: {HEADER: ""}, "forged"),
+        (lambda: sent(tm.RenewalGuidance), "not-permitted"),
+        (lambda: sent(audience="billing"), "audience"),
+        (lambda: sent(subject=7), "subject"),
     ],
+    ids=["none", "unsigned", "empty", "purpose", "audience", "subject"],
 )
 def test_other_requests_are_answered_with_a_problem(given, reason):
-    answer = service().get("/purpose", headers=given)
+    answer = service().get("/purpose", headers=given())
     assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
     assert answer.json()["reason"] == reason
     assert answer.json()["type"] == "urn:purposeguard:problem:passport"

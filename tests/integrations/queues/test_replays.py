@@ -20,7 +20,7 @@ from purposeguard.integrations.replays import LocalReplays, RedisReplays, Replay
 from purposeguard.notices import trendmicro_jp as tm
 from tests.support import in_threads
 
-SOON = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=5)
+SOON = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=5)  # the run of all tests is shorter
 
 
 @pytest.fixture(params=["local", pytest.param("redis", marks=pytest.mark.processes)])
