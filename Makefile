@@ -108,7 +108,7 @@ generated: $(DEV) ## the generated module and the schema are what their sources 
 	$(VENV)/bin/purposeguard schema -o purposeguard/notices/notice.schema.json --check
 
 # The tests of the core: to trace the others would cost minutes, and they reach nothing of it that these do not.
-CORE_TESTS = tests/unit tests/bypass tests/properties tests/concurrency
+CORE_TESTS = tests/unit tests/bypass tests/properties tests/differential tests/concurrency
 coverage: $(DEV) ## the tests of the core, and every branch of it run by them
 	$(VENV)/bin/python $(PYTEST) --cov --cov-report= $(CORE_TESTS) $(ARGS)
 	$(VENV)/bin/coverage report --include='$(CORE)' --fail-under=100
