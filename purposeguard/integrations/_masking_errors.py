@@ -56,7 +56,7 @@ class Failure:
 
     def locals_at(self, path: str, line: int, function: str) -> dict[str, Any]:
         """The masked local variables of a frame, once for each time that it is there; none of one not known."""
-        place = Place(os.path.abspath(path), line, function)  # noqa: PTH100
+        place = Place(os.path.abspath(path), line, function)  # noqa: PTH100  # as above
         known = self._locals.get(place)
         if not known:
             return {}

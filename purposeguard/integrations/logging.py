@@ -53,6 +53,8 @@ class Masking(logging.Filter):
         extra = vars(record).keys() - _OWN
         if extra:
             masked |= look.entries({name: vars(record)[name] for name in extra})
+        if failure is None and record.exc_text:  # a `QueueHandler` before this one has made a text of the exception
+            masked["exc_text"] = look.masked(record.exc_text)
         vars(record).update(texts.replaced_in(masked))
         if "message" in vars(record):  # a handler before this one has made it
             record.message = record.getMessage()

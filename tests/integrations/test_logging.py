@@ -156,6 +156,14 @@ def test_a_text_that_a_handler_before_it_made_is_not_written_again() -> None:
     must_hold_none(second.getvalue())
 
 
+def test_the_text_that_a_queue_made_of_an_exception_is_masked() -> None:
+    person = customer()
+    record = logging.makeLogRecord({"msg": "failed", "exc_text": f"ValueError: {person!r} {person.model_dump_json()}"})
+    assert Masking().filter(record)
+    must_hold_none(logging.Formatter().format(record))
+    assert "ValueError: Customer(" in logging.Formatter().format(record)
+
+
 def test_it_stands_before_a_queue() -> None:
     stream = io.StringIO()
     waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
