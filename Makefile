@@ -78,7 +78,7 @@ demo: $(DEMO) ## run the example backend's story
 demo-services: $(DEV) ## two services: what of a purpose crosses from one to the other
 	@$(VENV)/bin/python -m examples.services.demo
 
-test: $(DEV) ## all that finds a mistake in a change, in about three minutes
+test: $(DEV) ## all that finds a mistake in a change, without the slow kinds
 	$(VENV)/bin/python $(PYTEST) $(ARGS)
 
 test-all: $(DEV) ## the same and the slow kinds: Spark, type checkers, pages, seeded faults, processes
