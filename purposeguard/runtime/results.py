@@ -192,7 +192,8 @@ def _denials(
     """The first denial for each subject that refuses its row; None where none does. Alike subjects share theirs."""
     preferences = use._engine.preferences_of_each(subjects)
     denied: dict[int, Decision] = {}
-    for number, present in {id(present): present for present in preferences}.items():
+    numbers = list(map(id, preferences))
+    for number, present in dict(zip(numbers, preferences, strict=True)).items():
         context = Context(present)
         for label, unasked in asked:
             if permissions.known_to_allow(label, context):
@@ -202,7 +203,7 @@ def _denials(
             if decision is not None and refuses(decision, unasked):
                 denied[number] = decision
                 break
-    return [denied.get(id(present)) for present in preferences] if denied else None
+    return list(map(denied.get, numbers)) if denied else None
 
 
 def _stream(

@@ -266,6 +266,17 @@ def test_many_subjects_are_read_by_one_query_a_batch(
         cache.preferences_of_each(keys)
 
 
+def test_subjects_are_found_among_many_whatever_their_ids_contain(
+    subjects: Subjects, make: Callable[..., PreferenceCache]
+) -> None:
+    keys = ["7", "\u5c71\u7530", "\U0001f600 x", 'a "b"', "a\\u0062", "[1, 2]", "o'brien", "null", "\u00e9", "%s :x"]
+    for key in keys:
+        subjects.restrict(key, by="subject")
+    asked = [*keys, "ab", "1", "8"]
+    found = make().preferences_of_each(asked)
+    assert [preferences.all_suspended for preferences in found] == [True] * len(keys) + [False] * 3
+
+
 def test_what_changes_while_many_are_read_is_not_kept(
     subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
