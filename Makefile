@@ -22,6 +22,9 @@ MADE    = .made-$(PYVER)
 DEV     = $(VENV)/.dev
 DEMO    = .venv-demo/.demo
 
+# With it set, each of the many processes that tests start would compile the library anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help env lowest-env demo demo-services test test-all lint format types layers generated coverage lowest deep bench bench-data bench-services bench-plugin mutation requirements ci clean

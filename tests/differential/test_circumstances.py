@@ -77,7 +77,6 @@ def compare(tally: Tally, data: st.DataObject, situation: tuple[tuple[Notice, ..
 def test_generated_histories() -> None:
     tally = Tally()
 
-    @settings(max_examples=60)
     @given(data=st.data(), situation=situations())
     def ask(data: st.DataObject, situation: tuple[tuple[Notice, ...], Notice]) -> None:
         compare(tally, data, situation)
@@ -102,7 +101,6 @@ def test_generated_histories_at_length(part: int) -> None:
         ask()
 
 
-@settings(max_examples=50)
 @given(data=st.data(), situation=situations())
 def test_guards_with_a_history_and_an_oversight(
     data: st.DataObject, situation: tuple[tuple[Notice, ...], Notice]

