@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import dataclasses
 import math
 import operator
 import os
@@ -25,11 +26,6 @@ from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.runtime.clock import Span
 from purposeguard.runtime.protocols import Roster
 
-Entry = tuple[SubjectPreferences, float, Stands | None]
-"""Preferences; until when it is kept, by the monotonic clock; when it changes by itself, if it does."""
-
-_PREFERENCES: Final[Callable[[Entry], SubjectPreferences]] = operator.itemgetter(0)
-
 PATIENCE: Final = 0.25
 """Seconds for which a check waits for a look that another thread has begun."""
 
@@ -44,6 +40,21 @@ BATCH: Final = 1_000
 
 MOST_READ_SINGLY: Final = 200
 """Changed subjects that are read one by one for the roster; if there are more, all are read again."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Entry:
+    """Preferences; until when they are kept, by the monotonic clock; when they change by themselves, if they do.
+
+    Subjects share entries, which are compared by identity.
+    """
+
+    preferences: SubjectPreferences
+    ends: float
+    changing: Stands | None
+
+
+_PREFERENCES: Final[Callable[[_Entry], SubjectPreferences]] = operator.attrgetter("preferences")
 
 
 class PreferenceCache:
@@ -83,11 +94,11 @@ class PreferenceCache:
 
     def _begin_anew(self) -> None:
         # First in, first out: reading changes nothing, so it needs no lock. A dict, since lists of rows read many.
-        self._cache: dict[str, Entry] = {}
+        self._cache: dict[str, _Entry] = {}
         self._all_preferences: cachetools.FIFOCache[SubjectPreferences, SubjectPreferences] = cachetools.FIFOCache(
             SHARED
         )
-        self._entries: cachetools.FIFOCache[Entry, Entry] = cachetools.FIFOCache(SHARED)
+        self._entries: cachetools.FIFOCache[object, _Entry] = cachetools.FIFOCache(SHARED)
         self._reads: set[_Read] = set()
         self._rosters = _Rosters(self.subjects)
         self._lock = new_lock()  # guards the five above
@@ -105,21 +116,20 @@ class PreferenceCache:
             StoreUnavailable: it is not known, and cannot be read now.
         """
         try:
-            preferences, ends, changing = self._cache[subject]
+            entry = self._cache[subject]
         except KeyError:
             return self._read(subject)
         now = time.monotonic()
-        if now < self._fresh_until and now < ends and changing is None:
-            return preferences
+        if now < self._fresh_until and now < entry.ends and entry.changing is None:
+            return entry.preferences
         self._look_if_stale()
         with self._lock:
-            entry = self._cache.get(subject)
-        if entry is None:
+            kept = self._cache.get(subject)
+        if kept is None or time.monotonic() >= kept.ends:
             return self._read(subject)
-        preferences, ends, changing = entry
-        if time.monotonic() >= ends or (changing is not None and not changing.holds(self.subjects.clock.span())):
+        if kept.changing is not None and not kept.changing.holds(self.subjects.clock.span()):
             return self._read(subject)
-        return preferences
+        return kept.preferences
 
     def preferences_of_each(self, subjects: Sequence[str], /) -> list[SubjectPreferences]:
         """What holds for each of these subjects, in their order. Those not in the cache are read in batches.
@@ -132,15 +142,11 @@ class PreferenceCache:
             self._look_if_stale()
             entries = list(map(self._cache.get, subjects))
         now = time.monotonic()
-        # Subjects share entries, so only the different ones are looked at.
-        usable = {
-            number
-            for number, entry in dict(zip(map(id, entries), entries, strict=True)).items()
-            if entry is not None and now < entry[1] and entry[2] is None
-        }
-        if usable.issuperset(map(id, entries)):
-            return list(map(_PREFERENCES, cast("list[Entry]", entries)))
-        unknown = [subject for subject, entry in zip(subjects, entries, strict=True) if id(entry) not in usable]
+        different = set(entries)  # few: subjects share them
+        usable = {entry for entry in different if entry is not None and now < entry.ends and entry.changing is None}
+        if len(usable) == len(different):
+            return list(map(_PREFERENCES, cast("list[_Entry]", entries)))
+        unknown = [subject for subject, entry in zip(subjects, entries, strict=True) if entry not in usable]
         unknown = list(dict.fromkeys(unknown))
         read: dict[str, SubjectPreferences] = {}
         for first in range(0, len(unknown), BATCH):
@@ -148,7 +154,7 @@ class PreferenceCache:
         if len(unknown) == len(subjects):
             return list(map(read.__getitem__, subjects))
         return [
-            entry[0] if entry is not None and id(entry) in usable else read[subject]
+            entry.preferences if entry in usable and entry is not None else read[subject]
             for subject, entry in zip(subjects, entries, strict=True)
         ]
 
@@ -191,13 +197,12 @@ class PreferenceCache:
                     del cache[next(iter(cache))]
         return dict(zip(given, map(_PREFERENCES, given.values()), strict=True))
 
-    def _entry(self, stands: Stands) -> Entry:
+    def _entry(self, stands: Stands) -> _Entry:
         preferences = self._all_preferences.setdefault(stands.preferences, stands.preferences)
         step = self._max_age / STEPS
         ends = math.floor(time.monotonic() / step) * step + self._max_age
         changing = None if stands.until is stands.since is None else stands._replace(preferences=preferences)
-        entry = (preferences, ends, changing)
-        return self._entries.setdefault(entry, entry)
+        return self._entries.setdefault((preferences, ends, changing), _Entry(preferences, ends, changing))
 
     def __len__(self) -> int:
         """The number of subjects in the cache."""
