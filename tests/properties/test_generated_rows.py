@@ -26,8 +26,7 @@ from purposeguard.values.withheld import GONE
 
 guard = pg.Guard(tm.NOTICE)
 
-_EXAMPLES = settings().max_examples
-TREES: Final = 3 if _EXAMPLES < 60 else _EXAMPLES
+TREES: Final = 3 if settings().max_examples < 30 else 60
 """Classes, with those inside them, of each seed: 60 in `make test-all`."""
 SEEDS: Final = range(20)
 VALUES, ASKED = 7, 6
