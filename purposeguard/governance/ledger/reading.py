@@ -31,13 +31,11 @@ class Placed(NamedTuple):
 class Verdict:
     """The result of a verification that found no fault: the number of entries, and the head.
 
-    `unfinished`: bytes behind the last entry, left by a write that was cut short; the next write sets them aside.
     `went_back`: the number of entries with a time before that of their predecessor (a wrong clock).
     """
 
     entries: int
     head: Head
-    unfinished: int = 0
     went_back: int = 0
 
 
@@ -46,9 +44,6 @@ class Reading(abc.ABC):
 
     Methods raise LedgerBroken if an entry or the head is malformed, and StoreUnavailable if the ledger is unreadable.
     """
-
-    unfinished: int = 0
-    """Bytes behind the last entry."""
 
     @property
     @abc.abstractmethod
@@ -108,7 +103,7 @@ class Reading(abc.ABC):
         if not met:
             what = "no entry has the hash that was noted: all that follows some entry was written anew since"
             raise LedgerBroken("ledger", what)
-        return Verdict(self.head.seq, self.head, self.unfinished, went_back)
+        return Verdict(self.head.seq, self.head, went_back)
 
 
 def entry_of(line: bytes, place: str) -> Entry:
