@@ -30,7 +30,7 @@ def folder(tmp_path, monkeypatch):
         (["right.py"], 0),
         (["."], 1),
         (["right.py", "wrong.py"], 1),
-        ([".", "--rule", "stored-use"], 0),
+        ([".", "--rule", "map-lets-out"], 0),
         ([".", "--exclude", "wrong.py"], 0),
         ([], 2),
         (["nowhere.py"], 2),

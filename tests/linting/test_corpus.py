@@ -83,12 +83,6 @@ MUTATIONS = [
         "    email: Mapped[str]",
         "untagged-personal-field",
     ),
-    (
-        "activities/newsletter",
-        "    mailing = Mailing(use)\n",
-        "    mailer.use = use\n    mailing = Mailing(use)\n",
-        "stored-use",
-    ),
     ("activities/mail", " = due\n    return", " = due\n    print(name)\n    return", "map-lets-out"),
     ("activities/mail", "    for one in due:\n", "    for one in due:\n        one.email.map(print)\n", "map-lets-out"),
     (

@@ -27,9 +27,9 @@ from purposeguard.cli.lint.guarding import Guarding
 from purposeguard.cli.lint.models import Models
 from purposeguard.cli.lint.rules_access import CACHED, UNGUARDED, cached, unguarded
 from purposeguard.cli.lint.rules_fields import UNTAGGED, untagged
-from purposeguard.cli.lint.rules_flow import MAPPED, STORED, SWALLOWED, mapped, stored, swallowed
+from purposeguard.cli.lint.rules_flow import MAPPED, SWALLOWED, mapped, swallowed
 
-RULES: Final[tuple[Rule, ...]] = (UNTAGGED, UNGUARDED, CACHED, STORED, MAPPED, SWALLOWED, BAD, UNUSED)
+RULES: Final[tuple[Rule, ...]] = (UNTAGGED, UNGUARDED, CACHED, MAPPED, SWALLOWED, BAD, UNUSED)
 """All rules, in the order of the documentation."""
 IDS: Final = tuple(rule.id for rule in RULES)
 
@@ -88,7 +88,6 @@ def _found(code: Code, rules: Collection[str] | None) -> Iterator[Finding | Unre
         UNTAGGED: lambda module: untagged(module, models),
         UNGUARDED: lambda module: unguarded(module, models, guarding),
         CACHED: lambda module: cached(module, models, guarding),
-        STORED: lambda module: stored(module, models),
         MAPPED: lambda module: mapped(module, models),
         SWALLOWED: lambda module: swallowed(module, models, guarding),
     }
