@@ -24,9 +24,6 @@ LIBRARY: Final = "purposeguard"
 PACKAGES: Final = frozenset({"adapters", "governance", "notices", "testing", "cli"})
 """Packages of the library whose names are not among those that `import purposeguard` brings."""
 
-PYDANTIC: Final = frozenset({"v1", "main", "networks", "types", "fields"})
-"""Modules of pydantic whose names are known as its own."""
-
 GUARD: Final = "purposeguard.Guard"
 USE: Final = "purposeguard.Use"
 BLOCK: Final = "purposeguard.Block"

@@ -17,7 +17,6 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
-from purposeguard.governance.ledger import counting
 from purposeguard.governance.ledger.chain import Counts, Hour
 from purposeguard.governance.ledger.counting import Counters
 from purposeguard.governance.ledger.opening import opened
@@ -321,21 +320,6 @@ def test_it_goes_on_after_it_was_closed(book: Book, time: Time) -> None:
     assert book.written == [({hour(): 1}, False)]
     counters.close()
     assert not threading_of("purposeguard ledger")
-
-
-def test_memory_is_bounded_while_nothing_can_be_written(
-    counters: Counters, book: Book, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(counting, "MOST", 10)
-    for number in range(50):
-        counters.add(f"job {number}", "1.2(1)①", R, 2)
-        counters.add("job 3", "1.2(1)①", R, 1)
-    counters.flush()
-    ((counts, _),) = book.written
-    assert sum(counts.values()) == 150
-    assert len(counts) == 11
-    assert counts[hour("job 3")] == 52
-    assert counts[hour(counting.TOO_MANY)] == 80
 
 
 def test_the_interval_is_above_zero(book: Book) -> None:
