@@ -77,8 +77,6 @@ def _is_sealed(expr: ast.expr, scope: Scope, models: Models) -> bool:
     thing = models.code.of(expr, scope)
     if thing is None and isinstance(expr, ast.Call) and last(expr) in ("map", "zip"):
         return isinstance(expr.func, ast.Attribute) and _is_sealed(expr.func.value, scope, models)
-    if thing is None and isinstance(expr, ast.Attribute):
-        return expr.attr in models.sealed_names
     return thing is not None and thing.instance and thing.name == PERSONAL
 
 
