@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 from purposeguard.notice.grants import granted, source_rows
 from purposeguard.notice.history import History
@@ -114,8 +115,8 @@ def _renamed_nothing(old: Document, new: Document) -> Iterator[Change]:
 def _made_otherwise(matching: Matching) -> Iterator[Change]:
     """Parents, families, derivations and overlays that are made of something else."""
     purposes, sources = matching.purpose_ids, matching.source_ids
-    of_kind = {**dict.fromkeys(("purposes", "serves"), purposes), **dict.fromkeys(("parent", "source"), sources)}
-    of_kind |= dict.fromkeys(("from_", "with_"), sources)
+    moved: dict[str, Mapping[Any, str]] = dict.fromkeys(("parent", "source", "from_", "with_"), sources)
+    moved |= dict.fromkeys(("purposes", "serves"), purposes)
     pairs: tuple[AnyPair, ...] = (*matching.families, *matching.sources)
     for pair in pairs:
         was, is_, what = pair.old, pair.new, _kind(pair)
@@ -126,13 +127,13 @@ def _made_otherwise(matching: Matching) -> Iterator[Change]:
             continue
         for name, field in type(is_).model_fields.items():
             if name not in {"id", "class_", "title"}:  # which are told as what the row is called
-                present = of_kind.get(name, {})
+                now = moved.get(name, {})
                 before, after, key = getattr(was, name), getattr(is_, name), field.alias or name
                 if isinstance(after, tuple):
-                    before = [present.get(id_, id_) for id_ in before]
-                    yield from _set_change(what, pair.id, key, before, after)
+                    ids = [now.get(id_, id_) for id_ in before]
+                    yield from _set_change(what, pair.id, key, ids, cast("tuple[str, ...]", after))
                 else:
-                    yield from _value(what, pair.id, key, present.get(before, before), after)
+                    yield from _value(what, pair.id, key, now.get(before, before), after)
 
 
 def _clauses(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
