@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import dataclasses
 import datetime
 import json
 from collections.abc import Collection, Generator, Mapping
@@ -34,7 +33,7 @@ Target = Annotated[
     str,
     typer.Argument(
         metavar="TARGET",
-        help="The URL of a store, or the path of its SQLite file or of a JSON Lines file.",
+        help="The URL of a store, or the path of its SQLite file or of an export.",
         show_default=False,
     ),
 ]
@@ -106,7 +105,6 @@ def _verdict_data(verdict: Verdict) -> dict[str, Any]:
         "at": verdict.head.at or None,
         "hash": verdict.head.hash,
         "open_uses": sum(verdict.head.open.values()),
-        "unfinished_bytes": verdict.unfinished,
         "went_back": verdict.went_back,
     }
 
@@ -115,8 +113,6 @@ def _verdict_lines(data: dict[str, Any]) -> tuple[str, list[str]]:
     lines = [f"last written to at {data['at']}", f"hash {data['hash']}"] if data["at"] else []
     if data["open_uses"]:
         lines.append(f"{_counted(data['open_uses'], 'use')} counted in hours that are not over")
-    if data["unfinished_bytes"]:
-        lines.append(f"{_counted(data['unfinished_bytes'], 'byte')} behind them, of a write that was cut short")
     if data["went_back"]:
         lines.append(
             f"{_counted(data['went_back'], 'time')} an entry is dated before the one before it: a clock was set"
@@ -177,18 +173,11 @@ def export(
     output: Output = None,
 ) -> None:
     """Copy a ledger as JSON Lines, verifying it meanwhile. The last line is the head: the copy verifies by itself."""
-    with _reading(target) as ledger, contextlib.closing(_lines(ledger)) as lines, _output_file(output) as file:
-        file.writelines(lines)
+    with _reading(target) as ledger:
+        from purposeguard.governance.ledger.exports import exported  # noqa: PLC0415  # as above
 
-
-def _lines(ledger: Reading) -> Generator[bytes]:
-    from purposeguard.governance.ledger.jsonl import closing_line  # noqa: PLC0415  # as above
-
-    length = 0
-    for entry in ledger.verified():
-        length += len(entry.line)
-        yield entry.line
-    yield closing_line(dataclasses.replace(ledger.head, bytes=length))
+        with contextlib.closing(exported(ledger)) as lines, _output_file(output) as file:
+            file.writelines(lines)
 
 
 def _is_store(path: Path) -> bool:
@@ -206,16 +195,13 @@ def _output_file(output: Path | None) -> Generator[BinaryIO]:
     """The output: a file that is replaced when complete, a device, a pipe, or standard output.
 
     Raises:
-        Problem: it cannot be written, is a ledger in use, or is a store.
+        Problem: it cannot be written, or is a store.
     """
     if output is None:
         yield typer.get_binary_stream("stdout")
         return
-    target = output.resolve()
-    if target.with_name(f"{target.name}.head").exists():
-        raise Problem(f"{output} is a ledger, with a head beside it: name another file")
     try:
-        is_store = _is_store(target)
+        is_store = _is_store(output.resolve())
     except OSError as error:
         raise Problem(f"{output} cannot be written: {error.strerror or error}") from error
     if is_store:
@@ -300,7 +286,7 @@ def _what(kind: str, body: Mapping[str, Any]) -> tuple[str, str]:
     head = str(rest.pop("reason", "")) if kind == "denial" else ""
     if kind == "denial" and rest.pop("observed", False):
         head = f"observed only: {head}"
-    for name in ("name", "what", "did", "step", "recipient", "basis", "eraser", "kept_in"):
+    for name in ("name", "what", "did", "step", "recipient", "basis", "eraser"):
         if not head and isinstance(rest.get(name), str):
             head = rest.pop(name)
     return head, ", ".join(f"{name}: {_plain(value)}" for name, value in rest.items() if value not in (None, [], {}))

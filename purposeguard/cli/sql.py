@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import datetime
-import math
 from collections.abc import Generator, Iterable, Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from pydantic_core import from_json, to_json
 
 from purposeguard.adapters.tags import Columns, Tag, tag_of
 from purposeguard.cli.files import Problem, read_notice
@@ -229,7 +227,8 @@ def rows_report(result: Result, limit: int | None) -> tuple[Report, str]:
     table = result.arrow().slice(0, limit)
     rows = list(zip(*map(plain, table.columns), strict=True))
     columns = [{"name": name, "sources": _sources(result.labels[name])} for name in result.columns]
-    data = {"columns": columns, "rows": [[_plain(value) for value in row] for row in rows]}
+    values = from_json(to_json(rows, bytes_mode="base64", inf_nan_mode="strings", fallback=str))
+    data = {"columns": columns, "rows": values}
     shown = tuple(Column(_printable(name)) for name in result.columns[:WIDEST])
     cells = tuple(tuple(_cell(value) for value in row[:WIDEST]) for row in rows)
     counted = "1 row" if everything == 1 else f"{everything:,} rows"
@@ -309,25 +308,6 @@ def _text(value: Any) -> str:
         return value.isoformat(" ") if isinstance(value, datetime.datetime) else value.isoformat()
     if isinstance(value, bytes):
         return value.hex()
-    return str(value)
-
-
-def _plain(value: Any) -> Any:
-    """A value as a JSON value."""
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, (datetime.date, datetime.time)):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
     return str(value)
 
 

@@ -11,7 +11,7 @@ except ModuleNotFoundError as _error:
 
 from purposeguard.governance.erasers import Eraser
 from purposeguard.governance.governance import Governance
-from purposeguard.governance.ledger import JsonLinesLedger, SqlLedger
+from purposeguard.governance.ledger import SqlLedger
 from purposeguard.governance.report import Disclosure
 from purposeguard.governance.request_records import Overview, Request, Step
 from purposeguard.governance.requests import Answer, Requests
@@ -25,7 +25,6 @@ __all__ = [
     "Disclosure",
     "Eraser",
     "Governance",
-    "JsonLinesLedger",
     "Overview",
     "Request",
     "Requests",

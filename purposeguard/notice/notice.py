@@ -16,7 +16,6 @@ from purposeguard.notice.schema import Document, Named, Prohibition
 from purposeguard.notice.vocabulary import (
     Family,
     Immutable,
-    NotPersonal,
     Purpose,
     Source,
     TermMeta,
@@ -330,7 +329,3 @@ def _names(term: object) -> tuple[str, ...]:
 
 def _ids(terms: Iterable[type[Source | Purpose]]) -> list[str]:
     return [name for term in terms for name in _names(term)]
-
-
-UNIVERSAL = NotPersonal
-"""The one source that every notice knows: data that is explicitly not personal."""

@@ -102,20 +102,6 @@ class Periods(Immutable):
         return day_in(self.timezone, given)
 
 
-def overdue(
-    document: Document, sources: Iterable[str], *, collected: Day | None = None, ended: Day | None = None, today: Day
-) -> frozenset[str]:
-    """`Periods(document).overdue(…)`, for one question."""
-    return Periods(document).overdue(sources, collected=collected, ended=ended, today=today)
-
-
-def due_on(
-    document: Document, source: str, *, collected: Day | None = None, ended: Day | None = None
-) -> datetime.date | None:
-    """`Periods(document).due_on(…)`, for one question."""
-    return Periods(document).due_on(source, collected=collected, ended=ended)
-
-
 def day_in(timezone: str, given: Day) -> datetime.date:
     """The day that a moment falls on in a time zone; a date is what it is.
 

@@ -197,9 +197,8 @@ class Expected:
     def _overdue(self, source: str, about: RowContext, now: datetime.datetime) -> frozenset[str]:
         if about.collected is None and about.ended is None:
             return frozenset()
-        return retention.overdue(
-            self.notice.document, [source], collected=about.collected, ended=about.ended, today=now
-        )
+        periods = retention.Periods(self.notice.document)
+        return periods.overdue([source], collected=about.collected, ended=about.ended, today=now)
 
     def _held_on(self, day: Day) -> datetime.date:
         """The date of the revision in force on a day; the minimal date before the earliest."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from purposeguard import Guard, Label, Notice, RowContext, Source
 from purposeguard.notice.history import History
-from purposeguard.notice.retention import overdue
+from purposeguard.notice.retention import Periods
 from purposeguard.policy import spec
 from purposeguard.policy.context import BEFORE_ALL, Context, SubjectPreferences
 from purposeguard.policy.table import PolicyTable
@@ -126,7 +126,7 @@ def test_guards_with_a_history_and_an_oversight(
     about = RowContext(7, collected=under, ended=today - datetime.timedelta(days=days))
     label = data.draw(strategies.labels(inforce, most=2))
     ids = [source.clause for source in label]
-    over = overdue(inforce.document, ids, ended=about.ended, today=today)
+    over = Periods(inforce.document).overdue(ids, ended=about.ended, today=today)
     documents = [one.document for one in (*notices, inforce)]
     for channel in (None, *inforce.channels):
         for purpose in asked_of(inforce):

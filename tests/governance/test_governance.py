@@ -17,7 +17,7 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard.errors import RequestError, StoreUnavailable, UnknownRecipient
 from purposeguard.governance import Governance, Store
-from purposeguard.governance.ledger import JsonLinesLedger, SqlLedger
+from purposeguard.governance.ledger import SqlLedger
 from purposeguard.governance.preference_cache import PreferenceCache
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notice.history import History
@@ -135,7 +135,8 @@ def test_clause_5_a_hand_over_is_on_record_and_in_the_report(store: Store) -> No
 
 
 def test_a_ledger_elsewhere_is_told_of_everything(store: Store, tmp_path: Path) -> None:
-    with JsonLinesLedger(tmp_path / "ledger.jsonl") as ledger, opened(store, ledger=ledger) as governance:
+    elsewhere = Store.open(f"sqlite:///{tmp_path}/ledger.db")
+    with elsewhere, SqlLedger(elsewhere) as ledger, opened(store, ledger=ledger) as governance:
         governance.provided(provision())
         governance.requests.open("erasure", subject=7)
         governance.restrict(7)

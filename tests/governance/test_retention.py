@@ -23,6 +23,7 @@ from purposeguard.errors import StoreUnavailable, SweepRefused
 from purposeguard.governance.erasers import Erasers
 from purposeguard.governance.retention import Outcome, RetentionJob, part
 from purposeguard.governance.store import Store
+from purposeguard.notice.retention import Periods
 from purposeguard.runtime.clock import Clock
 from tests.governance.support import Entries
 from tests.unit.command_line import ROOT
@@ -113,9 +114,10 @@ def test_what_is_due_is_what_is_refused(store):
     notice = noticed(("2", 30, "collection"))
     rows = Rows({days: days_ago(days) for days in range(25, 35)})
     (one,) = swept(store, (rows, "2", {"counted": "collection"}), notice=notice).plan().parts
-    from purposeguard.notice.retention import overdue
 
-    late = {days for days, day in rows.rows.items() if overdue(notice.document, ["2"], collected=day, today=TODAY)}
+    late = {
+        days for days, day in rows.rows.items() if Periods(notice.document).overdue(["2"], collected=day, today=TODAY)
+    }
     assert set(rows.due(one.before)) == late == set(range(31, 35))
 
 

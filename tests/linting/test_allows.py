@@ -27,7 +27,7 @@ def rules(outcome):
         f"    email: str = (  {ALLOW} of the shop itself\n        ''\n    )\n",
         f"    email: str = (\n        ''\n    )  {ALLOW} of the shop itself\n",
         "    email: str  #purposeguard:allow[untagged-personal-field]: of the shop itself\n",
-        "    email: str  # PurposeGuard: Allow [unknown-id, untagged-personal-field] of the shop itself\n",
+        "    email: str  # PurposeGuard: Allow [broad-except, untagged-personal-field] of the shop itself\n",
         f"    email: str  # type: ignore[x]  {ALLOW} of the shop itself\n",
         f"    email: str  {ALLOW} of the shop itself  # noqa: E501\n",
     ],
@@ -88,15 +88,15 @@ def test_what_is_allowed_and_not_there(text, tmp_path):
 
 
 def test_of_several_rules_each_is_to_be_there(tmp_path):
-    text = f"{HEAD}    email: str  # purposeguard: allow[untagged-personal-field, unknown-id] because\n"
+    text = f"{HEAD}    email: str  # purposeguard: allow[untagged-personal-field, broad-except] because\n"
     outcome = outcome_of(text, tmp_path)
     assert rules(outcome) == [(5, "unused-allow")]
-    assert "`unknown-id`" in outcome.findings[0].message
+    assert "`broad-except`" in outcome.findings[0].message
 
 
 def test_unused_is_what_was_looked_for(tmp_path):
     text = f"{HEAD}    plan: str  {ALLOW} because\n"
-    assert outcome_of(text, tmp_path, rules=["unknown-id", "unused-allow"]).findings == ()
+    assert outcome_of(text, tmp_path, rules=["broad-except", "unused-allow"]).findings == ()
     assert rules(outcome_of(text, tmp_path, rules=["untagged-personal-field"])) == []
 
 

@@ -63,7 +63,6 @@ MUTATIONS = [
     ("repository", "@guard.access(narrow=True)\ndef events(", "def events(", "unguarded-access"),
     ("repository", "@guard.access(withhold=True)\ndef inquiry(", "def inquiry(", "unguarded-access"),
     ("repository", "@guard.cached(maxsize=256, ttl=60)\n@guard", "@lru_cache\n@guard", "cached-guarded-function"),
-    ("repository", "allows(tm.ProductData", "allows('1.1(d)'", "unknown-id"),
     (
         "activities/telemetry",
         "def summary(",
@@ -84,15 +83,8 @@ MUTATIONS = [
         "    email: Mapped[str]",
         "untagged-personal-field",
     ),
-    (
-        "activities/newsletter",
-        "    mailing = Mailing(use)\n",
-        "    mailer.use = use\n    mailing = Mailing(use)\n",
-        "stored-use",
-    ),
     ("activities/mail", " = due\n    return", " = due\n    print(name)\n    return", "map-lets-out"),
     ("activities/mail", "    for one in due:\n", "    for one in due:\n        one.email.map(print)\n", "map-lets-out"),
-    ("activities/mail", "guard.purpose(tm.RenewalGuidance,", "guard.purpose('1.2(1)⑨',", "unknown-id"),
     (
         "routes/work",
         "    return mail.remind_of_renewal(due_before, mailer)",

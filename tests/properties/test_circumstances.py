@@ -67,8 +67,8 @@ class Case:
             suspended=preferences.suspended,
             stopped=preferences.erased or preferences.all_suspended,
             consents=preferences.consents,
-            overdue=retention.overdue(
-                self.inforce.document, ids, collected=collected, ended=self.about.ended, today=self.moment
+            overdue=retention.Periods(self.inforce.document).overdue(
+                ids, collected=collected, ended=self.about.ended, today=self.moment
             ),
             activity=activity,
         )

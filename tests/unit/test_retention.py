@@ -7,15 +7,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import purposeguard as pg
-from purposeguard.notice.retention import Periods, due_on, overdue
-from purposeguard.notice.schema import Document
+from purposeguard.notice.retention import Periods
 from purposeguard.values.rows import LONG_AGO
 from tests.unit.samples import tables
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 
 
-def document(*periods, timezone="UTC", table=True) -> Document:
+def made_of(*periods, timezone="UTC", table=True) -> Periods:
     """The small notice with periods of `(source, days)` or `(source, days, from)`."""
     made = tables() | {"timezone": timezone}
     if table:
@@ -27,7 +26,7 @@ def document(*periods, timezone="UTC", table=True) -> Document:
             "after": "law-only",
             "period": rows,
         }
-    return pg.Notice.parse(made).document
+    return Periods(pg.Notice.parse(made).document)
 
 
 def lengths(periods: Periods) -> dict[str, list[int]]:
@@ -39,14 +38,14 @@ def lengths(periods: Periods) -> dict[str, list[int]]:
 
 
 def test_without_periods_nothing_is_ever_overdue():
-    for made in (document(), document(table=False)):
-        assert set(map(tuple, lengths(Periods(made)).values())) == {()}
-        assert not overdue(made, ["1(a)"], collected=date.min, ended=date.min, today=date.max)
-        assert due_on(made, "1(a)", collected=date.min, ended=date.min) is None
+    for made in (made_of(), made_of(table=False)):
+        assert set(map(tuple, lengths(made).values())) == {()}
+        assert not made.overdue(["1(a)"], collected=date.min, ended=date.min, today=date.max)
+        assert made.due_on("1(a)", collected=date.min, ended=date.min) is None
 
 
 def test_an_item_has_the_period_of_its_clause_and_the_clause_that_of_its_items_as_well():
-    found = lengths(Periods(document(("1", 30), ("1(b)", 90))))
+    found = lengths(made_of(("1", 30), ("1(b)", 90)))
     # The overlay narrows 1(b); what is derived from 2 and from 1 has no row, so it has those of 1 and of its items.
     assert found == {
         "1": [30, 90],
@@ -60,49 +59,49 @@ def test_an_item_has_the_period_of_its_clause_and_the_clause_that_of_its_items_a
 
 
 def test_a_clause_without_a_row_of_its_own_has_those_of_any_of_its_items():
-    found = lengths(Periods(document(("1(a)", 30), ("1(b)", 90))))
+    found = lengths(made_of(("1(a)", 30), ("1(b)", 90)))
     assert found["1"] == [30, 90]
 
 
 def test_an_overlay_may_shorten_the_period_of_its_source_and_not_lengthen_it():
-    assert lengths(Periods(document(("1(b)", 30), ("1(b) router", 7))))["1(b) router"] == [7, 30]
-    longer = document(("1(b)", 30), ("1(b) router", 90))
-    assert lengths(Periods(longer))["1(b) router"] == [30, 90]
-    assert due_on(longer, "1(b) router", ended=date(2025, 1, 1)) == date(2025, 2, 1)
+    assert lengths(made_of(("1(b)", 30), ("1(b) router", 7)))["1(b) router"] == [7, 30]
+    longer = made_of(("1(b)", 30), ("1(b) router", 90))
+    assert lengths(longer)["1(b) router"] == [30, 90]
+    assert longer.due_on("1(b) router", ended=date(2025, 1, 1)) == date(2025, 2, 1)
 
 
 def test_a_derivation_has_its_own_period_where_it_has_one():
-    assert lengths(Periods(document(("1", 30), ("2", 7), ("5", 400))))["5"] == [400]
-    assert lengths(Periods(document(("1", 30), ("2", 7))))["5"] == [7, 30]
+    assert lengths(made_of(("1", 30), ("2", 7), ("5", 400)))["5"] == [400]
+    assert lengths(made_of(("1", 30), ("2", 7)))["5"] == [7, 30]
 
 
 def test_of_several_periods_the_one_that_is_over_first_counts():
-    made = document(("2", 30), ("2", 365, "collection"))
+    made = made_of(("2", 30), ("2", 365, "collection"))
     begun = date(2025, 1, 1)
-    assert due_on(made, "2", collected=begun, ended=date(2025, 6, 1)) == date(2025, 7, 2)
-    assert due_on(made, "2", collected=begun, ended=date(2026, 6, 1)) == date(2026, 1, 2)
-    assert due_on(made, "2", collected=begun) == date(2026, 1, 2)
+    assert made.due_on("2", collected=begun, ended=date(2025, 6, 1)) == date(2025, 7, 2)
+    assert made.due_on("2", collected=begun, ended=date(2026, 6, 1)) == date(2026, 1, 2)
+    assert made.due_on("2", collected=begun) == date(2026, 1, 2)
 
 
 def test_unknown_clauses_are_no_licence():
     with pytest.raises(pg.UnknownSource, match=r"`1\(z\)`.*did you mean"):
-        overdue(document(("1", 30)), ["1(z)"], today=date(2025, 1, 1))
+        made_of(("1", 30)).overdue(["1(z)"], today=date(2025, 1, 1))
 
 
 # ---- When they are over
 
 
 def test_the_day_from_which_it_is_counted_is_not_counted():
-    made = document(("1(a)", 30))
+    made = made_of(("1(a)", 30))
     ended = date(2025, 6, 1)
-    assert not overdue(made, ["1(a)"], ended=ended, today=date(2025, 7, 1))
-    assert overdue(made, ["1(a)"], ended=ended, today=date(2025, 7, 2)) == {"1(a)"}
-    assert due_on(made, "1(a)", ended=ended) == date(2025, 7, 2)
+    assert not made.overdue(["1(a)"], ended=ended, today=date(2025, 7, 1))
+    assert made.overdue(["1(a)"], ended=ended, today=date(2025, 7, 2)) == {"1(a)"}
+    assert made.due_on("1(a)", ended=ended) == date(2025, 7, 2)
 
 
 def test_only_the_sources_asked_for_are_told():
-    made = document(("1(a)", 1), ("1(b)", 100), ("2", 1))
-    assert overdue(made, ["1(a)", "1(b)", "not-personal"], ended=date(2025, 1, 1), today=date(2025, 2, 1)) == {"1(a)"}
+    made = made_of(("1(a)", 1), ("1(b)", 100), ("2", 1))
+    assert made.overdue(["1(a)", "1(b)", "not-personal"], ended=date(2025, 1, 1), today=date(2025, 2, 1)) == {"1(a)"}
 
 
 @pytest.mark.parametrize(
@@ -117,20 +116,20 @@ def test_only_the_sources_asked_for_are_told():
     ids=str,
 )
 def test_leap_days_are_days(began, days, last):
-    made = document(("2", days, "collection"))
-    assert not overdue(made, ["2"], collected=began, today=last)
-    assert overdue(made, ["2"], collected=began, today=last + timedelta(days=1))
-    assert due_on(made, "2", collected=began) == last + timedelta(days=1)
+    made = made_of(("2", days, "collection"))
+    assert not made.overdue(["2"], collected=began, today=last)
+    assert made.overdue(["2"], collected=began, today=last + timedelta(days=1))
+    assert made.due_on("2", collected=began) == last + timedelta(days=1)
 
 
 def test_moments_fall_on_days_of_the_time_zone_of_the_notice():
     late = datetime.datetime(2025, 5, 31, 16, 0, tzinfo=datetime.UTC)  # 1 June, one o'clock in Tokyo
-    assert due_on(document(("1(a)", 30), timezone="Asia/Tokyo"), "1(a)", ended=late) == date(2025, 7, 2)
-    assert due_on(document(("1(a)", 30)), "1(a)", ended=late) == date(2025, 7, 1)
-    made = document(("1(a)", 30), timezone="Asia/Tokyo")
+    assert made_of(("1(a)", 30), timezone="Asia/Tokyo").due_on("1(a)", ended=late) == date(2025, 7, 2)
+    assert made_of(("1(a)", 30)).due_on("1(a)", ended=late) == date(2025, 7, 1)
+    made = made_of(("1(a)", 30), timezone="Asia/Tokyo")
     day = date(2025, 6, 1)
-    assert not overdue(made, ["1(a)"], ended=day, today=datetime.datetime(2025, 7, 1, 23, 59, tzinfo=TOKYO))
-    assert overdue(made, ["1(a)"], ended=day, today=datetime.datetime(2025, 7, 1, 15, 0, tzinfo=datetime.UTC))
+    assert not made.overdue(["1(a)"], ended=day, today=datetime.datetime(2025, 7, 1, 23, 59, tzinfo=TOKYO))
+    assert made.overdue(["1(a)"], ended=day, today=datetime.datetime(2025, 7, 1, 15, 0, tzinfo=datetime.UTC))
 
 
 @pytest.mark.parametrize("moment", ["2025-03-29T12:00", "2025-03-30T03:30", "2025-10-25T23:30", "2025-10-26T02:30"])
@@ -139,44 +138,44 @@ def test_daylight_saving_moves_no_day(moment, fold):
     """In Berlin 30 March 2025 had 23 hours and 26 October 25; half past two was there twice."""
     zone = ZoneInfo("Europe/Berlin")
     began = datetime.datetime.fromisoformat(moment).replace(tzinfo=zone, fold=fold)
-    made = document(("2", 1, "collection"), timezone="Europe/Berlin")
+    made = made_of(("2", 1, "collection"), timezone="Europe/Berlin")
     due = began.date() + timedelta(days=2)
-    assert due_on(made, "2", collected=began) == due
+    assert made.due_on("2", collected=began) == due
     start = datetime.datetime.combine(due, datetime.time(), zone)
-    assert overdue(made, ["2"], collected=began, today=start)
-    assert not overdue(made, ["2"], collected=began, today=start.astimezone(datetime.UTC) - timedelta(seconds=1))
+    assert made.overdue(["2"], collected=began, today=start)
+    assert not made.overdue(["2"], collected=began, today=start.astimezone(datetime.UTC) - timedelta(seconds=1))
 
 
 def test_use_that_goes_on_is_not_over():
-    made = document(("1(a)", 30))
-    assert not overdue(made, ["1(a)"], collected=date(1970, 1, 1), ended=None, today=date(2025, 1, 1))
-    assert not overdue(made, ["1(a)"], ended=date(2026, 1, 1), today=date(2025, 1, 1))
+    made = made_of(("1(a)", 30))
+    assert not made.overdue(["1(a)"], collected=date(1970, 1, 1), ended=None, today=date(2025, 1, 1))
+    assert not made.overdue(["1(a)"], ended=date(2026, 1, 1), today=date(2025, 1, 1))
 
 
 def test_what_does_not_say_when_it_was_collected_cannot_be_counted_and_what_should_and_does_not_is_old():
-    made = document(("2", 30, "collection"))
-    assert not overdue(made, ["2"], collected=None, today=date(2025, 1, 1))
-    assert overdue(made, ["2"], collected=LONG_AGO, today=date(2025, 1, 1)) == {"2"}
-    assert due_on(made, "2") is None
+    made = made_of(("2", 30, "collection"))
+    assert not made.overdue(["2"], collected=None, today=date(2025, 1, 1))
+    assert made.overdue(["2"], collected=LONG_AGO, today=date(2025, 1, 1)) == {"2"}
+    assert made.due_on("2") is None
 
 
 def test_days_beyond_the_calendar_are_never():
-    made = document(("1(a)", 10**12))
-    assert due_on(made, "1(a)", ended=date(2025, 1, 1)) is None
-    assert not overdue(made, ["1(a)"], ended=date.min, today=date.max)
+    made = made_of(("1(a)", 10**12))
+    assert made.due_on("1(a)", ended=date(2025, 1, 1)) is None
+    assert not made.overdue(["1(a)"], ended=date.min, today=date.max)
     last = datetime.datetime.max.replace(tzinfo=datetime.UTC)
-    assert not overdue(document(("1(a)", 1), timezone="Asia/Tokyo"), ["1(a)"], ended=last, today=last)
+    assert not made_of(("1(a)", 1), timezone="Asia/Tokyo").overdue(["1(a)"], ended=last, today=last)
 
 
 def test_naive_moments_and_other_things_are_refused():
-    made = document(("1(a)", 30))
+    made = made_of(("1(a)", 30))
     with pytest.raises(ValueError, match="time zone"):
-        due_on(made, "1(a)", ended=datetime.datetime(2025, 1, 1))  # noqa: DTZ001  # what is tested
+        made.due_on("1(a)", ended=datetime.datetime(2025, 1, 1))  # noqa: DTZ001  # what is tested
     with pytest.raises(TypeError, match="date"):
-        due_on(made, "1(a)", ended="2025-01-01")  # type: ignore[arg-type]  # what is tested
+        made.due_on("1(a)", ended="2025-01-01")  # type: ignore[arg-type]  # what is tested
 
 
 def test_a_period_that_ends_on_the_last_day_of_the_calendar_is_never_over():
-    made = document(("1(a)", 30))
-    assert due_on(made, "1(a)", ended=date.max - timedelta(days=31)) == date.max
-    assert due_on(made, "1(a)", ended=date.max - timedelta(days=30)) is None
+    made = made_of(("1(a)", 30))
+    assert made.due_on("1(a)", ended=date.max - timedelta(days=31)) == date.max
+    assert made.due_on("1(a)", ended=date.max - timedelta(days=30)) is None

@@ -10,7 +10,7 @@ import ast
 import builtins
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
@@ -23,9 +23,6 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 LIBRARY: Final = "purposeguard"
 PACKAGES: Final = frozenset({"adapters", "governance", "notices", "testing", "cli"})
 """Packages of the library whose names are not among those that `import purposeguard` brings."""
-
-PYDANTIC: Final = frozenset({"v1", "main", "networks", "types", "fields"})
-"""Modules of pydantic whose names are known as its own."""
 
 GUARD: Final = "purposeguard.Guard"
 USE: Final = "purposeguard.Use"
@@ -268,8 +265,6 @@ class Thing:
     node: ast.ClassDef | FunctionNode | None = None
     instance: bool = False
     """True for a value of the class, and not the class itself."""
-    notice: str = ""
-    """The bundled notice of a notice, or of a guard or use of it, as far as it is known."""
 
     @property
     def cls(self) -> ast.ClassDef | None:
@@ -437,7 +432,7 @@ class Code:
             case "entered":
                 entered = self.of(binding.value, binding.scope)
                 if entered is not None and entered.instance and entered.name == BLOCK:
-                    return Thing(USE, instance=True, notice=entered.notice)
+                    return Thing(USE, instance=True)
                 return entered
             case "item":
                 return self._item(binding.value, binding.scope)
@@ -462,12 +457,8 @@ class Code:
         dotted = f"{binding.origin}.{binding.name}"
         return Thing(canonical(dotted), below) if below is not None else self._outside(dotted)
 
-    def _outside(self, dotted: str, notice: str = "") -> Thing:
-        parts = dotted.split(".")
-        if parts[-1] == "NOTICE":
-            bundled = parts[2].replace("_", "-") if parts[:2] == [LIBRARY, "notices"] else ""
-            return Thing(NOTICE, instance=True, notice=bundled)
-        return Thing(canonical(dotted), notice=notice)
+    def _outside(self, dotted: str) -> Thing:
+        return Thing(NOTICE, instance=True) if dotted.endswith(".NOTICE") else Thing(canonical(dotted))
 
     def _item(self, iterable: ast.AST | None, scope: Scope) -> Thing | None:
         """The item of a loop over a name, or over what a function returns, by its annotation."""
@@ -514,8 +505,8 @@ class Code:
             return None if below is None else Thing(below.name, below)
         dotted = f"{owner.name}.{name}"
         if owner.instance and dotted in ATTRIBUTES:
-            return Thing(ATTRIBUTES[dotted], instance=True, notice=owner.notice)
-        return self._outside(dotted, owner.notice)
+            return Thing(ATTRIBUTES[dotted], instance=True)
+        return self._outside(dotted)
 
     def _of_class(self, cls: ast.ClassDef, name: str, *, instance: bool) -> Thing | None:
         for base in self.lineage(cls):
@@ -554,22 +545,12 @@ class Code:
         if made.function is not None:
             return self.returned(made.function)
         if made.cls is not None or made.name in (GUARD, GOVERNANCE):
-            return replace(self._instance(made), notice=self._notice(expr, scope))
+            return self._instance(made)
         if made.name in GIVES:
-            bundled = expr.args[0] if made.name == f"{NOTICE}.bundled" and expr.args else None
-            notice = str(bundled.value) if isinstance(bundled, ast.Constant) else made.notice
-            return Thing(GIVES[made.name], instance=True, notice=notice)
+            return Thing(GIVES[made.name], instance=True)
         if made.name in DECORATING or made.instance:
             return made
         return Thing(made.name, instance=True) if made.name.rpartition(".")[2][:1].isupper() else None
-
-    def _notice(self, expr: ast.Call, scope: Scope) -> str:
-        """The bundled notice that a guard is made with."""
-        arguments = [*expr.args, *(keyword.value for keyword in expr.keywords if keyword.arg == "notice")]
-        notices = [
-            thing.notice for argument in arguments if (thing := self.of(argument, scope)) is not None and thing.notice
-        ]
-        return notices[0] if notices else ""
 
     def returned(self, function: FunctionNode) -> Thing | None:
         """What a function returns: by its annotation, or by its only `return`."""

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from purposeguard.cli.files import Problem, read_notice, write
+from purposeguard.cli.files import Problem, write
 from purposeguard.cli.lint import RULES, Finding, NotLintable, Outcome, UnknownRule, lint
 from purposeguard.cli.lint.sarif import by_rule, data, sarif
 from purposeguard.cli.render import complain, json_text
@@ -36,16 +36,6 @@ def lint_paths(
         typer.Argument(metavar="PATH...", help="Files, and folders with all that is in them.", show_default=False),
     ],
     *,
-    notice: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--notice",
-            metavar="NOTICE",
-            help="A notice by which ids mean something: a TOML file, or the name of a bundled one; may be repeated. "
-            "Left out, it is the notice that the code names.",
-            show_default=False,
-        ),
-    ] = None,
     rule: Annotated[
         list[str] | None,
         typer.Option("--rule", metavar="RULE", help="Look for this alone; may be repeated.", show_default=False),
@@ -70,9 +60,8 @@ def lint_paths(
     Nothing of the files is imported or run. A finding that is to stay is allowed where it is, with a reason:
     `# purposeguard: allow[rule] reason`.
     """
-    notices = [read_notice(name) for name in notice or ()]
     try:
-        outcome = lint(paths, notices=notices, rules=rule, exclude=exclude or ())
+        outcome = lint(paths, rules=rule, exclude=exclude or ())
     except (NotLintable, UnknownRule) as error:
         raise Problem(str(error)) from error
     _deliver(outcome, form, output)

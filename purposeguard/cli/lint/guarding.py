@@ -103,31 +103,12 @@ class Guarding:
 
     # --- calls ---------------------------------------------------------------------------------------------------
 
-    def called(self, call: ast.Call, scope: Scope) -> list[FunctionNode]:
-        """The functions in the linted files that a call may call."""
-        thing = self.code.of(call.func, scope)
-        if thing is not None:
-            return [] if thing.function is None else [thing.function]
-        func = call.func
-        if not isinstance(func, ast.Attribute) or self.code.of(func.value, scope) is not None:
-            return []
-        # Of an object of which nothing is known: what is called so and is guarded wherever it stands.
-        named = self._named.get(func.attr, []) if "_" in func.attr.strip("_") else []
-        return named if all(self.by[function] for function in named) else []
-
-    @cached_property
-    def _named(self) -> dict[str, list[FunctionNode]]:
-        functions: dict[str, list[FunctionNode]] = {}
-        for function in self.by:
-            functions.setdefault(function.name, []).append(function)
-        return functions
-
     def refusing(self, call: ast.Call, scope: Scope) -> str | None:
         """Why a call may be refused, for a message; None if it is not known to be."""
         thing = self.code.of(call.func, scope)
         if thing is not None and thing.name in REFUSING:
             return f"`{dotted(call.func)}`"
-        return next((why for function in self.called(call, scope) if (why := self.may_be_refused(function))), None)
+        return None if thing is None or thing.function is None else self.may_be_refused(thing.function)
 
     def may_be_refused(self, function: FunctionNode) -> str | None:
         """Why a call of this function may be refused: it is guarded, or calls a guarded function."""
@@ -164,9 +145,10 @@ class Guarding:
     def _naming(self) -> dict[str, list[FunctionNode | None]]:
         """Name → the functions in which it is used; None for a place outside of any."""
         functions: dict[str, list[FunctionNode | None]] = {}
+        defined = {function.name for function in self.by}
         for module in self.code.modules:
             for node in module.all(ast.Name, ast.Attribute):
-                if last(node) in self._named:
+                if last(node) in defined:
                     around = module.scope_of[node].function
                     functions.setdefault(last(node), []).append(
                         around.node if around is not None and isinstance(around.node, FunctionNode) else None

@@ -27,11 +27,9 @@ from purposeguard.cli.lint.guarding import Guarding
 from purposeguard.cli.lint.models import Models
 from purposeguard.cli.lint.rules_access import CACHED, UNGUARDED, cached, unguarded
 from purposeguard.cli.lint.rules_fields import UNTAGGED, untagged
-from purposeguard.cli.lint.rules_flow import MAPPED, STORED, SWALLOWED, mapped, stored, swallowed
-from purposeguard.cli.lint.rules_ids import UNKNOWN, notices_of, unknown
-from purposeguard.notice.notice import Notice
+from purposeguard.cli.lint.rules_flow import MAPPED, SWALLOWED, mapped, swallowed
 
-RULES: Final[tuple[Rule, ...]] = (UNTAGGED, UNGUARDED, CACHED, STORED, MAPPED, SWALLOWED, UNKNOWN, BAD, UNUSED)
+RULES: Final[tuple[Rule, ...]] = (UNTAGGED, UNGUARDED, CACHED, MAPPED, SWALLOWED, BAD, UNUSED)
 """All rules, in the order of the documentation."""
 IDS: Final = tuple(rule.id for rule in RULES)
 
@@ -54,14 +52,13 @@ class Outcome:
 def lint(
     paths: Sequence[Path],
     *,
-    notices: Sequence[Notice] = (),
     rules: Collection[str] | None = None,
     exclude: Iterable[str] = (),
 ) -> Outcome:
     """Lints all files under these paths without importing them.
 
-    `notices` are those by which ids in texts mean something; without them, those that the code names. `rules` are the
-    ids of those to look for, all of them if left out. `exclude` are globs of paths, below a folder that is given.
+    `rules` are the ids of those to look for, all of them if left out. `exclude` are globs of paths, below a folder that
+    is given.
 
     Raises:
         NotLintable: a path is not there, or is a notebook.
@@ -74,7 +71,7 @@ def lint(
     listed = listing(paths, exclude)
     texts = [read(file) for file in listed.files]
     unread = [text for text in texts if isinstance(text, Unread)]
-    findings = list(_found(Code(text for text in texts if isinstance(text, Text)), notices, rules))
+    findings = list(_found(Code(text for text in texts if isinstance(text, Text)), rules))
     return Outcome(
         tuple(sorted(finding for finding in findings if isinstance(finding, Finding) and finding.allowed is None)),
         tuple(sorted(finding for finding in findings if isinstance(finding, Finding) and finding.allowed is not None)),
@@ -84,18 +81,15 @@ def lint(
     )
 
 
-def _found(code: Code, named: Sequence[Notice], rules: Collection[str] | None) -> Iterator[Finding | Unread]:
+def _found(code: Code, rules: Collection[str] | None) -> Iterator[Finding | Unread]:
     models = Models(code)
     guarding = Guarding(code)
-    only = notices_of(code)
     checks: dict[Rule, Callable[[Module], Iterator[Found]]] = {
         UNTAGGED: lambda module: untagged(module, models),
         UNGUARDED: lambda module: unguarded(module, models, guarding),
         CACHED: lambda module: cached(module, models, guarding),
-        STORED: lambda module: stored(module, models),
         MAPPED: lambda module: mapped(module, models),
         SWALLOWED: lambda module: swallowed(module, models, guarding),
-        UNKNOWN: lambda module: unknown(module, code, named, only),
     }
     checks = {rule: check for rule, check in checks.items() if rules is None or rule.id in rules}
     for module in code.modules:

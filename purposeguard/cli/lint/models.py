@@ -292,17 +292,6 @@ class Models:
     # --- what is said elsewhere ----------------------------------------------------------------------------------
 
     @cached_property
-    def sealed_names(self) -> frozenset[str]:
-        """Names whose fields are sealed in every model."""
-        sealed: dict[str, bool] = {}
-        for module in self.code.modules:
-            for cls in module.all(ast.ClassDef):
-                for part in self.fields(cls):
-                    always = sealed.get(part.name, True)
-                    sealed[part.name] = always and self.held(part.annotation, part.scope).sealed
-        return frozenset(name for name, always in sealed.items() if always)
-
-    @cached_property
     def covered(self) -> frozenset[ast.ClassDef]:
         """Classes that are sealed or tagged as a whole: `Personal[Address, tm.Registration]`."""
         classes: set[ast.ClassDef] = set()

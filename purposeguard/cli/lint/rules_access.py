@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import Final
 
-from purposeguard.cli.lint.code import FunctionNode, Module, Scope, Thing, dotted, last, own
+from purposeguard.cli.lint.code import FunctionNode, Module, Scope, dotted, last, own
 from purposeguard.cli.lint.findings import Found, Rule
 from purposeguard.cli.lint.guarding import CHECKING, Guarding
 from purposeguard.cli.lint.lexicon import words_set
@@ -169,8 +169,6 @@ class _Reads:
     def _is_store(self, owner: ast.Name | ast.Attribute, method: str, scope: Scope) -> bool:
         thing = self.code.of(owner, scope)
         if thing is not None and thing.instance:
-            if thing.cls is not None and self._gives_tagged(thing, method):
-                return False  # it is judged there
             if thing.name.endswith(STORE_TYPES):
                 return True
             if thing.name.startswith("builtins.") or (thing.cls is not None and method not in READING):
@@ -187,17 +185,6 @@ class _Reads:
             last(call).endswith(STORE_TYPES) for call in calls
         )
         return named or method in READING
-
-    def _gives_tagged(self, thing: Thing, method: str) -> bool:
-        definition = self.code.member(thing, method)
-        if (
-            definition is None
-            or definition.function is None
-            or definition.module is None
-            or definition.function.returns is None
-        ):
-            return False
-        return self.models.deeply(definition.function.returns, definition.module.scope_of[definition.function]).bears
 
     def _is_table(self, expr: ast.expr, scope: Scope) -> bool:
         """True for a table in memory that outlives the function: `CUSTOMERS[key]`, `self._rows[key]`."""

@@ -1,4 +1,4 @@
-"""`stored-use`, `map-lets-out` and `broad-except`: uses that are kept, plain values let out, refusals swallowed."""
+"""`map-lets-out` and `broad-except`: plain values let out, refusals swallowed."""
 
 from __future__ import annotations
 
@@ -6,18 +6,12 @@ import ast
 from collections.abc import Iterator
 from typing import Final
 
-from purposeguard.cli.lint.code import BLOCK, LIBRARY, PERSONAL, USE, Module, Scope, dotted, items, last, own, root
+from purposeguard.cli.lint.code import PERSONAL, Module, Scope, dotted, last, own, root
 from purposeguard.cli.lint.findings import Found, Rule
 from purposeguard.cli.lint.guarding import Guarding
 from purposeguard.cli.lint.lexicon import words_set
 from purposeguard.cli.lint.models import Models
 
-STORED: Final = Rule(
-    "stored-use",
-    "a use is stored where it outlives its block",
-    "pass the use to what needs it, or ask for it where it is needed: `guard.use(Purpose)`",
-    "warning",
-)
 MAPPED: Final = Rule(
     "map-lets-out",
     "a function passed to `map` lets the plain value out",
@@ -64,153 +58,6 @@ def _symbol(scope: Scope) -> str:
     return "" if scope.function is None else scope.module.qualname(scope.function.node)
 
 
-# --- stored-use ------------------------------------------------------------------------------------------------------
-
-
-def stored(module: Module, models: Models) -> Iterator[Found]:
-    """Findings: assignments, calls, fields and returns that store a use."""
-    if module.name.partition(".")[0] == LIBRARY:
-        return  # which makes uses, and ends them
-    uses = _Uses(module, models)
-    yield from uses.assigned()
-    yield from uses.entered()
-    yield from uses.passed()
-    yield from uses.returned()
-
-
-def _kept(node: ast.AST, where: str, scope: Scope) -> Found:
-    return Found(node, f"a use is stored in {where}, but ends with its block", _symbol(scope))
-
-
-class _Uses:
-    """The uses in a module."""
-
-    def __init__(self, module: Module, models: Models) -> None:
-        self.module = module
-        self.models = models
-        self.code = models.code
-
-    def assigned(self) -> Iterator[Found]:
-        """`self.use = use`, and fields of models."""
-        for node in self.module.all(ast.Assign, ast.AnnAssign):
-            scope = self.module.scope_of[node]
-            if isinstance(scope.node, ast.ClassDef):
-                yield from self._in_field(node, scope.node)
-            elif self._holds(node.value, scope):
-                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                    where = self._place(target, scope)
-                    if where is not None and not self._is_generic(target, scope):
-                        yield _kept(node, where, scope)
-
-    def entered(self) -> Iterator[Found]:
-        """`with guard.purpose(…) as self.use`."""
-        for item in self.module.all(ast.withitem):
-            scope = self.module.scope_of[item]
-            if item.optional_vars is not None and self.code.kind(item.context_expr, scope) == BLOCK:
-                where = self._place(item.optional_vars, scope)
-                if where is not None:
-                    yield _kept(item.optional_vars, where, scope)
-
-    def passed(self) -> Iterator[Found]:
-        """`self.uses.append(use)`, `setattr(obj, "use", use)`."""
-        for call in self.module.all(ast.Call):
-            scope, func = self.module.scope_of[call], call.func
-            if last(func) == "setattr" and len(call.args) == 3 and self._holds(call.args[2], scope):
-                yield _kept(call, f"`{dotted(call.args[0])}`", scope)
-            elif (
-                isinstance(func, ast.Attribute)
-                and func.attr in KEEPING
-                and self._outlives(func.value, scope)
-                and any(self._holds(argument, scope) for argument in call.args)
-            ):
-                yield _kept(call, f"`{dotted(func.value)}`", scope)
-
-    def returned(self) -> Iterator[Found]:
-        """`return use` out of the block that the use is of."""
-        for node in self.module.all(ast.Return):
-            scope = self.module.scope_of[node]
-            values = node.value.elts if isinstance(node.value, (ast.List, ast.Tuple)) else [node.value]
-            for name in values:
-                if isinstance(name, ast.Name) and self._ends_before(name, node):
-                    message = f"`{name.id}` is returned from its block, but ends with it"
-                    yield Found(node, message, _symbol(scope))
-
-    def _ends_before(self, name: ast.Name, node: ast.Return) -> bool:
-        """True if this `return` leaves the block of the use."""
-        scope = self.module.scope_of[name]
-        entered = {binding.value for binding in scope.bindings(name.id) if binding.how == "entered"}
-        return self.code.kind(name, scope) == USE and any(
-            isinstance(parent, (ast.With, ast.AsyncWith)) and any(item.context_expr in entered for item in parent.items)
-            for parent in self.module.above(node)
-        )
-
-    def _holds(self, value: ast.AST | None, scope: Scope) -> bool:
-        """True for a use, and a tuple, list or dict with one in it."""
-        match value:
-            case ast.Tuple() | ast.List() | ast.Set():
-                return any(self._holds(element, scope) for element in value.elts)
-            case ast.Dict():
-                return any(self._holds(element, scope) for element in value.values)
-            case ast.expr():
-                return self.code.kind(value, scope) == USE
-            case _:
-                return False
-
-    def _place(self, target: ast.expr, scope: Scope) -> str | None:
-        """The target of an assignment that outlives its function; None if it does not."""
-        function = scope.function
-        match target:
-            case ast.Attribute():
-                return f"`{dotted(target)}`"
-            case ast.Subscript() if self._outlives(target.value, scope):
-                return f"`{dotted(target.value)}`"
-            case ast.Name(id=name) if function is not None and name in function.elsewhere:
-                outside = function.holder(name).parent is None
-                return f"`{name}`, which is declared outside of the function" if outside else None
-            case _:
-                return None
-
-    def _outlives(self, owner: ast.expr, scope: Scope) -> bool:
-        """True for an attribute, and for a name bound outside the function."""
-        function = scope.function
-        if isinstance(owner, ast.Name) and function is not None:
-            return owner.id not in function.names and owner.id in self.module.scope.names
-        return isinstance(owner, ast.Attribute)
-
-    def _in_field(self, node: ast.Assign | ast.AnnAssign, cls: ast.ClassDef) -> Iterator[Found]:
-        """A field of a model that holds a use; the annotation of a plain attribute stores nothing."""
-        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
-            return
-        stated = self.code.stated(node.annotation, self.module.inside[cls])
-        holds = stated is not None and stated.name == USE and self.models.kind(cls) is not None
-        if holds and not self._bears_purpose(cls, node.annotation):
-            symbol = f"{cls.name}.{node.target.id}"
-            yield Found(node, f"`{symbol}` holds a use, but the use ends with its block", symbol)
-
-    def _is_generic(self, target: ast.expr, scope: Scope) -> bool:
-        """True if the class of the object is generic in the purpose of the use: type checkers check that."""
-        function = scope.function
-        if root(target) != "self" or function is None or function.cls is None:
-            return False
-        annotations = [
-            name.annotation for names in function.names.values() for name in names if name.how == "parameter"
-        ]
-        return any(
-            annotation is not None and self._bears_purpose(function.cls, annotation) for annotation in annotations
-        )
-
-    def _bears_purpose(self, cls: ast.ClassDef, annotation: ast.expr) -> bool:
-        own_parameters = {parameter.name for parameter in getattr(cls, "type_params", ())}
-        for base in cls.bases:
-            own_parameters |= {last(item) for item in items(base.slice)} if isinstance(base, ast.Subscript) else set()
-        expr = self.code.parsed(annotation)
-        return (
-            isinstance(expr, ast.Subscript)
-            and self.code.name(expr.value, self.module.scope) == USE
-            and last(expr.slice) in own_parameters
-        )
-
-
 # --- map-lets-out ----------------------------------------------------------------------------------------------------
 
 
@@ -230,8 +77,6 @@ def _is_sealed(expr: ast.expr, scope: Scope, models: Models) -> bool:
     thing = models.code.of(expr, scope)
     if thing is None and isinstance(expr, ast.Call) and last(expr) in ("map", "zip"):
         return isinstance(expr.func, ast.Attribute) and _is_sealed(expr.func.value, scope, models)
-    if thing is None and isinstance(expr, ast.Attribute):
-        return expr.attr in models.sealed_names
     return thing is not None and thing.instance and thing.name == PERSONAL
 
 

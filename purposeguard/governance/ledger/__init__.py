@@ -2,9 +2,7 @@
 
 from purposeguard.governance.ledger.chain import Entry, Head, Hour
 from purposeguard.governance.ledger.entries import KINDS
-from purposeguard.governance.ledger.jsonl import JsonLinesLedger
 from purposeguard.governance.ledger.reading import Reading, Verdict
-from purposeguard.governance.ledger.recorder import ChainedLedger
 from purposeguard.governance.ledger.sql import SqlLedger
 
-__all__ = ["KINDS", "ChainedLedger", "Entry", "Head", "Hour", "JsonLinesLedger", "Reading", "SqlLedger", "Verdict"]
+__all__ = ["KINDS", "Entry", "Head", "Hour", "Reading", "SqlLedger", "Verdict"]

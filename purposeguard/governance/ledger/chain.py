@@ -132,7 +132,7 @@ def hash_of(seq: int, at: str, kind: str, body: str, prev: str) -> str:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Head:
-    """The end of a chain: number and hash of the last entry, time of the last write, length of the file in bytes.
+    """The end of a chain: number and hash of the last entry, time of the last write, in an export the bytes before it.
 
     `open` are the counts of hours that are not over. They become one entry each when the hour ends.
     """
@@ -200,7 +200,7 @@ def advanced(
     closed = [(USE, key.body(still_open.pop(key))) for key in over]
     entries: list[Entry] = []
     seq, last = head.seq, head.hash
-    for kind, body in (*additions, *closed):  # a write that is cut short loses counts, and no addition
+    for kind, body in (*additions, *closed):
         entry = Entry.after(seq, last, at, kind, body)
         entries.append(entry)
         seq, last = entry.seq, entry.hash

@@ -27,12 +27,6 @@ from purposeguard.runtime.observer import Tick
 INTERVAL: Final = 0.5
 """Seconds between two writes of counts: a killed process loses what it counted since the last."""
 
-MOST: Final = 100_000
-"""Distinct counts that are kept apart while they cannot be written."""
-
-TOO_MANY: Final = "(activities beyond the first 100,000)"
-"""The activity of counts beyond that."""
-
 SHOWN: Final = 10
 """Lost counts that the log names; the others are only added up."""
 
@@ -227,20 +221,15 @@ class Counters:
             over = ticker.shared() is None  # before the reading, which is then the last one
             new = ticker.read()
             if new:
-                self._keep(Hour(hour, *ticker.used), new)
+                self._pending[Hour(hour, *ticker.used)] += new
             if over:
                 del self._tickers[id(ticker)]
                 if self._latest.get(ticker.used) is ticker:
                     self._latest.pop(ticker.used, None)
         while self._noted:
             used, count = self._noted.popleft()
-            self._keep(Hour(hour, *used), count)
+            self._pending[Hour(hour, *used)] += count
         return hour
-
-    def _keep(self, key: Hour, count: int) -> None:
-        if len(self._pending) >= MOST and key not in self._pending:
-            key = key._replace(activity=TOO_MANY)
-        self._pending[key] += count
 
     # ---- the end ----------------------------------------------------------------------------------------------------
 

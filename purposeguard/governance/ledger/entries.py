@@ -26,7 +26,6 @@ KINDS: Final = {
     "request": "a step of a subject's request",
     "sweep": "a run that looked for data past its period",
     "erasure": "data that was erased",
-    "recovery": "a write that was cut short, found and set aside",
 }
 """The kinds of entries, and what each reports."""
 

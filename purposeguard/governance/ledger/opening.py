@@ -1,4 +1,4 @@
-"""A ledger by its address: the URL of a store, or the path of a file. Nothing is made, changed or upgraded."""
+"""A ledger by its address: the URL of a store, or the path of its file or of an export. Nothing is made or changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy import exc
 
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance.engines import engine_of, translated
-from purposeguard.governance.ledger.jsonl import Snapshot
+from purposeguard.governance.ledger.exports import Export
 from purposeguard.governance.ledger.reading import Reading
 from purposeguard.governance.ledger.sql import SqlReading, head
 
@@ -23,7 +23,7 @@ SQLITE: Final = b"SQLite format 3\x00"
 
 @contextlib.contextmanager
 def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Generator[Reading]:
-    """The ledger in a store, by its URL or the path of its file, or in a JSON Lines file.
+    """The ledger in a store, by its URL or the path of its file, or in an export.
 
     Raises:
         StoreUnavailable: there is none, or it cannot be read.
@@ -46,7 +46,7 @@ def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Generator
     elif "://" in text:
         raise StoreUnavailable(f"`{path}` is no store: it is no file of SQLite")
     else:
-        yield Snapshot.of(path, timeout)
+        yield Export(path)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import collections
 import dataclasses
 import datetime
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final, NamedTuple
 
 from purposeguard.errors import LedgerBroken
@@ -16,7 +16,7 @@ from purposeguard.governance.ledger.chain import ENTRY_KEYS, USE, Entry, Head, H
 LONGEST: Final = 1 << 24
 """The length limit of a line, in bytes."""
 
-NO_ENTRY: Final = "this is no entry: it was changed, or was never one"
+NO_ENTRY: Final = "this is no entry as one is written: it was changed, or was never one"
 NO_HEAD: Final = "the head is missing: the number of entries is unknown"
 
 
@@ -31,13 +31,11 @@ class Placed(NamedTuple):
 class Verdict:
     """The result of a verification that found no fault: the number of entries, and the head.
 
-    `unfinished`: bytes behind the last entry, left by a write that was cut short; the next write sets them aside.
     `went_back`: the number of entries with a time before that of their predecessor (a wrong clock).
     """
 
     entries: int
     head: Head
-    unfinished: int = 0
     went_back: int = 0
 
 
@@ -46,9 +44,6 @@ class Reading(abc.ABC):
 
     Methods raise LedgerBroken if an entry or the head is malformed, and StoreUnavailable if the ledger is unreadable.
     """
-
-    unfinished: int = 0
-    """Bytes behind the last entry."""
 
     @property
     @abc.abstractmethod
@@ -94,7 +89,7 @@ class Reading(abc.ABC):
     def verified(self) -> Iterator[Entry]:
         """All entries, each after it was verified; then the head is. Raises LedgerBroken at the first fault."""
         chain = Chain()
-        yield from followed(self.placed(), chain)
+        yield from map(chain.follow, self.placed())
         chain.end(self.head)
 
     def verify(self, expect: str | None = None) -> Verdict:
@@ -108,26 +103,18 @@ class Reading(abc.ABC):
         if not met:
             what = "no entry has the hash that was noted: all that follows some entry was written anew since"
             raise LedgerBroken("ledger", what)
-        return Verdict(self.head.seq, self.head, self.unfinished, went_back)
+        return Verdict(self.head.seq, self.head, went_back)
 
 
 def entry_of(line: bytes, place: str) -> Entry:
     """The entry on a line; raises LedgerBroken unless the line is its one spelling, byte for byte."""
     try:
         entry = _entry(json.loads(line.decode()))
-        expected = entry.line if entry is not None else b""
-    except (ValueError, TypeError, RecursionError) as error:
-        byte = error.start if isinstance(error, UnicodeDecodeError) else 0
-        if isinstance(error, json.JSONDecodeError):
-            byte = len(line.decode()[: error.pos].encode())
-        raise LedgerBroken(f"{place}, byte {byte + 1}", NO_ENTRY) from None
-    if entry is None:
-        raise LedgerBroken(place, NO_ENTRY)
-    if line != expected:
-        pairs = enumerate(zip(line, expected, strict=False))
-        byte = next((at for at, (is_, should) in pairs if is_ != should), min(len(line), len(expected)))
-        raise LedgerBroken(f"{place}, byte {byte + 1}", "the entry is not spelled as it was written")
-    return entry
+        if entry is not None and entry.line == line:
+            return entry
+    except (ValueError, TypeError, RecursionError):
+        pass
+    raise LedgerBroken(place, NO_ENTRY)
 
 
 def row_of(row: tuple[Any, ...], place: str) -> Entry:
@@ -154,21 +141,18 @@ def _entry(data: Any) -> Entry | None:
 class Chain:
     """Follows entries from the first on."""
 
-    def __init__(self, last: Head | None = None) -> None:
-        self.last = last or Head()
+    def __init__(self) -> None:
+        self.last = Head()
 
-    def follow(self, placed: Placed, following: Placed | None = None) -> Entry:
-        """Verifies the next entry, or raises LedgerBroken.
-
-        `following` is its successor; with it, two swapped entries are told from a missing one.
-        """
+    def follow(self, placed: Placed) -> Entry:
+        """Verifies the next entry, or raises LedgerBroken."""
         place, entry = placed
         expected = self.last.seq + 1
         if hash_of(entry.seq, entry.at, entry.kind, entry.body_text, entry.prev) != entry.hash:
             raise LedgerBroken(place, "the entry was changed: it does not have its hash")
-        if entry.seq != expected:
-            if entry.seq < expected or (following is not None and following.entry.seq == expected):
-                raise LedgerBroken(place, f"out of order: entry {entry.seq} stands where entry {expected} belongs")
+        if entry.seq < expected:
+            raise LedgerBroken(place, f"out of order: entry {entry.seq} stands where entry {expected} belongs")
+        if entry.seq > expected:
             raise LedgerBroken(place, f"entry {_span(expected, entry.seq - 1)} missing: entry {entry.seq} comes next")
         if entry.prev != self.last.hash:
             raise LedgerBroken(place, "the entry does not follow the one before it: one of the two was replaced")
@@ -189,26 +173,3 @@ class Chain:
 
 def _span(first: int, last: int) -> str:
     return f"{first} is" if first == last else f"{first} to {last} are"
-
-
-def followed(entries: Iterable[Placed], chain: Chain) -> Iterator[Entry]:
-    """The entries, each after it was verified as the next of the chain; raises LedgerBroken at the first fault."""
-    previous: Placed | None = None
-    for placed in _until_broken(entries):
-        if isinstance(placed, LedgerBroken):
-            if previous is not None:
-                yield chain.follow(previous)
-            raise placed
-        if previous is not None:
-            yield chain.follow(previous, placed)
-        previous = placed
-    if previous is not None:
-        yield chain.follow(previous)
-
-
-def _until_broken(entries: Iterable[Placed]) -> Iterator[Placed | LedgerBroken]:
-    """The entries, and last the fault of one that cannot be read: its predecessor is verified first."""
-    try:
-        yield from entries
-    except LedgerBroken as error:
-        yield error

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 from collections import Counter
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 import sqlalchemy as sa
 
-from purposeguard.errors import LedgerBroken
-from purposeguard.governance.ledger.chain import MALFORMED_HEAD, Body, Counts, Head, Hour, advanced
-from purposeguard.governance.ledger.counting import INTERVAL
-from purposeguard.governance.ledger.entries import entry_made
-from purposeguard.governance.ledger.reading import NO_HEAD, Placed, Reading, row_of
-from purposeguard.governance.ledger.recorder import ChainedLedger
+from purposeguard.errors import LedgerBroken, PurposeMissing, StoreUnavailable
+from purposeguard.governance.ledger import entries
+from purposeguard.governance.ledger.chain import MALFORMED_HEAD, Body, Counts, Entry, Head, Hour, advanced, written
+from purposeguard.governance.ledger.counting import INTERVAL, Counters
+from purposeguard.governance.ledger.reading import NO_HEAD, Placed, Reading, Verdict, row_of
 from purposeguard.governance.schema import Serial, metadata
 from purposeguard.governance.store import Store
-from purposeguard.runtime.clock import Clock, Now
+from purposeguard.notice.label import Label
+from purposeguard.policy.transfers import Provision
+from purposeguard.policy.violations import PurposeViolation
+from purposeguard.runtime.clock import Clock, Now, system_time
+from purposeguard.runtime.declarations import LegalException, Reclassification
+from purposeguard.runtime.observer import Tick
 
 ledger: Final = sa.Table(
     "purposeguard_ledger",
@@ -50,26 +56,40 @@ ROWS: Final = 500
 """Rows that are fetched at a time."""
 
 
-class SqlLedger(ChainedLedger):
-    """A ledger in a store; any number of processes write one chain.
+class SqlLedger:
+    """A ledger in a store; any number of processes write one chain. An event is on record when its method returns.
 
-    `interval`: seconds between two writes of counts. `clock` gives the time, for tests.
+    Uses are counted; counts are written every `interval` seconds, when the process ends, and by `flush` and `close`.
+    Methods that report an event raise StoreUnavailable if it cannot be recorded, and LedgerBroken if the ledger was
+    changed, so that nothing is written behind it. `clock` gives the time, for tests.
     """
 
     def __init__(self, store: Store, *, interval: float = INTERVAL, clock: Now | Clock | None = None) -> None:
-        super().__init__(interval=interval, clock=clock, digest=store.digest)
         self.store = store
+        self._clock = Clock.of(clock or system_time)
+        self._counters = Counters(lambda counts, last: self._write([], counts, last), self._clock, interval)
         self._unconfirmed: tuple[str, Counter[Hour]] | None = None  # a commit of unknown outcome, by its head
         self._committed: Counter[Hour] = Counter()  # counts of such commits that took place
+
+    def append(self, kind: str, body: Mapping[str, Any]) -> None:
+        """Records one entry of one of the `KINDS`, and the counts so far.
+
+        Raises:
+            TypeError, ValueError: as `entry_made`.
+        """
+        addition = entries.entry_made(kind, body)
+        with self._counters.taking() as counts:
+            self._write([addition], counts)
 
     def append_in(self, connection: sa.Connection, kind: str, body: Mapping[str, Any]) -> None:
         """Records one entry within a transaction of `store.writing()`: the entry and its changes, or neither.
 
         Comes last in the transaction: until it ends, nobody else writes to the ledger. Raises as `append`.
         """
-        self._advance(connection, [entry_made(kind, body)])
+        self._advance(connection, [entries.entry_made(kind, body)])
 
     def _write(self, additions: Sequence[tuple[str, Body]], counts: Counts, last: bool = False) -> None:
+        """Writes entries and counts, durably; one call at a time. With `last`, all open counts become entries."""
         pending = Counter(counts)
         with self.store.writing() as connection:
             # A commit whose connection was lost may have taken place: what it counted is not counted again.
@@ -88,21 +108,105 @@ class SqlLedger(ChainedLedger):
         last: bool = False,
     ) -> Head:
         before = head_in(connection, lock=True)
-        entries, after = advanced(before, self._now(), additions, counts, close=last)
-        if entries:
+        made, after = advanced(before, written(self._clock.read()), additions, counts, close=last)
+        if made:
             names = ("seq", "at", "kind", "prev", "hash")
-            rows = [{**{name: getattr(entry, name) for name in names}, "body": entry.body_text} for entry in entries]
+            rows = [{**{name: getattr(entry, name) for name in names}, "body": entry.body_text} for entry in made]
             connection.execute(sa.insert(ledger), rows)
         if after != before:
             values = {name: getattr(after, name) for name in ("seq", "at", "hash", "digest")}
             connection.execute(sa.update(head).where(head.c.id == 1).values(**values, open=after.open_text))
         return after
 
+    # ---- reported by a guard ---------------------------------------------------------------------------------------
+
+    def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
+        """A use was refused, or would have been (`observed`)."""
+        body = entries.denial(error, observed=observed)
+        try:
+            self.append("denial", body)
+        except StoreUnavailable as failure:
+            failure.add_note(f"not recorded: {body['reason']}")
+            raise
+
+    def counter(self, activity: str | None, purpose: str, label: Label) -> Tick:
+        """A function to be called at each use of data of this label."""
+        return self._counters.counter(activity, purpose, label)
+
+    def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:
+        """A declared function is about to see a value of this label."""
+        self.append("reclassification", entries.reclassification(declared, label, activity))
+
+    def excepted(self, exception: LegalException, label: Label, subject: str | None, count: int) -> None:
+        """Data is about to be used under an exception; `subject` is a `subject_key`, if known."""
+        digest = None if subject is None else self.store.digest(subject)
+        self.append("exception", entries.exception(exception, label, digest, count))
+
+    def provided(self, provision: Provision) -> None:
+        """A hand-over is about to take place."""
+        digests = [self.store.digest(subject) for subject in provision.subjects]
+        self.append("provision", entries.provision(provision, digests))
+
+    # ---- reading ---------------------------------------------------------------------------------------------------
+
     @contextlib.contextmanager
     def reading(self) -> Generator[SqlReading]:
         """A snapshot of the ledger."""
         with self.store.reading() as connection:
             yield SqlReading(connection)
+
+    def entries(
+        self,
+        kinds: Collection[str] | None = None,
+        since: datetime.datetime | None = None,
+        until: datetime.datetime | None = None,
+    ) -> Iterator[Entry]:
+        """The entries of these kinds and this period (`until` excluded), oldest first, not verified.
+
+        Raises:
+            LedgerBroken: an entry, or the head, is malformed.
+            StoreUnavailable: the ledger is unreadable.
+        """
+        with self.reading() as reading:
+            yield from reading.entries(kinds, since, until)
+
+    def uses(self, since: datetime.datetime | None = None, until: datetime.datetime | None = None) -> Counter[Hour]:
+        """The counts of the hours that begin in this period; flushes first. Raises as `entries`."""
+        self.flush()
+        with self.reading() as reading:
+            return reading.uses(since, until)
+
+    def verify(self, expect: str | None = None) -> Verdict:
+        """Verifies every entry and the head; one entry must have the hash `expect`, noted earlier.
+
+        Raises:
+            LedgerBroken: the ledger was changed: the place, and the fault.
+            StoreUnavailable: the ledger is unreadable.
+        """
+        with self.reading() as reading:
+            return reading.verify(expect)
+
+    # ---- the end ---------------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Writes the counts; where that fails they are kept, and the error is raised."""
+        self._counters.flush()
+
+    def close(self) -> None:
+        """Writes the counts, those of the present hour included, and ends counting."""
+        self._counters.close()
+
+    def resume(self) -> None:
+        """Counts again after `close`."""
+        self._counters.resume()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self.close()
 
 
 class SqlReading(Reading):

@@ -65,11 +65,6 @@ class Pair(Generic[Row]):
         """Its id in the earlier revision."""
         return None if self.old is None else id_of(self.old)
 
-    @property
-    def renumbered(self) -> bool:
-        """Whether it has another id now."""
-        return self.old is not None and self.new is not None and id_of(self.old) != id_of(self.new)
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Matching:

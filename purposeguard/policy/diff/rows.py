@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 from purposeguard.notice.grants import granted, source_rows
 from purposeguard.notice.history import History
@@ -113,33 +114,26 @@ def _renamed_nothing(old: Document, new: Document) -> Iterator[Change]:
 
 def _made_otherwise(matching: Matching) -> Iterator[Change]:
     """Parents, families, derivations and overlays that are made of something else."""
-    sources, purposes = matching.source_ids, matching.purpose_ids
-
-    def mapped(ids: Sequence[str], known: Mapping[str, str]) -> tuple[str, ...]:
-        return tuple(known.get(old_id, old_id) for old_id in ids)
-
-    for family in matching.families:
-        if family.old is not None and family.new is not None:
-            before = mapped(family.old.purposes, purposes)
-            yield from _set_change("family", family.id, "purposes", before, family.new.purposes)
-    for pair in matching.sources:
-        was, is_ = pair.old, pair.new
-        if isinstance(was, SourceRow) and isinstance(is_, SourceRow):
-            parent = sources.get(was.parent or "", was.parent)
-            yield from _value("source", pair.id, "parent", parent, is_.parent)
-            yield from _value("source", pair.id, "automatic", was.automatic, is_.automatic)
-        elif isinstance(was, Overlay) and isinstance(is_, Overlay):
-            yield from _value("overlay", pair.id, "source", sources.get(was.source, was.source), is_.source)
-            yield from _value("overlay", pair.id, "product", was.product, is_.product)
-            yield from _value("overlay", pair.id, "item", was.item, is_.item)
-            yield from _set_change("overlay", pair.id, "serves", mapped(was.serves, purposes), is_.serves)
-        elif isinstance(was, Derivation) and isinstance(is_, Derivation):
-            yield from _value("derivation", pair.id, "operation", was.operation, is_.operation)
-            yield from _set_change("derivation", pair.id, "from", mapped(was.from_, sources), is_.from_)
-            yield from _set_change("derivation", pair.id, "with", mapped(was.with_, sources), is_.with_)
-            yield from _set_change("derivation", pair.id, "serves", mapped(was.serves, purposes), is_.serves)
-        elif was is not None and is_ is not None:
-            yield from _value(_kind(pair), pair.id, "kind", KINDS[type(was)], KINDS[type(is_)])
+    purposes, sources = matching.purpose_ids, matching.source_ids
+    moved: dict[str, Mapping[Any, str]] = dict.fromkeys(("parent", "source", "from_", "with_"), sources)
+    moved |= dict.fromkeys(("purposes", "serves"), purposes)
+    pairs: tuple[AnyPair, ...] = (*matching.families, *matching.sources)
+    for pair in pairs:
+        was, is_, what = pair.old, pair.new, _kind(pair)
+        if was is None or is_ is None:
+            continue
+        if type(was) is not type(is_):
+            yield from _value(what, pair.id, "kind", KINDS[type(was)], KINDS[type(is_)])
+            continue
+        for name, field in type(is_).model_fields.items():
+            if name not in {"id", "class_", "title"}:  # which are told as what the row is called
+                now = moved.get(name, {})
+                before, after, key = getattr(was, name), getattr(is_, name), field.alias or name
+                if isinstance(after, tuple):
+                    ids = [now.get(id_, id_) for id_ in before]
+                    yield from _set_change(what, pair.id, key, ids, cast("tuple[str, ...]", after))
+                else:
+                    yield from _value(what, pair.id, key, now.get(before, before), after)
 
 
 def _clauses(old: Document, new: Document, matching: Matching) -> Iterator[Change]:

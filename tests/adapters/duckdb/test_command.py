@@ -59,7 +59,7 @@ def test_rows_are_printed_as_json(folder):
         {"name": "氏名", "sources": ["1.1(a)"]},
         {"name": "id", "sources": ["not-personal"]},
     ]
-    assert data["rows"] == [["太郎", 1, None, "1.50", "2025-06-01", [1], {"a": "x"}, "nan", "eA=="]]
+    assert data["rows"] == [["太郎", 1, None, "1.50", "2025-06-01", [1], {"a": "x"}, "NaN", "eA=="]]
 
 
 def test_a_refusal_says_which_column_and_what_it_may_serve(folder):

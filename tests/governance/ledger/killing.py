@@ -1,7 +1,7 @@
 """Starts processes that use data under a ledger, kills them at random moments, and says what the ledger has of it.
 
-A process of its own, so that what it forks is not the tests'. `python -m tests.governance.ledger.killing KIND TARGET
-ROUNDS LONGEST` prints one JSON object a victim; `LONGEST` is how many seconds one lives at most.
+A process of its own, so that what it forks is not the tests'. `python -m tests.governance.ledger.killing TARGET ROUNDS
+LONGEST` prints one JSON object a victim; `LONGEST` is how many seconds one lives at most.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from typing import Any, NoReturn
 
 import purposeguard as pg
-from purposeguard.governance.ledger import ChainedLedger
+from purposeguard.governance.ledger import SqlLedger
 from purposeguard.governance.ledger.chain import Counts
 from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.ledger.places import Place, R
@@ -55,7 +55,7 @@ def live(place: Place, name: str, report: int) -> NoReturn:
             time.sleep(0.002)
 
 
-def tell_of_flushes(ledger: ChainedLedger, report: int) -> None:
+def tell_of_flushes(ledger: SqlLedger, report: int) -> None:
     write = ledger._counters._write
     kept = 0
 
@@ -79,7 +79,7 @@ def write(place: Place, who: int) -> NoReturn:
     os._exit(0)
 
 
-def at_the_same_time(place: Place, ledger: ChainedLedger) -> None:
+def at_the_same_time(place: Place, ledger: SqlLedger) -> None:
     """Two processes write, and everything they wrote is there, in the order in which each of them wrote it."""
     pids = []
     for who in range(2):
@@ -140,9 +140,9 @@ class Victim:
         }
 
 
-def main(kind: str, target: str, rounds: int, longest: float) -> None:
-    chance = random.Random(f"{kind} {rounds}")
-    with Place(kind, target) as place:
+def main(target: str, rounds: int, longest: float) -> None:
+    chance = random.Random(f"{rounds}")
+    with Place(target) as place:
         ledger = place.open()
         ledger.append("sweep", {})
         entries = 0
@@ -170,4 +170,4 @@ def main(kind: str, target: str, rounds: int, longest: float) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
+    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))

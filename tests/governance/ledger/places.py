@@ -10,7 +10,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 import purposeguard as pg
-from purposeguard.governance.ledger import ChainedLedger, JsonLinesLedger, SqlLedger
+from purposeguard.governance.ledger import SqlLedger
 from purposeguard.governance.store import Store
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Provision
@@ -30,27 +30,21 @@ R, C, D = pg.Label(tm.Registration), pg.Label(tm.Contract), pg.Label(tm.ProductD
 class Place:
     """Where one ledger is kept. What is opened on it is closed with it."""
 
-    def __init__(self, kind: str, target: str) -> None:
-        self.kind = kind
+    def __init__(self, target: str) -> None:
         self.target = target
         self._opened = contextlib.ExitStack()
         self._store: Store | None = None
 
     @property
     def store(self) -> Store:
-        """Of a ledger in a store."""
+        """The store, which is opened when it is first needed."""
         if self._store is None:
             self._store = self._opened.enter_context(Store.open(self.target))
         return self._store
 
-    def open(self, *, interval: float = NEVER, **options: Any) -> ChainedLedger:
+    def open(self, *, interval: float = NEVER, **options: Any) -> SqlLedger:
         """Another object for the same ledger."""
-        ledger: ChainedLedger
-        if self.kind == "jsonl":
-            ledger = JsonLinesLedger(self.target, interval=interval, digest=lambda _: DIGEST, **options)
-        else:
-            ledger = SqlLedger(self.store, interval=interval, **options)
-        return self._opened.enter_context(ledger)
+        return self._opened.enter_context(SqlLedger(self.store, interval=interval, **options))
 
     def change(self, statement: sa.Executable) -> None:
         """Changes the tables behind the ledger's back."""
@@ -101,7 +95,7 @@ PROVISION = Provision(
 )
 
 
-def tell(ledger: ChainedLedger, entries: int, time: Time | None = None) -> None:
+def tell(ledger: SqlLedger, entries: int, time: Time | None = None) -> None:
     """Tells a ledger of a bit of everything, until it has so many entries."""
     for number in range(entries):
         if time is not None:

@@ -11,18 +11,18 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
-from purposeguard.governance.ledger import ChainedLedger, JsonLinesLedger, counting
 from purposeguard.governance.ledger.chain import Counts, Hour
 from purposeguard.governance.ledger.counting import Counters
+from purposeguard.governance.ledger.opening import opened
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.clock import Clock
-from tests.governance.ledger.places import NEVER, C, D, R
+from tests.governance.ledger.places import NEVER, C, D, Place, R
 from tests.governance.support import Time
 from tests.unit.command_line import ROOT
 
@@ -322,21 +322,6 @@ def test_it_goes_on_after_it_was_closed(book: Book, time: Time) -> None:
     assert not threading_of("purposeguard ledger")
 
 
-def test_memory_is_bounded_while_nothing_can_be_written(
-    counters: Counters, book: Book, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(counting, "MOST", 10)
-    for number in range(50):
-        counters.add(f"job {number}", "1.2(1)①", R, 2)
-        counters.add("job 3", "1.2(1)①", R, 1)
-    counters.flush()
-    ((counts, _),) = book.written
-    assert sum(counts.values()) == 150
-    assert len(counts) == 11
-    assert counts[hour("job 3")] == 52
-    assert counts[hour(counting.TOO_MANY)] == 80
-
-
 def test_the_interval_is_above_zero(book: Book) -> None:
     with pytest.raises(ValueError, match="above zero: interval=0"):
         Counters(book, Clock(), 0)
@@ -347,12 +332,14 @@ def test_the_interval_is_above_zero(book: Book) -> None:
 STORIES = """
 import multiprocessing, os, sys, time
 import purposeguard as pg
-from purposeguard.governance.ledger import JsonLinesLedger
+from purposeguard.governance.ledger import SqlLedger
+from purposeguard.governance.store import Store
 from purposeguard.notices import trendmicro_jp as tm
 
 def begin(name, interval):
     global ledger, guard
-    ledger = JsonLinesLedger(f"{sys.argv[1]}/{name}.jsonl", interval=interval)
+    store = Store.open(f"sqlite:///{sys.argv[1]}/{name}.db")
+    ledger = SqlLedger(store, interval=interval)
     guard = pg.Guard(tm.NOTICE, ledger=ledger)
 
 def count(times):
@@ -375,7 +362,7 @@ def in_the_background():
     pid = os.fork()
     if pid == 0:
         count(10)
-        with JsonLinesLedger(ledger.path) as other:
+        with SqlLedger(Store.open(f"sqlite:///{sys.argv[1]}/background.db")) as other:
             end = time.monotonic() + 60
             while sum(other.uses().values()) not in (10, 13) and time.monotonic() < end:
                 time.sleep(0.01)
@@ -417,7 +404,7 @@ def test_each_process_counts_for_itself(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     for name, expected in (("forked", 113), ("background", 13), ("pool", 13), ("child", 10)):
-        with JsonLinesLedger(tmp_path / f"{name}.jsonl") as ledger:
+        with opened(tmp_path / f"{name}.db") as ledger:
             assert (name, sum(ledger.uses().values())) == (name, expected)
             ledger.verify()
 
@@ -425,24 +412,10 @@ def test_each_process_counts_for_itself(tmp_path: Path) -> None:
 # ---- under a guard --------------------------------------------------------------------------------------------------
 
 
-class Paper(ChainedLedger):
-    """A ledger that keeps nothing."""
-
-    def __init__(self) -> None:
-        super().__init__(interval=NEVER, clock=None, digest=None)
-        self.counted: Counter[tuple[str | None, str, tuple[str, ...]]] = Counter()
-
-    def reading(self) -> NoReturn:
-        raise NotImplementedError
-
-    def _write(self, additions: object, counts: Counts, last: bool = False) -> None:
-        for key, count in counts.items():
-            self.counted[key[1:]] += count
-
-
-def test_what_a_guard_tells_it_adds_up() -> None:
-    paper = Paper()
-    guard = pg.Guard(tm.NOTICE, ledger=paper)
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_what_a_guard_tells_it_adds_up(place: Place) -> None:
+    ledger = place.open()
+    guard = pg.Guard(tm.NOTICE, ledger=ledger)
     name = pg.Personal("name", tm.Registration)
 
     @guard.access(tm.Registration)
@@ -464,8 +437,10 @@ def test_what_a_guard_tells_it_adds_up() -> None:
     for thread in threads:
         thread.join()
     guard.check(tm.Registration, tm.RenewalGuidance)
-    paper.close()
-    assert paper.counted == {
+    counted: Counter[tuple[str | None, str, tuple[str, ...]]] = Counter()
+    for key, count in ledger.uses().items():
+        counted[key[1:]] += count
+    assert counted == {
         ("it", "1.2(1)①", ("1.1(a)",)): 80,
         ("family", "1.2(1)②", ("1.1(a)",)): 4,
         (None, "1.2(1)①", ("1.1(a)",)): 1,

@@ -33,7 +33,7 @@ def bodies(ledger: Any, *kinds: str) -> list[dict[str, Any]]:
 
 def test_each_kind_of_entry_is_read_back_as_it_was_told(place: Place, time: Time) -> None:
     ledger = place.open(clock=time)
-    named = place.store.digest if place.kind != "jsonl" else lambda _: DIGEST
+    named = place.store.digest
     ledger.denied(places.denial(activity="mail", function="shop.read", field="device"), observed=False)
     ledger.denied(pg.PurposeMissing("data was read outside any purpose: say why"), observed=True)
     ledger.reclassified(places.RECLASSIFICATION, D, "report")
@@ -153,7 +153,7 @@ def test_no_subject_is_named_by_its_id(place: Place) -> None:
     ],
     ids=["fraction", "set", "bytes", "key", "naive", "long"],
 )
-@pytest.mark.parametrize("kind", ["jsonl"], indirect=True)
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_what_has_no_one_spelling_is_no_entry(place: Place, body: Any, error: type[Exception], message: str) -> None:
     ledger = place.open()
     with pytest.raises(error, match=message):

@@ -18,7 +18,7 @@ from tests.unit.command_line import ROOT
 
 def killed(place: Place, rounds: int, longest: float) -> list[dict[str, Any]]:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.governance.ledger.killing", place.kind, place.target, str(rounds), str(longest)],
+        [sys.executable, "-m", "tests.governance.ledger.killing", place.target, str(rounds), str(longest)],
         cwd=ROOT,
         capture_output=True,
         encoding="utf-8",

@@ -10,8 +10,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from purposeguard.governance.ledger.opening import opened
+from purposeguard.governance.ledger.sql import head as ledger_head
+from purposeguard.governance.ledger.sql import ledger as ledger_rows
 from purposeguard.governance.store import Store
 from tests.governance.ledger.places import C, Place, R, tell
 from tests.governance.support import START, Time
@@ -26,7 +29,7 @@ def filled(place: Place) -> Place:
     return place
 
 
-ONE = pytest.mark.parametrize("kind", ["jsonl"], indirect=True)
+ONE = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 
 
 def told(*arguments: object, columns: int = 120) -> str:
@@ -49,7 +52,6 @@ def test_verify_says_that_a_ledger_is_whole(filled: Place) -> None:
         "entries": 10,
         "at": "2026-05-02T10:18:00.000000Z",
         "open_uses": 3,
-        "unfinished_bytes": 0,
         "went_back": 0,
     }
 
@@ -65,14 +67,9 @@ def test_verify_notes_that_a_clock_went_back(place: Place) -> None:
 
 
 def test_verify_says_what_is_broken_and_where(filled: Place) -> None:
-    if filled.kind == "jsonl":
-        path = Path(filled.target)
-        path.write_bytes(path.read_bytes().replace(b"counsel", b"council", 1))
-        place, what = "line 4", "the entry was changed: it does not have its hash"
-    else:
-        with filled.store.writing() as connection:
-            connection.exec_driver_sql("DELETE FROM purposeguard_ledger WHERE seq = 4")
-        place, what = "entry 4", "entry 4 is missing: entry 5 comes next"
+    with filled.store.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM purposeguard_ledger WHERE seq = 4")
+    place, what = "entry 4", "entry 4 is missing: entry 5 comes next"
     done = run("ledger", "verify", filled.target, columns=200)
     assert (done.exit_code, done.stdout.strip()) == (1, f"broken: {place}: {what}")
     done = run("ledger", "verify", filled.target, "--format", "json")
@@ -92,16 +89,9 @@ def test_verify_asks_for_a_hash_that_was_noted(filled: Place) -> None:
 
 
 @ONE
-def test_verify_tells_of_a_write_that_was_cut_short_and_of_a_ledger_that_is_empty(place: Place) -> None:
-    path = Path(place.target)
-    path.touch()
-    assert told("verify", path) == "intact: 0 entries"
-    with place.open() as ledger:
-        ledger.append("sweep", {})
-    with path.open("ab") as file:
-        file.write(b"{")
-    lines = told("verify", path).splitlines()
-    assert (lines[0], lines[3]) == ("intact: 1 entry", "  1 byte behind them, of a write that was cut short")
+def test_verify_tells_of_a_ledger_that_is_empty(place: Place) -> None:
+    assert place.open().verify().entries == 0
+    assert told("verify", place.target) == "intact: 0 entries"
 
 
 def test_what_is_no_ledger_is_bad_input(tmp_path: Path) -> None:
@@ -129,7 +119,7 @@ def test_what_is_no_ledger_is_bad_input(tmp_path: Path) -> None:
     assert database.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.db", "other.db", "text"]
     done = run("ledger", "verify", tmp_path / "text")
-    assert (done.exit_code, done.stdout.split(",")[0]) == (1, "broken: line 1")
+    assert (done.exit_code, done.stdout[:16]) == (1, "broken: line 1: ")
 
 
 def test_a_store_is_read_and_not_upgraded(tmp_path: Path) -> None:
@@ -222,7 +212,7 @@ def test_show_refuses_what_it_does_not_understand(filled: Place) -> None:
     ):
         done = run("ledger", "show", filled.target, *arguments)
         assert (done.exit_code, message in done.stderr) == (2, True), done.stderr
-    Path(filled.target).write_bytes(b"{}\n")
+    filled.change(sa.delete(ledger_head))
     done = run("ledger", "show", filled.target)
     assert (done.exit_code, done.stderr.split()[0]) == (1, "broken:")
 
@@ -248,14 +238,10 @@ def test_an_export_may_be_piped_on(filled: Place) -> None:
 
 
 @ONE
-def test_an_export_replaces_no_ledger_and_leaves_nothing_half_done(filled: Place, tmp_path: Path) -> None:
-    before = Path(filled.target).read_bytes()
-    done = run("ledger", "export", filled.target, "-o", filled.target)
-    assert (done.exit_code, "is a ledger, with a head beside it" in done.stderr) == (2, True)
-    assert Path(filled.target).read_bytes() == before
+def test_an_export_leaves_nothing_half_done(filled: Place, tmp_path: Path) -> None:
     done = run("ledger", "export", filled.target, "-o", tmp_path / "none" / "export.jsonl")
     assert (done.exit_code, "cannot be written: No such file" in done.stderr) == (2, True)
-    Path(filled.target).write_bytes(before.replace(b"counsel", b"council"))
+    filled.change(sa.delete(ledger_rows).where(ledger_rows.c.seq == 4))
     kept = tmp_path / "kept.jsonl"
     kept.write_text("as it was", "utf-8")
     assert run("ledger", "export", filled.target, "-o", kept).exit_code == 1
@@ -266,7 +252,8 @@ def test_an_export_replaces_no_ledger_and_leaves_nothing_half_done(filled: Place
 def test_an_export_replaces_no_store(filled: Place, tmp_path: Path) -> None:
     store = tmp_path / "other.db"
     Store.open(f"sqlite:///{store}").close()
-    others = [store] if filled.kind != "sqlite" else [store, Path(str(filled.target).removeprefix("sqlite:///"))]
+    own = Path(filled.target.removeprefix("sqlite:///"))
+    others = [store, own] if own.is_file() else [store]
     for path in others:
         before = path.read_bytes()
         done = run("ledger", "export", filled.target, "-o", path, columns=200)

@@ -19,8 +19,6 @@ from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.ledger.places import NEVER, R, denial
 from tests.governance.support import Time, outage
 
-pytestmark = pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
-
 
 @pytest.fixture
 def ledger(store: Store) -> Iterator[SqlLedger]:
