@@ -6,7 +6,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import tomli_w
@@ -25,7 +26,7 @@ from purposeguard import (
     notices,
 )
 from purposeguard.notice.codegen import generate
-from purposeguard.notice.vocabulary import fold
+from purposeguard.notice.vocabulary import TermMeta, fold, linearised
 from purposeguard.notices import trendmicro_jp as tm
 from tests import generated
 from tests.generated.notice_tables import CIRCLED
@@ -191,3 +192,18 @@ def test_characters_that_no_id_has_are_not_passed_over(name: str, char: str, dat
     at = data.draw(st.integers(0, len(name)))
     with pytest.raises(UnknownSource):
         tm.NOTICE.source(name[:at] + char + name[at:])
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=4, unique=True), max_size=10))
+def test_classes_are_ordered_as_python_orders_them(bases: list[list[int]]) -> None:
+    """Whatever stands above what, consistent or not; Python's own way is asked where a class has few bases."""
+    made: list[type] = [Purpose]
+    for number, chosen in enumerate(bases):
+        above = tuple(dict.fromkeys(made[one % len(made)] for one in chosen)) or (Purpose,)
+        try:
+            made.append(TermMeta(f"T{number}", above, {}))
+        except TypeError:
+            with pytest.raises(TypeError, match="no consistent order"):
+                linearised(cast("type", SimpleNamespace(__bases__=above, __name__="none")))
+        else:
+            assert tuple(linearised(made[-1])) == made[-1].__mro__

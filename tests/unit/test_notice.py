@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
+from purposeguard import Purpose, Source
+from purposeguard.notice import vocabulary as terms
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.samples import SMALL, changed, revised, tables
 
@@ -323,6 +325,24 @@ def test_the_work_grows_as_the_notice_does(kind: str) -> None:
 
     work(20)  # what is imported or compiled once
     assert work(160) < 2.5 * work(80)
+
+
+def test_python_orders_the_bases_of_no_class_that_has_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    ordered: list[int] = []
+    own = terms.linearised
+
+    def counted(cls: type) -> list[type]:
+        ordered.append(len(cls.__bases__))
+        return own(cls)
+
+    monkeypatch.setattr(terms, "linearised", counted)
+    notice = pg.Notice.parse(large(nested=3, purposes=500))
+    assert ordered == [501]  # the items have the one base that has them all
+    top, *items = notice.sources
+    assert all(issubclass(source, purpose) for source in notice.sources for purpose in notice.purposes)
+    assert all(issubclass(item, top) for item in items)
+    assert not issubclass(top, items[0])
+    assert top.__mro__ == (top, *notice.purposes, Purpose, Source, object)
 
 
 @pytest.mark.parametrize("given", [None, b"id = 1", 5, Path("notice.toml"), "notice.toml", ["id"], {"id"}])
