@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from purposeguard.testing._patching import Lines
 from purposeguard.testing._runs import Outcome
+from purposeguard.testing._shown import Lines
 from purposeguard.testing.effects import Effect
 
 _FIRST: Final = 7
