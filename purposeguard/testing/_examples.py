@@ -20,8 +20,8 @@ from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
 from purposeguard.testing._judging import Judge, Leak, Unstable
+from purposeguard.testing._places import Fields, has_any, values_at, with_equal_values, with_value_at, with_values_of
 from purposeguard.testing._runs import Conduct, Outcome
-from purposeguard.testing._twins import Fields, has_any, values_at, with_equal_values, with_value_at, with_values_of
 from purposeguard.testing.effects import arranging
 from purposeguard.testing.failures import Interference, Nondeterministic, expected
 from purposeguard.testing.strategies import twins as twins_of

@@ -12,14 +12,14 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal
 from purposeguard.policy.explanation import Decision, name_of
 from purposeguard.testing._judging import Difference, differences, shortened
+from purposeguard.testing._places import path_in_code, values_at
 from purposeguard.testing._runs import PINS, time_machine
-from purposeguard.testing._twins import path_in_code, values_at
 from purposeguard.values.tagging import sources_of
 
 if TYPE_CHECKING:
     from purposeguard.testing._judging import Leak
+    from purposeguard.testing._places import Fields
     from purposeguard.testing._runs import Outcome
-    from purposeguard.testing._twins import Fields
     from purposeguard.testing.effects import Effect
     from purposeguard.testing.traces import Trace
     from purposeguard.testing.values import Mark

@@ -16,8 +16,7 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.runtime.activity import Block
-from purposeguard.testing._drawing import Drawing
-from purposeguard.testing._twins import Redrawing
+from purposeguard.testing._drawing import Drawing, Redrawing
 from purposeguard.testing.values import Markers, value_strategy
 from purposeguard.values.personal import Personal
 from purposeguard.values.tagging import sources_of
