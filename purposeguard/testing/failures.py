@@ -161,30 +161,25 @@ _UNNAMED: Final = "a field that may not be used makes a difference"
 
 
 def _interference_text(
+    leak: Interference,
     decision: Decision,
     fields: Sequence[tuple[Fields, str]],
-    differences: Sequence[Difference],
     values: tuple[Mapping[str, Any], Mapping[str, Any]],
-    *,
-    together: bool,
-    remembered: bool,
     activity: str,
 ) -> str:
-    """The text of an Interference."""
-    names = [f"`{name}`" for name in dict.fromkeys(argument.shown(path) for argument, path in fields)]
+    names = [f"`{name}`" for name in leak.fields]
     verb = "make" if len(names) > 1 else "makes"
     head = f"{decision.headline}, but {joined(names)} {verb} a difference"
-    head += " (only together)" if together else ""
-    first = differences[0]
-    texts = first.texts()
+    head += " (only together)" if leak.together else ""
+    first, *others = leak.differences
+    runs = list(zip(_run_heads(fields, values, leak.remembered), first.texts(), strict=True))
     lines = [f"{head} to {activity}", ""]
-    runs = list(zip(_run_heads(fields, values, remembered), texts, strict=True))
-    lines += [f"  {what}   {text}" for what, text in (runs if remembered else sorted(runs, key=_plainer))]
-    more = list(dict.fromkeys(difference.what for difference in differences[1:] if difference.what != first.what))
+    lines += [f"  {what}   {text}" for what, text in (runs if leak.remembered else sorted(runs, key=_plainer))]
+    more = list(dict.fromkeys(difference.what for difference in others if difference.what != first.what))
     if more:
         rest = f", and {len(more) - _MOST} more" if len(more) > _MOST else ""
         lines.append(f"  also different: {', '.join(more[:_MOST])}{rest}")
-    return printable("\n".join([*lines, "", *_advice(decision, names, remembered=remembered)]))
+    return printable("\n".join([*lines, "", *_advice(decision, names, remembered=leak.remembered)]))
 
 
 def _plainer(run: tuple[str, str]) -> tuple[int, str]:
@@ -220,7 +215,6 @@ def _advice(decision: Decision, fields: Sequence[str], *, remembered: bool) -> l
 
 
 def _nondeterministic_text(differences: Sequence[Difference], pins: Collection[str]) -> str:
-    """The text of a Nondeterministic."""
     head = "two runs with the very same values differ, so it cannot be told what makes a difference"
     if not differences:
         return head
@@ -267,7 +261,6 @@ def nothing_to_prove(decide: Callable[[Label], Decision], models: Mapping[str, A
 
 
 def _leaked_text(escapes: Sequence[Escape], decisions: Sequence[Decision]) -> str:
-    """The text of a Leaked."""
     fields = [f"`{name}`" for name in dict.fromkeys(escape.mark.field for escape in escapes)]
     decision = decisions[0]
     reasons = "; ".join(dict.fromkeys(decision.headline for decision in decisions))
@@ -338,20 +331,10 @@ class Interference(AssertionError):
         self.remembered = leak.remembered
         self.differences: tuple[Difference, ...] = tuple(differences(leak.before, leak.after, ordered=ordered))
         self.decision = decide(Label.join(*labels.values())) if labels else None
-        if self.decision is None:
-            super().__init__(_UNNAMED)
-            return
-        super().__init__(
-            _interference_text(
-                self.decision,
-                fields,
-                self.differences,
-                values,
-                together=together,
-                remembered=leak.remembered,
-                activity=activity,
-            )
-        )
+        text = _UNNAMED
+        if self.decision is not None:
+            text = _interference_text(self, self.decision, fields, values, activity)
+        super().__init__(text)
 
 
 class Nondeterministic(AssertionError):
