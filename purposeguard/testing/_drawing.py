@@ -482,6 +482,7 @@ class Redrawing:
         fields, scope = fields_of(cls), scope_of(cls, bindings)
         held = field_values(value, tuple(field.name for field in fields))
         refuses_itself: Callable[[], bool] = functools.cache(lambda: not passes(lambda: instantiate(cls, held)))
+        refused = False
         for attempt in range(_TRIES):
             changes = self._changes(fields, held, spot, scope)
             if not changes:
@@ -490,12 +491,13 @@ class Redrawing:
                 changes = {name: new for name, new in changes.items() if held[name] is not None} or changes
             if attempt:
                 changes = _as_alike(held, changes, backwards=attempt in _BACKWARDS)
-            last = attempt == _TRIES - 1
+            last = attempt == _TRIES - 1 and not refused  # the model may have no other values than the old ones
             try:
                 whole = instantiate(cls, {**held, **changes})
             except Exception:  # noqa: BLE001  # the application's validators, which may raise anything
                 if refuses_itself():  # the old values are refused too, so validation says nothing
                     return with_fields(value, changes)
+                refused = True
                 continue
             changes = {name: read_field(whole, name) for name in changes}
             self._again = not last and any(
