@@ -37,23 +37,16 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "Decided": "purposeguard.testing.decisions",
-    "Effect": "purposeguard.testing.effects",
-    "Effects": "purposeguard.testing.effects",
-    "Interference": "purposeguard.testing.failures",
-    "Leaked": "purposeguard.testing.failures",
-    "Mark": "purposeguard.testing.values",
-    "Markers": "purposeguard.testing.values",
-    "Nondeterministic": "purposeguard.testing.failures",
-    "NothingToProve": "purposeguard.testing.failures",
-    "Unrecognisable": "purposeguard.testing.failures",
-    "arranging": "purposeguard.testing.effects",
-    "assert_denied": "purposeguard.testing.decisions",
-    "assert_reads": "purposeguard.testing.decisions",
-    "canaries": "purposeguard.testing.canary",
-    "capture_decisions": "purposeguard.testing.decisions",
-    "captured": "purposeguard.testing.effects",
-    "noninterference": "purposeguard.testing.interference",
+    name: f"purposeguard.testing.{home}"
+    for home, names in {
+        "canary": ("canaries",),
+        "decisions": ("Decided", "assert_denied", "assert_reads", "capture_decisions"),
+        "effects": ("Effect", "Effects", "arranging", "captured"),
+        "failures": ("Interference", "Leaked", "Nondeterministic", "NothingToProve", "Unrecognisable"),
+        "interference": ("noninterference",),
+        "values": ("Mark", "Markers"),
+    }.items()
+    for name in names
 }
 """Name → the module that it lies in; the module may need a library that is an extra."""
 

@@ -1,4 +1,4 @@
-"""Draws values of an annotation: models, containers, sealed values, plain types."""
+"""Draws values of an annotation (models, containers, sealed values, plain types), and twins of an instance."""
 
 from __future__ import annotations
 
@@ -19,20 +19,30 @@ from pydantic import BaseModel, Json, Secret
 
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, is_union
-from purposeguard.testing._annotations import (
+from purposeguard.testing._kinds import number_of
+from purposeguard.testing._leaves import Check, Leaf, Limits, Unsolvable, Within, adapter_of, leaf_of, passes
+from purposeguard.testing._models import (
+    Field,
+    Names,
     Spot,
+    bindings_of,
     constraints_of_marks,
+    field_values,
+    fields_of,
     holds_personal,
+    instantiate,
     may_be_none,
     models_in,
+    resolved,
+    scope_of,
     unwrapped,
+    with_fields,
 )
-from purposeguard.testing._kinds import number_of
-from purposeguard.testing._leaves import Check, Leaf, Limits, Unsolvable, Within, adapter_of, leaf_of
-from purposeguard.testing._models import Field, bindings_of, fields_of, instantiate, resolved, scope_of
+from purposeguard.testing._places import with_items
 from purposeguard.values.annotations import ALIASES, OPAQUE, is_taggable, what_is
 from purposeguard.values.personal import Personal
-from purposeguard.values.sealed import Sealed
+from purposeguard.values.plan import read_field
+from purposeguard.values.sealed import Pending, Sealed, content
 
 NONE: Final = type(None)
 _DEEPEST: Final = 2
@@ -386,3 +396,162 @@ def _serving(purpose: TermMeta) -> type[Source]:
     if not sources:
         raise Unsolvable(f"no source may serve {purpose.__name__}")
     return sources[min(sources)]
+
+
+# ---- Twins --------------------------------------------------------------------------------------------------------
+
+_TRIES: Final = 5
+_KEPT_NONE: Final = (1, 3)
+"""Attempts in which fields that are None stay None."""
+_BACKWARDS: Final = (2, 3)
+"""Attempts in which equal fields take the new value of the last of them, not of the first."""
+
+
+class Redrawing:
+    """Draws new values at `paths`; with `differing`, until they differ from the old ones."""
+
+    def __init__(self, drawing: Drawing, paths: Collection[str], *, differing: bool = True) -> None:
+        self._drawing = drawing
+        self._paths = frozenset(paths)
+        self._differing = differing
+        self._again = False
+        """True if the model converted the new value to the old one, so another must be drawn."""
+
+    def value(self, value: Any, annotation: Any, spot: Spot = NOWHERE) -> Any:
+        """The value, or a copy with new values at `paths`."""
+        if spot.path in self._paths:
+            return self._anew(value, annotation, spot)
+        if value is None or isinstance(value, Sealed) or not self._reaches(spot.path):
+            return value
+        annotation, spot = unwrapped(annotation, spot)
+        if is_union(annotation):
+            return self.value(value, _member_of(value, get_args(annotation)), spot)
+        if is_taggable(get_origin(annotation) or annotation):
+            return self._model(value, annotation, spot)
+        if isinstance(value, (Mapping, Sequence, collections.abc.Set)) and not isinstance(value, (str, bytes)):
+            return self._items(value, get_args(annotation), spot)
+        return value
+
+    def _reaches(self, path: str) -> bool:
+        below = (f"{path}.", f"{path}[") if path else ("",)
+        return any(own.startswith(below) for own in self._paths)
+
+    def _anew(self, value: Any, annotation: Any, spot: Spot) -> Any:
+        before = _content(value)
+        if not self._differing:
+            return self._drawn(value, annotation, spot)
+        # A drawn value may equal the old one, and does when both are the simplest; marked values differ.
+        drawings = [self._drawing.marked() for _ in range(_TRIES)]
+        for drawing in drawings if self._again else (self._drawing, *drawings):
+            drawing.avoid = (before,)
+            try:
+                drawn = self._drawn(value, annotation, spot, drawing)
+            finally:
+                drawing.avoid = ()
+            if not _same(before, _content(drawn)):
+                return drawn
+        return value
+
+    def _drawn(self, value: Any, annotation: Any, spot: Spot, drawing: Drawing | None = None) -> Any:
+        # Not sealed by the model: the new value keeps the label of the old one.
+        try:
+            drawn = (drawing or self._drawing).value(annotation, spot.but(personal=True, seals=False))
+        except Unsolvable as error:
+            raise error.at(spot.path) from error
+        if isinstance(value, Sealed) and isinstance(drawn, Sealed):
+            # The value's own label, which may have fewer sources than the annotation.
+            return Personal(_content(drawn), value.label)
+        return drawn
+
+    def _items(self, value: Any, args: tuple[Any, ...], spot: Spot) -> Any:
+        items = list(value.values() if isinstance(value, Mapping) else value)
+        if isinstance(value, Mapping):
+            inner = (args[-1:] or (object,)) * len(items)
+        else:
+            fixed = isinstance(value, tuple) and bool(args) and args[-1] is not ...
+            inner = args if fixed else (args[:1] or (object,)) * len(items)
+        below = spot.item()
+        return with_items(value, [(item, self.value(item, inner[index], below)) for index, item in enumerate(items)])
+
+    def _model(self, value: Any, annotation: Any, spot: Spot) -> Any:
+        cls, bindings = bindings_of(annotation, spot.names)
+        if not isinstance(value, dict) and type(value) is not cls:
+            cls, bindings = type(value), ()  # a subclass, or a class other than the annotated one
+            if not is_taggable(cls):
+                return value
+        fields, scope = fields_of(cls), scope_of(cls, bindings)
+        held = field_values(value, tuple(field.name for field in fields))
+        refuses_itself: Callable[[], bool] = functools.cache(lambda: not passes(lambda: instantiate(cls, held)))
+        refused = False
+        for attempt in range(_TRIES):
+            changes = self._changes(fields, held, spot, scope)
+            if not changes:
+                return value
+            if attempt in _KEPT_NONE:  # validators may count the fields that are present
+                changes = {name: new for name, new in changes.items() if held[name] is not None} or changes
+            if attempt:
+                changes = _as_alike(held, changes, backwards=attempt in _BACKWARDS)
+            last = attempt == _TRIES - 1 and not refused  # the model may have no other values than the old ones
+            try:
+                whole = instantiate(cls, {**held, **changes})
+            except Exception:  # noqa: BLE001  # the application's validators, which may raise anything
+                if refuses_itself():  # the old values are refused too, so validation says nothing
+                    return with_fields(value, changes)
+                refused = True
+                continue
+            changes = {name: read_field(whole, name) for name in changes}
+            self._again = not last and any(
+                _same(_content(held[name]), _content(new))
+                for name, new in changes.items()
+                if self._differing and spot.below(name) in self._paths
+            )
+            if not self._again:
+                return with_fields(value, changes)
+        return reject()
+
+    def _changes(
+        self, fields: Sequence[Field], held: Mapping[str, Any], spot: Spot, scope: Callable[[str], Names]
+    ) -> dict[str, Any]:
+        changes: dict[str, Any] = {}
+        for field in fields:
+            if field.name in held:
+                new = self.value(held[field.name], field.annotation, spot.field(field, scope(field.name)))
+                if new is not held[field.name]:
+                    changes[field.name] = new
+        return changes
+
+
+def _as_alike(held: Mapping[str, Any], changes: dict[str, Any], *, backwards: bool) -> dict[str, Any]:
+    """The changes, with fields equal that were equal before: validators may require it."""
+    alike_changes: dict[str, Any] = {}
+    for name, new in reversed(changes.items()) if backwards else changes.items():
+        like = next((earlier for earlier in alike_changes if _same(held[earlier], held[name])), None)
+        alike_changes[name] = new if like is None else alike_changes[like]
+    return alike_changes
+
+
+def _content(value: Any) -> Any:
+    """The plain value; for a pending seal, an object that equals nothing."""
+    if not isinstance(value, Sealed):
+        return value
+    inside = content(value)
+    return object() if type(inside) is Pending else inside
+
+
+def _same(first: Any, other: Any) -> bool:
+    if type(first) is not type(other):
+        return False
+    return first is other or bool(first == other)
+
+
+def _member_of(value: Any, members: tuple[Any, ...]) -> Any:
+    """The member of a union that a value belongs to."""
+    for member in members:
+        plain, _ = unwrapped(member, NOWHERE)
+        cls = get_origin(plain) or plain
+        if isinstance(value, dict) and is_taggable(cls):
+            if hasattr(cls, "__required_keys__") and cls.__required_keys__ <= set(value) <= set(cls.__annotations__):
+                return member
+        elif isinstance(cls, type) and isinstance(value, cls):
+            return member
+    return next((member for member in members if member is not type(None)), members[0])

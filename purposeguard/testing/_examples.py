@@ -20,8 +20,8 @@ from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
 from purposeguard.testing._judging import Judge, Leak, Unstable
+from purposeguard.testing._places import Fields, has_any, values_at, with_equal_values, with_value_at, with_values_of
 from purposeguard.testing._runs import Conduct, Outcome
-from purposeguard.testing._twins import Fields, has_any, values_at, with_equal_values, with_value_at, with_values_of
 from purposeguard.testing.effects import arranging
 from purposeguard.testing.failures import Interference, Nondeterministic, expected
 from purposeguard.testing.strategies import twins as twins_of
@@ -364,10 +364,7 @@ def reference(execution: object) -> Callable[[], object]:
 def choices_of(context: BuildContext) -> object:
     """The drawn choices, which identify the example; None if they cannot be read."""
     choices = getattr(context.data, "choices", None)
-    if choices is not None:
-        return tuple((type(choice), choice) for choice in choices)
-    drawn = getattr(context.data, "buffer", None)  # earlier versions
-    return None if drawn is None else bytes(drawn)
+    return None if choices is None else tuple((type(choice), choice) for choice in choices)
 
 
 def not_counted(context: BuildContext, seconds: float) -> None:
@@ -379,5 +376,4 @@ def not_counted(context: BuildContext, seconds: float) -> None:
 
 def is_explicit(context: BuildContext) -> bool:
     """True for an example from `@example`, which has nothing to draw from."""
-    data: Any = context.data
-    return bool(getattr(data, "max_choices", getattr(data, "max_length", None)) == 0)  # its earlier name
+    return bool(getattr(context.data, "max_choices", None) == 0)

@@ -1,20 +1,16 @@
-"""Decides whether two runs differ because of the changed fields, and lists the differences.
+"""Decides whether two runs differ because of the changed fields.
 
 A leak is reported only if repeated runs with equal values agree, and runs with different values differ.
 """
 
 from __future__ import annotations
 
-import collections
-import difflib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from purposeguard.testing._patching import Lines
 from purposeguard.testing._runs import Outcome
-from purposeguard.testing.effects import Effect
 
 _FIRST: Final = 7
 """Repetitions of both runs before a test first fails."""
@@ -144,138 +140,3 @@ class Judge:
         self._held = [bytes(_DICE.randrange(1, 400)) for _ in range(100)] + [object() for _ in range(100)]
         _DICE.shuffle(self._held)
         del self._held[::2]
-
-
-_SHOWN = 60
-"""Characters shown of a text."""
-
-_LEAD = 24
-"""The most of them before the first difference."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One difference: what differs, and its text in either run; None if absent there."""
-
-    what: str
-    before: str | None
-    after: str | None
-
-    def texts(self) -> tuple[str, str]:
-        """A line for each run, with the texts shortened to where they differ."""
-        if self.before is None or self.after is None:
-            return (
-                f"no {self.what}" if self.before is None else f"{self.what}: {shortened(self.before)}",
-                f"no {self.what}" if self.after is None else f"{self.what}: {shortened(self.after)}",
-            )
-        before, after = excerpts(self.before, self.after)
-        return f"{self.what}: {before}", f"{self.what}: {after}"
-
-
-def shortened(text: str, start: int = 0) -> str:
-    """An excerpt of a text on one line, from about `start`."""
-    text = text.replace("\n", "\\n")
-    start = max(0, start - _LEAD)
-    if len(text) - start <= _SHOWN:
-        start = max(0, len(text) - _SHOWN)
-    end = min(len(text), start + _SHOWN)
-    return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"
-
-
-def excerpts(first: str, other: str) -> tuple[str, str]:
-    """Excerpts of two texts where they differ."""
-    same = 0
-    for mine, theirs in zip(first, other, strict=False):
-        if mine != theirs:
-            break
-        same += 1
-    return shortened(first, same), shortened(other, same)
-
-
-def differences(before: Outcome, after: Outcome, *, ordered: bool) -> list[Difference]:
-    """All differences: result, error, then effects in their order."""
-    return [
-        *([] if (before.error is None) is not (after.error is None) else _of_lines(before.result, after.result)),
-        *([] if before.error == after.error else [Difference("error", before.error, after.error)]),
-        *_of_effects(before.effects, after.effects, ordered=ordered),
-    ]
-
-
-def _of_lines(before: Lines, after: Lines) -> Iterator[Difference]:
-    if before == after:
-        return
-    if [path for path, _ in before] == [path for path, _ in after]:
-        for (path, text), (_, other) in zip(before, after, strict=True):
-            if text != other:
-                yield Difference(_result(path), text, other)
-        return
-    theirs = dict(after)
-    for path, text in before:
-        if theirs.get(path) != text:
-            yield Difference(_result(path), text, theirs.get(path))
-            return
-    added = next((line for line in after if line not in before), None)
-    if added is not None:
-        yield Difference(_result(added[0]), None, added[1])
-        return
-    (path, text), (at, other) = next(pair for pair in zip(before, after, strict=False) if pair[0] != pair[1])
-    yield Difference("result (the same, in another order)", f"{_result(path)}: {text}", f"{_result(at)}: {other}")
-
-
-def _result(path: str) -> str:
-    return f"result{path}" if path else "result"
-
-
-def _of_effects(before: tuple[Effect, ...], after: tuple[Effect, ...], *, ordered: bool) -> Iterator[Difference]:
-    if before == after:
-        return
-    fewer = collections.Counter(before) - collections.Counter(after)
-    more = collections.Counter(after) - collections.Counter(before)
-    if not fewer and not more:
-        if ordered:
-            yield from _of_order(before, after)
-        return
-    mine = [effect for effect in before if effect in fewer]
-    others = [effect for effect in after if effect in more]
-    matcher = difflib.SequenceMatcher(
-        None, [_kind(effect) for effect in mine], [_kind(effect) for effect in others], autojunk=False
-    )
-    for what, first, last, start, end in matcher.get_opcodes():
-        if what == "equal":
-            for effect, other in zip(mine[first:last], others[start:end], strict=True):
-                yield _of_two(effect, other)
-            continue
-        yield from (Difference(effect.title, _summary(effect), None) for effect in mine[first:last])
-        yield from (Difference(effect.title, None, _summary(effect)) for effect in others[start:end])
-
-
-def _kind(effect: Effect) -> tuple[str, str]:
-    return effect.kind, effect.name
-
-
-def _of_order(before: tuple[Effect, ...], after: tuple[Effect, ...]) -> Iterator[Difference]:
-    for number, (effect, other) in enumerate(zip(before, after, strict=True), 1):
-        if effect != other:
-            yield Difference(f"effect {number} (the same ones, in another order)", _named(effect), _named(other))
-            return
-
-
-def _named(effect: Effect) -> str:
-    return f"{effect.title}, {_summary(effect)}"
-
-
-def _of_two(effect: Effect, other: Effect) -> Difference:
-    theirs = dict(other.parts)
-    for what, text in effect.parts:
-        if theirs.get(what) != text:
-            return Difference(f"{effect.title}, {what}", text, theirs.get(what))
-    added = next((part for part in other.parts if part not in effect.parts), None)
-    if added is not None:
-        return Difference(f"{effect.title}, {added[0]}", None, added[1])
-    orders = (", ".join(what for what, _ in parts) for parts in (effect.parts, other.parts))
-    return Difference(f"{effect.title} (the same, in another order)", *orders)
-
-
-def _summary(effect: Effect) -> str:
-    """The first texts of an effect, on one line."""
-    return "; ".join(text for _, text in effect.parts[:3] if text)

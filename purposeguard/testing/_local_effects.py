@@ -19,11 +19,49 @@ import sysconfig
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextvars import ContextVar
 from typing import Any, Final
+from unittest import mock
 
-from purposeguard.testing._patching import Parts, Patches, Tell, quiet, text_of
-from purposeguard.testing._shown import TEMPORARY_NAMES, error_text
+from purposeguard.testing._shown import TEMPORARY_NAMES, error_text, text_of
+
+Parts = Mapping[str, str | bytes]
+"""Name → text of an effect; bytes are decoded when complete."""
+
+Tell = Callable[[str, str, Callable[[], Parts]], list[Any]]
+"""Records an effect by kind, name and a function that makes its texts; returns the recorded effects, for `grow`."""
+
+
+class Patches(contextlib.ExitStack):
+    """Replaced attributes; `close` restores them in reverse order, each even if another fails."""
+
+    def put(self, owner: Any, name: str, value: Any) -> None:
+        """Replaces an attribute."""
+        self.enter_context(mock.patch.object(owner, name, value))
+
+    def wrap(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+        """Replaces an attribute by `make(attribute)`."""
+        self.put(owner, name, make(getattr(owner, name)))
+
+
+_quiet: Final[ContextVar[frozenset[str]]] = ContextVar("purposeguard_quiet", default=frozenset())
+
+
+@contextlib.contextmanager
+def quiet(*kinds: str) -> Generator[None]:
+    """A block in which this thread or task records no effects of these kinds: the caller has recorded them."""
+    token = _quiet.set(_quiet.get() | frozenset(kinds))
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
+def is_quiet(kind: str) -> bool:
+    """True in a `quiet` block of this kind."""
+    return kind in _quiet.get()
+
 
 Heard = Callable[[str, tuple[Any, ...]], None]
 """Called with an audit event and its arguments."""
@@ -45,25 +83,25 @@ def listen(patches: Patches, hear: Heard) -> None:
         _hooked.append(True)
         sys.addaudithook(_hook)
     _heard.append(hear)
-    patches.later(lambda: _heard.remove(hear))
+    patches.callback(_heard.remove, hear)
 
 
 def watch(patches: Patches, tell: Tell, level: int) -> None:
     """Watches logging, warnings, standard output, files and processes."""
     _watch_logging(patches, tell, level)
     for name in ("warn", "warn_explicit"):
-        patches.put(warnings, name, functools.partial(_warned, tell))
+        patches.wrap(warnings, name, functools.partial(_warned, tell))
     for kind in ("stdout", "stderr"):
         lines = _Lines(kind, tell)
         for stream in {id(stream): stream for stream in (getattr(sys, kind), getattr(sys, f"__{kind}__"))}.values():
             if hasattr(stream, "__dict__"):  # None under pythonw
-                patches.put(stream, "write", lines.written)
+                patches.wrap(stream, "write", lines.written)
     tempfile.gettempdir()  # the first call writes a test file
-    patches.put(type(tempfile._get_candidate_names()), "__next__", _named)  # type: ignore[attr-defined]  # its own
+    patches.wrap(type(tempfile._get_candidate_names()), "__next__", _named)  # type: ignore[attr-defined]  # its own
     environment = dict(os.environ)
     listen(patches, functools.partial(_on_event, tell, environment))
     for cls in (subprocess.Popen, asyncio.subprocess.Process):
-        patches.put(cls, "communicate", functools.partial(_communicated, tell))
+        patches.wrap(cls, "communicate", functools.partial(_communicated, tell))
 
 
 # ---- Logging ------------------------------------------------------------------------------------------------------
@@ -97,8 +135,8 @@ def _watch_logging(patches: Patches, tell: Tell, level: int) -> None:
 
         return wrapper
 
-    patches.put(logging.Logger, "isEnabledFor", lambda _: is_enabled_for)
-    patches.put(logging.Logger, "handle", handled)
+    patches.put(logging.Logger, "isEnabledFor", is_enabled_for)
+    patches.wrap(logging.Logger, "handle", handled)
 
 
 def _own_level(logger: logging.Logger) -> int:

@@ -25,9 +25,6 @@ MOST_NOTICES: Final = 300
 _MOST_YOUNG: Final = 20
 """Guards kept until their test ends, when all their declarations are there."""
 
-_MOST_AT_ONCE: Final = 5000
-"""Distinct decisions counted before they are added to the records."""
-
 
 class Records:
     """Counts by names alone, so that they can be sent to another process.
@@ -120,7 +117,7 @@ def _labels(guard: Guard, accesses: Iterable[Access]) -> Iterator[Label]:
 
 
 class Collector(Watcher):
-    """Counts what watched guards do: by identity while a test runs, by names when it ends."""
+    """Counts what watched guards do."""
 
     def __init__(self, *, by_test: bool, is_test: Callable[[str], bool]) -> None:
         """`by_test`: records which test consulted which cells; `is_test` as in `Records.declare`."""
@@ -133,40 +130,37 @@ class Collector(Watcher):
         self._test: str | None = None
         self._fixtures: list[Any] = []
         self._lock = new_lock()  # finalisers may decide as well
-        self._counts: dict[tuple[int, int, bool], list[Any]] = {}
-        self._entered: dict[int, list[Any]] = {}
-        self._called: dict[int, list[Any]] = {}
         self._young: collections.deque[Guard] = collections.deque()
         self._made_for: weakref.WeakKeyDictionary[Guard, Notice] = weakref.WeakKeyDictionary()
 
     def decided(self, asked: Asked) -> None:
-        if self.paused:
+        records, notice = self.records, asked.answers[0][0].notice
+        # Under an activity, the guard may be the service's own, whose declarations are read when the test ends.
+        if self.paused or not (records.knows(notice) or asked.activity is not None):
             return
-        key = (id(asked.activity), id(asked.answers), asked.used)
         with self._lock:
-            held = self._counts.get(key)
-            if held is not None:
-                held[0] += 1
-                return
-            self._counts[key] = [1, asked]  # keeps the objects of the key alive
-            if len(self._counts) > _MOST_AT_ONCE:
-                self.fold()
+            records.name(asked.notice)
+            for cell, allowed in asked.answers:
+                records.cells[*cell, allowed] += 1
+            if asked.activity is not None and asked.used:
+                held = records.used if asked.allowed else records.denied
+                for source in dict.fromkeys(cell.source for cell, may in asked.answers if asked.allowed or not may):
+                    held[notice, asked.activity.name, asked.activity.purpose_id, source] += 1
+            if self._by_test:
+                cells = [cell for cell, _ in asked.answers]
+                self.by_test.setdefault(self._test, set()).update(cells)
+                for fixture in self._fixtures:
+                    self.by_fixture.setdefault(fixture, set()).update(cells)
 
     def entered(self, activity: Activity) -> None:
         if not self.paused:
-            self._count(self._entered, activity)
-
-    def _count(self, counts: dict[int, list[Any]], what: object) -> None:
-        with self._lock:
-            held = counts.get(id(what))
-            if held is None:
-                counts[id(what)] = [1, what]  # keeps the objects of the key alive
-            else:
-                held[0] += 1
+            with self._lock:
+                self.records.ran[activity.name, activity.purpose_id] += 1
 
     def called(self, access: Access) -> None:
         if not self.paused:
-            self._count(self._called, access)
+            with self._lock:
+                self.records.called[access.name, access.line] += 1
 
     def made(self, guard: Guard) -> None:
         if not self.paused:
@@ -186,68 +180,30 @@ class Collector(Watcher):
 
     def begin(self, test: str) -> None:
         """A test begins; earlier decisions belong to the import of modules."""
-        self.fold()
         self._test = test
 
     def end(self) -> None:
-        """The test has ended."""
-        self.fold()
+        """The test has ended: the guards that it made have all their declarations."""
         self._test = None
+        with self._lock:
+            young, self._young = self._young, collections.deque()
+            for guard in young:
+                self._declare(guard)
 
     def begin_fixture(self, fixture: Any) -> None:
         """A shared fixture is being made: the cells that it consults count for all its tests."""
-        self.fold()
         self._fixtures.append(fixture)
 
     def end_fixture(self) -> None:
         """The fixture is made."""
-        self.fold()
         self._fixtures.pop()
-
-    def fold(self) -> None:
-        """Adds the counts to the records, and releases the guards made meanwhile."""
-        with self._lock:
-            counts, self._counts = self._counts, {}
-            entered, self._entered = self._entered, {}
-            called, self._called = self._called, {}
-            young, self._young = self._young, collections.deque()
-            if self.paused:
-                return
-            records = self.records
-            for guard in young:
-                self._declare(guard)
-            for count, access in called.values():
-                records.called[access.name, access.line] += count
-            for count, activity in entered.values():
-                records.ran[activity.name, activity.purpose_id] += count
-            for count, asked in counts.values():
-                self._add(asked, count)
-
-    def _add(self, asked: Asked, count: int) -> None:
-        records = self.records
-        notice = asked.answers[0][0].notice
-        if not records.knows(notice):
-            return
-        records.name(asked.notice)
-        cells = [cell for cell, _ in asked.answers]
-        for cell, allowed in asked.answers:
-            records.cells[cell.notice, cell.source, cell.purpose, allowed] += count
-        if asked.activity is not None and asked.used:
-            held = records.used if asked.allowed else records.denied
-            sources = dict.fromkeys(cell.source for cell, may in asked.answers if asked.allowed or not may)
-            for source in sources:
-                held[notice, asked.activity.name, asked.activity.purpose_id, source] += count
-        if self._by_test:
-            self.by_test.setdefault(self._test, set()).update(cells)
-            for fixture in self._fixtures:
-                self.by_fixture.setdefault(fixture, set()).update(cells)
 
     def _declare(self, guard: Guard) -> None:
         self.records.declare(guard, self._made_for.get(guard, guard.notice), self._is_test)
 
     def finish(self, guards: Iterable[Guard]) -> Records:
         """The records, complete."""
-        self.fold()
+        self.end()
         for guard in guards:
             self._declare(guard)
         return self.records

@@ -28,9 +28,9 @@ from hypothesis.errors import HypothesisException
 from purposeguard.locks import new_lock
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.use import Use
-from purposeguard.testing._patching import Lines, Patches
+from purposeguard.testing._local_effects import Patches
 from purposeguard.testing._sent_effects import open_connections
-from purposeguard.testing._shown import STREAMED, error_text, lines_of, settled
+from purposeguard.testing._shown import STREAMED, Lines, error_text, lines_of, settled
 from purposeguard.testing.effects import Effect, captured
 from purposeguard.values.annotations import is_taggable
 from purposeguard.values.sealed import plain
@@ -42,44 +42,41 @@ PINS: Final = ("random", "uuid", "time")
 @contextlib.contextmanager
 def pinned(pins: Collection[str], moment: float) -> Generator[None]:
     """A block in which code gets the same random numbers, ids and time each time it is entered."""
-    patches = Patches()
-    try:
-        _number_anew(patches)
+    with Patches() as patches:
+        # The numbering of threads gives them their names.
+        patches.put(threading, "_counter", itertools.count(1).__next__)
+        patches.put(ThreadPoolExecutor, "_counter", itertools.count().__next__)
         if "random" in pins:
             _pin_random(patches)
         if "random" in pins or "uuid" in pins:
-            _pin_entropy(patches)
+            urandom = _urandom()
+            patches.put(os, "urandom", urandom)  # uuid4
+            patches.put(random, "_urandom", urandom)  # secrets, SystemRandom
         if "uuid" in pins:
             _pin_uuid(patches, moment)
-        with _pinned_time(patches, moment) if "time" in pins else contextlib.nullcontext():
-            yield
-    finally:
-        patches.undo()
+        if "time" in pins:
+            _pin_time(patches, moment)
+        yield
 
 
-def _number_anew(patches: Patches) -> None:
-    """Restarts the numbering of threads, which gives them their names."""
-    patches.put(threading, "_counter", lambda _: itertools.count(1).__next__)
-    patches.put(ThreadPoolExecutor, "_counter", lambda _: itertools.count().__next__)
+def _urandom() -> Callable[[int], bytes]:
+    """Pseudo-random bytes from a fixed seed, for any thread."""
+    numbers, lock = random.Random(_SEED), new_lock()  # noqa: S311  # reproducible on purpose
+
+    def urandom(size: int) -> bytes:
+        with lock:
+            return numbers.randbytes(size)
+
+    return urandom
 
 
-class _Numbers:
-    """Pseudo-random bytes from a fixed seed."""
-
-    def __init__(self) -> None:
-        self._random = random.Random(20240401)  # noqa: S311  # reproducible on purpose
-        self._lock = new_lock()
-
-    def urandom(self, size: int) -> bytes:
-        with self._lock:
-            return self._random.randbytes(size)
+_SEED: Final = 20240401
 
 
 def _pin_random(patches: Patches) -> None:
-    state = random.getstate()
-    patches.later(lambda: random.setstate(state))
-    random.seed(20240401)
-    numbers = itertools.count(20240401)
+    patches.callback(random.setstate, random.getstate())
+    random.seed(_SEED)
+    numbers = itertools.count(_SEED)
 
     def seeded(seed: Any) -> Any:
         def wrapper(self: random.Random, a: Any = None, version: int = 2) -> None:
@@ -87,18 +84,11 @@ def _pin_random(patches: Patches) -> None:
 
         return wrapper
 
-    patches.put(random.Random, "seed", seeded)
+    patches.wrap(random.Random, "seed", seeded)
     numpy = sys.modules.get("numpy.random")
     if numpy is not None:
-        before = numpy.get_state()
-        patches.later(lambda: numpy.set_state(before))
-        numpy.seed(20240401)
-
-
-def _pin_entropy(patches: Patches) -> None:
-    numbers = _Numbers()
-    patches.put(os, "urandom", lambda _: numbers.urandom)  # uuid4
-    patches.put(random, "_urandom", lambda _: numbers.urandom)  # secrets, SystemRandom
+        patches.callback(numpy.set_state, numpy.get_state())
+        numpy.seed(_SEED)
 
 
 def _pin_uuid(patches: Patches, moment: float) -> None:
@@ -110,14 +100,13 @@ def _pin_uuid(patches: Patches, moment: float) -> None:
         fields = (tick & 0xFFFF_FFFF, (tick >> 32) & 0xFFFF, (tick >> 48) & 0x0FFF, 0, 0, node)
         return uuid.UUID(fields=fields, version=1).bytes, None
 
-    patches.put(uuid, "_generate_time_safe", lambda _: generate_time_safe)
+    patches.put(uuid, "_generate_time_safe", generate_time_safe)
     for name in ("_last_timestamp_v6", "_last_timestamp_v7"):  # each id is made later than the last
         if hasattr(uuid, name):
-            patches.put(uuid, name, lambda _: None)
+            patches.put(uuid, name, None)
 
 
-@contextlib.contextmanager
-def _pinned_time(patches: Patches, moment: float) -> Generator[None]:
+def _pin_time(patches: Patches, moment: float) -> None:
     """Clocks of durations advance by a millisecond at each call, and by the whole seconds that really pass.
 
     The real seconds let code that waits by such a clock end. The time of day stands still if time-machine is installed.
@@ -130,12 +119,12 @@ def _pinned_time(patches: Patches, moment: float) -> Generator[None]:
     def milliseconds() -> int:
         return next(ticks) + int(monotonic() - began) * 1000
 
-    patches.put(time, "perf_counter", lambda _: lambda: milliseconds() / 1000)
-    patches.put(time, "perf_counter_ns", lambda _: lambda: milliseconds() * 1_000_000)
-    patches.put(time, "process_time", lambda _: lambda: milliseconds() / 1000)
+    for clock in ("perf_counter", "process_time"):
+        patches.put(time, clock, lambda: milliseconds() / 1000)
+    patches.put(time, "perf_counter_ns", lambda: milliseconds() * 1_000_000)
     travelling = time_machine()
-    with travelling.travel(moment, tick=False) if travelling is not None else contextlib.nullcontext():
-        yield
+    if travelling is not None:
+        patches.enter_context(travelling.travel(moment, tick=False))
 
 
 @functools.cache
@@ -160,7 +149,6 @@ class Waiting:
     @contextlib.contextmanager
     def threads(self) -> Generator[None]:
         """A block whose threads, and jobs in thread pools, are waited for at its end."""
-        patches = Patches()
         before = set(threading.enumerate())
         submitted: list[Future[Any]] = []
 
@@ -172,11 +160,11 @@ class Waiting:
 
             return wrapper
 
-        patches.put(ThreadPoolExecutor, "submit", noted)
         try:
-            yield
+            with Patches() as patches:
+                patches.wrap(ThreadPoolExecutor, "submit", noted)
+                yield
         finally:
-            patches.undo()
             self._wait(before, submitted)
 
     def _wait(self, before: set[threading.Thread], submitted: list[Future[Any]]) -> None:

@@ -16,8 +16,8 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from purposeguard.testing._local_effects import listen
-from purposeguard.testing._patching import Parts, Patches, Tell, is_quiet, quiet, text_of
+from purposeguard.testing._local_effects import Parts, Patches, Tell, is_quiet, listen, quiet
+from purposeguard.testing._shown import text_of
 
 
 def watch(patches: Patches, tell: Tell, connections: list[sqlite3.Connection] | None) -> None:
@@ -27,10 +27,10 @@ def watch(patches: Patches, tell: Tell, connections: list[sqlite3.Connection] | 
     """
     for module, names in _CLIENTS.items():
         for name in names if module in sys.modules else ():
-            patches.put(getattr(sys.modules[module], name), "send", functools.partial(_sent, tell))
-    patches.put(http.client.HTTPConnection, "endheaders", functools.partial(_ended, tell))
-    patches.put(http.client.HTTPConnection, "send", _sent_on)
-    patches.put(smtplib.SMTP, "sendmail", functools.partial(_mailed, tell))
+            patches.wrap(getattr(sys.modules[module], name), "send", functools.partial(_sent, tell))
+    patches.wrap(http.client.HTTPConnection, "endheaders", functools.partial(_ended, tell))
+    patches.wrap(http.client.HTTPConnection, "send", _sent_on)
+    patches.wrap(smtplib.SMTP, "sendmail", functools.partial(_mailed, tell))
     _Sockets(tell).watch(patches)
     if "sqlalchemy" in sys.modules:
         _watch_sqlalchemy(patches, tell)
@@ -197,7 +197,7 @@ class _Sockets:
             (ssl.SSLObject, "write", self._sent),
         ):
             if hasattr(cls, name):
-                patches.put(cls, name, make)
+                patches.wrap(cls, name, make)
 
     def _hear(self, event: str, args: tuple[Any, ...]) -> None:
         if event == "socket.connect":
@@ -318,7 +318,7 @@ def _watch_sqlalchemy(patches: Patches, tell: Tell) -> None:
             tell("sql", "", lambda: {"statement": statement, **_parameters(parameters)})
 
     event.listen(Engine, "before_cursor_execute", executed)
-    patches.later(lambda: event.remove(Engine, "before_cursor_execute", executed))
+    patches.callback(event.remove, Engine, "before_cursor_execute", executed)
 
 
 def _from_sqlalchemy() -> bool:
@@ -336,10 +336,10 @@ def _from_sqlalchemy() -> bool:
 def _watch_psycopg(patches: Patches, tell: Tell, psycopg: Any) -> None:
     for cls in (psycopg.Cursor, psycopg.AsyncCursor, psycopg.ServerCursor, psycopg.AsyncServerCursor):
         for method in {"execute", "executemany", "stream", "copy"} & set(vars(cls)):
-            patches.put(cls, method, functools.partial(_executed, tell))
+            patches.wrap(cls, method, functools.partial(_executed, tell))
     for cls in (psycopg.Copy, psycopg.AsyncCopy):
         for method in ("write", "write_row"):
-            patches.put(cls, method, functools.partial(_copied, tell))
+            patches.wrap(cls, method, functools.partial(_copied, tell))
 
 
 def _executed(tell: Tell, execute: Any) -> Any:
@@ -384,7 +384,7 @@ def _watch_duckdb(patches: Patches, tell: Tell, duckdb: Any) -> None:
     for owner, own in ((duckdb.DuckDBPyConnection, 1), (duckdb, 0)):  # the module has a default connection
         for name in ("execute", "executemany", "sql", "query", "from_query", "append", "register"):
             if hasattr(owner, name):
-                patches.put(owner, name, functools.partial(asked, own=own))
+                patches.wrap(owner, name, functools.partial(asked, own=own))
 
 
 def open_connections() -> list[sqlite3.Connection]:
@@ -398,7 +398,6 @@ def open_connections() -> list[sqlite3.Connection]:
 
 def _watch_sqlite(patches: Patches, tell: Tell, connections: list[sqlite3.Connection]) -> None:
     """Watches connections by their trace callback, since their methods cannot be replaced."""
-    traced: list[sqlite3.Connection] = []
     connect = sqlite3.connect
 
     def executed(statement: str) -> None:
@@ -408,7 +407,7 @@ def _watch_sqlite(patches: Patches, tell: Tell, connections: list[sqlite3.Connec
     def add(connection: sqlite3.Connection) -> None:
         if not type(connection).__module__.startswith("purposeguard."):  # the store of governance
             _trace(connection, executed)
-            traced.append(connection)
+            patches.callback(_trace, connection, None)
 
     @functools.wraps(connect)
     def connected(*args: Any, **options: Any) -> Any:
@@ -417,13 +416,12 @@ def _watch_sqlite(patches: Patches, tell: Tell, connections: list[sqlite3.Connec
         add(connection)
         return connection
 
-    patches.later(lambda: list(map(functools.partial(_trace, callback=None), traced)))
     for connection in tuple(connections):
         add(connection)
     for module in tuple(sys.modules.values()):
         # Also in modules that imported it by name; lazily loaded modules are left alone.
         if type(module).__name__ != "_LazyModule" and vars(module).get("connect") is connect:
-            patches.put(module, "connect", lambda _: connected)
+            patches.put(module, "connect", connected)
 
 
 def _trace(connection: sqlite3.Connection, callback: Any) -> None:

@@ -1,4 +1,4 @@
-"""Values and errors as lines of text, without times, addresses and temporary names."""
+"""Values, bytes and errors as text, without times, addresses and temporary names."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import itertools
 import re
 import time
 import types
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
@@ -21,9 +22,36 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from purposeguard.errors import PurposeGuardError
-from purposeguard.testing._patching import Lines
 from purposeguard.values.annotations import is_namedtuple
 from purposeguard.values.sealed import Sealed
+
+Lines = tuple[tuple[str, str], ...]
+"""(name, text) pairs."""
+
+
+def text_of(value: object) -> str:
+    """The text of a value as its receiver sees it."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        data = _unzipped(bytes(value))
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            return data.decode("latin-1")
+    if type(value).__repr__ is object.__repr__ and hasattr(value, "__dict__"):
+        return f"{value!r} {vars(value)}"  # its repr says nothing
+    return repr(value)
+
+
+def _unzipped(data: bytes) -> bytes:
+    """The content of gzip data, whose header holds the time; other bytes unchanged."""
+    if not data.startswith(b"\x1f\x8b\x08"):
+        return data
+    try:
+        return zlib.decompressobj(wbits=31).decompress(data)
+    except zlib.error:
+        return data
 
 
 def error_text(error: BaseException, *, suppressed: bool = True) -> str:

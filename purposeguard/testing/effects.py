@@ -19,8 +19,8 @@ from typing import Final, overload
 
 from purposeguard.locks import new_lock
 from purposeguard.testing import _local_effects, _sent_effects
-from purposeguard.testing._patching import Lines, Parts, Patches, is_quiet, text_of
-from purposeguard.testing._shown import settled
+from purposeguard.testing._local_effects import Parts, Patches, is_quiet
+from purposeguard.testing._shown import Lines, settled, text_of
 
 KINDS: Final = (
     "log", "warning", "stdout", "stderr", "http", "response", "mail", "socket", "sql", "file", "process",
@@ -241,7 +241,7 @@ def _unwatch() -> None:
     _watch.depth -= 1
     if not _watch.depth and _watch.patches is not None:
         patches, _watch.patches = _watch.patches, None
-        patches.undo()
+        patches.close()
 
 
 @contextlib.contextmanager

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import collections
+import difflib
+import functools
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,19 +14,128 @@ from purposeguard.errors import printable
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal
 from purposeguard.policy.explanation import Decision, name_of
-from purposeguard.testing._judging import Difference, differences, shortened
+from purposeguard.testing._places import path_in_code, values_at
 from purposeguard.testing._runs import PINS, time_machine
-from purposeguard.testing._twins import path_in_code, values_at
+from purposeguard.testing._shown import Lines
 from purposeguard.values.tagging import sources_of
 
 if TYPE_CHECKING:
     from purposeguard.testing._judging import Leak
+    from purposeguard.testing._places import Fields
     from purposeguard.testing._runs import Outcome
-    from purposeguard.testing._twins import Fields
     from purposeguard.testing.effects import Effect
     from purposeguard.testing.traces import Trace
     from purposeguard.testing.values import Mark
 
+# ---- Differences --------------------------------------------------------------------------------------------------
+
+_SHOWN = 60
+"""Characters shown of a text."""
+
+_LEAD = 24
+"""The most of them before the first difference."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One difference: what differs, and its text in either run; None if absent there."""
+
+    what: str
+    before: str | None
+    after: str | None
+
+    def texts(self) -> tuple[str, str]:
+        """A line for each run, with the texts shortened to where they differ."""
+        if self.before is None or self.after is None:
+            return (
+                f"no {self.what}" if self.before is None else f"{self.what}: {shortened(self.before)}",
+                f"no {self.what}" if self.after is None else f"{self.what}: {shortened(self.after)}",
+            )
+        before, after = excerpts(self.before, self.after)
+        return f"{self.what}: {before}", f"{self.what}: {after}"
+
+
+def shortened(text: str, start: int = 0) -> str:
+    """An excerpt of a text on one line, from about `start`."""
+    text = text.replace("\n", "\\n")
+    start = max(0, start - _LEAD)
+    if len(text) - start <= _SHOWN:
+        start = max(0, len(text) - _SHOWN)
+    end = min(len(text), start + _SHOWN)
+    return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"
+
+
+def excerpts(first: str, other: str) -> tuple[str, str]:
+    """Excerpts of two texts where they differ."""
+    same = 0
+    for mine, theirs in zip(first, other, strict=False):
+        if mine != theirs:
+            break
+        same += 1
+    return shortened(first, same), shortened(other, same)
+
+
+def differences(before: Outcome, after: Outcome, *, ordered: bool) -> list[Difference]:
+    """All differences: result, error, then effects in their order."""
+    return [
+        *(_of_lines(before.result, after.result, "result{}".format) if bool(before.error) is bool(after.error) else ()),
+        *([] if before.error == after.error else [Difference("error", before.error, after.error)]),
+        *_of_effects(before.effects, after.effects, ordered=ordered),
+    ]
+
+
+def _of_lines(before: Lines, after: Lines, named: Callable[[str], str]) -> Iterator[Difference]:
+    """The texts that differ; of texts that lie elsewhere the first alone, since all that follow do."""
+    if [name for name, _ in before] == [name for name, _ in after]:
+        for (name, own), (_, changed) in zip(before, after, strict=True):
+            if own != changed:
+                yield Difference(named(name), own, changed)
+        return
+    mine, theirs = dict(before), dict(after)
+    lines = ((name, mine.get(name), theirs.get(name)) for name in (*mine, *theirs))
+    name, text, other = next((line for line in lines if line[1] != line[2]), ("", None, None))
+    if text is None and other is None:
+        first, second = (", ".join(name for name, _ in lines if name) for lines in (before, after))
+        yield Difference(f"{named('')} (the same, in another order)", first, second)
+    else:
+        yield Difference(named(name), text, other)
+
+
+def _of_effects(before: tuple[Effect, ...], after: tuple[Effect, ...], *, ordered: bool) -> Iterator[Difference]:
+    if before == after:
+        return
+    fewer = collections.Counter(before) - collections.Counter(after)
+    more = collections.Counter(after) - collections.Counter(before)
+    if not fewer and not more:
+        if ordered:
+            pairs = enumerate(zip(before, after, strict=True), 1)
+            number, pair = next((number, pair) for number, pair in pairs if pair[0] != pair[1])
+            one, two = (f"{effect.title}, {_summary(effect)}" for effect in pair)
+            yield Difference(f"effect {number} (the same ones, in another order)", one, two)
+        return
+    mine = [effect for effect in before if effect in fewer]
+    others = [effect for effect in after if effect in more]
+    kinds, other_kinds = ([(effect.kind, effect.name) for effect in effects] for effects in (mine, others))
+    matcher = difflib.SequenceMatcher(None, kinds, other_kinds, autojunk=False)
+    for what, first, last, start, end in matcher.get_opcodes():
+        if what == "equal":
+            for effect, other in zip(mine[first:last], others[start:end], strict=True):
+                yield from _of_lines(effect.parts, other.parts, functools.partial(_part, effect.title))
+            continue
+        yield from (Difference(effect.title, _summary(effect), None) for effect in mine[first:last])
+        yield from (Difference(effect.title, None, _summary(effect)) for effect in others[start:end])
+
+
+def _part(title: str, what: str) -> str:
+    return f"{title}, {what}" if what else title
+
+
+def _summary(effect: Effect) -> str:
+    """The first texts of an effect, on one line."""
+    return "; ".join(text for _, text in effect.parts[:3] if text)
+
+
+# ---- Messages -----------------------------------------------------------------------------------------------------
 
 _PLACES: Final = 8
 """The most places listed."""
@@ -49,30 +161,25 @@ _UNNAMED: Final = "a field that may not be used makes a difference"
 
 
 def _interference_text(
+    leak: Interference,
     decision: Decision,
     fields: Sequence[tuple[Fields, str]],
-    differences: Sequence[Difference],
     values: tuple[Mapping[str, Any], Mapping[str, Any]],
-    *,
-    together: bool,
-    remembered: bool,
     activity: str,
 ) -> str:
-    """The text of an Interference."""
-    names = [f"`{name}`" for name in dict.fromkeys(argument.shown(path) for argument, path in fields)]
+    names = [f"`{name}`" for name in leak.fields]
     verb = "make" if len(names) > 1 else "makes"
     head = f"{decision.headline}, but {joined(names)} {verb} a difference"
-    head += " (only together)" if together else ""
-    first = differences[0]
-    texts = first.texts()
+    head += " (only together)" if leak.together else ""
+    first, *others = leak.differences
+    runs = list(zip(_run_heads(fields, values, leak.remembered), first.texts(), strict=True))
     lines = [f"{head} to {activity}", ""]
-    runs = list(zip(_run_heads(fields, values, remembered), texts, strict=True))
-    lines += [f"  {what}   {text}" for what, text in (runs if remembered else sorted(runs, key=_plainer))]
-    more = list(dict.fromkeys(difference.what for difference in differences[1:] if difference.what != first.what))
+    lines += [f"  {what}   {text}" for what, text in (runs if leak.remembered else sorted(runs, key=_plainer))]
+    more = list(dict.fromkeys(difference.what for difference in others if difference.what != first.what))
     if more:
         rest = f", and {len(more) - _MOST} more" if len(more) > _MOST else ""
         lines.append(f"  also different: {', '.join(more[:_MOST])}{rest}")
-    return printable("\n".join([*lines, "", *_advice(decision, names, remembered=remembered)]))
+    return printable("\n".join([*lines, "", *_advice(decision, names, remembered=leak.remembered)]))
 
 
 def _plainer(run: tuple[str, str]) -> tuple[int, str]:
@@ -108,7 +215,6 @@ def _advice(decision: Decision, fields: Sequence[str], *, remembered: bool) -> l
 
 
 def _nondeterministic_text(differences: Sequence[Difference], pins: Collection[str]) -> str:
-    """The text of a Nondeterministic."""
     head = "two runs with the very same values differ, so it cannot be told what makes a difference"
     if not differences:
         return head
@@ -155,7 +261,6 @@ def nothing_to_prove(decide: Callable[[Label], Decision], models: Mapping[str, A
 
 
 def _leaked_text(escapes: Sequence[Escape], decisions: Sequence[Decision]) -> str:
-    """The text of a Leaked."""
     fields = [f"`{name}`" for name in dict.fromkeys(escape.mark.field for escape in escapes)]
     decision = decisions[0]
     reasons = "; ".join(dict.fromkeys(decision.headline for decision in decisions))
@@ -226,20 +331,10 @@ class Interference(AssertionError):
         self.remembered = leak.remembered
         self.differences: tuple[Difference, ...] = tuple(differences(leak.before, leak.after, ordered=ordered))
         self.decision = decide(Label.join(*labels.values())) if labels else None
-        if self.decision is None:
-            super().__init__(_UNNAMED)
-            return
-        super().__init__(
-            _interference_text(
-                self.decision,
-                fields,
-                self.differences,
-                values,
-                together=together,
-                remembered=leak.remembered,
-                activity=activity,
-            )
-        )
+        text = _UNNAMED
+        if self.decision is not None:
+            text = _interference_text(self, self.decision, fields, values, activity)
+        super().__init__(text)
 
 
 class Nondeterministic(AssertionError):

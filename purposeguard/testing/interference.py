@@ -30,8 +30,8 @@ from purposeguard.guard import Guard
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.site import Site
 from purposeguard.testing._examples import Asked, Errors, Example, State, execution_of, not_counted, reference
+from purposeguard.testing._places import Fields, annotations_of, forbidden_in, is_tagged, model_of
 from purposeguard.testing._runs import PINS, Conduct
-from purposeguard.testing._twins import Fields, annotations_of, forbidden_in, is_tagged, model_of
 from purposeguard.testing.effects import KINDS, watched
 from purposeguard.testing.failures import NothingToProve, nothing_drawn, nothing_to_prove
 from purposeguard.testing.strategies import instances

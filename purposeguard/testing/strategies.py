@@ -16,8 +16,7 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.runtime.activity import Block
-from purposeguard.testing._drawing import Drawing
-from purposeguard.testing._twins import Redrawing
+from purposeguard.testing._drawing import Drawing, Redrawing
 from purposeguard.testing.values import Markers, value_strategy
 from purposeguard.values.personal import Personal
 from purposeguard.values.tagging import sources_of
@@ -144,18 +143,15 @@ class Question(NamedTuple):
 
 
 @st.composite
-def _questions(draw: st.DrawFn, notice: Notice, most: int) -> Question:
+def questions(draw: st.DrawFn, notice: Notice, *, most: int = 4) -> Question:
+    """Questions to a guard: labels of up to `most` sources, purposes or families, and channels."""
     asked = draw(st.sampled_from(asked_of(notice)))
     channel = draw(channels(notice))
     return Question(draw(labels(notice, asked, channel=channel, most=most)), asked, channel)
 
 
-def questions(notice: Notice, *, most: int = 4) -> st.SearchStrategy[Question]:
-    """Questions to a guard: labels of up to `most` sources, purposes or families, and channels."""
-    return _questions(notice, most)
-
-
-def uses(guard: Guard) -> st.SearchStrategy[Block[Any]]:
+@st.composite
+def uses(draw: st.DrawFn, guard: Guard) -> Block[Any]:
     """Blocks for which an activity can be declared: `with data.draw(uses(guard)) as use: …`.
 
     A purpose that names its channels and nothing else comes with one of these (rule 7).
@@ -163,18 +159,11 @@ def uses(guard: Guard) -> st.SearchStrategy[Block[Any]]:
     Raises:
         ValueError: none can be declared, when one is drawn.
     """
-    return st.deferred(lambda: _uses(guard))
-
-
-def _uses(guard: Guard) -> st.SearchStrategy[Block[Any]]:
     ways = declarable(guard)
     if not ways:
         raise ValueError("no activity can be declared: each purpose names channels that the notice does not")
-
-    def declared(way: tuple[str, str | None]) -> Block[Any]:
-        return guard.purpose(way[0], channel=way[1])
-
-    return st.sampled_from(ways).map(declared)
+    name, channel = draw(st.sampled_from(ways))
+    return guard.purpose(name, channel=channel)
 
 
 # ---- Sealed values ------------------------------------------------------------------------------------------------

@@ -22,9 +22,9 @@ from hypothesis.errors import Unsatisfiable
 
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal
-from purposeguard.testing._annotations import few_valued, places
-from purposeguard.testing._drawing import Drawing
-from purposeguard.testing._twins import Redrawing
+from purposeguard.testing._drawing import Drawing, Redrawing
+from purposeguard.testing._models import few_valued
+from purposeguard.testing._places import places
 from purposeguard.testing.traces import texts_of
 from purposeguard.values.annotations import what_is
 from purposeguard.values.sealed import Sealed
@@ -145,7 +145,7 @@ class Markers:
         labels, few = sources_of(model), few_valued(model)
         cls = model if isinstance(model, type) else type(instance)
         marks: list[Mark] = []
-        there = list(places(instance, model))
+        there = places(instance, model)
         # A tagged container contains its items' texts, those of types with few values included: no marks either.
         usual = {text for place in there if place.path in few for text in texts_of(place.content)}
         for place in there:

@@ -8,7 +8,6 @@ the reverse.
 from __future__ import annotations
 
 import contextlib
-import threading
 import weakref
 from collections.abc import Generator, Iterator
 from types import MappingProxyType
@@ -115,8 +114,8 @@ class _Observer(Observer):
 
     @property
     def _active(self) -> tuple[Watcher, ...]:
-        """The watchers to call; none within `silence`."""
-        return () if getattr(_silent, "on", False) else _everywhere.watchers + self.watchers
+        """The watchers to call."""
+        return _everywhere.watchers + self.watchers
 
     def decided(
         self, verdict: Verdict, *, used: bool, activity: Activity | None, access: Access | None, field: str | None
@@ -191,18 +190,6 @@ def _cells(verdict: Verdict) -> Iterator[tuple[Cell, bool]]:
 
 
 _everywhere: Final = _Everywhere()
-_silent: Final = threading.local()
-
-
-@contextlib.contextmanager
-def silence() -> Generator[None, None, None]:
-    """A block in which this thread's questions to guards reach no watcher."""
-    before = getattr(_silent, "on", False)
-    _silent.on = True
-    try:
-        yield
-    finally:
-        _silent.on = before
 
 
 def _observe(guard: Guard) -> _Observer:

@@ -19,7 +19,7 @@ CORPUS = Path(__file__).with_name("corpus")
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SAID = ("id", "what", "way", "breaks", "reach")
-_EDIT = ("file", "old", "new")
+_EDIT = ("file", "old", "new", "imports")
 
 
 class Misfit(Exception):
@@ -28,11 +28,25 @@ class Misfit(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """In a file, a text that occurs once is replaced."""
+    """In a file, `imports` are added, and a text that occurs once is replaced."""
 
     file: str
     old: str
     new: str
+    imports: str
+
+    def of(self, text: str, fault: str) -> str:
+        """The text of the file with the edit."""
+        if self.imports:
+            lines, body = text.splitlines(keepends=True), ast.parse(text).body
+            after = max(one.end_lineno or 0 for one in body if isinstance(one, ast.Import | ast.ImportFrom))
+            lines.insert(after, f"{self.imports.rstrip()}\n")
+            text = "".join(lines)
+        if not self.old:
+            return text
+        if (times := text.count(self.old)) != 1:
+            raise Misfit(f"{fault}: what is to be replaced in {self.file} occurs {times} times: {self.old!r}")
+        return text.replace(self.old, self.new)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +67,7 @@ class Fault:
         texts: dict[str, str] = {}
         for edit in self.edits:
             text = texts[edit.file] if edit.file in texts else (root / edit.file).read_text("utf-8")
-            if (times := text.count(edit.old)) != 1:
-                raise Misfit(f"{self.id}: what is to be replaced in {edit.file} occurs {times} times: {edit.old!r}")
-            texts[edit.file] = text.replace(edit.old, edit.new)
+            texts[edit.file] = edit.of(text, self.id)
         return texts
 
 
@@ -86,10 +98,12 @@ def _read(table: Mapping[str, Any], part: str, where: str) -> Fault:
     for name, text in said.items():
         if "\n" in text or "|" in text or text != text.strip():
             raise Misfit(f"{where}: `{name}` is one line of a table: {text!r}")
-    edits = tuple(_edit(one, where) for one in table.get("edit", ()))
+    edits: list[Edit] = []
+    for one in table.get("edit", ()):
+        edits.append(_edit({"file": edits[-1].file, **one} if edits else one, where))
     if not edits:
         raise Misfit(f"{where}: it edits nothing")
-    fault = Fault(**said, edits=edits, part=part)
+    fault = Fault(**said, edits=tuple(edits), part=part)
     for file, text in fault.changed().items():
         if _tree(text, where, file) == _tree((ROOT / file).read_text("utf-8"), where, file):
             raise Misfit(f"{where}: {file} means what it meant before")
@@ -98,7 +112,11 @@ def _read(table: Mapping[str, Any], part: str, where: str) -> Fault:
 
 def _edit(table: Mapping[str, Any], where: str) -> Edit:
     _only(table, _EDIT, where)
-    edit = Edit(*(_text(table, name, where, empty=name == "new") for name in _EDIT))
+    imports = _text(table, "imports", where) if "imports" in table else ""
+    old = new = ""
+    if not imports or table.keys() & {"old", "new"}:
+        old, new = _text(table, "old", where), _text(table, "new", where, empty=True)
+    edit = Edit(_text(table, "file", where), old, new, imports)
     path = ROOT / edit.file
     if not edit.file.startswith("examples/") or path.suffix != ".py" or not path.is_file() or ".." in path.parts:
         raise Misfit(f"{where}: there is no module {edit.file} of the example")

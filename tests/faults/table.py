@@ -54,7 +54,8 @@ AREAS: Final = {
 
 def stamp(fault: Fault) -> str:
     """What changes when a fault does."""
-    return hashlib.sha256(json.dumps(asdict(fault), sort_keys=True).encode()).hexdigest()[:12]
+    told = asdict(fault, dict_factory=lambda items: dict(item for item in items if item != ("imports", "")))
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def found() -> dict[str, tuple[str, Tools]]:

@@ -41,6 +41,14 @@ def test_a_fault_is_read(tmp_path):
     assert text.count("mailer.send(mailing)") == 2
 
 
+def test_an_edit_adds_imports_and_is_of_the_file_before_it(tmp_path):
+    more = '[[fault.edit]]\nimports = "from json import dumps"\n'
+    (fault,) = loaded(tmp_path, FAULT + more)
+    (text,) = fault.changed().values()
+    assert "\nfrom json import dumps\n" in text
+    assert text.count("mailer.send(mailing)") == 2
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

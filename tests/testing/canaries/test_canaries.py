@@ -130,7 +130,7 @@ LEAKS: dict[Any, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.__name__)
-def test_each_leak_is_found_and_named(leak, tmp_path):
+def test_each_leak_is_found_and_named_and_no_value_is_shown(leak, tmp_path):
     with pytest.raises(Leaked) as caught, canaries(guard, tm.RenewalGuidance) as marked:
         customer = marked.instance(Customer)
         leak(customer, tmp_path)
@@ -138,13 +138,6 @@ def test_each_leak_is_found_and_named(leak, tmp_path):
     assert caught.value.fields == (field,)
     assert told in str(caught.value)
     assert "renewal-guidance (1.2(1)①) may not use product-data (1.1(b))" in str(caught.value)
-
-
-@pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.__name__)
-def test_no_message_shows_a_value(leak, tmp_path):
-    with pytest.raises(Leaked) as caught, canaries(guard, tm.RenewalGuidance) as marked:
-        customer = marked.instance(Customer)
-        leak(customer, tmp_path)
     for value in (customer.device, customer.name, customer.email, customer.contact):
         assert value not in str(caught.value)
 

@@ -306,13 +306,6 @@ def test_watching_keeps_no_guard_alive() -> None:
         assert [one() for one in gone] == [None, None]
 
 
-def test_what_a_watcher_asks_by_itself_is_not_told() -> None:
-    guard = pg.Guard(tm.NOTICE)
-    with capture_decisions(guard) as found, watching.silence():
-        assert guard.allows("1.1a", "1.2(1)①")
-    assert found == []
-
-
 def test_watching_begins_and_ends_while_other_threads_decide() -> None:
     """No decision differs, and a guard is left as it was, however it falls out."""
     guard = pg.Guard(tm.NOTICE)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, EmailStr
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.testing.failures import Interference
 
 guard = pg.Guard(tm.NOTICE)
 
@@ -55,6 +56,14 @@ def failure_of(test: Callable[..., Any], *args: Any, by: settings = at_once, **k
     except BaseException as error:
         return error
     raise AssertionError("the test passed")
+
+
+def leak_of(test: Callable[..., Any], *fields: str, by: settings = at_once) -> Interference:
+    """What a test fails with, which must name exactly these fields."""
+    error = failure_of(test, by=by)
+    assert isinstance(error, Interference), error
+    assert error.fields == fields
+    return error
 
 
 def told(error: BaseException) -> str:

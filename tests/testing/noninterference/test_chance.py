@@ -25,7 +25,7 @@ import pytest
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing.failures import Interference, Nondeterministic
 from purposeguard.testing.interference import noninterference
-from tests.testing.noninterference.proving import Customer, at_once, failure_of, guard, quickly
+from tests.testing.noninterference.proving import Customer, at_once, failure_of, guard, leak_of, quickly
 
 logger = logging.getLogger("shop.chance")
 counter = itertools.count()
@@ -201,9 +201,7 @@ def test_a_leak_is_found_behind_what_is_held_still():
         logger.info("%s %s", datetime.datetime.now(), uuid.uuid4())
         return f"{random.random()} {customer.device}"
 
-    error = failure_of(test)
-    assert isinstance(error, Interference)
-    assert error.fields == ("customer.device",)
+    leak_of(test, "customer.device")
 
 
 def test_a_leak_in_the_order_within_a_thread_is_found():

@@ -32,7 +32,17 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import strategies
 from purposeguard.testing.failures import Interference, NothingToProve
 from purposeguard.testing.interference import noninterference
-from tests.testing.noninterference.proving import Customer, Sealed, Visitor, at_once, failure_of, guard, quickly, told
+from tests.testing.noninterference.proving import (
+    Customer,
+    Sealed,
+    Visitor,
+    at_once,
+    failure_of,
+    guard,
+    leak_of,
+    quickly,
+    told,
+)
 
 logger = logging.getLogger("shop.mail")
 engine = sa.create_engine("sqlite://")
@@ -162,9 +172,7 @@ LEAKS = {
 def test_each_leak_is_found_and_named(leak):
     connection()  # open before anything is watched
     prove = noninterference(guard, tm.RenewalGuidance, raises=(LookupError, ValueError))
-    error = failure_of(prove(without_defaults(leak)))
-    assert isinstance(error, Interference), error
-    assert error.fields == (LEAKS[leak],)
+    leak_of(prove(without_defaults(leak)), LEAKS[leak])
 
 
 def without_defaults(leak: Any) -> Any:
@@ -178,9 +186,7 @@ def without_defaults(leak: Any) -> Any:
 
 
 def test_several_fields_are_all_named():
-    error = failure_of(noninterference(guard, tm.RenewalGuidance)(in_a_default))
-    assert isinstance(error, Interference)
-    assert error.fields == ("customer.device", "customer.age")
+    error = leak_of(noninterference(guard, tm.RenewalGuidance)(in_a_default), "customer.device", "customer.age")
     assert not error.together
 
 
@@ -244,9 +250,7 @@ def test_what_is_sealed_passes_until_it_is_opened():
         with guard.purpose(tm.ProductImprovement) as use:
             return use.open(customer.device)
 
-    error = failure_of(leaking)
-    assert isinstance(error, Interference)
-    assert error.fields == ("customer.device",)
+    leak_of(leaking, "customer.device")
 
 
 class Order(BaseModel):
@@ -269,9 +273,7 @@ def test_fields_within_fields_are_named_by_their_path():
     def test(account: Account) -> float:
         return sum(one.seconds for one in account.orders)
 
-    error = failure_of(test)
-    assert isinstance(error, Interference)
-    assert error.fields == ("account.orders[].seconds",)
+    leak_of(test, "account.orders[].seconds")
 
 
 @pytest.mark.parametrize(
@@ -281,9 +283,7 @@ def test_every_kind_of_model(model, field):
     def test(one):
         return repr(getattr(one, field))
 
-    error = failure_of(noninterference(guard, tm.RenewalGuidance, one=strategies.instances(model))(test))
-    assert isinstance(error, Interference)
-    assert error.fields == (f"one.{field}",)
+    leak_of(noninterference(guard, tm.RenewalGuidance, one=strategies.instances(model))(test), f"one.{field}")
 
 
 def test_arguments_that_are_tagged_themselves():
@@ -291,9 +291,7 @@ def test_arguments_that_are_tagged_themselves():
     def test(name: Annotated[str, tm.Registration], pages: Annotated[int, tm.Cookie]) -> str:
         return name * (pages > 7)
 
-    error = failure_of(test)
-    assert isinstance(error, Interference)
-    assert error.fields == ("pages",)
+    leak_of(test, "pages")
 
 
 def test_models_that_are_defined_in_a_function():
@@ -304,9 +302,7 @@ def test_models_that_are_defined_in_a_function():
     def test(one: Local | None) -> str:
         return "" if one is None else one.device
 
-    error = failure_of(test)
-    assert isinstance(error, Interference)
-    assert error.fields == ("one.device",)
+    leak_of(test, "one.device")
 
 
 def test_async_code():
@@ -315,9 +311,7 @@ def test_async_code():
         await asyncio.sleep(0)
         return "old" if customer.age > 60 else "young"
 
-    error = failure_of(test)
-    assert isinstance(error, Interference)
-    assert error.fields == ("customer.age",)
+    leak_of(test, "customer.age")
 
     @noninterference(guard, tm.RenewalGuidance)
     async def clean_one(customer: Customer) -> str:
@@ -343,9 +337,7 @@ def test_above_given_and_below_example():
     def test(customer: Customer, word: str) -> Any:
         return word + customer.device
 
-    error = failure_of(test)
-    assert isinstance(error, Interference)
-    assert error.fields == ("customer.device",)
+    leak_of(test, "customer.device")
 
     aiko = Customer(number=1, name="Aiko", email="aiko@example.com", device="phone", age=41)
 
@@ -443,9 +435,7 @@ def test_a_prohibition_counts_like_a_missing_grant():
     def test(visitor: Visitor) -> str:
         return visitor.name
 
-    error = failure_of(test)
-    assert isinstance(error, Interference)
-    assert error.fields == ("visitor.name",)
+    leak_of(test, "visitor.name")
 
 
 @pytest.mark.parametrize(
@@ -487,9 +477,7 @@ def test_a_slow_body_is_not_run_for_minutes_to_make_its_example_smaller(monkeypa
             ran.append(customer)
             return customer.device
 
-        failure = failure_of(test_slow, by=quickly)
-        assert isinstance(failure, Interference)
-        assert failure.fields == ("customer.device",)
+        leak_of(test_slow, "customer.device", by=quickly)
         return len(ran)
 
     assert runs(itertools.count().__next__) < 60 < runs(itertools.repeat(0).__next__)

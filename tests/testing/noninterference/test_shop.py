@@ -28,7 +28,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing.effects import arranging
 from purposeguard.testing.failures import Interference
 from purposeguard.testing.interference import noninterference
-from tests.testing.noninterference.proving import at_once, failure_of
+from tests.testing.noninterference.proving import at_once, failure_of, leak_of
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20)]
 logger = logging.getLogger("shop.hurry")
@@ -191,9 +191,7 @@ def test_each_leak_of_an_endpoint_is_found_and_named(path, shop):
         if buyers:
             shop.get(f"/hurried/{path}")
 
-    error = failure_of(test)
-    assert isinstance(error, Interference), error
-    assert error.fields == (f"buyers[].{LEAKS[path]}",)
+    leak_of(test, f"buyers[].{LEAKS[path]}")
 
 
 def test_what_a_test_asks_by_itself_is_no_effect(shop):

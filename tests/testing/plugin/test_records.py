@@ -57,7 +57,6 @@ def service() -> pg.Guard:
 
 def test_the_members_of_a_family_that_were_used_stand_under_their_activity(collector: Collector) -> None:
     guard = service()
-    collector.fold()
     report = Report(collector.finish([guard]))
     assert list(report.lines())[:4] == [
         NOTICE,
@@ -120,7 +119,6 @@ def test_a_test_may_make_up_any_number_of_notices(collector: Collector, monkeypa
     collector.begin("test")
     for year in range(2030, 2040):
         pg.Guard(pg.Notice.parse(tm.NOTICE.dump() | {"revision": f"{year}-04-01"})).allows("1.1a", "1.2(1)①")
-    collector.fold()
     assert len({one[0] for one in collector.records.cells}) == 3
 
 
@@ -138,32 +136,18 @@ def test_notices_that_tests_make_up_do_not_crowd_out_the_service_s_own(
     assert Report(collector.finish([guard])).counted == (1, 2)
 
 
-def test_many_different_decisions_are_added_up_in_between(
-    collector: Collector, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_report, "_MOST_AT_ONCE", 5)
-    guard = pg.Guard(tm.NOTICE)
-    for purpose in tm.NOTICE.purposes:
-        guard.allows("1.1a", purpose)
-        assert len(collector._counts) <= 5
-    collector.fold()
-    assert sum(collector.records.cells.values()) == len(tm.NOTICE.purposes)
-
-
 def test_threads_lose_no_count(collector: Collector) -> None:
     guard = pg.Guard(tm.NOTICE)
 
     def work() -> None:
         for _ in range(200):
             guard.allows("1.1a", "1.2(1)①")
-            collector.fold()
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    collector.fold()
     assert collector.records.cells[NOTICE, "1.1(a)", "1.2(1)①", True] == 800
 
 

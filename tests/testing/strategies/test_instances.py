@@ -14,7 +14,7 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.testing._annotations import places
+from purposeguard.testing._places import places
 from purposeguard.testing.strategies import instances
 from purposeguard.testing.values import Markers, simplest, texts_of
 from purposeguard.values.sealed import plain

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.testing._annotations import few_valued, places
+from purposeguard.testing._models import few_valued
+from purposeguard.testing._places import places
 from purposeguard.testing.strategies import instances, twins
 from purposeguard.testing.values import simplest
 from tests.support import smallest
