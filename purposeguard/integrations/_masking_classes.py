@@ -1,7 +1,7 @@
 """Which classes of this process are tagged, and which of them a plain dict, or a text, was made from.
 
-Read are taggable classes, and mapped classes of SQLAlchemy (which is not imported for it). A dict is taken for one made
-from a class where it has all its tagged fields, or at least two of its fields, or nothing else; so it errs to mask.
+Read are taggable classes, and mapped classes of SQLAlchemy (which is not imported for it). What is made from a class
+is told by names alone: two that are fields of one class, or a dict's only key.
 """
 
 from __future__ import annotations
@@ -43,37 +43,17 @@ def marker(label: Label) -> str:
 
 
 class Tagged(NamedTuple):
-    """A class whose fields say something: the `names` of all its fields, and name → what stands for its value.
-
-    `fields` are the tagged ones, each by all names that it goes by.
-    """
+    """A class whose fields say something: the `names` of all its fields, and name → what stands for its value."""
 
     names: frozenset[str]
     markers: Mapping[str, str]
-    fields: tuple[frozenset[str], ...]
-
-    def made(self, keys: frozenset[str], *, only: bool) -> bool:
-        """Whether a dict with these keys may have been made from it; `only`: it has no others than fields."""
-        shared = keys & self.names
-        if shared.isdisjoint(self.markers):
-            return False
-        return len(shared) > 1 or only or not any(map(keys.isdisjoint, self.fields))
-
-
-class _Asked(NamedTuple):
-    """The keys of a dict that are names of fields; `only`: it has no others. The rest as `markers` is given it."""
-
-    keys: frozenset[str]
-    least: int
-    only: bool
-    strict: bool
 
 
 class _Index(NamedTuple):
     """Name → the classes that have a field of it; and what was asked of these."""
 
     by_name: Mapping[str, tuple[weakref.ref[type], ...]]
-    asked: dict[_Asked, Mapping[str, str]]
+    asked: dict[tuple[frozenset[str], int], Mapping[str, str]]
 
 
 class Classes:
@@ -97,12 +77,8 @@ class Classes:
                 self._met += 1
         return tagged if isinstance(tagged, Tagged) else None
 
-    def markers(self, keys: frozenset[str], *, least: int = 1, strict: bool = False) -> Mapping[str, str]:
-        """Key → what stands for its value, of a dict with these keys that was made from tagged classes.
-
-        `least`: how many of the keys have to be fields of one class, whatever else speaks for it. `strict`: one tagged
-        field is enough.
-        """
+    def markers(self, keys: frozenset[str], *, least: int) -> Mapping[str, str]:
+        """Key → what stands for its value, of these keys, of which at least so many are fields of one tagged class."""
         if not keys:
             return NONE
         if self._found != (len(sys.modules), self._met):
@@ -110,28 +86,24 @@ class Classes:
                 self._find()
         index = self._index  # once: what is remembered belongs to the classes that were known
         known = frozenset(key for key in keys if key in index.by_name)
-        asked = _Asked(known, 1 if strict else least, only=len(known) == len(keys), strict=strict)
-        markers = index.asked.get(asked)
+        markers = index.asked.get((known, least))
         if markers is None:
-            markers = self._made_from(asked, index)
+            markers = MappingProxyType(self._made_from(known, least, index))
             if len(index.asked) >= MOST_KEYS:
                 index.asked.clear()
-            index.asked[asked] = markers
+            index.asked[known, least] = markers
         return markers
 
-    def _made_from(self, asked: _Asked, index: _Index) -> Mapping[str, str]:
-        keys = asked.keys
-        found: dict[str, dict[str, int]] = {}
-        references = dict.fromkeys(reference for key in keys for reference in index.by_name[key])
-        for reference in references:
+    def _made_from(self, keys: frozenset[str], least: int, index: _Index) -> dict[str, str]:
+        likely: list[tuple[int, Mapping[str, str]]] = []
+        for reference in dict.fromkeys(reference for key in keys for reference in index.by_name[key]):
             cls = reference()
             shared = 0 if cls is None else len(keys & self._names[cls])
-            tagged = None if cls is None or shared < asked.least else self.of(cls)
-            if tagged is not None and tagged.made(keys, only=asked.strict or (asked.only and keys <= tagged.names)):
-                for name in keys & tagged.markers.keys():
-                    likely = found.setdefault(name, {})
-                    likely[tagged.markers[name]] = max(shared, likely.get(tagged.markers[name], 0))
-        return MappingProxyType({name: _likeliest(markers) for name, markers in found.items()})
+            tagged = None if cls is None or shared < least else self.of(cls)
+            if tagged is not None:
+                likely.append((shared, tagged.markers))
+        likely.sort(key=lambda each: each[0])  # the class that has the most of the keys has the last word
+        return {key: what for _, markers in likely for key, what in markers.items() if key in keys}
 
     def _find(self) -> None:
         found = (len(sys.modules), self._met)
@@ -145,12 +117,6 @@ class Classes:
                     by_name.setdefault(name, []).append(weakref.ref(cls))
         self._index = _Index({name: tuple(classes) for name, classes in by_name.items()}, {})
         self._found = found
-
-
-def _likeliest(markers: Mapping[str, int]) -> str:
-    """What stands for a value: as the classes say that have the most of the keys."""
-    most = max(markers.values())
-    return " or ".join(marker for marker, shared in markers.items() if shared == most)
 
 
 def _every_class() -> Iterator[type]:
@@ -211,12 +177,10 @@ def _tagged(cls: type) -> Tagged | None:
     columns: dict[Any, set[str]] = {}
     for name, column in _columns(cls):
         columns.setdefault(column, set()).add(name)
-    fields: list[frozenset[str]] = []
-    for name, what in [*found.items()]:
+    for name, what in [*found.items()]:  # an attribute may have another name than its column
         names = {name, *_aliases(cls, name)}.union(*(each for each in columns.values() if name in each))
-        found |= dict.fromkeys(names, what)  # an attribute may have another name than its column
-        fields.append(frozenset(names))
-    return Tagged(frozenset({*_names(cls), *found}), MappingProxyType(found), tuple(dict.fromkeys(fields)))
+        found |= dict.fromkeys(names, what)
+    return Tagged(frozenset({*_names(cls), *found}), MappingProxyType(found))
 
 
 def _of_shapes(shapes: Mapping[str, Shape]) -> dict[str, str]:
