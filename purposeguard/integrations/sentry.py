@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 import sentry_sdk
@@ -19,7 +19,6 @@ from sentry_sdk.scope import add_global_event_processor
 
 from purposeguard.integrations._masking_classes import HIDDEN, SUBJECT
 from purposeguard.integrations._masking_errors import Failure
-from purposeguard.integrations._masking_texts import Texts
 from purposeguard.integrations._sentry_check import must_be_called
 from purposeguard.integrations.logging import Masking
 from purposeguard.integrations.masking import Masker
@@ -151,8 +150,8 @@ def _objects(masker: Masker, event: dict[str, Any], _hint: Any) -> dict[str, Any
 def _event(masker: Masker, event: dict[str, Any], hint: Any) -> dict[str, Any]:
     """An event as it is about to be sent, of texts and numbers alone."""
     error = (hint.get("exc_info") or (None, None))[1]
-    failure = Failure(masker, error) if isinstance(error, BaseException) else None
-    texts = Texts() if failure is None else failure.texts
+    failure = Failure(masker, error if isinstance(error, BaseException) else None)
+    texts = failure.texts
     masked: dict[str, Any] = {}
     for name, value in event.items():
         if name in _KEPT:
@@ -162,7 +161,7 @@ def _event(masker: Masker, event: dict[str, Any], hint: Any) -> dict[str, Any]:
         else:
             masked[name] = texts.replaced_in(_part(masker, name, value))
     if isinstance(event.get("exception"), dict):
-        masked["exception"] = {**masked["exception"], "values": _messages(masker, masked["exception"], failure)}
+        masked["exception"] = {**masked["exception"], "values": _messages(masked["exception"], failure)}
     return masked
 
 
@@ -178,14 +177,14 @@ def _part(masker: Masker, name: str, value: Any) -> Any:
     return masker.masked(value)
 
 
-def _with_locals_masked(part: Any, failure: Failure | None) -> Any:
+def _with_locals_masked(part: Any, failure: Failure) -> Any:
     """A part of an event with stack traces, whose frames have masked local variables, or none."""
     if isinstance(part, list):
         return [_with_locals_masked(each, failure) for each in part]
     if not isinstance(part, dict):
         return part
     if "vars" in part:
-        shown = {} if failure is None else failure.locals_at(*_place(part))
+        shown = failure.locals_at(*_place(part))
         return {**part, "vars": {name: _written(shown[name]) if name in shown else HIDDEN for name in part["vars"]}}
     return {name: _with_locals_masked(value, failure) for name, value in part.items()}
 
@@ -201,12 +200,9 @@ def _written(value: Any) -> str:
         return HIDDEN
 
 
-def _messages(masker: Masker, exception: dict[str, Any], failure: Failure | None) -> list[dict[str, Any]]:
+def _messages(exception: dict[str, Any], failure: Failure) -> list[dict[str, Any]]:
     """The exceptions of an event, with masked messages."""
-    values: Iterable[dict[str, Any]] = exception.get("values") or ()
-    shown: list[dict[str, Any]] = []
-    for value in values:
-        text = str(value.get("value") or "")
-        message = masker.text(text) if failure is None else failure.message_like(str(value.get("type")), text)
-        shown.append({**value, "value": message})
-    return shown
+    return [
+        {**value, "value": failure.message_like(str(value.get("type")), str(value.get("value") or ""))}
+        for value in exception.get("values") or ()
+    ]
