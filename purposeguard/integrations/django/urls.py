@@ -15,7 +15,7 @@ def purposed(urls: Any, for_purpose: Any, *, channel: str | None = None) -> tupl
     A view that states a purpose itself runs for its own.
 
     Raises:
-        UnknownPurpose, UnknownChannel, ChannelViolation, ImproperlyConfigured: as `purpose`.
+        UnknownPurpose, UnknownChannel, ChannelViolation, TypeError: as `purpose`.
     """
     included: Any = urls if isinstance(urls, tuple) and len(urls) == 3 else include(urls)
     module, app_name, namespace = included
