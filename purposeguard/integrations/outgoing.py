@@ -18,6 +18,7 @@ they derive nor whom they are about: so who sends declares it.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import enum
 import functools
 import ipaddress
@@ -134,34 +135,21 @@ class Outbound(NamedTuple):
     misled: str | None = None
 
 
+@dataclasses.dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Handover:
     """What is in a request, and of whom: what `Outgoing.handover` gives. Holds for the use that it is entered in.
 
     `label` is what the data derives from.
     """
 
-    __slots__ = ("_means", "_outgoing", "_product", "_rows", "_subjects", "_task", "_to", "label")
-
-    def __init__(
-        self,
-        outgoing: Outgoing,
-        label: Label,
-        rows: tuple[object, ...],
-        subjects: tuple[object, ...],
-        *,
-        to: str | None,
-        means: str | None,
-        product: str | None,
-        task: str | None,
-    ) -> None:
-        self._outgoing = outgoing
-        self.label = label
-        self._rows = rows
-        self._subjects = subjects
-        self._to = to
-        self._means = means
-        self._product = product
-        self._task = task
+    label: Label
+    _outgoing: Outgoing
+    _rows: tuple[object, ...]
+    _subjects: tuple[object, ...]
+    _to: str | None
+    _means: str | None
+    _product: str | None
+    _task: str | None
 
     @property
     def personal(self) -> bool:
@@ -272,7 +260,7 @@ class Outgoing:
                 raise TypeError("`subject` is an id here, or a row whose marked fields say whose it is and from when")
         ids = tuple(each for each in subjects if isinstance(each, _IDS))
         rows += [each for each in subjects if not isinstance(each, _IDS)]
-        return Handover(self, Label.join(*labels), tuple(rows), ids, to=to, means=means, product=product, task=task)
+        return Handover(Label.join(*labels), self, tuple(rows), ids, to, means, product, task)
 
     def leave(self, request: Outbound) -> None:
         """Nothing once this request may leave, and is on record where it hands data over.
