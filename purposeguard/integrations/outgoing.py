@@ -28,7 +28,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Annotated, Any, Final, Literal, NamedTuple, Self, get_args
+from typing import Annotated, Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from purposeguard.errors import SealedValue, UnlabelledData
@@ -48,8 +48,6 @@ from purposeguard.values.type_schema import SILENT
 from purposeguard.values.walk import Handed
 
 __all__ = ["OURSELVES", "Handover", "Outbound", "Outgoing", "Place", "must_hold_no_seal"]
-
-Outside = Literal["refuse", "allow"]
 
 
 class _Ours(enum.Enum):
@@ -183,22 +181,17 @@ class Outgoing:
     requests, unless a hand-over or the recipient says otherwise.
 
     Outside any purpose, requests to `OURSELVES`, to `NotPersonal` and those that declare `NotPersonal` to a known host
-    leave; the others are refused. With `outside="allow"` those that declare nothing leave too, to any host.
+    leave; the others are refused.
 
     Raises:
         TypeError: a host is given something else; or nobody could record a hand-over.
-        ValueError: a host is not written as above, or twice; `outside` is neither `refuse` nor `allow`.
+        ValueError: a host is not written as above, or twice.
     """
 
-    def __init__(
-        self, guard: Guard, hosts: Mapping[str, Party], *, means: str | None = None, outside: Outside = "refuse"
-    ) -> None:
-        if outside not in get_args(Outside):
-            raise ValueError("`outside` is `refuse` or `allow`")
+    def __init__(self, guard: Guard, hosts: Mapping[str, Party], *, means: str | None = None) -> None:
         self._guard = guard
         self._engine = guard._engine
         self._means = means
-        self._outside: Outside = outside
         frame = sys._getframe(1)
         self._module, self._line = str(frame.f_globals.get("__name__", "?")), frame.f_lineno
         self._hosts: dict[Place, Party] = {}
@@ -317,8 +310,6 @@ class Outgoing:
         """Whether a request leaves that no purpose is under way for."""
         if declared is not None and declared.personal:
             return all(party is OURSELVES for party in parties)
-        if self._outside == "allow":
-            return True
         return all(
             party is not None and (declared is not None or party is OURSELVES or party is NotPersonal)
             for party in parties
