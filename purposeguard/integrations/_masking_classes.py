@@ -142,28 +142,26 @@ def _names(cls: type) -> Iterable[str]:
     """The names of the fields of a class, by each of its aliases as well; nothing of it is resolved."""
     try:
         names = {*names_of(cls)} if is_taggable(cls) else set[str]()
-        names |= {key for key, _ in _columns(cls)}
         if is_mapped(cls):
             names |= {name for owner in cls.__mro__ for name in vars(owner).get("__annotations__", ())}
-        return names | {alias for name in names for alias in _aliases(cls, name)}
+        return names.union(*_aliases(cls))
     except Exception:  # noqa: BLE001  # of the class's own code: it cannot be told from what else it makes dicts
         return ()
 
 
-def _aliases(cls: type, name: str) -> Iterator[str]:
-    field = cls.model_fields.get(name) if issubclass(cls, BaseModel) else None
-    if field is not None:
+def _aliases(cls: type) -> Iterator[tuple[str, str]]:
+    """Each field with another name that it goes by: an alias, or that of its column."""
+    for name, field in cls.model_fields.items() if issubclass(cls, BaseModel) else ():
         for alias in (field.alias, field.serialization_alias, field.validation_alias):
             if isinstance(alias, str):
-                yield alias
+                yield name, alias
+    for attribute, column in _columns(cls):
+        yield attribute, column.name
 
 
-def _columns(cls: Any) -> Iterator[tuple[str, Any]]:
-    """The columns of a mapped class, each by its attribute and by its own name."""
-    if is_mapped(cls):
-        for attribute, column in cls.__mapper__.columns.items():
-            yield attribute, column
-            yield column.name, column
+def _columns(cls: Any) -> Iterable[tuple[str, Any]]:
+    """The columns of a mapped class, by its attributes."""
+    return cls.__mapper__.columns.items() if is_mapped(cls) else ()
 
 
 def _tagged(cls: type) -> Tagged | None:
@@ -174,12 +172,10 @@ def _tagged(cls: type) -> Tagged | None:
             found = _of_shapes(plan_of(cls, SILENT).fields or {}) or found
     if not found:
         return None
-    columns: dict[Any, set[str]] = {}
-    for name, column in _columns(cls):
-        columns.setdefault(column, set()).add(name)
-    for name, what in [*found.items()]:  # an attribute may have another name than its column
-        names = {name, *_aliases(cls, name)}.union(*(each for each in columns.values() if name in each))
-        found |= dict.fromkeys(names, what)
+    for name, alias in _aliases(cls):
+        what = found.get(name) or found.get(alias)
+        if what is not None:
+            found[name] = found[alias] = what
     return Tagged(frozenset({*_names(cls), *found}), MappingProxyType(found))
 
 
