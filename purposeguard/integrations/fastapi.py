@@ -297,14 +297,6 @@ def _entering(block: Block[P], handle: ActivityHandle) -> Callable[[HTTPConnecti
     return entered
 
 
-def _by_method(method: str) -> Callable[..., Callable[[F], F]]:
-    def route(self: PurposeRouter, path: str, **options: Any) -> Callable[[F], F]:
-        """As of an `APIRouter`, with `purpose=` and `subject=`."""
-        return self.api_route(path, methods=[method], **options)
-
-    return route
-
-
 class PurposeRouter(APIRouter):
     """A router of which each route runs for a purpose: that of the route, `purpose=`, or else that of the router.
 
@@ -380,14 +372,37 @@ class PurposeRouter(APIRouter):
 
         return decorate
 
-    get = _by_method("GET")
-    put = _by_method("PUT")
-    post = _by_method("POST")
-    delete = _by_method("DELETE")
-    options = _by_method("OPTIONS")
-    head = _by_method("HEAD")
-    patch = _by_method("PATCH")
-    trace = _by_method("TRACE")
+    def get(self, path: str, **options: Any) -> Callable[[F], F]:
+        """As of an `APIRouter`, with `purpose=` and `subject=`; likewise the other methods."""
+        return self.api_route(path, methods=["GET"], **options)
+
+    def put(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["PUT"], **options)
+
+    def post(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["POST"], **options)
+
+    def delete(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["DELETE"], **options)
+
+    def options(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["OPTIONS"], **options)
+
+    def head(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["HEAD"], **options)
+
+    def patch(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["PATCH"], **options)
+
+    def trace(self, path: str, **options: Any) -> Callable[[F], F]:
+        """See `get`."""
+        return self.api_route(path, methods=["TRACE"], **options)
 
     def add_api_websocket_route(
         self,
