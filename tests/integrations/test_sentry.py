@@ -182,7 +182,7 @@ def logs() -> None:
     log.warning("log of %s and %s", customer(), row(), extra={"customer": customer(), "dump": customer().model_dump()})
 
 
-MISTAKES: dict[str, Callable[[], None]] = {
+MISTAKES: dict[str, Callable[[], object]] = {
     "locals": lambda: caught(locals_of_every_kind),
     "a chain and a group": lambda: caught(chained),
     "a log record with an exception": logged,
@@ -190,6 +190,9 @@ MISTAKES: dict[str, Callable[[], None]] = {
     "the scope": scoped,
     "breadcrumbs": breadcrumbs,
     "a request": request,
+    "an exception of no traceback": lambda: sentry_sdk.capture_event(
+        {"exception": {"values": [{"type": "ValueError", "value": f"no {NAME}"}]}}
+    ),
     "logs": logs,
 }
 
