@@ -11,17 +11,15 @@ import sys
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, get_args, get_origin
+from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel
 
 from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
-from purposeguard.notice.vocabulary import TermMeta
-from purposeguard.values.annotations import Unresolved, attributes, is_taggable, lineage, may_state, names_of, told_of
-from purposeguard.values.markers import TABLES_ALONE, Mark, SubjectMark
+from purposeguard.values.annotations import attributes, is_taggable, lineage, may_state, names_of, told_of
+from purposeguard.values.markers import TABLES_ALONE, SubjectMark
 from purposeguard.values.plan import base_of_class, plan_of
-from purposeguard.values.sealed import Sealed
 from purposeguard.values.type_schema import NOBODY, SILENT, Shape, argument_shape
 
 HIDDEN: Final = "<not shown>"
@@ -188,11 +186,9 @@ def _of_statements(cls: type) -> dict[str, str]:
     """What a class says whose fields are not read."""
     found = {name: HIDDEN for name, column in _columns(cls) if _is_marked(column)}
     for statement in (each for owner in lineage(cls) if may_state(owner) for each in attributes(owner)):
-        if not _may_say(statement.annotation):
-            continue
         try:
             what = _marker_of(argument_shape(statement.annotation, NOBODY))
-        except Exception:  # noqa: BLE001  # it seems to be meant as a tag, and is none: as if it were one
+        except Exception:  # noqa: BLE001  # it cannot be read: as if it were a tag
             what = HIDDEN
         if what is not None:
             found.setdefault(statement.name, what)
@@ -202,24 +198,6 @@ def _of_statements(cls: type) -> dict[str, str]:
 def _is_marked(column: Any) -> bool:
     """Whether a column of SQLAlchemy says of itself what it holds; what is no column (a composite) has no `info`."""
     return bool(getattr(column, "info", {}).get("purposeguard"))
-
-
-def _may_say(annotation: object) -> bool:
-    """Whether a tag, a mark, a seal or a name that is not defined stands somewhere in an annotation."""
-    seen: set[int] = set()
-    pending = [annotation]
-    while pending:
-        part = pending.pop()
-        if id(part) in seen:
-            continue
-        seen.add(id(part))
-        if part is Unresolved or isinstance(part, (TermMeta, Label, Mark)):
-            return True
-        if isinstance(part, type) and issubclass(part, Sealed):
-            return True
-        pending += (*get_args(part), get_origin(part))
-        pending += (getattr(part, name, None) for name in ("__value__", "__supertype__"))
-    return False
 
 
 def _marker_of(shape: Shape) -> str | None:
