@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction
 from django.conf import settings
@@ -22,17 +22,9 @@ Call = Callable[..., Any]
 _END: Final = object()
 
 
-class Decorator(Protocol):
-    """What `purpose(…)` gives."""
-
-    def __call__(self, view: F, /) -> F:
-        """The view, under the purpose."""
-        ...
-
-
 def purpose(
     purpose: Any, *, channel: str | None = None, activity: str | None = None, mode: Mode | None = None
-) -> Decorator:
+) -> Callable[[F], F]:
     """The purpose of a view: a decorator for functions, coroutine functions, and methods of class-based views.
 
     The arguments are those of `guard.purpose`; the guard is that of `PURPOSEGUARD_GUARD`. The purpose holds while the
