@@ -12,6 +12,7 @@ import io
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 import traceback
@@ -24,8 +25,10 @@ import django
 from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
+from django.core.signals import got_request_exception
 from django.test import Client
 
+import purposeguard as pg
 from purposeguard.adapters.django import columns_of_model
 from purposeguard.guard import LIVE_GUARDS
 from purposeguard.notices import trendmicro_jp as tm
@@ -68,6 +71,8 @@ PAGES = (
     "/letters",  # again, when all others were asked
 )
 
+LIBRARY = Path(pg.__file__).parent
+
 Facts = dict[str, Any]
 
 
@@ -80,7 +85,16 @@ def facts(copy: Path, folder: Path, template: Path) -> Facts:
         django.setup()
         importlib.import_module("examples.django_shop.urls")
     except Exception as error:
+        *_, (last, _) = traceback.walk_tb(error.__traceback__)
+        if not Path(last.f_code.co_filename).is_relative_to(LIBRARY):
+            raise  # the copy is broken, which nobody has to find
         return {"start": f"{type(error).__name__}: {error}"}
+    failed: set[str] = set()
+
+    def note(**_: object) -> None:
+        failed.add(str(sys.exc_info()[0]))
+
+    got_request_exception.connect(note)
     records = io.StringIO()
     logging.basicConfig(level=logging.DEBUG, stream=records, force=True)
     logging.getLogger("purposeguard").addHandler(logging.StreamHandler(records))
@@ -96,6 +110,7 @@ def facts(copy: Path, folder: Path, template: Path) -> Facts:
     answers = dict(_answers(Client(raise_request_exception=False)))
     answers["remind"] = _output("remind")
     found = {
+        "broken": [name for name in failed if re.search("NameError|ImportError|AttributeError|TypeError", name)],
         "check": checks,
         "answers": answers,
         "mistakes": dict(_mistakes(Client(raise_request_exception=False))),

@@ -85,6 +85,7 @@ def found_by(seen: dict[str, Any], usual: dict[str, Any]) -> list[str]:
     """What finds a fault: the library, or tests that know what the shop answers, declares, logs and leaves."""
     if "start" in seen:
         return ["start"]
+    assert seen["broken"] == []  # which nobody has to find
     answers = [
         answer for part in ("answers", "mistakes") for name, answer in seen[part].items() if answer != usual[part][name]
     ]
