@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 import inspect
+import pkgutil
 import sys
 import weakref
 from collections.abc import Callable, Iterable
@@ -716,6 +717,22 @@ LIVE_GUARDS: Final[weakref.WeakSet[Guard]] = weakref.WeakSet()
 
 GUARD_LISTENERS: Final[list[Callable[[Guard], None]]] = []
 """Told of each guard that is made; likewise."""
+
+
+def guard_named(stated: object, setting: str) -> Guard:
+    """The guard that a framework's setting holds, or that it names, as `shop.privacy.guard`.
+
+    Raises:
+        TypeError: it does neither.
+        ImportError, AttributeError, ValueError: what it names is not there.
+    """
+    found: object = pkgutil.resolve_name(stated) if isinstance(stated, str) else stated
+    if not isinstance(found, Guard):
+        raise TypeError(
+            f"{setting} is a Guard, or where it is imported from, not {type(found).__name__}: "
+            f'write `{setting} = "shop.privacy.guard"`'
+        )
+    return found
 
 
 def _mode(mode: str) -> Mode:

@@ -1,7 +1,7 @@
 """Which classes of this process are tagged, and which of them a plain dict, or a text, was made from.
 
-Read are taggable classes, and mapped classes of SQLAlchemy (which is not imported for it). A dict is taken for one made
-from a class where it has all its tagged fields, or at least two of its fields, or nothing else; so it errs to mask.
+Read are taggable classes, and mapped classes of SQLAlchemy (which is not imported for it). What is made from a class
+is told by names alone: two that are fields of one class, or a dict's only key.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ import sys
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, get_args, get_origin
+from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel
 
 from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
-from purposeguard.notice.vocabulary import TermMeta
-from purposeguard.values.annotations import Unresolved, attributes, is_taggable, lineage, may_state, names_of, told_of
-from purposeguard.values.markers import TABLES_ALONE, Mark, SubjectMark
+from purposeguard.values.annotations import attributes, is_taggable, lineage, may_state, names_of, told_of
+from purposeguard.values.markers import TABLES_ALONE, SubjectMark
 from purposeguard.values.plan import base_of_class, plan_of
-from purposeguard.values.sealed import Sealed
 from purposeguard.values.type_schema import NOBODY, SILENT, Shape, argument_shape
 
 HIDDEN: Final = "<not shown>"
@@ -43,37 +41,17 @@ def marker(label: Label) -> str:
 
 
 class Tagged(NamedTuple):
-    """A class whose fields say something: the `names` of all its fields, and name → what stands for its value.
-
-    `fields` are the tagged ones, each by all names that it goes by.
-    """
+    """A class whose fields say something: the `names` of all its fields, and name → what stands for its value."""
 
     names: frozenset[str]
     markers: Mapping[str, str]
-    fields: tuple[frozenset[str], ...]
-
-    def made(self, keys: frozenset[str], *, only: bool) -> bool:
-        """Whether a dict with these keys may have been made from it; `only`: it has no others than fields."""
-        shared = keys & self.names
-        if shared.isdisjoint(self.markers):
-            return False
-        return len(shared) > 1 or only or not any(map(keys.isdisjoint, self.fields))
-
-
-class _Asked(NamedTuple):
-    """The keys of a dict that are names of fields; `only`: it has no others. The rest as `markers` is given it."""
-
-    keys: frozenset[str]
-    least: int
-    only: bool
-    strict: bool
 
 
 class _Index(NamedTuple):
     """Name → the classes that have a field of it; and what was asked of these."""
 
     by_name: Mapping[str, tuple[weakref.ref[type], ...]]
-    asked: dict[_Asked, Mapping[str, str]]
+    asked: dict[tuple[frozenset[str], int], Mapping[str, str]]
 
 
 class Classes:
@@ -97,12 +75,8 @@ class Classes:
                 self._met += 1
         return tagged if isinstance(tagged, Tagged) else None
 
-    def markers(self, keys: frozenset[str], *, least: int = 1, strict: bool = False) -> Mapping[str, str]:
-        """Key → what stands for its value, of a dict with these keys that was made from tagged classes.
-
-        `least`: how many of the keys have to be fields of one class, whatever else speaks for it. `strict`: one tagged
-        field is enough.
-        """
+    def markers(self, keys: frozenset[str], *, least: int) -> Mapping[str, str]:
+        """Key → what stands for its value, of these keys, of which at least so many are fields of one tagged class."""
         if not keys:
             return NONE
         if self._found != (len(sys.modules), self._met):
@@ -110,28 +84,24 @@ class Classes:
                 self._find()
         index = self._index  # once: what is remembered belongs to the classes that were known
         known = frozenset(key for key in keys if key in index.by_name)
-        asked = _Asked(known, 1 if strict else least, only=len(known) == len(keys), strict=strict)
-        markers = index.asked.get(asked)
+        markers = index.asked.get((known, least))
         if markers is None:
-            markers = self._made_from(asked, index)
+            markers = MappingProxyType(self._made_from(known, least, index))
             if len(index.asked) >= MOST_KEYS:
                 index.asked.clear()
-            index.asked[asked] = markers
+            index.asked[known, least] = markers
         return markers
 
-    def _made_from(self, asked: _Asked, index: _Index) -> Mapping[str, str]:
-        keys = asked.keys
-        found: dict[str, dict[str, int]] = {}
-        references = dict.fromkeys(reference for key in keys for reference in index.by_name[key])
-        for reference in references:
+    def _made_from(self, keys: frozenset[str], least: int, index: _Index) -> dict[str, str]:
+        likely: list[tuple[int, Mapping[str, str]]] = []
+        for reference in dict.fromkeys(reference for key in keys for reference in index.by_name[key]):
             cls = reference()
             shared = 0 if cls is None else len(keys & self._names[cls])
-            tagged = None if cls is None or shared < asked.least else self.of(cls)
-            if tagged is not None and tagged.made(keys, only=asked.strict or (asked.only and keys <= tagged.names)):
-                for name in keys & tagged.markers.keys():
-                    likely = found.setdefault(name, {})
-                    likely[tagged.markers[name]] = max(shared, likely.get(tagged.markers[name], 0))
-        return MappingProxyType({name: _likeliest(markers) for name, markers in found.items()})
+            tagged = None if cls is None or shared < least else self.of(cls)
+            if tagged is not None:
+                likely.append((shared, tagged.markers))
+        likely.sort(key=lambda each: each[0])  # the class that has the most of the keys has the last word
+        return {key: what for _, markers in likely for key, what in markers.items() if key in keys}
 
     def _find(self) -> None:
         found = (len(sys.modules), self._met)
@@ -145,12 +115,6 @@ class Classes:
                     by_name.setdefault(name, []).append(weakref.ref(cls))
         self._index = _Index({name: tuple(classes) for name, classes in by_name.items()}, {})
         self._found = found
-
-
-def _likeliest(markers: Mapping[str, int]) -> str:
-    """What stands for a value: as the classes say that have the most of the keys."""
-    most = max(markers.values())
-    return " or ".join(marker for marker, shared in markers.items() if shared == most)
 
 
 def _every_class() -> Iterator[type]:
@@ -176,28 +140,26 @@ def _names(cls: type) -> Iterable[str]:
     """The names of the fields of a class, by each of its aliases as well; nothing of it is resolved."""
     try:
         names = {*names_of(cls)} if is_taggable(cls) else set[str]()
-        names |= {key for key, _ in _columns(cls)}
         if is_mapped(cls):
             names |= {name for owner in cls.__mro__ for name in vars(owner).get("__annotations__", ())}
-        return names | {alias for name in names for alias in _aliases(cls, name)}
+        return names.union(*_aliases(cls))
     except Exception:  # noqa: BLE001  # of the class's own code: it cannot be told from what else it makes dicts
         return ()
 
 
-def _aliases(cls: type, name: str) -> Iterator[str]:
-    field = cls.model_fields.get(name) if issubclass(cls, BaseModel) else None
-    if field is not None:
+def _aliases(cls: type) -> Iterator[tuple[str, str]]:
+    """Each field with another name that it goes by: an alias, or that of its column."""
+    for name, field in cls.model_fields.items() if issubclass(cls, BaseModel) else ():
         for alias in (field.alias, field.serialization_alias, field.validation_alias):
             if isinstance(alias, str):
-                yield alias
+                yield name, alias
+    for attribute, column in _columns(cls):
+        yield attribute, column.name
 
 
-def _columns(cls: Any) -> Iterator[tuple[str, Any]]:
-    """The columns of a mapped class, each by its attribute and by its own name."""
-    if is_mapped(cls):
-        for attribute, column in cls.__mapper__.columns.items():
-            yield attribute, column
-            yield column.name, column
+def _columns(cls: Any) -> Iterable[tuple[str, Any]]:
+    """The columns of a mapped class, by its attributes."""
+    return cls.__mapper__.columns.items() if is_mapped(cls) else ()
 
 
 def _tagged(cls: type) -> Tagged | None:
@@ -208,15 +170,11 @@ def _tagged(cls: type) -> Tagged | None:
             found = _of_shapes(plan_of(cls, SILENT).fields or {}) or found
     if not found:
         return None
-    columns: dict[Any, set[str]] = {}
-    for name, column in _columns(cls):
-        columns.setdefault(column, set()).add(name)
-    fields: list[frozenset[str]] = []
-    for name, what in [*found.items()]:
-        names = {name, *_aliases(cls, name)}.union(*(each for each in columns.values() if name in each))
-        found |= dict.fromkeys(names, what)  # an attribute may have another name than its column
-        fields.append(frozenset(names))
-    return Tagged(frozenset({*_names(cls), *found}), MappingProxyType(found), tuple(dict.fromkeys(fields)))
+    for name, alias in _aliases(cls):
+        what = found.get(name) or found.get(alias)
+        if what is not None:
+            found[name] = found[alias] = what
+    return Tagged(frozenset({*_names(cls), *found}), MappingProxyType(found))
 
 
 def _of_shapes(shapes: Mapping[str, Shape]) -> dict[str, str]:
@@ -228,11 +186,9 @@ def _of_statements(cls: type) -> dict[str, str]:
     """What a class says whose fields are not read."""
     found = {name: HIDDEN for name, column in _columns(cls) if _is_marked(column)}
     for statement in (each for owner in lineage(cls) if may_state(owner) for each in attributes(owner)):
-        if not _may_say(statement.annotation):
-            continue
         try:
             what = _marker_of(argument_shape(statement.annotation, NOBODY))
-        except Exception:  # noqa: BLE001  # it seems to be meant as a tag, and is none: as if it were one
+        except Exception:  # noqa: BLE001  # it cannot be read: as if it were a tag
             what = HIDDEN
         if what is not None:
             found.setdefault(statement.name, what)
@@ -242,24 +198,6 @@ def _of_statements(cls: type) -> dict[str, str]:
 def _is_marked(column: Any) -> bool:
     """Whether a column of SQLAlchemy says of itself what it holds; what is no column (a composite) has no `info`."""
     return bool(getattr(column, "info", {}).get("purposeguard"))
-
-
-def _may_say(annotation: object) -> bool:
-    """Whether a tag, a mark, a seal or a name that is not defined stands somewhere in an annotation."""
-    seen: set[int] = set()
-    pending = [annotation]
-    while pending:
-        part = pending.pop()
-        if id(part) in seen:
-            continue
-        seen.add(id(part))
-        if part is Unresolved or isinstance(part, (TermMeta, Label, Mark)):
-            return True
-        if isinstance(part, type) and issubclass(part, Sealed):
-            return True
-        pending += (*get_args(part), get_origin(part))
-        pending += (getattr(part, name, None) for name in ("__value__", "__supertype__"))
-    return False
 
 
 def _marker_of(shape: Shape) -> str | None:

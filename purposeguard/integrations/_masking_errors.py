@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import functools
 import itertools
+import operator
 import os
 from collections.abc import Iterator
 from types import FrameType
@@ -38,21 +39,24 @@ class Place(NamedTuple):
 
 
 class Failure:
-    """An exception with its causes. `texts` are the personal ones that were found in it."""
+    """What one record, event or the like is masked by: its exception with all causes, if it has one.
 
-    def __init__(self, masker: Masker, error: BaseException) -> None:
+    `texts` are the personal ones that were found in it, and those that `look` finds beside it.
+    """
+
+    def __init__(self, masker: Masker, error: BaseException | None) -> None:
         self.texts = Texts()
+        self.look = Look(masker, self.texts)
         self._masker = masker
-        look = Look(masker, self.texts)
-        self._errors = list(itertools.islice(_chain(error), MOST_ERRORS))
-        self._args = {id(each): tuple(map(look.masked, each.args)) for each in self._errors}
+        self._errors = [] if error is None else list(itertools.islice(_chain(error), MOST_ERRORS))
+        self._args = {id(each): tuple(map(self.look.masked, each.args)) for each in self._errors}
         self._locals: dict[Place, collections.deque[dict[str, Any]]] = {}
         for each in self._errors:
-            look.entries({name: value for name, value in vars(each).items() if name != "__notes__"})
+            self.look.entries({name: value for name, value in vars(each).items() if name != "__notes__"})
         frames = list(itertools.islice(_frames(self._errors), MOST_FRAMES))
         for frame, line in reversed(frames):  # those nearest to where it was raised first
             place = Place(os.path.abspath(frame.f_code.co_filename), line, frame.f_code.co_name)  # noqa: PTH100  # as who reports it writes it
-            self._locals.setdefault(place, collections.deque()).appendleft(look.entries(frame.f_locals))
+            self._locals.setdefault(place, collections.deque()).appendleft(self.look.entries(frame.f_locals))
 
     def locals_at(self, path: str, line: int, function: str) -> dict[str, Any]:
         """The masked local variables of a frame, once for each time that it is there; none of one not known."""
@@ -68,25 +72,23 @@ class Failure:
         return self.texts.replaced(self._masker.text(text))
 
     def message(self, error: BaseException) -> str:
-        """The message of one of these exceptions, masked; HIDDEN where it cannot be told what it was made of."""
+        """The message of one of these exceptions, masked; where an argument of it is masked, its arguments instead."""
         if type(error) in REFUSALS:
             return str(error)  # which holds clauses and names of code
-        if isinstance(error, (pydantic.ValidationError, pydantic_core.ValidationError)):
-            return self.text(_without_input(error))
-        args = self._args.get(id(error))
-        if args is None:
-            return HIDDEN
         try:
-            text = str(error)
-            if isinstance(error, BaseExceptionGroup):  # those in it are looked at by themselves
-                return self.text(text)
-            if all(arg is before for arg, before in zip(args, error.args, strict=True)):
-                return self.text(text)
-            if len(args) == 1 and text in (str(error.args[0]), repr(error.args[0])):
-                return self.text(str(args[0]))
-            return self.text(str(args)) if text == str(error.args) else HIDDEN
+            if isinstance(error, (pydantic.ValidationError, pydantic_core.ValidationError)):
+                return self.text(_without_input(error))
+            args = self._args[id(error)]
+            # Those in a group are looked at by themselves.
+            if isinstance(error, BaseExceptionGroup) or all(map(operator.is_, args, error.args)):
+                return self.text(str(error))
+            return self.text(str(args[0] if len(args) == 1 else args))
         except Exception:  # noqa: BLE001  # of the exception's own code
             return HIDDEN
+
+    def notes(self, error: BaseException) -> list[str]:
+        """The notes of one of these exceptions, masked."""
+        return [self.text(str(note)) for note in getattr(error, "__notes__", ())]
 
     def message_like(self, kind: str, text: str) -> str:
         """The masked message of an exception of which a class's name and a text are known.
@@ -96,10 +98,7 @@ class Failure:
         same = [error for error in self._errors if type(error).__name__ == kind]
         if len(same) > 1:
             same = [error for error in same if _text_of(error) == text][:1]
-        if not same:
-            return HIDDEN
-        notes = [self.text(str(note)) for note in getattr(same[0], "__notes__", ())]
-        return "\n".join((self.message(same[0]), *notes))
+        return "\n".join((self.message(same[0]), *self.notes(same[0]))) if same else HIDDEN
 
     def shown(self) -> BaseException:
         """The exception; or, where any message in its chain is not as it was, one of the same name that says less."""
@@ -110,17 +109,14 @@ class Failure:
             return made[id(error)]
         if not self._is_changed:
             return error
-        message = self.message(error)
-        notes = [self.text(str(note)) for note in getattr(error, "__notes__", ())]
         instead: BaseException
         if isinstance(error, BaseExceptionGroup):
             inner = [self._shown(each, made) for each in error.exceptions]
-            message = self.text(str(error.message))
-            instead = _standing_for(type(error), BaseExceptionGroup)(message, inner)
+            instead = _standing_for(type(error), BaseExceptionGroup)(self.text(str(error.message)), inner)
         else:
-            instead = _standing_for(type(error), Exception)(message)
+            instead = _standing_for(type(error), Exception)(self.message(error))
         made[id(error)] = instead
-        for note in notes:
+        for note in self.notes(error):
             instead.add_note(note)
         if error.__cause__ is not None:
             instead.__cause__ = self._shown(error.__cause__, made)
@@ -131,14 +127,10 @@ class Failure:
 
     @functools.cached_property
     def _is_changed(self) -> bool:
-        return any(self._says_more(error) for error in self._errors)
-
-    def _says_more(self, error: BaseException) -> bool:
-        try:
-            notes = [str(note) for note in getattr(error, "__notes__", ())]
-            return self.message(error) != str(error) or any(self.text(note) != note for note in notes)
-        except Exception:  # noqa: BLE001  # of the exception's own code
-            return True
+        return any(
+            self.message(error) != _text_of(error) or self.notes(error) != getattr(error, "__notes__", [])
+            for error in self._errors
+        )
 
 
 def _text_of(error: BaseException) -> str | None:

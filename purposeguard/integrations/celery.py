@@ -26,19 +26,17 @@ from celery.utils.time import maybe_make_aware
 from purposeguard.errors import PassportRefused, PurposeMissing
 from purposeguard.integrations.passport import (
     HEADER,
+    NOT_RETRIED,
     Passports,
+    subject_among,
     under_way,
     without_purpose,
 )
 from purposeguard.integrations.signing import Passport
 from purposeguard.integrations.versions import must_be_tested
-from purposeguard.policy.violations import FlowViolation, PurposeViolation
 from purposeguard.runtime.site import Site
 
 must_be_tested("celery", "5.5", "5.7")
-
-NOT_RETRIED: Final = (PurposeMissing, PurposeViolation, FlowViolation)
-"""Refusals, which no retry turns into anything else."""
 
 _ORIGIN: Final = "purposeguard_origin"
 """The attribute of a request that holds the passport which it came with."""
@@ -190,14 +188,7 @@ class PurposeTask(_Task):  # type: ignore[misc]  # likewise
 
     def _subject(self, args: Any, kwargs: Any) -> object:
         """The subject among the arguments of a message, where the task names one."""
-        if self.subject is None:
-            return None
-        try:
-            bound = inspect.signature(self.run).bind(*args, **kwargs)
-        except TypeError:
-            raise TypeError(f"the arguments of {self.name} are not those of its function") from None
-        bound.apply_defaults()
-        return bound.arguments[self.subject]
+        return subject_among(self.run, self.subject, self.name, args, kwargs)
 
     def _due(self, options: dict[str, Any]) -> datetime.datetime | None:
         """When the message is to be handled, where that is later."""

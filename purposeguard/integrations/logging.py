@@ -15,8 +15,7 @@ from typing_extensions import override
 
 from purposeguard.integrations._masking_classes import HIDDEN
 from purposeguard.integrations._masking_errors import Failure
-from purposeguard.integrations._masking_texts import Texts
-from purposeguard.integrations.masking import Look, Masker
+from purposeguard.integrations.masking import Masker
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 """What each record has; the others come from `extra=`."""
@@ -43,35 +42,27 @@ class Masking(logging.Filter):
         return True
 
     def _mask(self, record: logging.LogRecord) -> None:
-        failure = self._failure(record)
-        texts = Texts() if failure is None else failure.texts
-        look = Look(self._masker, texts)
-        args: Any = record.args
+        error = _error(record.exc_info)
+        failure = Failure(self._masker, error)
+        look, args = failure.look, record.args
         masked: dict[str, Any] = {"msg": look.masked(record.msg)}
         if args:
             masked["args"] = look.entries(args) if isinstance(args, dict) else look.masked(args)
-        extra = vars(record).keys() - _OWN
-        if extra:
-            masked |= look.entries({name: vars(record)[name] for name in extra})
-        if failure is None and record.exc_text:  # a `QueueHandler` before this one has made a text of the exception
+        masked |= look.entries({name: vars(record)[name] for name in vars(record).keys() - _OWN})
+        if error is None:  # a `QueueHandler` before this one may have made a text of it
             masked["exc_text"] = look.masked(record.exc_text)
-        vars(record).update(texts.replaced_in(masked))
+        elif (shown := failure.shown()) is not error:
+            record.exc_info = (type(shown), shown, error.__traceback__)
+            record.exc_text = None  # a handler before this one may have kept it
+        vars(record).update(failure.texts.replaced_in(masked))
         if "message" in vars(record):  # a handler before this one has made it
             record.message = record.getMessage()
 
-    def _failure(self, record: logging.LogRecord) -> Failure | None:
-        """What may be shown of the exception that a record holds; puts it in its place."""
-        exc_info: Any = record.exc_info
-        if isinstance(exc_info, BaseException):  # which loggers make a tuple of, and makers of records may not
-            exc_info = (type(exc_info), exc_info, exc_info.__traceback__)
-        if not isinstance(exc_info, tuple) or not isinstance(exc_info[1], BaseException):
-            return None
-        failure = Failure(self._masker, exc_info[1])
-        shown = failure.shown()
-        if shown is not exc_info[1]:
-            record.exc_info = (type(shown), shown, exc_info[2])
-            record.exc_text = None  # a handler before this one may have kept it
-        return failure
+
+def _error(exc_info: Any) -> BaseException | None:
+    """The exception of a record: as loggers give it, or by itself."""
+    error = exc_info[1] if isinstance(exc_info, tuple) else exc_info
+    return error if isinstance(error, BaseException) else None
 
 
 def _clear(record: logging.LogRecord, error: Exception) -> None:

@@ -102,7 +102,7 @@ class Masker:
         if "=" not in text and ":" not in text:
             return text
         pairs = list(_PAIR.finditer(text))
-        markers = CLASSES.markers(frozenset(pair[2] for pair in pairs), least=2, strict=self._strict)
+        markers = CLASSES.markers(frozenset(pair[2] for pair in pairs), least=1 if self._strict else 2)
         if not markers:
             return text
         parts: list[str] = []
@@ -113,10 +113,10 @@ class Masker:
                 done = _end_of_value(text, pair.end())
         return "".join((*parts, text[done:]))
 
-    def markers(self, keys: Iterable[Any]) -> Mapping[str, str]:
+    def markers(self, keys: Collection[Any]) -> Mapping[str, str]:
         """Key → what stands for its value, of a dict with these keys. Parameters of queries are hidden."""
         names = frozenset(key for key in keys if isinstance(key, str))
-        markers = CLASSES.markers(names, strict=self._strict)
+        markers = CLASSES.markers(names, least=1 if self._strict or len(keys) == 1 else 2)
         parameters = [name for name in names if name.startswith(_PARAMETERS)]
         return {**markers, **dict.fromkeys(parameters, HIDDEN)} if parameters else markers
 
@@ -289,7 +289,7 @@ class Look(Walk):
     @override
     def _mapping(self, value: Mapping[Any, Any], plan: Plan, path: str, around: RowContexts) -> Any:
         entries = list(itertools.islice(entries_of(value), MOST_ITEMS))
-        markers = self._masker.markers(key for key, _ in entries)
+        markers = self._masker.markers([key for key, _ in entries])
         left: dict[Any, Any] = {}
         for key, item in entries:
             shown_key = self.inside(key, plan.keys, "", around)

@@ -90,7 +90,8 @@ class Telemetry(Observer):
             "purposeguard.uses", [_reader(self)], "{use}", "Uses of personal data that were allowed"
         )
         self._counters = {
-            name: meter.create_counter(f"purposeguard.{name}", unit, text) for name, (unit, text) in _COUNTERS.items()
+            name: meter.create_counter(f"purposeguard.{name}", unit, text)
+            for name, (_, unit, text) in _COUNTERS.items()
         }
         _TELEMETRY.add(self)
 
@@ -155,7 +156,7 @@ class Telemetry(Observer):
         attributes = _attributes(stated)
         span = trace.get_current_span()
         if span.is_recording():
-            span.add_event(f"purposeguard.{_EVENTS[name]}", {**attributes, **_attributes(where or {})})
+            span.add_event(f"purposeguard.{_COUNTERS[name][0]}", {**attributes, **_attributes(where or {})})
         seen = self._seen.setdefault(name, set())
         key = tuple(attributes.items())
         if key not in seen and len(seen) >= self._most:
@@ -176,17 +177,12 @@ class Telemetry(Observer):
 
 
 _COUNTERS: Final = {
-    "denials": ("{denial}", "Uses of personal data that were refused, or would be"),
-    "handovers": ("{handover}", "Hand-overs of personal data to recipients"),
-    "reclassifications": ("{run}", "Runs of declared reclassifications"),
-    "exceptions": ("{use}", "Uses of personal data under a legal exception"),
+    "denials": ("denied", "{denial}", "Uses of personal data that were refused, or would be"),
+    "handovers": ("provided", "{handover}", "Hand-overs of personal data to recipients"),
+    "reclassifications": ("reclassified", "{run}", "Runs of declared reclassifications"),
+    "exceptions": ("excepted", "{use}", "Uses of personal data under a legal exception"),
 }
-_EVENTS: Final = {
-    "denials": "denied",
-    "handovers": "provided",
-    "reclassifications": "reclassified",
-    "exceptions": "excepted",
-}
+"""The name of a counter → that of an event of a span, the unit, and what is counted."""
 
 
 def _reader(telemetry: Telemetry) -> Callable[[metrics.CallbackOptions], Iterable[metrics.Observation]]:

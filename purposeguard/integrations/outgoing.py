@@ -18,6 +18,7 @@ they derive nor whom they are about: so who sends declares it.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import enum
 import functools
 import ipaddress
@@ -27,7 +28,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Annotated, Any, Final, Literal, NamedTuple, Self, get_args
+from typing import Annotated, Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from purposeguard.errors import SealedValue, UnlabelledData
@@ -47,8 +48,6 @@ from purposeguard.values.type_schema import SILENT
 from purposeguard.values.walk import Handed
 
 __all__ = ["OURSELVES", "Handover", "Outbound", "Outgoing", "Place", "must_hold_no_seal"]
-
-Outside = Literal["refuse", "allow"]
 
 
 class _Ours(enum.Enum):
@@ -134,34 +133,21 @@ class Outbound(NamedTuple):
     misled: str | None = None
 
 
+@dataclasses.dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Handover:
     """What is in a request, and of whom: what `Outgoing.handover` gives. Holds for the use that it is entered in.
 
     `label` is what the data derives from.
     """
 
-    __slots__ = ("_means", "_outgoing", "_product", "_rows", "_subjects", "_task", "_to", "label")
-
-    def __init__(
-        self,
-        outgoing: Outgoing,
-        label: Label,
-        rows: tuple[object, ...],
-        subjects: tuple[object, ...],
-        *,
-        to: str | None,
-        means: str | None,
-        product: str | None,
-        task: str | None,
-    ) -> None:
-        self._outgoing = outgoing
-        self.label = label
-        self._rows = rows
-        self._subjects = subjects
-        self._to = to
-        self._means = means
-        self._product = product
-        self._task = task
+    label: Label
+    _outgoing: Outgoing
+    _rows: tuple[object, ...]
+    _subjects: tuple[object, ...]
+    _to: str | None
+    _means: str | None
+    _product: str | None
+    _task: str | None
 
     @property
     def personal(self) -> bool:
@@ -195,22 +181,17 @@ class Outgoing:
     requests, unless a hand-over or the recipient says otherwise.
 
     Outside any purpose, requests to `OURSELVES`, to `NotPersonal` and those that declare `NotPersonal` to a known host
-    leave; the others are refused. With `outside="allow"` those that declare nothing leave too, to any host.
+    leave; the others are refused.
 
     Raises:
         TypeError: a host is given something else; or nobody could record a hand-over.
-        ValueError: a host is not written as above, or twice; `outside` is neither `refuse` nor `allow`.
+        ValueError: a host is not written as above, or twice.
     """
 
-    def __init__(
-        self, guard: Guard, hosts: Mapping[str, Party], *, means: str | None = None, outside: Outside = "refuse"
-    ) -> None:
-        if outside not in get_args(Outside):
-            raise ValueError("`outside` is `refuse` or `allow`")
+    def __init__(self, guard: Guard, hosts: Mapping[str, Party], *, means: str | None = None) -> None:
         self._guard = guard
         self._engine = guard._engine
         self._means = means
-        self._outside: Outside = outside
         frame = sys._getframe(1)
         self._module, self._line = str(frame.f_globals.get("__name__", "?")), frame.f_lineno
         self._hosts: dict[Place, Party] = {}
@@ -272,7 +253,7 @@ class Outgoing:
                 raise TypeError("`subject` is an id here, or a row whose marked fields say whose it is and from when")
         ids = tuple(each for each in subjects if isinstance(each, _IDS))
         rows += [each for each in subjects if not isinstance(each, _IDS)]
-        return Handover(self, Label.join(*labels), tuple(rows), ids, to=to, means=means, product=product, task=task)
+        return Handover(Label.join(*labels), self, tuple(rows), ids, to, means, product, task)
 
     def leave(self, request: Outbound) -> None:
         """Nothing once this request may leave, and is on record where it hands data over.
@@ -329,8 +310,6 @@ class Outgoing:
         """Whether a request leaves that no purpose is under way for."""
         if declared is not None and declared.personal:
             return all(party is OURSELVES for party in parties)
-        if self._outside == "allow":
-            return True
         return all(
             party is not None and (declared is not None or party is OURSELVES or party is NotPersonal)
             for party in parties

@@ -19,10 +19,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import inspect
 import math
 import secrets
 import sys
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
@@ -31,6 +32,7 @@ from purposeguard.guard import Guard
 from purposeguard.integrations.replays import Replays
 from purposeguard.integrations.signing import Keys, Passport
 from purposeguard.notice.vocabulary import Family, Purpose, TermMeta
+from purposeguard.policy.violations import FlowViolation, PurposeViolation
 from purposeguard.runtime.clock import in_utc
 from purposeguard.runtime.engine import ActivityHandle
 from purposeguard.runtime.site import Site
@@ -38,6 +40,9 @@ from purposeguard.runtime.use import NO_USE, Use
 
 HEADER: Final = "Purpose-Passport"
 """The name of the header, of a request or of a message, that holds a passport."""
+
+NOT_RETRIED: Final = (PurposeMissing, PurposeViolation, FlowViolation)
+"""Refusals, which no retry turns into anything else."""
 
 _KEPT: Final = datetime.timedelta(minutes=10)
 """For how long after it expires a used passport is remembered: the store's clock may be another."""
@@ -324,6 +329,22 @@ def tuple_of(permits: Permits) -> tuple[Any, ...]:
     if not found:
         raise TypeError("`permits` is a list of purposes, `permits=[Purpose]`")
     return found
+
+
+def subject_among(fn: Callable[..., Any], parameter: str | None, name: str, args: Any, kwargs: Any) -> object:
+    """The subject among the arguments that a function of this name is to be called by; None if it names no parameter.
+
+    Raises:
+        TypeError: it does not take these arguments.
+    """
+    if parameter is None:
+        return None
+    try:
+        bound = inspect.signature(fn).bind(*args, **kwargs)
+    except TypeError:
+        raise TypeError(f"the arguments of {name} are not those of its function") from None
+    bound.apply_defaults()
+    return bound.arguments[parameter]
 
 
 def site_of(frame: FrameType) -> Site:

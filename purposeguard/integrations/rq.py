@@ -28,22 +28,20 @@ from rq import Queue, Retry, get_current_job
 from purposeguard.errors import PassportRefused, PurposeMissing
 from purposeguard.integrations.passport import (
     HEADER,
+    NOT_RETRIED,
     Passports,
+    subject_among,
     under_way,
     without_purpose,
 )
 from purposeguard.integrations.signing import Passport
 from purposeguard.integrations.versions import must_be_tested
-from purposeguard.policy.violations import FlowViolation, PurposeViolation
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.wrapping import must_be_function
 
 must_be_tested("rq", "2.6", "3.0")
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-NOT_RETRIED: Final = (PurposeMissing, PurposeViolation, FlowViolation)
-"""Refusals, which no retry turns into anything else."""
 
 _DECLARED: Final = "__purpose_job__"
 """The attribute of a function that says for which purposes it may run."""
@@ -62,19 +60,12 @@ class _Declared(NamedTuple):
     passports: Passports
     permits: tuple[Any, ...]
     subject: str | None
-    signature: inspect.Signature
+    fn: Callable[..., Any]
     site: Site
 
     def subject_of(self, args: Any, kwargs: Any) -> object:
         """The subject among the arguments of a job, where its function names one."""
-        if self.subject is None:
-            return None
-        try:
-            bound = self.signature.bind(*args, **kwargs)
-        except TypeError:
-            raise TypeError(f"the arguments of {self.site.dotted} are not those of its function") from None
-        bound.apply_defaults()
-        return bound.arguments[self.subject]
+        return subject_among(self.fn, self.subject, self.site.dotted, args, kwargs)
 
     @contextlib.contextmanager
     def entered(self, job: Any, args: Any, kwargs: Any) -> Generator[Passport | None]:
@@ -132,9 +123,9 @@ def purpose_job(passports: Passports, *, permits: Any, subject: str | None = Non
         must_be_function(fn)
         site = Site.of(fn)
         known = passports.declare(permits, site.dotted, site)
-        declared = _Declared(passports, known, subject, inspect.signature(fn), site)
-        if subject is not None and subject not in declared.signature.parameters:
-            raise TypeError(f"{declared.site.dotted} has no parameter `{subject}`")
+        declared = _Declared(passports, known, subject, fn, site)
+        if subject is not None and subject not in inspect.signature(fn).parameters:
+            raise TypeError(f"{site.dotted} has no parameter `{subject}`")
         wrapper: Any = _run_async(fn, declared) if inspect.iscoroutinefunction(fn) else _run(fn, declared)
         setattr(fn, _DECLARED, declared)  # `@job` below keeps this one to enqueue it
         setattr(wrapper, _DECLARED, declared)

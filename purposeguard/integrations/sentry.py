@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 import sentry_sdk
 from sentry_sdk.integrations import Integration
 from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.scope import add_global_event_processor
-from typing_extensions import override
 
 from purposeguard.integrations._masking_classes import HIDDEN, SUBJECT
 from purposeguard.integrations._masking_errors import Failure
-from purposeguard.integrations._masking_texts import Texts
 from purposeguard.integrations._sentry_check import must_be_called
 from purposeguard.integrations.logging import Masking
 from purposeguard.integrations.masking import Masker
@@ -32,6 +30,9 @@ Hook = Callable[[Any, Any], Any]
 """As Sentry calls it: with an event, breadcrumb or log and a hint; gives it, another, or None to drop it."""
 
 Mask = Callable[[Masker, Any, Any], Any]
+
+_INSTEAD: Final = {"before_send_span": {"name": HIDDEN, "attributes": {}}}
+"""What is sent where a hook fails, of what the SDK does not let it drop."""
 
 _KEPT: Final = frozenset(
     {
@@ -56,8 +57,8 @@ _KEPT: Final = frozenset(
 )
 """What an event holds of itself: none of it is the application's data."""
 
-_ENTRIES: Final = frozenset({"contexts", "data", "extra", "tags"})
-"""Dicts with names of the application's choice."""
+_OBJECTS: Final = frozenset({"contexts", "extra", "logentry", "spans", "tags"})
+"""What may hold objects of the application until the SDK makes texts of them."""
 
 
 class PurposeGuard(Integration):
@@ -66,10 +67,7 @@ class PurposeGuard(Integration):
     identifier = "purposeguard"
 
     def __init__(self, masker: Masker) -> None:
-        """`called` are the hooks that the SDK has called, of those it is `to_call`."""
         self.masker = masker
-        self.called: set[str] = set()
-        self.to_call: set[str] = {"event_processor"}
 
     @staticmethod
     def setup_once() -> None:
@@ -78,43 +76,22 @@ class PurposeGuard(Integration):
         def process(event: Any, hint: Any) -> Any:  # as Sentry calls it
             integration = sentry_sdk.get_client().get_integration(PurposeGuard)
             # What it raises drops the event.
-            return event if integration is None else integration.hook("event_processor", None, _objects)(event, hint)
+            return event if integration is None else _hook(integration.masker, None, _objects)(event, hint)
 
         add_global_event_processor(process)
 
-    def hook(self, name: str, own: Hook | None, mask: Mask) -> Hook:
-        """A hook that masks what another gives; where either fails, it drops what was to be sent."""
 
-        def hook(given: Any, hint: Any) -> Any:
-            self.called.add(name)
-            try:
-                chosen = given if own is None else own(given, hint)
-                return None if chosen is None else mask(self.masker, chosen, hint or {})
-            except Exception:  # noqa: BLE001  # what is raised here lets some kinds pass as they are
-                return {"name": HIDDEN, "attributes": {}} if name == "before_send_span" else None
+def _hook(masker: Masker, own: Hook | None, mask: Mask, instead: Any = None) -> Hook:
+    """A hook that masks what another gives; where either fails, it drops what was to be sent, or sends `instead`."""
 
-        return hook
+    def hook(given: Any, hint: Any) -> Any:
+        try:
+            chosen = given if own is None else own(given, hint)
+            return None if chosen is None else mask(masker, chosen, hint or {})
+        except Exception:  # noqa: BLE001  # what is raised here lets some kinds pass as they are
+            return instead
 
-    def mask_records(self, integration: LoggingIntegration) -> None:
-        """Has the handlers of the integration for logging mask records; they come after all others."""
-        for handler in vars(integration).values():
-            if isinstance(handler, logging.Handler):
-                name = type(handler).__name__
-                self.to_call.add(name)
-                handler.addFilter(_Noted(self.masker, functools.partial(self.called.add, name)))
-
-
-class _Noted(Masking):
-    """Masks records, and notes that it was asked to."""
-
-    def __init__(self, masker: Masker, note: Callable[[], None]) -> None:
-        super().__init__(masker)
-        self._note = note
-
-    @override
-    def filter(self, record: logging.LogRecord) -> bool:
-        self._note()
-        return super().filter(record)
+    return hook
 
 
 def options(masker: Masker | None = None, /, **own: Any) -> dict[str, Any]:
@@ -123,27 +100,22 @@ def options(masker: Masker | None = None, /, **own: Any) -> dict[str, Any]:
     Raises:
         RuntimeError: the installed SDK does not call a hook any more, or lets a value pass.
     """
-    masker = masker or Masker()
-
-    def probe(own: dict[str, Any]) -> tuple[dict[str, Any], PurposeGuard]:
-        integration = PurposeGuard(masker)
-        return _masking(integration, own), integration
-
-    must_be_called(probe)
-    return _masking(PurposeGuard(masker), own)
+    masking = functools.partial(_masking, masker or Masker())
+    must_be_called(masking)
+    return masking(own)
 
 
-def _masking(masking: PurposeGuard, own: dict[str, Any]) -> dict[str, Any]:
+def _masking(masker: Masker, own: dict[str, Any]) -> dict[str, Any]:
     masks: dict[str, Mask] = {
         "before_send": _event,
         "before_send_transaction": _event,
-        "before_breadcrumb": _breadcrumb,
-        "before_send_log": _attributes,
-        "before_send_metric": _attributes,
+        "before_breadcrumb": _each,
+        "before_send_log": _each,
+        "before_send_metric": _each,
     }
     experiments = own.get("_experiments") or {}
     if "stream" in (own.get("trace_lifecycle"), experiments.get("trace_lifecycle")):
-        masks["before_send_span"] = _span  # which the SDK warns of where spans are not streamed
+        masks["before_send_span"] = _each  # which the SDK warns of where spans are not streamed
     integrations: list[Any] = list(own.get("integrations") or ())
     wants_logging = own.get("default_integrations", True) and not any(
         each is LoggingIntegration or isinstance(each, LoggingIntegration)
@@ -152,56 +124,34 @@ def _masking(masking: PurposeGuard, own: dict[str, Any]) -> dict[str, Any]:
     if wants_logging:
         integrations.append(LoggingIntegration())
     for integration in integrations:
-        if isinstance(integration, LoggingIntegration):
-            masking.mask_records(integration)
-    masking.to_call.update(masks)
+        for handler in vars(integration).values() if isinstance(integration, LoggingIntegration) else ():
+            if isinstance(handler, logging.Handler):  # they come after all others
+                handler.addFilter(Masking(masker))
     return {
         **own,
-        "integrations": [*integrations, masking],
-        **{name: masking.hook(name, own.get(name) or experiments.get(name), mask) for name, mask in masks.items()},
+        "integrations": [*integrations, PurposeGuard(masker)],
+        **{
+            name: _hook(masker, own.get(name) or experiments.get(name), mask, _INSTEAD.get(name))
+            for name, mask in masks.items()
+        },
     }
 
 
-def _breadcrumb(masker: Masker, crumb: dict[str, Any], _hint: Any) -> dict[str, Any]:
-    return _masked(masker, crumb)
-
-
-def _attributes(masker: Masker, telemetry: dict[str, Any], _hint: Any) -> dict[str, Any]:
-    """A log or a metric."""
-    masked = {**telemetry, "attributes": masker.entries(telemetry.get("attributes") or {})}
-    if "body" in telemetry:
-        masked["body"] = masker.masked(telemetry["body"])
-    return masked
-
-
-def _span(masker: Masker, span: dict[str, Any], _hint: Any) -> dict[str, Any]:
-    return {**span, "name": masker.masked(span["name"]), "attributes": masker.entries(span.get("attributes") or {})}
+def _each(masker: Masker, part: dict[str, Any], _hint: Any = None) -> dict[str, Any]:
+    """A breadcrumb, log, metric or span, or a part of an event: its names are the SDK's, and tell of no class."""
+    return {name: masker.masked(value) for name, value in part.items()}
 
 
 def _objects(masker: Masker, event: dict[str, Any], _hint: Any) -> dict[str, Any]:
     """An event of which the SDK has not made texts yet."""
-    masked = {**event}
-    for name in ("extra", "tags"):
-        if isinstance(event.get(name), dict):
-            masked[name] = masker.entries(event[name])
-    if isinstance(event.get("contexts"), dict):
-        masked["contexts"] = _contexts(masker, event["contexts"])
-    if isinstance(event.get("logentry"), dict):
-        masked["logentry"] = {**event["logentry"], "params": masker.masked(event["logentry"].get("params"))}
-    if isinstance(event.get("spans"), list):
-        masked["spans"] = [
-            {**span, "data": masker.entries(span["data"])} if isinstance(span.get("data"), dict) else span
-            for span in event["spans"]
-        ]
-    return masked
+    return {name: _part(masker, name, value) if name in _OBJECTS else value for name, value in event.items()}
 
 
 def _event(masker: Masker, event: dict[str, Any], hint: Any) -> dict[str, Any]:
     """An event as it is about to be sent, of texts and numbers alone."""
     error = (hint.get("exc_info") or (None, None))[1]
-    failure = Failure(masker, error) if isinstance(error, BaseException) else None
-    texts = Texts() if failure is None else failure.texts
-    exceptions = event.get("exception")
+    failure = Failure(masker, error if isinstance(error, BaseException) else None)
+    texts = failure.texts
     masked: dict[str, Any] = {}
     for name, value in event.items():
         if name in _KEPT:
@@ -210,53 +160,31 @@ def _event(masker: Masker, event: dict[str, Any], hint: Any) -> dict[str, Any]:
             masked[name] = texts.replaced_in(_with_locals_masked(value, failure))
         else:
             masked[name] = texts.replaced_in(_part(masker, name, value))
-    if isinstance(exceptions, dict):
-        masked["exception"] = {**masked["exception"], "values": _messages(masker, masked["exception"], failure)}
+    if isinstance(event.get("exception"), dict):
+        masked["exception"] = {**masked["exception"], "values": _messages(masked["exception"], failure)}
     return masked
 
 
 def _part(masker: Masker, name: str, value: Any) -> Any:
     if name == "user" and isinstance(value, dict):
         return {key: SUBJECT for key, item in value.items() if item is not None}
-    if name == "contexts" and isinstance(value, dict):
-        return _contexts(masker, value)
     if name == "breadcrumbs" and isinstance(value, dict):
-        return {**value, "values": [_masked(masker, crumb) for crumb in value.get("values") or ()]}
+        return {**value, "values": [_each(masker, crumb) for crumb in value.get("values") or ()]}
     if name == "spans" and isinstance(value, list):
-        return [_masked(masker, span) for span in value]
-    if isinstance(value, dict):
-        return masker.entries(value) if name in _ENTRIES else _masked(masker, value)
+        return [_each(masker, span) for span in value]
+    if isinstance(value, dict) and name not in ("extra", "tags"):
+        return _each(masker, value)
     return masker.masked(value)
 
 
-def _contexts(masker: Masker, contexts: dict[str, Any]) -> dict[str, Any]:
-    """Contexts, of which that of the trace is the SDK's own."""
-    return {
-        name: _masked(masker, context)
-        if name == "trace" and isinstance(context, dict)
-        else masker.entries(context)
-        if isinstance(context, dict)
-        else masker.masked(context)
-        for name, context in contexts.items()
-    }
-
-
-def _masked(masker: Masker, part: dict[str, Any]) -> dict[str, Any]:
-    """A part of an event whose names are the SDK's; those in its `data` and `tags` are the application's."""
-    return {
-        name: masker.entries(value) if name in _ENTRIES and isinstance(value, dict) else masker.masked(value)
-        for name, value in part.items()
-    }
-
-
-def _with_locals_masked(part: Any, failure: Failure | None) -> Any:
+def _with_locals_masked(part: Any, failure: Failure) -> Any:
     """A part of an event with stack traces, whose frames have masked local variables, or none."""
     if isinstance(part, list):
         return [_with_locals_masked(each, failure) for each in part]
     if not isinstance(part, dict):
         return part
     if "vars" in part:
-        shown = {} if failure is None else failure.locals_at(*_place(part))
+        shown = failure.locals_at(*_place(part))
         return {**part, "vars": {name: _written(shown[name]) if name in shown else HIDDEN for name in part["vars"]}}
     return {name: _with_locals_masked(value, failure) for name, value in part.items()}
 
@@ -272,12 +200,9 @@ def _written(value: Any) -> str:
         return HIDDEN
 
 
-def _messages(masker: Masker, exception: dict[str, Any], failure: Failure | None) -> list[dict[str, Any]]:
+def _messages(exception: dict[str, Any], failure: Failure) -> list[dict[str, Any]]:
     """The exceptions of an event, with masked messages."""
-    values: Iterable[dict[str, Any]] = exception.get("values") or ()
-    shown: list[dict[str, Any]] = []
-    for value in values:
-        text = str(value.get("value") or "")
-        message = masker.text(text) if failure is None else failure.message_like(str(value.get("type")), text)
-        shown.append({**value, "value": message})
-    return shown
+    return [
+        {**value, "value": failure.message_like(str(value.get("type")), str(value.get("value") or ""))}
+        for value in exception.get("values") or ()
+    ]

@@ -16,8 +16,7 @@ from typing import Any, Final
 
 from purposeguard.integrations._masking_classes import HIDDEN
 from purposeguard.integrations._masking_errors import Failure
-from purposeguard.integrations._masking_texts import Texts
-from purposeguard.integrations.masking import Look, Masker
+from purposeguard.integrations.masking import Masker
 from purposeguard.integrations.versions import must_be_tested
 
 must_be_tested("structlog", "25.5", "26.1")
@@ -51,13 +50,11 @@ class Masking:
 
     def _masked(self, given: dict[str, Any]) -> dict[str, Any]:
         error = _error(given.pop("exc_info", None))
-        failure = None if error is None else Failure(self._masker, error)
-        texts = Texts() if failure is None else failure.texts
-        look = Look(self._masker, texts)
-        own = {key: look.masked(item) for key, item in given.items() if key in _OWN}
-        others = look.entries({key: item for key, item in given.items() if key not in _OWN})
-        masked: dict[str, Any] = texts.replaced_in({key: own[key] if key in own else others[key] for key in given})
-        if failure is not None:
+        failure = Failure(self._masker, error)
+        others = failure.look.entries({key: item for key, item in given.items() if key not in _OWN})
+        every = {key: others[key] if key in others else failure.look.masked(item) for key, item in given.items()}
+        masked: dict[str, Any] = failure.texts.replaced_in(every)
+        if error is not None:
             masked["exception"] = self._rendered(failure)
         return masked
 

@@ -20,9 +20,8 @@ def must_be_tested(package: str, first: str, last: str) -> None:
         PackageNotFoundError: the package is not installed.
     """
     installed = importlib.metadata.version(package)
-    if not _minor(first) <= _minor(installed, len(_minor(first))) or _minor(installed, len(_minor(last))) > _minor(
-        last
-    ):
+    least, most = _minor(first), _minor(last)
+    if _minor(installed, len(least)) < least or _minor(installed, len(most)) > most:
         warnings.warn(
             f"{package} {installed} was not tested with this release of purposeguard (tested: {first} to {last}): run "
             "your tests of refusals before you rely on it",
@@ -33,8 +32,4 @@ def must_be_tested(package: str, first: str, last: str) -> None:
 
 def _minor(version: str, parts: int = 2) -> tuple[int, ...]:
     """The leading numbers of a version."""
-    numbers: list[int] = []
-    for part in version.split(".")[:parts]:
-        digits = "".join(char for char in part if char.isdigit())
-        numbers.append(int(digits or 0))
-    return tuple(numbers)
+    return tuple(int("".join(filter(str.isdigit, part)) or 0) for part in version.split(".")[:parts])

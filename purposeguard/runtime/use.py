@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextvars import Token, copy_context
 from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
 
-from purposeguard.errors import UnlabelledData
+from purposeguard.errors import PurposeMissing, UnlabelledData
 from purposeguard.notice.label import Label, Sources
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.row_context import RowContext
@@ -455,6 +455,10 @@ class _NoUse(Use[Any]):
         self._allowed_labels = NOTHING
         self._counted = NO_COUNTS
         self._runs, self._owner = get_ident, NOBODY
+
+    @property
+    def _handle(self) -> ActivityHandle:  # type: ignore[override]  # it has none, and whoever asks is told why
+        raise PurposeMissing(f"nothing may be used outside any purpose: {self._absence()}")
 
     def __repr__(self) -> str:
         return "<no use>"

@@ -211,7 +211,7 @@ def test_a_class_without_a_purpose_is_refused_when_it_is_routed() -> None:
         purpose("renewl-guidance")
     with pytest.raises(TypeError, match="Silent is a class"):
         purpose(tm.RenewalGuidance)(Silent)
-    with override_settings(PURPOSEGUARD_GUARD=None), pytest.raises(ImproperlyConfigured, match="PURPOSEGUARD_GUARD"):
+    with override_settings(PURPOSEGUARD_GUARD=None), pytest.raises(TypeError, match="PURPOSEGUARD_GUARD"):
         purpose(tm.RenewalGuidance)
 
 

@@ -204,7 +204,7 @@ def test_it_is_configured_as_any_filter() -> None:
 
 
 def test_a_record_that_cannot_be_masked_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("purposeguard.integrations.logging.Look.entries", Broken().__repr__)
+    monkeypatch.setattr("purposeguard.integrations.masking.Look.entries", Broken().__repr__)
     record = logging.makeLogRecord({"msg": f"for {NAME}", "args": (EMAIL,), "who": EMAIL, "exc_text": EMAIL})
     assert Masking().filter(record)
     must_hold_none(repr(vars(record)))

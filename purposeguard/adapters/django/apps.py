@@ -6,11 +6,10 @@ from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core.checks import register
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.module_loading import import_string
 
 from purposeguard.adapters.django.checks import check_tags
 from purposeguard.adapters.django.session import Held
-from purposeguard.guard import Guard
+from purposeguard.guard import guard_named
 
 LABEL = "purposeguard_rows"
 
@@ -30,9 +29,9 @@ class RowsConfig(AppConfig):
         """Holds all connections.
 
         Raises:
-            ImproperlyConfigured: there is no guard.
+            TypeError: there is no guard.
         """
-        self.held = Held(_guard())
+        self.held = Held(guard_named(getattr(settings, "PURPOSEGUARD_GUARD", None), "PURPOSEGUARD_GUARD"))
         self.held.install()
         register(check_tags, "purposeguard")
 
@@ -45,15 +44,4 @@ def held() -> Held:
         )
     config = apps.get_app_config(LABEL)
     found: Held = config.held
-    return found
-
-
-def _guard() -> Guard:
-    stated = getattr(settings, "PURPOSEGUARD_GUARD", None)
-    found = import_string(stated) if isinstance(stated, str) else stated
-    if not isinstance(found, Guard):
-        raise ImproperlyConfigured(
-            f"PURPOSEGUARD_GUARD is a Guard, or where it is imported from, not {type(found).__name__}: "
-            'write `PURPOSEGUARD_GUARD = "shop.privacy.guard"`'
-        )
     return found

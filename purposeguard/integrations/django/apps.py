@@ -30,7 +30,7 @@ class RequestsConfig(AppConfig):
         """Lets statements of `async` views run for their purpose, in the threads that Django hops to.
 
         Raises:
-            ImproperlyConfigured: there is no guard.
+            TypeError: there is no guard.
         """
         guard_of_settings()
         connection_created.connect(_connected, dispatch_uid="purposeguard-hops", weak=False)

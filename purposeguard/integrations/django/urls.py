@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.urls import URLPattern, URLResolver, include
 
-from purposeguard.integrations.django.views import Decorator, purpose
+from purposeguard.integrations.django.views import purpose
 
 
 def purposed(urls: Any, for_purpose: Any, *, channel: str | None = None) -> tuple[list[Any], str | None, str | None]:
@@ -15,16 +16,16 @@ def purposed(urls: Any, for_purpose: Any, *, channel: str | None = None) -> tupl
     A view that states a purpose itself runs for its own.
 
     Raises:
-        UnknownPurpose, UnknownChannel, ChannelViolation, ImproperlyConfigured: as `purpose`.
+        UnknownPurpose, UnknownChannel, ChannelViolation, TypeError: as `purpose`.
     """
     included: Any = urls if isinstance(urls, tuple) and len(urls) == 3 else include(urls)
     module, app_name, namespace = included
     patterns = getattr(module, "urlpatterns", module)
-    decorate = purpose(for_purpose, channel=channel)
+    decorate: Callable[[Any], Any] = purpose(for_purpose, channel=channel)
     return [_under(pattern, decorate) for pattern in patterns], app_name, namespace
 
 
-def _under(pattern: Any, decorate: Decorator) -> Any:
+def _under(pattern: Any, decorate: Callable[[Any], Any]) -> Any:
     if isinstance(pattern, URLResolver):
         inside: Any = pattern.url_patterns
         nested = [_under(inner, decorate) for inner in inside]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http import StreamingHttpResponse
 from django.template.response import SimpleTemplateResponse
-from django.utils.module_loading import import_string
 
-from purposeguard.guard import Guard, Mode
+from purposeguard.guard import Guard, Mode, guard_named
 from purposeguard.integrations.threads import hopping
 from purposeguard.runtime.site import Site
 
@@ -23,17 +22,9 @@ Call = Callable[..., Any]
 _END: Final = object()
 
 
-class Decorator(Protocol):
-    """What `purpose(…)` gives."""
-
-    def __call__(self, view: F, /) -> F:
-        """The view, under the purpose."""
-        ...
-
-
 def purpose(
     purpose: Any, *, channel: str | None = None, activity: str | None = None, mode: Mode | None = None
-) -> Decorator:
+) -> Callable[[F], F]:
     """The purpose of a view: a decorator for functions, coroutine functions, and methods of class-based views.
 
     The arguments are those of `guard.purpose`; the guard is that of `PURPOSEGUARD_GUARD`. The purpose holds while the
@@ -42,8 +33,7 @@ def purpose(
 
     Raises:
         UnknownPurpose, UnknownChannel, ChannelViolation: as `guard.purpose`, where the view is decorated.
-        ImproperlyConfigured: there is no guard.
-        TypeError: a class is decorated.
+        TypeError: there is no guard, or a class is decorated.
     """
     guard = guard_of_settings()
     block = guard.purpose(purpose, channel=channel, activity=activity, mode=mode)
@@ -93,7 +83,8 @@ class PurposeMixin:
         """The view, under its purpose.
 
         Raises:
-            ImproperlyConfigured: the class states no purpose, or there is no guard.
+            ImproperlyConfigured: the class states no purpose.
+            TypeError: there is no guard.
             UnknownPurpose, UnknownChannel, ChannelViolation: as `guard.purpose`.
         """
         where = f"{cls.__module__}.{cls.__qualname__}"
@@ -106,15 +97,8 @@ class PurposeMixin:
 
 
 def guard_of_settings() -> Guard:
-    """The guard of `PURPOSEGUARD_GUARD`; raises ImproperlyConfigured where that is none."""
-    stated = getattr(settings, "PURPOSEGUARD_GUARD", None)
-    found = import_string(stated) if isinstance(stated, str) else stated
-    if not isinstance(found, Guard):
-        raise ImproperlyConfigured(
-            f"PURPOSEGUARD_GUARD is a Guard, or where it is imported from, not {type(found).__name__}: "
-            'write `PURPOSEGUARD_GUARD = "shop.privacy.guard"`'
-        )
-    return found
+    """The guard of `PURPOSEGUARD_GUARD`; raises as `guard_named`."""
+    return guard_named(getattr(settings, "PURPOSEGUARD_GUARD", None), "PURPOSEGUARD_GUARD")
 
 
 def _call(fn: Call, /, *args: Any, **kwargs: Any) -> Any:

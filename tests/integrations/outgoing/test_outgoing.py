@@ -357,10 +357,9 @@ def test_blocks_nest_and_end(guard, server):
     assert len(provisions(guard)) == 1
 
 
-@pytest.mark.parametrize("outside", ["refuse", "allow"])
-def test_work_that_a_purpose_began_elsewhere_is_not_outside(guard, server, outside):
+def test_work_that_a_purpose_began_elsewhere_is_not_outside(guard, server):
     """What copies the context of an activity carries its data: a task beside it, or a thread that goes on after it."""
-    outgoing = Outgoing(guard, {server.url: "mail-house"}, means="other", outside=outside)
+    outgoing = Outgoing(guard, {server.url: "mail-house"}, means="other")
     client = httpx.AsyncClient(transport=AsyncGuardedTransport(outgoing))
 
     async def beside() -> None:
@@ -391,13 +390,6 @@ def test_outside_any_purpose_only_what_carries_nothing_personal_leaves(send, gua
         with pytest.raises(pg.PurposeMissing):
             send(outgoing, "GET", "http://127.0.0.1:1")
     assert (len(server.seen), len(other.seen)) == (1, 1)
-
-
-def test_outside_any_purpose_plain_calls_may_be_let_pass(send, guard, server):
-    outgoing = Outgoing(guard, {"https://mail.example": "mail-house"}, means="other", outside="allow")
-    assert send(outgoing, "GET", server.url) == 200
-    with outgoing.handover(NAME), pytest.raises(pg.PurposeMissing):
-        send(outgoing, "GET", server.url)
 
 
 def test_a_thread_of_an_activity_has_no_purpose(guard, server):
@@ -503,8 +495,6 @@ def test_what_is_misdeclared_fails_when_it_is_made(guard):
         Outgoing(guard, {"https://a.example": "mail-house", "https://A.example:443": OURSELVES}, means="other")
     with pytest.raises(TypeError, match="is given TermMeta"):
         Outgoing(guard, {"https://a.example": tm.Registration}, means="other")  # type: ignore[dict-item]  # on purpose
-    with pytest.raises(ValueError, match="`outside` is"):
-        Outgoing(guard, {}, outside="log")  # type: ignore[arg-type]  # on purpose
     with pytest.raises(TypeError, match="how the data travels"):
         Outgoing(guard, {"https://a.example": Recipient("a", "domestic-contractor", "JP")})
     with pytest.raises(TypeError, match="nobody here could record it"):

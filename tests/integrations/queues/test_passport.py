@@ -186,8 +186,14 @@ def test_a_guard_that_observes_lets_it_pass_without_a_purpose(time):
         assert use.active
     with passports.accept(text, permits=[tm.ProductGuidance]) as use:
         assert not use.active
-        with pytest.raises(pg.PurposeMissing):
-            _ = guard.current
+        for asks in (
+            lambda: guard.current,
+            lambda: use.open(pg.Personal("Aiko", tm.Registration)),
+            lambda: use.check(tm.Registration),
+            lambda: use.activity,
+        ):
+            with pytest.raises(pg.PurposeMissing):
+                asks()
     assert [error.reason for error, observed in ledger.denials if isinstance(error, PassportRefused) and observed] == [
         "replayed"
     ]
