@@ -15,8 +15,9 @@ from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.diff import compare
 from purposeguard.policy.violations import violation_of
 from tests.unit.models import UTC
-from tests.unit.oversights import Office, told
+from tests.unit.oversights import Office
 from tests.unit.samples import Tape, revised, tables
+from tests.unit.seals import words
 
 THEN, NOW = datetime.date(2024, 6, 1), datetime.date(2025, 6, 1)
 STATISTICS, ADVICE, OFFERS, RENEWAL = "4①", "4②", "3(1)②", "3(1)①"
@@ -417,7 +418,7 @@ def test_rows_are_read_by_when_they_were_collected() -> None:
         ]
         with pytest.raises(pg.RevisionViolation) as caught:
             made.load()
-    assert "or withhold what may not be used" in told(caught)
+    assert "or withhold what may not be used" in words(caught)
     related = Made(FIRST, RELATED)
     with related.guard.purpose(STATISTICS):
         assert related.load() is related.rows
