@@ -35,22 +35,6 @@ def test_a_violation_of_a_bare_check_knows_no_activity() -> None:
     assert error.decision.label is pg.Label(tm.Registration, tm.ProductData)
 
 
-@pytest.mark.parametrize(
-    "sources",
-    [tm.Registration, "1.1a", pg.Label(tm.Registration), [tm.Registration], {"registration"}, ("1.1(a)",),
-     frozenset({tm.Registration})],
-    ids=repr,
-)  # fmt: skip
-@pytest.mark.parametrize("purpose", [tm.RenewalGuidance, "1.2(1)①", "renewal-guidance", "RenewalGuidance"], ids=repr)
-def test_sources_and_purposes_in_any_form_and_again(sources: Any, purpose: Any) -> None:
-    for _ in range(2):
-        assert guard.allows(sources, purpose) is True
-        assert guard.allows(sources, purpose, "email") is True
-        assert guard.allows(sources, "2.2①") is False
-        assert guard.explain(sources, purpose).allowed is True
-        guard.check(sources, purpose)
-
-
 def test_iterators_are_read_once() -> None:
     assert guard.allows(iter(["1.1a"]), tm.RenewalGuidance) is True
     assert guard.allows((one for one in ["1.1a", "1.1b"]), tm.RenewalGuidance) is False
