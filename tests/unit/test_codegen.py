@@ -54,14 +54,6 @@ def test_any_title_makes_a_sound_module(title: str) -> None:
     assert space["Renewal"].title["ja"] == title
 
 
-def test_a_notice_without_families_makes_a_sound_module() -> None:
-    bare = pg.Notice.parse(changed(lambda t: t.pop("family")))
-    space: dict[str, Any] = {"__name__": "generated_bare"}
-    exec(compile(generate(bare), "generated_bare.py", "exec"), space)  # noqa: S102
-    assert space["NOTICE"] == bare
-    assert '\n\n\nREVISION: Final = "2024-01-01"' in generate(bare)
-
-
 def test_items_are_final_and_parents_and_purposes_are_not() -> None:
     tree = ast.parse(generate(small))
     final = {node.name for node in tree.body if isinstance(node, ast.ClassDef) and node.decorator_list}
