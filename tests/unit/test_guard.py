@@ -132,34 +132,6 @@ def test_what_is_wrong_is_an_error_in_observe_mode_too() -> None:
         observing.check("1.1a", "nothing")
 
 
-def test_a_ledger_is_told_of_bare_checks_once_each() -> None:
-    tape = Tape()
-    told = pg.Guard(tm.NOTICE, ledger=tape)
-    told.check("1.1a", tm.RenewalGuidance)
-    told.check(["1.1a", "2.1a"], tm.AnyProductGuidance)
-    with pytest.raises(pg.PurposeViolation) as caught:
-        told.check("1.1b", tm.RenewalGuidance)
-    assert tape.uses == [
-        (None, "1.2(1)①", pg.Label(tm.Registration), 1),
-        (None, "AnyProductGuidance", pg.Label(tm.Registration, tm.WebContact), 1),
-    ]
-    assert tape.denials == [(caught.value, False)]
-
-
-def test_what_a_ledger_raises_is_not_swallowed() -> None:
-    class Full(Tape):
-        def denied(self, error: Any, *, observed: bool) -> None:
-            raise OSError("disk full")
-
-        def counter(self, activity: Any, purpose: Any, label: Any) -> Any:
-            raise OSError("disk full")
-
-    told = pg.Guard(tm.NOTICE, ledger=Full())
-    for source in ("1.1a", "1.1b"):
-        with pytest.raises(OSError, match="disk full"):
-            told.check(source, tm.RenewalGuidance)
-
-
 # --- replacing the notice
 
 
