@@ -116,3 +116,8 @@ def test_what_a_decision_says_cannot_be_changed_by_its_reader() -> None:
     decision = guard.explain("1.1a", tm.RenewalGuidance)
     with pytest.raises(TypeError):
         decision.grants[tm.ProductData] = "1.2(1)"  # type: ignore[index]
+
+
+def test_what_a_decision_tells_is_documented() -> None:
+    for name in ("reason", "denied", "grants", "alternatives", "reasons", "headline", "details"):
+        assert getattr(pg.Decision, name).__doc__
