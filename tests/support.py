@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import collections
 import itertools
+import subprocess
 import sys
+import textwrap
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -16,9 +18,10 @@ from unittest import mock
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
-from purposeguard import Label, Notice, Purpose, PurposeGuardError, PurposeMissing, PurposeViolation, Source
+from purposeguard import Guard, Label, Notice, Purpose, PurposeGuardError, PurposeMissing, PurposeViolation, Source
 from purposeguard.notice.schema import Document
 from purposeguard.policy import spec
+from purposeguard.policy.table import PolicyTable
 from purposeguard.runtime.declarations import Reclassification
 from purposeguard.runtime.observer import Tick
 from tests.generated.notice_tables import WORDS, Tables, bans, copied, some, tables, titled
@@ -169,6 +172,28 @@ def switching(interval: float = 1e-6) -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(before)
+
+
+def racing(guard: Guard, notice: Notice, method: str = "row") -> Any:
+    """Replaces the notice right after the next answer of a matrix: the worst moment for whoever asked."""
+    plain = getattr(PolicyTable, method)
+    fired = threading.Event()
+
+    def racer(self: PolicyTable, *args: Any) -> Any:
+        answer = plain(self, *args)
+        if not fired.is_set():
+            fired.set()
+            guard.replace(notice)
+        return answer
+
+    return mock.patch.object(PolicyTable, method, racer)
+
+
+def printed_by(script: str, timeout: int = 60) -> tuple[str, str]:
+    """What a script prints in a fresh interpreter: its output, and what it says of errors."""
+    program = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=timeout, check=False)
+    return done.stdout, done.stderr
 
 
 def in_threads(jobs: Iterable[Callable[[], object]]) -> None:

@@ -9,9 +9,7 @@ import asyncio
 import contextlib
 import contextvars
 import ctypes
-import functools
 import gc
-import io
 import os
 import sys
 import threading
@@ -76,29 +74,6 @@ def the_label_set_by_object() -> object:
     return opened(one, "2.3①")
 
 
-@limit("Writing past the seal")
-def the_label_set_by_its_descriptor() -> object:
-    one = seal()
-    descriptor: Any = vars(type(one).__mro__[1])["label"]
-    descriptor.__set__(one, pg.Label(pg.NotPersonal))
-    return opened(one, "2.3①")
-
-
-class Peek:
-    """Laid out in memory as a sealed value is."""
-
-    __slots__ = ("_plain", "_ready", "label")
-
-    _plain: Any
-
-
-@limit("Writing past the seal")
-def the_class_set_by_object() -> object:
-    one: Any = seal()
-    vars(object)["__class__"].__set__(one, Peek)
-    return one._plain
-
-
 @limit("The library's own parts")
 def what_opens_inside() -> object:
     return content(seal())
@@ -111,32 +86,10 @@ def what_decides_replaced() -> object:
         return opened(seal(TEXT, tm.ProductData))
 
 
-@limit("The library's own parts")
-def what_is_cleared_added_to() -> object:
-    own = pg.Guard(tm.NOTICE)
-    one = seal(TEXT, tm.ProductData)
-    with own.purpose(tm.RenewalGuidance) as use:
-        use._allowed_labels.add(one.label)  # type: ignore[union-attr]  # a set while the block lasts
-        return use.open(one)
-
-
 @limit("Names replaced elsewhere")
 def what_is_called_personal() -> object:
     with mock.patch.object(pg, "Personal", lambda value, *_: value):
         return pg.Personal(TEXT, tm.Registration)
-
-
-@limit("Names replaced elsewhere")
-def what_is_called_open() -> object:
-    def spy(use: pg.Use[Any], value: pg.Personal[Any, Any]) -> Any:
-        heard.append(true_open(use, value))
-        return heard[-1]
-
-    heard: list[Any] = []
-    true_open = pg.Use.open
-    with mock.patch.object(pg.Use, "open", spy):
-        opened(seal())
-    return heard
 
 
 @limit("Tracers and debuggers at work")
@@ -184,11 +137,6 @@ def tags_in_an_object_without_fields() -> object:
     return opened(seal(types.SimpleNamespace(held=Tagged(device=TEXT)))).held
 
 
-@limit("A label that is not true")
-def tags_that_map_brings() -> object:
-    return opened(seal("key").map(lambda _: Tagged(device=TEXT)))
-
-
 @limit("A tag beside a seal")
 def opened_without_the_tag() -> object:
     class Beside(BaseModel):
@@ -214,34 +162,9 @@ def one_that_observes() -> object:
     return opened(seal(TEXT, tm.ProductData), by=pg.Guard(tm.NOTICE, mode="observe"))
 
 
-@limit("A guard of one's own")
-def one_that_is_not_strict() -> object:
-    pg.Guard(tm.NOTICE, strict=True)
-    return opened(seal().map(lambda value: value), by=pg.Guard(tm.NOTICE))
-
-
 @limit("After it is opened")
 def what_was_opened_is_plain() -> object:
     return f"{opened(seal())}"
-
-
-@limit("After it is opened")
-def what_was_opened_and_cached() -> object:
-    @functools.cache
-    def plain_of(value: pg.Personal[str, Any]) -> str:
-        return guard.current.open(value)
-
-    one = seal()
-    with guard.purpose(tm.RenewalGuidance):
-        plain_of(one)
-    return plain_of(one)
-
-
-@limit("After it is opened")
-def what_a_generator_goes_on_with() -> object:
-    with guard.purpose(tm.RenewalGuidance) as use:
-        later = use.open(seal().map(lambda value: (letter for letter in value)))
-    return "".join(later)
 
 
 @limit("Functions given to `map`")
@@ -252,29 +175,10 @@ def one_that_keeps_it() -> object:
 
 
 @limit("Functions given to `map`")
-def one_that_prints_it() -> object:
-    stream = io.StringIO()
-    with contextlib.redirect_stdout(stream):
-        opened(seal().map(print))
-    return stream.getvalue()
-
-
-@limit("Functions given to `map`")
 def one_that_leaves_the_program() -> object:
     try:
         return opened(seal().map(sys.exit))
     except SystemExit as error:
-        return error
-
-
-@limit("Functions given to `map`")
-def one_that_speaks_as_the_library() -> object:
-    def fail(value: str) -> None:
-        raise pg.SealedValue(f"{value} is no number")
-
-    try:
-        return opened(seal().map(fail))
-    except pg.SealedValue as error:
         return error
 
 
@@ -332,22 +236,7 @@ def the_difference_of_two_figures() -> object:
     return round(total(1, 2, NUMBER) - total(1, 2))
 
 
-@limit("Aggregates")
-def what_looks_at_each_value() -> object:
-    kept: list[Any] = []
-    every = pg.Personal.collect([seal(), seal("other")])
-    totals.count(every, subject=keeping(kept))
-    return kept
-
-
 # --- time and place
-
-
-@limit("What `guard.carry` gave")
-def called_when_the_block_has_ended() -> object:
-    with guard.purpose(tm.RenewalGuidance):
-        later = guard.carry(lambda: guard.current.open(seal()))
-    return later()
 
 
 @limit("What `guard.carry` gave")

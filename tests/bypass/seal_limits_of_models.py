@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     PlainSerializer,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
     field_validator,
-    validate_call,
 )
 
 import purposeguard as pg
@@ -49,25 +47,9 @@ def a_serialiser_that_keeps_it() -> object:
     return kept
 
 
-@limit("Functions in the type of a field")
-def a_validator_that_keeps_it() -> object:
-    kept: list[str] = []
-
-    class Kept(BaseModel):
-        email: pg.Personal[Annotated[str, AfterValidator(kept.append)], tm.Registration]
-
-    Kept.model_validate({"email": TEXT})
-    return kept
-
-
 @limit("Errors of models that are no `PersonalModel`")
 def another_field_is_missing() -> object:
     return _error_of(lambda: Plain.model_validate({"email": TEXT}))
-
-
-@limit("Errors of models that are no `PersonalModel`")
-def json_that_is_none() -> object:
-    return _error_of(lambda: Plain.model_validate_json(f'{{"email": "{TEXT}"'))
 
 
 @limit("Errors of models that are no `PersonalModel`")
@@ -81,35 +63,6 @@ def a_validator_before_the_seal() -> object:
             raise ValueError(f"{value} is not known")
 
     return _error_of(lambda: Early.model_validate({"email": TEXT}))
-
-
-@limit("Errors of models that are no `PersonalModel`")
-def a_key_of_a_mapping() -> object:
-    adapter = TypeAdapter(dict[pg.Personal[int, tm.Registration], int])
-    return _error_of(lambda: adapter.validate_python({TEXT: 1}))
-
-
-@limit("Errors of models that are no `PersonalModel`")
-def the_other_member_of_a_union() -> object:
-    adapter: TypeAdapter[Any] = TypeAdapter(pg.Personal[int, tm.Registration] | int)
-    return _error_of(lambda: adapter.validate_python(TEXT))
-
-
-@limit("Errors of models that are no `PersonalModel`")
-def the_arguments_of_a_call() -> object:
-    @validate_call
-    def call(email: pg.Personal[str, tm.Registration], name: str) -> None: ...
-
-    return _error_of(lambda: call(TEXT))  # type: ignore[call-arg, arg-type]  # the error
-
-
-@limit("Errors of models that are no `PersonalModel`")
-def what_was_to_be_set_on_a_frozen_model() -> object:
-    class Frozen(BaseModel, frozen=True):
-        email: pg.Personal[str, tm.Registration]
-
-    model: Any = Frozen(email=seal())
-    return _error_of(lambda: setattr(model, "email", TEXT))
 
 
 class Quiet(pg.PersonalModel):
@@ -186,18 +139,6 @@ def what_a_constructor_was_called_with() -> object:
 @limit("Values that were never validated")
 def a_model_that_was_constructed() -> object:
     return SealedModel.model_construct(device=TEXT)
-
-
-@limit("Values that were never validated")
-def a_field_that_was_set() -> object:
-    model: Any = SealedModel(device=seal())
-    model.device = TEXT
-    return model
-
-
-@limit("Values that were never validated")
-def a_copy_with_something_else_in_it() -> object:
-    return SealedModel(device=seal()).model_copy(update={"device": TEXT})
 
 
 @limit("Warnings about a type that is another")

@@ -59,7 +59,11 @@ def leaks(given: object, frames: str = "") -> list[str]:
 
     Those of the tests themselves never are: they hold what they hold.
     """
-    return [text for text in _Looking(frames).texts(given, 8) if any(mark in text.lower() for mark in MARKS)]
+    return [text for text in _Looking(frames).texts(given, 8) if _shows(text.lower())]
+
+
+def _shows(text: str) -> bool:
+    return any(mark in text for mark in MARKS)
 
 
 class _Looking:
@@ -98,8 +102,8 @@ def printed(given: object) -> Iterator[str]:
     if isinstance(given, (bytes, bytearray)):
         yield bytes(given).decode("utf-8", "replace")
         yield bytes(given).decode("utf-16-le", "replace")
-    for render in (repr, str, format):
-        yield str(quiet(lambda render=render: render(given)))  # type: ignore[misc]  # a lambda with a default
+    # Mostly they are the same.
+    yield from {str(quiet(lambda render=render: render(given))) for render in (repr, str, format)}  # type: ignore[misc]  # a lambda with a default
 
 
 def slots_of(given: object) -> Iterator[tuple[str, Any]]:

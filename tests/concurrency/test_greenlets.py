@@ -6,9 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import gc
-import subprocess
 import sys
-import textwrap
 import types
 import weakref
 from collections.abc import Callable, Iterator
@@ -26,7 +24,7 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime import execution
 from tests.concurrency.parties import PARTIES, Party, assert_none, guard, party, stream
-from tests.support import RecordingLedger
+from tests.support import RecordingLedger, printed_by
 
 MINE, OTHER = PARTIES[0], PARTIES[1]
 
@@ -522,9 +520,8 @@ SCRIPT = """
 def test_threads_that_gevent_makes_greenlets_of_have_their_own(patched: str) -> None:
     lines = ["from gevent import monkey; monkey.patch_all()", "import purposeguard as pg"]
     first, second = lines if patched == "before" else reversed(lines)
-    script = textwrap.dedent(SCRIPT).format(first=first, second=second)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.stdout, done.stderr) == ("through\n", "")
+    script = SCRIPT.format(first=first, second=second)
+    assert printed_by(script) == ("through\n", "")
 
 
 @pytest.mark.parametrize("patched", [True, False])
@@ -553,10 +550,7 @@ def test_what_is_under_way_in_a_greenlet_is_not_the_forked_child_s(patched: bool
 
         print(gevent.spawn(request).get())
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (done.stdout, done.stderr) == ("0\n", "")
+    assert printed_by(script) == ("0\n", "")
 
 
 def test_what_other_greenlets_had_under_way_at_a_fork_is_not_the_child_s_either() -> None:
@@ -584,10 +578,7 @@ def test_what_other_greenlets_had_under_way_at_a_fork_is_not_the_child_s_either(
             os._exit(0 if found is None else 1)
         print(found, os.waitstatus_to_exitcode(os.wait()[1]))
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (done.stdout, done.stderr) == ("True 0\n", "")
+    assert printed_by(script) == ("True 0\n", "")
 
 
 def test_the_first_greenlet_of_each_thread_has_its_own() -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import gc
-import subprocess
-import sys
-import textwrap
 from typing import Any
 
 import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.support import printed_by
 
 R = pg.Label(tm.Registration)
 
@@ -48,10 +46,7 @@ def test_a_signal_handler_may_use_what_it_interrupts(ledger: str) -> None:
             assert sum(count for *_, count in ledger.uses) == done + fired, (ledger.uses, done, fired)
         print("through")
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert (done.stdout, done.stderr) == ("through\n", "")
+    assert printed_by(script, timeout=300) == ("through\n", "")
 
 
 def test_a_finaliser_may_make_the_label_that_is_being_made() -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import subprocess
 import sys
-import textwrap
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +20,7 @@ from purposeguard.runtime.clock import Clock
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.snapshot import PolicySnapshot
 from purposeguard.values.withheld import Classes
-from tests.support import crossed
+from tests.support import crossed, printed_by
 
 PACKAGE = Path(pg.__file__).parent
 
@@ -216,10 +214,7 @@ def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:
         own.release()
         print(os.waitpid(child, 0)[1])
     """
-    process = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (process.stdout, process.stderr) == ("0\n", "")
+    assert printed_by(script) == ("0\n", "")
 
 
 def test_what_is_free_in_a_child_is_what_others_held() -> None:

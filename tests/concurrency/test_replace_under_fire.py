@@ -7,13 +7,11 @@ import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
-from unittest import mock
 
 import pytest
 
 from purposeguard import Guard, Notice, PurposeViolation
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.table import PolicyTable
 from tests import support
 
 
@@ -141,21 +139,6 @@ def test_tasks_while_the_notice_is_replaced() -> None:
     asyncio.run(main())
 
 
-def racing(guard: Guard, notice: Notice, method: str = "row") -> Any:
-    """Replaces the notice right after the next answer of a matrix: the worst moment for whoever asked."""
-    plain = getattr(PolicyTable, method)
-    fired = threading.Event()
-
-    def racer(self: PolicyTable, *args: Any) -> Any:
-        answer = plain(self, *args)
-        if not fired.is_set():
-            fired.set()
-            guard.replace(notice)
-        return answer
-
-    return mock.patch.object(PolicyTable, method, racer)
-
-
 @pytest.mark.parametrize("way", ["check", "use", "access", "whole", "withheld", "cached"])
 def test_a_refusal_is_explained_by_the_revision_that_refused(way: str) -> None:
     firing = Firing()
@@ -169,7 +152,7 @@ def test_a_refusal_is_explained_by_the_revision_that_refused(way: str) -> None:
         "withheld": lambda use: len(firing.seen_in(use.withhold(Both("name", "device")))),
         "cached": lambda _: guard.cached()(firing.devices)(),
     }
-    with guard.purpose(tm.RenewalGuidance) as use, racing(guard, OTHER):
+    with guard.purpose(tm.RenewalGuidance) as use, support.racing(guard, OTHER):
         refused = None
         try:
             # What a whole revision allows goes: a single value, or one of the two fields.
@@ -186,7 +169,7 @@ def test_a_refusal_is_explained_by_the_revision_that_refused(way: str) -> None:
 def test_a_use_entered_while_the_notice_is_replaced_is_decided_by_the_new_one() -> None:
     guard = Guard(ONE)
     block = guard.purpose(tm.RenewalGuidance)
-    with racing(guard, OTHER, "purpose"), block as use:
+    with support.racing(guard, OTHER, "purpose"), block as use:
         assert guard.notice is OTHER  # the race was run
         assert not use.allows(tm.Registration)
         assert use.allows(tm.ProductData)

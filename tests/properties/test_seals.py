@@ -223,21 +223,6 @@ def test_derived_values_are_what_the_reference_derives(notice: Notice, data: st.
             assert_derived(notice, guard, operation, one, two)
 
 
-@given(notice=generated.notices(), data=st.data())
-def test_what_is_derived_from_mixed_data_could_be_derived_from_any_part(notice: Notice, data: st.DataObject) -> None:
-    for row in notice.document.derivation:
-        # Mostly of what the row names, so that some of it is derived.
-        named = [notice.source(given) for given in (*row.from_, *row.with_)]
-        label = st.lists(st.sampled_from([*named, *named, *notice.sources]), min_size=1, max_size=2)
-        left, right = (Personal("value", Label(*data.draw(label))) for _ in range(2))
-        try:
-            derive(notice, row.operation, left, right)
-        except UnknownOperation:
-            continue
-        pairs = [(one.clause, other.clause) for one in left.label for other in right.label]
-        assert all(spec.derived(notice.document, row.operation, *pair) for pair in pairs)
-
-
 def test_derived_values_of_the_bundled_notice() -> None:
     guard = Guard(tm.NOTICE)
     samples = [Sample(Personal(one.clause, one), one.clause, frozenset([one])) for one in tm.NOTICE.sources]

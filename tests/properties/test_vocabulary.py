@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 import tomli_w
@@ -30,16 +29,10 @@ from purposeguard.notice.vocabulary import TermMeta, fold, linearised
 from purposeguard.notices import trendmicro_jp as tm
 from tests import generated
 from tests.generated.notice_tables import CIRCLED
+from tests.properties.seals import module_of
 from tests.properties.spellings import glyphs, name_spellings, spellings
 
 TOML = Path(notices.__path__[0]) / "trendmicro_jp" / "notice.toml"
-
-
-def executed(notice: Notice) -> tuple[Notice, Mapping[str, Any]]:
-    """The notice of a generated module, and the module's names."""
-    names: dict[str, Any] = {"__name__": "generated_notice"}
-    exec(compile(generate(notice), "generated_notice.py", "exec"), names)  # noqa: S102  # what a generated module is for
-    return names["NOTICE"], names
 
 
 def assert_hierarchy_is_matrix(notice: Notice) -> None:
@@ -74,14 +67,15 @@ def test_hierarchy_of_the_bundled_notice_is_its_matrix(notice: Notice) -> None:
 @given(notice=generated.notices())
 def test_hierarchy_of_generated_notices_is_their_matrix(notice: Notice) -> None:
     assert_hierarchy_is_matrix(notice)
-    assert_hierarchy_is_matrix(executed(notice)[0])
+    assert_hierarchy_is_matrix(module_of(notice)["NOTICE"])
     assert_hierarchy_is_matrix(Notice.loads(tomli_w.dumps(notice.dump())))
 
 
 @given(notice=generated.notices(facts=True))
 def test_generated_module_is_the_notice(notice: Notice) -> None:
     text = generate(notice)
-    again, names = executed(notice)
+    names = module_of(notice)
+    again = names["NOTICE"]
     assert again == notice
     assert generate(again) == generate(Notice.parse(notice.dump())) == text
     terms: list[type[Source | Purpose]] = [*again.sources, *again.purposes]

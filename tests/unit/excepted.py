@@ -16,10 +16,6 @@ from tests.unit.oversights import Counting, Office, guarded
 
 NOON = datetime.datetime(2026, 6, 1, 12, tzinfo=UTC)
 HOUR = datetime.timedelta(hours=1)
-NAME: pg.Personal[str, Any] = pg.Personal("name", tm.Registration)
-DEVICE: pg.Personal[str, Any] = pg.Personal("device", tm.ProductData)
-FREE: pg.Personal[str, Any] = pg.Personal("free", pg.NotPersonal)
-R, D = NAME.label, DEVICE.label
 
 
 class Watch:

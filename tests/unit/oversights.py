@@ -6,8 +6,6 @@ import collections
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
 from purposeguard.notices import trendmicro_jp as tm
@@ -84,11 +82,6 @@ class Counting(Tape):
 def guarded(office: Office | None = None, notice: Any = tm.NOTICE, **options: Any) -> pg.Guard:
     """A guard whose office knows of one suspended subject, unless another is given."""
     return pg.Guard(notice, governance=Office() if office is None else office, **options)
-
-
-def told(caught: pytest.ExceptionInfo[BaseException]) -> str:
-    """What an error says, on one line."""
-    return " ".join(str(caught.value).split())
 
 
 WAYS_TO_READ: list[dict[str, Any]] = [{}, {"narrow": True}, {"withhold": True}]

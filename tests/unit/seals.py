@@ -34,6 +34,13 @@ def words(error: BaseException | pytest.ExceptionInfo[BaseException]) -> str:
     return " ".join(str(error.value if isinstance(error, pytest.ExceptionInfo) else error).split())
 
 
+def opened_anywhere(guard: pg.Guard, value: pg.Personal[Any, Any]) -> Any:
+    """As any purpose may open it, which is to say: it is not personal."""
+    assert value.label is pg.Label(pg.NotPersonal)
+    with guard.purpose(tm.TrafficAnalysis) as use:
+        return use.open(value)
+
+
 class Told(Tape):
     """Writes down for which activity a reclassification was, too."""
 

@@ -8,17 +8,13 @@ import contextlib
 import functools
 import inspect
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.models import Contact, Customer, D, Device, R, Row, guard
-
-if TYPE_CHECKING:
-    pass
-
 
 ran: collections.Counter[str] = collections.Counter()
 
@@ -289,9 +285,6 @@ def test_other_callables() -> None:
         assert guard.access(tm.Registration)(len)("abc") == 3
     with guard.purpose(tm.TrafficAnalysis), pytest.raises(pg.PurposeViolation):
         guard.access(Loader())()
-
-
-# --- withholding
 
 
 # --- withholding

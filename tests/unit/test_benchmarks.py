@@ -1,9 +1,7 @@
 """The benchmark's own parts: nothing here is timed against a target."""
 
 import contextvars
-import inspect
 import json
-from collections import Counter
 from contextlib import contextmanager
 
 import pytest
@@ -24,7 +22,7 @@ from benchmarks import (
     table,
     worker,
 )
-from benchmarks.timing import UNROLLED, Case, Figure, Runner, at_depth, figure, race, ratio
+from benchmarks.timing import UNROLLED, Case, Figure, Runner, figure, race, ratio
 
 
 def test_every_block_runs_each_statement_equally_often():
@@ -49,47 +47,10 @@ def test_a_case_runs_in_a_context_of_its_own():
     assert variable.get() == "outside"
 
 
-@pytest.mark.parametrize("depth", [0, 1, 7])
-def test_blocks_start_at_the_depth_asked_for(depth):
-    assert at_depth(depth, lambda _: len(inspect.stack()), 0) - at_depth(0, lambda _: len(inspect.stack()), 0) == depth
-
-
 def test_of_several_processes_the_median_counts_and_ratios_are_made_process_by_process():
     runs = [{"case": 10.0, "floor": 5.0}, {"case": 40.0, "floor": 10.0}, {"case": 90.0, "floor": 30.0}]
     assert figure(runs, "case") == Figure(40.0, 10.0, 90.0)
     assert ratio(runs, "case", "floor") == Figure(3.0, 2.0, 4.0)
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "text"),
-    [
-        (7.25, "ns", "7.25 ns"),
-        (99.96, "ns", "100 ns"),
-        (999.6, "ns", "1.00 µs"),
-        (14_830.0, "ns", "14.8 µs"),
-        (2e9, "ns", "2.00 s"),
-        (14.4e6, "B", "14.4 MB"),
-    ],
-)
-def test_amounts_have_three_figures(value, unit, text):
-    assert table.amount(value, unit) == text
-
-
-@pytest.mark.parametrize(("took", "met"), [(20.0, "yes"), (20.1, "no")])
-def test_a_row_is_met_up_to_its_limit(took, met):
-    runs = {"group": [{"case": took, "floor": 10.0}]}
-    assert table.Row("group", "case", "floor", 2).met(runs) == met
-    assert table.Row("group", "case", None, 20).met(runs) == met
-
-
-def test_a_row_without_a_limit_is_neither_met_nor_missed():
-    assert table.Row("group", "case").met({"group": [{"case": 1.0}]}) == ""
-
-
-def test_rows_are_chosen_by_their_group_or_words():
-    assert {row.group for row in table.chosen(table.TARGETS, "growth")} == {"growth"}
-    assert [row.case for row in table.chosen(table.TARGETS, "@GUARD.access")] == [decisions.ACCESS]
-    assert table.chosen(table.TARGETS, "no such row") == []
 
 
 def test_every_row_is_measured_by_its_group():
@@ -111,11 +72,6 @@ def test_rows_measure_what_their_targets_ask_for(monkeypatch):
     missing = {name for row in table.ROWS for name in (row.case, row.floor or row.case)} - measured
     assert {name for name in missing if "attrs" not in name} == set()
     assert {row_peers.LOOP, row_peers.FIELD_MASK, row_peers.REGEX, row_peers.CRITERIA} <= measured
-
-
-def test_a_row_of_a_package_that_is_not_there_says_so():
-    printed = table.compared([table.Row("rows", "case", "floor", 2)], {"rows": [{"floor": 1.0}]})
-    assert "| case | not installed |  |  | ≤ 2 × |  |" in printed
 
 
 def test_counting_measures_what_its_rows_ask_for():
@@ -174,11 +130,6 @@ def test_a_peer_is_asked_everything_and_found_out_where_it_differs():
     assert peers.agreed(Faithful(peers.granted()), guard) == (sources + pairs + 1) * purposes
 
 
-def test_a_row_that_is_not_there_is_an_error(capsys):
-    assert command.main(["--only", "no such row"]) == 2
-    assert "no such row" in capsys.readouterr().err
-
-
 def test_a_worker_prints_what_it_measured(capsys, monkeypatch):
     monkeypatch.setattr(peers, "peers", lambda: [Case("nothing", "pass", {})])
     worker.main(["peers", "1"])
@@ -235,27 +186,6 @@ def test_only_a_change_beyond_both_spreads_is_marked(tmp_path, now, change):
     assert line == f"| case | 2.00 × (1.80-2.20) | {shown} | {times} | {change} |"
 
 
-def test_rows_are_compared_with_the_same_floor_and_those_without_one_by_what_they_take(tmp_path):
-    old = facts(("alone", None, (50.0, 40.0, 60.0)), ("case", "one floor", (2.0, 2.0, 2.0)))
-    new = facts(("alone", None, (5_000.0, 4_000.0, 6_000.0)), ("case", "other", (9.0, 9.0, 9.0)), setting="PyPy")
-    lines = compared(tmp_path, old, new)
-    assert lines[:2] == ["Before: CPython", "Now, otherwise: PyPy"]
-    assert lines[-3:] == [
-        "| alone | 50.0 ns (40.0 ns - 60.0 ns) | 5.00 µs (4.00 µs - 6.00 µs) | 100.00 × | slower |",
-        "| case |  | 9.00 × (9.00-9.00) |  | new |",
-        "| case | 2.00 × (2.00-2.00) |  |  | not measured now |",
-    ]
-
-
-@pytest.mark.parametrize("content", ["", "[]", '{"rows": []}', None])
-def test_a_file_that_is_no_run_is_refused(tmp_path, capsys, content):
-    path = tmp_path / "old.json"
-    if content is not None:
-        path.write_text(content, "utf-8")
-    assert command.main(["--quick", "--compare", str(path)]) == 2
-    assert "old.json" in capsys.readouterr().err
-
-
 def test_a_run_is_compared_with_the_file_of_an_earlier_one(capsys, monkeypatch, tmp_path):
     path = tmp_path / "figures.json"
     for took, options in ((110.0, ["--json", str(path)]), (220.0, ["--compare", str(path)])):
@@ -263,13 +193,6 @@ def test_a_run_is_compared_with_the_file_of_an_earlier_one(capsys, monkeypatch, 
         monkeypatch.setattr(command, "_measured", lambda _, effort, times=times: [times] * effort.imports)
         assert command.main(["--quick", "--only", "import purposeguard", *options]) == 0
     assert "| 1.10 × (1.10-1.10) | 2.20 × (2.20-2.20) | 2.00 × | slower |" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("size", "objects", "flat"), [(0, 0, True), (3 * 2**20, 0, False), (0, 501, False)])
-def test_a_day_is_flat_if_neither_memory_nor_objects_grow(size, objects, flat):
-    warm = memory.Held(50 * 2**20, Counter(cell=1_000))
-    last = memory.Held(warm.size + size, Counter(cell=1_000 + objects))
-    assert memory.flat(warm, last) is flat
 
 
 def test_a_round_of_a_day_has_its_share_of_each_part():

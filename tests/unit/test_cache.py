@@ -12,7 +12,7 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.observer import Ledger
 from tests.unit.models import Customer
-from tests.unit.samples import Tape, revised
+from tests.unit.samples import Tape
 
 
 class Shop:
@@ -79,15 +79,6 @@ def test_what_was_withheld_says_for_which_activity() -> None:
             with pytest.raises(pg.PurposeViolation) as caught:
                 shop.load(1).device  # noqa: B018
             assert caught.value.activity == activity
-
-
-def test_a_replaced_notice_s_answers_are_not_found_again() -> None:
-    shop = Shop()
-    with shop.guard.purpose(tm.RenewalGuidance):
-        shop.load(1)
-        shop.guard.replace(revised(tm.NOTICE, lambda t: None))
-        shop.load(1)
-    assert shop.runs == [1, 1]
 
 
 def test_the_least_recently_used_answer_goes_first() -> None:

@@ -1,51 +1,15 @@
 from __future__ import annotations
 
 import ast
-import sys
-import types
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import purposeguard as pg
 from purposeguard.notice.codegen import WIDTH, generate
-from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.samples import SMALL, changed
 
 small = pg.Notice.loads(SMALL)
-
-
-@pytest.fixture
-def generated() -> Iterator[types.ModuleType]:
-    module = types.ModuleType("generated_small")
-    module.__dict__["__name__"] = "generated_small"
-    sys.modules["generated_small"] = module
-    exec(compile(generate(small), "generated_small.py", "exec"), module.__dict__)  # noqa: S102
-    yield module
-    del sys.modules["generated_small"]
-
-
-def test_the_bundled_module_is_what_its_notice_generates() -> None:
-    assert tm.__file__ is not None
-    assert Path(tm.__file__).read_text(encoding="utf-8") == generate(
-        pg.Notice.load(Path(tm.__file__).with_name("notice.toml"))
-    )
-
-
-def test_the_module_holds_the_notice_and_its_vocabulary(generated: types.ModuleType) -> None:
-    notice = generated.NOTICE
-    assert notice == small
-    for one in (*notice.sources, *notice.purposes):
-        assert getattr(generated, one.__name__) is one
-        assert one.__module__ == "generated_small"
-    for given, loaded in zip(notice.sources, small.sources, strict=True):
-        assert [base.__name__ for base in given.__mro__] == [base.__name__ for base in loaded.__mro__]
-        assert (given.clause, given.slug, given.title) == (loaded.clause, loaded.slug, loaded.title)
-        assert given.__doc__ == loaded.__doc__
-    assert notice.family("AnyAdvice") == generated.AnyAdvice
-    assert pg.Guard(notice).allows(generated.Account, generated.AnyAdvice)
 
 
 def test_lines_are_of_ordinary_length_but_for_docstrings_and_the_document() -> None:
@@ -88,14 +52,6 @@ def test_any_title_makes_a_sound_module(title: str) -> None:
     assert space["NOTICE"] == notice
     assert space["Person"].title["en"] == title
     assert space["Renewal"].title["ja"] == title
-
-
-def test_a_notice_without_families_makes_a_sound_module() -> None:
-    bare = pg.Notice.parse(changed(lambda t: t.pop("family")))
-    space: dict[str, Any] = {"__name__": "generated_bare"}
-    exec(compile(generate(bare), "generated_bare.py", "exec"), space)  # noqa: S102
-    assert space["NOTICE"] == bare
-    assert '\n\n\nREVISION: Final = "2024-01-01"' in generate(bare)
 
 
 def test_items_are_final_and_parents_and_purposes_are_not() -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import subprocess
-import sys
-import textwrap
 from typing import Annotated, Any
 
 import pytest
@@ -15,6 +12,7 @@ from pydantic_core import SchemaSerializer, core_schema
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from tests.support import printed_by
 from tests.unit.models import guard
 from tests.unit.sealed_fields import SECRET
 
@@ -89,8 +87,7 @@ def test_a_model_may_ask_for_it_itself() -> None:
         with pg.Guard(tm.NOTICE).purpose(tm.UsageAnalysis) as use:
             print(use.withhold(Customer()).model_dump())
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "{'number': 7}\n", "")
+    assert printed_by(script) == ("{'number': 7}\n", "")
 
 
 def test_a_schema_that_a_class_made_for_itself_is_its_own() -> None:

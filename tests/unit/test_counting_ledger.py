@@ -18,10 +18,9 @@ from tests.support import in_threads
 from tests.unit.models import C, D, R
 from tests.unit.oversights import Counting
 from tests.unit.samples import revised
+from tests.unit.seals import DEVICE, NAME
 
-NAME = pg.Personal("name", tm.Registration)
 PLAN = pg.Personal("plan", tm.Contract)
-DEVICE: pg.Personal[str, Any] = pg.Personal("device", tm.ProductData)
 
 
 class Clicks(Counting):
@@ -279,17 +278,6 @@ def test_checks_that_are_remembered_are_bounded(
         guard.check("1.1(a)" + " " * blanks, tm.RenewalGuidance)
     assert clicks.counts == {(None, "1.2(1)①", R): 10}
     assert len(guard._engine.snapshot.checked) == 3
-
-
-def test_what_is_no_sealed_value_is_said_as_ever(guard: pg.Guard) -> None:
-    with guard.purpose(tm.RenewalGuidance) as use:
-        for wrong in ("text", None, NAME.label):
-            with pytest.raises(TypeError):
-                use.open(wrong)  # type: ignore[arg-type]  # the point of it
-            with pytest.raises(TypeError):
-                use.open_all([NAME, wrong])  # type: ignore[list-item]  # likewise
-    with pytest.raises(pg.PurposeMissing):
-        use.open_all([NAME])
 
 
 def test_another_thread_gets_nothing_by_the_short_way(guard: pg.Guard, clicks: Clicks) -> None:

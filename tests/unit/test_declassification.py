@@ -17,15 +17,9 @@ from purposeguard.runtime.declarations import Reclassification
 from purposeguard.runtime.declassification import Reclassifier
 from tests.unit.models import C, R
 from tests.unit.samples import revised
-from tests.unit.seals import NAME, SENTINEL, Told, words
+from tests.unit.seals import NAME, SENTINEL, Told, opened_anywhere, words
 
 N = pg.Label(pg.NotPersonal)
-
-
-def opened(guard: pg.Guard, value: pg.Personal[Any, Any]) -> Any:
-    """As any purpose may open it, which is to say: it is not personal."""
-    with guard.purpose(tm.TrafficAnalysis) as use:
-        return use.open(value)
 
 
 # ---- A function ---------------------------------------------------------------------------------------------------
@@ -39,10 +33,10 @@ def test_a_declared_function_takes_a_value_out_of_its_label(guard: pg.Guard, tap
 
     short = length(NAME)
     assert short.label is N
-    assert opened(guard, short) == 4
-    assert opened(guard, length(NAME.map(str.strip), 2, plus=1)) == 9
-    assert opened(guard, length(NAME.zip(pg.Personal("b", tm.Contract)).map("".join))) == 5
-    assert opened(guard, length(pg.Personal("free", pg.NotPersonal))) == 4
+    assert opened_anywhere(guard, short) == 4
+    assert opened_anywhere(guard, length(NAME.map(str.strip), 2, plus=1)) == 9
+    assert opened_anywhere(guard, length(NAME.zip(pg.Personal("b", tm.Contract)).map("".join))) == 5
+    assert opened_anywhere(guard, length(pg.Personal("free", pg.NotPersonal))) == 4
     declared = declared_of(guard)
     assert tape.figures == [(declared, label, None) for label in (R, R, R | C, N)]
     assert length.__name__ == "length"
@@ -109,7 +103,7 @@ def test_a_parent_stands_for_its_items(guard: pg.Guard) -> None:
         return len(value)
 
     for source in (tm.Customer, tm.Registration, tm.ProductData, tm.Contract):
-        assert opened(guard, length(pg.Personal("abc", source))) == 3
+        assert opened_anywhere(guard, length(pg.Personal("abc", source))) == 3
     other: pg.Personal[str, Any] = pg.Personal("abc", tm.Website)
     with pytest.raises(pg.SealedValue):
         length(other)
@@ -151,7 +145,7 @@ def test_the_sealed_value_is_given_by_position(guard: pg.Guard, tape: Told) -> N
             by_name(**given)
         assert words(refused).endswith("length takes a sealed value as its first argument, by position, not by name")
     assert tape.figures == []
-    assert opened(guard, by_name(NAME, times=2)) == 8
+    assert opened_anywhere(guard, by_name(NAME, times=2)) == 8
 
 
 def test_static_methods_reclassify(guard: pg.Guard) -> None:
@@ -169,7 +163,7 @@ def test_static_methods_reclassify(guard: pg.Guard) -> None:
             return len(value)
 
     for figures in (Figures, Figures()):
-        assert opened(guard, figures.above(NAME)) == opened(guard, figures.below(NAME)) == 4
+        assert opened_anywhere(guard, figures.above(NAME)) == opened_anywhere(guard, figures.below(NAME)) == 4
     assert {one.qualname.rpartition(".")[2] for one in guard.reclassifications} == {"above", "below"}
 
 
@@ -214,8 +208,8 @@ def test_a_method_of_an_object_and_one_of_a_built_in_class_reclassify(guard: pg.
             return len(value) * self.times
 
     out: Any = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
-    assert opened(guard, out(Lengths().of)(NAME)) == 8
-    assert opened(guard, out(str.upper)(NAME)) == "NAME"
+    assert opened_anywhere(guard, out(Lengths().of)(NAME)) == 8
+    assert opened_anywhere(guard, out(str.upper)(NAME)) == "NAME"
 
 
 def fails(value: str) -> str:

@@ -12,15 +12,7 @@ import purposeguard as pg
 from purposeguard.errors import TooFewSubjects
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.models import C
-from tests.unit.seals import NAME, SENTINEL, Told, words
-
-
-def opened(guard: pg.Guard, value: pg.Personal[Any, Any]) -> Any:
-    """As any purpose may open it, which is to say: it is not personal."""
-    assert value.label is pg.Label(pg.NotPersonal)
-    with guard.purpose(tm.TrafficAnalysis) as use:
-        return use.open(value)
-
+from tests.unit.seals import NAME, SENTINEL, Told, opened_anywhere, words
 
 Bill = tuple[str, float]
 BILLS: pg.Personal[Any, Any] = pg.Personal([("a", 1.0), ("b", 2.0), ("a", 6.0)], tm.Contract)
@@ -42,11 +34,11 @@ def test_figures_over_many_subjects(guard: pg.Guard, tape: Told) -> None:
     assert [one.name for one in declared] == names  # before there is any figure
     count = figures.count(BILLS, subject=whose)
     mean = figures.mean(BILLS, amount, subject=whose)
-    assert opened(guard, count.zip(mean)) == (3, 3.0)
+    assert opened_anywhere(guard, count.zip(mean)) == (3, 3.0)
     parts: pg.Personal[Any, Any] = pg.Personal.collect(
         [pg.Personal(("a", 1), tm.Contract), pg.Personal(("b", 2), tm.Contract).map(tuple)]
     )
-    assert opened(guard, figures.mean(parts, of=amount, subject=whose)) == 1.5
+    assert opened_anywhere(guard, figures.mean(parts, of=amount, subject=whose)) == 1.5
     assert guard.reclassifications == declared  # and none is listed by being made
     assert {(one.why, one.approver, one.sources) for one in guard.reclassifications} == {("over many", "DPO", C)}
     assert [(one.name, label) for one, label, _ in tape.figures] == [(name, C) for name in (*names, names[1])]
@@ -133,6 +125,6 @@ def test_a_mean_is_a_plain_number(guard: pg.Guard) -> None:
         __radd__ = __add__
 
     figures = guard.reclassify(tm.Contract, to=pg.NotPersonal, why="over many", at_least=2)
-    mean = opened(guard, figures.mean(BILLS, lambda bill: Smuggler(bill[1]), subject=whose))
+    mean = opened_anywhere(guard, figures.mean(BILLS, lambda bill: Smuggler(bill[1]), subject=whose))
     assert type(mean) is float
     assert mean == 3.0

@@ -5,6 +5,7 @@ import datetime
 import inspect
 import itertools
 import logging
+import traceback
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -17,11 +18,12 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable, UnknownRecipient
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.transfers import Provision, Recipient, Safeguard
 from purposeguard.policy.violations import violation_of
 from purposeguard.runtime.clock import Clock
-from purposeguard.runtime.protocols import CLEAR, SubjectPreferences
 from purposeguard.values.markers import Collected, Ended, Subject
+from tests.unit.oversights import Office
 from tests.unit.samples import Tape
 
 NOW = datetime.datetime(2026, 6, 15, 3, 0, tzinfo=UTC)
@@ -38,20 +40,14 @@ MAIL_HOUSE = Recipient(
 ABROAD = replace(MAIL_HOUSE, id="support-centre", kind="Overseas Contractor", country="PH")
 
 
-class Overseer:
-    """Governance that keeps what it is told, and says what a test wants it to say."""
+class Overseer(Office):
+    """Governance that keeps what it is told of hand-overs, and has a register."""
 
-    requires_subject = False
-
-    def __init__(self, ledger=None, **all_preferences) -> None:
-        self.ledger = ledger
-        self.all_preferences: dict[str, SubjectPreferences] = all_preferences
+    def __init__(self, **options: Any) -> None:
+        super().__init__({}, **options)
         self.register: dict[str, Recipient] = {}
         self.provisions: list[Provision] = []
         self.fails: Exception | None = None
-
-    def preferences(self, subject: str, /) -> SubjectPreferences:
-        return self.all_preferences.get(subject, CLEAR)
 
     def provided(self, provision: Provision, /) -> None:
         if self.fails is not None:
@@ -337,6 +333,10 @@ def test_to_another_recipient_nothing_is_handed_over(guard, overseer):
     assert "handed over by" in str(caught.value)
     assert "clause 5 names no country KR" in rest
     assert not overseer.provisions
+    # It shows nothing of what was to be handed over.
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    assert not any("hanako" in repr(frame.f_locals) for frame in frames[1:])
+    assert caught.value.__context__ is None
 
 
 def test_of_a_subject_who_stopped_it_nothing_is_handed_over(guard, overseer):
@@ -363,22 +363,6 @@ def test_what_cannot_be_recorded_is_not_handed_over(guard, overseer):
     overseer.fails = StoreUnavailable("no store")
     with guard.purpose(tm.RenewalGuidance), pytest.raises(StoreUnavailable):
         hand_over(HANAKO)
-
-
-def test_a_refusal_shows_nothing_of_what_was_to_be_handed_over(guard):
-    @guard.entrust(replace(ABROAD, country="KR"))
-    def hand_over(customer: Customer) -> None:
-        raise AssertionError
-
-    with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.RecipientViolation) as caught:
-        hand_over(HANAKO)
-    trace = caught.value.__traceback__
-    frames = []
-    while trace is not None:
-        frames.append(trace.tb_frame)
-        trace = trace.tb_next
-    assert not any("hanako" in repr(frame.f_locals) for frame in frames[1:])
-    assert caught.value.__context__ is None
 
 
 def test_observed_only_it_goes_ahead_and_is_on_record(overseer, caplog):
@@ -570,8 +554,7 @@ class Buyer:
 
 
 def test_what_a_row_in_a_row_does_not_say_the_other_does():
-    overseer = Overseer()
-    overseer.requires_subject = True
+    overseer = Overseer(requires_subject=True)
     guard = pg.Guard(tm.NOTICE, governance=overseer, clock=lambda: NOW)
 
     @guard.entrust(MAIL_HOUSE)
@@ -621,9 +604,8 @@ def test_marked_days_count():
     assert len(overseer.provisions) == 2
 
 
-def test_where_it_must_be_said_whose_it_is_it_must_be_said_here(overseer):
-    overseer.requires_subject = True
-    guard = pg.Guard(tm.NOTICE, governance=overseer)
+def test_where_it_must_be_said_whose_it_is_it_must_be_said_here():
+    guard = pg.Guard(tm.NOTICE, governance=Overseer(requires_subject=True))
 
     @guard.entrust(MAIL_HOUSE, tm.Registration)
     def hand_over(key: Annotated[int | None, Subject]) -> None: ...

@@ -215,22 +215,6 @@ def test_pydantic_s_own_ways() -> None:
     assert pg.untagged(Described) == ("plain",)
 
 
-@dataclasses.dataclass
-class Forward:
-    later: Later
-    quoted: list["Later"]  # noqa: UP037
-    email: Annotated["str", tm.Registration]  # noqa: UP037
-
-
-@dataclasses.dataclass
-class Later:
-    device: Device
-
-
-def test_forward_references_and_string_annotations_are_resolved() -> None:
-    assert pg.sources_of(Forward) == {"later.device": D, "quoted[].device": D, "email": R}
-
-
 class Unresolved(BaseModel):
     thing: Nowhere  # type: ignore[name-defined]  # noqa: F821
 
@@ -275,12 +259,6 @@ def test_a_tag_that_is_a_purpose_is_an_error() -> None:
         pg.sources_of(Wrong)
     with pytest.raises(pg.UnknownSource):
         shape_of(Annotated[str, pg.Source])
-
-
-def test_other_marks_beside_a_tag_do_not_matter() -> None:
-    assert shape_of(Annotated[str, "a comment", tm.Registration, 5, C]).own_label is R | C
-    assert shape_of(Annotated[str, "a comment"]).own_label is None
-    assert pg.sources_of(dataclasses.InitVar[Address]) == {"city": R}
 
 
 def test_a_dictionary_s_keys_count_for_the_dictionary() -> None:

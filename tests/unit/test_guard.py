@@ -35,22 +35,6 @@ def test_a_violation_of_a_bare_check_knows_no_activity() -> None:
     assert error.decision.label is pg.Label(tm.Registration, tm.ProductData)
 
 
-@pytest.mark.parametrize(
-    "sources",
-    [tm.Registration, "1.1a", pg.Label(tm.Registration), [tm.Registration], {"registration"}, ("1.1(a)",),
-     frozenset({tm.Registration})],
-    ids=repr,
-)  # fmt: skip
-@pytest.mark.parametrize("purpose", [tm.RenewalGuidance, "1.2(1)①", "renewal-guidance", "RenewalGuidance"], ids=repr)
-def test_sources_and_purposes_in_any_form_and_again(sources: Any, purpose: Any) -> None:
-    for _ in range(2):
-        assert guard.allows(sources, purpose) is True
-        assert guard.allows(sources, purpose, "email") is True
-        assert guard.allows(sources, "2.2①") is False
-        assert guard.explain(sources, purpose).allowed is True
-        guard.check(sources, purpose)
-
-
 def test_iterators_are_read_once() -> None:
     assert guard.allows(iter(["1.1a"]), tm.RenewalGuidance) is True
     assert guard.allows((one for one in ["1.1a", "1.1b"]), tm.RenewalGuidance) is False
@@ -146,34 +130,6 @@ def test_what_is_wrong_is_an_error_in_observe_mode_too() -> None:
         observing.check([], tm.RenewalGuidance)
     with pytest.raises(pg.UnknownPurpose):
         observing.check("1.1a", "nothing")
-
-
-def test_a_ledger_is_told_of_bare_checks_once_each() -> None:
-    tape = Tape()
-    told = pg.Guard(tm.NOTICE, ledger=tape)
-    told.check("1.1a", tm.RenewalGuidance)
-    told.check(["1.1a", "2.1a"], tm.AnyProductGuidance)
-    with pytest.raises(pg.PurposeViolation) as caught:
-        told.check("1.1b", tm.RenewalGuidance)
-    assert tape.uses == [
-        (None, "1.2(1)①", pg.Label(tm.Registration), 1),
-        (None, "AnyProductGuidance", pg.Label(tm.Registration, tm.WebContact), 1),
-    ]
-    assert tape.denials == [(caught.value, False)]
-
-
-def test_what_a_ledger_raises_is_not_swallowed() -> None:
-    class Full(Tape):
-        def denied(self, error: Any, *, observed: bool) -> None:
-            raise OSError("disk full")
-
-        def counter(self, activity: Any, purpose: Any, label: Any) -> Any:
-            raise OSError("disk full")
-
-    told = pg.Guard(tm.NOTICE, ledger=Full())
-    for source in ("1.1a", "1.1b"):
-        with pytest.raises(OSError, match="disk full"):
-            told.check(source, tm.RenewalGuidance)
 
 
 # --- replacing the notice

@@ -244,13 +244,6 @@ def test_a_terminal_gets_what_fits(shop):
     assert "line " in text
 
 
-def test_people_are_spared_what_the_row_says_already(shop):
-    text = words(run(shop, columns=300).stdout)
-    assert "Activities in shop (6)" in text
-    assert "Repository.load REFUSED no clause grants it to 1.1(a), 1.1(b)" in text
-    assert "security news any-security-information email enforce news, line " in text
-
-
 def test_what_an_import_prints_is_no_part_of_the_report(shop):
     result = run(shop, "--format", "json")
     assert "noise of an import" not in result.stdout
@@ -372,24 +365,6 @@ def test_what_keeps_it_from_looking_is_said(text, target, told, folder):
     assert result.stderr.startswith("error: ")
     assert told in " ".join(result.stderr.split())
     assert "Traceback" not in result.output
-
-
-def test_a_failed_import_says_where(folder):
-    (folder / "broken.py").write_text("x = 1\n\nx / 0\n", "utf-8")
-    assert f"at {folder / 'broken.py'}, line 3" in run("broken:guard").stderr
-
-
-def test_names_are_told_apart_by_what_they_do_not_share(folder):
-    (folder / "firm").mkdir()
-    (folder / "firm" / "rules.py").write_text(FINDINGS.partition("@guard.access(")[0], "utf-8")
-    for module in ("mail", "letters"):
-        text = "from firm.rules import guard, tm\n\n@guard.purpose(tm.WebFeedback)\ndef ask(): ...\n"
-        (folder / "firm" / f"{module}.py").write_text(text)
-    arguments = ["firm.rules:guard", "--import", "firm.mail", "--import", "firm.letters"]
-    text = words(run(*arguments, columns=300).stdout)
-    assert "Activities in firm (2)" in text
-    assert "mail.ask web-feedback - enforce line 3" in text
-    assert "letters.ask web-feedback - enforce line 3" in text
 
 
 WAYS_OUT = """

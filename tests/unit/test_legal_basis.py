@@ -14,8 +14,9 @@ from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.violations import violation_of
 from purposeguard.runtime.clock import Clock
 from tests.unit.marked_rows import reading
-from tests.unit.oversights import STOPPED, WAYS_TO_READ, Counting, Office, listing, told
+from tests.unit.oversights import STOPPED, WAYS_TO_READ, Counting, Office, listing
 from tests.unit.samples import revised, tables
+from tests.unit.seals import words
 
 DAY = datetime.date(2024, 1, 1)
 STATISTICS, OFFERS, RENEWAL, SERVICE, BILLING = "4①", "3(1)②", "3(1)①", "3(2)①", "3(2)②"
@@ -96,7 +97,7 @@ def test_nobody_agreed_where_nobody_is_asked() -> None:
     assert guard.allows("1(b)", BILLING)
     with pytest.raises(pg.SubjectViolation) as caught:
         guard.check("1(a)", OFFERS)
-    assert "offers (3(1)②) rests on consent, and it is not said whose data of 1(a) this is" in told(caught)
+    assert "offers (3(1)②) rests on consent, and it is not said whose data of 1(a) this is" in words(caught)
 
 
 def test_the_reason_says_what_is_missing() -> None:
@@ -180,7 +181,7 @@ def test_rows_are_read_of_those_who_agreed() -> None:
         copy = use.withhold(Row(key=4))
         with pytest.raises(pg.SubjectViolation) as caught:
             copy.name  # noqa: B018
-        assert "rests on consent here" in told(caught)
+        assert "rests on consent here" in words(caught)
     with guard.purpose(RENEWAL, channel="email"):
         assert load(4) == [Row(key=4)]
 
@@ -305,7 +306,7 @@ def test_a_period_from_the_end_of_use_begins_when_use_ends() -> None:
     assert guard.allows("1(a)", RENEWAL, subject=pg.RowContext(collected=COLLECTED))
     with pytest.raises(pg.RetentionViolation) as caught:
         guard.check("1(a)", RENEWAL, subject=ended)
-    assert "the period for which 1(a) may be kept is over, save for a use based on law (clause 8)" in told(caught)
+    assert "the period for which 1(a) may be kept is over, save for a use based on law (clause 8)" in words(caught)
 
 
 def test_a_clause_is_overdue_with_its_items() -> None:

@@ -17,10 +17,11 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.runtime.declarations import LegalException
 from purposeguard.runtime.legal_override import LegalBasis, OutsideTheNotice
-from tests.unit.excepted import DEVICE, FREE, HOUR, NAME, NOON, Case, D, R, Row, Two, Watch
-from tests.unit.models import P
-from tests.unit.oversights import STOPPED, WAYS_TO_READ, Counting, Office, guarded, listing, told
+from tests.unit.excepted import HOUR, NOON, Case, Row, Two, Watch
+from tests.unit.models import D, P, R
+from tests.unit.oversights import STOPPED, WAYS_TO_READ, Counting, Office, guarded, listing
 from tests.unit.samples import Tape
+from tests.unit.seals import DEVICE, FREE, NAME, words
 
 # --- What is stated
 
@@ -174,9 +175,9 @@ def test_it_covers_those_whom_it_names() -> None:
         for subject in (8, None, pg.RowContext(), Two(7, 8)):
             with pytest.raises(pg.SubjectViolation) as caught:
                 use.open(NAME, subject=subject)
-            assert "the exception does not cover this use of 1.1(a) for activity rescue" in told(caught)
+            assert "the exception does not cover this use of 1.1(a) for activity rescue" in words(caught)
             unnamed = subject is None or isinstance(subject, pg.RowContext)
-            assert ("name the subject" if unnamed else "it does not concern this subject") in told(caught)
+            assert ("name the subject" if unnamed else "it does not concern this subject") in words(caught)
             assert not use.allows(R, subject=subject)
             decision = use.explain(R, subject=subject)
             assert not decision
@@ -302,7 +303,7 @@ def test_what_is_in_no_row_is_recorded_when_it_is_asked_for() -> None:
         case.ledger.exceptions.clear()
         with case.door([7]), pytest.raises(pg.SubjectViolation) as caught:
             read()
-        assert "name the subject" in told(caught)
+        assert "name the subject" in words(caught)
         assert case.recorded == []
 
 

@@ -15,10 +15,10 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import NONE_KNOWN
 from tests.support import in_threads
-from tests.unit.excepted import DEVICE, HOUR, NAME, NOON, Case, R, Row
-from tests.unit.models import P
-from tests.unit.oversights import told
+from tests.unit.excepted import HOUR, NOON, Case, Row
+from tests.unit.models import P, R
 from tests.unit.samples import revised
+from tests.unit.seals import DEVICE, NAME, words
 
 # --- How long it lasts
 
@@ -41,7 +41,7 @@ def test_it_ends_at_its_moment() -> None:
         ):
             with pytest.raises(pg.PurposeMissing) as caught:
                 way()
-            assert over in told(caught)
+            assert over in words(caught)
         assert not use.allows(R, subject=7)
         decision = use.explain(R, subject=7)
         assert not decision

@@ -6,17 +6,16 @@ import contextvars
 import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
-from unittest import mock
 
 import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.table import PolicyTable
 from purposeguard.values.json import encode_sealed
 from purposeguard.values.opener import Opener, opener_for
-from tests.unit.models import C, D, R
+from tests.support import racing
+from tests.unit.models import D, R
 from tests.unit.samples import revised
 from tests.unit.seals import ABSENT, BILL, COOKIE, DEVICE, FREE, NAME, Told, words
 
@@ -182,31 +181,6 @@ def test_the_use_under_way_is_given_for_its_purpose() -> None:
 # ---- Told ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_ledger_is_told_what_was_opened_and_refused() -> None:
-    tape = Told()
-    guard = pg.Guard(tm.NOTICE, ledger=tape)
-    with guard.purpose(tm.RenewalGuidance, activity="it") as use:
-        use.open(NAME)
-        use.open(NAME.map(len))
-        use.open_all([NAME, BILL, NAME.zip(BILL), NAME])
-        use.try_open(NAME, ABSENT)
-        assert use.try_open(DEVICE, ABSENT) is ABSENT
-        assert tape.denials == []  # a question is no use
-        for value in (DEVICE, DEVICE.zip(NAME)):
-            with pytest.raises(pg.PurposeViolation) as refused:
-                use.open(value)
-            assert tape.denials.pop() == (refused.value, False)
-        with pytest.raises(pg.PurposeViolation):
-            use.open_all([NAME, DEVICE, DEVICE])
-        assert len(tape.denials) == 1
-        with pytest.raises(pg.SealedValue):
-            use.open(BILL.map(lambda bill: bill[99]))  # its function saw the value
-    assert tape.uses == [("it", "1.2(1)①", R, 5), ("it", "1.2(1)①", C, 2), ("it", "1.2(1)①", R | C, 1)]
-    with pytest.raises(pg.PurposeMissing) as missing:
-        use.open(NAME)
-    assert tape.denials[1:] == [(missing.value, False)]
-
-
 def test_what_cannot_be_recorded_is_not_let_pass() -> None:
     class Broken(Told):
         def denied(self, *_: Any, **__: Any) -> None:
@@ -286,21 +260,6 @@ def test_an_opening_follows_the_revision_in_force(guard: pg.Guard) -> None:
         assert use.try_open(NAME, ABSENT) is ABSENT
 
 
-def replacing(guard: pg.Guard, notice: pg.Notice) -> Any:
-    """Replaces the notice right after the next answer of a matrix: the worst moment for whoever asked."""
-    plain = PolicyTable.row
-    fired: list[bool] = []
-
-    def row(self: PolicyTable, *args: Any) -> Any:
-        answer = plain(self, *args)
-        if not fired:
-            fired.append(True)
-            guard.replace(notice)
-        return answer
-
-    return mock.patch.object(PolicyTable, "row", row)
-
-
 def test_one_opening_is_by_one_revision(guard: pg.Guard) -> None:
     later = revised(tm.NOTICE, narrower)
     for act, expected in [
@@ -309,12 +268,12 @@ def test_one_opening_is_by_one_revision(guard: pg.Guard) -> None:
         (lambda use: use.open_all([NAME, BILL]), ["name", "bill"]),
     ]:
         guard.replace(tm.NOTICE)
-        with guard.purpose(tm.RenewalGuidance) as use, replacing(guard, later):
+        with guard.purpose(tm.RenewalGuidance) as use, racing(guard, later):
             assert act(use) == expected
             assert use.try_open(NAME, ABSENT) is ABSENT
     for both in ([NAME, DEVICE], [DEVICE, NAME]):
         guard.replace(tm.NOTICE)
-        with guard.purpose(tm.RenewalGuidance) as use, replacing(guard, later):
+        with guard.purpose(tm.RenewalGuidance) as use, racing(guard, later):
             with pytest.raises(pg.PurposeViolation) as refused:
                 use.open_all(both)  # which no revision lets be opened together
             assert not refused.value.decision

@@ -245,21 +245,21 @@ def test_a_fork_where_nothing_is_under_way_leaves_all_as_it_is(monkeypatch: pyte
 # --- What is advised where the context of an activity was inherited
 
 
-def told_in_a_task(block: Any) -> str:
-    async def read() -> str:
-        with pytest.raises(pg.PurposeMissing) as caught:
-            guard.current  # noqa: B018
-        return words(caught.value)
-
-    async def serve() -> str:
-        async with block:
-            return await asyncio.create_task(read())
-
-    return asyncio.run(serve())
+def advice(of: pg.Guard = guard) -> str:
+    with pytest.raises(pg.PurposeMissing) as caught:
+        of.current  # noqa: B018
+    return words(caught)
 
 
 def test_a_task_that_inherited_the_context_may_be_part_of_the_activity_or_not() -> None:
-    said = told_in_a_task(remind)
+    async def read() -> str:
+        return advice()
+
+    async def serve() -> str:
+        async with remind:
+            return await asyncio.create_task(read())
+
+    said = asyncio.run(serve())
     assert "runs in another task or thread, which began this one" in said
     assert "handed over there, with `guard.carry(fn)`" in said
     assert "states a purpose here, with `@guard.purpose(…)`" in said
@@ -268,9 +268,7 @@ def test_a_task_that_inherited_the_context_may_be_part_of_the_activity_or_not() 
 def test_where_the_activity_has_ended_meanwhile_nothing_is_to_be_carried() -> None:
     async def read(ended: asyncio.Event) -> str:
         await ended.wait()
-        with pytest.raises(pg.PurposeMissing) as caught:
-            guard.current  # noqa: B018
-        return words(caught.value)
+        return advice()
 
     async def serve() -> str:
         ended = asyncio.Event()
@@ -286,14 +284,8 @@ def test_where_the_activity_has_ended_meanwhile_nothing_is_to_be_carried() -> No
 
 def test_an_exception_by_law_is_not_to_be_carried() -> None:
     case = Case()
-
-    def read() -> str:
-        with pytest.raises(pg.PurposeMissing) as caught:
-            case.guard.current  # noqa: B018
-        return words(caught.value)
-
     with case.door():
         context = contextvars.copy_context()
-        said = in_thread(lambda: context.run(read))
+        said = in_thread(lambda: context.run(advice, case.guard))
     assert "rescue holds where it was entered, and is not carried elsewhere: enter it where it is needed" in said
     assert "guard.carry" not in said

@@ -272,9 +272,6 @@ def test_a_plain_model_leaves_nothing_out_and_says_what_does() -> None:
             customer.model_dump()
 
 
-# --- where it is refused, and whose purpose counts
-
-
 # --- where it is refused
 
 

@@ -4,7 +4,7 @@
 
 import contextlib
 import dataclasses
-from typing import Annotated, Any, Generic, NamedTuple, NotRequired, Optional, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, NotRequired, TypeVar
 
 import pytest
 from pydantic import BaseModel, RootModel, TypeAdapter
@@ -217,17 +217,3 @@ def test_root_models() -> None:
     assert lines_of(Names, [[SECRET]]) == [("string_type", (0,))]
     assert lines_of(Table, {SECRET: SECRET}) == [("int_parsing", ())]
     assert pg.sources_of(Names) == {"root[]": pg.Label(tm.Registration)}
-
-
-def test_classes_in_functions_may_name_each_other() -> None:
-    class First(BaseModel):
-        second: Optional[Personal["Second", tm.Registration]] = None  # noqa: UP045  # another way to write it
-
-    class Second(BaseModel):
-        size: int
-        first: First | None = None
-
-    First.model_rebuild()
-    first = First.model_validate({"second": {"size": "7", "first": {}}})
-    assert opened(first.second).size == 7
-    assert lines_of(First.model_validate, {"second": {"size": SECRET}}) == [("int_parsing", ("second", "size"))]

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import copy
 import enum
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any
 
-import jsonschema  # type: ignore[import-untyped]  # it comes without stubs
 import pytest
-from pydantic import BaseModel, ConfigDict, EmailStr, Field, PlainSerializer, RootModel, TypeAdapter
-from pydantic.json_schema import JsonSchemaMode, PydanticJsonSchemaWarning, models_json_schema
+from pydantic import BaseModel, Field, PlainSerializer, RootModel, TypeAdapter
+from pydantic.json_schema import JsonSchemaMode, PydanticJsonSchemaWarning
 
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.models import T, guard
+from tests.unit.models import guard
 from tests.unit.sealed_kinds import KINDS
 
 MODES: tuple[JsonSchemaMode, ...] = ("validation", "serialization")
-S = TypeVar("S", bound=pg.Source | pg.Purpose)
 
 
 class Colour(enum.Enum):
@@ -159,46 +157,6 @@ def test_making_adapters_of_a_model_changes_nothing_in_its_own_schema() -> None:
         assert "x-collected-under" in repr(TypeAdapter(annotation).json_schema())
     Tree.model_rebuild(force=True)
     assert [Tree.model_json_schema(mode=mode) for mode in MODES] == before
-
-
-def test_generic_models_say_the_clauses_of_their_arguments() -> None:
-    class Box(BaseModel, Generic[T, S]):
-        content: Personal[T, S]
-
-    assert Box[int, tm.Contract].model_json_schema()["properties"]["content"] == {
-        "title": "Content",
-        "type": "integer",
-        "x-collected-under": ["1.1(c)"],
-    }
-    assert Box.model_json_schema()["properties"]["content"] == {"title": "Content"}
-
-
-def test_schemas_of_several_models_share_untouched_definitions() -> None:
-    class First(BaseModel):
-        home: Personal[Address, tm.Registration]
-
-    class Second(BaseModel):
-        home: Address
-
-    modes: list[Any] = [(First, "validation"), (First, "serialization"), (Second, "validation")]
-    _, schema = models_json_schema(modes)
-    for name in [name for name in schema["$defs"] if name.startswith("Address")]:
-        assert clauses_taken_out(schema["$defs"][name])[1] == []
-
-
-def test_the_schema_is_valid_and_takes_what_the_model_takes() -> None:
-    class Customer(BaseModel):
-        model_config = ConfigDict(extra="forbid")
-        email: Personal[EmailStr, tm.Registration]
-        homes: list[Personal[Address, tm.Registration | tm.Contract]] = []
-
-    schema = Customer.model_json_schema()
-    jsonschema.Draft202012Validator.check_schema(schema)
-    validator = jsonschema.Draft202012Validator(schema)
-    given = {"email": "a@example.com", "homes": [{"street": "x", "number": 2}]}
-    assert validator.is_valid(given)
-    Customer.model_validate(given)
-    assert not validator.is_valid({"homes": [{"number": "x"}]})
 
 
 def test_a_sealed_default_is_not_shown_in_a_schema_in_no_purpose_either() -> None:

@@ -15,8 +15,9 @@ from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.diff import compare
 from purposeguard.policy.violations import violation_of
 from tests.unit.models import UTC
-from tests.unit.oversights import Office, told
-from tests.unit.samples import Tape, revised, tables
+from tests.unit.oversights import Office
+from tests.unit.samples import revised, tables
+from tests.unit.seals import words
 
 THEN, NOW = datetime.date(2024, 6, 1), datetime.date(2025, 6, 1)
 STATISTICS, ADVICE, OFFERS, RENEWAL = "4①", "4②", "3(1)②", "3(1)①"
@@ -316,13 +317,6 @@ def test_a_row_from_before_the_revision_of_its_class_keeps_its_own() -> None:
     assert "under the revision of 2024-01-01" in str(refused(guard, label, STATISTICS, pg.RowContext(collected=THEN)))
 
 
-def test_labels_of_a_history() -> None:
-    history = pg.History(FIRST, WIDE)
-    guard = pg.Guard(history)
-    assert not guard.allows(history.label("1(a)", collected=THEN), STATISTICS)
-    assert guard.allows(history.label("1(a)", collected=NOW), STATISTICS)
-
-
 def test_combining_data_of_two_revisions_widens_nothing() -> None:
     guard = pg.Guard(pg.History(FIRST, WIDE))
     old: pg.Personal[str, Any] = pg.Personal("old", FIRST.source("1(a)"))
@@ -417,7 +411,7 @@ def test_rows_are_read_by_when_they_were_collected() -> None:
         ]
         with pytest.raises(pg.RevisionViolation) as caught:
             made.load()
-    assert "or withhold what may not be used" in told(caught)
+    assert "or withhold what may not be used" in words(caught)
     related = Made(FIRST, RELATED)
     with related.guard.purpose(STATISTICS):
         assert related.load() is related.rows
@@ -522,17 +516,6 @@ def test_a_family_that_is_gone_opens_nothing_of_anybody() -> None:
         for subject in (8, None):
             with pytest.raises(pg.UnknownPurpose):
                 member.open(sealed, subject=subject)
-
-
-def test_denials_are_told_with_their_reason() -> None:
-    tape = Tape()
-    guard = pg.Guard(pg.History(FIRST, WIDE), ledger=tape)
-    refused(guard, "1(a)", STATISTICS, pg.RowContext(collected=THEN))
-    ((error, observed),) = tape.denials
-    assert type(error) is pg.RevisionViolation
-    assert not observed
-    guard.check("1(a)", OFFERS, subject=pg.RowContext(collected=THEN))
-    assert tape.uses == [(None, OFFERS, pg.Label(WIDE.source("1(a)")), 1)]
 
 
 def test_a_notice_that_is_replaced_during_a_check_is_decided_by_whole() -> None:

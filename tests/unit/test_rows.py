@@ -21,8 +21,9 @@ from purposeguard.values.rows import LONG_AGO, abouts_of
 from purposeguard.values.type_schema import Model, shape_of
 from tests.unit.marked_rows import DAY, KINDS, Customer, Data, Key, every_kind, listed, read, reading
 from tests.unit.models import UTC, Email, P
-from tests.unit.oversights import STOPPED, Counting, Office, guarded, told
+from tests.unit.oversights import STOPPED, Counting, Office, guarded
 from tests.unit.samples import Tape
+from tests.unit.seals import words
 
 # --- Every kind of class
 
@@ -34,7 +35,7 @@ def test_a_row_of_whoever_stopped_the_use_is_refused(kind: str) -> None:
     with pytest.raises(pg.SubjectViolation) as caught:
         read(cls, make(7))
     assert caught.value.function
-    assert "7" not in told(caught).replace("clause 7", "")
+    assert "7" not in words(caught).replace("clause 7", "")
 
 
 @every_kind
@@ -192,7 +193,7 @@ UNREADABLE: list[Any] = [
 def test_a_row_whose_id_cannot_be_read_is_not_used(key: Any, options: Any) -> None:
     with pytest.raises(pg.UnlabelledData, match="a marked field cannot be read") as caught:
         read(list[Data], [Data(8), Data(key)], **options)
-    assert "7" not in told(caught).replace("7.5", "7")
+    assert "7" not in words(caught).replace("7.5", "7")
 
 
 # --- From when
@@ -248,7 +249,7 @@ def test_a_row_whose_day_cannot_be_read_is_not_used(day: Any, options: Any) -> N
     for row in (Loose(day), Loose(DAY, day)):
         with pytest.raises(pg.UnlabelledData, match="a marked field cannot be read") as caught:
             read(list[Loose], [row], **options)
-        assert "2025" not in told(caught)
+        assert "2025" not in words(caught)
 
 
 def test_dates_are_looked_at_without_anybody_who_keeps_what_subjects_want() -> None:
@@ -293,8 +294,8 @@ def test_a_refusal_says_where_the_row_was() -> None:
         function()
     error = caught.value
     assert (error.activity, error.field) == ("mail", "customers[]")
-    assert "leave such rows out with @guard.access(narrow=True)" in told(caught)
-    assert "secret" not in told(caught)
+    assert "leave such rows out with @guard.access(narrow=True)" in words(caught)
+    assert "secret" not in words(caught)
     assert ledger.denials == [(error, False)]
 
 

@@ -18,7 +18,8 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.rows import abouts_of
 from tests.unit.marked_rows import DAY, Box, Customer, Dict, Frozen, Key, read, reading
 from tests.unit.models import Device, Email, P, T
-from tests.unit.oversights import Office, guarded, told
+from tests.unit.oversights import Office, guarded
+from tests.unit.seals import words
 
 # --- Rows in rows
 
@@ -152,7 +153,7 @@ def test_what_is_beside_marked_rows_is_nobodys() -> None:
     function = reading(strict, Page, page)
     with strict.purpose(P), pytest.raises(pg.SubjectViolation) as caught:
         function()
-    assert "it is not said whose data of 1.1(c) this is" in told(caught)
+    assert "it is not said whose data of 1.1(c) this is" in words(caught)
     assert caught.value.field == "title"
 
 

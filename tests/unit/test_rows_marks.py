@@ -17,8 +17,9 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.type_schema import Model, Shape, shape_of
 from tests.unit.marked_rows import Customer, Frozen, Key, Named, read, reading
 from tests.unit.models import Device, Email, P
-from tests.unit.oversights import STOPPED, Office, guarded, told
+from tests.unit.oversights import STOPPED, Office, guarded
 from tests.unit.samples import Tape
+from tests.unit.seals import words
 
 # --- What is marked, and cannot say it
 
@@ -73,7 +74,7 @@ class TwoEnds(BaseModel):
 def test_a_mark_that_cannot_be_read_is_refused_where_it_stands(cls: Any, why: str) -> None:
     with pytest.raises(pg.UnlabelledData) as caught:
         reading(guarded(), list[cls], [])
-    assert why in told(caught)
+    assert why in words(caught)
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,12 @@ import jsonschema  # type: ignore[import-untyped]  # it comes without stubs
 import pytest
 from hypothesis import given
 
-import purposeguard
 from purposeguard import Notice, NoticeError
 from purposeguard.cli.schema import COMMON, DIALECT, KEYS, RULES, notice_schema, schema_text
 from purposeguard.notice import schema as document
 from purposeguard.notices import trendmicro_jp
 from tests.generated import notice_tables
 
-PACKAGE = Path(purposeguard.__file__).parent
-CHECKED_IN = PACKAGE / "notices" / "notice.schema.json"
 TOML = Path(trendmicro_jp.__file__).with_name("notice.toml")
 
 SCHEMA = notice_schema()
@@ -34,10 +31,6 @@ def plain(value):
 
 def bundled():
     return plain(tomllib.loads(TOML.read_text("utf-8")))
-
-
-def test_the_checked_in_schema_is_the_generated_one():
-    assert CHECKED_IN.read_text("utf-8") == schema_text()
 
 
 def test_is_a_schema_without_an_address_of_its_own():
@@ -121,29 +114,6 @@ def test_rejects_what_is_not_read(change):
         Notice.parse(tables)
 
 
-def test_a_change_is_seen_at_every_row():
-    """An unknown key in any table of the bundled notice, one at a time, is rejected."""
-
-    def places(value, path=()):
-        if isinstance(value, dict):
-            yield path
-        pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        for key, inner in pairs:
-            yield from places(inner, (*path, key))
-
-    original = bundled()
-    seen = 0
-    for path in list(places(original)):
-        inner = original
-        for step in path:
-            inner = inner[step]
-        inner["unheard_of"] = 1
-        assert not VALIDATOR.is_valid(original), path
-        del inner["unheard_of"]
-        seen += 1
-    assert seen > 100
-
-
 @pytest.mark.parametrize("name", TABLES)
 def test_every_table_and_key_is_described_and_closed(name):
     table = TABLES[name]
@@ -170,5 +140,4 @@ def test_nothing_is_described_that_is_gone():
 
 
 def test_says_nothing_of_null_which_toml_has_not():
-    assert '"null"' not in schema_text()
     assert "null" not in schema_text().replace('"', " ").split()

@@ -9,7 +9,7 @@ import gc
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
 
@@ -376,39 +376,3 @@ def test_withholding_by_a_use() -> None:
     with guard.purpose(tm.ProductProvision) as use:
         whole = Customer(email="e", device="d")
         assert use.withhold(whole) is whole
-
-
-def test_in_observe_mode_a_use_refuses_nothing_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    tape = Tape()
-    observing = pg.Guard(tm.NOTICE, mode="observe", ledger=tape)
-    whole = Customer(email="e", device="d")
-    with observing.purpose(tm.RenewalGuidance) as use:
-        use.check("1.1b")
-        assert use.withhold(whole) is whole
-        assert use.withhold(["d"], list[Annotated[str, tm.ProductData]]) == ["d"]
-    use.check("1.1a")
-    assert use.withhold(whole) is whole
-    assert [type(error).__name__ for error, _ in tape.denials] == ["PurposeViolation"] * 3 + ["PurposeMissing"] * 2
-    assert all(observed for _, observed in tape.denials)
-    assert len(caplog.records) == 5
-    assert "d" not in [word for record in caplog.records for word in record.getMessage().split()]
-
-
-def test_a_ledger_is_told_what_a_use_used() -> None:
-    tape = Tape()
-    told = pg.Guard(tm.NOTICE, ledger=tape)
-    with told.purpose(tm.AnyProductGuidance, channel="email", activity="offers") as use:
-        use.check("1.1a")
-        use.check(tm.Registration)
-        use.check(["1.1a", "2.1a"])
-        assert use.allows("1.1c")  # a question is no use
-        with pytest.raises(pg.PurposeViolation) as caught:
-            use.check("1.1b")
-    assert tape.uses == [
-        ("offers", "AnyProductGuidance", pg.Label(tm.Registration), 2),
-        ("offers", "AnyProductGuidance", pg.Label(tm.Registration, tm.WebContact), 1),
-    ]
-    assert tape.denials == [(caught.value, False)]
-    with told.purpose(tm.RenewalGuidance):
-        pass
-    assert len(tape.uses) == 2
