@@ -481,7 +481,8 @@ class _Rewriting:
         called = alias.this if alias is not None and alias.this else node.this
         condition = self._conditions[name].copy()
         for column in list(condition.find_all(exp.Column)):
-            column.set("table", called.copy())
+            if not column.table:  # else it is of a list of keys
+                column.set("table", called.copy())
         where = tree.args.get("where")
         both = exp.and_(where.this, condition, copy=False) if where is not None else condition
         tree.set("where", exp.Where(this=both))

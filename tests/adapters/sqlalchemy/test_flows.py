@@ -132,18 +132,12 @@ def test_an_upsert_of_rows_that_may_meet(shop: Shop, guard: Guard) -> None:
         assert connection.scalar(select(func.count()).select_from(exports).where(exports.c.public == "x")) == 1
 
 
-def _moved(statement: Any) -> Any:
-    return _put(select(cast(statement.returning(KEY).cte("moved").c.id, String)))
-
-
 def _first_of_each(query: Any) -> Any:
     told = getattr(postgresql, "distinct_on", None)  # of later versions
     return query.distinct(DEVICE) if told is None else query.ext(told(DEVICE))
 
 
 POSTGRESQL: dict[str, Any] = {
-    "rows that another part deletes": _moved(customers.delete().where(DEVICE == "no")),
-    "rows that another part changes": _moved(customers.update().where(DEVICE == "no").values(device="d")),
     "a VALUES that asks": _put(
         select(values(column_of("x", String), name="v").data([(select(DEVICE).limit(1).scalar_subquery(),)]).c.x)
     ),

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import protect
-from purposeguard.errors import PurposeGuardError, PurposeMissing, UnlabelledData, UnresolvedStatement
+from purposeguard.errors import PurposeGuardError, PurposeMissing, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
 from tests.adapters.sqlalchemy.shop import Base, Customer, Person, Setting, Shop
@@ -65,12 +65,13 @@ def test_entities_of_text_are_decided(shop: Shop, guard: Guard) -> None:
         assert session.scalars(select(Customer).from_statement(short)).all()[0].email == "e1"
 
 
-def test_text_over_rows_that_are_decided_one_by_one_is_refused(shop: Shop, governed: Guard) -> None:
+def test_text_is_narrowed(shop: Shop, governed: Guard) -> None:
     with shop.session(governed)() as session, governed.purpose(tm.RenewalGuidance):
-        with pytest.raises(UnlabelledData):
-            session.execute(text("SELECT email FROM people"))
-        with pytest.raises(UnlabelledData):
-            session.execute(select(Person.email).where(text("day > '2024-01-01'")))
+        assert sorted(session.scalars(text("SELECT email FROM people"))) == ["p3", "p4", "p5", "p6"]
+        some = text("SELECT email FROM people WHERE email LIKE '%' AND id > :low AND id < :high")
+        assert session.scalars(some, {"low": 3, "high": 5}).all() == ["p4"]
+        within = select(Person.email).where(text("email <> 'p5'"), Person.id.in_([1, 3, 5]))
+        assert session.scalars(within).all() == ["p3"]
         assert len(session.execute(text("SELECT id FROM people")).all()) == 6
 
 
