@@ -19,7 +19,7 @@ from purposeguard.adapters.sql.tags import Tables
 from purposeguard.adapters.sqlalchemy.rows import NARROWED, Marked, Ready, TableConditions, marked, number_of, ready
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.tags import NOT_PERSONAL
-from purposeguard.errors import UnresolvedStatement
+from purposeguard.errors import UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
@@ -119,7 +119,7 @@ class Texts(Statements):
             FlowViolation: it writes into a column whose tags do not cover what it writes.
         """
         source = Marked(text, ()) if bare else marked(text, self._dialect, self._paramstyle)
-        statement = read(source.text, self.catalogue)
+        statement = self._read(source.text)
         self._cover(statement, narrowed=False)
         used = used_columns(self.tables, statement.analysis)
         sealed: list[tuple[str, Label]] = []
@@ -131,6 +131,16 @@ class Texts(Statements):
             with self._lock:
                 self._known[text, seals, bare] = made
         return made
+
+    def _read(self, text: str) -> Read:
+        try:
+            return read(text, self.catalogue)
+        except UnlabelledData as error:
+            why = str(error)
+        raise UnlabelledData(
+            f"{why}: `Mapped[Annotated[str, Source]]`, `protect(…, not_personal=[Table])` where none is personal, "
+            "or `protect(…, tags={Table: …})` where the table is not yours"
+        )
 
     def decided(self, prepared: Prepared) -> Mapping[str, RowRule]:
         """By table, the rule by which rows are to be left out; the rest is checked. Empty if it may run as it is."""
