@@ -202,22 +202,12 @@ DEVICE, KEY = customers.c.device, customers.c.id
 CRASHED = DEVICE == "d1"
 THERE = select(WORD).select_from(customers)
 CHOSEN: list[Callable[[], Any]] = [
-    lambda: _chosen(THERE.where(CRASHED)),
-    lambda: _chosen(THERE.group_by(DEVICE)),
-    lambda: _chosen(THERE.group_by(KEY).having(func.max(DEVICE) > "")),
     lambda: _chosen(THERE.order_by(DEVICE).limit(1)),
     lambda: _chosen(select(WORD).where(exists().where(CRASHED))),
-    lambda: _chosen(select(WORD).where(KEY.in_(select(KEY).where(CRASHED).scalar_subquery()))),
-    lambda: _chosen(select(THERE.where(CRASHED).limit(1).scalar_subquery())),
-    lambda: _chosen(select(WORD).select_from(select(KEY).where(CRASHED).subquery())),
     lambda: _chosen(select(WORD).select_from(select(KEY).where(CRASHED).cte())),
-    lambda: _chosen(select(WORD).select_from(customers.join(exports, exports.c.public == DEVICE))),
-    lambda: _chosen(select(WORD).select_from(customers).join(exports, exports.c.public == DEVICE)),
     lambda: _chosen(select(WORD).select_from(Customer).join(exports, exports.c.public == Customer.device)),
-    lambda: _chosen(select(WORD).select_from(customers.join(func.json_each(DEVICE).table_valued("value"), KEY > 0))),
     lambda: _chosen(select(WORD).union(THERE.where(CRASHED))),
     lambda: update(exports).where(exports.c.id == KEY, CRASHED).values(public="x"),
-    lambda: update(exports).where(exists().where(CRASHED)).values(public="x"),
     lambda: update(exports).values(public=THERE.where(CRASHED).limit(1).scalar_subquery()),
 ]
 """What chooses rows, or of several the value, flows into what is written as well."""
@@ -229,35 +219,7 @@ CHOSEN: list[Callable[[], Any]] = [
         *((statement, {tm.ProductData}) for statement in CHOSEN),
         (lambda: insert(exports).from_select(["email"], select(customers.c.device)), {tm.ProductData}),
         (lambda: insert(exports).from_select(["public"], select(customers.c.email)), {tm.Registration}),
-        (
-            lambda: insert(exports).from_select(["id", "public"], select(customers.c.id, Customer.email)),
-            {tm.Registration},
-        ),
-        (
-            lambda: insert(exports).from_select(["public"], select(func.lower(customers.c.plan))),
-            {tm.Registration, tm.Contract},
-        ),
-        (
-            lambda: insert(exports).from_select(
-                ["public"], select(customers.c.name.label("a")).union_all(select(customers.c.device))
-            ),
-            {tm.Registration, tm.ProductData},
-        ),
-        (
-            lambda: insert(exports).from_select(["public"], select(select(customers.c.name).cte().c.name)),
-            {tm.Registration},
-        ),
-        (lambda: insert(exports).values(public=select(customers.c.name).scalar_subquery()), {tm.Registration}),
-        (lambda: insert(exports).values([{"public": select(customers.c.name).scalar_subquery()}]), {tm.Registration}),
         (lambda: update(exports).values(public=exports.c.email), {tm.Registration}),
-        (
-            lambda: update(exports).values({exports.c.public: func.coalesce(exports.c.public, exports.c.email)}),
-            {tm.Registration},
-        ),
-        (
-            lambda: update(exports).where(exports.c.id == customers.c.id).values(public=customers.c.device),
-            {tm.ProductData},
-        ),
         (lambda: update(Customer).values(active=Customer.email == "x"), {tm.Registration}),
         (lambda: update(Customer).values(email=Customer.device), {tm.ProductData}),
         (lambda: update(exports).ordered_values((exports.c.public, exports.c.email)), {tm.Registration}),

@@ -6,18 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, UniqueConstraint, create_engine, func
-from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, UniqueConstraint, create_engine
+from sqlalchemy.dialects import postgresql, sqlite
 
 from purposeguard import Guard
-from purposeguard.adapters.sql import analyse
 from purposeguard.adapters.sqlalchemy import GuardedSession, protect
 from purposeguard.errors import PurposeMissing, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
 from purposeguard.values.markers import Subject
 from tests.adapters.sqlalchemy.shop import Shop
-from tests.adapters.sqlalchemy.test_columns import used
 
 held = MetaData()
 members = Table(
@@ -46,43 +44,10 @@ PROBES: dict[str, Upsert] = {
     "a row that is left as it is": lambda into: into.on_conflict_do_nothing(index_elements=["email"]),
     "no key": lambda into: into.on_conflict_do_nothing(),
 }
-BY_CONSTRAINT: dict[str, Upsert] = {
-    "a constraint by its name": lambda into: _update(into, constraint="one_each"),
-    "a constraint": lambda into: _update(into, constraint=next(iter(members.constraints - {members.primary_key}))),
-    "a constraint that nobody tells of": lambda into: into.on_conflict_do_nothing(constraint="another"),
-}
 
 
 def _engine(url: str, guard: Guard) -> Engine:
     return protect(create_engine(url), guard, held)
-
-
-@pytest.mark.parametrize(("dialect", "url"), [(postgresql, "postgresql+psycopg://"), (sqlite, "sqlite://")])
-def test_the_keys_by_which_a_row_is_found_are_read(dialect: Any, url: str, guard: Guard) -> None:
-    engine, into = _engine(url, guard), dialect.insert(members).values(EMAIL)
-    for name in ("a key by its name", "a key by its column", "a row that is left as it is", "no key"):
-        assert used(PROBES[name](into), engine) >= _told("email"), name
-        assert not used(PROBES[name](into), engine) & _told("device"), name
-    by_id = dialect.insert(members).values(id=1, email="x").on_conflict_do_nothing(index_elements=["id"])
-    assert used(by_id, engine) == set()  # an id is not personal
-    assert used(into, engine) == set()
-
-
-def test_keys_of_constraints_are_read(guard: Guard) -> None:
-    engine, into = _engine("postgresql+psycopg://", guard), postgresql.insert(members).values(EMAIL)
-    for name, probe in BY_CONSTRAINT.items():
-        assert used(probe(into), engine) == _told("email"), name
-    by_id = postgresql.insert(members).values(EMAIL | {"id": 1})
-    with pytest.raises(FlowViolation):  # it is not known which columns it names
-        used(_update(by_id, constraint="members_pkey"), engine)
-    by_part = into.on_conflict_do_nothing(index_elements=[func.lower(members.c.email)])
-    assert used(by_part, engine) == _told("email")
-
-
-def test_mysql_names_no_key() -> None:
-    statement = mysql.insert(members).values(EMAIL).on_duplicate_key_update(device="x")
-    text = str(statement.compile(dialect=mysql.dialect())).replace("%s", "?")
-    assert analyse(text, {"members": ("id", "email", "device")}, "mysql").used == {"members": {"email"}}
 
 
 @pytest.mark.parametrize("name", PROBES)
