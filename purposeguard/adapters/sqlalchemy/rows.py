@@ -115,7 +115,7 @@ class Ready(NamedTuple):
 
 
 def _key_name(number: int) -> str:
-    return f"purposeguard_{number}"
+    return f"purposeguard_{_TOKEN}_{number}"
 
 
 def ready(text: str, source: Marked, keys: Sequence[tuple[KeySet, str]], paramstyle: str, parameters: Any) -> Ready:
