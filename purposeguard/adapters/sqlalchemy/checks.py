@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, Final
 
 import cachetools
@@ -43,6 +44,8 @@ _NUMBERED: Final = re.compile(r"\)\) AS imp_sen\(")
 
 _TRANSLATIONS_KEPT: Final = 100
 """Ways to call schemas for which statements are remembered."""
+
+NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 Translated = Mapping[str | None, str | None]
 """Schemas as statements are to have them, by the schemas that tables are declared in."""
@@ -187,12 +190,14 @@ class Watch:
         """
         if self._is_about_itself(statement, context):
             return statement, parameters
-        batch = statement == getattr(context, "purposeguard_batch", None)
-        own = batch or (context is not None and statement == context.statement)
-        seals = seals_of(context.compiled) if own else NO_SEALS
-        # Many rows are inserted as one is, but for the number that each gets.
-        text = _NUMBERED.sub(", 0)) AS imp_sen(", context.statement) if batch else statement
-        options: Mapping[str, Any] = context.execution_options if context is not None else {}
+        text, seals, options, batch = statement, NO_SEALS, NO_OPTIONS, False
+        if context is not None:  # SQLAlchemy always has one
+            options = context.execution_options
+            batch = statement == getattr(context, "purposeguard_batch", None)
+            if batch or statement == context.statement:
+                seals = seals_of(context.compiled)
+            if batch:  # many rows are inserted as one is, but for the number that each gets
+                text = _NUMBERED.sub(", 0)) AS imp_sen(", context.statement)
         translated = options.get("schema_translate_map")
         texts = self._texts(translated)
         prepared = texts.known(text, seals, bare=bare)
@@ -220,8 +225,10 @@ class Watch:
         """True if a dialect asks the database about itself, or tables are defined."""
         if _is_own(statement, context):
             return True
-        kind = type(context.compiled.statement) if context is not None and context.compiled is not None else None
-        exempt = kind in (_DEFINES if context is not None and context.isddl else _CONTROL)
+        if context is None or context.compiled is None:
+            return False
+        kind: Any = type(context.compiled.statement)
+        exempt = kind in (_DEFINES if context.isddl else _CONTROL)
         # A kind that the application renders is text, and so is what a listener changed.
         return exempt and not hasattr(kind, "_compiler_dispatcher") and statement == context.statement
 

@@ -30,10 +30,6 @@ EMAIL = {"email": "ann@example.org"}
 Upsert = Callable[[Any], Any]
 
 
-def _told(*names: str) -> set[str]:
-    return {f"members.{name}" for name in names}
-
-
 def _update(into: Any, **given: Any) -> Any:
     return into.on_conflict_do_update(set_={"email": into.excluded.email}, **given)
 
