@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from sqlglot import exp
 
@@ -26,6 +26,7 @@ LONGEST_KEPT: Final = 20_000
 """Characters of a cached text: longer ones are analysed each time."""
 
 _WHAT: Final = "a statement was run"
+_ADVICE_ON_ROWS: Final = "run what `Statements.narrowed` gives, which leaves out those that may not be used"
 
 
 class Statements:
@@ -39,8 +40,6 @@ class Statements:
         TypeError, UnknownSource, UnlabelledData: as `Tables`.
     """
 
-    _advice_on_rows: ClassVar = "run what `Statements.narrowed` gives, which leaves out those that may not be used"
-
     def __init__(
         self,
         guard: Guard,
@@ -49,7 +48,7 @@ class Statements:
         dialect: str,
         functions: Iterable[str] = (),
     ) -> None:
-        self.decider: Final = Decider(guard, rows=self._advice_on_rows)
+        self.decider: Final = Decider(guard, rows=_ADVICE_ON_ROWS)
         self.tables: Final = tables if isinstance(tables, Tables) else Tables(self.decider.revisions, tables)
         self.catalogue: Final = Catalogue(self.tables, dialect, several(functions, "functions", '["name"]'))
         self._prepared = functools.lru_cache(KEPT)(self._prepare)

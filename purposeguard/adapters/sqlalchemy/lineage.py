@@ -13,7 +13,6 @@ from purposeguard.adapters.enforcement import Decider, Demand, must_cover
 from purposeguard.adapters.row_rule import KeySet, RowRule
 from purposeguard.adapters.sql.lineage import Read, Used, read, used_columns
 from purposeguard.adapters.sql.rows import narrowed
-from purposeguard.adapters.sql.scopes import Flow
 from purposeguard.adapters.sql.session import KEPT, LONGEST_KEPT, Statement, Statements
 from purposeguard.adapters.sql.tags import Tables
 from purposeguard.adapters.sqlalchemy.rows import NARROWED, Marked, Ready, TableConditions, marked, number_of, ready
@@ -176,7 +175,7 @@ class Texts(Statements):
             return made.text, [made.parameters(given, self._dialect) for given in parameters]
         return made.text, made.parameters(parameters, self._dialect)
 
-    def _cover(self, statement: Read, rules: Mapping[str, RowRule] | None = None, *, narrowed: bool = True) -> None:
+    def _cover(self, statement: Read, rules: Mapping[str, RowRule] | None = None, *, narrowed: bool) -> None:
         if not self._names_row(statement):
             super()._cover(statement, rules, narrowed=narrowed)
 
@@ -184,8 +183,10 @@ class Texts(Statements):
         """True if parameters are written to a row that is named by its key: that says which row it is, and not what."""
         tree, target = statement.tree, statement.analysis.target
         where = tree.args.get("where")
-        if not isinstance(tree, exp.Update) or target is None or where is None or tree.args.get("from_"):
+        if not isinstance(tree, exp.Update) or target is None or where is None:
             return False
+        if tree.this.args.get("joins") or any(tree.args.get(name) for name in ("from_", "order", "limit")):
+            return False  # something else decides which row it is
         keys = {column.name for column in self.places[target].primary_key}
         tests = list(where.this.flatten()) if isinstance(where.this, exp.And) else [where.this]
         return all(
@@ -199,29 +200,59 @@ class Texts(Statements):
     # ---- sealed columns ----------------------------------------------------------------------------------------------
 
     def _unsealed(self, statement: Read, used: Used, outputs: Sequence[Label | None]) -> Used:
-        """The columns that are used, but for those whose values come out sealed and decide nothing else.
+        """The columns that are used, but for sealed ones that are given as they are and decide nothing else.
 
-        Of these it is checked where they are opened.
+        Of these it is checked where they are opened. What is made of one may be null, which no seal hides.
         """
         analysis = statement.analysis
-        columns = analysis.columns
+        columns, given = analysis.columns, list(self._given(statement))
         meets = any(statement.tree.args.get(name) for name in ("conflict", "alternative", "ignore"))
-        if columns is None or len(columns) != len(outputs) or meets:
+        if columns is None or not len(columns) == len(outputs) == len(given) or meets:
             return used
         sealed: set[tuple[str, str]] = set()
         plain = set(analysis.conditions).union(*analysis.writes.values())
-        for flow, label in zip(columns, outputs, strict=True):
-            (sealed if label is not None and self._stays_sealed(flow, label) else plain).update(flow)
+        for flow, label, table in zip(columns, outputs, given, strict=True):
+            stays = len(flow) == 1 and all(self._stays_sealed(table, part, label) for part in flow)
+            (sealed if stays else plain).update(flow)
         left = {
             table: (tags, tuple(name for name in names if (table, name) not in sealed - plain))
             for table, (tags, names) in used.items()
         }
         return {table: (tags, names) for table, (tags, names) in left.items() if names}
 
-    def _stays_sealed(self, flow: Flow, label: Label) -> bool:
-        """True if a seal has the sources of all that a value is made of."""
-        tags = [self.tables[table].get(column) for table, column in flow]
-        return all(tag is not None and not tag.by_row and tag.label.sources <= label.sources for tag in tags)
+    def _stays_sealed(self, table: str | None, part: tuple[str, str], label: Label | None) -> bool:
+        """True if an output is a sealed column of this table, and comes out sealed under its sources."""
+        if table is None or label is None or part[0] != table:
+            return False
+        tag = self.tables[table].get(part[1])
+        sealed = any(isinstance(one.type, SealedType) for one in self.places[table].columns if one.name == part[1])
+        return sealed and tag is not None and not tag.by_row and tag.label.sources <= label.sources
+
+    def _given(self, statement: Read) -> Iterator[str | None]:
+        """For each output the table whose column it is, as it is; None if it is anything else."""
+        tree, key = statement.tree, self.catalogue.names.key
+        tables: dict[str, set[str]] = {}
+
+        def named(node: exp.Expr, name: str) -> None:
+            alias = node.args.get("alias")
+            called = alias.this if alias is not None and alias.this else node.this
+            tables.setdefault(key(called), set()).add(name)
+
+        returning, target = tree.args.get("returning"), statement.analysis.target
+        if target is None:
+            beside = (tree.args.get("from_"), *(tree.args.get("joins") or ()))
+            for node, name in statement.mentions:
+                if name in self.tables and any(node.parent is clause for clause in beside):
+                    named(node, name)
+        elif not any(tree.args.get(name) for name in ("from_", "using")):
+            named(tree.this.this if isinstance(tree.this, exp.Schema) else tree.this, target)
+        for item in (returning or tree).expressions:
+            column = item.unalias()
+            table = column.args.get("table") if isinstance(column, exp.Column) else None
+            known = tables.get(key(table), set[str]()) if isinstance(table, exp.Identifier) else set[str]()
+            if isinstance(column, exp.Column) and table is None and target is not None:
+                known = {target}
+            yield next(iter(known)) if len(known) == 1 else None
 
     def _sealed_values(self, statement: Read, source: Marked, seals: Seals) -> Iterator[tuple[str, Label]]:
         """The sealed values that a statement uses: all but those that it writes as they are.
