@@ -14,6 +14,7 @@ import cachetools
 from sqlalchemy import Table, schema, select
 from sqlalchemy.dialects.postgresql import named_types
 from sqlalchemy.sql import elements
+from sqlalchemy.sql.elements import TextClause
 
 from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.row_rule import RowRule, spellings
@@ -190,22 +191,23 @@ class Watch:
         """
         if self._is_about_itself(statement, context):
             return statement, parameters
-        text, seals, options, batch = statement, NO_SEALS, NO_OPTIONS, False
+        text, seals, options, batch, built = statement, NO_SEALS, NO_OPTIONS, False, False
         if context is not None:  # SQLAlchemy always has one
             options = context.execution_options
             batch = statement == getattr(context, "purposeguard_batch", None)
             if batch or statement == context.statement:
                 seals = seals_of(context.compiled)
+                built = context.compiled is not None and not isinstance(context.compiled.statement, TextClause)
             if batch:  # many rows are inserted as one is, but for the number that each gets
                 text = _NUMBERED.sub(", 0)) AS imp_sen(", context.statement)
         translated = options.get("schema_translate_map")
-        texts = self._texts(translated)
+        texts = self._texts(translated, built=built)
         prepared = texts.known(text, seals, bare=bare)
         if prepared is None:
             self.attributes.ask()  # before there are objects that the statement loads
             self.catalogue.refresh()
             self.warn_of_keys(stacklevel=2)  # of tables that came later
-            texts = self._texts(translated)
+            texts = self._texts(translated, built=built)
             prepared = texts.prepared(text, seals, bare=bare)
         rules = texts.decided(prepared)
         if not rules:
@@ -232,17 +234,21 @@ class Watch:
         # A kind that the application renders is text, and so is what a listener changed.
         return exempt and not hasattr(kind, "_compiler_dispatcher") and statement == context.statement
 
-    def _texts(self, translated: Translated | None) -> Texts:
-        """What reads the texts of statements in which schemas are called so."""
+    def _texts(self, translated: Translated | None = None, *, built: bool = True) -> Texts:
+        """What reads the texts of statements in which schemas are called so.
+
+        `built`: SQLAlchemy made the text of what it knows as a statement. Such a one counts by sequences.
+        """
         stamp = self.catalogue.refreshed()
-        key = tuple(translated.items()) if translated else ()
+        key = (built, tuple(translated.items()) if translated else ())
         with self._lock:
             known = self._texts_known.get(key)
         if known is None or known[0] is not stamp:
             tables, places = self.catalogue.tables, self.catalogue.places()
             if translated:
                 tables, places = self._translated(translated, tables, places)
-            known = stamp, Texts(self.guard, tables, places, self._dialect, self.functions)
+            functions = {*self.functions, "nextval"} if built else self.functions
+            known = stamp, Texts(self.guard, tables, places, self._dialect, functions)
             with self._lock:
                 self._texts_known[key] = known
         return known[1]

@@ -96,8 +96,7 @@ class Texts(Statements):
             raise UnresolvedStatement(
                 f"statements of {dialect.name} are not read: guard an engine on {', '.join(DIALECTS)}"
             )
-        counting = ("nextval",) if known == "postgres" else ()  # a sequence, which is of no table
-        super().__init__(guard, tables, dialect=known, functions=(*functions, *counting))
+        super().__init__(guard, tables, dialect=known, functions=functions)
         self._dialect: Final = known
         self._paramstyle: Final[str] = dialect.paramstyle
         self.places: Final = places
