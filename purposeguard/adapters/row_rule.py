@@ -1,7 +1,7 @@
 """Row rules: which rows of a table a purpose may use, as plain data, for engines that test the rows themselves.
 
-`finding` makes a rule by asking the core about one row of each kind. `condition_of` makes it one expression over the
-columns of the table, which each engine renders in its own words. Nothing is decided here.
+`row_kinds` makes a rule by asking the core about one row of each kind. `rendered` makes it one expression over the
+columns of the table, in the words of an engine. Nothing is decided here.
 """
 
 from __future__ import annotations
@@ -235,170 +235,84 @@ def clause_meant(notice: Notice, text: str) -> str:
 # ---- conditions ------------------------------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Constant:
-    """Every row, or no row."""
-
-    value: bool
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class And:
-    """Rows that meet each of at least two conditions."""
-
-    parts: tuple[Condition, ...]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Or:
-    """Rows that meet one of at least two conditions."""
-
-    parts: tuple[Condition, ...]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Not:
-    """Rows that do not meet a condition."""
-
-    part: Condition
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class IsNull:
-    """Rows in which a column is null."""
-
-    column: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class SourceIn:
-    """Rows whose source is one of these clauses. A null, and what is no id of a source, must make the query fail."""
-
-    column: str
-    clauses: frozenset[str]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class DayIn:
-    """Rows that hold a day, or a moment on a day in the notice's time zone, from `since` to before `before`.
-
-    None: no such bound. Null is on no day.
-    """
-
-    column: str
-    since: datetime.date | None
-    before: datetime.date | None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class SubjectIn:
-    """Rows whose subject's id, in any spelling, is one of these keys, which may be none. Null is none of them.
-
-    A column whose type holds no ids must be refused, also where there are no keys.
-    """
-
-    column: str
-    keys: KeySet
-
-
-Condition = Constant | And | Or | Not | IsNull | SourceIn | DayIn | SubjectIn
-"""A condition for rows. It is true or false and never null: an engine that could give null must make it false."""
-
-
-def condition_of(rule: RowRule) -> Condition:
-    """The condition that the rows of a rule meet."""
-    return _any([_branch(rule, branch) for branch in rule.branches])
-
-
-def _branch(rule: RowRule, branch: Branch) -> Condition:
-    parts: list[Condition] = []
-    if rule.source is not None and branch.sources is not None:
-        parts.append(SourceIn(rule.source, branch.sources))
-    for column, span in ((rule.collected, branch.collected), (rule.ended, branch.ended)):
-        if column is not None and span is not None and not span.is_all:
-            within = [] if span.is_none_at_all else [DayIn(column, span.since, span.before)]
-            parts.append(_any([IsNull(column), *within] if span.absent else within))
-    if branch.subjects is not None:
-        parts += _subjects(rule.subjects, branch.subjects)
-    return parts[0] if len(parts) == 1 else And(tuple(parts)) if parts else Constant(value=True)
-
-
-def _subjects(columns: Sequence[tuple[str, SubjectMark]], test: SubjectTest) -> Iterator[Condition]:
-    for column, mark in columns:
-        keys = test.keys.within(mark.realm)
-        if test.only:
-            yield Or((IsNull(column), SubjectIn(column, keys) if len(keys) else Constant(value=False)))
-        # If each row must name somebody, the value must be an id, even while nobody is left out.
-        elif len(keys) or not test.nobody:
-            yield Not(SubjectIn(column, keys))
-    if not test.nobody:
-        yield _any([Not(IsNull(column)) for column, _ in columns])
-
-
-def _any(parts: Sequence[Condition]) -> Condition:
-    return parts[0] if len(parts) == 1 else Or(tuple(parts)) if parts else Constant(value=False)
-
-
 class Renderer(Protocol[E]):
-    """The words of an engine for conditions; `E` is the type of its expressions."""
+    """The words of an engine for conditions of rows; `E` is the type of its expressions.
 
-    def true(self) -> E:
-        """`Constant(True)`."""
-        ...
+    A condition is true or false and never null: an engine that could give null must make it false.
+    """
 
-    def false(self) -> E:
-        """`Constant(False)`."""
+    def constant(self, *, value: bool) -> E:
+        """Every row, or no row."""
         ...
 
     def all_of(self, parts: Sequence[E], /) -> E:
-        """`And`."""
+        """Rows that meet each of at least two conditions."""
         ...
 
     def any_of(self, parts: Sequence[E], /) -> E:
-        """`Or`."""
+        """Rows that meet one of at least two conditions."""
         ...
 
     def negated(self, part: E, /) -> E:
-        """`Not`."""
+        """Rows that do not meet a condition."""
         ...
 
     def absent(self, column: str, /) -> E:
-        """`IsNull`."""
+        """Rows in which a column is null."""
         ...
 
     def source_in(self, column: str, clauses: frozenset[str], /) -> E:
-        """`SourceIn`."""
+        """Rows whose source is one of these clauses.
+
+        A null, and what is no id of a source, must make the query fail.
+        """
         ...
 
     def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, /) -> E:
-        """`DayIn`."""
+        """Rows that hold a day, or a moment on a day in the notice's time zone, from `since` to before `before`.
+
+        None: no such bound. Null is on no day.
+        """
         ...
 
     def subject_in(self, column: str, keys: KeySet, /) -> E:
-        """`SubjectIn`."""
+        """Rows whose subject's id, in any spelling, is one of these keys, which may be none. Null is none of them.
+
+        A column whose type holds no ids must be refused, also where there are no keys.
+        """
         ...
 
 
 def rendered(rule: RowRule, words: Renderer[E]) -> E:
-    """The condition of a rule as an expression of an engine."""
-    return _rendered(condition_of(rule), words)
+    """The condition that the rows of a rule meet, as an expression of an engine."""
+    return _any([_branch(rule, branch, words) for branch in rule.branches], words)
 
 
-def _rendered(condition: Condition, words: Renderer[E]) -> E:
-    match condition:
-        case Constant(value):
-            return words.true() if value else words.false()
-        case And(parts):
-            return words.all_of([_rendered(part, words) for part in parts])
-        case Or(parts):
-            return words.any_of([_rendered(part, words) for part in parts])
-        case Not(part):
-            return words.negated(_rendered(part, words))
-        case IsNull(column):
-            return words.absent(column)
-        case SourceIn(column, clauses):
-            return words.source_in(column, clauses)
-        case DayIn(column, since, before):
-            return words.days_in(column, since, before)
-        case SubjectIn(column, keys):
-            return words.subject_in(column, keys)
+def _branch(rule: RowRule, branch: Branch, words: Renderer[E]) -> E:
+    parts: list[E] = []
+    if rule.source is not None and branch.sources is not None:
+        parts.append(words.source_in(rule.source, branch.sources))
+    for column, span in ((rule.collected, branch.collected), (rule.ended, branch.ended)):
+        if column is not None and span is not None and not span.is_all:
+            within = [] if span.is_none_at_all else [words.days_in(column, span.since, span.before)]
+            parts.append(_any([words.absent(column), *within] if span.absent else within, words))
+    if branch.subjects is not None:
+        parts += _subjects(rule.subjects, branch.subjects, words)
+    return parts[0] if len(parts) == 1 else words.all_of(parts) if parts else words.constant(value=True)
+
+
+def _subjects(columns: Sequence[tuple[str, SubjectMark]], test: SubjectTest, words: Renderer[E]) -> Iterator[E]:
+    for column, mark in columns:
+        keys = test.keys.within(mark.realm)
+        if test.only:
+            those = words.subject_in(column, keys) if len(keys) else words.constant(value=False)
+            yield words.any_of([words.absent(column), those])
+        # If each row must name somebody, the value must be an id, even while nobody is left out.
+        elif len(keys) or not test.nobody:
+            yield words.negated(words.subject_in(column, keys))
+    if not test.nobody:
+        yield _any([words.negated(words.absent(column)) for column, _ in columns], words)
+
+
+def _any(parts: Sequence[E], words: Renderer[E]) -> E:
+    return parts[0] if len(parts) == 1 else words.any_of(parts) if parts else words.constant(value=False)

@@ -21,11 +21,8 @@ class PlainRows:
         self.notice = notice
         self.zone = ZoneInfo(notice.document.timezone)
 
-    def true(self) -> Test:
-        return lambda row: True
-
-    def false(self) -> Test:
-        return lambda row: False
+    def constant(self, *, value: bool) -> Test:
+        return lambda row: value
 
     def all_of(self, parts: Sequence[Test], /) -> Test:
         assert len(parts) > 1

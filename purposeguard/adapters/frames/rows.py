@@ -80,11 +80,8 @@ class _Renderer:
         self._coded: Any = None
         self._are_known = False
 
-    def true(self) -> Mask:
-        return True
-
-    def false(self) -> Mask:
-        return False
+    def constant(self, *, value: bool) -> Mask:
+        return value
 
     def all_of(self, parts: Sequence[Mask]) -> Mask:
         return _joined(operator.and_, parts, neutral=True)

@@ -112,13 +112,9 @@ class SparkRenderer:
     def _column(self, name: str) -> Column:
         return F.col(quoted(self._columns[name][0]))
 
-    def true(self) -> Column:
-        """Every row."""
-        return F.lit(True)
-
-    def false(self) -> Column:
-        """No row."""
-        return F.lit(False)
+    def constant(self, *, value: bool) -> Column:
+        """Every row, or no row."""
+        return F.lit(value)
 
     def all_of(self, parts: Sequence[Column], /) -> Column:
         """Rows that are in each."""

@@ -15,18 +15,9 @@ from purposeguard.adapters.row_rule import (
     NO_ID,
     UUID_MARKS,
     UUID_PREFIX,
-    And,
-    Condition,
-    Constant,
-    DayIn,
-    IsNull,
     KeySet,
-    Not,
-    Or,
     RowRule,
-    SourceIn,
-    SubjectIn,
-    condition_of,
+    rendered,
     spellings,
 )
 from purposeguard.adapters.sql.lineage import Read, read
@@ -116,28 +107,28 @@ class Conditions:
         self._mark: Final = mark
 
     def rendered(self) -> exp.Expr:
-        """The condition of the rule."""
-        return self.of(condition_of(self._rule))
+        """The condition of the rule; columns are named without their table."""
+        return rendered(self._rule, self)
 
-    def of(self, condition: Condition) -> exp.Expr:
-        """A condition; columns are named without their table."""
-        match condition:
-            case Constant(value):
-                return _constant(value=value)
-            case And(parts):
-                return exp.paren(exp.and_(*map(self.of, parts)))
-            case Or(parts):
-                return exp.paren(exp.or_(*map(self.of, parts)))
-            case Not(part):
-                return exp.not_(exp.paren(self.of(part)))
-            case IsNull(column):
-                return self._parsed("{c} IS NULL", column)
-            case SourceIn(column, clauses):
-                return self._source_in(column, clauses)
-            case DayIn(column, since, before):
-                return self._day_in(column, since, before)
-            case SubjectIn(column, keys):
-                return self._subject_in(column, keys)
+    def constant(self, *, value: bool) -> exp.Expr:
+        """Every row, or no row."""
+        return _constant(value=value)
+
+    def all_of(self, parts: Sequence[exp.Expr], /) -> exp.Expr:
+        """Rows that are in each."""
+        return exp.paren(exp.and_(*parts))
+
+    def any_of(self, parts: Sequence[exp.Expr], /) -> exp.Expr:
+        """Rows that are in one of them."""
+        return exp.paren(exp.or_(*parts))
+
+    def negated(self, part: exp.Expr, /) -> exp.Expr:
+        """The other rows."""
+        return exp.not_(exp.paren(part))
+
+    def absent(self, column: str, /) -> exp.Expr:
+        """Rows in which the column is null."""
+        return self._parsed("{c} IS NULL", column)
 
     # ---- what adapters say otherwise -------------------------------------------------------------------------------
 
@@ -163,7 +154,8 @@ class Conditions:
 
     # ---- sources ---------------------------------------------------------------------------------------------------
 
-    def _source_in(self, column: str, clauses: frozenset[str]) -> exp.Expr:
+    def source_in(self, column: str, clauses: frozenset[str], /) -> exp.Expr:
+        """Rows whose source is one of these; the query fails at a row without a known one."""
         notice = self._rule.notice
         text = self._as_text(column)
         usual = {**{other: notice.source(other).clause for other in self._others}, **spellings(notice)}
@@ -195,7 +187,8 @@ class Conditions:
 
     # ---- days ------------------------------------------------------------------------------------------------------
 
-    def _day_in(self, column: str, since: datetime.date | None, before: datetime.date | None) -> exp.Expr:
+    def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, /) -> exp.Expr:
+        """Rows that hold a day of these; a null is in none."""
         there = self._parsed("NOT {c} IS NULL", column)
         kind = self.kind(column)
         value = self._day(column) if kind is None else self._parsed("{c}", column)
@@ -252,7 +245,8 @@ class Conditions:
 
     # ---- subjects --------------------------------------------------------------------------------------------------
 
-    def _subject_in(self, column: str, keys: KeySet) -> exp.Expr:
+    def subject_in(self, column: str, keys: KeySet, /) -> exp.Expr:
+        """Rows whose id, in any spelling, is one of these; a null is none of them."""
         kind = self.kind(column)
         text = self._as_text(column)
         if kind == "null":
@@ -481,7 +475,8 @@ class _Rewriting:
         called = alias.this if alias is not None and alias.this else node.this
         condition = self._conditions[name].copy()
         for column in list(condition.find_all(exp.Column)):
-            column.set("table", called.copy())
+            if not column.table:  # else it is of a list of keys
+                column.set("table", called.copy())
         where = tree.args.get("where")
         both = exp.and_(where.this, condition, copy=False) if where is not None else condition
         tree.set("where", exp.Where(this=both))

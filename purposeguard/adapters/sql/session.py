@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from sqlglot import exp
 
@@ -26,6 +26,7 @@ LONGEST_KEPT: Final = 20_000
 """Characters of a cached text: longer ones are analysed each time."""
 
 _WHAT: Final = "a statement was run"
+_ADVICE_ON_ROWS: Final = "run what `Statements.narrowed` gives, which leaves out those that may not be used"
 
 
 class Statements:
@@ -39,8 +40,6 @@ class Statements:
         TypeError, UnknownSource, UnlabelledData: as `Tables`.
     """
 
-    _advice_on_rows: ClassVar = "run what `Statements.narrowed` gives, which leaves out those that may not be used"
-
     def __init__(
         self,
         guard: Guard,
@@ -49,7 +48,7 @@ class Statements:
         dialect: str,
         functions: Iterable[str] = (),
     ) -> None:
-        self.decider: Final = Decider(guard, rows=self._advice_on_rows)
+        self.decider: Final = Decider(guard, rows=_ADVICE_ON_ROWS)
         self.tables: Final = tables if isinstance(tables, Tables) else Tables(self.decider.revisions, tables)
         self.catalogue: Final = Catalogue(self.tables, dialect, several(functions, "functions", '["name"]'))
         self._prepared = functools.lru_cache(KEPT)(self._prepare)
@@ -87,24 +86,19 @@ class Statements:
             StoreUnavailable: it cannot tell now.
         """
         statement = self._statement(text)
-        demand = statement.narrowed_demand
-        if not demand.is_personal:
+        rules = self._decided(statement)
+        if not rules:
             return text
-        use = present(self.decider.engine, _WHAT)
-        rules = {} if use is None else self._rules(statement.used, use)
-        self.decider.meet_under(use, demand, rules)
-        known = statement.rewritten(rules, percent=percent) if use is not None and not use.activity.observing else None
+        known: str | None = statement.rewritten(rules, percent)
         if known is not None:
             return known
-        Labels(self.tables, rules).must_cover(statement.read, narrowed=use is not None)
-        if use is None or use.activity.observing or not rules:
-            return text
         conditions = {table: Conditions(rule, self.catalogue.names).rendered() for table, rule in rules.items()}
         if percent:
             for condition in conditions.values():
                 _double_percent(condition)
         rewritten = narrowed(statement.read, self.catalogue, conditions)
-        statement.keep(rules, rewritten, percent=percent)
+        if len(rewritten) <= LONGEST_KEPT:
+            statement.keep(rules, percent, rewritten)
         return rewritten
 
     def labels(self, text: str) -> dict[str, Label]:
@@ -132,13 +126,29 @@ class Statements:
 
     # ---- how it is known -------------------------------------------------------------------------------------------
 
-    def _statement(self, text: str) -> _Statement:
+    def _statement(self, text: str) -> Statement:
         return self._prepared(text) if len(text) <= LONGEST_KEPT else self._prepare(text)
 
-    def _prepare(self, text: str) -> _Statement:
+    def _prepare(self, text: str) -> Statement:
         statement = read(text, self.catalogue)
-        Labels(self.tables).must_cover(statement, narrowed=False)
-        return _Statement(statement, used_columns(self.tables, statement.analysis), self.decider)
+        self._cover(statement, narrowed=False)
+        return Statement(statement, used_columns(self.tables, statement.analysis), self.decider)
+
+    def _decided(self, statement: Statement) -> Mapping[str, RowRule]:
+        """By table, the rule by which rows are to be left out; the rest is checked. Empty if it may run as it is."""
+        demand = statement.narrowed_demand
+        if not demand.rows:
+            self.decider.meet(demand, _WHAT)
+            return {}
+        use = present(self.decider.engine, _WHAT)
+        rules = {} if use is None else self._rules(statement.used, use)
+        self.decider.meet_under(use, demand, rules)
+        self._cover(statement.read, rules, narrowed=use is not None)
+        return {} if use is None or use.activity.observing else rules
+
+    def _cover(self, statement: Read, rules: Mapping[str, RowRule] | None = None, *, narrowed: bool) -> None:
+        """Raises FlowViolation where a column that is written does not cover what flows into it."""
+        Labels(self.tables, rules or {}).must_cover(statement, narrowed=narrowed)
 
     def _rules(self, used: Used, use: Use[Any]) -> dict[str, RowRule]:
         """By table, which of its rows may be used; tables without a rule are left out."""
@@ -152,26 +162,25 @@ def _double_percent(condition: exp.Expr) -> None:
         literal.set("this", str(literal.this).replace("%", "%%"))
 
 
-class _Statement:
+class Statement:
     """An analysed text, and the demand of running it with and without narrowed rows."""
 
     def __init__(self, read: Read, used: Used, decider: Decider) -> None:
         self.read: Final = read
         self.used: Final = used
         self._decider: Final = decider
-        self._kept: tuple[dict[str, weakref.ref[RowRule]], bool, str] | None = None
+        self._kept: tuple[dict[str, weakref.ref[RowRule]], object, Any] | None = None
 
-    def rewritten(self, rules: Mapping[str, RowRule], *, percent: bool) -> str | None:
-        """What it was last rewritten to, if that was by these very rules; None if not."""
+    def rewritten(self, rules: Mapping[str, RowRule], form: object) -> Any:
+        """What it was last rewritten to, if that was by these very rules and in this form; None if not."""
         kept = self._kept  # once: another thread may keep another
-        if kept is None or kept[1] is not percent or kept[0].keys() != rules.keys():
+        if kept is None or kept[1] != form or kept[0].keys() != rules.keys():
             return None
         return kept[2] if all(kept[0][table]() is rule for table, rule in rules.items()) else None
 
-    def keep(self, rules: Mapping[str, RowRule], text: str, *, percent: bool) -> None:
+    def keep(self, rules: Mapping[str, RowRule], form: object, made: object) -> None:
         """Keeps what it was rewritten to. Not the rules: they hold the ids of all who stopped a use."""
-        if len(text) <= LONGEST_KEPT:
-            self._kept = {table: weakref.ref(rule) for table, rule in rules.items()}, percent, text
+        self._kept = {table: weakref.ref(rule) for table, rule in rules.items()}, form, made
 
     @functools.cached_property
     def demand(self) -> Demand:

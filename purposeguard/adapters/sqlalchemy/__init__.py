@@ -1,4 +1,4 @@
-"""SQLAlchemy held to a notice: tagged and sealed columns, guarded engines, and sessions that narrow what they load.
+"""SQLAlchemy held to a notice: tagged and sealed columns, guarded engines, and sessions that keep purposes apart.
 
 ::
 
@@ -11,8 +11,7 @@
     engine = protect(create_engine(url), guard, Base)
     Session = sessionmaker(engine, class_=GuardedSession)
 
-Each statement is decided before the driver gets it: those of the ORM and of Core by their own structure, once for each
-shape; text by the SQL adapter.
+Each statement is read by the SQL adapter, decided, and narrowed to the rows that may be used; then the driver gets it.
 """
 
 from purposeguard.adapters.extras import Needs

@@ -1,8 +1,8 @@
 """What guarded engines and sessions rely on without SQLAlchemy promising it, tried once before an engine is guarded.
 
 A hook that is overridden, and that another version no longer calls, would let pass in silence what it is there for. So
-each is looked for by its name and parameters, and seen to be called: statements are compiled and their notes compared,
-and a database in memory is asked through a guarded engine.
+each is looked for by its name and parameters, and seen to be called: a database in memory is asked through a guarded
+engine.
 """
 
 from __future__ import annotations
@@ -16,20 +16,16 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 import sqlalchemy
-from sqlalchemy import Column, Integer, MetaData, Table, create_engine, insert, literal_column, select, text, update
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import Column, Integer, Table, create_engine, insert, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.orm import LoaderCriteriaOption, Session, registry
+from sqlalchemy.orm import Session, registry
 from sqlalchemy.orm.attributes import instance_dict, instance_state
 from sqlalchemy.orm.state import InstanceState
-from sqlalchemy.sql.compiler import SQLCompiler
 
-from purposeguard.adapters.sqlalchemy.checks import Watch
-from purposeguard.adapters.sqlalchemy.compiler import recording
+from purposeguard.adapters.sqlalchemy.checks import LOADS, Watch
 from purposeguard.adapters.sqlalchemy.engine import GuardedConnection, GuardedEngine, guard_engine
-from purposeguard.adapters.sqlalchemy.lineage import Analysis
 from purposeguard.adapters.sqlalchemy.objects import _make_ask
 from purposeguard.errors import UnresolvedStatement
 
@@ -39,9 +35,6 @@ _HOOKS: Final[tuple[tuple[type, str, str], ...]] = (
     (Connection, "_safe_close_cursor", "self cursor"),
     (Connection, "_rollback_impl", "self"),
     (DefaultDialect, "_deliver_insertmanyvalues_batches", "self connection cursor statement parameters"),
-    (SQLCompiler, "_label_select_column", "self select column populate_result_map"),
-    (SQLCompiler, "_setup_select_stack", "self select compile_state"),
-    (LoaderCriteriaOption, "_resolve_where_criteria", "self ext_info"),
     (InstanceState, "_expire_attributes", "self dict_ attribute_names"),
 )
 """Methods that are overridden or called, each with the parameters that it is known to begin with."""
@@ -68,7 +61,7 @@ def must_be_known(session: type[Session]) -> None:
 def _differences(session: type[Session]) -> tuple[str, ...]:
     loads = functools.partial(_loads, session)
     missing = tuple(_unknown())
-    return missing or tuple(name for check in (_compiles, _executes, loads) for name in _tried(check))
+    return missing or tuple(name for check in (_executes, loads) for name in _tried(check))
 
 
 def _unknown() -> Iterator[str]:
@@ -85,54 +78,6 @@ def _tried(check: Callable[[], Iterator[str]]) -> list[str]:
     except (AttributeError, LookupError, NotImplementedError, SQLAlchemyError, TypeError) as error:
         message = str(error).partition("\n")[0]  # it is about what was tried, and says which name is not there
         return [message or type(error).__name__]
-
-
-# ---- statements ------------------------------------------------------------------------------------------------------
-
-
-def _compiles() -> Iterator[str]:
-    """What is noted of statements whose columns are known, each for what it notes it by."""
-    metadata = MetaData()
-    table = Table("one", metadata, *(Column(name, Integer) for name in "abcdef"))
-    other = Table("other", metadata, Column("x", Integer), Column("y", Integer))
-    dialect: Any = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own is not typed
-    dialect.statement_compiler = recording(dialect.statement_compiler)
-
-    def noted(statement: Any) -> Analysis:
-        return statement.compile(dialect=dialect).purposeguard  # type: ignore[no-any-return]  # of a recorder
-
-    def read(statement: Any) -> set[str]:
-        return {name for place in noted(statement).occurrences for name in place.names}
-
-    def flowing(statement: Any) -> tuple[set[str], set[str]]:
-        flows = noted(statement).flows
-        return (
-            {source[1] for flow in flows for source in flow.columns if isinstance(source, tuple)},
-            {source[1] for flow in flows for source in flow.conditions if isinstance(source, tuple)},
-        )
-
-    chosen = (
-        select(table.c.a).where(table.c.b == 1).group_by(table.c.c).having(table.c.d > 1).order_by(table.c.e).distinct()
-    )
-    if read(chosen) != set("abcde"):
-        yield "columns that are read"
-    if flowing(insert(other).from_select(["x"], chosen)) != ({"a"}, set("abcde")):
-        yield "SQLCompiler._setup_select_stack"
-    if flowing(update(other).values(x=table.c.a).where(table.c.b == other.c.y)) != ({"a"}, {"b", "y"}):
-        yield "what an UPDATE writes"
-    into = postgresql.insert(other).values(y=select(table.c.a).where(table.c.b == 1).scalar_subquery())
-    met = into.on_conflict_do_update(index_elements=["x"], set_={"y": other.c.y}, where=other.c.x > 1)
-    if flowing(met) != ({"a", "y"}, {"b", "x"}) or read(met) != {"a", "b", "x", "y"}:
-        yield "Insert._post_values_clause"
-    for name, statement in (
-        ("Select._hints", select(table.c.a).with_hint(table, "ONLY")),
-        ("Select._statement_hints", select(table.c.a).with_statement_hint("x")),
-        ("visit_textclause", select(text("a")).select_from(table)),
-        ("visit_column", select(literal_column("a")).select_from(table)),
-        ("visit_custom_op_binary", select(table.c.a.op("of text")(1))),
-    ):
-        if noted(statement).untold is None:
-            yield name
 
 
 # ---- the engine ------------------------------------------------------------------------------------------------------
@@ -158,13 +103,15 @@ class _Watch(Watch):
     """Takes the place of what decides: notes the statements that it is asked about, and errors."""
 
     def __init__(self) -> None:
-        self.functions = frozenset()
         self.admitted: list[tuple[str, bool]] = []
+        self.loads: list[bool] = []
         self.failed = self.asked = 0
 
-    def admit(self, statement: str, context: Any, *, bare: bool = False) -> None:  # noqa: ARG002  # as of any watch
+    def admit(self, statement: str, parameters: Any, context: Any, **_: Any) -> tuple[str, Any]:
         batch = getattr(context, "purposeguard_batch", None)
         self.admitted.append((statement.partition(" ")[0], batch == statement))
+        self.loads.append(LOADS in context.execution_options)
+        return statement, parameters
 
     def of_rows(self, error: BaseException, connection: Any, context: Any) -> None:  # noqa: ARG002  # likewise
         self.failed += 1
@@ -177,7 +124,8 @@ def _executes() -> Iterator[str]:
     guard_engine(engine, watch)
     quiet: Any = engine
     quiet.__class__, quiet.logger = _Probe, _Quiet("purposeguard", logging.CRITICAL)
-    table = Table("one", MetaData(), Column("a", Integer, primary_key=True), Column("b", Integer))
+    mapped = registry()
+    table = Table("one", mapped.metadata, Column("a", Integer, primary_key=True), Column("b", Integer))
     try:
         if not isinstance(engine.execution_options(logging_token="x"), GuardedEngine):  # noqa: S106  # no password
             yield "Engine._option_cls"
@@ -198,6 +146,12 @@ def _executes() -> Iterator[str]:
             yield "Connection._handle_dbapi_exception"
         if not watch.asked:
             yield "Engine._should_log_debug"
+        row: Any = type("Row", (), {})  # another each time: threads may look at once
+        mapped.map_imperatively(row, table)
+        with Session(engine) as session:
+            session.execute(select(row)).all()
+        if not watch.loads[-1]:
+            yield "load options"
         for name, way in (("Engine.raw_connection", engine.raw_connection), ("Pool.connect", engine.pool.connect)):
             try:
                 way()
@@ -205,6 +159,7 @@ def _executes() -> Iterator[str]:
                 continue
             yield name
     finally:
+        mapped.dispose()
         engine.dispose()
 
 

@@ -14,7 +14,6 @@ from sqlalchemy.engine.base import OptionEngine
 from sqlalchemy.exc import CompileError
 
 from purposeguard.adapters.sqlalchemy.checks import Watch, is_asking, own_statement, own_statements
-from purposeguard.adapters.sqlalchemy.compiler import recording
 from purposeguard.errors import PurposeGuardError, UnresolvedStatement
 
 _INSIDE: Final = ("sqlalchemy.engine.", "sqlalchemy.dialects.", "sqlalchemy.pool.")
@@ -132,14 +131,24 @@ def _guard_pool(pool: Any) -> None:
     pool.connect, pool.recreate = connect, recreate
 
 
-def _deciding(method: Callable[..., Any], place: int) -> Callable[..., Any]:
-    """A method of a dialect that gives a statement to the driver: first it is decided."""
+def _deciding(method: Callable[..., Any], *, many: bool) -> Callable[..., Any]:
+    """A method of a dialect that gives a statement to the driver: first it is decided, and narrowed."""
 
     @functools.wraps(method)
-    def execute(dialect: Any, cursor: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
-        context = args[place] if len(args) > place else kwargs.get("context")
-        dialect.purposeguard.admit(statement, context, bare=place == 0)
-        return method(dialect, cursor, statement, *args, **kwargs)
+    def execute(dialect: Any, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> Any:
+        statement, parameters = dialect.purposeguard.admit(statement, parameters, context, many=many)
+        return method(dialect, cursor, statement, parameters, context)
+
+    return execute
+
+
+def _deciding_bare(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The same of the method that gives no parameters."""
+
+    @functools.wraps(method)
+    def execute(dialect: Any, cursor: Any, statement: Any, context: Any = None) -> Any:
+        statement, _ = dialect.purposeguard.admit(statement, (), context, bare=True)
+        return method(dialect, cursor, statement, context)
 
     return execute
 
@@ -182,9 +191,6 @@ def _sequence(method: Callable[..., Any]) -> Callable[..., Any]:
     return fire
 
 
-_EXECUTES: Final = {"do_execute": 1, "do_executemany": 1, "do_execute_no_params": 0}
-"""The methods by which a dialect gives statements to the driver, and where behind the statement the context stands."""
-
 _ASKING: Final = ("get_", "has_", "_get_", "_has_", "initialize", "do_prepare_twophase", "do_commit_twophase")
 """How methods are called by which a dialect asks the database about itself, or ends a transaction."""
 
@@ -192,8 +198,12 @@ _ASKING: Final = ("get_", "has_", "_get_", "_has_", "initialize", "do_prepare_tw
 def _watched(cls: type) -> type:
     """The class of a dialect, watched."""
     # No mixin: a dialect that is there already can become one of a class that derives from its own alone.
-    own: dict[str, Any] = {name: _deciding(getattr(cls, name), place) for name, place in _EXECUTES.items()}
     dialect: Any = cls
+    own: dict[str, Any] = {
+        "do_execute": _deciding(dialect.do_execute, many=False),
+        "do_executemany": _deciding(dialect.do_executemany, many=True),
+        "do_execute_no_params": _deciding_bare(dialect.do_execute_no_params),
+    }
     own["_deliver_insertmanyvalues_batches"] = _batching(dialect._deliver_insertmanyvalues_batches)
     own["supports_statement_cache"] = cls.__dict__.get("supports_statement_cache", False)  # asked of the class itself
     for name in dir(cls):
@@ -214,7 +224,6 @@ def guard_engine(engine: Engine, watch: Watch) -> None:
     dialect: Any = engine.dialect
     dialect.__class__ = _watched(type(dialect))
     dialect.purposeguard = watch
-    dialect.statement_compiler = recording(dialect.statement_compiler)
     if hasattr(dialect.execution_ctx_cls, "fire_sequence"):
         dialect.execution_ctx_cls = _sequences_its_own(dialect.execution_ctx_cls)
     any_engine: Any = engine

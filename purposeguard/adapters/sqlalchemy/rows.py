@@ -1,160 +1,174 @@
-"""Rows that a purpose may use: row rules as elements of SQLAlchemy's statements, on SQLite and PostgreSQL."""
+"""Rows that a purpose may use: statements rewritten to read these alone, and the parameters that they get then."""
 
 from __future__ import annotations
 
 import json
 import re
-import sys
+import secrets
 import weakref
-from collections.abc import Callable, Iterable, Sequence
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Table, bindparam, select
-from sqlalchemy.engine import Dialect
-from sqlalchemy.sql.elements import BindParameter, ColumnElement
-from sqlalchemy.sql.selectable import TableClause
-from sqlalchemy.sql.visitors import InternalTraversal
-from sqlalchemy.types import Boolean, Date, DateTime, Integer, String, Text, TypeDecorator, TypeEngine, Uuid
+from sqlalchemy import Table
+from sqlalchemy.types import Date, DateTime, Integer, String, TypeDecorator, TypeEngine, Uuid
 from sqlglot import exp, parse_one
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.tokenizer_core import TokenType
 
-from purposeguard.adapters.row_rule import KeySet, RowRule, spellings
-from purposeguard.adapters.sql.rows import Conditions, folded, plain_spellings
+from purposeguard.adapters.row_rule import KeySet, RowRule
+from purposeguard.adapters.sql.rows import Conditions
 from purposeguard.adapters.sql.scopes import Names
-from purposeguard.errors import UnlabelledData, UnresolvedStatement
+from purposeguard.errors import UnresolvedStatement
 
 BAD_JSON: Final = "malformed JSON"
 """What SQLite says of a row whose source is not known: its errors do not say which."""
 
-_TABLES_KEPT: Final = 100
-"""Tables for which a rule's conditions are remembered."""
+NARROWED: Final = frozenset({"sqlite", "postgres"})
+"""Dialects in which rows are left out."""
 
-_MOST_SPELLINGS: Final = 10_000
-"""Values of a column of sources that are looked at where SQLite does not say which one it does not know."""
-
-_NAMES: Final = MappingProxyType({"sqlite": Names("sqlite"), "postgresql": Names("postgres")})
-
-_HOLE: Final = re.compile(r"purposeguard_hole_(\d+)_")
+_TOKEN: Final = str(secrets.randbelow(9 * 10**8) + 10**8)  # so that no statement has a mark of its own
+_MARK: Final = re.compile(rf"(?::purposeguard_|\$){_TOKEN}(\d{{6}})")
+_NUMBER: Final = re.compile(rf"(?:purposeguard_)?{_TOKEN}(\d{{6}})")
+_PYFORMAT: Final = re.compile(r"%%|%\((\w+(?:[ .-]\w+)*)\)s|%s|%.?", re.DOTALL)
 
 
-# ---- the element -----------------------------------------------------------------------------------------------------
+def _mark(dialect: str, number: int) -> str:
+    return f"{':purposeguard_' if dialect == 'sqlite' else '$'}{_TOKEN}{number:06d}"
 
 
-class Narrowed(ColumnElement[bool]):
-    """A condition for the rows of one table; `Recorder` notes it when it is compiled.
+def number_of(value: exp.Expr) -> int | None:
+    """The number of the parameter that a value is, from 0, perhaps cast; None if it is none."""
+    while isinstance(value, exp.Cast):
+        value = value.this
+    if not isinstance(value, (exp.Placeholder, exp.Parameter)):
+        return None
+    match = _NUMBER.fullmatch(value.name)
+    if match is not None:
+        return int(match[1])
+    return int(value.name) - 1 if value.name.isdecimal() else None
 
-    `anchor` is a column of the table. `shape` is the text of the condition, with numbered holes for `parts`: columns,
-    and lists of keys, which are bound.
+
+# ---- parameters ------------------------------------------------------------------------------------------------------
+
+
+class Marked(NamedTuple):
+    """A statement with a mark in place of each parameter, and by mark the parameter's name, if it has one."""
+
+    text: str
+    names: tuple[str, ...]
+
+
+def marked(text: str, dialect: str, paramstyle: str) -> Marked:
+    """A statement as the parser reads it. Numbers of parameters (`$1`) stay: it reads them as drivers do.
+
+    Raises:
+        UnresolvedStatement: drivers do not agree what is a parameter in it.
+    """
+    names: list[str] = []
+
+    def mark(name: str | None) -> str:
+        names.append(name or "")
+        return _mark(dialect, len(names) - 1)
+
+    def percent(match: re.Match[str]) -> str:
+        if match[0] == "%%":
+            return "%"
+        if not match[0].endswith("s"):
+            raise UnresolvedStatement(
+                "a `%` in it begins no parameter that every driver reads alike: name parameters by words, and double a "
+                "`%` that is none"
+            )
+        return mark(match[1])
+
+    if paramstyle in ("pyformat", "format"):
+        text = _PYFORMAT.sub(percent, text)
+    elif paramstyle == "qmark" and "?" in text:
+        parts, end = [], 0
+        for token in Dialect.get_or_raise(dialect).tokenize(text):
+            if token.token_type is TokenType.PLACEHOLDER and token.text == "?":
+                parts += [text[end : token.start], mark(None)]
+                end = token.end + 1
+        text = "".join([*parts, text[end:]])
+    return Marked(text, tuple(names))
+
+
+class Ready(NamedTuple):
+    """A rewritten statement for the driver, and the keys of subjects that it gets beside the given parameters.
+
+    `places`: where parameters are given in order, the number of each mark in the text.
     """
 
-    _traverse_internals: Any = [  # noqa: RUF012  # as SQLAlchemy has it
-        ("anchor", InternalTraversal.dp_clauseelement),
-        ("parts", InternalTraversal.dp_clauseelement_tuple),
-        ("shape", InternalTraversal.dp_string),
-    ]
-    type = Boolean()
+    text: str
+    places: tuple[int, ...]
+    keys: tuple[tuple[weakref.ref[KeySet], str], ...]
+    first: int
+    """The number of the first mark that stands for keys."""
 
-    def __init__(self, anchor: ColumnElement[Any], parts: Iterable[ColumnElement[Any]], shape: str) -> None:
-        self.anchor: Any = anchor
-        self.parts: Any = tuple(parts)
-        self.shape = shape
+    def parameters(self, given: Any, dialect: str) -> Any:
+        """One set of parameters, with the keys."""
+        lists = [_written_as(dialect, keys(), form) for keys, form in self.keys]
+        if isinstance(given, Mapping):
+            return {**given, **{_key_name(number): text for number, text in enumerate(lists)}}
+        if not self.places:
+            return (*given, *lists)
+        return tuple(given[place] if place < self.first else lists[place - self.first] for place in self.places)
 
-    def bound(self) -> list[BindParameter[Any]]:
-        """The lists of keys, in the order in which the text has them."""
-        parts = (self.parts[int(number)] for number in _HOLE.findall(self.shape))
-        return [part for part in parts if isinstance(part, BindParameter)]
 
-    def text(self, visitor: Any, **kw: Any) -> str:
-        """The condition, as a compiler writes it."""
-        shape = self.shape.replace("%", "%%") if visitor.preparer._double_percents else self.shape
-        return f"({_HOLE.sub(lambda hole: str(visitor.process(self.parts[int(hole[1])], **kw)), shape)})"
+def _key_name(number: int) -> str:
+    return f"purposeguard_{_TOKEN}_{number}"
 
-    def _compiler_dispatch(self, visitor: Any, **kw: Any) -> str:
-        # Compilers of other engines write it as well: SQLAlchemy itself makes texts of statements now and then.
-        note: Callable[..., str] | None = getattr(visitor, "visit_purposeguard_narrowed", None)
-        return self.text(visitor, **kw) if note is None else note(self, **kw)
 
-    def _gen_cache_key(self, am: Any, bindparams: list[BindParameter[Any]]) -> Any:
-        """Its identity: the table and the text. Quicker than a walk over the parts."""
-        table = getattr(self.anchor, "table", None)
-        if not isinstance(table, Table):  # of an alias: what it is of tells it
-            return super()._gen_cache_key(am, bindparams)
-        bindparams.extend(part for part in self.parts if isinstance(part, BindParameter))
-        return (Narrowed, self.shape, table)
+def ready(text: str, source: Marked, keys: Sequence[tuple[KeySet, str]], paramstyle: str, parameters: Any) -> Ready:
+    """A rewritten statement, its marks replaced by what the driver knows; `parameters` are one set of them.
 
-    def self_group(self, against: Any = None) -> Any:  # noqa: ARG002  # as SQLAlchemy calls it
-        """As it is: it is in brackets, and true or false."""
-        return self
+    Raises:
+        UnresolvedStatement: rows are not left out where parameters are marked in this way.
+    """
+    first, places = len(source.names), list[int]()
+    named = isinstance(parameters, Mapping)
+    percent = paramstyle in ("pyformat", "format")
+    if paramstyle not in ("qmark", "pyformat", "format", "numeric_dollar"):
+        raise UnresolvedStatement(f"rows are not left out of statements with parameters of the style `{paramstyle}`")
 
-    @property
-    def _from_objects(self) -> Any:
-        # It reads its table alone. Its parts are left out: functions over an alias may still name the table itself,
-        # which would add a cross join.
-        return list(self.anchor._from_objects)
+    def driver(match: re.Match[str]) -> str:
+        number = int(match[1])
+        name = source.names[number] if number < first else _key_name(number - first)
+        if named:
+            return f"%({name})s"
+        if paramstyle == "numeric_dollar":
+            return f"${len(parameters) + 1 + number - first}"
+        places.append(number)
+        return "%s" if percent else "?"
+
+    parts: list[str] = []
+    end = 0
+    for match in _MARK.finditer(text):
+        parts += [_doubled(text[end : match.start()], percent=percent), driver(match)]
+        end = match.end()
+    whole = "".join([*parts, _doubled(text[end:], percent=percent)])
+    return Ready(whole, tuple(places), tuple((weakref.ref(held), form) for held, form in keys), first)
+
+
+def _doubled(text: str, *, percent: bool) -> str:
+    return text.replace("%", "%%") if percent else text
 
 
 # ---- lists of keys ---------------------------------------------------------------------------------------------------
-
-
-class Subjects:
-    """Ids of subjects in one form, bound as one parameter: an array on PostgreSQL, JSON on SQLite.
-
-    Compared by the identity of their `KeySet`. The keys are not kept: there may be millions, and compiled statements
-    stay in a cache while these change. They live as long as the rule that asks for them.
-    """
-
-    __slots__ = ("_form", "_identity", "_keys")
-
-    def __init__(self, keys: KeySet, form: str) -> None:
-        self._form: Final = form
-        self._keys: Final = weakref.ref(keys)
-        self._identity: Final = id(keys)
-
-    def text(self, dialect: str) -> str:
-        """What is bound.
-
-        Raises:
-            UnlabelledData: the keys are gone, since others took their place.
-        """
-        keys = self._keys()
-        if keys is None:
-            raise UnlabelledData(
-                "the rows were narrowed for a moment that is over, and subjects asked for something since: make the "
-                "statement anew"
-            )
-        known = _written.setdefault(keys, {})
-        text = known.get((dialect, self._form))
-        if text is None:
-            values: Sequence[int | str] = getattr(keys, self._form)
-            text = known[dialect, self._form] = _array(values) if dialect == "postgresql" else json.dumps(values)
-        return text
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        keys = self._keys()
-        return isinstance(other, Subjects) and keys is not None and keys is other._keys() and self._form == other._form
-
-    def __hash__(self) -> int:
-        return hash((self._identity, self._form))
-
-    def __repr__(self) -> str:
-        return "<subjects>"  # not which
-
 
 _written: Final[weakref.WeakKeyDictionary[KeySet, dict[tuple[str, str], str]]] = weakref.WeakKeyDictionary()
 """The texts that keys of subjects are bound as: there may be millions, and they stay the same until they change."""
 
 
-class _SubjectsType(TypeDecorator[Subjects]):
-    """The type of such a parameter: text, which the statement reads as an array or as JSON."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Subjects | None, dialect: Dialect) -> str | None:
-        """The text."""
-        return None if value is None else value.text(dialect.name)
+def _written_as(dialect: str, keys: KeySet | None, form: str) -> str:
+    """Keys as one parameter: an array of PostgreSQL, or JSON for SQLite."""
+    if keys is None:  # the rule that asks for them is alive, and has them
+        raise UnresolvedStatement("the rows were to be narrowed for a moment that is over: execute the statement anew")
+    known = _written.setdefault(keys, {})
+    text = known.get((dialect, form))
+    if text is None:
+        values: Sequence[int | str] = getattr(keys, form)
+        text = known[dialect, form] = _array(values) if dialect == "postgres" else json.dumps(values)
+    return text
 
 
 def _array(values: Sequence[int | str]) -> str:
@@ -169,136 +183,64 @@ def _quoted(text: str) -> str:
 # ---- conditions ------------------------------------------------------------------------------------------------------
 
 
-class _Conditions(Conditions):
-    """Conditions over the columns of a table. Their text has holes for columns and keys, which are in `parts`."""
+class TableConditions(Conditions):
+    """Conditions over the columns of a table. Keys of subjects are bound as parameters, and put into `keys`.
+
+    Ids of subjects are personal, and texts of statements are logged. `first`: the number of the first mark for keys;
+    None if the driver gets no parameters, so that the keys stand in the text.
+    """
 
     folds = True
 
-    def __init__(self, dialect: str, rule: RowRule, name: str, table: TableClause) -> None:
-        """`name` is that of the table.
-
-        Raises:
-            UnresolvedStatement: rows are not narrowed in this dialect.
-        """
-        names = _NAMES.get(dialect)
-        if names is None:
-            raise UnresolvedStatement(f"rows are narrowed on SQLite and PostgreSQL, and this is {dialect}")
+    def __init__(
+        self, rule: RowRule, names: Names, table: Table, keys: list[tuple[KeySet, str]], first: int | None
+    ) -> None:
         super().__init__(rule, names)
-        self._name: Final = name
-        self._columns: Final = {column.name: column for column in table.columns}
-        self.parts: Final[list[Any]] = []
-
-    def _hole(self, part: Any) -> str:
-        number = next((number for number, known in enumerate(self.parts) if known is part), len(self.parts))
-        self.parts[number:] = self.parts[number:] or [part]
-        return f"purposeguard_hole_{number}_"
-
-    def _held(self, column: str) -> Any:
-        table_column = self._columns.get(column)
-        if table_column is None:
-            raise UnresolvedStatement(
-                f"the rows of `{self._name}` are decided by `{column}`, which the table has not here"
-            )
-        return table_column
-
-    def column(self, name: str) -> str:
-        return self._hole(self._held(name))
+        self._table: Final = table
+        self._keys: Final = keys
+        self._first: Final = first
 
     def kind(self, column: str) -> str:
         """As of any; raises UnresolvedStatement where the column holds no days, or no ids."""
-        type_ = _plain_type(self._held(column).type)
+        table_column = next((known for known in self._table.columns if known.name == column), None)
+        name = f"{self._table.fullname}.{column}"
+        if table_column is None:
+            raise UnresolvedStatement(f"the rows are decided by `{name}`, which the table has not here")
+        type_ = _plain_type(table_column.type)
         if column in (self._rule.collected, self._rule.ended):
             if isinstance(type_, Date):
                 return "date"
             if isinstance(type_, DateTime) and type_.timezone and self.dialect == "postgres":
                 return "moment"
             raise UnresolvedStatement(
-                f"`{self._name}.{column}` holds moments without their time zone, or no days at all, so which day each "
-                "is of cannot be told: let it be a `Date`, or a `DateTime(timezone=True)` on PostgreSQL"
+                f"`{name}` holds moments without their time zone, or no days at all, so which day each is of cannot be "
+                "told: let it be a `Date`, or a `DateTime(timezone=True)` on PostgreSQL"
             )
         for known, kind in ((Integer, "whole"), (Uuid, "uuid"), (String, "text")):
             if isinstance(type_, known):
                 return kind
         raise UnresolvedStatement(
-            f"`{self._name}.{column}` holds ids of subjects as {type(type_).__name__}: "
-            "they are whole numbers, texts or UUIDs"
+            f"`{name}` holds ids of subjects as {type(type_).__name__}: they are whole numbers, texts or UUIDs"
         )
 
     def among(self, value: exp.Expr, keys: KeySet, form: str) -> exp.Expr:
-        # Bound: ids of subjects are personal, and the text of a statement is logged.
-        hole = self._hole(bindparam(None, Subjects(keys, form), type_=_SubjectsType(), unique=True))
+        """As of any, of keys that are bound."""
+        if self._first is None:
+            return super().among(value, keys, form)
+        number = next((n for n, (held, kind) in enumerate(self._keys) if held is keys and kind == form), None)
+        if number is None:
+            number = len(self._keys)
+            self._keys.append((keys, form))
+        mark = _mark(self.dialect, self._first + number)
         if self.dialect == "sqlite":
-            listed = parse_one(f"SELECT value FROM JSON_EACH({hole})", into=exp.Select, dialect="sqlite")  # noqa: S608  # a hole
+            listed = parse_one(f"SELECT k.value FROM JSON_EACH({mark}) AS k", into=exp.Select, dialect="sqlite")  # noqa: S608  # a mark
             return exp.In(this=value.copy(), query=listed.subquery())
         kind = "BIGINT" if form == "ints" else "TEXT"
-        return exp.EQ(this=value.copy(), expression=parse_one(f"ANY(CAST({hole} AS {kind}[]))", dialect="postgres"))
+        array = parse_one(f"ANY(CAST(CAST({mark} AS TEXT) AS {kind}[]))", dialect="postgres")
+        return exp.EQ(this=value.copy(), expression=array)
 
 
 def _plain_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     while isinstance(kind, TypeDecorator):
         kind = kind.impl_instance
     return kind
-
-
-class Test(NamedTuple):
-    """A row rule for one table: its element, and the text and values that `agrees` compares on execution."""
-
-    element: Narrowed
-    shape: str
-    values: tuple[Any, ...]
-
-
-class Rows:
-    """Row rules as tests in statements of one engine, each made once."""
-
-    def __init__(self, dialect: Any) -> None:
-        self._dialect = dialect
-        self._tests: weakref.WeakKeyDictionary[RowRule, dict[int, tuple[TableClause, Test]]]
-        self._tests = weakref.WeakKeyDictionary()  # by the identity of the table, which is kept beside its test
-
-    def test(self, rule: RowRule, name: str, table: TableClause) -> Test:
-        """The condition for rows of a table by a rule.
-
-        Raises:
-            UnresolvedStatement: the database, or the type of a column that decides, is none that is known.
-        """
-        tests = self._tests.setdefault(rule, {})
-        known = tests.get(id(table))
-        if known is not None:
-            return known[1]
-        conditions = _Conditions(self._dialect.name, rule, name, table)
-        shape = sys.intern(
-            conditions.rendered().sql(dialect=conditions.dialect)
-        )  # it is long, and is compared at every execution
-        element = Narrowed(next(iter(table.columns)), conditions.parts, shape)
-        test = Test(element, shape, tuple(parameter.value for parameter in element.bound()))
-        if len(tests) >= _TABLES_KEPT:  # of objects that are made for each statement
-            tests.clear()
-        tests[id(table)] = (table, test)
-        return test
-
-    def stranger(self, connection: Any, rule: RowRule, table: TableClause) -> str | None:
-        """The first text in a column of sources that names none; "" for a null, None if every row names a source."""
-        ids = table.columns[rule.source or ""]
-        usual, plain = spellings(rule.notice), plain_spellings(rule.notice)
-        named = connection.scalars(select(ids).distinct().limit(_MOST_SPELLINGS)).all()
-        if None in named:
-            return ""
-        return next((name for name in map(str, named) if name not in usual and folded(name) not in plain), None)
-
-    def agrees(
-        self,
-        rule: RowRule,
-        name: str,
-        table: TableClause,
-        narrowing: tuple[str, tuple[str, ...]],
-        parameters: Sequence[dict[str, Any]],
-    ) -> bool:
-        """True if a condition in a statement is that of this rule, with its values."""
-        test = self.test(rule, name, table)
-        shape, names = narrowing
-        if shape != test.shape or len(names) != len(test.values):
-            return False
-        return all(
-            values.get(bound) == value for values in parameters for bound, value in zip(names, test.values, strict=True)
-        )

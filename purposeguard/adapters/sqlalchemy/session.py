@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -12,42 +12,18 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Mapper, ORMExecuteState, Session
 from sqlalchemy.orm.attributes import instance_state
-from sqlalchemy.orm.context import FromStatement
-from sqlalchemy.orm.util import LoaderCriteriaOption
-from sqlalchemy.sql import visitors
-from sqlalchemy.sql.elements import ColumnClause
 from sqlalchemy.sql.selectable import TableClause
 
-from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.tags import several
-from purposeguard.adapters.sqlalchemy.checks import NARROWED_BY, TEXT, WHAT, NarrowedBy, Watch
+from purposeguard.adapters.sqlalchemy.checks import GUARDED, Watch
 from purposeguard.adapters.sqlalchemy.compatibility import must_be_known
 from purposeguard.adapters.sqlalchemy.engine import guard_engine
+from purposeguard.adapters.sqlalchemy.lineage import WHAT
 from purposeguard.adapters.sqlalchemy.objects import Keeper, forget, forgotten_of, keeper_of
 from purposeguard.adapters.sqlalchemy.tags import Catalogue, Where
 from purposeguard.errors import UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.runtime.use import present
-
-
-class Narrowing(LoaderCriteriaOption):
-    """Loader criteria of a row rule. Not carried on to later loads: each is narrowed for the purpose under way then."""
-
-    _traverse_internals: Any = LoaderCriteriaOption._traverse_internals  # its own, which is what is asked
-
-    def _resolve_where_criteria(self, ext_info: Any) -> Any:
-        """The test, about the entity where it stands: about its alias, where it has one."""
-        mapper = ext_info.mapper
-
-        def of_entity(element: Any, **_: Any) -> Any:
-            # Relationship joins adapt only columns that are annotated with the entity.
-            if isinstance(element, ColumnClause) and isinstance(element.table, TableClause):
-                return element._annotate({"parententity": mapper, "parentmapper": mapper})
-            return None
-
-        criteria = visitors.replacement_traverse(super()._resolve_where_criteria(ext_info), {}, of_entity)
-        # Other joins do not adapt the columns of an aliased entity.
-        return ext_info._adapter.traverse(criteria) if ext_info.is_aliased_class else criteria
 
 
 class GuardedSession(Session):
@@ -130,95 +106,16 @@ def watch_of(bind: Any) -> Watch | None:
     return getattr(getattr(bind, "dialect", None), "purposeguard", None)
 
 
-def _narrow(state: ORMExecuteState) -> None:
-    """Adds to a statement the tests for rows, for the purpose under way."""
-    bind: Any = state.session.get_bind(**state.bind_arguments)
-    watch = watch_of(bind)
-    if watch is None:
-        raise UnresolvedStatement("a guarded session is not bound to a guarded engine: `protect(engine, guard, Base)`")
-    if not watch.has_rows() or not (state.is_select or state.is_update or state.is_delete):
-        return
-    statement: Any = state.statement
-    if not state.is_orm_statement:
-        return
-    stale = [option for option in statement._with_options if isinstance(option, Narrowing)]
-    if stale:
-        statement = statement._generate()
-        statement._with_options = tuple(
-            option for option in statement._with_options if not isinstance(option, Narrowing)
-        )
-    statement = _narrowed(state, statement, watch, bind)
-    if statement is not state.statement:
-        state.statement = statement
-
-
-def _narrowed(state: ORMExecuteState, statement: Any, watch: Watch, bind: Any) -> Any:
-    plan = None if isinstance(state.parameters, list) else _plan(state, statement, watch, bind)  # a list is of keys
-    if plan is None or plan is TEXT or not plan.narrowings:
-        return statement
-    use = watch.decider.engine.ambient()
-    if use._absence() is not None or watch.observes(use):
-        return statement  # a missing purpose is refused when the statement is executed
-    own = state.bind_mapper.tables if state.bind_mapper is not None else None
-    options: list[Narrowing] = []
-    rules: dict[tuple[str, tuple[str, ...]], RowRule | None] = {}
-    for narrowing in plan.narrowings:
-        rule = rules[narrowing.table, narrowing.names] = watch.decider.rule(
-            use, narrowing.columns, narrowing.names, narrowing.table
-        )
-        if rule is None:
-            continue
-        options += _options(watch, rule, narrowing.table)
-        if state.is_column_load:  # loader criteria are added to the queries in these, and not to the rows themselves
-            for occurrence in narrowing.occurrences:
-                if own is None or occurrence.table in own:
-                    statement = _where(statement, watch.rows.test(rule, narrowing.table, occurrence.table).element)
-    state.update_execution_options(**{NARROWED_BY: NarrowedBy(use, rules)})
-    return statement.options(*options) if options else statement
-
-
-def _where(statement: Any, test: Any) -> Any:
-    """A statement with one more test. For a column load of a subclass it goes into SQLAlchemy's own statement."""
-    if not isinstance(statement, FromStatement):
-        return statement.where(test)
-    within: Any = statement._generate()
-    within.element = within.element.where(test)
-    return within
-
-
-def _plan(state: ORMExecuteState, statement: Any, watch: Watch, bind: Any) -> Any:
-    """The plan of a statement as it stands; compiled once for each shape."""
-    parameters: Any = state.parameters
-    compiled = statement._compile_w_cache(
-        dialect=bind.dialect,
-        compiled_cache=bind.engine._compiled_cache,
-        column_keys=sorted(parameters or ()),
-        for_executemany=False,
-        schema_translate_map=state.execution_options.get("schema_translate_map"),
-    )[0]
-    analysis = compiled.purposeguard
-    plan = analysis.plan
-    if plan is None or (plan is not TEXT and plan.stamp is not watch.catalogue.refreshed()):
-        plan = watch.plan(analysis)
-    return plan
-
-
-def _options(watch: Watch, rule: RowRule, table: str) -> Iterator[Narrowing]:
-    """The criteria for each class that is mapped to a table, and with it for those below."""
-    for mapper in watch.catalogue.mappers(table):
-        above, selectable = mapper.inherits, mapper.local_table
-        if isinstance(selectable, TableClause) and (above is None or above.local_table is not selectable):
-            element = watch.rows.test(rule, table, selectable).element
-            yield Narrowing(mapper, element, include_aliases=True, propagate_to_loaders=True)
-
-
 def _execute(state: ORMExecuteState) -> None:
-    """Keeps apart what is loaded from now on, and narrows what may be loaded."""
+    """Keeps apart what is loaded from now on."""
     session: Any = state.session
     session._keep_apart()
     watch = watch_of(session.bind) if session.bind is not None else None
-    if watch is None or watch.has_rows() or type(session).get_bind is not Session.get_bind:
-        _narrow(state)
+    if watch is None or type(session).get_bind is not Session.get_bind:
+        watch = watch_of(session.get_bind(**state.bind_arguments))
+    if watch is None:
+        raise UnresolvedStatement("a guarded session is not bound to a guarded engine: `protect(engine, guard, Base)`")
+    state.update_execution_options(**{GUARDED: True})
 
 
 def _flush(session: GuardedSession, *_: object) -> None:
@@ -323,11 +220,7 @@ def permitted(bind: Any, table: Any, *names: str) -> Subquery:
     engine = watch.decider.engine
     # A missing purpose that is only observed is recorded when the statement is executed.
     use = engine.ambient() if engine.observing else present(engine, WHAT)
-    if use is None or use._absence() is not None or watch.observes(use):
-        return select(*(own[column] for column in names or own)).subquery(selectable.name)
-    chosen = names or tuple(column for column in own if column not in watch.decider.denied(use, columns, own, name))
-    rule = watch.decider.rule(use, columns, chosen, name)
-    statement = select(*(own[column] for column in chosen))
-    if rule is not None:
-        statement = statement.where(watch.rows.test(rule, name, selectable).element)
-    return statement.subquery(selectable.name)
+    observed = use is None or use._absence() is not None or watch.observes(use)
+    denied = {} if use is None or observed else watch.decider.denied(use, columns, own, name)
+    chosen = names or tuple(column for column in own if column not in denied)
+    return select(*(own[column] for column in chosen)).subquery(selectable.name)

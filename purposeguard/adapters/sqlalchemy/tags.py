@@ -72,7 +72,6 @@ class Catalogue:
         }
         self._known: dict[str, Columns] = {}
         self._folded: dict[str, set[str]] = {}
-        self._mapped: dict[str, tuple[Mapper[Any], ...]] = {}
         self._stamp: object = None
         self._count = -1
         self._tables: Tables | None = None
@@ -95,7 +94,6 @@ class Catalogue:
                 return False
             mappers = [mapper for mapper in _all_mappers() if isinstance(mapper.local_table, Table)]
             by_name: dict[str, Columns | None] = {}
-            mapped: dict[str, tuple[Mapper[Any], ...]] = {}
             for table in tables:
                 own = tuple(mapper for mapper in mappers if mapper.local_table is table)
                 columns = self._columns_of(table, own)
@@ -104,12 +102,11 @@ class Catalogue:
                         f"two tables are called `{table.fullname}`, in two `MetaData`, and not the same is said of "
                         "them: statements name tables, so say the same of both, or guard an engine for each"
                     )
-                mapped[table.fullname] = (*mapped.get(table.fullname, ()), *own)
             known = {name: columns for name, columns in by_name.items() if columns is not None}
             folded: dict[str, set[str]] = {}
             for name in known:
                 folded.setdefault(name.casefold(), set()).add(name)
-            self._known, self._folded, self._mapped = known, folded, mapped
+            self._known, self._folded = known, folded
             self._tables, self._stamp, self._count = None, stamp, count
             return True
 
@@ -119,9 +116,9 @@ class Catalogue:
             self.refresh()
         return self._stamp
 
-    def every(self) -> Iterable[Columns]:
-        """The tags of all tables."""
-        return self._known.values()
+    def places(self) -> dict[str, Table]:
+        """The tables themselves, by their names."""
+        return {table.fullname: table for place in self._places for table in place.tables.values()}
 
     @property
     def tables(self) -> Tables:
@@ -129,7 +126,7 @@ class Catalogue:
         with self._lock:
             self.refresh()
             if self._tables is None:
-                tables = {table.fullname: table for place in self._places for table in place.tables.values()}
+                tables = self.places()
                 columns_by_table = {  # those without a tag as well: a star stands for them too
                     name: {column.name: columns.get(column.name) for column in tables[name].columns}
                     for name, columns in self._known.items()
@@ -164,10 +161,6 @@ class Catalogue:
     def knows(self, name: str) -> bool:
         """True if there is a table of this name, in this case or another."""
         return name in self._known or name.casefold() in self._folded
-
-    def mappers(self, name: str) -> tuple[Mapper[Any], ...]:
-        """The mappers of a table: those that map it themselves."""
-        return self._mapped.get(name, ())
 
     def _columns_of(self, table: Table, mappers: Iterable[Mapper[Any]]) -> Columns | None:
         """The tags of a table; None where it carries none."""

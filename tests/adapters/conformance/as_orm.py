@@ -1,4 +1,4 @@
-"""Operations on frames as a statement of SQLAlchemy's ORM, over mapped classes."""
+"""Operations on frames as a statement of SQLAlchemy, over mapped classes or tables."""
 
 from __future__ import annotations
 
@@ -8,8 +8,23 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tests.adapters.conformance.cases import Table
+
 Mapped = Mapping[str, Any]
-"""Mapped classes, by the names of their tables."""
+"""Mapped classes, or tables, by the names of the tables."""
+
+TYPES: dict[str, Any] = {
+    "int": sa.BigInteger,
+    "text": sa.Text,
+    "date": sa.Date,
+    "timestamp": sa.DateTime(timezone=True),
+}
+
+
+def table_of(table: Table, metadata: sa.MetaData) -> sa.Table:
+    """A table of SQLAlchemy."""
+    columns = [sa.Column(one.name, TYPES.get(one.type, sa.Text)) for one in table.columns]
+    return sa.Table(table.name, metadata, *columns)
 
 
 @dataclasses.dataclass
@@ -50,6 +65,8 @@ def _query(operations: list[dict[str, Any]], mapped: Mapped) -> _Query:
 
 
 def _attributes(cls: Any) -> dict[str, Any]:
+    if isinstance(cls, sa.Table):
+        return dict(cls.columns)
     return {column.name: getattr(cls, column.name) for column in cls.__table__.columns}
 
 

@@ -31,8 +31,9 @@ def created(table: Table, dialect: str) -> str:
 
 
 def inserted(table: Table, mark: str) -> str:
-    """The statement that puts a row into it; `mark` stands for a value."""
-    return f"INSERT INTO {table.name} VALUES ({', '.join([mark] * len(table.columns))})"  # noqa: S608  # names are the suite's own
+    """The statement that puts its rows into it; `mark` stands for a value."""
+    row = f"({', '.join([mark] * len(table.columns))})"
+    return f"INSERT INTO {table.name} VALUES {', '.join([row] * len(table.rows))}"  # noqa: S608  # names are the suite's own
 
 
 def everything_in(table: str) -> str:
@@ -40,11 +41,12 @@ def everything_in(table: str) -> str:
     return f"SELECT * FROM {table}"  # noqa: S608  # names are the suite's own
 
 
-def stored(table: Table, dialect: str) -> list[tuple[Any, ...]]:
-    """Its rows, as the database takes them."""
+def stored(table: Table, dialect: str) -> list[Any]:
+    """The values of its rows, one row behind the other, as the database takes them."""
+    values = [value for row in table.rows for value in row]
     if dialect != "sqlite":
-        return list(table.rows)
-    return [tuple(one.isoformat() if isinstance(one, datetime.date) else one for one in row) for row in table.rows]
+        return values
+    return [value.isoformat() if isinstance(value, datetime.date) else value for value in values]
 
 
 class Runs(Protocol):
@@ -71,9 +73,8 @@ class Database(ABC):
     def _fill(self, case: Case, cursor: Any, mark: str) -> None:
         for table in case.tables:
             cursor.execute(created(table, self.dialect))
-            rows = stored(table, self.dialect)
-            if rows:
-                cursor.executemany(inserted(table, mark), rows)
+            if table.rows:
+                cursor.execute(inserted(table, mark), stored(table, self.dialect))
         for name, text in case.views.items():
             cursor.execute(f"CREATE VIEW {name} AS {text}")
 
@@ -109,20 +110,29 @@ class SQLite(Database):
 
 
 class DuckDB(Database):
-    """A database in memory for each case."""
+    """One database in memory, in which the tables of a case are until it has ended: to open another takes long."""
 
     dialect = "duckdb"
     errors = (duckdb.Error,)
 
+    def __init__(self) -> None:
+        self._own: duckdb.DuckDBPyConnection | None = None
+
     @contextmanager
     def holding(self, case: Case) -> Iterator[Runs]:
-        connection = duckdb.connect(":memory:")
+        if self._own is None:
+            self._own = duckdb.connect(":memory:", config={"threads": 1})
         try:
-            connection.execute("SET threads = 1")
-            self._fill(case, connection, "?")
-            yield _Held(connection, connection)
+            self._own.begin()
+            self._fill(case, self._own, "?")
+            yield _Held(self._own, self._own)
         finally:
-            connection.close()
+            self._own.rollback()
+
+    def close(self) -> None:
+        if self._own is not None:
+            self._own.close()
+            self._own = None
 
 
 class PostgreSQL(Database):

@@ -55,9 +55,8 @@ class DuckDBConnection(Engine):
         with duckdb.connect(self._path) as whole:
             for table in case.tables:
                 whole.execute(created(table, "duckdb"))
-                rows = stored(table, "duckdb")
-                if rows:
-                    whole.executemany(inserted(table, "?"), rows)
+                if table.rows:
+                    whole.execute(inserted(table, "?"), stored(table, "duckdb"))
         tags = {table.name: declared(case, table) for table in case.tables}
         with (
             under(case, guard),

@@ -14,16 +14,9 @@ from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import GuardedSession, protect
 from tests.adapters.conformance import as_orm
 from tests.adapters.conformance.as_sql import statement
-from tests.adapters.conformance.cases import Case, Table
+from tests.adapters.conformance.cases import Case
 from tests.adapters.conformance.databases import Database, PostgreSQL, Runs, everything_in
 from tests.adapters.conformance.engines import Answer, Engine, declared, plain_rows, under
-
-TYPES: dict[str, Any] = {
-    "int": sa.BigInteger,
-    "text": sa.Text,
-    "date": sa.Date,
-    "timestamp": sa.DateTime(timezone=True),
-}
 
 
 class _ThroughSQLAlchemy(Engine):
@@ -56,16 +49,11 @@ def _mapped(case: Case) -> tuple[registry, dict[str, Any]]:
     found: dict[str, Any] = {}
     for table in case.tables:
         cls = type(table.name.title(), (), {})
-        held = _table(table, mapper.metadata)
+        held = as_orm.table_of(table, mapper.metadata)
         mapper.map_imperatively(cls, held, primary_key=[next(iter(held.columns))])
         cls.__table__ = held  # type: ignore[attr-defined]  # as declarative classes have it
         found[table.name] = cls
     return mapper, found
-
-
-def _table(table: Table, metadata: sa.MetaData) -> sa.Table:
-    columns = [sa.Column(one.name, TYPES[one.type]) for one in table.columns]
-    return sa.Table(table.name, metadata, *columns)
 
 
 class SQLAlchemyText(_ThroughSQLAlchemy):
@@ -77,8 +65,10 @@ class SQLAlchemyText(_ThroughSQLAlchemy):
         self.names = frozenset({"sql", "sqlalchemy", database.dialect})  # type: ignore[misc]
 
     def lacks(self, case: Case) -> str | None:
-        if case.op not in ("check", "write"):
-            return "texts are not narrowed"
+        if case.op in ("withhold", "permitted-withhold"):
+            return "a statement names its columns"
+        if case.expect.get("unless_narrowed"):
+            return "narrows by itself"
         if not case.runs:
             return "texts are run"
         return "views are not told" if case.views else None
@@ -88,12 +78,12 @@ class SQLAlchemyText(_ThroughSQLAlchemy):
         assert text is not None
         metadata = sa.MetaData()
         for table in case.tables:
-            _table(table, metadata)
+            as_orm.table_of(table, metadata)
         with self._guarded(case, guard, metadata) as (engine, held):
             with under(case, guard), engine.connect() as connection, connection.begin():
                 found = connection.execute(sa.text(text.replace(":", "\\:")))
-                answer = Answer() if case.op == "write" else Answer(list(found.keys()), plain_rows(found))
-            if case.op != "write":
+                answer = Answer() if case.op.startswith("write") else Answer(list(found.keys()), plain_rows(found))
+            if not case.op.startswith("write"):
                 return answer
             _, after = held.run(everything_in(case.expect["table"]))
             return Answer(after=plain_rows(after))

@@ -10,7 +10,7 @@ import pytest
 from sqlglot import exp, parse_one
 
 from purposeguard import ByRow, Collected, Guard, History, NotPersonal, RowSource, Subject
-from purposeguard.adapters.row_rule import And, Constant, DayIn, IsNull, KeySet, Not, Or, RowRule, SourceIn, SubjectIn
+from purposeguard.adapters.row_rule import KeySet, RowRule
 from purposeguard.adapters.sql import Statements
 from purposeguard.adapters.sql.lineage import read
 from purposeguard.adapters.sql.rows import Conditions, narrowed
@@ -130,7 +130,7 @@ DAY = datetime.date(2024, 4, 1)
 
 def on_days(engine: Engine, since: datetime.date | None, before: datetime.date | None) -> list[int]:
     conditions = Conditions(RowRule(tm.NOTICE, ()), Names(engine.dialect))
-    test = conditions.of(DayIn("day", since, before)).sql(dialect=engine.dialect)
+    test = conditions.days_in("day", since, before).sql(dialect=engine.dialect)
     return [row[0] for row in engine.run(f"SELECT id FROM days WHERE {test} ORDER BY id")]  # noqa: S608  # our test
 
 
@@ -174,14 +174,14 @@ KEYS = KeySet(["7", "six", "6f1a6a3e-2b1c-4a5e-9d3b-0a1b2c3d4e5f"])
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_dialect_has_words_that_its_parser_reads(dialect: str):
-    conditions = Conditions(RowRule(tm.NOTICE, ()), Names(dialect))
+    words = Conditions(RowRule(tm.NOTICE, ()), Names(dialect))
     for condition in (
-        Constant(value=True),
-        Not(Constant(value=False)),
-        Or((IsNull("a"), SourceIn("b", frozenset({"1.1(a)"})))),
-        And((DayIn("c", DAY, DAY), SubjectIn("d", KEYS))),
+        words.constant(value=True),
+        words.negated(words.constant(value=False)),
+        words.any_of([words.absent("a"), words.source_in("b", frozenset({"1.1(a)"}))]),
+        words.all_of([words.days_in("c", DAY, DAY), words.subject_in("d", KEYS)]),
     ):
-        text = conditions.of(condition).sql(dialect=dialect)
+        text = condition.sql(dialect=dialect)
         assert parse_one(text, dialect=dialect).sql(dialect=dialect) == text
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import load_only, selectinload
 
 from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import AsyncGuardedSession, permitted, protect
-from purposeguard.errors import PurposeMissing, UnlabelledData, UnresolvedStatement
+from purposeguard.errors import PurposeMissing, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import PurposeViolation
 from tests.adapters.sqlalchemy.shop import Base, Customer, Letter, Person, Setting, Shop
@@ -75,8 +75,7 @@ def test_core_text_and_streams(run: Callable[..., None], governed: Guard) -> Non
     async def body(engine: AsyncEngine, make: Session) -> None:
         async with engine.connect() as connection:
             async with governed.purpose(tm.RenewalGuidance):
-                with pytest.raises(UnlabelledData):
-                    await connection.execute(select(Person.email))
+                assert len((await connection.scalars(select(Person.email))).all()) == 4
                 rows = permitted(engine, Person, "email")
                 assert len((await connection.scalars(select(rows.c.email))).all()) == 4
                 with pytest.raises(PurposeViolation):

@@ -27,6 +27,7 @@ from sqlalchemy.pool import StaticPool
 from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import protect
 from purposeguard.notices import trendmicro_jp as tm
+from tests.adapters.sqlalchemy.test_columns import used
 
 PLACE = MetaData()
 TABLES = [
@@ -56,9 +57,7 @@ WATCHED = protect(create_engine("sqlite://"), Guard(tm.NOTICE), PLACE)
 
 
 def _used(statement: Any) -> set[str]:
-    watch: Any = WATCHED.dialect.purposeguard  # type: ignore[attr-defined]
-    plan = watch.plan(statement.compile(WATCHED).purposeguard)
-    return {name.partition(".")[2] for name, _ in plan.demand.fields}
+    return {name.partition(".")[2] for name in used(statement, WATCHED)}
 
 
 def _expressions(columns: list[Any]) -> st.SearchStrategy[Any]:

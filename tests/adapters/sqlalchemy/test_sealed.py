@@ -14,11 +14,15 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
+    case,
     cast,
     create_engine,
+    func,
     insert,
     literal,
     select,
+    text,
+    type_coerce,
     update,
 )
 from sqlalchemy.exc import CompileError
@@ -88,6 +92,12 @@ def test_what_is_made_of_a_sealed_column_is_used_as_any_other(shop: Shop, guard:
             select(Customer.id).order_by(Customer.phone),
             select(cast(Customer.phone, String)),
             select(select(Customer.phone).subquery().c.phone),
+            select(func.nullif(Customer.phone, "01")),
+            select(func.coalesce(Customer.phone, Customer.phone)),
+            select(case((Customer.email == "e1", Customer.phone))),
+            select(type_coerce(Customer.phone, SealedType(String, tm.ProductData))),
+            text("SELECT nullif(phone, '01') AS phone FROM customers").columns(phone=Customer.__table__.c.phone.type),
+            text("SELECT phone, email FROM customers").columns(Customer.phone),
         ):
             with pytest.raises(PurposeMissing):
                 session.execute(statement)
