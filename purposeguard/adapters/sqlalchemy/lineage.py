@@ -16,7 +16,16 @@ from purposeguard.adapters.sql.rows import narrowed
 from purposeguard.adapters.sql.scopes import Flow
 from purposeguard.adapters.sql.session import KEPT, LONGEST_KEPT, Statement, Statements
 from purposeguard.adapters.sql.tags import Tables
-from purposeguard.adapters.sqlalchemy.rows import NARROWED, Marked, Ready, TableConditions, marked, number_of, ready
+from purposeguard.adapters.sqlalchemy.rows import (
+    NARROWED,
+    Marked,
+    Ready,
+    TableConditions,
+    marked,
+    must_be_values,
+    number_of,
+    ready,
+)
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.tags import NOT_PERSONAL
 from purposeguard.errors import UnlabelledData, UnresolvedStatement
@@ -120,6 +129,7 @@ class Texts(Statements):
         """
         source = Marked(text, ()) if bare else marked(text, self._dialect, self._paramstyle)
         statement = self._read(source.text)
+        must_be_values(statement.tree, source)
         self._cover(statement, narrowed=False)
         used = used_columns(self.tables, statement.analysis)
         sealed: list[tuple[str, Label]] = []

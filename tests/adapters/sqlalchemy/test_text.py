@@ -175,3 +175,38 @@ def test_a_parameter_that_drivers_may_read_in_two_ways_is_refused(shop: Shop, gu
             across = f"SELECT ('%({name})s, ') || email FROM customers WHERE name <> ' FROM customers --'"  # noqa: S608
             with pytest.raises(UnresolvedStatement):
                 connection.exec_driver_sql(across, {name: 1})
+
+
+def test_a_parameter_ends_before_the_word_behind_it(shop: Shop, governed: Guard) -> None:
+    with shop.guarded(governed).connect() as connection, governed.purpose(tm.RenewalGuidance):
+        qmark = connection.dialect.name == "sqlite"
+        with pytest.raises(PurposeViolation):
+            connection.exec_driver_sql(f"SELECT {'?' if qmark else '%s'}IS device FROM customers", ("d1",))  # noqa: S608
+        if qmark:
+            found = connection.exec_driver_sql("SELECT?,email FROM people WHERE?AND id=?ORDER BY id", (7, 1, 4))
+            assert found.all() == [(7, "p4")]
+
+
+@pytest.mark.parametrize("statement", ["SELECT ?2, email FROM people WHERE id > ?1", "SELECT ?1 FROM settings"])
+def test_a_parameter_with_a_number_is_refused(shop: Shop, governed: Guard, statement: str) -> None:
+    # Beside parameters for keys of subjects it would mean another value.
+    with (
+        shop.guarded(governed).connect() as connection,
+        governed.purpose(tm.RenewalGuidance),
+        pytest.raises(PurposeGuardError),
+    ):
+        connection.exec_driver_sql(statement, (0, "[]")[: statement.count("?")])
+
+
+@pytest.mark.parametrize(
+    "statement", ["SELECT ' {} ' FROM settings", "SELECT id /* {} */ FROM people", 'SELECT 1 AS "{}"']
+)
+def test_a_parameter_in_quotes_is_refused(shop: Shop, guard: Guard, statement: str) -> None:
+    with shop.guarded(guard).connect() as connection:
+        if connection.dialect.name == "postgresql":  # SQLite's driver looks for none there
+            with pytest.raises(UnresolvedStatement):
+                connection.exec_driver_sql(statement.format("%s"), ("x",))
+            return
+        connection.exec_driver_sql(statement.format("?"))
+        with pytest.raises(UnresolvedStatement):
+            connection.exec_driver_sql("SELECT ?, 'not closed", ("x",))
