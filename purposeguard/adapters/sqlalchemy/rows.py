@@ -34,7 +34,8 @@ _PYFORMAT: Final = re.compile(r"%%|%\((\w+(?:[ .-]\w+)*)\)s|%s|%.?", re.DOTALL)
 
 
 def _mark(dialect: str, number: int) -> str:
-    return f"{':purposeguard_' if dialect == 'sqlite' else '$'}{_TOKEN}{number:06d}"
+    """A parameter as the parser knows it: to MySQL `$1` is a name, and in PostgreSQL and DuckDB `:` may be a slice."""
+    return f"{'$' if dialect in {'postgres', 'duckdb'} else ':purposeguard_'}{_TOKEN}{number:06d}"
 
 
 def number_of(value: exp.Expr) -> int | None:
@@ -154,7 +155,7 @@ def ready(text: str, source: Marked, keys: Sequence[tuple[KeySet, str]], paramst
         number = int(match[1])
         name = source.names[number] if number < first else _key_name(number - first)
         if named:
-            return f"%({name})s"
+            return f"%({name})s" if percent else f":{name}"
         if paramstyle == "numeric_dollar":
             return f"${len(parameters) + 1 + number - first}"
         places.append(number)

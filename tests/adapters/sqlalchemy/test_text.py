@@ -10,7 +10,9 @@ from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
 from purposeguard import Guard
+from purposeguard.adapters.sql import analyse
 from purposeguard.adapters.sqlalchemy import protect
+from purposeguard.adapters.sqlalchemy.rows import marked
 from purposeguard.errors import PurposeGuardError, PurposeMissing, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
@@ -210,3 +212,21 @@ def test_a_parameter_in_quotes_is_refused(shop: Shop, guard: Guard, statement: s
         connection.exec_driver_sql(statement.format("?"))
         with pytest.raises(UnresolvedStatement):
             connection.exec_driver_sql("SELECT ?, 'not closed", ("x",))
+
+
+@pytest.mark.parametrize("begin", [":", "@", "$"])
+def test_text_with_named_parameters_of_sqlite_is_narrowed(shop: Shop, governed: Guard, begin: str) -> None:
+    with shop.guarded(governed).connect() as connection, governed.purpose(tm.RenewalGuidance):
+        if connection.dialect.name == "sqlite":
+            some = f"SELECT email FROM people WHERE id <= {begin}high"  # noqa: S608
+            assert connection.exec_driver_sql(some, {"high": 4}).scalars().all() == ["p3", "p4"]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "paramstyle", "parameter"),
+    [("sqlite", "qmark", "?"), ("postgres", "format", "%s"), ("mysql", "format", "%s"), ("mysql", "pyformat", "%(x)s")],
+)
+def test_parameters_are_no_columns_in_any_dialect(dialect: str, paramstyle: str, parameter: str) -> None:
+    text = f"SELECT a FROM t WHERE b = {parameter} AND {parameter} < a"  # noqa: S608
+    read = analyse(marked(text, dialect, paramstyle).text, {"t": ["a", "b", "c"]}, dialect)
+    assert read.used == {"t": {"a", "b"}}
