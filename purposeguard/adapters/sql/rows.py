@@ -374,6 +374,8 @@ def narrowed(statement: Read, catalogue: Catalogue, conditions: Mapping[str, exp
     tree = statement.tree.copy()
     _Rewriting(catalogue, conditions).statement(statement, tree)
     dialect = catalogue.names.dialect
+    if dialect == "sqlite":
+        _keep_casts(tree)
     try:
         text = tree.sql(dialect=dialect, unsupported_level=ErrorLevel.RAISE, comments=False)
     except (SqlglotError, RecursionError, ValueError):
@@ -381,6 +383,18 @@ def narrowed(statement: Read, catalogue: Catalogue, conditions: Mapping[str, exp
     else:
         return text.replace("INSERT OR REPLACE", "REPLACE", 1) if dialect == "mysql" else text
     raise UnresolvedStatement(f"the statement cannot be written down again in {dialect}, to leave rows out of it")
+
+
+_NUMERIC: Final = frozenset(
+    getattr(exp.DType, name) for name in ("DECIMAL", "BOOLEAN", "DATE", "DATETIME", "TIME", "TIMESTAMP", "TIMESTAMPNTZ")
+)
+"""Types whose names make a number of what is cast, whole or not, to SQLite; the parser writes others for them."""
+
+
+def _keep_casts(tree: exp.Expr) -> None:
+    for cast in tree.find_all(exp.Cast):
+        if isinstance(cast.to, exp.DataType) and cast.to.this in _NUMERIC:
+            cast.set("to", exp.DataType(this=exp.DType.USERDEFINED, kind="NUMERIC"))
 
 
 class _Rewriting:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -286,3 +288,18 @@ def test_an_id_is_no_parameter_of_a_driver_that_looks_for_them():
         text = statements.narrowed("SELECT mail FROM crm WHERE id = %s", percent=True)
         assert text.replace("%%", "").count("%s") == 1
         assert statements.narrowed("SELECT mail FROM crm WHERE id = %s").count("50%s") == 1
+
+
+@pytest.mark.parametrize(
+    "kind", ["NUMERIC", "NUMERIC(10, 2)", "BOOLEAN", "DATE", "TIMESTAMP", "VARCHAR(5)", "FLOAT", "BLOB"]
+)
+def test_sqlite_casts_as_it_did_before(kind: str):
+    catalogue = Catalogue({"t": ["a"]}, "sqlite")
+    for value in ("7", "3.5", "'2024-05-01'"):
+        text = f"SELECT CAST({value} AS {kind}), CAST({value} AS {kind}) / 2"
+        with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+            before, after = (
+                [repr(cell) for row in connection.execute(one) for cell in row]
+                for one in (text, narrowed(read(text, catalogue), catalogue, {}))
+            )
+        assert before == after
