@@ -397,6 +397,10 @@ def _keep_casts(tree: exp.Expr) -> None:
             cast.set("to", exp.DataType(this=exp.DType.USERDEFINED, kind="NUMERIC"))
 
 
+_WHOLE: Final = "purposeguard_whole"
+"""Marks a table of which rows are still to be left out."""
+
+
 class _Rewriting:
     """Puts conditions into the tree of a statement."""
 
@@ -412,9 +416,11 @@ class _Rewriting:
         pairs = zip(read.tree.find_all(exp.Table), tree.find_all(exp.Table), strict=True)
         mentions = [(copy, places[id(node)], id(node) in read.targets) for node, copy in pairs if id(node) in places]
         paths: list[tuple[str, ...]] = []
+        mentions = [mention for mention in mentions if self._concerns(mention[1])]
+        for node, _, _ in mentions:
+            node.meta[_WHOLE] = True
         for node, name, is_target in mentions:
-            if not self._concerns(name):
-                continue
+            del node.meta[_WHOLE]
             if is_target:
                 self._limit(tree, node, name)
                 continue
@@ -430,6 +436,8 @@ class _Rewriting:
                 # Its table is a subquery now, named by the last part of the table's name.
                 column.set("db", None)
                 column.set("catalog", None)
+        if any(_WHOLE in table.meta for table in tree.find_all(exp.Table)):
+            refuse("a table stands in a place where its rows cannot be left out")
         return tree
 
     def _concerns(self, name: str) -> bool:
@@ -470,10 +478,9 @@ class _Rewriting:
         if alias is None or not alias.this:
             alias = exp.TableAlias(this=node.this.copy(), columns=(alias.args.get("columns") if alias else None))
         rows = exp.Subquery(this=query, alias=alias.copy())
-        if joins:
-            rows.set("joins", [join.copy() for join in joins])
-        if pivots:
-            rows.set("pivots", [pivot.copy() for pivot in pivots])
+        # Not copies: tables within them are replaced as well.
+        rows.set("joins", joins)
+        rows.set("pivots", pivots)
         return rows
 
     def _not_captured(self, view: Read, node: exp.Expr, name: str) -> None:

@@ -214,6 +214,8 @@ CASES = [
      "SELECT customer.name, o.id FROM ({}) AS customer JOIN orders AS o ON o.customer = customer.id"),
     ("SELECT crm.customer.name FROM crm.customer",
      'SELECT customer.name FROM (SELECT "id", "name" FROM crm.customer WHERE id <> 8) AS customer'),
+    ("SELECT c.name FROM orders AS o LEFT JOIN (customer AS b JOIN customer AS c ON b.id = c.id) ON o.id = c.id",
+     "SELECT c.name FROM orders AS o LEFT JOIN (({}) AS b JOIN ({}) AS c ON b.id = c.id) ON o.id = c.id"),
     ("SELECT id FROM orders", "SELECT id FROM orders"),
     ("SELECT id FROM again",
      "SELECT id FROM (SELECT id FROM (SELECT id, name FROM ({}) AS customer) AS named) AS again"),
