@@ -424,6 +424,8 @@ class _Rewriting:
             if is_target:
                 self._limit(tree, node, name)
                 continue
+            if self._beside(node, name):
+                continue
             if not node.alias and node.args.get("db"):
                 paths.append(self._key(node))
             rows = self._rows(node, name)
@@ -498,12 +500,52 @@ class _Rewriting:
         """Of the table that is written to, the rows that may not be used are left alone."""
         if not isinstance(tree, (exp.Update, exp.Delete)):
             refuse(f"rows of `{name}` are left out, and it is written to: rows that are there are not seen to be there")
+        self._where(tree, self._condition_of(node, name))
+
+    def _beside(self, node: exp.Table, name: str) -> bool:
+        """Puts a condition beside those of a query with GROUP BY, and tells whether it did.
+
+        PostgreSQL knows that the key of a table decides its other columns, and knows it of no subquery.
+        """
+        place, alias = node.parent, node.args.get("alias")
+        query = place.parent if isinstance(place, (exp.From, exp.Join)) else None
+        if (
+            self._catalogue.names.dialect != "postgres"
+            or name not in self._conditions
+            or not isinstance(query, exp.Select)
+            or query.args.get("group") is None
+            or node.args.get("joins")
+            or (alias is not None and alias.args.get("columns"))
+        ):
+            return False
+        called = node.alias_or_name.lower()
+        if any(column.name.lower() == called for column in query.find_all(exp.Column)) or any(
+            type(star.parent) is not exp.Count for star in query.find_all(exp.Star)
+        ):
+            return False  # whole rows have columns that nobody told of
+        sides = [str(join.args.get("side") or "").upper() for join in query.args.get("joins") or ()]
+        if any(side not in {"", "LEFT"} for side in sides):
+            return False
+        condition = self._condition_of(node, name)
+        if not isinstance(place, exp.Join) or not place.args.get("side"):
+            self._where(query, condition)
+            return True
+        on = place.args.get("on")
+        if on is not None:
+            place.set("on", exp.and_(on, condition, copy=False))
+        return on is not None
+
+    def _condition_of(self, node: exp.Table, name: str) -> exp.Expr:
+        """The condition of a table, its columns named with the table as it is called in the statement."""
         alias = node.args.get("alias")
         called = alias.this if alias is not None and alias.this else node.this
         condition = self._conditions[name].copy()
         for column in list(condition.find_all(exp.Column)):
             if not column.table:  # else it is of a list of keys
                 column.set("table", called.copy())
+        return condition
+
+    def _where(self, tree: exp.Expr, condition: exp.Expr) -> None:
         where = tree.args.get("where")
         both = exp.and_(where.this, condition, copy=False) if where is not None else condition
         tree.set("where", exp.Where(this=both))
