@@ -13,7 +13,7 @@ from purposeguard.adapters.enforcement import Decider, Demand, must_cover
 from purposeguard.adapters.row_rule import KeySet, RowRule
 from purposeguard.adapters.sql.lineage import Read, Used, read, used_columns
 from purposeguard.adapters.sql.rows import narrowed
-from purposeguard.adapters.sql.scopes import Flow
+from purposeguard.adapters.sql.scopes import Flow, lower
 from purposeguard.adapters.sql.session import KEPT, LONGEST_KEPT, Statement, Statements
 from purposeguard.adapters.sql.tags import Tables
 from purposeguard.adapters.sqlalchemy.rows import (
@@ -70,7 +70,9 @@ def seals_of(compiled: Any) -> Seals:
         columns = getattr(compiled, "_result_columns", ()) if getattr(compiled, "_ordered_columns", False) else ()
         outputs = tuple(_label(entry.type) for entry in columns)
         binds: Mapping[Any, str] = getattr(compiled, "bind_names", {})
-        bound = tuple((name, label) for bind, name in binds.items() if (label := _label(bind.type)) is not None)
+        bound = tuple(
+            (name, label) for bind, name in binds.items() if (label := _label(bind.type)) is not None
+        )
         known = NO_SEALS
         if bound or any(outputs):
             known = Seals(outputs, bound, tuple(getattr(compiled, "positiontup", None) or ()))
@@ -80,6 +82,30 @@ def seals_of(compiled: Any) -> Seals:
 
 def _label(kind: object) -> Label | None:
     return kind.label if isinstance(kind, SealedType) else None
+
+
+def _is_computed_with(tree: exp.Expr, column: str) -> bool:
+    """True if an output, or what one is made of, is more than a column of this name: a seal may tell what was computed.
+
+    `nullif(phone, email)` comes out sealed or not at all.
+    """
+    names = {lower(column)}
+
+    def has(node: exp.Expr) -> bool:
+        return any(lower(found.name) in names for found in node.find_all(exp.Column))
+
+    known = 0
+    while known < len(names):
+        known = len(names)
+        names.update(lower(alias.alias) for alias in tree.find_all(exp.Alias) if has(alias.this))
+        for table in tree.find_all(exp.TableAlias):
+            if table.columns and (
+                isinstance(table.parent, exp.Table) or (table.parent is not None and has(table.parent))
+            ):
+                names.update(lower(renamed.name) for renamed in table.columns)
+    items = [item.unalias() for place in tree.find_all(exp.Select, exp.Returning) for item in place.expressions]
+    computed = [item for item in items if not isinstance(item, (exp.Column, exp.Star, exp.Subquery))]
+    return any(map(has, [*computed, *tree.find_all(exp.Values, exp.Unnest, exp.Lateral, exp.TableFromRows)]))
 
 
 # ---- texts -----------------------------------------------------------------------------------------------------------
@@ -222,6 +248,7 @@ class Texts(Statements):
         plain = set(analysis.conditions).union(*analysis.writes.values())
         for flow, label in zip(columns, outputs, strict=True):
             (sealed if label is not None and self._stays_sealed(flow, label) else plain).update(flow)
+        plain |= {(table, column) for table, column in sealed if _is_computed_with(statement.tree, column)}
         left = {
             table: (tags, tuple(name for name in names if (table, name) not in sealed - plain))
             for table, (tags, names) in used.items()

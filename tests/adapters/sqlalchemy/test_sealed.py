@@ -14,8 +14,10 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
+    case,
     cast,
     create_engine,
+    func,
     insert,
     literal,
     select,
@@ -209,3 +211,21 @@ def test_rows_are_not_logged(shared: Shop, guard: Guard, caplog: pytest.LogCaptu
         assert connection.execute(select(Customer.email).where(Customer.email == "e1")).all() == [("e1",)]
     assert "SELECT customers.email" in caplog.text
     assert "e1" not in re.sub(r"0x[0-9a-f]+", "", caplog.text)  # which an address may hold
+
+
+def test_what_is_computed_of_a_sealed_column_is_used(shop: Shop, guard: Guard) -> None:
+    phone = Customer.phone
+    renamed = select(phone.label("p"), Customer.email.label("e")).subquery()
+    with shop.session(guard)() as session:
+        for value in (
+            func.nullif(phone, Customer.email, type_=phone.type),
+            func.max(phone),
+            case((phone == Customer.email, phone)),
+            func.nullif(renamed.c.p, renamed.c.e, type_=phone.type),
+        ):
+            for statement in (select(value), select(select(value.label("v")).subquery())):
+                with pytest.raises(PurposeMissing):
+                    session.execute(statement)
+                with guard.purpose(tm.RenewalGuidance):
+                    session.execute(statement)
+        assert all(isinstance(one, Personal) for one in session.scalars(select(renamed.c.p)))
