@@ -68,10 +68,11 @@ def seals_of(compiled: Any) -> Seals:
     known: Seals | None = getattr(compiled, "purposeguard", None)
     if known is None and compiled is not None:
         columns = getattr(compiled, "_result_columns", ()) if getattr(compiled, "_ordered_columns", False) else ()
-        outputs = tuple(_label(entry.type) for entry in columns)
+        dialect = compiled.dialect
+        outputs = tuple(_label(entry.type, dialect) for entry in columns)
         binds: Mapping[Any, str] = getattr(compiled, "bind_names", {})
         bound = tuple(
-            (name, label) for bind, name in binds.items() if (label := _label(bind.type)) is not None
+            (name, label) for bind, name in binds.items() if (label := _label(bind.type, dialect)) is not None
         )
         known = NO_SEALS
         if bound or any(outputs):
@@ -80,7 +81,9 @@ def seals_of(compiled: Any) -> Seals:
     return known or NO_SEALS
 
 
-def _label(kind: object) -> Label | None:
+def _label(kind: object, dialect: Any) -> Label | None:
+    if isinstance(kind, SealedType):
+        kind = kind.dialect_impl(dialect)  # `with_variant` may have put a plain type in its place
     return kind.label if isinstance(kind, SealedType) else None
 
 

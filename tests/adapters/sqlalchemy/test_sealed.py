@@ -229,3 +229,18 @@ def test_what_is_computed_of_a_sealed_column_is_used(shop: Shop, guard: Guard) -
                 with guard.purpose(tm.RenewalGuidance):
                     session.execute(statement)
         assert all(isinstance(one, Personal) for one in session.scalars(select(renamed.c.p)))
+
+
+def test_a_variant_without_a_seal_is_a_plain_column(shop: Shop, guard: Guard) -> None:
+    plain = SealedType(String(9), tm.Registration).with_variant(String(9), "sqlite", "postgresql")
+    table = Table("variants", MetaData(), Column("id", Integer, primary_key=True), Column("phone", plain))
+    engine = protect(create_engine(shop.url), guard, table.metadata)
+    shop.engines.append(engine)
+    table.metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(insert(table).values(id=1, phone="01"))
+        with pytest.raises(PurposeMissing):
+            connection.execute(select(table.c.phone))
+        with guard.purpose(tm.RenewalGuidance):
+            assert connection.scalars(select(table.c.phone)).all() == ["01"]
+    table.metadata.drop_all(engine)
