@@ -393,7 +393,7 @@ _NUMERIC: Final = frozenset(
 
 def _keep_casts(tree: exp.Expr) -> None:
     for cast in tree.find_all(exp.Cast):
-        if isinstance(cast.to, exp.DataType) and cast.to.this in _NUMERIC:
+        if cast.to.this in _NUMERIC:
             cast.set("to", exp.DataType(this=exp.DType.USERDEFINED, kind="NUMERIC"))
 
 
