@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, func, literal_column, select, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    func,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
@@ -132,7 +144,7 @@ def test_text_that_cannot_be_told_or_may_not_be_run_is_refused(statement: str, c
 
 
 def test_functions_of_the_application_are_told(shop: Shop, guard: Guard) -> None:
-    from sqlalchemy import create_engine, event
+    from sqlalchemy import event
 
     engine = create_engine(shop.url)
     shop.engines.append(engine)
@@ -230,3 +242,16 @@ def test_parameters_are_no_columns_in_any_dialect(dialect: str, paramstyle: str,
     text = f"SELECT a FROM t WHERE b = {parameter} AND {parameter} < a"  # noqa: S608
     read = analyse(marked(text, dialect, paramstyle).text, {"t": ["a", "b", "c"]}, dialect)
     assert read.used == {"t": {"a", "b"}}
+
+
+@pytest.mark.parametrize("name", ["if", "values", "describe", "any", "fetch", "insert", "current_user"])
+def test_a_name_that_is_a_word_to_the_parser_is_a_name(shop: Shop, guard: Guard, name: str) -> None:
+    table = Table(name, MetaData(), Column("id", Integer, primary_key=True), Column(name, String(9)))
+    protected = protect(create_engine(shop.url), guard, table.metadata, not_personal=[table])
+    shop.engines.append(protected)
+    table.metadata.create_all(protected)
+    with protected.begin() as connection:
+        connection.execute(table.insert().values({"id": 1, name: "x"}))
+        connection.execute(table.update().values({name: "y"}).where(table.c[name] == "x"))
+        assert connection.execute(select(table.c[name]).order_by(table.c[name])).all() == [("y",)]
+    table.metadata.drop_all(protected)
