@@ -185,7 +185,10 @@ class Writes(Queries):
             into.put(columns, relation, exactly=bool(named))
         scope = Scope(None, commons)
         alias = target.args.get("alias")
-        self._add(into.table.relation, alias, scope, target.this)
+        written = self._add(into.table.relation, alias, scope, target.this)
+        if alias is None:
+            parts = (target.args.get(name) for name in ("catalog", "db", "this"))
+            written.path = tuple(names.key(part) for part in parts if part)
         conflict = node.args.get("conflict")
         if conflict is not None or node.args.get("alternative") or node.args.get("ignore"):
             # It looks at rows that are there already.
