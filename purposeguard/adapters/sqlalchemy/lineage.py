@@ -87,6 +87,23 @@ def _label(kind: object, dialect: Any) -> Label | None:
     return kind.label if isinstance(kind, SealedType) else None
 
 
+def _many_values(query: exp.Expr | None) -> Sequence[exp.Expr]:
+    """The values of `SELECT p0::TEXT FROM (VALUES (%s, 0)) AS imp_sen (p0, n)`, as many rows are inserted in order."""
+    from_ = query.args.get("from_") if isinstance(query, exp.Select) and not query.args.get("joins") else None
+    rows = from_.this if from_ is not None else None
+    if query is None or not isinstance(rows, exp.Values) or len(rows.expressions) != 1:
+        return []
+    names = [column.name for column in rows.args["alias"].columns] if rows.args.get("alias") else []
+    by_name = dict(zip(names, rows.expressions[0].expressions, strict=False))
+    values: list[exp.Expr] = []
+    for item in query.expressions:
+        value = item.unalias()
+        while isinstance(value, exp.Cast):
+            value = value.this
+        values.append(by_name.get(value.name, value) if isinstance(value, exp.Column) else value)
+    return values
+
+
 def _is_computed_with(tree: exp.Expr, column: str) -> bool:
     """True if an output, or what one is made of, is more than a column of this name: a seal may tell what was computed.
 
@@ -293,6 +310,8 @@ class Texts(Statements):
             columns = [part.name for part in tree.this.expressions] if isinstance(tree.this, exp.Schema) else [*known]
             for row in tree.expression.expressions:
                 cells += zip(columns, row.expressions, strict=False)
+        elif isinstance(tree, exp.Insert) and isinstance(tree.this, exp.Schema):
+            cells += zip([part.name for part in tree.this.expressions], _many_values(tree.expression), strict=False)
         conflict = tree.args.get("conflict")
         for assignment in (*tree.expressions, *(conflict.expressions if conflict is not None else ())):
             if isinstance(assignment, exp.EQ):

@@ -244,3 +244,25 @@ def test_a_variant_without_a_seal_is_a_plain_column(shop: Shop, guard: Guard) ->
         with guard.purpose(tm.RenewalGuidance):
             assert connection.scalars(select(table.c.phone)).all() == ["01"]
     table.metadata.drop_all(engine)
+
+
+def test_many_rows_come_back_in_their_order_with_seals(shop: Shop, guard: Guard) -> None:
+    table = Table(
+        "many",
+        MetaData(),
+        Column("id", Integer, primary_key=True),
+        Column("phone", SealedType(String(9), tm.Registration)),
+        Column("device", String(9), info={"purposeguard": tm.ProductData}),
+    )
+    engine = protect(create_engine(shop.url), guard, table.metadata)
+    shop.engines.append(engine)
+    table.metadata.create_all(engine)
+    ordered = insert(table).returning(table.c.id, table.c.phone, sort_by_parameter_order=True)
+    with engine.begin() as connection:
+        found = connection.execute(ordered, [{"phone": Personal(f"0{n}", tm.Registration)} for n in range(3)]).all()
+        with guard.purpose(tm.RenewalGuidance) as use:
+            assert [use.open(phone) for _, phone in found] == ["00", "01", "02"]
+        wrong = ordered.values(device=bindparam("x", type_=table.c.phone.type))
+        with pytest.raises(FlowViolation):
+            connection.execute(wrong, [{"x": Personal(f"0{n}", tm.Registration)} for n in range(3)])
+    table.metadata.drop_all(engine)
