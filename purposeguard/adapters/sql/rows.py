@@ -519,7 +519,8 @@ class _Rewriting:
         ):
             return False
         called = node.alias_or_name.lower()
-        if any(column.name.lower() == called for column in query.find_all(exp.Column)) or any(
+        rows = (column for column in query.find_all(exp.Column) if column.table in {"", node.db})
+        if any(column.name.lower() == called for column in rows) or any(
             type(star.parent) is not exp.Count for star in query.find_all(exp.Star)
         ):
             return False  # whole rows have columns that nobody told of

@@ -466,6 +466,10 @@ class Writes(Queries):
         outputs = Relation(())
         if returning is not None:
             only(returning, frozenset({"expressions"}))
+            if self.dialect == "sqlite":  # it returns columns of the table that is written to, and no others
+                of_target = Scope(None, scope.commons)
+                of_target.sources = scope.sources[:1]
+                scope = of_target
             returned = self.forced(self.items(returning, scope))
             # What an output reads chooses its value, and nothing of what is written.
             columns = [column._replace(flow=column.flow | column.reads) for column in returned.columns]

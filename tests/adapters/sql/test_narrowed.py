@@ -221,6 +221,8 @@ CASES = [
      "SELECT c.id, c.name, COUNT(*) FROM customer AS c LEFT JOIN orders ON TRUE WHERE c.id <> 7 GROUP BY c.id"),
     ("SELECT o.id FROM orders AS o LEFT JOIN customer AS d ON o.id = 1 OR o.id = 2 GROUP BY o.id",
      "SELECT o.id FROM orders AS o LEFT JOIN customer AS d ON (o.id = 1 OR o.id = 2) AND d.id <> 7 GROUP BY o.id"),
+    ("SELECT customer.id FROM customer, orders WHERE orders.customer = 1 GROUP BY customer.id",
+     "SELECT customer.id FROM customer, orders WHERE orders.customer = 1 AND customer.id <> 7 GROUP BY customer.id"),
     ("SELECT * FROM customer GROUP BY id", "SELECT * FROM ({}) AS customer GROUP BY id"),
     ("SELECT MAX(CAST(c AS TEXT)) FROM customer AS c GROUP BY id",
      "SELECT MAX(CAST(c AS TEXT)) FROM ({}) AS c GROUP BY id"),

@@ -102,3 +102,8 @@ def test_what_an_insert_returns_may_be_named_with_the_schema(dialect: str):
         "INSERT INTO crm.customer (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET email = 'x' RETURNING customer.email",
     ):
         assert "email" in analyse(text, catalogue, dialect).used["crm.customer"]
+
+
+def test_sqlite_returns_columns_of_the_table_that_is_written_to():
+    text = "UPDATE mailing SET kind = 'x' FROM customer AS c WHERE c.name = 'y' RETURNING id"
+    assert used("sqlite", text) == "customer.name mailing.id"
