@@ -368,6 +368,8 @@ def narrowed(statement: Read, catalogue: Catalogue, conditions: Mapping[str, exp
     tree = statement.tree.copy()
     _Rewriting(catalogue, conditions).statement(statement, tree)
     dialect = catalogue.names.dialect
+    if dialect == "sqlite":
+        _keep_casts(tree)
     try:
         text = tree.sql(dialect=dialect, unsupported_level=ErrorLevel.RAISE, comments=False)
     except (SqlglotError, RecursionError, ValueError):
@@ -375,6 +377,22 @@ def narrowed(statement: Read, catalogue: Catalogue, conditions: Mapping[str, exp
     else:
         return text.replace("INSERT OR REPLACE", "REPLACE", 1) if dialect == "mysql" else text
     raise UnresolvedStatement(f"the statement cannot be written down again in {dialect}, to leave rows out of it")
+
+
+_NUMERIC: Final = frozenset(
+    getattr(exp.DType, name) for name in ("DECIMAL", "BOOLEAN", "DATE", "DATETIME", "TIME", "TIMESTAMP", "TIMESTAMPNTZ")
+)
+"""Types whose names make a number of what is cast, whole or not, to SQLite; the parser writes others for them."""
+
+
+def _keep_casts(tree: exp.Expr) -> None:
+    for cast in tree.find_all(exp.Cast):
+        if cast.to.this in _NUMERIC:
+            cast.set("to", exp.DataType(this=exp.DType.USERDEFINED, kind="NUMERIC"))
+
+
+_WHOLE: Final = "purposeguard_whole"
+"""Marks a table of which rows are still to be left out."""
 
 
 class _Rewriting:
@@ -392,11 +410,15 @@ class _Rewriting:
         pairs = zip(read.tree.find_all(exp.Table), tree.find_all(exp.Table), strict=True)
         mentions = [(copy, places[id(node)], id(node) in read.targets) for node, copy in pairs if id(node) in places]
         paths: list[tuple[str, ...]] = []
+        mentions = [mention for mention in mentions if self._concerns(mention[1])]
+        for node, _, _ in mentions:
+            node.meta[_WHOLE] = True
         for node, name, is_target in mentions:
-            if not self._concerns(name):
-                continue
+            del node.meta[_WHOLE]
             if is_target:
                 self._limit(tree, node, name)
+                continue
+            if self._beside(node, name):
                 continue
             if not node.alias and node.args.get("db"):
                 paths.append(self._key(node))
@@ -410,6 +432,8 @@ class _Rewriting:
                 # Its table is a subquery now, named by the last part of the table's name.
                 column.set("db", None)
                 column.set("catalog", None)
+        if any(_WHOLE in table.meta for table in tree.find_all(exp.Table)):
+            refuse("a table stands in a place where its rows cannot be left out")
         return tree
 
     def _concerns(self, name: str) -> bool:
@@ -450,10 +474,9 @@ class _Rewriting:
         if alias is None or not alias.this:
             alias = exp.TableAlias(this=node.this.copy(), columns=(alias.args.get("columns") if alias else None))
         rows = exp.Subquery(this=query, alias=alias.copy())
-        if joins:
-            rows.set("joins", [join.copy() for join in joins])
-        if pivots:
-            rows.set("pivots", [pivot.copy() for pivot in pivots])
+        # Not copies: tables within them are replaced as well.
+        rows.set("joins", joins)
+        rows.set("pivots", pivots)
         return rows
 
     def _not_captured(self, view: Read, node: exp.Expr, name: str) -> None:
@@ -471,12 +494,53 @@ class _Rewriting:
         """Of the table that is written to, the rows that may not be used are left alone."""
         if not isinstance(tree, (exp.Update, exp.Delete)):
             refuse(f"rows of `{name}` are left out, and it is written to: rows that are there are not seen to be there")
+        self._where(tree, self._condition_of(node, name))
+
+    def _beside(self, node: exp.Table, name: str) -> bool:
+        """Puts a condition beside those of a query with GROUP BY, and tells whether it did.
+
+        PostgreSQL knows that the key of a table decides its other columns, and knows it of no subquery.
+        """
+        place, alias = node.parent, node.args.get("alias")
+        query = place.parent if isinstance(place, (exp.From, exp.Join)) else None
+        if (
+            self._catalogue.names.dialect != "postgres"
+            or name not in self._conditions
+            or not isinstance(query, exp.Select)
+            or query.args.get("group") is None
+            or node.args.get("joins")
+            or (alias is not None and alias.args.get("columns"))
+        ):
+            return False
+        called = node.alias_or_name.lower()
+        rows = (column for column in query.find_all(exp.Column) if column.table in {"", node.db})
+        if any(column.name.lower() == called for column in rows) or any(
+            type(star.parent) is not exp.Count for star in query.find_all(exp.Star)
+        ):
+            return False  # whole rows have columns that nobody told of
+        sides = [str(join.args.get("side") or "").upper() for join in query.args.get("joins") or ()]
+        if any(side not in {"", "LEFT"} for side in sides):
+            return False
+        condition = self._condition_of(node, name)
+        if not isinstance(place, exp.Join) or not place.args.get("side"):
+            self._where(query, condition)
+            return True
+        on = place.args.get("on")
+        if on is not None:
+            place.set("on", exp.and_(on, condition, copy=False))
+        return on is not None
+
+    def _condition_of(self, node: exp.Table, name: str) -> exp.Expr:
+        """The condition of a table, its columns named with the table as it is called in the statement."""
         alias = node.args.get("alias")
         called = alias.this if alias is not None and alias.this else node.this
         condition = self._conditions[name].copy()
         for column in list(condition.find_all(exp.Column)):
             if not column.table:  # else it is of a list of keys
                 column.set("table", called.copy())
+        return condition
+
+    def _where(self, tree: exp.Expr, condition: exp.Expr) -> None:
         where = tree.args.get("where")
         both = exp.and_(where.this, condition, copy=False) if where is not None else condition
         tree.set("where", exp.Where(this=both))

@@ -450,6 +450,7 @@ SPECIAL: Final[dict[type, _Reader]] = {
     exp.Subquery: Values._subquery,
     exp.TryCast: Values._cast,
     exp.Union: Values._subquery,
+    exp.Values: Values._subquery,
     exp.Var: Values._word,
     exp.Window: Values._window,
 }

@@ -185,7 +185,10 @@ class Writes(Queries):
             into.put(columns, relation, exactly=bool(named))
         scope = Scope(None, commons)
         alias = target.args.get("alias")
-        self._add(into.table.relation, alias, scope, target.this)
+        written = self._add(into.table.relation, alias, scope, target.this)
+        if alias is None:
+            parts = (target.args.get(name) for name in ("catalog", "db", "this"))
+            written.path = tuple(names.key(part) for part in parts if part)
         conflict = node.args.get("conflict")
         if conflict is not None or node.args.get("alternative") or node.args.get("ignore"):
             # It looks at rows that are there already.
@@ -463,6 +466,10 @@ class Writes(Queries):
         outputs = Relation(())
         if returning is not None:
             only(returning, frozenset({"expressions"}))
+            if self.dialect == "sqlite":  # it returns columns of the table that is written to, and no others
+                of_target = Scope(None, scope.commons)
+                of_target.sources = scope.sources[:1]
+                scope = of_target
             returned = self.forced(self.items(returning, scope))
             # What an output reads chooses its value, and nothing of what is written.
             columns = [column._replace(flow=column.flow | column.reads) for column in returned.columns]

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.base import OptionEngine
 from sqlalchemy.exc import CompileError
 
+from purposeguard.adapters.sql.functions import words
 from purposeguard.adapters.sqlalchemy.checks import Watch, is_asking, own_statement, own_statements
 from purposeguard.errors import PurposeGuardError, UnresolvedStatement
 
@@ -219,11 +220,20 @@ def _sequences_its_own(cls: Any) -> type:
     return type(f"Watched{cls.__name__}", (cls,), {"fire_sequence": _sequence(cls.fire_sequence)})
 
 
+_QUOTED: Final = words("""
+    alter any connect_by_root current_user describe drop fetch function glob grant if ilike insert lateral
+    partitioned_by qualify regexp returning revoke rlike rollback tablesample uncache unnest values with xor
+""")
+"""Names of tables and columns that the parser takes for something else where they are not quoted."""
+
+
 def guard_engine(engine: Engine, watch: Watch) -> None:
     """Guards an engine in place: every reference to it is guarded."""
     dialect: Any = engine.dialect
     dialect.__class__ = _watched(type(dialect))
     dialect.purposeguard = watch
+    preparer = dialect.identifier_preparer
+    preparer.reserved_words = preparer.reserved_words | _QUOTED
     if hasattr(dialect.execution_ctx_cls, "fire_sequence"):
         dialect.execution_ctx_cls = _sequences_its_own(dialect.execution_ctx_cls)
     any_engine: Any = engine

@@ -15,7 +15,16 @@ from purposeguard.adapters.sql.lineage import Read, Used, read, used_columns
 from purposeguard.adapters.sql.rows import narrowed
 from purposeguard.adapters.sql.session import KEPT, LONGEST_KEPT, Statement, Statements
 from purposeguard.adapters.sql.tags import Tables
-from purposeguard.adapters.sqlalchemy.rows import NARROWED, Marked, Ready, TableConditions, marked, number_of, ready
+from purposeguard.adapters.sqlalchemy.rows import (
+    NARROWED,
+    Marked,
+    Ready,
+    TableConditions,
+    marked,
+    must_be_values,
+    number_of,
+    ready,
+)
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.tags import NOT_PERSONAL
 from purposeguard.errors import UnlabelledData, UnresolvedStatement
@@ -58,9 +67,12 @@ def seals_of(compiled: Any) -> Seals:
     known: Seals | None = getattr(compiled, "purposeguard", None)
     if known is None and compiled is not None:
         columns = getattr(compiled, "_result_columns", ()) if getattr(compiled, "_ordered_columns", False) else ()
-        outputs = tuple(_label(entry.type) for entry in columns)
+        dialect = compiled.dialect
+        outputs = tuple(_label(entry.type, dialect) for entry in columns)
         binds: Mapping[Any, str] = getattr(compiled, "bind_names", {})
-        bound = tuple((name, label) for bind, name in binds.items() if (label := _label(bind.type)) is not None)
+        bound = tuple(
+            (name, label) for bind, name in binds.items() if (label := _label(bind.type, dialect)) is not None
+        )
         known = NO_SEALS
         if bound or any(outputs):
             known = Seals(outputs, bound, tuple(getattr(compiled, "positiontup", None) or ()))
@@ -68,8 +80,27 @@ def seals_of(compiled: Any) -> Seals:
     return known or NO_SEALS
 
 
-def _label(kind: object) -> Label | None:
+def _label(kind: object, dialect: Any) -> Label | None:
+    if isinstance(kind, SealedType):
+        kind = kind.dialect_impl(dialect)  # `with_variant` may have put a plain type in its place
     return kind.label if isinstance(kind, SealedType) else None
+
+
+def _many_values(query: exp.Expr | None) -> Sequence[exp.Expr]:
+    """The values of `SELECT p0::TEXT FROM (VALUES (%s, 0)) AS imp_sen (p0, n)`, as many rows are inserted in order."""
+    from_ = query.args.get("from_") if isinstance(query, exp.Select) and not query.args.get("joins") else None
+    rows = from_.this if from_ is not None else None
+    if query is None or not isinstance(rows, exp.Values) or len(rows.expressions) != 1:
+        return []
+    names = [column.name for column in rows.args["alias"].columns] if rows.args.get("alias") else []
+    by_name = dict(zip(names, rows.expressions[0].expressions, strict=False))
+    values: list[exp.Expr] = []
+    for item in query.expressions:
+        value = item.unalias()
+        while isinstance(value, exp.Cast):
+            value = value.this
+        values.append(by_name.get(value.name, value) if isinstance(value, exp.Column) else value)
+    return values
 
 
 # ---- texts -----------------------------------------------------------------------------------------------------------
@@ -118,6 +149,7 @@ class Texts(Statements):
         """
         source = Marked(text, ()) if bare else marked(text, self._dialect, self._paramstyle)
         statement = self._read(source.text)
+        must_be_values(statement.tree, source)
         self._cover(statement, narrowed=False)
         used = used_columns(self.tables, statement.analysis)
         sealed: list[tuple[str, Label]] = []
@@ -283,6 +315,8 @@ class Texts(Statements):
             columns = [part.name for part in tree.this.expressions] if isinstance(tree.this, exp.Schema) else [*known]
             for row in tree.expression.expressions:
                 cells += zip(columns, row.expressions, strict=False)
+        elif isinstance(tree, exp.Insert) and isinstance(tree.this, exp.Schema):
+            cells += zip([part.name for part in tree.this.expressions], _many_values(tree.expression), strict=False)
         conflict = tree.args.get("conflict")
         for assignment in (*tree.expressions, *(conflict.expressions if conflict is not None else ())):
             if isinstance(assignment, exp.EQ):

@@ -13,7 +13,8 @@ from sqlalchemy import Table
 from sqlalchemy.types import Date, DateTime, Integer, String, TypeDecorator, TypeEngine, Uuid
 from sqlglot import exp, parse_one
 from sqlglot.dialects.dialect import Dialect
-from sqlglot.tokenizer_core import TokenType
+from sqlglot.errors import SqlglotError
+from sqlglot.tokenizer_core import Token, TokenType
 
 from purposeguard.adapters.row_rule import KeySet, RowRule
 from purposeguard.adapters.sql.rows import Conditions
@@ -33,7 +34,8 @@ _PYFORMAT: Final = re.compile(r"%%|%\((\w+(?:[ .-]\w+)*)\)s|%s|%.?", re.DOTALL)
 
 
 def _mark(dialect: str, number: int) -> str:
-    return f"{':purposeguard_' if dialect == 'sqlite' else '$'}{_TOKEN}{number:06d}"
+    """A parameter as the parser knows it: to MySQL `$1` is a name, and in PostgreSQL and DuckDB `:` may be a slice."""
+    return f"{'$' if dialect in {'postgres', 'duckdb'} else ':purposeguard_'}{_TOKEN}{number:06d}"
 
 
 def number_of(value: exp.Expr) -> int | None:
@@ -68,7 +70,7 @@ def marked(text: str, dialect: str, paramstyle: str) -> Marked:
 
     def mark(name: str | None) -> str:
         names.append(name or "")
-        return _mark(dialect, len(names) - 1)
+        return f"{_mark(dialect, len(names) - 1)} "  # a word may follow at once, as in `?FROM`, and is none of it
 
     def percent(match: re.Match[str]) -> str:
         if match[0] == "%%":
@@ -84,12 +86,31 @@ def marked(text: str, dialect: str, paramstyle: str) -> Marked:
         text = _PYFORMAT.sub(percent, text)
     elif paramstyle == "qmark" and "?" in text:
         parts, end = [], 0
-        for token in Dialect.get_or_raise(dialect).tokenize(text):
+        for token in _tokens(text, dialect):
             if token.token_type is TokenType.PLACEHOLDER and token.text == "?":
-                parts += [text[end : token.start], mark(None)]
+                parts += [text[end : token.start], " ", mark(None)]
                 end = token.end + 1
+                if text[end : end + 1].isdecimal():
+                    raise UnresolvedStatement("`?1` names a parameter by its number: write `?`, or give it a name")
         text = "".join([*parts, text[end:]])
     return Marked(text, tuple(names))
+
+
+def _tokens(text: str, dialect: str) -> list[Token]:
+    try:
+        return Dialect.get_or_raise(dialect).tokenize(text)
+    except SqlglotError:  # a quote is not closed: the parser says so
+        return []
+
+
+def must_be_values(tree: exp.Expr, source: Marked) -> None:
+    """Raises UnresolvedStatement where a parameter is not one value to the parser: it stands in quotes, or a comment.
+
+    Some drivers put a value there all the same, which then ends the text or the comment.
+    """
+    found = {number_of(node) for node in tree.find_all(exp.Placeholder, exp.Parameter)}
+    if not found.issuperset(range(len(source.names))):
+        raise UnresolvedStatement("a parameter stands within quotes or a comment: write it as a value of its own")
 
 
 class Ready(NamedTuple):
@@ -134,7 +155,7 @@ def ready(text: str, source: Marked, keys: Sequence[tuple[KeySet, str]], paramst
         number = int(match[1])
         name = source.names[number] if number < first else _key_name(number - first)
         if named:
-            return f"%({name})s"
+            return f"%({name})s" if percent else f":{name}"
         if paramstyle == "numeric_dollar":
             return f"${len(parameters) + 1 + number - first}"
         places.append(number)

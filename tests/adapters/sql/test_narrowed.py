@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -212,6 +214,25 @@ CASES = [
      "SELECT customer.name, o.id FROM ({}) AS customer JOIN orders AS o ON o.customer = customer.id"),
     ("SELECT crm.customer.name FROM crm.customer",
      'SELECT customer.name FROM (SELECT "id", "name" FROM crm.customer WHERE id <> 8) AS customer'),
+    ("SELECT c.name FROM orders AS o LEFT JOIN (customer AS b JOIN customer AS c ON b.id = c.id) ON o.id = c.id",
+     "SELECT c.name FROM orders AS o LEFT JOIN (({}) AS b JOIN ({}) AS c ON b.id = c.id) ON o.id = c.id"),
+    # PostgreSQL knows the key of a table, and none of a subquery.
+    ("SELECT c.id, c.name, COUNT(*) FROM customer AS c LEFT JOIN orders ON TRUE GROUP BY c.id",
+     "SELECT c.id, c.name, COUNT(*) FROM customer AS c LEFT JOIN orders ON TRUE WHERE c.id <> 7 GROUP BY c.id"),
+    ("SELECT o.id FROM orders AS o LEFT JOIN customer AS d ON o.id = 1 OR o.id = 2 GROUP BY o.id",
+     "SELECT o.id FROM orders AS o LEFT JOIN customer AS d ON (o.id = 1 OR o.id = 2) AND d.id <> 7 GROUP BY o.id"),
+    ("SELECT customer.id FROM customer, orders WHERE orders.customer = 1 GROUP BY customer.id",
+     "SELECT customer.id FROM customer, orders WHERE orders.customer = 1 AND customer.id <> 7 GROUP BY customer.id"),
+    ("SELECT * FROM customer GROUP BY id", "SELECT * FROM ({}) AS customer GROUP BY id"),
+    ("SELECT MAX(CAST(c AS TEXT)) FROM customer AS c GROUP BY id",
+     "SELECT MAX(CAST(c AS TEXT)) FROM ({}) AS c GROUP BY id"),
+    ("SELECT crm.customer.id, name FROM crm.customer, orders WHERE orders.id = 1 GROUP BY 1",
+     "SELECT crm.customer.id, name FROM crm.customer, orders WHERE orders.id = 1 AND customer.id <> 8 GROUP BY 1"),
+    ("SELECT d.id FROM orders FULL JOIN customer AS d ON TRUE GROUP BY d.id",
+     "SELECT d.id FROM orders FULL JOIN ({}) AS d ON TRUE GROUP BY d.id"),
+    ("SELECT d.id FROM orders LEFT JOIN customer AS d USING (id) GROUP BY d.id",
+     "SELECT d.id FROM orders LEFT JOIN ({}) AS d USING (id) GROUP BY d.id"),
+    ("SELECT a FROM customer AS d(a, b) GROUP BY a", "SELECT a FROM ({}) AS d(a, b) GROUP BY a"),
     ("SELECT id FROM orders", "SELECT id FROM orders"),
     ("SELECT id FROM again",
      "SELECT id FROM (SELECT id FROM (SELECT id, name FROM ({}) AS customer) AS named) AS again"),
@@ -286,3 +307,18 @@ def test_an_id_is_no_parameter_of_a_driver_that_looks_for_them():
         text = statements.narrowed("SELECT mail FROM crm WHERE id = %s", percent=True)
         assert text.replace("%%", "").count("%s") == 1
         assert statements.narrowed("SELECT mail FROM crm WHERE id = %s").count("50%s") == 1
+
+
+@pytest.mark.parametrize(
+    "kind", ["NUMERIC", "NUMERIC(10, 2)", "BOOLEAN", "DATE", "TIMESTAMP", "VARCHAR(5)", "FLOAT", "BLOB"]
+)
+def test_sqlite_casts_as_it_did_before(kind: str):
+    catalogue = Catalogue({"t": ["a"]}, "sqlite")
+    for value in ("7", "3.5", "'2024-05-01'"):
+        text = f"SELECT CAST({value} AS {kind}), CAST({value} AS {kind}) / 2"
+        with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+            before, after = (
+                [repr(cell) for row in connection.execute(one) for cell in row]
+                for one in (text, narrowed(read(text, catalogue), catalogue, {}))
+            )
+        assert before == after

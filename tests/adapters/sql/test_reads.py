@@ -83,6 +83,8 @@ OF_A_DIALECT = [
      "customer.email customer.name"),
     ("postgres", "SELECT x FROM customer, LATERAL (SELECT email AS x) AS t", "customer.email"),
     ("postgres", "SELECT x FROM customer, LATERAL (VALUES (email)) AS t (x)", "customer.email"),
+    ("postgres", "SELECT id FROM customer WHERE id IN (VALUES (1), (2))", "customer.id"),
+    ("sqlite", "SELECT 1 FROM customer WHERE (id, 'x') IN (VALUES (1, 'a'), (2, email))", "customer.email customer.id"),
     ("postgres", "SELECT u FROM orders CROSS JOIN LATERAL unnest(items) WITH ORDINALITY AS t (u, n)", "orders.items"),
     ("postgres", "SELECT g FROM generate_series(1, 3) AS g", ""),
     ("postgres", "SELECT b FROM customer AS c (a, b)", "customer.email"),

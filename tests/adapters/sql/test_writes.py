@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from purposeguard.adapters.sql import analyse
 from tests.adapters.sql.shop import outputs, read, used, writes
 
 CASES = [
@@ -91,3 +92,18 @@ def test_what_is_returned_is_read():
 )
 def test_a_statement_is_of_a_kind(text: str, kind: str):
     assert read("postgres", text).kind == kind
+
+
+@pytest.mark.parametrize("dialect", ["postgres", "sqlite"])
+def test_what_an_insert_returns_may_be_named_with_the_schema(dialect: str):
+    catalogue = {"crm.customer": ["id", "email"]}
+    for text in (
+        "INSERT INTO crm.customer (id) VALUES (1) RETURNING crm.customer.email",
+        "INSERT INTO crm.customer (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET email = 'x' RETURNING customer.email",
+    ):
+        assert "email" in analyse(text, catalogue, dialect).used["crm.customer"]
+
+
+def test_sqlite_returns_columns_of_the_table_that_is_written_to():
+    text = "UPDATE mailing SET kind = 'x' FROM customer AS c WHERE c.name = 'y' RETURNING id"
+    assert used("sqlite", text) == "customer.name mailing.id"

@@ -220,3 +220,58 @@ def test_rows_are_not_logged(shared: Shop, guard: Guard, caplog: pytest.LogCaptu
         assert connection.execute(select(Customer.email).where(Customer.email == "e1")).all() == [("e1",)]
     assert "SELECT customers.email" in caplog.text
     assert "e1" not in re.sub(r"0x[0-9a-f]+", "", caplog.text)  # which an address may hold
+
+
+def test_what_is_computed_of_a_sealed_column_is_used(shop: Shop, guard: Guard) -> None:
+    phone = Customer.phone
+    renamed = select(phone.label("p"), Customer.email.label("e")).subquery()
+    with shop.session(guard)() as session:
+        for value in (
+            func.nullif(phone, Customer.email, type_=phone.type),
+            func.max(phone),
+            case((phone == Customer.email, phone)),
+            func.nullif(renamed.c.p, renamed.c.e, type_=phone.type),
+        ):
+            for statement in (select(value), select(select(value.label("v")).subquery())):
+                with pytest.raises(PurposeMissing):
+                    session.execute(statement)
+                with guard.purpose(tm.RenewalGuidance):
+                    session.execute(statement)
+        assert all(isinstance(one, Personal) for one in session.scalars(select(renamed.c.p)))
+
+
+def test_a_variant_without_a_seal_is_a_plain_column(shop: Shop, guard: Guard) -> None:
+    plain = SealedType(String(9), tm.Registration).with_variant(String(9), "sqlite", "postgresql")
+    table = Table("variants", MetaData(), Column("id", Integer, primary_key=True), Column("phone", plain))
+    engine = protect(create_engine(shop.url), guard, table.metadata)
+    shop.engines.append(engine)
+    table.metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(insert(table).values(id=1, phone="01"))
+        with pytest.raises(PurposeMissing):
+            connection.execute(select(table.c.phone))
+        with guard.purpose(tm.RenewalGuidance):
+            assert connection.scalars(select(table.c.phone)).all() == ["01"]
+    table.metadata.drop_all(engine)
+
+
+def test_many_rows_come_back_in_their_order_with_seals(shop: Shop, guard: Guard) -> None:
+    table = Table(
+        "many",
+        MetaData(),
+        Column("id", Integer, primary_key=True),
+        Column("phone", SealedType(String(9), tm.Registration)),
+        Column("device", String(9), info={"purposeguard": tm.ProductData}),
+    )
+    engine = protect(create_engine(shop.url), guard, table.metadata)
+    shop.engines.append(engine)
+    table.metadata.create_all(engine)
+    ordered = insert(table).returning(table.c.id, table.c.phone, sort_by_parameter_order=True)
+    with engine.begin() as connection:
+        found = connection.execute(ordered, [{"phone": Personal(f"0{n}", tm.Registration)} for n in range(3)]).all()
+        with guard.purpose(tm.RenewalGuidance) as use:
+            assert [use.open(phone) for _, phone in found] == ["00", "01", "02"]
+        wrong = ordered.values(device=bindparam("x", type_=table.c.phone.type))
+        with pytest.raises(FlowViolation):
+            connection.execute(wrong, [{"x": Personal(f"0{n}", tm.Registration)} for n in range(3)])
+    table.metadata.drop_all(engine)

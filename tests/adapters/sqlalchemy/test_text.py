@@ -5,12 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, func, literal_column, select, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    func,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
 from purposeguard import Guard
+from purposeguard.adapters.sql import analyse
 from purposeguard.adapters.sqlalchemy import protect
+from purposeguard.adapters.sqlalchemy.rows import marked
 from purposeguard.errors import PurposeGuardError, PurposeMissing, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
@@ -114,7 +128,7 @@ def test_text_that_cannot_be_told_or_may_not_be_run_is_refused(statement: str, c
 
 
 def test_functions_of_the_application_are_told(shop: Shop, guard: Guard) -> None:
-    from sqlalchemy import create_engine, event
+    from sqlalchemy import event
 
     engine = create_engine(shop.url)
     shop.engines.append(engine)
@@ -159,3 +173,69 @@ def test_a_parameter_that_drivers_may_read_in_two_ways_is_refused(shop: Shop, gu
             across = f"SELECT ('%({name})s, ') || email FROM customers WHERE name <> ' FROM customers --'"  # noqa: S608
             with pytest.raises(UnresolvedStatement):
                 connection.exec_driver_sql(across, {name: 1})
+
+
+def test_a_parameter_ends_before_the_word_behind_it(shop: Shop, governed: Guard) -> None:
+    with shop.guarded(governed).connect() as connection, governed.purpose(tm.RenewalGuidance):
+        qmark = connection.dialect.name == "sqlite"
+        with pytest.raises(PurposeViolation):
+            connection.exec_driver_sql(f"SELECT {'?' if qmark else '%s'}IS device FROM customers", ("d1",))  # noqa: S608
+        if qmark:
+            found = connection.exec_driver_sql("SELECT?,email FROM people WHERE?AND id=?ORDER BY id", (7, 1, 4))
+            assert found.all() == [(7, "p4")]
+
+
+@pytest.mark.parametrize("statement", ["SELECT ?2, email FROM people WHERE id > ?1", "SELECT ?1 FROM settings"])
+def test_a_parameter_with_a_number_is_refused(shop: Shop, governed: Guard, statement: str) -> None:
+    # Beside parameters for keys of subjects it would mean another value.
+    with (
+        shop.guarded(governed).connect() as connection,
+        governed.purpose(tm.RenewalGuidance),
+        pytest.raises(PurposeGuardError),
+    ):
+        connection.exec_driver_sql(statement, (0, "[]")[: statement.count("?")])
+
+
+@pytest.mark.parametrize(
+    "statement", ["SELECT ' {} ' FROM settings", "SELECT id /* {} */ FROM people", 'SELECT 1 AS "{}"']
+)
+def test_a_parameter_in_quotes_is_refused(shop: Shop, guard: Guard, statement: str) -> None:
+    with shop.guarded(guard).connect() as connection:
+        if connection.dialect.name == "postgresql":  # SQLite's driver looks for none there
+            with pytest.raises(UnresolvedStatement):
+                connection.exec_driver_sql(statement.format("%s"), ("x",))
+            return
+        connection.exec_driver_sql(statement.format("?"))
+        with pytest.raises(UnresolvedStatement):
+            connection.exec_driver_sql("SELECT ?, 'not closed", ("x",))
+
+
+@pytest.mark.parametrize("begin", [":", "@", "$"])
+def test_text_with_named_parameters_of_sqlite_is_narrowed(shop: Shop, governed: Guard, begin: str) -> None:
+    with shop.guarded(governed).connect() as connection, governed.purpose(tm.RenewalGuidance):
+        if connection.dialect.name == "sqlite":
+            some = f"SELECT email FROM people WHERE id <= {begin}high"  # noqa: S608
+            assert connection.exec_driver_sql(some, {"high": 4}).scalars().all() == ["p3", "p4"]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "paramstyle", "parameter"),
+    [("sqlite", "qmark", "?"), ("postgres", "format", "%s"), ("mysql", "format", "%s"), ("mysql", "pyformat", "%(x)s")],
+)
+def test_parameters_are_no_columns_in_any_dialect(dialect: str, paramstyle: str, parameter: str) -> None:
+    text = f"SELECT a FROM t WHERE b = {parameter} AND {parameter} < a"  # noqa: S608
+    read = analyse(marked(text, dialect, paramstyle).text, {"t": ["a", "b", "c"]}, dialect)
+    assert read.used == {"t": {"a", "b"}}
+
+
+@pytest.mark.parametrize("name", ["if", "values", "describe", "any", "fetch", "insert", "current_user"])
+def test_a_name_that_is_a_word_to_the_parser_is_a_name(shop: Shop, guard: Guard, name: str) -> None:
+    table = Table(name, MetaData(), Column("id", Integer, primary_key=True), Column(name, String(9)))
+    protected = protect(create_engine(shop.url), guard, table.metadata, not_personal=[table])
+    shop.engines.append(protected)
+    table.metadata.create_all(protected)
+    with protected.begin() as connection:
+        connection.execute(table.insert().values({"id": 1, name: "x"}))
+        connection.execute(table.update().values({name: "y"}).where(table.c[name] == "x"))
+        assert connection.execute(select(table.c[name]).order_by(table.c[name])).all() == [("y",)]
+    table.metadata.drop_all(protected)
