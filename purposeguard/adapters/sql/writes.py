@@ -199,11 +199,14 @@ class Writes(Queries):
         return self._done("insert", node, scope, into)
 
     def _new_rows(self, node: exp.Expr, columns: Sequence[str], into: _Flows) -> list[Source]:
-        """The rows to insert, under the names by which ON CONFLICT refers to them."""
+        """The rows to insert, under the names by which ON CONFLICT refers to them.
+
+        What is in them is what the columns say that it is, too: of a parameter nothing else tells.
+        """
 
         def new(column: Column) -> Column:
             flow = into.flows.get(column.name, NOTHING)
-            return column._replace(flow=flow, reads=flow)
+            return column._replace(flow=flow | {(into.table.name, column.name)}, reads=flow)
 
         whole = Relation(new(column) for column in into.table.relation.columns)
         rows = [Source("EXCLUDED" if self.dialect == "snowflake" else "excluded", "excluded", whole)]

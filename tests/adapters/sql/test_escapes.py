@@ -206,4 +206,4 @@ def test_an_update_of_what_was_excluded_flows_on():
         "INSERT INTO mailing (address) SELECT email FROM customer "
         "ON CONFLICT (address) DO UPDATE SET kind = upper(excluded.address)"
     )
-    assert writes("postgres", text)["kind"] == "customer.email"
+    assert writes("postgres", text)["kind"] == "customer.email mailing.address"

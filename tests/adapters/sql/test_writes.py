@@ -19,7 +19,7 @@ CASES = [
      {"address": "customer.email"}),
     ("postgres", ("INSERT INTO mailing AS m (address) SELECT email FROM customer "
      "ON CONFLICT (address) DO UPDATE SET kind = excluded.address || m.kind"),
-     {"address": "customer.email", "kind": "customer.email mailing.kind"}),
+     {"address": "customer.email", "kind": "customer.email mailing.address mailing.kind"}),
     ("mysql", "INSERT INTO mailing (address) SELECT email FROM customer ON DUPLICATE KEY UPDATE kind = VALUES(address)",
      {"address": "customer.email", "kind": "customer.email mailing.address"}),
     ("mysql", "INSERT INTO mailing SET address = (SELECT max(email) FROM customer)", {"address": "customer.email"}),
