@@ -154,7 +154,7 @@ class PreferenceCache:
         if len(unknown) == len(subjects):
             return list(map(read.__getitem__, subjects))
         return [
-            entry.preferences if entry in usable and entry is not None else read[subject]
+            entry.preferences if entry in usable else read[subject]
             for subject, entry in zip(subjects, entries, strict=True)
         ]
 

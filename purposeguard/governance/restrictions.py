@@ -135,7 +135,7 @@ IN_FORCE: Final = (
 """The declarations in force of one subject: the one query of a check that the cache does not answer."""
 
 
-def _in_force_of_each(listed: Any) -> sa.Select[Any]:
+def _in_force_of_each(listed: Any) -> sa.Executable:
     each = listed(sa.bindparam("subjects", type_=sa.JSON)).table_valued("value")
     return (
         sa.select(
