@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import functools
 import inspect
-import pkgutil
 import sys
 import weakref
 from collections.abc import Callable, Iterable
@@ -726,6 +725,8 @@ def guard_named(stated: object, setting: str) -> Guard:
         TypeError: it does neither.
         ImportError, AttributeError, ValueError: what it names is not there.
     """
+    import pkgutil  # noqa: PLC0415  # few applications have such a setting
+
     found: object = pkgutil.resolve_name(stated) if isinstance(stated, str) else stated
     if not isinstance(found, Guard):
         raise TypeError(

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
+from purposeguard.guard import guard_named
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.use import NO_USE
 from tests.unit.models import guard
 from tests.unit.samples import SMALL, Tape, revised
 
@@ -33,6 +35,18 @@ def test_a_violation_of_a_bare_check_knows_no_activity() -> None:
     error = caught.value
     assert (error.activity, error.function, error.field) == (None, None, None)
     assert error.decision.label is pg.Label(tm.Registration, tm.ProductData)
+
+
+def test_a_setting_holds_a_guard_or_names_one() -> None:
+    assert guard_named(guard, "GUARD") is guard_named("tests.unit.models.guard", "GUARD") is guard
+    for stated in (None, tm.NOTICE, "tests.unit.models"):
+        with pytest.raises(TypeError, match="^GUARD is a Guard, or where it is imported from, not"):
+            guard_named(stated, "GUARD")
+
+
+def test_where_nothing_is_under_way_nothing_is_known_of_it() -> None:
+    with pytest.raises(pg.PurposeMissing, match="outside any purpose"):
+        _ = NO_USE.activity
 
 
 def test_iterators_are_read_once() -> None:
