@@ -40,7 +40,7 @@ def test_a_violation_of_a_bare_check_knows_no_activity() -> None:
 def test_a_setting_holds_a_guard_or_names_one() -> None:
     assert guard_named(guard, "GUARD") is guard_named("tests.unit.models.guard", "GUARD") is guard
     for stated in (None, tm.NOTICE, "tests.unit.models"):
-        with pytest.raises(TypeError, match="^GUARD is a Guard, or where it is imported from, not"):
+        with pytest.raises(TypeError, match=r"^GUARD is a Guard, or where it is imported from, not"):
             guard_named(stated, "GUARD")
 
 
