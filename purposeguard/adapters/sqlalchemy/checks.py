@@ -129,6 +129,15 @@ def _is_own(statement: str, context: Any) -> bool:
     return isinstance(own, _Own) and own.has(statement, context)
 
 
+def _loads(options: Mapping[str, Any], context: Any) -> bool:
+    """True if a session makes objects of the rows of a statement."""
+    if LOADS in options:
+        return True
+    # Versions before 2.1 do not say so of an UPDATE or INSERT of classes that returns rows.
+    returns = context is not None and bool(getattr(context.compiled, "effective_returning", None))
+    return returns and any(name.startswith("_sa_orm_") for name in options)
+
+
 class UntaggedKey(UserWarning):
     """A foreign key says whose the rows of a table are, and carries no source.
 
@@ -212,7 +221,7 @@ class Watch:
         rules = texts.decided(prepared)
         if not rules:
             return statement, parameters
-        if LOADS in options and GUARDED not in options:
+        if GUARDED not in options and _loads(options, context):
             raise UnlabelledData(
                 f"rows of `{next(iter(rules))}` are decided one by one, and a plain session keeps what it has loaded, "
                 "for any purpose: load them by a `GuardedSession`"

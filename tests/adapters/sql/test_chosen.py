@@ -89,11 +89,11 @@ def test_what_mysql_sets_where_a_row_is_there_tells_that_it_is():
     assert writes("mysql", f"{text} kind = 'again'") == {"address": "customer.email", "kind": told}
     # What would have been inserted is there afterwards in either case.
     for same in ("kind = VALUES(kind)", "mailing.kind = VALUES(kind)"):
-        assert writes("mysql", f"{text} {same}") == {"address": "customer.email", "kind": ""}
+        assert writes("mysql", f"{text} {same}") == {"address": "customer.email", "kind": "mailing.kind"}
     assert writes("mysql", f"{text} kind = VALUES(kind) + 1")["kind"] == told
     assert writes("mysql", f"{text} kind = VALUES(address)")["kind"] == told
     rows = "INSERT INTO mailing (address, kind) VALUES (%s, 1) AS new ON DUPLICATE KEY UPDATE"
-    assert writes("mysql", f"{rows} kind = new.kind") == {"address": "", "kind": ""}
+    assert writes("mysql", f"{rows} kind = new.kind") == {"address": "", "kind": "mailing.kind"}
     assert writes("mysql", f"{rows} kind = new.address")["kind"] == "mailing.address mailing.kind"
     assert writes("mysql", f"{rows} kind = mailing.kind")["kind"] == "mailing.address mailing.kind"
 
