@@ -333,6 +333,10 @@ def test_sessions_bound_elsewhere_are_refused_there(shop: Shop, guard: Guard) ->
     engine = shop.guarded(guard)
     with GuardedSession(binds={Customer: shop.plain, Order: engine}) as session, pytest.raises(UnresolvedStatement):
         session.scalars(select(Customer.email))
+    with GuardedSession(engine, binds={Customer: shop.plain}) as session, pytest.raises(UnresolvedStatement):
+        session.scalars(select(Customer.email))
+    with GuardedSession(engine) as session, pytest.raises(UnresolvedStatement):
+        session.scalars(select(Customer.email), bind_arguments={"bind": shop.plain})
 
 
 def _asking_on(connection: Connection, *_: Any) -> None:
