@@ -196,7 +196,7 @@ class Watch:
             options = context.execution_options
             batch = statement == getattr(context, "purposeguard_batch", None)
             if batch or statement == context.statement:
-                seals = seals_of(context.compiled)
+                seals = seals_of(context.compiled, context._expanded_parameters)
                 built = context.compiled is not None and not isinstance(context.compiled.statement, TextClause)
             if batch:  # many rows are inserted as one is, but for the number that each gets
                 text = _NUMBERED.sub(", 0)) AS imp_sen(", context.statement)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import cachetools
@@ -62,8 +63,11 @@ class Seals(NamedTuple):
 NO_SEALS: Final = Seals((), (), ())
 
 
-def seals_of(compiled: Any) -> Seals:
-    """The seals of a compiled statement, which remembers them; without one, there are none."""
+def seals_of(compiled: Any, lists: Mapping[str, Sequence[str]] = MappingProxyType({})) -> Seals:
+    """The seals of a compiled statement, which remembers them; without one, there are none.
+
+    `lists`: by name of a parameter that holds a list, the names of those that it becomes where it is executed.
+    """
     known: Seals | None = getattr(compiled, "purposeguard", None)
     if known is None and compiled is not None:
         columns = getattr(compiled, "_result_columns", ()) if getattr(compiled, "_ordered_columns", False) else ()
@@ -77,6 +81,8 @@ def seals_of(compiled: Any) -> Seals:
         if bound or any(outputs):
             known = Seals(outputs, bound, tuple(getattr(compiled, "positiontup", None) or ()))
         compiled.purposeguard = known
+    if known and known.names and lists:
+        return known._replace(names=tuple(each for name in known.names for each in lists.get(name, (name,))))
     return known or NO_SEALS
 
 

@@ -276,3 +276,19 @@ def test_many_rows_come_back_in_their_order_with_seals(shop: Shop, guard: Guard)
         with pytest.raises(FlowViolation):
             connection.execute(wrong, [{"x": Personal(f"0{n}", tm.Registration)} for n in range(3)])
     table.metadata.drop_all(engine)
+
+
+def test_lists_move_no_sealed_value(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    sealed = Personal("09", tm.Registration)
+    two = Customer.id.in_([3, 4])
+    with engine.begin() as connection:
+        connection.execute(update(Customer).where(two).values(phone=sealed))  # for no purpose, as of one row
+        plain = bindparam("sealed", sealed, type_=SealedType(String, Label(tm.Registration)))
+        changed = {Customer.email: case((two, "e"), else_="f"), Customer.name: "n", Customer.device: plain}
+        with pytest.raises(FlowViolation) as caught:
+            connection.execute(update(Customer).where(Customer.id.not_in([])).values(changed))
+    assert "customers.device" in str(caught.value)
+    with shop.plain.connect() as connection:
+        assert list(connection.scalars(text("SELECT id FROM customers WHERE phone = '09' ORDER BY id"))) == [3, 4]
+        assert not list(connection.scalars(text("SELECT id FROM customers WHERE device = '09'")))
