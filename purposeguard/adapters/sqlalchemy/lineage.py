@@ -226,13 +226,16 @@ class Texts(Statements):
             return False  # something else decides which row it is
         keys = {column.name for column in self.places[target].primary_key}
         tests = list(where.this.flatten()) if isinstance(where.this, exp.And) else [where.this]
-        return all(
-            isinstance(test, exp.EQ)
-            and isinstance(test.this, exp.Column)
-            and test.this.name in keys
-            and number_of(test.expression) is not None
+        named = {
+            test.this.name
             for test in tests
-        ) and all(number_of(assignment.expression) is not None for assignment in tree.expressions)
+            if isinstance(test, exp.EQ) and isinstance(test.this, exp.Column) and number_of(test.expression) is not None
+        }
+        return (
+            len(named) == len(tests)
+            and named == keys
+            and all(number_of(assignment.expression) is not None for assignment in tree.expressions)
+        )
 
     # ---- sealed columns ----------------------------------------------------------------------------------------------
 
