@@ -122,6 +122,9 @@ def _guard_pool(pool: Any) -> None:
 
     def connect() -> Any:
         _refuse_outside("`pool`")
+        owner = sys._getframe(1).f_locals.get("self")
+        if isinstance(owner, Engine) and not isinstance(owner, GuardedEngine):
+            _refuse("another engine on the pool, as `execution_options` gave it before,")
         return plain_connect(pool)
 
     def recreate() -> Any:
