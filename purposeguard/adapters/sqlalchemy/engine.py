@@ -61,6 +61,21 @@ class _AskedConnection(Connection):
             return super().exec_driver_sql(statement, *args, **kwargs)
 
 
+_DATA_EXCEPTIONS: Final = "22"
+"""How the states of SQL begin that tell of a value: it was no number, or too large, or no date."""
+
+
+def _hide_values(error: BaseException) -> None:
+    """Takes the value from an error of the database, which may have tried an expression on rows to be left out."""
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    if str(state).startswith(_DATA_EXCEPTIONS):
+        for each in (error, error.__cause__):  # some drivers have an error of their own beneath
+            if each is not None:
+                each.args = (
+                    f"a value does not fit (SQLSTATE {state}); it may be of a row that is left out, so it is hidden",
+                )
+
+
 class GuardedConnection(_AskedConnection):
     """A connection of a guarded engine."""
 
@@ -82,6 +97,8 @@ class GuardedConnection(_AskedConnection):
                 e = watch.of_rows(e, self, context) or e
             finally:
                 self._asking = False
+            if getattr(context, "purposeguard_rules", None):
+                _hide_values(e)
         if isinstance(e, CompileError) and isinstance(e.__cause__, PurposeGuardError):
             e = e.__cause__  # of a value that would have stood in the text
         if isinstance(e, PurposeGuardError):  # as it is, and without the parameters
