@@ -640,6 +640,16 @@ def test_errors_tell_no_value_of_rows_that_are_left_out(shop: Shop, governed: Gu
             connection.execute(select(1 / literal(0)))
 
 
+def test_a_condition_of_an_update_is_not_tried_on_rows_that_are_left_alone(shop: Shop, governed: Guard) -> None:
+    if shop.plain.dialect.name != "sqlite":
+        return  # it tries first what costs least
+    with shop.plain.begin() as connection:
+        connection.execute(update(Person).where(Person.id > 2).values(email="[1]"))
+    email = func.json_extract(Person.email, "$[0]")
+    with shop.guarded(governed).connect() as connection, governed.purpose(tm.RenewalGuidance):
+        assert connection.execute(update(Person).where(email == 1).values(email="[2]")).rowcount == 4
+
+
 def test_keys_of_subjects_go_when_others_take_their_place(shop: Shop, governed: Guard) -> None:
     """There may be millions of them, and the texts of statements that asked for them are kept."""
     seen: list[weakref.ref[KeySet]] = []
