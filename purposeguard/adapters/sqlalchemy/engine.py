@@ -61,19 +61,23 @@ class _AskedConnection(Connection):
             return super().exec_driver_sql(statement, *args, **kwargs)
 
 
-_DATA_EXCEPTIONS: Final = "22"
-"""How the states of SQL begin that tell of a value: it was no number, or too large, or no date."""
+_DATA_EXCEPTION: Final = "22"
+_INTEGRITY: Final = "23"
+"""How the states of SQL begin that tell of a value (it was no number, or no date), and of a row and its constraint."""
 
 
-def _hide_values(error: BaseException) -> None:
-    """Takes the value from an error of the database, which may have tried an expression on rows to be left out."""
-    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-    if str(state).startswith(_DATA_EXCEPTIONS):
-        for each in (error, error.__cause__):  # some drivers have an error of their own beneath
-            if each is not None:
-                each.args = (
-                    f"a value does not fit (SQLSTATE {state}); it may be of a row that is left out, so it is hidden",
-                )
+def _hide_values(error: BaseException, *, left_out: bool) -> None:
+    """Takes values from an error of the database. With rows `left_out` it may have tried an expression on these."""
+    state = str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None))
+    if left_out and state.startswith(_DATA_EXCEPTION):
+        message = f"a value does not fit (SQLSTATE {state}); it may be of a row that is left out, so it is hidden"
+    elif state.startswith(_INTEGRITY):
+        message = str(error).partition("\n")[0]  # the next line quotes the row
+    else:
+        return
+    for each in (error, error.__cause__):  # some drivers have an error of their own beneath
+        if each is not None:
+            each.args = (message,)
 
 
 class GuardedConnection(_AskedConnection):
@@ -97,8 +101,7 @@ class GuardedConnection(_AskedConnection):
                 e = watch.of_rows(e, self, context) or e
             finally:
                 self._asking = False
-            if getattr(context, "purposeguard_rules", None):
-                _hide_values(e)
+            _hide_values(e, left_out=bool(getattr(context, "purposeguard_rules", None)))
         if isinstance(e, CompileError) and isinstance(e.__cause__, PurposeGuardError):
             e = e.__cause__  # of a value that would have stood in the text
         if isinstance(e, PurposeGuardError):  # as it is, and without the parameters

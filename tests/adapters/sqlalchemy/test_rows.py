@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -638,6 +638,14 @@ def test_errors_tell_no_value_of_rows_that_are_left_out(shop: Shop, governed: Gu
             connection.rollback()
         with pytest.raises(DataError, match="division by zero"):  # of no rows that are left out
             connection.execute(select(1 / literal(0)))
+
+
+def test_errors_quote_no_row_that_breaks_a_constraint(shop: Shop, guard: Guard) -> None:
+    broken = update(Person).where(Person.id == 1).values(email=None)  # which takes no purpose
+    with shop.guarded(guard).connect() as connection, pytest.raises(IntegrityError) as caught:
+        connection.execute(broken)
+    assert "email" in str(caught.value)
+    assert "note1" not in str(caught.value)
 
 
 def test_a_condition_of_an_update_is_not_tried_on_rows_that_are_left_alone(shop: Shop, governed: Guard) -> None:
