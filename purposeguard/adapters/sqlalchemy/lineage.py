@@ -79,10 +79,13 @@ def seals_of(compiled: Any, lists: Mapping[str, Sequence[str]] = MappingProxyTyp
         )
         known = NO_SEALS
         if bound or any(outputs):
-            known = Seals(outputs, bound, tuple(getattr(compiled, "positiontup", None) or ()))
+            written = {binds[bind] for bind in compiled.literal_execute_params}
+            known = Seals(outputs, bound, tuple(name for name in compiled.positiontup or () if name not in written))
         compiled.purposeguard = known
     if known and known.names and lists:
-        return known._replace(names=tuple(each for name in known.names for each in lists.get(name, (name,))))
+        # Numbered parameters (`$1`) have those of lists last.
+        names = sorted(known.names, key=lists.__contains__) if compiled._numeric_binds else known.names
+        return known._replace(names=tuple(each for name in names for each in lists.get(name, (name,))))
     return known or NO_SEALS
 
 
