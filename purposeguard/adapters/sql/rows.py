@@ -527,7 +527,7 @@ class _Rewriting:
             return True
         on = place.args.get("on")
         if on is not None:
-            place.set("on", exp.and_(on, condition, copy=False))
+            place.set("on", exp.and_(condition, on, copy=False))
         return on is not None
 
     def _condition_of(self, node: exp.Table, name: str) -> exp.Expr:
@@ -542,5 +542,6 @@ class _Rewriting:
 
     def _where(self, tree: exp.Expr, condition: exp.Expr) -> None:
         where = tree.args.get("where")
-        both = exp.and_(where.this, condition, copy=False) if where is not None else condition
+        # First, as engines try conditions in their order: another may fail at rows that are left out.
+        both = exp.and_(condition, where.this, copy=False) if where is not None else condition
         tree.set("where", exp.Where(this=both))

@@ -205,7 +205,7 @@ class Watch:
             options = context.execution_options
             batch = statement == getattr(context, "purposeguard_batch", None)
             if batch or statement == context.statement:
-                seals = seals_of(context.compiled)
+                seals = seals_of(context.compiled, context._expanded_parameters)
                 built = context.compiled is not None and not isinstance(context.compiled.statement, TextClause)
             if batch:  # many rows are inserted as one is, but for the number that each gets
                 text = _NUMBERED.sub(", 0)) AS imp_sen(", context.statement)
@@ -276,7 +276,8 @@ class Watch:
             called = f"{other}.{table.name}" if other else table.name
             # In its default schema the database finds a table by its name alone.
             alone = other == getattr(self._dialect, "default_schema_name", None) and table.schema is not None
-            if called != name and (self.catalogue.knows(called) or (alone and self.catalogue.knows(table.name))):
+            known = self.catalogue.knows(called) or (alone and self.catalogue.knows(table.name))
+            if (known and called != name) or names.get(called, name) != name:
                 raise UnresolvedStatement(
                     f"`schema_translate_map` makes another table of `{name}`, `{called}`, which has tags of its own: "
                     "name that table in the statement"

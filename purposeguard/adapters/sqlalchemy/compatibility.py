@@ -105,12 +105,14 @@ class _Watch(Watch):
     def __init__(self) -> None:
         self.admitted: list[tuple[str, bool]] = []
         self.loads: list[bool] = []
+        self.lists: dict[str, list[str]] = {}
         self.failed = self.asked = 0
 
     def admit(self, statement: str, parameters: Any, context: Any, **_: Any) -> tuple[str, Any]:
         batch = getattr(context, "purposeguard_batch", None)
         self.admitted.append((statement.partition(" ")[0], batch == statement))
         self.loads.append(LOADS in context.execution_options)
+        self.lists.update(context._expanded_parameters)
         return statement, parameters
 
     def of_rows(self, error: BaseException, connection: Any, context: Any) -> None:  # noqa: ARG002  # likewise
@@ -136,12 +138,14 @@ def _executes() -> Iterator[str]:
             connection.exec_driver_sql("CREATE TABLE one (a INTEGER PRIMARY KEY, b INTEGER)")
             connection.execute(insert(table), [{"b": 1}, {"b": 2}])
             connection.execute(insert(table).returning(table.c.a), [{"b": 3}, {"b": 4}]).all()
-            connection.execute(select(table.c.a)).all()
+            connection.execute(select(table.c.a).where(table.c.a.in_([1, 2]))).all()
             with contextlib.suppress(DBAPIError):
                 connection.exec_driver_sql("SELECT none FROM nowhere")
         words = [(word, batch) for word, batch in watch.admitted if word in ("CREATE", "INSERT", "SELECT")]
         if words != [("CREATE", False), ("INSERT", False), ("INSERT", True), ("SELECT", False), ("SELECT", False)]:
             yield "DefaultDialect.do_execute"
+        if watch.lists != {"a_1": ["a_1_1", "a_1_2"]}:
+            yield "DefaultExecutionContext._expanded_parameters"
         if watch.failed != 1:
             yield "Connection._handle_dbapi_exception"
         if not watch.asked:

@@ -61,6 +61,25 @@ class _AskedConnection(Connection):
             return super().exec_driver_sql(statement, *args, **kwargs)
 
 
+_DATA_EXCEPTION: Final = "22"
+_INTEGRITY: Final = "23"
+"""How the states of SQL begin that tell of a value (it was no number, or no date), and of a row and its constraint."""
+
+
+def _hide_values(error: BaseException, *, left_out: bool) -> None:
+    """Takes values from an error of the database. With rows `left_out` it may have tried an expression on these."""
+    state = str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None))
+    if left_out and state.startswith(_DATA_EXCEPTION):
+        message = f"a value does not fit (SQLSTATE {state}); it may be of a row that is left out, so it is hidden"
+    elif state.startswith(_INTEGRITY):
+        message = str(error).partition("\n")[0]  # the next line quotes the row
+    else:
+        return
+    for each in (error, error.__cause__):  # some drivers have an error of their own beneath
+        if each is not None:
+            each.args = (message,)
+
+
 class GuardedConnection(_AskedConnection):
     """A connection of a guarded engine."""
 
@@ -82,6 +101,7 @@ class GuardedConnection(_AskedConnection):
                 e = watch.of_rows(e, self, context) or e
             finally:
                 self._asking = False
+            _hide_values(e, left_out=bool(getattr(context, "purposeguard_rules", None)))
         if isinstance(e, CompileError) and isinstance(e.__cause__, PurposeGuardError):
             e = e.__cause__  # of a value that would have stood in the text
         if isinstance(e, PurposeGuardError):  # as it is, and without the parameters
@@ -122,6 +142,9 @@ def _guard_pool(pool: Any) -> None:
 
     def connect() -> Any:
         _refuse_outside("`pool`")
+        owner = sys._getframe(1).f_locals.get("self")
+        if isinstance(owner, Engine) and not isinstance(owner, GuardedEngine):
+            _refuse("another engine on the pool, as `execution_options` gave it before,")
         return plain_connect(pool)
 
     def recreate() -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import cachetools
@@ -62,8 +63,11 @@ class Seals(NamedTuple):
 NO_SEALS: Final = Seals((), (), ())
 
 
-def seals_of(compiled: Any) -> Seals:
-    """The seals of a compiled statement, which remembers them; without one, there are none."""
+def seals_of(compiled: Any, lists: Mapping[str, Sequence[str]] = MappingProxyType({})) -> Seals:
+    """The seals of a compiled statement, which remembers them; without one, there are none.
+
+    `lists`: by name of a parameter that holds a list, the names of those that it becomes where it is executed.
+    """
     known: Seals | None = getattr(compiled, "purposeguard", None)
     if known is None and compiled is not None:
         columns = getattr(compiled, "_result_columns", ()) if getattr(compiled, "_ordered_columns", False) else ()
@@ -75,8 +79,13 @@ def seals_of(compiled: Any) -> Seals:
         )
         known = NO_SEALS
         if bound or any(outputs):
-            known = Seals(outputs, bound, tuple(getattr(compiled, "positiontup", None) or ()))
+            written = {binds[bind] for bind in compiled.literal_execute_params}
+            known = Seals(outputs, bound, tuple(name for name in compiled.positiontup or () if name not in written))
         compiled.purposeguard = known
+    if known and known.names and lists:
+        # Numbered parameters (`$1`) have those of lists last.
+        names = sorted(known.names, key=lists.__contains__) if compiled._numeric_binds else known.names
+        return known._replace(names=tuple(each for name in names for each in lists.get(name, (name,))))
     return known or NO_SEALS
 
 
@@ -220,13 +229,16 @@ class Texts(Statements):
             return False  # something else decides which row it is
         keys = {column.name for column in self.places[target].primary_key}
         tests = list(where.this.flatten()) if isinstance(where.this, exp.And) else [where.this]
-        return all(
-            isinstance(test, exp.EQ)
-            and isinstance(test.this, exp.Column)
-            and test.this.name in keys
-            and number_of(test.expression) is not None
+        named = {
+            test.this.name
             for test in tests
-        ) and all(number_of(assignment.expression) is not None for assignment in tree.expressions)
+            if isinstance(test, exp.EQ) and isinstance(test.this, exp.Column) and number_of(test.expression) is not None
+        }
+        return (
+            len(named) == len(tests)
+            and named == keys
+            and all(number_of(assignment.expression) is not None for assignment in tree.expressions)
+        )
 
     # ---- sealed columns ----------------------------------------------------------------------------------------------
 

@@ -258,12 +258,16 @@ def needed(watch: Watch, prop: Any) -> Needed:
     """
     tables: dict[str, tuple[Columns, tuple[str, ...]]] = {}
     rows = False
+    expressions: list[Any] = []
     if isinstance(prop, RelationshipProperty):
         parts = _keys_of(prop)
         rows = any(asks_rows(watch, table) for table in prop.mapper.tables)
+        finding = (prop.primaryjoin, prop.secondaryjoin, *(prop.order_by or ()))  # as where it is loaded
+        expressions = [column for one in finding if one is not None for column in _columns_in(one)]
     else:
         parts = list(prop.props) if isinstance(prop, CompositeProperty) else [prop]
-    for expression in (column for part in parts for column in getattr(part, "columns", ())):
+    expressions += [column for part in parts for column in getattr(part, "columns", ())]
+    for expression in dict.fromkeys(expressions):
         bases = _columns_in(expression)
         rows = rows or not bases  # nothing tells what it is made of
         for column in bases:
@@ -348,7 +352,7 @@ def _ask_attached(state: Any, key: str, session: Any, kept: Kept) -> None:
         return
     # The statement that loads it is checked. But that may load other attributes, or, without `await`, nothing.
     use = kept.present()
-    if use is None or kept.watch.observes(use):
+    if use is None or kept.watch.observes(use) or isinstance(state.mapper.get_property(key), RelationshipProperty):
         return
     tables, _ = kept.watch.attributes.needed(kept.watch, state.mapper, key)
     if any(kept.watch.decider.denied(use, columns, names, name) for name, (columns, names) in tables.items()):
@@ -390,11 +394,21 @@ def forgotten_of(watch: Watch, mapper: Mapper[Any], use: Use[Any] | None) -> fro
     names: set[str] = set()
     for prop in mapper.iterate_properties:
         if isinstance(prop, RelationshipProperty):
-            if any(asks_rows(watch, table) for table in prop.mapper.tables):
+            if not _may_stay_related(watch, mapper, prop.key, use):
                 names.add(prop.key)
         elif isinstance(prop, ColumnProperty) and not _may_stay(watch, prop.columns[0], use):
             names.add(prop.key)
     return frozenset(names)
+
+
+def _may_stay_related(watch: Watch, mapper: Mapper[Any], key: str, use: Use[Any] | None) -> bool:
+    try:
+        tables, rows = watch.attributes.needed(watch, mapper, key)
+    except UnlabelledData:
+        return False  # nothing loads it
+    if rows or use is None:
+        return not (rows or tables)
+    return not any(watch.decider.denied(use, columns, names, name) for name, (columns, names) in tables.items())
 
 
 def _may_stay(watch: Watch, column: Any, use: Use[Any] | None) -> bool:

@@ -110,10 +110,7 @@ def _execute(state: ORMExecuteState) -> None:
     """Keeps apart what is loaded from now on."""
     session: Any = state.session
     session._keep_apart()
-    watch = watch_of(session.bind) if session.bind is not None else None
-    if watch is None or type(session).get_bind is not Session.get_bind:
-        watch = watch_of(session.get_bind(**state.bind_arguments))
-    if watch is None:
+    if watch_of(session.get_bind(**state.bind_arguments)) is None:
         raise UnresolvedStatement("a guarded session is not bound to a guarded engine: `protect(engine, guard, Base)`")
     state.update_execution_options(**{GUARDED: True})
 

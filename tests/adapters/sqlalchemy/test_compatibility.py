@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.engine.default import DefaultDialect, DefaultExecutionContext
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import InstrumentedAttribute
 from sqlalchemy.orm.state import InstanceState
@@ -96,6 +96,12 @@ def test_a_result_that_does_not_ask_whether_rows_are_logged_is_noticed(
 ) -> None:
     monkeypatch.setattr(compatibility._Probe, "_should_log_info", lambda self: False)  # results ask after that alone
     assert "_should_log_debug" in _refused(guard)
+
+
+def test_that_lists_of_parameters_are_noted_elsewhere_is_noticed(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = property(lambda self: {}, lambda self, value: None)
+    monkeypatch.setattr(DefaultExecutionContext, "_expanded_parameters", nothing)
+    assert "_expanded_parameters" in _refused(guard)
 
 
 def test_attributes_that_do_not_ask_are_noticed(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -448,3 +448,16 @@ def test_another_schema_does_not_make_another_table(shop: Shop, guard: Guard) ->
             connection.execute(select(harmless.c.email))
     finally:
         Base.metadata.remove(harmless)
+
+
+def test_a_schema_does_not_make_one_of_two_tables(guard: Guard) -> None:
+    metadata = MetaData()
+    one, two = (
+        Table("things", metadata, Column("what", String, info={"purposeguard": source}), schema=schema)
+        for schema, source in (("one", tm.ProductData), ("two", tm.Registration))
+    )
+    engine = protect(create_engine("sqlite://"), guard, metadata)
+    translated = engine.execution_options(schema_translate_map={"one": "three", "two": "three"})
+    for either in (one, two):
+        with guard.purpose(tm.RenewalGuidance), translated.connect() as connection, pytest.raises(UnresolvedStatement):
+            connection.execute(select(either.c.what))

@@ -43,10 +43,10 @@ from sqlalchemy.sql.expression import ColumnElement
 from sqlalchemy.types import UserDefinedType
 
 from purposeguard import Guard, Label, Personal
-from purposeguard.adapters.sqlalchemy import GuardedSession, SealedType, permitted
+from purposeguard.adapters.sqlalchemy import GuardedSession, SealedType, permitted, protect
 from purposeguard.errors import PurposeGuardError, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
-from tests.adapters.sqlalchemy.shop import Customer, Order, Person, Shop, customer, exports
+from tests.adapters.sqlalchemy.shop import Base, Customer, Order, Person, Setting, Shop, customer, exports
 
 customers: Any = Customer.__table__
 people: Any = Person.__table__
@@ -219,6 +219,16 @@ def test_statements_on_options_of_an_engine_are_decided(shop: Shop, guard: Guard
         other.raw_connection()
 
 
+def test_engines_that_share_a_pool_with_a_guarded_one_are_not_used(shop: Shop, guard: Guard) -> None:
+    engine = create_engine(shop.url)
+    before = engine.execution_options(isolation_level="SERIALIZABLE")
+    protect(engine, guard, Base, not_personal=[Setting])
+    for ask in (before.raw_connection, before.connect):
+        with pytest.raises(UnresolvedStatement, match="execution_options"):
+            ask()
+    engine.dispose()
+
+
 def test_the_drivers_connection_is_not_given_out(shop: Shop, guard: Guard) -> None:
     engine = shop.guarded(guard)
     with pytest.raises(UnresolvedStatement):
@@ -333,6 +343,10 @@ def test_sessions_bound_elsewhere_are_refused_there(shop: Shop, guard: Guard) ->
     engine = shop.guarded(guard)
     with GuardedSession(binds={Customer: shop.plain, Order: engine}) as session, pytest.raises(UnresolvedStatement):
         session.scalars(select(Customer.email))
+    with GuardedSession(engine, binds={Customer: shop.plain}) as session, pytest.raises(UnresolvedStatement):
+        session.scalars(select(Customer.email))
+    with GuardedSession(engine) as session, pytest.raises(UnresolvedStatement):
+        session.scalars(select(Customer.email), bind_arguments={"bind": shop.plain})
 
 
 def _asking_on(connection: Connection, *_: Any) -> None:

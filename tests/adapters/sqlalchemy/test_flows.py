@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy import literal_column as literally
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.pool import StaticPool
 from sqlalchemy.schema import CreateTable
 
 from purposeguard import Guard, Personal
@@ -159,3 +160,23 @@ def test_a_row_may_be_written_that_is_named_by_its_key(other: Engine, guard: Gua
             assert session.scalars(select(Reader.note)).all() == ["seen"]
         with guard.purpose(tm.RenewalGuidance), pytest.raises(FlowViolation):
             session.connection().execute(update(Reader).where(Reader.email.like("a%")), {"note": "x"})
+
+
+def test_a_part_of_a_key_names_no_row(guard: Guard) -> None:
+    class Plans(DeclarativeBase):
+        pass
+
+    class Plan(Plans):
+        __tablename__ = "plans"
+        customer: Mapped[Annotated[int, tm.Contract]] = mapped_column(primary_key=True)
+        number: Mapped[int] = mapped_column(primary_key=True)
+        seen: Mapped[str | None]
+
+    engine = protect(create_engine("sqlite://", poolclass=StaticPool), guard, Plans)
+    Plans.metadata.create_all(engine)
+    one = update(Plan).where(Plan.customer == 3).values(seen="yes")
+    with engine.begin() as connection, guard.purpose(tm.ProductProvision):
+        connection.execute(one.where(Plan.number == 1))
+        with pytest.raises(FlowViolation):
+            connection.execute(one)
+    Plans.registry.dispose()

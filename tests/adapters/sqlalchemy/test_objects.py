@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
-from sqlalchemy import JSON, Engine, ForeignKey, create_engine, inspect, select
+from sqlalchemy import JSON, Column, Engine, ForeignKey, Table, create_engine, inspect, select
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import (
@@ -35,9 +35,11 @@ from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import AsyncGuardedSession, GuardedSession, protect
 from purposeguard.errors import PurposeGuardError, PurposeMissing, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.testing import capture_decisions
 from tests.adapters.sqlalchemy.shop import Base, Customer, Letter, Order, Person, Shop, customer
+from tests.oversights import Told
 
 Left = Callable[[Session, Any], None]
 
@@ -426,6 +428,67 @@ def test_keys_of_a_mapping_are_asked_for_again(guard: Guard) -> None:
                 with pytest.raises(PurposeViolation):
                     getattr(owner, name)
             assert list(owner.by_chip) == ["7"]
+        with guard.purpose(tm.ProductProvision):
+            assert list(owner.by_name) == ["rex"]
+        with guard.purpose(tm.RenewalGuidance):
+            assert session.scalars(select(Pet.chip)).all() == ["7"]  # from now on the session is for this purpose
+            with pytest.raises(PurposeViolation):
+                _ = owner.by_name
+
+
+class Clubs(DeclarativeBase):
+    pass
+
+
+member = Table(
+    "member",
+    Clubs.metadata,
+    Column("person", ForeignKey("somebody.id"), primary_key=True, info={"purposeguard": [pg.Subject, tm.ProductData]}),
+    Column("club", ForeignKey("club.id"), primary_key=True),
+)
+
+
+class Club(Clubs):
+    __tablename__ = "club"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Somebody(Clubs):
+    __tablename__ = "somebody"
+
+    id: Mapped[Annotated[int, pg.NotPersonal]] = mapped_column(primary_key=True)
+    clubs: Mapped[list[Club]] = relationship(secondary=member)
+
+
+@pytest.mark.parametrize("asked_before", [False, True])
+@pytest.mark.parametrize("left", [False, True])
+def test_how_related_objects_were_found_is_asked_for_again(*, left: bool, asked_before: bool, guard: Guard) -> None:
+    told = Told()
+    for one in (guard, Guard(tm.NOTICE, governance=told)):
+        told.all_preferences = {}
+        engine = protect(create_engine("sqlite://", poolclass=StaticPool), one, Clubs, not_personal=[Club])
+        Clubs.metadata.create_all(engine)
+        with GuardedSession(engine) as session:
+            session.add(Somebody(id=1, clubs=[Club(id=1)]))
+            session.commit()
+            with one.purpose(tm.ProductProvision):
+                kept = session.get_one(Somebody, 1)
+                assert len(kept.clubs) == 1
+            if left:
+                session.expunge_all()
+            with one.purpose(tm.RenewalGuidance):
+                if asked_before:
+                    session.scalars(select(Club.id)).all()
+                with pytest.raises(PurposeViolation):
+                    _ = kept.clubs
+            told.all_preferences = {"1": SubjectPreferences(all_suspended=True)}
+            if one is not guard:
+                with one.purpose(tm.SecurityInformation, channel="email"):
+                    if left:
+                        with pytest.raises(UnlabelledData):
+                            _ = kept.clubs
+                    else:
+                        assert not kept.clubs
 
 
 def test_an_object_leaves_a_session_that_has_asked_nothing(shop: Shop, guard: Guard) -> None:

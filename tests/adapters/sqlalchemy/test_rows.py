@@ -13,9 +13,11 @@ from sqlalchemy import (
     DateTime,
     Engine,
     ForeignKey,
+    Integer,
     String,
     Uuid,
     bindparam,
+    cast,
     create_engine,
     delete,
     exists,
@@ -28,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -619,6 +621,41 @@ def test_names_of_sources_are_those_of_the_notice_in_force(other: Engine) -> Non
     turned = SHOP.replace('"Order"', '"X"').replace('"Other"', '"Order"').replace('"X"', '"Other"')
     guard.replace(Notice.loads(turned.replace("2025-04-01", "2026-04-01")))
     assert read() == ["b"]
+
+
+def test_errors_tell_no_value_of_rows_that_are_left_out(shop: Shop, governed: Guard) -> None:
+    """PostgreSQL tries a condition of the statement before the one that leaves rows out, where that costs less."""
+    if shop.plain.dialect.name == "sqlite":
+        return  # it casts any text, and its messages tell no value
+    with shop.guarded(governed).connect() as connection, governed.purpose(tm.RenewalGuidance):
+        for options in ({}, {"stream_results": True}):
+            with pytest.raises(DataError) as caught:
+                connection.execute(
+                    select(Person.id).where(cast(Person.email, Integer) > 0), execution_options=options
+                ).all()
+            assert "p1" not in str(caught.value)
+            assert "SQLSTATE 22P02" in str(caught.value)
+            connection.rollback()
+        with pytest.raises(DataError, match="division by zero"):  # of no rows that are left out
+            connection.execute(select(1 / literal(0)))
+
+
+def test_errors_quote_no_row_that_breaks_a_constraint(shop: Shop, guard: Guard) -> None:
+    broken = update(Person).where(Person.id == 1).values(email=None)  # which takes no purpose
+    with shop.guarded(guard).connect() as connection, pytest.raises(IntegrityError) as caught:
+        connection.execute(broken)
+    assert "email" in str(caught.value)
+    assert "note1" not in str(caught.value)
+
+
+def test_a_condition_of_an_update_is_not_tried_on_rows_that_are_left_alone(shop: Shop, governed: Guard) -> None:
+    if shop.plain.dialect.name != "sqlite":
+        return  # it tries first what costs least
+    with shop.plain.begin() as connection:
+        connection.execute(update(Person).where(Person.id > 2).values(email="[1]"))
+    email = func.json_extract(Person.email, "$[0]")
+    with shop.guarded(governed).connect() as connection, governed.purpose(tm.RenewalGuidance):
+        assert connection.execute(update(Person).where(email == 1).values(email="[2]")).rowcount == 4
 
 
 def test_keys_of_subjects_go_when_others_take_their_place(shop: Shop, governed: Guard) -> None:

@@ -25,11 +25,15 @@ from sqlalchemy import (
     type_coerce,
     update,
 )
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.postgresql import asyncpg
+from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import CompileError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, registry, sessionmaker
 
 from purposeguard import Guard, Label, Personal
 from purposeguard.adapters.sqlalchemy import GuardedSession, SealedColumns, SealedType, protect
+from purposeguard.adapters.sqlalchemy.lineage import seals_of
 from purposeguard.errors import PurposeMissing, SealedValue, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
@@ -276,3 +280,32 @@ def test_many_rows_come_back_in_their_order_with_seals(shop: Shop, guard: Guard)
         with pytest.raises(FlowViolation):
             connection.execute(wrong, [{"x": Personal(f"0{n}", tm.Registration)} for n in range(3)])
     table.metadata.drop_all(engine)
+
+
+def test_lists_move_no_sealed_value(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    sealed = Personal("09", tm.Registration)
+    two = Customer.id.in_([3, 4])
+    with engine.begin() as connection:
+        connection.execute(update(Customer).where(two).values(phone=sealed))  # for no purpose, as of one row
+        plain = bindparam("sealed", sealed, type_=SealedType(String, Label(tm.Registration)))
+        changed = {Customer.email: case((two, "e"), else_="f"), Customer.name: "n", Customer.device: plain}
+        with pytest.raises(FlowViolation) as caught:
+            connection.execute(update(Customer).where(Customer.id.not_in([])).values(changed))
+    assert "customers.device" in str(caught.value)
+    with shop.plain.connect() as connection:
+        assert list(connection.scalars(text("SELECT id FROM customers WHERE phone = '09' ORDER BY id"))) == [3, 4]
+        assert not list(connection.scalars(text("SELECT id FROM customers WHERE device = '09'")))
+
+
+@pytest.mark.parametrize("dialect", [sqlite.dialect(), asyncpg.dialect()], ids=lambda dialect: str(dialect.paramstyle))
+def test_parameters_are_known_by_their_place(dialect: Dialect) -> None:
+    statement = (
+        update(Customer)
+        .where(Customer.id == bindparam("within", literal_execute=True), Customer.id.not_in(bindparam("out")))
+        .values(email=case((Customer.id.in_(bindparam("in")), bindparam("one")), else_="f"), phone=bindparam("sealed"))
+    )
+    compiled = statement.compile(dialect=dialect)
+    given = {"within": 7, "out": [1, 2], "in": [3, 4], "one": "e", "sealed": Personal("09", tm.Registration)}
+    executed = compiled.construct_expanded_state(given)
+    assert list(seals_of(compiled, executed.parameter_expansion).names) == executed.positiontup
