@@ -82,7 +82,7 @@ def seals_of(compiled: Any, lists: Mapping[str, Sequence[str]] = MappingProxyTyp
             written = {binds[bind] for bind in compiled.literal_execute_params}
             known = Seals(outputs, bound, tuple(name for name in compiled.positiontup or () if name not in written))
         compiled.purposeguard = known
-    if known and known.names and lists:
+    if compiled is not None and known and known.names and lists:
         # Numbered parameters (`$1`) have those of lists last.
         names = sorted(known.names, key=lists.__contains__) if compiled._numeric_binds else known.names
         return known._replace(names=tuple(each for name in names for each in lists.get(name, (name,))))
