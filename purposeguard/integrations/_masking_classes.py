@@ -1,7 +1,7 @@
 """Which classes of this process are tagged, and which of them a plain dict, or a text, was made from.
 
-Read are taggable classes, and mapped classes of SQLAlchemy (which is not imported for it). What is made from a class
-is told by names alone: two that are fields of one class, or a dict's only key.
+Read are taggable classes, and mapped classes of SQLAlchemy (which is not imported for it). A dict counts as
+made from a class if it has two of its fields, all its tagged fields, or no other key than one of its fields.
 """
 
 from __future__ import annotations
@@ -41,17 +41,21 @@ def marker(label: Label) -> str:
 
 
 class Tagged(NamedTuple):
-    """A class whose fields say something: the `names` of all its fields, and name → what stands for its value."""
+    """A class whose fields say something: the `names` of all its fields, and name → what stands for its value.
+
+    `fields` are the tagged ones, each by all names that it goes by.
+    """
 
     names: frozenset[str]
     markers: Mapping[str, str]
+    fields: frozenset[frozenset[str]]
 
 
 class _Index(NamedTuple):
     """Name → the classes that have a field of it; and what was asked of these."""
 
     by_name: Mapping[str, tuple[weakref.ref[type], ...]]
-    asked: dict[tuple[frozenset[str], int], Mapping[str, str]]
+    asked: dict[tuple[frozenset[str], int, bool], Mapping[str, str]]
 
 
 class Classes:
@@ -75,8 +79,11 @@ class Classes:
                 self._met += 1
         return tagged if isinstance(tagged, Tagged) else None
 
-    def markers(self, keys: frozenset[str], *, least: int) -> Mapping[str, str]:
-        """Key → what stands for its value, of these keys, of which at least so many are fields of one tagged class."""
+    def markers(self, keys: frozenset[str], *, least: int, or_all: bool = False) -> Mapping[str, str]:
+        """Key → what stands for its value, of these keys, of which at least so many are fields of one tagged class.
+
+        `or_all`: all tagged fields of the class are enough, too, even if they are fewer.
+        """
         if not keys:
             return NONE
         if self._found != (len(sys.modules), self._met):
@@ -84,21 +91,21 @@ class Classes:
                 self._find()
         index = self._index  # once: what is remembered belongs to the classes that were known
         known = frozenset(key for key in keys if key in index.by_name)
-        markers = index.asked.get((known, least))
+        markers = index.asked.get((known, least, or_all))
         if markers is None:
-            markers = MappingProxyType(self._made_from(known, least, index))
+            markers = MappingProxyType(self._made_from(known, least, index, or_all=or_all))
             if len(index.asked) >= MOST_KEYS:
                 index.asked.clear()
-            index.asked[known, least] = markers
+            index.asked[known, least, or_all] = markers
         return markers
 
-    def _made_from(self, keys: frozenset[str], least: int, index: _Index) -> dict[str, str]:
+    def _made_from(self, keys: frozenset[str], least: int, index: _Index, *, or_all: bool) -> dict[str, str]:
         likely: list[tuple[int, Mapping[str, str]]] = []
         for reference in dict.fromkeys(reference for key in keys for reference in index.by_name[key]):
             cls = reference()
             shared = 0 if cls is None else len(keys & self._names[cls])
-            tagged = None if cls is None or shared < least else self.of(cls)
-            if tagged is not None:
+            tagged = None if cls is None or (shared < least and not or_all) else self.of(cls)
+            if tagged is not None and (shared >= least or not any(map(keys.isdisjoint, tagged.fields))):
                 likely.append((shared, tagged.markers))
         likely.sort(key=lambda each: each[0])  # the class that has the most of the keys has the last word
         return {key: what for _, markers in likely for key, what in markers.items() if key in keys}
@@ -170,11 +177,17 @@ def _tagged(cls: type) -> Tagged | None:
             found = _of_shapes(plan_of(cls, SILENT).fields or {}) or found
     if not found:
         return None
+    called = {name: {name} for name in found}
     for name, alias in _aliases(cls):
         what = found.get(name) or found.get(alias)
         if what is not None:
             found[name] = found[alias] = what
-    return Tagged(frozenset({*_names(cls), *found}), MappingProxyType(found))
+            for names in (called.get(name), called.get(alias)):
+                if names is not None:
+                    names.update((name, alias))
+    return Tagged(
+        frozenset({*_names(cls), *found}), MappingProxyType(found), frozenset(map(frozenset, called.values()))
+    )
 
 
 def _of_shapes(shapes: Mapping[str, Shape]) -> dict[str, str]:

@@ -26,7 +26,7 @@ class _Person:
 
     @override
     def __str__(self) -> str:
-        return self.probe_name  # nothing tells of this text that a tagged class wrote it
+        return self.probe_name  # a plain text, which does not show that a tagged class wrote it
 
     __repr__ = __str__
 

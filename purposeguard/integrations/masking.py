@@ -116,7 +116,7 @@ class Masker:
     def markers(self, keys: Collection[Any]) -> Mapping[str, str]:
         """Key → what stands for its value, of a dict with these keys. Parameters of queries are hidden."""
         names = frozenset(key for key in keys if isinstance(key, str))
-        markers = CLASSES.markers(names, least=1 if self._strict or len(keys) == 1 else 2)
+        markers = CLASSES.markers(names, least=1 if self._strict or len(keys) == 1 else 2, or_all=True)
         parameters = [name for name in names if name.startswith(_PARAMETERS)]
         return {**markers, **dict.fromkeys(parameters, HIDDEN)} if parameters else markers
 

@@ -457,7 +457,7 @@ class _NoUse(Use[Any]):
         self._runs, self._owner = get_ident, NOBODY
 
     @property
-    def _handle(self) -> ActivityHandle:  # type: ignore[override]  # it has none, and whoever asks is told why
+    def _handle(self) -> ActivityHandle:  # type: ignore[override]  # there is none: asking raises, with the reason
         raise PurposeMissing(f"nothing may be used outside any purpose: {self._absence()}")
 
     def __repr__(self) -> str:

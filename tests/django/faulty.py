@@ -215,7 +215,7 @@ def _tags(model: Any) -> dict[str, str]:
 
 
 def _left(folder: Path) -> Iterator[str]:
-    """What is kept where nothing of people belongs: sessions, the cache, files."""
+    """What is kept in sessions, in the cache and in files, where no personal data belongs."""
     from django.contrib.sessions.models import Session
 
     with contextlib.suppress(Exception):

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import pydantic
 import pytest
+from pydantic import BaseModel, Field
 
 import purposeguard as pg
 from purposeguard.integrations import _masking_classes
@@ -201,6 +202,17 @@ def test_a_strict_masker_masks_any_entry_with_the_name_of_a_tagged_field() -> No
     strict = Masker(strict=True)
     assert strict.masked(given) == {"full_name": "<1.1(a)>", "at": "noon"}
     assert strict.text(f"to full_name={NAME} at noon") == "to full_name=<1.1(a)> at noon"
+
+
+def test_the_one_tagged_field_of_a_class_is_enough_beside_other_keys() -> None:
+    class Subscriber(BaseModel):
+        seat: int
+        solo_mail: Annotated[str, tm.Registration] = Field(alias="soloMail")
+
+    masker = Masker(Subscriber)
+    for key in ("solo_mail", "soloMail"):
+        assert masker.entries({key: "aiko@example.com", "attempt": 2}) == {key: "<1.1(a)>", "attempt": 2}
+    assert masker.entries({"seat": 4, "attempt": 2}) == {"seat": 4, "attempt": 2}
 
 
 def test_parameters_of_queries_are_hidden() -> None:

@@ -126,7 +126,7 @@ def _made_otherwise(matching: Matching) -> Iterator[Change]:
             yield from _value(what, pair.id, "kind", KINDS[type(was)], KINDS[type(is_)])
             continue
         for name, field in type(is_).model_fields.items():
-            if name not in {"id", "class_", "title"}:  # which are told as what the row is called
+            if name not in {"id", "class_", "title"}:  # these name the row itself
                 now = moved.get(name, {})
                 before, after, key = getattr(was, name), getattr(is_, name), field.alias or name
                 if isinstance(after, tuple):

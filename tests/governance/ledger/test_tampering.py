@@ -135,7 +135,7 @@ def test_lines_that_are_taken_out_put_in_twice_or_swapped_are_found(export: Path
     def found(changed: list[bytes]) -> tuple[str, str]:
         length = sum(map(len, changed))
         closing = Head.of(fits)
-        closing = dataclasses.replace(closing, bytes=length)  # by whoever knows the format, and not the chain
+        closing = dataclasses.replace(closing, bytes=length)  # the length is right, and the chain is not
         export.write_bytes(b"".join(changed) + f'{{"head":{closing.text}}}\n'.encode())
         error = broken(lambda: verified(export))
         return error.place, error.what
