@@ -31,7 +31,10 @@ class RowsConfig(AppConfig):
         Raises:
             TypeError: there is no guard.
         """
-        self.held = Held(guard_named(getattr(settings, "PURPOSEGUARD_GUARD", None), "PURPOSEGUARD_GUARD"))
+        guard = guard_named(getattr(settings, "PURPOSEGUARD_GUARD", None), "PURPOSEGUARD_GUARD")
+        self.held = Held(
+            guard, getattr(settings, "PURPOSEGUARD_FUNCTIONS", ()), getattr(settings, "PURPOSEGUARD_PASSES", ())
+        )
         self.held.install()
         register(check_tags, "purposeguard")
 

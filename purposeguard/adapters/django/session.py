@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import CodeType, FrameType
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from purposeguard.adapters.django.tags import Model, columns_of_model, tables_of
 from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.sql import Statements
 from purposeguard.adapters.sql.functions import words
+from purposeguard.adapters.sql.tags import several
 from purposeguard.adapters.tags import Columns
 from purposeguard.errors import SealedValue, UnresolvedStatement
 from purposeguard.guard import Guard
@@ -81,8 +82,10 @@ _MARK: Final = "purposeguard_holds"
 class Held:
     """All connections, held to one guard."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, functions: Iterable[str] = (), passes: Iterable[str] = ()) -> None:
         self.guard: Final = guard
+        self._functions: Final = frozenset(several(functions, "PURPOSEGUARD_FUNCTIONS", '["name"]'))
+        self._passes: Final = tuple(several(passes, "PURPOSEGUARD_PASSES", '["PRAGMA synchronous"]'))
         self.decider: Final = Decider(guard)
         self._statements: dict[str, Statements] = {}
         self._columns: dict[Model, Columns] = {}
@@ -105,7 +108,12 @@ class Held:
             if vendor not in self._statements:
                 tables = tables_of(self.decider.revisions)
                 self._statements[vendor] = Statements(
-                    self.guard, tables, dialect=DIALECTS[vendor], functions=FUNCTIONS.get(vendor, ())
+                    self.guard,
+                    tables,
+                    dialect=DIALECTS[vendor],
+                    functions={*FUNCTIONS.get(vendor, ()), *self._functions},
+                    passes=self._passes,
+                    partial=True,
                 )
             return self._statements[vendor]
 

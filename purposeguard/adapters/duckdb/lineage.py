@@ -64,7 +64,7 @@ class World:
         self.tables: Final = tables
         self._decider: Final = decider
         self._locked: Final = locked
-        self._catalogue: Final = Catalogue(tables, DIALECT, functions=None)
+        self._catalogue: Final = Catalogue(tables, DIALECT, functions=None, schema="main")
         self._names: Final = frozenset(name.lower() for name in (*tables, *tables.views))
         self._types: Final[dict[str, Mapping[str, Any]]] = {}
         self._known: Final[cachetools.LRUCache[str, Statement]] = cachetools.LRUCache(_STATEMENTS_KEPT)
@@ -124,7 +124,7 @@ class World:
         """The table that a statement makes, or None; and its query, or all of it."""
         if _CREATE.match(text) is None:
             return None, text
-        tree = parsed(text, DIALECT, self._catalogue.column_keys)
+        tree = parsed(text, self._catalogue)
         target, query = tree.this, tree.expression
         plain = isinstance(tree, exp.Create) and str(tree.args.get("kind")).upper() == "TABLE"
         if not plain or not isinstance(target, exp.Table) or not isinstance(query, exp.Query):
@@ -179,7 +179,7 @@ class World:
 
 def must_be_query(text: str) -> None:
     """Raises UnresolvedStatement where a text is not one query, so that no view can be made of it."""
-    if not isinstance(parsed(text, DIALECT), exp.Query):
+    if not isinstance(parsed(text, Catalogue({}, DIALECT)), exp.Query):
         raise UnresolvedStatement("a view is told by the text of one query")
 
 

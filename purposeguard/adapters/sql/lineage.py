@@ -102,7 +102,7 @@ def read(text: str, catalogue: Catalogue) -> Read:
     Raises:
         UnresolvedStatement: what it reads or writes is unknown.
     """
-    tree = parsed(text, catalogue.names.dialect, catalogue.column_keys)
+    tree = parsed(text, catalogue)
     reader = Writes(catalogue)
     try:
         done = reader.statement(tree)

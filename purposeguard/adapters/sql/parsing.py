@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from typing import Final
 
 from sqlglot import exp
@@ -17,6 +17,7 @@ from sqlglot.errors import ErrorLevel, SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from purposeguard.adapters.sql.scopes import lower, perhaps
+from purposeguard.adapters.sql.tags import Catalogue
 from purposeguard.errors import UnresolvedStatement
 
 LONGEST: Final = 1_000_000
@@ -36,8 +37,6 @@ _NOT_OF_WORDS: Final = re.compile(r"[^\w\x00-\x7f]|[\u115f\u1160\u3164\uffa0\u03
 _ESCAPED_QUOTE: Final = re.compile(r"\\['\"`]")
 _ODDLY_ESCAPED: Final = re.compile(r"(?<!\\)\\(?:\\\\)*['\"`]")
 """An odd number of backslashes before a quote. After an even one, as in `E'\\\\'`, it is one under every setting."""
-_NO_BACKSLASH: Final = frozenset({"sqlite"})
-"""Dialects to which a backslash is a character like any other, under every setting, as in `LIKE … ESCAPE '\\'`."""
 _REPLACE: Final = re.compile(r"(\s*)REPLACE\s+INTO\b", re.IGNORECASE)
 _NO_PERCENT: Final = frozenset({"sqlite", "duckdb", "spark"})
 """Dialects whose drivers look for no parameters that begin with `%`."""
@@ -49,8 +48,62 @@ _COMMENTS: Final = re.compile(r"/\*.*?\*/|(?:--|#|//)[^\n]*", re.DOTALL)
 _RUN_COMMENT: Final = re.compile(r"\s*(!|M!)")
 
 
-def parsed(text: str, dialect: str, column_keys: Container[str] = frozenset()) -> exp.Expr:
-    """The one statement in a text. `column_keys`: the names of columns in lower case; no quoted text may equal one.
+class Passes:
+    """`Passes(["PRAGMA foreign_keys", "SET LOCAL statement_timeout", "EXPLAIN"])`: statements that run as they are.
+
+    A form is the first words of a statement that is no query and writes no rows. Behind them may stand names, numbers,
+    parameters and texts without backslashes, but no query, no comment and no second statement. Behind `EXPLAIN` stands
+    a statement: that is read, and decided as if it ran.
+
+    Raises:
+        ValueError: a form is no words; or such statements are read, run code, or copy rows.
+    """
+
+    def __init__(self, forms: Iterable[str] = ()) -> None:
+        plain: list[str] = []
+        explains: list[str] = []
+        for form in forms:
+            words = form.upper().split()
+            if not words or not all(word.isidentifier() for word in words):
+                raise ValueError(f"`{form}` is no beginning of a statement: words alone, as in `PRAGMA foreign_keys`")
+            if words[0] in _NO_FORMS or (words[0] == "CREATE" and _DEFINED.isdisjoint(words[1:2])):
+                raise ValueError(f"`{form}` cannot pass as it is: such a statement may read rows, and is decided")
+            (explains if words[0] == "EXPLAIN" else plain).append(r"\s+".join(words) + r"\b")
+        explains.sort(key=len, reverse=True)  # `EXPLAIN ANALYZE` before `EXPLAIN`
+        self._plain: Final = _beginning(plain, _BEHIND)
+        self._explains: Final = _beginning(explains, _OPTIONS)
+
+    def let(self, text: str) -> bool:
+        """True if a statement is of one of these forms, and nothing is to be decided."""
+        return self._plain is not None and self._plain.fullmatch(text) is not None
+
+    def explained(self, text: str) -> str | None:
+        """The statement behind `EXPLAIN`, if that is among the forms; None for any other statement."""
+        begin = self._explains.match(text) if self._explains is not None else None
+        return None if begin is None else text[begin.end() :]
+
+
+def _beginning(forms: list[str], behind: str) -> re.Pattern[str] | None:
+    return re.compile(rf"\s*(?:{'|'.join(forms)}){behind}", re.IGNORECASE) if forms else None
+
+
+_NO_FORMS: Final = (_BEGINS - {"CREATE"}) | frozenset(
+    {"REPLACE", "DO", "CALL", "EXEC", "EXECUTE", "PREPARE", "DECLARE", "FETCH", "HANDLER", "COPY", "UNLOAD", "EXPORT"}
+)
+_DEFINED: Final = frozenset({"INDEX", "UNIQUE", "EXTENSION", "SCHEMA", "SEQUENCE"})
+"""What CREATE may define in a statement that passes as it is."""
+
+_BEHIND: Final = (
+    r"(?:(?!\b(?:SELECT|WITH|FROM|INTO|INSERT|UPDATE|DELETE|MERGE|EXECUTE|CALL)\b|\(\s*(?:TABLE|VALUES)\b|--|/\*)"
+    r"""(?:[\w\s=.,()+:?@%*/-]|'[^'\\]*'|"[^"\\]*"))*+;?\s*"""
+)
+"""What may stand behind the first words of a statement that passes as it is: no query, and nothing that runs one."""
+
+_OPTIONS: Final = r"(?:\s*\([\w\s,]*\))?"
+
+
+def parsed(text: str, catalogue: Catalogue) -> exp.Expr:
+    """The one statement in a text.
 
     Raises:
         UnresolvedStatement: it is none, or several, or engines may read it in another way than it is read here.
@@ -58,7 +111,7 @@ def parsed(text: str, dialect: str, column_keys: Container[str] = frozenset()) -
     _characters(text)
     why = "it is nested too deeply, or in a way that the parser does not know"
     try:
-        statements = _statements(text, dialect, column_keys)
+        statements = _statements(text, catalogue)
     except SqlglotError as error:
         why = _place(error)
     except (RecursionError, ValueError, TypeError, AttributeError, LookupError) as error:
@@ -70,17 +123,18 @@ def parsed(text: str, dialect: str, column_keys: Container[str] = frozenset()) -
         count = f"{len(statements)} statements" if statements else "no statement"
         raise UnresolvedStatement(f"the text holds {count}, and one at a time is looked at")
     # Not from the parser's error: its message repeats the text with its values.
-    raise UnresolvedStatement(f"the statement cannot be read as {dialect}: {why}")
+    raise UnresolvedStatement(f"the statement cannot be read as {catalogue.names.dialect}: {why}")
 
 
-def _statements(text: str, dialect: str, column_keys: Container[str]) -> list[exp.Expr]:
+def _statements(text: str, catalogue: Catalogue) -> list[exp.Expr]:
+    dialect = catalogue.names.dialect
     engine = Dialect.get_or_raise(dialect)
     # REPLACE INTO, which the parser does not know, is an INSERT that takes the place of other rows.
     replaces = dialect in {"mysql", "sqlite"} and _REPLACE.match(text) is not None
     if replaces:
         text = _REPLACE.sub(r"\1INSERT  INTO", text, count=1)
     tokens = engine.tokenize(text)
-    _as_engines_read_it(text, tokens, dialect, column_keys)
+    _as_engines_read_it(text, tokens, catalogue)
     if "%" in text and dialect != "postgres":
         tokens = _with_parameters(tokens)
     parsed_trees = engine.parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, text)
@@ -107,14 +161,16 @@ def _place(error: SqlglotError) -> str:
     return "a quote or a comment is not closed"
 
 
-def _as_engines_read_it(text: str, tokens: list[Token], dialect: str, column_keys: Container[str]) -> None:
+def _as_engines_read_it(text: str, tokens: list[Token], catalogue: Catalogue) -> None:
     """Refuses what the parser and the engine, or the engine under another setting, may read differently."""
+    dialect = catalogue.names.dialect
     _begins(tokens)
     for token in tokens:
         for comment in token.comments:
             _comment(comment, dialect)
     escaped = _ODDLY_ESCAPED if dialect == "postgres" else _ESCAPED_QUOTE
-    if dialect not in _NO_BACKSLASH and escaped.search(text):
+    doubtful = _escape_texts(text, tokens) if catalogue.standard_strings else text
+    if escaped.search(doubtful):
         raise UnresolvedStatement(
             "whether a backslash before a quote escapes it is a matter of dialect and settings: double the quote, or "
             "give the text as a parameter"
@@ -130,9 +186,14 @@ def _as_engines_read_it(text: str, tokens: list[Token], dialect: str, column_key
         raise UnresolvedStatement("pipe syntax is not read: write the query with SELECT")
     _operators(tokens, dialect)
     if dialect in {"mysql", "spark", "bigquery"}:
-        _quoted_texts(text, tokens, column_keys)
+        _quoted_texts(text, tokens, catalogue.column_keys)
     if not text.isascii():
         _letters(text, tokens)
+
+
+def _escape_texts(text: str, tokens: list[Token]) -> str:
+    """The texts `E'…'` of a statement, in which a backslash escapes what follows it."""
+    return " ".join(text[t.start : t.end + 1] for t in tokens if t.token_type is TokenType.BYTE_STRING)
 
 
 def _operators(tokens: list[Token], dialect: str) -> None:
@@ -156,7 +217,8 @@ def _begins(tokens: list[Token]) -> None:
         raise UnresolvedStatement(
             (f"the first word begins no statement{misspelt}; " if misspelt else "")
             + "only queries, INSERT, CREATE TABLE or VIEW … AS, UPDATE, DELETE and MERGE are looked at: of what else "
-            "can be said to a database it is not known what it reads"
+            "can be said to a database it is not known what it reads; where it reads nothing, let it pass by its first "
+            'words, `passes=["PRAGMA foreign_keys"]`'
         )
     if first == "CREATE" and not _CREATED.intersection(word for word, _ in zip(words, range(4), strict=False)):
         raise UnresolvedStatement("of CREATE only tables and views made by a query are looked at")

@@ -473,7 +473,7 @@ def _is_from(column: exp.Column, select: exp.Select, catalogue: Catalogue) -> bo
         table = clause.this if clause is not None else None
         if not isinstance(table, exp.Table):
             continue
-        known = catalogue.tables.get(catalogue.key(table) or ())
+        known = catalogue.tables.get(catalogue.declared(catalogue.key(table) or ()))
         if known is None or (column.table and lower(column.table) != lower(table.alias_or_name)):
             continue
         if lower(column.name) in map(lower, known.columns):

@@ -12,6 +12,7 @@ from sqlglot import exp
 from purposeguard.adapters.enforcement import Decider, Demand, label_known, tagged
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.lineage import Analysis, Labels, Read, Used, read, used_columns
+from purposeguard.adapters.sql.parsing import Passes
 from purposeguard.adapters.sql.rows import Conditions, narrowed
 from purposeguard.adapters.sql.tags import Catalogue, Tables, several
 from purposeguard.adapters.tags import NOT_PERSONAL
@@ -33,10 +34,14 @@ class Statements:
     """`Statements(guard, Tables(notice, {...}), dialect="postgres").check("SELECT …")`. From any thread.
 
     `tables`: each table with all its columns, in their order, and their tags. Any other table or column is refused.
-    `functions` names those of the database's own that read nothing but what they are given.
+    `functions` names those of the database's own that read nothing but what they are given. `schema` is the one that a
+    table's name means without one (`"public"`). `passes` are the first words of statements that pass as they are, as
+    `Passes` takes them. `partial`: tables may have columns that are not declared, so that `"…"` is no text to SQLite.
+    `standard_strings`: PostgreSQL's `standard_conforming_strings` is on for each connection, as it is by default.
 
     Raises:
-        ValueError: the dialect is not known, or two of the tables or columns have one name in it.
+        ValueError: the dialect is not known, two of the tables or columns have one name in it, or `passes` name
+            statements that are read.
         TypeError, UnknownSource, UnlabelledData: as `Tables`.
     """
 
@@ -47,10 +52,22 @@ class Statements:
         *,
         dialect: str,
         functions: Iterable[str] = (),
+        schema: str | None = None,
+        passes: Iterable[str] = (),
+        partial: bool = False,
+        standard_strings: bool = False,
     ) -> None:
         self.decider: Final = Decider(guard, rows=_ADVICE_ON_ROWS)
         self.tables: Final = tables if isinstance(tables, Tables) else Tables(self.decider.revisions, tables)
-        self.catalogue: Final = Catalogue(self.tables, dialect, several(functions, "functions", '["name"]'))
+        self.catalogue: Final = Catalogue(
+            self.tables,
+            dialect,
+            several(functions, "functions", '["name"]'),
+            schema=schema,
+            partial=partial,
+            standard_strings=standard_strings,
+        )
+        self.passes: Final = Passes(several(passes, "passes", '["PRAGMA foreign_keys"]'))
         self._prepared = functools.lru_cache(KEPT)(self._prepare)
 
     # ---- what is asked ---------------------------------------------------------------------------------------------
@@ -73,7 +90,9 @@ class Statements:
             PurposeMissing: no purpose is under way.
             PurposeViolation: the purpose may not use a column; `field` names the first.
         """
-        self.decider.meet(self._statement(text).demand, _WHAT)
+        if not self.passes.let(text):
+            explained = self.passes.explained(text)
+            self.decider.meet(self._statement(text if explained is None else explained).demand, _WHAT)
 
     def narrowed(self, text: str, *, percent: bool = False) -> str:
         """The same statement, reading those rows alone that may be used; the rest of it is checked as `check` does.
@@ -85,6 +104,9 @@ class Statements:
             TypeError: governance cannot tell of all subjects at once.
             StoreUnavailable: it cannot tell now.
         """
+        if self.passes.let(text) or self.passes.explained(text) is not None:
+            self.check(text)
+            return text
         statement = self._statement(text)
         rules = self._decided(statement)
         if not rules:

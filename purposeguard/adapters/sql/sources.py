@@ -196,6 +196,7 @@ class Sources(Values):
                 self.reads |= common.reads
                 return common.relation, ()
         path = tuple(names.key(part) for part in (node.args.get("catalog"), node.args.get("db"), node.this) if part)
+        key = self.catalogue.declared(key)
         table = self.catalogue.tables.get(key)
         if table is not None:
             self.mentions[id(node)] = (node, table.name)
@@ -227,7 +228,7 @@ class Sources(Values):
 
     def _view_read(self, key: tuple[str, ...], name: str, text: str) -> tuple[Relation, Flow]:
         """The columns of a view, and what it reads whichever of them is used."""
-        tree = parsed(text, self.dialect, self.catalogue.column_keys)
+        tree = parsed(text, self.catalogue)
         if not isinstance(tree, (exp.Query, exp.Subquery)):
             refuse(f"the view `{name}` is no query")
         mentions, self.mentions = self.mentions, {}

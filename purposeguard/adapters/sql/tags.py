@@ -109,14 +109,35 @@ class Table:
         self.relation: Final = Relation(known)
 
 
+_SCHEMAS: Final[Mapping[str, str]] = MappingProxyType({"sqlite": "main"})
+"""Where the schema that is meant without a name is a matter of no setting."""
+
+_PLAIN_BACKSLASHES: Final = frozenset({"sqlite", "duckdb"})
+"""Dialects to which a backslash within `'…'` is a character like any other, as in `LIKE … ESCAPE '\\'`."""
+
+
 class Catalogue:
     """The tables and views of a database, and its own functions that read nothing but their arguments.
 
-    `functions` is None if the user has no way to name any.
+    `functions` is None if the user has no way to name any. `schema` is the one that a table's name means without one.
+    `partial`: tables may have columns that are not declared. `standard_strings`: PostgreSQL's setting
+    `standard_conforming_strings` is on, so a backslash within `'…'` is a character like any other.
     """
 
-    def __init__(self, tables: TablesLike, dialect: str, functions: Iterable[str] | None = ()) -> None:
+    def __init__(
+        self,
+        tables: TablesLike,
+        dialect: str,
+        functions: Iterable[str] | None = (),
+        *,
+        schema: str | None = None,
+        partial: bool = False,
+        standard_strings: bool = False,
+    ) -> None:
         self.names: Final = Names(dialect)
+        self._schema: Final = self.names.table_declared(schema or _SCHEMAS.get(dialect, ""))
+        self.partial: Final = partial
+        self.standard_strings: Final = dialect in _PLAIN_BACKSLASHES or (standard_strings and dialect == "postgres")
         self.functions: Final = frozenset(lower(name) for name in functions or ())
         self.functions_can_be_named: Final = functions is not None
         views: dict[str, str] = dict(getattr(tables, "views", {}))
@@ -139,6 +160,11 @@ class Catalogue:
         if key in self.tables or key in self.views:
             raise ValueError(f"`{name}` is told twice: {self.names.dialect} calls two tables or views so")
         known[key] = value
+
+    def declared(self, key: tuple[str, ...]) -> tuple[str, ...]:
+        """The key under which a table is declared: the default schema may be named, or not."""
+        known = key in self.tables or key in self.views
+        return key[1:] if not known and len(key) == 2 and key[:1] == self._schema else key
 
     def key(self, node: exp.Table) -> tuple[str, ...] | None:
         """The key of a table in a statement; None if it is no plain name."""

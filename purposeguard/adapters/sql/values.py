@@ -28,6 +28,9 @@ from purposeguard.adapters.sql.scopes import (
 )
 from purposeguard.adapters.sql.tags import Catalogue
 
+_HIDDEN: Final = words("rowid oid _rowid_ rank")
+"""Columns of SQLite that no table declares."""
+
 JSON_ARROWS: Final = frozenset({"postgres", "mysql", "sqlite", "duckdb"})
 """Dialects in which `a -> b` takes something out of `a`; the parser takes it for a function of `a` in some places."""
 
@@ -128,7 +131,14 @@ class Values:
         names = _identifiers(written)
         if len(names) == 1 and not names[0].args.get("quoted") and names[0].this[:1] in self._parameters:
             return NOTHING
+        if len(names) == 1 and not fields and self._is_text(names[0], scope):
+            return NOTHING
         return self.used(self.lookup.column([*names, *fields], scope))
+
+    def _is_text(self, name: exp.Identifier, scope: Scope) -> bool:
+        """True if `"…"` is a text: to SQLite it is one where no column has that name."""
+        may_be = self.dialect == "sqlite" and name.args.get("quoted") and not self.catalogue.partial
+        return bool(may_be) and lower(name.this) not in _HIDDEN and self.lookup.find([name], scope) is None
 
     def _rows(self, qualifier: list[Any], scope: Scope) -> Flow:
         """All columns of a table as one value."""

@@ -136,7 +136,7 @@ class Writes(Queries):
     def _target(self, node: exp.Expr) -> Table:
         """The table that a statement writes to."""
         key = self.catalogue.key(node) if isinstance(node, exp.Table) else None
-        table = None if key is None else self.catalogue.tables.get(key)
+        table = None if key is None else self.catalogue.tables.get(self.catalogue.declared(key))
         if table is None:
             raise UnlabelledData(
                 f"it writes to no table that is known here{self._called(node)}: tell its columns and their tags"

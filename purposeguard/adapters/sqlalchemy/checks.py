@@ -19,6 +19,7 @@ from sqlalchemy.sql.elements import TextClause
 from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.row_rule import RowRule, spellings
 from purposeguard.adapters.sql.functions import words
+from purposeguard.adapters.sql.parsing import Passes
 from purposeguard.adapters.sql.rows import NO_SOURCE, folded, plain_spellings
 from purposeguard.adapters.sql.scopes import lower
 from purposeguard.adapters.sql.tags import Tables
@@ -138,6 +139,19 @@ def _loads(options: Mapping[str, Any], context: Any) -> bool:
     return returns and any(name.startswith("_sa_orm_") for name in options)
 
 
+def _may_be_narrowed(table: str, options: Mapping[str, Any], context: Any, explained: str | None) -> None:
+    """Raises where rows of a table cannot be left out of a statement, or not by what executes it."""
+    if explained is not None:
+        raise UnresolvedStatement(
+            f"rows of `{table}` are left out, and a plan would tell of them: explain it in a purpose that may use all"
+        )
+    if GUARDED not in options and _loads(options, context):
+        raise UnlabelledData(
+            f"rows of `{table}` are decided one by one, and a plain session keeps what it has loaded, for any "
+            "purpose: load them by a `GuardedSession`"
+        )
+
+
 class UntaggedKey(UserWarning):
     """A foreign key says whose the rows of a table are, and carries no source.
 
@@ -149,8 +163,16 @@ class UntaggedKey(UserWarning):
 class Watch:
     """Decides statements of one engine by one guard."""
 
-    def __init__(self, guard: Guard, catalogue: Catalogue, dialect: Any, functions: Iterable[str] = ()) -> None:
-        """`functions` are those of the database's own that read nothing but their arguments."""
+    def __init__(
+        self,
+        guard: Guard,
+        catalogue: Catalogue,
+        dialect: Any,
+        functions: Iterable[str] = (),
+        passes: Iterable[str] = (),
+    ) -> None:
+        """`functions` and `passes` are as `protect` takes them."""
+        self._passes = Passes(passes)
         self.guard = guard
         self.functions = frozenset(lower(function) for function in functions)
         self._dialect = dialect
@@ -200,15 +222,15 @@ class Watch:
         """
         if self._is_about_itself(statement, context):
             return statement, parameters
-        text, seals, options, batch, built = statement, NO_SEALS, NO_OPTIONS, False, False
-        if context is not None:  # SQLAlchemy always has one
-            options = context.execution_options
-            batch = statement == getattr(context, "purposeguard_batch", None)
-            if batch or statement == context.statement:
-                seals = seals_of(context.compiled, context._expanded_parameters)
-                built = context.compiled is not None and not isinstance(context.compiled.statement, TextClause)
-            if batch:  # many rows are inserted as one is, but for the number that each gets
-                text = _NUMBERED.sub(", 0)) AS imp_sen(", context.statement)
+        options = NO_OPTIONS if context is None else context.execution_options  # SQLAlchemy always has one
+        batch = context is not None and statement == getattr(context, "purposeguard_batch", None)
+        explained = self._passes.explained(statement)
+        text, seals, built = statement if explained is None else explained, NO_SEALS, False
+        if batch or (context is not None and statement == context.statement):
+            seals = seals_of(context.compiled, context._expanded_parameters)
+            built = context.compiled is not None and not isinstance(context.compiled.statement, TextClause)
+        if batch:  # many rows are inserted as one is, but for the number that each gets
+            text = _NUMBERED.sub(", 0)) AS imp_sen(", context.statement)
         translated = options.get("schema_translate_map")
         texts = self._texts(translated, built=built)
         prepared = texts.known(text, seals, bare=bare)
@@ -221,11 +243,7 @@ class Watch:
         rules = texts.decided(prepared)
         if not rules:
             return statement, parameters
-        if GUARDED not in options and _loads(options, context):
-            raise UnlabelledData(
-                f"rows of `{next(iter(rules))}` are decided one by one, and a plain session keeps what it has loaded, "
-                "for any purpose: load them by a `GuardedSession`"
-            )
+        _may_be_narrowed(next(iter(rules)), options, context, explained)
         if context is not None:
             context.purposeguard_rules = rules
         if batch:
@@ -233,8 +251,8 @@ class Watch:
         return texts.ready(prepared, rules, parameters, many=many, bare=bare)
 
     def _is_about_itself(self, statement: str, context: Any) -> bool:
-        """True if a dialect asks the database about itself, or tables are defined."""
-        if _is_own(statement, context):
+        """True if a dialect asks the database about itself, tables are defined, or a statement passes as it is."""
+        if _is_own(statement, context) or self._passes.let(statement):
             return True
         if context is None or context.compiled is None:
             return False

@@ -128,7 +128,12 @@ class Texts(Statements):
     """Reads the texts of statements that are executed on one engine. `places`: its tables, by their names there."""
 
     def __init__(
-        self, guard: Guard, tables: Tables, places: Mapping[str, Table], dialect: Any, functions: Iterable[str]
+        self,
+        guard: Guard,
+        tables: Tables,
+        places: Mapping[str, Table],
+        dialect: Any,
+        functions: Iterable[str],
     ) -> None:
         """Raises UnresolvedStatement where the texts of the database are not read."""
         known = DIALECTS.get(dialect.name)
@@ -136,7 +141,15 @@ class Texts(Statements):
             raise UnresolvedStatement(
                 f"statements of {dialect.name} are not read: guard an engine on {', '.join(DIALECTS)}"
             )
-        super().__init__(guard, tables, dialect=known, functions=functions)
+        super().__init__(
+            guard,
+            tables,
+            dialect=known,
+            functions=functions,
+            schema=getattr(dialect, "default_schema_name", None),
+            partial=True,
+            standard_strings=not getattr(dialect, "_backslash_escapes", True),
+        )
         self._dialect: Final = known
         self._paramstyle: Final[str] = dialect.paramstyle
         self.places: Final = places

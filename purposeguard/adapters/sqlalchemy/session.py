@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapper, ORMExecuteState, Session
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.sql.selectable import TableClause
 
+from purposeguard.adapters.sql.parsing import Passes
 from purposeguard.adapters.sql.tags import several
 from purposeguard.adapters.sqlalchemy.checks import GUARDED, Watch
 from purposeguard.adapters.sqlalchemy.compatibility import must_be_known
@@ -156,6 +157,7 @@ def protect(
     *where: Where,
     not_personal: Iterable[object] = (),
     functions: Iterable[str] = (),
+    passes: Iterable[str] = (),
     tags: Mapping[Any, object] = MappingProxyType({}),
 ) -> E:
     """Guards an engine, where it stands, and gives it.
@@ -163,6 +165,7 @@ def protect(
     `where` are the declarative bases, registries or `MetaData` whose tables may be used; `not_personal` those of them
     that carry no tags because nothing in them is personal: classes, tables or names. `functions` names those of the
     database's own that read nothing but what they are given; statements with others that are not known are refused.
+    `passes` are the first words of statements that are no queries and run as they are, `["PRAGMA foreign_keys"]`.
     `tags` tells tables that somebody else wrote, by class, table or name: each by a tagged class, or by a mapping of
     all its columns.
 
@@ -174,7 +177,7 @@ def protect(
         TypeError: what is to be guarded is no engine; no tables are given, or by something else.
         UnknownSource, UnlabelledData: `tags` name no source of the guard's notice, or say nothing of a column.
         UnresolvedStatement: this version of SQLAlchemy does not do what a guarded engine relies on.
-        ValueError: the engine is guarded already.
+        ValueError: the engine is guarded already, or `passes` name statements that are read.
     """
     must_be_known(GuardedSession)
     if not where:
@@ -186,8 +189,9 @@ def protect(
     if watch_of(sync) is not None:
         raise ValueError("the engine is guarded already, and it is guarded once")
     functions = tuple(several(functions, "functions", '["name"]'))
+    Passes(passes := tuple(several(passes, "passes", '["PRAGMA foreign_keys"]')))
     catalogue = Catalogue(guard._engine.snapshot.matrix.history, where, not_personal, tags)
-    watch = Watch(guard, catalogue, sync.dialect, functions)
+    watch = Watch(guard, catalogue, sync.dialect, functions, passes)
     guard_engine(sync, watch)
     with suppress(
         UnlabelledData, UnknownSource

@@ -239,3 +239,63 @@ def test_a_name_that_is_a_word_to_the_parser_is_a_name(shop: Shop, guard: Guard,
         connection.execute(table.update().values({name: "y"}).where(table.c[name] == "x"))
         assert connection.execute(select(table.c[name]).order_by(table.c[name])).all() == [("y",)]
     table.metadata.drop_all(protected)
+
+
+def test_statements_that_read_nothing_pass_where_they_are_named(shop: Shop, guard: Guard) -> None:
+    sqlite = shop.url.startswith("sqlite")
+    explained = "EXPLAIN QUERY PLAN " if sqlite else "EXPLAIN "
+    explained += "SELECT id FROM customers WHERE "
+    setting = "PRAGMA cache_size = -4000" if sqlite else "SET LOCAL statement_timeout = 60000"
+    engine = protect(
+        create_engine(shop.url), guard, Base, passes=["PRAGMA cache_size", "SET LOCAL", "EXPLAIN", "EXPLAIN QUERY PLAN"]
+    )
+    with engine.connect() as connection:
+        connection.execute(text(setting))
+        with pytest.raises(UnresolvedStatement, match="passes="):
+            connection.execute(text("PRAGMA secure_delete = ON" if sqlite else "SET SESSION search_path = x"))
+        connection.execute(text(explained + "id = 1"))
+        with pytest.raises(PurposeMissing):
+            connection.execute(text(explained + "email = :email"), {"email": "e"})
+        with guard.purpose(tm.RenewalGuidance):
+            plan = connection.execute(text(explained + "email = :email"), {"email": "e"})
+            assert plan.all()
+            with pytest.raises(PurposeViolation):
+                connection.execute(text(explained + "device = 'd'"))
+    engine.dispose()
+    with pytest.raises(ValueError, match="cannot pass"):
+        protect(create_engine(shop.url), guard, Base, passes=["SELECT"])
+    with pytest.raises(TypeError, match="several"):
+        protect(create_engine(shop.url), guard, Base, passes="VACUUM")
+
+
+def test_what_is_explained_leaves_no_row_out(shop: Shop, governed: Guard) -> None:
+    engine = protect(create_engine(shop.url), governed, Base, passes=["EXPLAIN"])
+    with engine.connect() as connection, governed.purpose(tm.RenewalGuidance):
+        assert connection.execute(text("SELECT email FROM people")).all()
+        with pytest.raises(UnresolvedStatement, match="a plan would tell of them"):
+            connection.execute(text("EXPLAIN SELECT email FROM people"))
+    engine.dispose()
+
+
+def test_the_default_schema_may_be_named(connection: Connection, guard: Guard) -> None:
+    schema = "main" if connection.dialect.name == "sqlite" else "public"
+    with guard.purpose(tm.RenewalGuidance):
+        query = "SELECT S.customers.email FROM S.customers WHERE id = 2".replace("S.", f"{schema}.")
+        found = connection.execute(text(query))
+        assert found.scalar_one() == "e2"
+        with pytest.raises(PurposeViolation):
+            connection.execute(text(query.replace("email", "device")))
+
+
+def test_a_backslash_escapes_in_like(connection: Connection, guard: Guard) -> None:
+    with guard.purpose(tm.RenewalGuidance):
+        like = select(Customer.id).where(
+            Customer.email.like("%\\_%", escape="\\"), Customer.name.like("n2", escape="\\")
+        )
+        assert connection.execute(like).all() == []
+        assert connection.execute(select(Customer.id).where(Customer.name.like("n2", escape="\\"))).scalar_one() == 2
+
+
+def test_a_text_in_double_quotes_may_be_a_column_that_is_not_mapped(connection: Connection, guard: Guard) -> None:
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(UnresolvedStatement, match="`secret` is no column"):
+        connection.execute(text('SELECT "secret" FROM customers'))
