@@ -51,6 +51,7 @@ PurposeGuardError
 ├── LedgerBroken           entries of a ledger were changed or removed, or cannot be read
 ├── RequestError           an invalid step of a subject's request
 ├── SweepRefused           a sweep would erase more than it may, or the time is in doubt
+├── RowLeftOut             an object's row is there, but may not be used; also an ObjectDeletedError (SQLAlchemy)
 ├── UnresolvedStatement    a statement, plan or frame whose columns cannot be determined; also a ValueError
 ├── FlowViolation          data would go to a column that does not have its tags; also a PermissionError
 └── PurposeViolation       the notice does not grant this use; also a PermissionError
@@ -73,7 +74,7 @@ Errors have their facts as attributes, so that code need not parse messages:
 | `UnresolvedStatement` | `why` |
 | `FlowViolation` | `target`, `column`, `missing` (a `Label`) |
 | `PassportRefused` | `reason`, one word; `why` |
-| `UnlabelledData`, `PurposeMissing`, `SealedValue`, `SealedAttribute` | none; read the message |
+| `UnlabelledData`, `PurposeMissing`, `SealedValue`, `SealedAttribute`, `RowLeftOut` | none; read the message |
 | `StoreUnavailable`, `RequestError`, `SweepRefused` | none likewise |
 
 `UnknownSource` and the other unknown terms, `ChannelViolation` and the other violations have the attributes of their

@@ -18,12 +18,14 @@ from purposeguard.adapters.extras import Needs
 
 with Needs("sqlalchemy", "sqlalchemy", "sqlglot"):
     from purposeguard.adapters.sqlalchemy.checks import UntaggedKey
+    from purposeguard.adapters.sqlalchemy.objects import RowLeftOut
     from purposeguard.adapters.sqlalchemy.seals import SealedColumns, SealedType
     from purposeguard.adapters.sqlalchemy.session import AsyncGuardedSession, GuardedSession, permitted, protect
 
 __all__ = [
     "AsyncGuardedSession",
     "GuardedSession",
+    "RowLeftOut",
     "SealedColumns",
     "SealedType",
     "UntaggedKey",

@@ -172,7 +172,7 @@ class Watch:
         passes: Iterable[str] = (),
     ) -> None:
         """`functions` and `passes` are as `protect` takes them."""
-        self._passes = Passes(passes)
+        self._passes = Passes(passes) if passes else None
         self.guard = guard
         self.functions = frozenset(lower(function) for function in functions)
         self._dialect = dialect
@@ -223,13 +223,13 @@ class Watch:
         if self._is_about_itself(statement, context):
             return statement, parameters
         options = NO_OPTIONS if context is None else context.execution_options  # SQLAlchemy always has one
-        batch = context is not None and statement == getattr(context, "purposeguard_batch", None)
-        explained = self._passes.explained(statement)
+        batch = statement == getattr(context, "purposeguard_batch", None)
+        explained = None if self._passes is None else self._passes.explained(statement)
         text, seals, built = statement if explained is None else explained, NO_SEALS, False
-        if batch or (context is not None and statement == context.statement):
+        if context is not None and (batch or statement == context.statement):
             seals = seals_of(context.compiled, context._expanded_parameters)
             built = context.compiled is not None and not isinstance(context.compiled.statement, TextClause)
-        if batch:  # many rows are inserted as one is, but for the number that each gets
+        if context is not None and batch:  # many rows are inserted as one is, but for the number that each gets
             text = _NUMBERED.sub(", 0)) AS imp_sen(", context.statement)
         translated = options.get("schema_translate_map")
         texts = self._texts(translated, built=built)
@@ -252,7 +252,7 @@ class Watch:
 
     def _is_about_itself(self, statement: str, context: Any) -> bool:
         """True if a dialect asks the database about itself, tables are defined, or a statement passes as it is."""
-        if _is_own(statement, context) or self._passes.let(statement):
+        if _is_own(statement, context) or (self._passes is not None and self._passes.let(statement)):
             return True
         if context is None or context.compiled is None:
             return False

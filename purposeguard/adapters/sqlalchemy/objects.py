@@ -6,13 +6,16 @@ A `Keeper` says for which purpose a session has what it has loaded; objects that
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
-from sqlalchemy import Column
+from sqlalchemy import Column, func, select
 from sqlalchemy.ext.mutable import MutableBase
 from sqlalchemy.orm import ColumnProperty, CompositeProperty, InstrumentedAttribute, Mapper, RelationshipProperty
 from sqlalchemy.orm.base import DEFAULT_STATE_ATTR as _STATE
+from sqlalchemy.orm.base import LoaderCallableStatus, PassiveFlag
+from sqlalchemy.orm.exc import DetachedInstanceError, ObjectDeletedError
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ColumnClause
 from sqlalchemy.sql.selectable import TableClause
@@ -21,7 +24,7 @@ from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.sqlalchemy.tags import Catalogue, _all_mappers
 from purposeguard.adapters.tags import Columns
-from purposeguard.errors import UnlabelledData
+from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.runtime.use import Use, present
 
 READ: Final = "an object was read"
@@ -227,6 +230,9 @@ class Attributes:
             if _knows(self._catalogue, mapper):
                 for attribute in manager.values():
                     _make_ask(mapper, attribute)
+                any_manager: Any = mapper.class_manager
+                if not isinstance(any_manager.expired_attribute_loader, _Expired):
+                    any_manager.expired_attribute_loader = _Expired(any_manager.expired_attribute_loader)
                 self._known[mapper] = len(manager)
 
 
@@ -355,7 +361,7 @@ def _ask_attached(state: Any, key: str, session: Any, kept: Kept) -> None:
     if use is None or kept.watch.observes(use) or isinstance(state.mapper.get_property(key), RelationshipProperty):
         return
     tables, _ = kept.watch.attributes.needed(kept.watch, state.mapper, key)
-    if any(kept.watch.decider.denied(use, columns, names, name) for name, (columns, names) in tables.items()):
+    if any(_denied(kept.watch, tables, use)):
         _decide(kept.watch, Needed(tables, rows=False))
 
 
@@ -377,6 +383,94 @@ def _decide(watch: Watch, asked: Needed, *, detached: bool = False) -> None:
             "an object was loaded for another purpose, and its row may be about somebody who stopped this one: load it "
             "anew, since it has left its session and cannot ask for its row again"
         )
+
+
+# ---- leaving out ---------------------------------------------------------------------------------------------------
+
+
+def leave_out(session: Any, mapper: Mapper[Any]) -> frozenset[str]:
+    """The attributes of a class that the use under way may not read; a key is not among them, as objects need it."""
+    names: set[str] = set()
+    for kept in session._purposeguard.about(mapper):
+        use = kept.present()
+        if kept.watch.observes(use):
+            continue
+        keys = {mapper.get_property_by_column(column).key for column in mapper.primary_key}
+        for prop in mapper.column_attrs:
+            if prop.key not in keys and not _may_load(kept.watch, mapper, prop.key, use):
+                names.add(prop.key)
+    return frozenset(names)
+
+
+def _may_load(watch: Watch, mapper: Mapper[Any], key: str, use: Use[Any] | None) -> bool:
+    try:
+        tables, _ = watch.attributes.needed(watch, mapper, key)
+        return not tables if use is None else not any(_denied(watch, tables, use))
+    except UnlabelledData:
+        return False
+
+
+def _denied(watch: Watch, tables: Mapping[str, tuple[Columns, tuple[str, ...]]], use: Use[Any]) -> Iterator[bool]:
+    return (bool(watch.decider.denied(use, columns, names, name)) for name, (columns, names) in tables.items())
+
+
+class _Expired:
+    """Loads the expired attributes of an object, all together, but for those that the purpose may not use."""
+
+    def __init__(self, load: Callable[[Any, set[str], Any], None]) -> None:
+        self._load: Final = load
+
+    def __call__(self, state: Any, names: set[str], passive: Any) -> None:
+        session = state.session
+        denied = leave_out(session, state.mapper) if getattr(session, "_defers", False) else _NONE
+        try:
+            self._load(state, names - denied, passive)
+        except ObjectDeletedError:
+            must_be_gone(session, state)
+            raise
+        waiting = {name: _ByItself(name) for name in denied.intersection(names)}
+        if waiting:
+            state.callables = {**state.callables, **waiting}
+
+
+_NONE: Final[frozenset[str]] = frozenset()
+
+
+class RowLeftOut(ObjectDeletedError, PurposeGuardError):
+    """The row of an object is there, and the purpose under way may not use it."""
+
+
+def must_be_gone(session: Any, state: Any) -> None:
+    """Raises RowLeftOut if the row of an object that was not found is only left out."""
+    if getattr(session, "_purposeguard", None) is None or state.key is None:
+        return
+    mapper = state.mapper
+    is_it = (column == value for column, value in zip(mapper.primary_key, state.key[1], strict=True))
+    count = select(func.count()).select_from(mapper.primary_key[0].table).where(*is_it)
+    there = False
+    with suppress(PurposeGuardError):  # a key that is personal itself
+        there = bool(session.execute(count, bind_arguments={"mapper": mapper}).scalar())
+    if there:
+        raise RowLeftOut(
+            state,
+            f"the row of this `{mapper.class_.__name__}` is there, and may not be used for this purpose: its subject "
+            "stopped it, or its source or its days do not allow it",
+        )
+
+
+class _ByItself:
+    """Loads an attribute of an object that was left out when the others were loaded."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def __call__(self, state: Any, passive: Any = PassiveFlag.PASSIVE_OFF) -> Any:
+        if not passive & PassiveFlag.SQL_OK:
+            return LoaderCallableStatus.PASSIVE_NO_RESULT
+        if state.session is None:
+            raise DetachedInstanceError(f"`{self.key}` was left out when the object was loaded, and it has no session")
+        state.session.refresh(state.obj(), [self.key])
+        return LoaderCallableStatus.ATTR_WAS_SET
 
 
 # ---- forgetting ------------------------------------------------------------------------------------------------------
@@ -408,7 +502,7 @@ def _may_stay_related(watch: Watch, mapper: Mapper[Any], key: str, use: Use[Any]
         return False  # nothing loads it
     if rows or use is None:
         return not (rows or tables)
-    return not any(watch.decider.denied(use, columns, names, name) for name, (columns, names) in tables.items())
+    return not any(_denied(watch, tables, use))
 
 
 def _may_stay(watch: Watch, column: Any, use: Use[Any] | None) -> bool:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Subquery, event, select
+from sqlalchemy import Select, Subquery, event, inspect, select
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import Mapper, ORMExecuteState, Session
+from sqlalchemy.orm import Load, Mapper, ORMExecuteState, Session, defer
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.sql.selectable import TableClause
 
@@ -20,7 +21,7 @@ from purposeguard.adapters.sqlalchemy.checks import GUARDED, Watch
 from purposeguard.adapters.sqlalchemy.compatibility import must_be_known
 from purposeguard.adapters.sqlalchemy.engine import guard_engine
 from purposeguard.adapters.sqlalchemy.lineage import WHAT
-from purposeguard.adapters.sqlalchemy.objects import Keeper, forget, forgotten_of, keeper_of
+from purposeguard.adapters.sqlalchemy.objects import Keeper, forget, forgotten_of, keeper_of, leave_out, must_be_gone
 from purposeguard.adapters.sqlalchemy.tags import Catalogue, Where
 from purposeguard.errors import UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
@@ -34,11 +35,15 @@ class GuardedSession(Session):
     way may not use are left out, of relationships too. What was loaded under another purpose, and may not be used for
     this one, is not found again in the session, and not in an object that is held: reading an attribute of it asks
     again, also when the object has left the session. Objects with changes keep those.
+
+    `defer_denied=True`: an object that is loaded whole is loaded without the columns that the purpose may not use, and
+    these are refused where they are read. Without it such a statement is refused.
     """
 
-    def __init__(self, bind: Any = None, **kwargs: Any) -> None:
-        """As of any session."""
+    def __init__(self, bind: Any = None, *, defer_denied: bool = False, **kwargs: Any) -> None:
+        """As of any session, but for `defer_denied`."""
         self._purposeguard = Keeper()
+        self._defers = defer_denied
         super().__init__(bind, **kwargs)
 
     def _keep_apart(self) -> None:
@@ -72,6 +77,16 @@ class GuardedSession(Session):
         elif other is None and keeper is not None:
             self._take_in(state, keeper if keeper.session_id == state.session_id else None)
         return super()._merge(state, *args, **kwargs)
+
+    def refresh(self, instance: object, *args: Any, **kwargs: Any) -> None:
+        """As of any session; raises RowLeftOut where the row is there, and the purpose may not use it."""
+        try:
+            super().refresh(instance, *args, **kwargs)
+        except InvalidRequestError:
+            state: Any = inspect(instance, raiseerr=False)
+            if state is not None:
+                must_be_gone(self, state)
+            raise
 
     def expunge(self, instance: object) -> None:
         """As of any session; the object and its cascade still check their purpose."""
@@ -107,13 +122,36 @@ def watch_of(bind: Any) -> Watch | None:
     return getattr(getattr(bind, "dialect", None), "purposeguard", None)
 
 
+_JOINED: Final = 2
+"""Through how many relationships columns are left out of objects that are joined to others."""
+
+
 def _execute(state: ORMExecuteState) -> None:
     """Keeps apart what is loaded from now on."""
     session: Any = state.session
     session._keep_apart()
-    if watch_of(session.get_bind(**state.bind_arguments)) is None:
+    watch = watch_of(session.get_bind(**state.bind_arguments))
+    if watch is None:
         raise UnresolvedStatement("a guarded session is not bound to a guarded engine: `protect(engine, guard, Base)`")
     state.update_execution_options(**{GUARDED: True})
+    if session._defers and isinstance(state.statement, Select):
+        session._purposeguard.of(watch)  # the session may not have used it yet
+        for described in state.statement.column_descriptions:
+            entity = described["entity"]
+            if entity is not None and described["expr"] is entity:
+                state.statement = state.statement.options(*_deferred(session, entity, Load(entity), ()))
+
+
+def _deferred(session: GuardedSession, entity: Any, path: Any, seen: tuple[Any, ...]) -> Iterator[Any]:
+    """Options by which columns are left out that the purpose may not use, also where objects are joined to others."""
+    mapper: Mapper[Any] = inspect(entity).mapper
+    names = leave_out(session, mapper)
+    if names:
+        yield path.options(*(defer(getattr(entity, name)) for name in sorted(names)))
+    for relation in mapper.relationships:
+        if len(seen) < _JOINED and relation.mapper not in seen:
+            further = path.defaultload(getattr(entity, relation.key))
+            yield from _deferred(session, relation.entity.entity, further, (*seen, mapper))
 
 
 def _flush(session: GuardedSession, *_: object) -> None:
