@@ -27,6 +27,9 @@ ROWS = 1000
 STOPPED = tuple(range(10, ROWS, 50))
 """Subjects who stopped everything: two in a hundred."""
 
+MANY = tuple(range(5000, 6000))
+"""A thousand more, of whom there is no row."""
+
 KEPT = ("1.1(a)", "1.1(c)")
 """What the purpose that is measured may use."""
 
@@ -59,6 +62,14 @@ class Member(Base):
     plan: Mapped[Annotated[str, tm.Contract]]
 
 
+class Stopped(Base):
+    """Who stopped everything, as an application without a guard would hold it."""
+
+    __tablename__ = "bench_stopped"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
 class Contact(Base):
     """Whose rows say under which source they were collected."""
 
@@ -84,6 +95,7 @@ def rows(quick: bool = False) -> list[Row]:
                 session.add(Customer(id=number, email=email, **shared))
                 session.add(Member(id=number, email=email, **shared))
                 session.add(Contact(id=number, source=("1.1(a)", "2.3", "1.1(c)")[number % 3], email=email, name="Ann"))
+            session.add_all(Stopped(id=number) for number in MANY)
             session.commit()
         found += _database(name, url, plain, 60 if quick else 300)
         plain.dispose()
@@ -110,6 +122,7 @@ def _databases() -> Iterator[tuple[str, str]]:
 def _database(name: str, url: str, plain: Any, rounds: int) -> list[Row]:
     by_label = Guard(tm.NOTICE)
     by_row = Guard(tm.NOTICE, governance=Office(list(STOPPED)))
+    by_many = Guard(tm.NOTICE, governance=Office(list(MANY)))
     found = []
     for title, guard, ours, hand, limit in (
         ("a hundred rows", by_label, _hundred(Customer), _hundred(Customer), 1.05),
@@ -117,7 +130,8 @@ def _database(name: str, url: str, plain: Any, rounds: int) -> list[Row]:
         ("one row by its key", by_label, _one(Customer), _one(Customer), None),
         ("a hundred rows, narrowed by subject", by_row, _hundred(Member), _without(), 1.05),
         ("a hundred rows, narrowed by source", by_label, _hundred(Contact), _of_sources(), 1.05),
-        ("one row by its key, narrowed by subject", by_row, _one(Member), _one_without(), None),
+        ("one row by its key, narrowed by subject", by_row, _one(Member), _one_without(), 1.3),
+        ("one row by its key, narrowed by 1,000 subjects", by_many, _one(Member), _one_without_many(), 1.3),
     ):
         engine = protect(create_engine(url), guard, Base)
         with guard.purpose(tm.RenewalGuidance), Session(plain) as unguarded, GuardedSession(engine) as guarded:
@@ -183,5 +197,12 @@ def _of_sources() -> Callable[[Session], list[Any]]:
 def _one_without() -> Callable[[Session], list[Any]]:
     def by_hand(session: Session) -> list[Any]:
         return list(session.scalars(select(Member).where(Member.id == 77, Member.id.not_in(STOPPED))))
+
+    return by_hand
+
+
+def _one_without_many() -> Callable[[Session], list[Any]]:
+    def by_hand(session: Session) -> list[Any]:
+        return list(session.scalars(select(Member).where(Member.id == 77, Member.id.not_in(select(Stopped.id)))))
 
     return by_hand
