@@ -189,8 +189,11 @@ def test_permitted_rows_come_without_the_columns_that_may_not_be_used() -> None:
             _ = one.last_scan
     with guard.purpose(tm.ProductProvision, activity="support"):
         assert permitted(m.Customer.objects.order_by("id")).first().get_deferred_fields() == set()
-    with pytest.raises(PurposeMissing):
+    where = r"^select of `django_shop_customer` in .*\.test_permitted_rows_.* \(test_statements\.py:"
+    with pytest.raises(PurposeMissing, match=where):
         permitted(m.Customer.objects.all())
+    with pytest.raises(PurposeMissing, match=where):
+        m.Customer.objects.filter(name="Aiko Mori").first()
 
 
 @SHARED

@@ -17,7 +17,7 @@ from purposeguard.adapters.sql.tags import Catalogue, Tables, several
 from purposeguard.adapters.tags import NOT_PERSONAL
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
-from purposeguard.runtime.use import Use, present
+from purposeguard.runtime.use import Use
 
 KEPT: Final = 1000
 """Analysed texts that are cached."""
@@ -25,7 +25,6 @@ KEPT: Final = 1000
 LONGEST_KEPT: Final = 20_000
 """Characters of a cached text: longer ones are analysed each time."""
 
-_WHAT: Final = "a statement was run"
 _ADVICE_ON_ROWS: Final = "run what `Statements.narrowed` gives, which leaves out those that may not be used"
 
 
@@ -73,7 +72,7 @@ class Statements:
             PurposeMissing: no purpose is under way.
             PurposeViolation: the purpose may not use a column; `field` names the first.
         """
-        self.decider.meet(self._statement(text).demand, _WHAT)
+        self.decider.meet(self._statement(text).demand)
 
     def narrowed(self, text: str, *, percent: bool = False) -> str:
         """The same statement, reading those rows alone that may be used; the rest of it is checked as `check` does.
@@ -138,9 +137,9 @@ class Statements:
         """By table, the rule by which rows are to be left out; the rest is checked. Empty if it may run as it is."""
         demand = statement.narrowed_demand
         if not demand.rows:
-            self.decider.meet(demand, _WHAT)
+            self.decider.meet(demand)
             return {}
-        use = present(self.decider.engine, _WHAT)
+        use = self.decider.use(demand.kind, demand.tables)
         rules = {} if use is None else self._rules(statement.used, use)
         self.decider.meet_under(use, demand, rules)
         self._cover(statement.read, rules, narrowed=use is not None)
@@ -185,9 +184,13 @@ class Statement:
     @functools.cached_property
     def demand(self) -> Demand:
         """Raises UnlabelledData if rows must be narrowed first, or a column carries no tag."""
-        return self._decider.demand(self.used)
+        return self._demand(frozenset())
 
     @functools.cached_property
     def narrowed_demand(self) -> Demand:
         """The same where the rows that may not be used are left out."""
-        return self._decider.demand(self.used, narrowed=frozenset(self.used))
+        return self._demand(frozenset(self.used))
+
+    def _demand(self, narrowed: frozenset[str]) -> Demand:
+        analysis = self.read.analysis
+        return self._decider.demand(self.used, narrowed, kind=analysis.kind, target=analysis.target)

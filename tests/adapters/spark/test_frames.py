@@ -68,8 +68,9 @@ def test_a_view_is_named(session: SparkSession, sp: Spark, customers: DataFrame,
 
 def test_outside_any_purpose_nothing_personal_is_read(sp: Spark, customers: DataFrame) -> None:
     sp.check(customers.select("id", F.lit(1)))
-    with pytest.raises(PurposeMissing):
-        sp.check(customers.select("email"))
+    for call in (sp.check, sp.withhold, sp.permitted, sp.narrowed):
+        with pytest.raises(PurposeMissing, match=r"^read of a frame( of `customer`)? in .* \(test_frames\.py:\d+\)"):
+            call(customers.select("email"))
 
 
 def test_nothing_runs_when_a_frame_is_checked(session: SparkSession, sp: Spark, renewing: None) -> None:
