@@ -34,6 +34,7 @@ from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.execution import GREENLET
 from purposeguard.runtime.observer import log_observed
 from purposeguard.runtime.protocols import Roster, Rostered
+from purposeguard.runtime.registry import TaggedTable
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.snapshot import Permissions
 from purposeguard.runtime.use import Use, present
@@ -121,6 +122,7 @@ class Decider:
         columns: str = "leave the column out, also where it only chooses or orders rows",
     ) -> None:
         self.engine: Final[Engine] = guard._engine
+        self._register = guard._register
         self._advice_on_rows = rows
         self._advice_on_columns = columns
         self._rules: cachetools.LRUCache[object, RowRule] = cachetools.LRUCache(RULES_KEPT)
@@ -138,6 +140,11 @@ class Decider:
     def revisions(self) -> History:
         """The revisions of the notice, whose sources tags may name."""
         return self.engine.snapshot.matrix.history
+
+    def declare(self, tables: Mapping[str, Columns]) -> None:
+        """Lists tables with their tags among what the application declares (`Guard.tables`)."""
+        for table in declared_in(tables):
+            self._register.add_table(table)
 
     # ---- what is asked ---------------------------------------------------------------------------------------------
 
@@ -373,6 +380,17 @@ class Decider:
                     keys = before  # the preferences of other subjects changed
                 known[all_preferences] = self._recent[all_preferences] = keys
             return keys
+
+
+def declared_in(tables: Mapping[str, Columns]) -> Iterator[TaggedTable]:
+    """The tables that have personal columns, for the registry.
+
+    A `ByRow` column declares the sources that its tag names: those of its rows are known to the rows alone.
+    """
+    for name, columns in tables.items():
+        personal = tuple((column, tag.label) for column, tag in columns.items() if tag.label is not NOT_PERSONAL)
+        if personal:
+            yield TaggedTable(name or "(frame)", personal, bool(columns.subjects()))
 
 
 def told(kind: str, tables: Iterable[str]) -> str:

@@ -178,6 +178,12 @@ def test_data_does_not_flow_into_a_column_whose_tag_does_not_cover_it() -> None:
             )
 
 
+def test_the_tables_of_models_are_declared() -> None:
+    tables = {table.name: dict(table.columns) for table in guard.tables}
+    assert tables["django_shop_customer"]["last_scan"] == pg.Label(tm.ProductData)
+    assert "django_content_type" not in tables
+
+
 @SHARED
 def test_permitted_rows_come_without_the_columns_that_may_not_be_used() -> None:
     m = models()

@@ -165,6 +165,7 @@ class Runner:
 
     def __init__(self, guard: Guard, tables: Tables, locked: Locked) -> None:
         self._decider: Final = Decider(guard)
+        self._decider.declare(tables)
         self._locked: Final = locked
         self._world = World(tables, self._decider, locked)
         self._lock: Final = new_lock()  # of the world, and of the statements in it

@@ -127,6 +127,7 @@ class Frames:
             demand = self._demands.get(key)
         if demand is None:
             refuse_odd(names)
+            self._decider.declare({_TABLE: columns})
             demand = self._decider.demand(
                 {_TABLE: (columns, names)}, _NARROWED if narrowed else frozenset[str](), kind=_KIND
             )

@@ -51,6 +51,10 @@ class Statements:
         self.tables: Final = tables if isinstance(tables, Tables) else Tables(self.decider.revisions, tables)
         self.catalogue: Final = Catalogue(self.tables, dialect, several(functions, "functions", '["name"]'))
         self._prepared = functools.lru_cache(KEPT)(self._prepare)
+        self._declare()
+
+    def _declare(self) -> None:
+        self.decider.declare(self.tables)
 
     # ---- what is asked ---------------------------------------------------------------------------------------------
 

@@ -141,6 +141,9 @@ class Texts(Statements):
         self._known: Final[cachetools.LRUCache[object, Prepared]] = cachetools.LRUCache(KEPT)
         self._lock: Final = new_lock()
 
+    def _declare(self) -> None:
+        """Nothing: the engine declares its tables, each once, however schemas are called."""
+
     def known(self, text: str, seals: Seals, *, bare: bool) -> Prepared | None:
         """A statement that was prepared before."""
         with self._lock:

@@ -191,7 +191,7 @@ def protect(
         UnlabelledData, UnknownSource
     ):  # raised again when a statement is executed; it may be mended until then
         catalogue.refresh()
-        watch.warn_of_keys(stacklevel=2)
+        watch.look_at_tables(stacklevel=2)
     return engine
 
 
