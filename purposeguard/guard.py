@@ -27,7 +27,7 @@ from purposeguard.runtime.clock import Clock, Now, system_time
 from purposeguard.runtime.engine import ActivityHandle, Engine, Transforms
 from purposeguard.runtime.observer import Ledger, Observer
 from purposeguard.runtime.protocols import Oversight
-from purposeguard.runtime.registry import Access, Activity, Register
+from purposeguard.runtime.registry import Access, Activity, Register, TaggedTable
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import NO_USE, Narrowed, Observed, Use, present
 from purposeguard.runtime.wrapping import Function
@@ -691,6 +691,11 @@ class Guard:
     def accesses(self) -> tuple[Access, ...]:
         """The access functions declared so far."""
         return self._register.accesses
+
+    @property
+    def tables(self) -> tuple[TaggedTable, ...]:
+        """The tables that adapters hold to this guard's notice, each with its tagged columns."""
+        return self._register.tables
 
     @property
     def entrustments(self) -> tuple[Entrustment, ...]:

@@ -6,9 +6,11 @@ use that is under way, records it in the ledger, and finds which rows may be use
 
 from __future__ import annotations
 
+import sys
 import weakref
-from collections.abc import Callable, Container, Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from pathlib import PurePath
+from types import FrameType, MappingProxyType
 from typing import Any, Final, cast
 
 import cachetools
@@ -29,8 +31,11 @@ from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import NOTHING_KNOWN
 from purposeguard.policy.violations import FlowViolation
 from purposeguard.runtime.engine import Engine
+from purposeguard.runtime.execution import GREENLET
 from purposeguard.runtime.observer import log_observed
 from purposeguard.runtime.protocols import Roster, Rostered
+from purposeguard.runtime.registry import TaggedTable
+from purposeguard.runtime.site import Site
 from purposeguard.runtime.snapshot import Permissions
 from purposeguard.runtime.use import Use, present
 from purposeguard.values.markers import Collected, Ended, RowSource
@@ -38,39 +43,56 @@ from purposeguard.values.markers import Collected, Ended, RowSource
 RULES_KEPT: Final = 1000
 """Row rules that a decider caches at most."""
 
+_LIBRARIES: Final = sys.stdlib_module_names | {
+    *("purposeguard", "sqlalchemy", "sqlmodel", "django", "pyspark", "py4j", "pandas", "polars", "pyarrow"),
+    *("narwhals", "greenlet", "gevent", "eventlet"),
+}
+"""The packages that may stand between the application and the adapter that it calls."""
+
 
 class Demand(Immutable):
     """What a statement, a plan or a frame asks to use.
 
-    `fields`: each personal column, by the name that a refusal calls it, with its label. `rows`: those of tables whose
-    rows are decided one by one, each with its table and tag. `unnarrowed`: the refusal, if rows of
-    one of these tables would have to be left out and are not; empty if they are.
+    `kind` and `tables` say which statement it is, as in `told`. `fields`: each personal column, by the name that a
+    refusal calls it, with its label. `rows`: those of tables whose rows are decided one by one, each with its table and
+    tag. `unnarrowed`: the refusal, if rows of one of these tables would have to be left out and are not; empty if they
+    are.
     """
 
-    __slots__ = ("fields", "labels", "rows", "unnarrowed")
+    __slots__ = ("fields", "kind", "labels", "rows", "tables", "unnarrowed")
 
     fields: tuple[tuple[str, Label], ...]
     rows: tuple[tuple[str, str, Tag], ...]
     labels: frozenset[Label]
     unnarrowed: str
+    kind: str
+    tables: tuple[str, ...]
 
     def __init__(
         self,
         fields: Iterable[tuple[str, Label]],
         rows: Iterable[tuple[str, str, Tag]] = (),
         unnarrowed: str = "",
+        *,
+        kind: str = "read",
+        tables: Iterable[str] = (),
     ) -> None:
         labelled = tuple(fields)
         labels = frozenset(label for _, label in labelled)
-        self._fill(fields=labelled, rows=tuple(rows), labels=labels, unnarrowed=unnarrowed)
+        self._fill(
+            fields=labelled, rows=tuple(rows), labels=labels, unnarrowed=unnarrowed, kind=kind, tables=tuple(tables)
+        )
 
     @classmethod
     def together(cls, demands: Iterable[Demand]) -> Demand:
-        """What all of them ask for."""
+        """What all of them ask for, as one of the first one's kind."""
         parts = tuple(demands)
         fields = [field for demand in parts for field in demand.fields]
         rows = [row for demand in parts for row in demand.rows]
-        return cls(fields, rows, next((demand.unnarrowed for demand in parts if demand.unnarrowed), ""))
+        unnarrowed = next((demand.unnarrowed for demand in parts if demand.unnarrowed), "")
+        kind = next((demand.kind for demand in parts), "read")
+        tables = [table for demand in parts for table in demand.tables]
+        return cls(fields, rows, unnarrowed, kind=kind, tables=tables)
 
     @property
     def is_personal(self) -> bool:
@@ -100,6 +122,7 @@ class Decider:
         columns: str = "leave the column out, also where it only chooses or orders rows",
     ) -> None:
         self.engine: Final[Engine] = guard._engine
+        self._register = guard._register
         self._advice_on_rows = rows
         self._advice_on_columns = columns
         self._rules: cachetools.LRUCache[object, RowRule] = cachetools.LRUCache(RULES_KEPT)
@@ -118,14 +141,25 @@ class Decider:
         """The revisions of the notice, whose sources tags may name."""
         return self.engine.snapshot.matrix.history
 
+    def declare(self, tables: Mapping[str, Columns]) -> None:
+        """Lists tables with their tags among what the application declares (`Guard.tables`)."""
+        for table in declared_in(tables):
+            self._register.add_table(table)
+
     # ---- what is asked ---------------------------------------------------------------------------------------------
 
     def demand(
-        self, tables: Mapping[str, tuple[Columns, Iterable[str]]], narrowed: Container[str] = frozenset()
+        self,
+        tables: Mapping[str, tuple[Columns, Iterable[str]]],
+        narrowed: Container[str] = frozenset(),
+        *,
+        kind: str = "read",
+        target: str | None = None,
     ) -> Demand:
         """The demand of a statement that uses these columns: by table, its tags and the names of the columns used.
 
-        `narrowed`: the tables whose forbidden rows are left out. A table without a name is `""`.
+        `narrowed`: the tables whose forbidden rows are left out. A table without a name is `""`. `kind`: the kind of
+        the statement, `target` the table that it writes to.
 
         Raises:
             UnlabelledData: a column carries no tag.
@@ -145,7 +179,8 @@ class Decider:
                     rows.append((field, table, tag))
                 else:
                     fields.append((field, tag.label))
-        return Demand(fields, rows, unnarrowed)
+        named = tables if target is None else (target, *tables)
+        return Demand(fields, rows, unnarrowed, kind=kind, tables=named)
 
     def asks_rows(self, columns: Columns, used: Mapping[str, Tag]) -> bool:
         """True if each row has to be decided by itself when these columns of a table are used.
@@ -161,7 +196,16 @@ class Decider:
 
     # ---- whether it may be used --------------------------------------------------------------------------------------
 
-    def meet(self, demand: Demand, what: str = "data was read", rules: Mapping[str, RowRule | None] = NO_RULES) -> None:
+    def use(self, kind: str, tables: Iterable[str]) -> Use[Any] | None:
+        """The use under way, for a statement of this kind over these tables; None if a missing one is only observed.
+
+        Raises:
+            PurposeMissing: no purpose is under way; says which statement it is, and who runs it.
+        """
+        use: Use[Any] = self.engine.ambient()
+        return use if use._absence() is None else present(self.engine, told(kind, tables))
+
+    def meet(self, demand: Demand, rules: Mapping[str, RowRule | None] = NO_RULES) -> None:
         """Checks that the use under way may use all that is demanded, and records it in the ledger.
 
         `rules`: by table, which rows are kept. They bound the sources of columns whose rows name their own.
@@ -188,10 +232,10 @@ class Decider:
                     for tick in ticks:
                         tick()
                     return
-        self.meet_under(present(self.engine, what), demand, rules)
+        self.meet_under(self.use(demand.kind, demand.tables), demand, rules)
 
     def meet_under(self, use: Use[Any] | None, demand: Demand, rules: Mapping[str, RowRule | None] = NO_RULES) -> None:
-        """As `meet`, under the use that `present` gave: None if a missing purpose is only observed."""
+        """As `meet`, under what the method `use` gave: None if a missing purpose is only observed."""
         if use is None or not demand.is_personal:
             return
         permissions = use._permissions  # once: all is decided by one revision
@@ -336,6 +380,49 @@ class Decider:
                     keys = before  # the preferences of other subjects changed
                 known[all_preferences] = self._recent[all_preferences] = keys
             return keys
+
+
+def declared_in(tables: Mapping[str, Columns]) -> Iterator[TaggedTable]:
+    """The tables that have personal columns, for the registry.
+
+    A `ByRow` column declares the sources that its tag names: those of its rows are known to the rows alone.
+    """
+    for name, columns in tables.items():
+        personal = tuple((column, tag.label) for column, tag in columns.items() if tag.label is not NOT_PERSONAL)
+        if personal:
+            yield TaggedTable(name or "(frame)", personal, bool(columns.subjects()))
+
+
+def told(kind: str, tables: Iterable[str]) -> str:
+    """What a statement is called where no purpose is under way: ``select of `customer` in shop.report (shop.py:31)``.
+
+    Its text and its parameters are not told: they may be personal.
+    """
+    names = ", ".join(f"`{table}`" for table in dict.fromkeys(tables) if table)
+    of = f" of {names}" if names else ""
+    caller = next((frame for frame in _frames() if _module(frame).partition(".")[0] not in _LIBRARIES), None)
+    if caller is None:
+        return f"{kind}{of}"
+    site = Site(_module(caller), caller.f_code.co_qualname, caller.f_lineno)
+    return f"{kind}{of} in {site.dotted} ({PurePath(caller.f_code.co_filename).name}:{site.line})"
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "?"))
+
+
+def _frames() -> Iterator[FrameType]:
+    """The frames that run here, from the innermost; also those that a greenlet works for, as SQLAlchemy's do."""
+    frame: FrameType | None = sys._getframe(1)
+    getcurrent = getattr(sys.modules.get(GREENLET), "getcurrent", None)  # None too while another thread loads it
+    greenlet: Any = None if getcurrent is None else getcurrent()
+    while frame is not None or greenlet is not None:
+        while frame is not None:
+            yield frame
+            frame = frame.f_back
+        if greenlet is not None:
+            greenlet = greenlet.parent
+            frame = None if greenlet is None else greenlet.gr_frame
 
 
 def _refuse_unnarrowed(why: str, use: Use[Any]) -> None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from purposeguard.cli.application import Outcome, find_guard, outcome, read_annotations
+from purposeguard.cli.application import Outcome, find_guard, outcome, read_annotations, standing_against
 from purposeguard.cli.options import Imports, TableOption, err, out
 from purposeguard.cli.render import Column, Format, Report, Table, complain, show
 from purposeguard.guard import Guard
 from purposeguard.notice.retention import day_in
 from purposeguard.notice.vocabulary import Family
-from purposeguard.policy.explanation import name_of
+from purposeguard.policy.explanation import Decision, name_of
 from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.transfers import Recipient, objections
 from purposeguard.runtime.declarations import Entrustment, Reclassification
-from purposeguard.runtime.registry import Access, Activity
+from purposeguard.runtime.registry import Access, Activity, TaggedTable
 from purposeguard.runtime.site import Site
 
 
@@ -32,7 +32,7 @@ def inventory(
     form: TableOption = Format.table,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 where there is a finding.")] = False,
 ) -> bool:
-    """List an application's activities and access functions, and what comes of each calling each.
+    """List an application's activities, access functions and tables, and what comes of each using each.
 
     Imports the application's modules and runs nothing else of it. Listed is what decorators declare in the modules
     imported. Findings, such as an activity that may read nothing, go to standard error.
@@ -52,6 +52,7 @@ def inventory_report(guard: Guard) -> Report:
         for activity in guard.activities
         for access in guard.accesses
     ]
+    tables = [_table_outcome(guard, activity, table) for activity in guard.activities for table in guard.tables]
     data = {
         "notice": guard.notice.id,
         "revision": guard.notice.revision.isoformat(),
@@ -60,12 +61,37 @@ def inventory_report(guard: Guard) -> Report:
         "accesses": [_access_data(access, unread.get(access.site)) for access in guard.accesses],
         "entrustments": [_entrustment_data(entrustment) for entrustment in guard.entrustments],
         "combinations": [_outcome_data(outcome) for outcome in outcomes],
+        "tables": [_table_data(table) for table in guard.tables],
+        "table_uses": [_table_outcome_data(outcome) for outcome in tables],
         "reclassifications": [_reclassification_data(reclassification) for reclassification in guard.reclassifications],
         "strict": guard.strict,
         "transforms": [{"name": transform.name, **_place(transform.site)} for transform in guard.transforms],
-        "findings": (findings := list(_findings(guard, outcomes, unread))),
+        "findings": (findings := list(_findings(guard, outcomes, tables, unread))),
     }
-    return Report(data, tuple(_tables(guard, outcomes)), tuple(findings))
+    return Report(data, tuple(_tables(guard, outcomes, tables)), tuple(findings))
+
+
+class _TableOutcome(NamedTuple):
+    """What comes of an activity using a table: the columns that it may not use, each with the reasons."""
+
+    activity: Activity
+    table: TaggedTable
+    refused: dict[str, tuple[str, ...]]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The reasons, each once."""
+        return tuple(dict.fromkeys(reason for reasons in self.refused.values() for reason in reasons))
+
+
+def _table_outcome(guard: Guard, activity: Activity, table: TaggedTable) -> _TableOutcome:
+    permissions = guard._engine.permissions(activity)
+    refused = {
+        column: reasons
+        for column, label in table.columns
+        if (reasons := standing_against(Decision(permissions.decide(label)), by_row=table.of_subjects))
+    }
+    return _TableOutcome(activity, table, refused)
 
 
 def _mode(activity: Activity) -> str:
@@ -141,7 +167,21 @@ def _outcome_data(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _tables(guard: Guard, outcomes: Iterable[Outcome]) -> Iterator[Table]:
+def _table_data(table: TaggedTable) -> dict[str, Any]:
+    return {"name": table.name, "columns": {name: [source.clause for source in label] for name, label in table.columns}}
+
+
+def _table_outcome_data(outcome: _TableOutcome) -> dict[str, Any]:
+    return {
+        "activity": outcome.activity.name,
+        "table": outcome.table.name,
+        "refused": list(outcome.refused),
+        "enforced": not outcome.activity.observing,
+        "reasons": list(outcome.reasons),
+    }
+
+
+def _tables(guard: Guard, outcomes: Iterable[Outcome], table_outcomes: Iterable[_TableOutcome]) -> Iterator[Table]:
     """The tables, without the common package of all names."""
     package = _package(declaration.site for declaration in (*guard.activities, *guard.accesses, *guard.entrustments))
     within = f" in {package.rstrip('.')}" if package else ""
@@ -180,6 +220,16 @@ def _tables(guard: Guard, outcomes: Iterable[Outcome]) -> Iterator[Table]:
             for access in guard.accesses
         ),
     )
+    if guard.tables:
+        yield Table(
+            f"Tables ({len(guard.tables)})",
+            (Column("table"), Column("column"), Column("sources")),
+            tuple(
+                (table.name if place == 0 else "", column, " ".join(source.clause for source in label))
+                for table in guard.tables
+                for place, (column, label) in enumerate(table.columns)
+            ),
+        )
     if guard.entrustments:
         yield Table(
             f"Hand-overs{within} ({len(guard.entrustments)})",
@@ -235,6 +285,21 @@ def _tables(guard: Guard, outcomes: Iterable[Outcome]) -> Iterator[Table]:
         ),
     )
 
+    if guard.tables:
+        yield Table(
+            "If this activity uses this table",
+            (Column("activity", "group"), Column("table"), Column("outcome", "verdict"), Column("why", "under")),
+            tuple(
+                (short(outcome.activity), outcome.table.name, _table_outcome_text(outcome), _why(outcome))
+                for outcome in table_outcomes
+            ),
+        )
+
+
+def _table_outcome_text(outcome: _TableOutcome) -> str:
+    note = " (observed: logged only)" if outcome.activity.observing else ""
+    return f"refused {', '.join(outcome.refused)}{note}" if outcome.refused else "allowed"
+
 
 def _party(entrustment: Entrustment) -> str:
     party = entrustment.recipient
@@ -263,7 +328,7 @@ def _purpose_ids(activity: Activity) -> str:
     return " ".join(member.clause for member in (purpose.members if isinstance(purpose, Family) else (purpose,)))
 
 
-def _why(outcome: Outcome) -> str:
+def _why(outcome: Outcome | _TableOutcome) -> str:
     """The reasons, shortened: without the purpose, and with ungranted sources in one list."""
     reasons = [reason.replace(name_of(outcome.activity.purpose), "it") for reason in outcome.reasons]
     start = "no clause grants it to "
@@ -282,14 +347,17 @@ def _outcome_text(outcome: Outcome) -> str:
     return f"{outcome.verdict}; may not open {closed}" if closed else outcome.verdict
 
 
-def _findings(guard: Guard, outcomes: list[Outcome], unread: dict[Site, str]) -> Iterator[str]:
+def _findings(
+    guard: Guard, outcomes: list[Outcome], table_outcomes: list[_TableOutcome], unread: dict[Site, str]
+) -> Iterator[str]:
     """Probable mistakes: code that cannot work under this notice."""
     handing = {entrustment.site for entrustment in guard.entrustments}
     for site, why in unread.items():
         what = "hand-over" if site in handing else "access function"
         yield f"{what} {site.dotted}: its sources are not known: {why}"
     open_ = [outcome for outcome in outcomes if outcome.verdict != "refused"]
-    active = {id(outcome.activity) for outcome in open_}
+    some = [outcome for outcome in table_outcomes if len(outcome.refused) < len(outcome.table.columns)]
+    active = {id(outcome.activity) for outcome in open_} | {id(outcome.activity) for outcome in some}
     reached = {id(outcome.access) for outcome in open_}
     matrix = PolicyTable(guard.notice)
     for activity in guard.activities:
@@ -302,6 +370,10 @@ def _findings(guard: Guard, outcomes: list[Outcome], unread: dict[Site, str]) ->
     for access in guard.accesses:
         if guard.activities and id(access) not in reached:
             yield f"access function {access.name}: every activity would be refused it"
+    used = {outcome.table for outcome in some}
+    for table in guard.tables:
+        if guard.activities and table not in used:
+            yield f"table {table.name}: every activity would be refused all its tagged columns"
 
 
 def _refused(guard: Guard, entrustment: Entrustment) -> Iterator[str]:

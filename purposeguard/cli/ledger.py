@@ -5,10 +5,11 @@ from __future__ import annotations
 import collections
 import contextlib
 import datetime
+import functools
 import json
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 
 import typer
 
@@ -28,6 +29,9 @@ ledger_app = typer.Typer(
 )
 """Registered by `commands`."""
 
+
+_KEYS: Final = ("activity", "field", "purpose", "sources")
+_COUNTS: Final = ("used", "refused", "observed")
 
 Target = Annotated[
     str,
@@ -137,12 +141,21 @@ def show_ledger(
     ] = None,
     since: Since = None,
     until: Until = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEYS",
+            help=f"Add up uses and denials by some of {', '.join(_KEYS)}, e.g. `activity,field`.",
+            show_default=False,
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="The newest so many of uses, and of the other entries.")] = 100,
     form: TableOption = Format.table,
 ) -> None:
     """Print what was used for what, added up by the hour, and denials and other entries one by one."""
     with _reading(target) as ledger:
-        report = ledger_report(
+        make = ledger_report if by is None else functools.partial(grouped_report, by=by.replace(" ", "").split(","))
+        report = make(
             ledger, kinds=kind or (), activity=activity, since=_moment(since), until=_moment(until), limit=limit
         )
         show(report, form, out())
@@ -254,6 +267,78 @@ def ledger_report(
         "left_out": left,
     }
     return Report(data, tables, warnings)
+
+
+def grouped_report(
+    ledger: Reading,
+    *,
+    by: Sequence[str],
+    kinds: Collection[str],
+    activity: str | None,
+    since: datetime.datetime | None,
+    until: datetime.datetime | None,
+    limit: int,
+) -> Report:
+    """How often data was used, refused, or would have been (observed), and when, for each combination of some keys.
+
+    A ledger tells the field of denials alone. In its place stands the access function, or the statement that ran
+    outside any purpose.
+
+    Raises:
+        Problem: unknown key, or a kind that is not added up.
+        LedgerBroken: an entry cannot be read.
+    """
+    for name in by:
+        if name not in _KEYS:
+            raise Problem(f"entries are not added up by `{name}`: name some of {','.join(_KEYS)}")
+    for kind in kinds:
+        if kind not in ("use", "denial"):
+            raise Problem(f"entries of kind `{kind}` are not added up: `--by` takes uses and denials")
+    counts: dict[tuple[str | None, ...], collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    times: dict[tuple[str | None, ...], tuple[str, str]] = {}
+    for body, what, count, minute in _happened(ledger, kinds or ("use", "denial"), since, until):
+        if activity in (None, body.get("activity")):
+            values = {**body, "field": _field(body)}
+            key = tuple(None if values.get(name) is None else _plain(values[name]) for name in by)
+            counts[key][what] += count
+            first, last = times.get(key, (minute, minute))
+            times[key] = min(first, minute), max(last, minute)
+    newest = sorted(times, key=lambda key: times[key][1])
+    keys = sorted(newest[-limit:], key=lambda key: [value or "" for value in key])
+    left = len(times) - len(keys)
+    columns = (*map(Column, by), *map(Column, _COUNTS), Column("first (UTC)"), Column("last (UTC)"))
+    rows = [
+        (*(value or "-" for value in key), *(f"{counts[key][what]:,}" for what in _COUNTS), *map(_hour, times[key]))
+        for key in keys
+    ]
+    data = [
+        dict(zip(by, key, strict=True))
+        | {what: counts[key][what] for what in _COUNTS}
+        | dict(zip(("first", "last"), times[key], strict=True))
+        for key in keys
+    ]
+    warnings = (f"{left:,} earlier rows are left out (--limit {limit})",) if left else ()
+    title = f"Uses and denials by {', '.join(by)} ({len(keys):,})"
+    return Report({"groups": data, "left_out": left}, (Table(title, columns, tuple(rows)),), warnings)
+
+
+def _happened(
+    ledger: Reading, kinds: Collection[str], since: datetime.datetime | None, until: datetime.datetime | None
+) -> Iterator[tuple[Mapping[str, Any], str, int, str]]:
+    """Uses and denials, each with what it counts as, how often, and its minute or hour."""
+    if "use" in kinds:
+        for hour, count in ledger.uses(since, until).items():
+            yield hour.body(count), "used", count, hour.hour
+    if "denial" in kinds:
+        for entry in ledger.entries({"denial"}, since, until):
+            yield entry.body, "observed" if entry.body.get("observed") else "refused", 1, f"{entry.at[:16]}Z"
+
+
+def _field(body: Mapping[str, Any]) -> object:
+    """The field of a denial; without one, its access function or what was done outside any purpose."""
+    if body.get("field") or body.get("function"):
+        return body.get("field") or body["function"]
+    return None if "purpose" in body else str(body.get("reason", "")).partition(" outside any purpose")[0]
 
 
 def _uses(uses: Collection[tuple[Hour, int]]) -> Table:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
+from weakref import WeakSet
 
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, Purpose, Source
@@ -65,6 +66,23 @@ class Access(Declared):
         return tuple(path for path, label in self.fields.items() if not wanted.isdisjoint(label.sources))
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class TaggedTable:
+    """A table of an adapter: the columns that name their sources, and whether its rows say whose they are."""
+
+    name: str
+    columns: tuple[tuple[str, Label], ...]
+    of_subjects: bool = False
+
+
+class HoldsTables(Protocol):
+    """What knows tables that may be defined after it, such as a guarded engine."""
+
+    def declared(self) -> Iterable[TaggedTable]:
+        """The tables defined so far."""
+        ...
+
+
 def how_to_register(fn: object) -> str:
     """What to do so that a strict guard, which tells functions apart by identity, knows this one."""
     if isinstance(fn, (FunctionType, MethodType)):
@@ -83,10 +101,19 @@ class Register:
 
     Activities, accesses, entrustments and transforms are listed once for each place in the code, activities also for
     each purpose and channel there. Reclassifications are listed once for each different declaration, since one place
-    may declare several and somebody is to read them all; running one lists nothing.
+    may declare several and somebody is to read them all; running one lists nothing. Tables are listed once for each
+    name with the same tags.
     """
 
-    __slots__ = ("_accesses", "_activities", "_entrustments", "_reclassifications", "_transforms")
+    __slots__ = (
+        "_accesses",
+        "_activities",
+        "_entrustments",
+        "_holders",
+        "_reclassifications",
+        "_tables",
+        "_transforms",
+    )
 
     def __init__(self) -> None:
         self._activities: dict[object, Activity] = {}
@@ -94,6 +121,8 @@ class Register:
         self._entrustments: dict[object, Entrustment] = {}
         self._reclassifications: dict[Reclassification, None] = {}
         self._transforms: dict[object, Transform] = {}
+        self._tables: dict[TaggedTable, None] = {}
+        self._holders: WeakSet[HoldsTables] = WeakSet()
 
     def add_activity(self, key: object, activity: Activity) -> None:
         """Lists an activity, unless one is listed from this place for this purpose.
@@ -122,6 +151,22 @@ class Register:
     def add_transform(self, declared: Transform) -> None:
         """Lists a function that may see plain values, unless it is listed."""
         self._transforms.setdefault((declared.site, declared.name), declared)
+
+    def add_table(self, table: TaggedTable) -> None:
+        """Lists a table, unless the same is listed."""
+        self._tables.setdefault(table)
+
+    def add_tables_of(self, holder: HoldsTables) -> None:
+        """Asks this for its tables whenever they are listed, as long as it exists."""
+        self._holders.add(holder)
+
+    @property
+    def tables(self) -> tuple[TaggedTable, ...]:
+        """By name."""
+        for holder in list(self._holders):
+            for table in holder.declared():
+                self.add_table(table)
+        return tuple(sorted(self._tables, key=lambda table: table.name))
 
     @property
     def entrustments(self) -> tuple[Entrustment, ...]:

@@ -111,6 +111,8 @@ def _labels(guard: Guard, accesses: Iterable[Access]) -> Iterator[Label]:
         labels += [access.label, access.named, access.whole, *access.fields.values(), *access.sealed.values()]
     for handed in guard.entrustments:
         labels += [handed.label, handed.named]
+    for table in guard.tables:
+        labels += [label for _, label in table.columns]
     for declared in guard.reclassifications:
         labels += [declared.sources, declared.to]
     return (label for label in labels if label is not None)

@@ -16,7 +16,6 @@ import inspect
 import itertools
 import re
 import sys
-import warnings
 from collections.abc import Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -40,37 +39,49 @@ T = TypeVar("T")
 
 
 def canaries(
-    guard: Guard, purpose: Any, /, *, channel: str | None = None, effects: Collection[str] = KINDS
+    guard: Guard,
+    purpose: Any,
+    /,
+    *,
+    channel: str | None = None,
+    effects: Collection[str] = KINDS,
+    proven: Collection[str] = (),
 ) -> AbstractContextManager[Canaries, None]:
     """A block under a purpose, in which code works with marked values.
 
     At its end, no mark of a field that the purpose may not use may have come out, plain or transformed: in a value
     passed to `result`, in an error that leaves the block, or in an effect of the kinds in `effects`.
 
+    `proven`: fields whose values cannot be recognised, such as a bool, and that another test proves by noninterference.
+
     Raises, when the block ends:
         Leaked: a mark came out; says which, where and how.
+        Unrecognisable: a field that the purpose may not use has no recognisable values, and is not in `proven`.
         NothingToProve: no field was marked that the purpose may not use.
 
     Raises:
         UnknownPurpose, UnknownChannel, ChannelViolation: as `guard.purpose`.
         ValueError: unknown name in `effects`.
+        TypeError: `proven` is a single text.
     """
+    if isinstance(proven, str):
+        raise TypeError(f'`proven` takes several fields: `proven=["{proven}"]`')
     check_known("effects", effects, KINDS)
     activity = f"canaries in {sys._getframe(1).f_code.co_qualname}"
-    return _Block(
-        guard, purpose, channel, guard.purpose(purpose, channel=channel, activity=activity), frozenset(effects)
-    )
+    block = guard.purpose(purpose, channel=channel, activity=activity)
+    return _Block((guard, purpose, channel), block, frozenset(effects), frozenset(proven))
 
 
 class _Block(AbstractContextManager["Canaries", None]):
     """Enters the purpose and the capture of effects."""
 
     def __init__(
-        self, guard: Guard, purpose: Any, channel: str | None, block: Block[Any], kinds: frozenset[str]
+        self, asked: tuple[Guard, Any, str | None], block: Block[Any], kinds: frozenset[str], proven: frozenset[str]
     ) -> None:
-        self._asked = (guard, purpose, channel)
+        self._asked = asked
         self._block = block
         self._kinds = kinds
+        self._proven = proven
         self._ending = contextlib.ExitStack()
         self._begun = contextlib.ExitStack()
         self._marked: Canaries | None = None
@@ -98,7 +109,7 @@ class _Block(AbstractContextManager["Canaries", None]):
         if leaked is not None:
             raise leaked from error
         if error is None and marked is not None:
-            marked.must_have_proven()
+            marked.must_have_proven(self._proven)
 
 
 @dataclass
@@ -190,18 +201,20 @@ class Canaries:
         labels = dict.fromkeys(escape.mark.label for escape in escapes)
         return Leaked(escapes, [self._decision(label) for label in labels])
 
-    def must_have_proven(self) -> None:
-        """Warns of marks that cannot be recognised.
+    def must_have_proven(self, proven: Collection[str]) -> None:
+        """Checks that the marks could have come out, save those of the fields that are `proven` elsewhere.
 
         Raises:
-            NothingToProve: no forbidden mark can be.
+            Unrecognisable: a forbidden mark cannot be recognised.
+            NothingToProve: there is no forbidden mark, or all are proven elsewhere.
         """
         forbidden = self.forbidden
-        if not any(mark.recognisable for mark in forbidden):
-            raise NothingToProve(nothing_marked(self._decision, forbidden, self.marks))
         unseen = dict.fromkeys(mark.field for mark in forbidden if not mark.recognisable)
-        if unseen:
-            warnings.warn(unrecognisable(list(unseen)), Unrecognisable, stacklevel=3)
+        left = [field for field in unseen if field not in proven]
+        if left:
+            raise Unrecognisable(unrecognisable(left))
+        if len(unseen) == len({mark.field for mark in forbidden}):
+            raise NothingToProve(nothing_marked(self._decision, forbidden, self.marks))
 
 
 _BLOCKS: Final = itertools.count()

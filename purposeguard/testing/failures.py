@@ -291,9 +291,11 @@ def nothing_marked(decide: Callable[[Label], Decision], forbidden: Sequence[Mark
 def unrecognisable(fields: Sequence[str]) -> str:
     """The message on fields whose values canaries cannot recognise."""
     names = joined([f"`{field}`" for field in fields])
+    listed = ", ".join(f'"{field}"' for field in fields)
     return printable(
         f"values of {names} cannot be known again where they come out (a bool, a member of an enumeration, few "
-        "digits): test them with `noninterference`"
+        "digits): prove in a test `@noninterference(guard, purpose)` that they make no difference, and say so here, "
+        f"`canaries(…, proven=[{listed}])`"
     )
 
 
@@ -352,6 +354,10 @@ class NothingToProve(ValueError):
     """The purpose may use every field of what is drawn or marked, so a test could not fail."""
 
 
+class Unrecognisable(NothingToProve):
+    """A marked field has no recognisable values, such as a bool: prove it with `noninterference`."""
+
+
 @dataclass(frozen=True)
 class Escape:
     """One mark that came out: its effect, the part of the effect, and how it was transformed."""
@@ -382,10 +388,6 @@ class Leaked(AssertionError):
         self.decisions = tuple(decisions)
         self.fields = tuple(dict.fromkeys(escape.mark.field for escape in escapes))
         super().__init__(_leaked_text(self.escapes, self.decisions))
-
-
-class Unrecognisable(UserWarning):
-    """A marked field has no recognisable values, such as a bool: test it with noninterference."""
 
 
 for _cls in (Interference, Nondeterministic, NothingToProve, Escape, Leaked, Unrecognisable):

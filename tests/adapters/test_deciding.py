@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import datetime
 import logging
 from collections.abc import Iterable
@@ -64,7 +65,7 @@ def test_what_is_granted_may_be_used() -> None:
     with guard.purpose(tm.RenewalGuidance):
         decider.meet(demand)
         decider.meet(demand)  # the short way
-    with pytest.raises(PurposeMissing, match="data was read outside any purpose"):
+    with pytest.raises(PurposeMissing, match=r"^read of `sales` in tests\.adapters\.test_deciding\.test_what_is_"):
         decider.meet(demand)
 
 
@@ -117,8 +118,35 @@ def test_denials_that_are_only_observed_are_told_once_each(caplog: pytest.LogCap
         decider.meet(_demand(decider, ["email", "device"]))
     assert kinds(ledger) == [(PurposeViolation, True)]
     assert [label for _, _, label, _ in ledger.uses] == [Label(tm.Registration)]
-    decider.meet(_demand(decider, ["email"]))  # outside any purpose
+    with caplog.at_level(logging.WARNING, "purposeguard"):
+        decider.meet(_demand(decider, ["email"]))  # outside any purpose
     assert kinds(ledger)[1:] == [(PurposeMissing, True)]
+    where = f"read of `sales` in {__name__}.test_denials_that_are_only_observed_are_told_once_each (test_deciding.py:"
+    assert str(ledger.denials[1][0]).startswith(where)
+    assert caplog.messages[-1].startswith(f"observed, not enforced: {where}")
+
+
+def test_a_missing_purpose_names_the_tables_and_the_caller_of_the_library() -> None:
+    decider = Decider(Guard(NOTICE))
+    demand = decider.demand({"sales": (SALES, ["email"]), "shop": (SALES, ["email"])}, kind="insert", target="kept")
+    library: dict[str, Any] = {"__name__": "sqlalchemy.orm.session"}
+    exec("def execute(run, *args):\n    return run(*args)", library)  # noqa: S102  # a frame of a library
+    with pytest.raises(PurposeMissing) as caught:
+        library["execute"](decider.meet, demand)
+    line = caught.traceback[0].lineno + 1
+    where = (
+        f"{__name__}.test_a_missing_purpose_names_the_tables_and_the_caller_of_the_library (test_deciding.py:{line})"
+    )
+    assert str(caught.value).startswith(f"insert of `kept`, `sales`, `shop` in {where} outside any purpose: decorate")
+    assert Demand.together([demand, _demand(decider, ["email"])]).tables == ("kept", "sales", "shop", "sales")
+
+
+def test_a_thread_of_a_library_has_no_caller_to_name() -> None:
+    decider = Decider(Guard(NOTICE))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        missing = pool.submit(decider.meet, _demand(decider, ["email"])).exception()
+    assert isinstance(missing, PurposeMissing)
+    assert str(missing).startswith("read of `sales` outside any purpose: ")
 
 
 def _refused(decider: Decider, tables: dict[str, tuple[Columns, list[str]]]) -> str:

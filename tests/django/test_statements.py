@@ -178,6 +178,12 @@ def test_data_does_not_flow_into_a_column_whose_tag_does_not_cover_it() -> None:
             )
 
 
+def test_the_tables_of_models_are_declared() -> None:
+    tables = {table.name: dict(table.columns) for table in guard.tables}
+    assert tables["django_shop_customer"]["last_scan"] == pg.Label(tm.ProductData)
+    assert "django_content_type" not in tables
+
+
 @SHARED
 def test_permitted_rows_come_without_the_columns_that_may_not_be_used() -> None:
     m = models()
@@ -189,8 +195,11 @@ def test_permitted_rows_come_without_the_columns_that_may_not_be_used() -> None:
             _ = one.last_scan
     with guard.purpose(tm.ProductProvision, activity="support"):
         assert permitted(m.Customer.objects.order_by("id")).first().get_deferred_fields() == set()
-    with pytest.raises(PurposeMissing):
+    where = r"^select of `django_shop_customer` in .*\.test_permitted_rows_.* \(test_statements\.py:"
+    with pytest.raises(PurposeMissing, match=where):
         permitted(m.Customer.objects.all())
+    with pytest.raises(PurposeMissing, match=where):
+        m.Customer.objects.filter(name="Aiko Mori").first()
 
 
 @SHARED

@@ -143,7 +143,8 @@ class Reader:
             self._printed.write("".join(traceback.format_exception_only(error)))
 
     def _text(self, example: Example) -> None:
-        shown, printed, error = str(example.parsed), self._printed.getvalue(), self._error
+        printed = re.sub(r"\([\w-]+\.md:\d+\)", f"({MODULE}.py:7)", self._printed.getvalue())  # not its own lines
+        shown, error = str(example.parsed), self._error
         self._printed, self._error = io.StringIO(), None
         if shown == printed:
             return

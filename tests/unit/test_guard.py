@@ -9,6 +9,7 @@ import pytest
 import purposeguard as pg
 from purposeguard.guard import guard_named
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.registry import TaggedTable
 from purposeguard.runtime.use import NO_USE
 from tests.unit.models import guard
 from tests.unit.samples import SMALL, Tape, revised
@@ -27,6 +28,21 @@ def test_the_contract_s_own_examples() -> None:
     assert type(caught.value) is pg.PurposeViolation
     guard.check(tm.Registration, tm.RenewalGuidance)
     assert not guard.explain("1.1b", "1.2(1)①")
+
+
+def test_tables_are_listed_by_name_also_those_of_what_knows_them_only_later() -> None:
+    mine = pg.Guard(tm.NOTICE)
+    orders, people = (TaggedTable(name, (("of", pg.Label(tm.Registration)),)) for name in ("orders", "people"))
+
+    class Holder:
+        def declared(self) -> list[TaggedTable]:
+            return [orders]
+
+    holder = Holder()
+    mine._register.add_tables_of(holder)
+    for _ in range(2):
+        mine._register.add_table(people)
+        assert mine.tables == (orders, people)
 
 
 def test_a_violation_of_a_bare_check_knows_no_activity() -> None:

@@ -304,6 +304,41 @@ def test_findings(folder):
     assert run("odd:guard", "--strict").exit_code == 1
 
 
+TABLES = """
+from purposeguard.adapters.sql import Statements
+
+statements = Statements(guard, {
+    "customer": {"id": pg.NotPersonal, "email": tm.Registration, "device": tm.ProductData},
+    "visit": {"page": tm.Cookie},
+}, dialect="postgres")
+"""
+
+
+def test_tables_are_listed_with_what_each_activity_may_not_use(folder):
+    (folder / "odd.py").write_text(FINDINGS + TABLES, "utf-8")
+    data = json.loads(run("odd:guard", "--format", "json").stdout)
+    assert data["tables"] == [
+        {"name": "customer", "columns": {"email": ["1.1(a)"], "device": ["1.1(b)"]}},
+        {"name": "visit", "columns": {"page": ["2.3"]}},
+    ]
+    uses = {(one["activity"], one["table"]): (one["refused"], one["enforced"]) for one in data["table_uses"]}
+    assert uses["odd.remind", "customer"] == (["device"], True)
+    assert uses["odd.remind", "visit"] == (["page"], True)
+    assert uses["odd.mail", "customer"] == (["email", "device"], False)
+    assert "table visit: every activity would be refused all its tagged columns" in data["findings"]
+    assert not any("table customer" in finding for finding in data["findings"])
+    text = words(run("odd:guard", columns=120).stdout)
+    assert "Tables (2) table column sources customer email 1.1(a) device 1.1(b) visit page 2.3" in text
+    assert "remind customer refused device no clause grants it to 1.1(b)" in text
+    assert "visit refused page (observed: logged only)" in text
+
+
+def test_an_activity_that_uses_tables_alone_is_no_finding(folder):
+    idle = FINDINGS.partition("@guard.access\n")[0] + "@guard.purpose(tm.RenewalGuidance)\ndef remind(): ...\n"
+    (folder / "idle.py").write_text(idle + TABLES, "utf-8")
+    assert not any("activity" in finding[:8] for finding in report("idle:guard")["findings"])
+
+
 def test_an_activity_that_may_read_nothing_is_a_finding(folder):
     (folder / "idle.py").write_text(
         FINDINGS.partition("@guard.access\n")[0] + "@guard.purpose(tm.WebFeedback)\ndef ask(): ...\n"

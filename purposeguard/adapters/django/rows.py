@@ -7,7 +7,6 @@ from typing import Any, TypeVar, cast
 from django.db.models import QuerySet
 
 from purposeguard.adapters.django.tags import Model
-from purposeguard.runtime.use import present
 
 Q = TypeVar("Q", bound="QuerySet[Any]")
 
@@ -37,7 +36,7 @@ def denied_fields(model: Model) -> frozenset[str]:
 
     holds = held()
     decider = holds.decider
-    use = present(decider.engine, f"fields of {model._meta.label} were to be read")
+    use = decider.use("select", (model._meta.db_table,))
     if use is None:  # observed only
         return frozenset()
     columns = holds.columns(model)

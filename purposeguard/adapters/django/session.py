@@ -15,14 +15,15 @@ from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
 from django.db.migrations.executor import MigrationExecutor
 
 from purposeguard.adapters.django.tags import Model, columns_of_model, tables_of
-from purposeguard.adapters.enforcement import Decider
+from purposeguard.adapters.enforcement import Decider, declared_in
 from purposeguard.adapters.sql import Statements
 from purposeguard.adapters.sql.functions import words
 from purposeguard.adapters.sql.tags import several
 from purposeguard.adapters.tags import Columns
-from purposeguard.errors import SealedValue, UnresolvedStatement
+from purposeguard.errors import SealedValue, UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.locks import new_lock
+from purposeguard.runtime.registry import TaggedTable
 from purposeguard.values.personal import Personal
 
 Execute = Callable[[Any, Any, bool, Mapping[str, Any]], Any]
@@ -91,6 +92,14 @@ class Held:
         self._columns: dict[Model, Columns] = {}
         self._tried: set[type] = set()
         self._lock: Final = new_lock()
+        guard._register.add_tables_of(self)
+
+    def declared(self) -> Iterable[TaggedTable]:
+        """The tables of all models. Where a tag cannot be read, none: that is raised when a statement is executed."""
+        try:
+            return tuple(declared_in(tables_of(self.decider.revisions)))
+        except (TypeError, UnlabelledData, UnknownSource):
+            return ()
 
     def statements(self, vendor: str) -> Statements:
         """The statements of one kind of database.

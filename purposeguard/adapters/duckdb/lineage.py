@@ -24,7 +24,6 @@ from purposeguard.errors import UnlabelledData, UnresolvedStatement
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.violations import FlowViolation
-from purposeguard.runtime.use import Use
 
 _STATEMENTS_KEPT: Final = 1000
 """Statements that are remembered by a connection."""
@@ -110,7 +109,9 @@ class World:
             # DuckDB shows its own reading of queries only. A write runs from the tree that was analysed here.
             query = statement.tree.sql(dialect=DIALECT, comments=False)
         used = used_columns(self.tables, statement.analysis)
-        demand = self._decider.demand(used, narrowed=used)
+        demand = self._decider.demand(
+            used, used, kind="create" if made else kind, target=made or statement.analysis.target
+        )
         by_rows = dict.fromkeys(table for _, table, _ in demand.rows)
         narrowed = with_holes(statement, self._catalogue, by_rows) if by_rows else None
         for candidate in (query, narrowed.text) if narrowed is not None else (query,):
@@ -142,11 +143,12 @@ class World:
         if name.lower() in self._names:
             raise UnresolvedStatement(f"there is a table `{name}` already: call the new one otherwise")
 
-    def explained(self, text: str, use: Use[Any] | None) -> Explanation:
+    def explained(self, text: str) -> Explanation:
         """What a statement would do; see `Connection.explain`."""
         made, query = self._made(text)
         statement = read(query, self._catalogue)
         decider = self._decider
+        use = decider.use("explanation", statement.analysis.used)
         notice = decider.engine.snapshot.matrix.notice
         narrows = use is not None and not use.activity.observing
         labels: dict[tuple[str, str], Label | None] = {}

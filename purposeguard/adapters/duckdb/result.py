@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn, cast
 
 import pyarrow as pa
 
+from purposeguard.adapters.enforcement import told
 from purposeguard.adapters.tags import KEY, Columns, Revisions, Tag, encode
 from purposeguard.notice.label import Label
 from purposeguard.runtime.engine import Engine
@@ -103,8 +104,8 @@ def plain(column: pa.ChunkedArray) -> list[Any]:
         return cast("list[Any]", column.cast(pa.string()).to_pylist())
 
 
-def holding(engine: Engine, use: Use[Any] | None, table: pa.Table) -> Callable[[], pa.Table]:
-    """What gives a table as long as the use holds under which it was read; always, where there is none."""
+def holding(engine: Engine, use: Use[Any] | None, table: pa.Table, names: Sequence[str]) -> Callable[[], pa.Table]:
+    """What gives a table as long as the use holds under which it was read from those named; always without a use."""
 
     def held() -> pa.Table:
         if use is not None:
@@ -118,7 +119,7 @@ def holding(engine: Engine, use: Use[Any] | None, table: pa.Table) -> Callable[[
                     "run the statement again"
                 )
             if why is not None:
-                engine.missing("a result was fetched", why, use)
+                engine.missing(told("fetch", names), why, use)
         return table
 
     return held

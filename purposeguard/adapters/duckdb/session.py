@@ -29,7 +29,7 @@ from purposeguard.adapters.tags import Tag
 from purposeguard.errors import UnknownSource, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.locks import new_lock
-from purposeguard.runtime.use import Use, present
+from purposeguard.runtime.use import Use
 
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 
@@ -165,6 +165,7 @@ class Runner:
 
     def __init__(self, guard: Guard, tables: Tables, locked: Locked) -> None:
         self._decider: Final = Decider(guard)
+        self._decider.declare(tables)
         self._locked: Final = locked
         self._world = World(tables, self._decider, locked)
         self._lock: Final = new_lock()  # of the world, and of the statements in it
@@ -192,16 +193,15 @@ class Runner:
 
     def explain(self, text: str) -> Explanation:
         """See `Connection.explain`."""
-        use = present(self._decider.engine, "a statement was asked about")
         with self._lock:
-            return self._world.explained(text, use)
+            return self._world.explained(text)
 
     def _decide(self, statement: Statement, world: World) -> tuple[Use[Any] | None, dict[str, RowRule | None]]:
         """The use that is under way, where anything personal is used, and which rows of tables it may use."""
-        demand, engine = statement.demand, self._decider.engine
+        demand = statement.demand
         if not demand.is_personal:
             return None, {}
-        use = present(engine, "a statement was to run")
+        use = self._decider.use(demand.kind, demand.tables)
         if use is None:
             return None, {}  # a missing purpose is only observed
         rules: dict[str, RowRule | None] = {}
@@ -242,7 +242,7 @@ class Runner:
         self._locked.unchanged()
         outputs = tags_of_outputs(table.schema.names, analysis, Labels(self._world.tables, rules))
         table = tagged(table, types, outputs, self._decider.revisions)
-        return Result(table.schema.names, outputs, holding(self._decider.engine, use, table))
+        return Result(table.schema.names, outputs, holding(self._decider.engine, use, table, statement.demand.tables))
 
     def _make(
         self,

@@ -14,11 +14,11 @@ from purposeguard.adapters.frames.tags import FrameTags
 from purposeguard.adapters.tags import Columns
 from purposeguard.guard import Guard
 from purposeguard.locks import new_lock
-from purposeguard.runtime.use import Use, present
+from purposeguard.runtime.use import Use
 
 Frame = TypeVar("Frame")
 
-_WHAT: Final = "a frame was read"
+_KIND: Final = "read of a frame"
 _TABLE: Final = ""
 _NARROWED: Final = frozenset({_TABLE})
 _KEPT: Final = 1000
@@ -66,7 +66,7 @@ class Frames:
                 if name not in present:
                     raise row_values.no_column(name)
             names = list(dict.fromkeys(named))
-        self._decider.meet(self._demand(tagged, tuple(names), narrowed=False), _WHAT)
+        self._decider.meet(self._demand(tagged, tuple(names), narrowed=False))
 
     def withhold(self, frame: Frame, tags: object = None) -> Frame:
         """The frame without the columns that the purpose under way may not use.
@@ -127,7 +127,10 @@ class Frames:
             demand = self._demands.get(key)
         if demand is None:
             refuse_odd(names)
-            demand = self._decider.demand({_TABLE: (columns, names)}, _NARROWED if narrowed else frozenset[str]())
+            self._decider.declare({_TABLE: columns})
+            demand = self._decider.demand(
+                {_TABLE: (columns, names)}, _NARROWED if narrowed else frozenset[str](), kind=_KIND
+            )
             with self._lock:
                 self._demands[key] = demand
         return demand
@@ -135,7 +138,7 @@ class Frames:
     def _use(self, columns: Columns, names: Iterable[str]) -> Use[Any] | None:
         """The use that decides; None where all stays as it is: nothing is personal, or it is only observed."""
         demand = self._demand(columns, tuple(names), narrowed=True)
-        use = present(self._decider.engine, _WHAT) if demand.is_personal else None
+        use = self._decider.use(demand.kind, demand.tables) if demand.is_personal else None
         if use is not None and use.activity.observing:
             self._decider.meet_under(use, demand)
             return None

@@ -35,9 +35,9 @@ from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.locks import new_lock
 from purposeguard.policy.explanation import Decision
-from purposeguard.runtime.use import Use, present
+from purposeguard.runtime.use import Use
 
-_WHAT: Final = "a Spark frame was read"
+_KIND: Final = "read of a frame"
 _WITHOUT: Final = "drop the column, as `Spark.withhold` does, and do not choose rows by it either"
 
 _Narrowed = tuple[str, Columns, frozenset[str], Kept]
@@ -86,9 +86,17 @@ class Spark:
         """
         analysed = self._analyse(classic(frame))
         if analysed.kept:
-            self._meet(analysed, present(self._decider.engine, _WHAT))
+            self._meet(analysed, self._decider.use(_KIND, analysed.demand.tables))
         else:
-            self._decider.meet(analysed.demand, _WHAT)
+            self._decider.meet(analysed.demand)
+
+    def _use(self, frame: DataFrame) -> Use[Any] | None:
+        """The use under way; None if a missing one is only observed."""
+        return self._decider.use(_KIND, self._names(frame))
+
+    def _names(self, frame: DataFrame) -> Iterator[str]:
+        """The names of the relations that a frame is made of."""
+        yield from (relation.name for relation in traced(frame, self._memory).relations)
 
     def _meet(self, analysed: _Analysed, use: Use[Any] | None) -> None:
         """As `check`, under this use: None if a missing purpose is only observed."""
@@ -122,7 +130,7 @@ class Spark:
             columns = self._tags.of_relation(relation)
             record = self._memory.numbered(rule) if rule else None
             narrowed = {relation.name} if record is not None else frozenset[str]()
-            demands.append(self._decider.demand({relation.name: (columns, names)}, narrowed))
+            demands.append(self._decider.demand({relation.name: (columns, names)}, narrowed, kind=_KIND))
             if record is not None:
                 kept.append((relation.name, columns, frozenset(names), record))
         analysed = _Analysed(plan, Demand.together(demands), kept)
@@ -205,7 +213,7 @@ class Spark:
             PurposeMissing, UnlabelledData, UnknownSource, UnresolvedStatement: as `check`.
         """
         frame = classic(frame)
-        use = present(self._decider.engine, _WHAT)
+        use = self._use(frame)
         if use is None or use.activity.observing:
             self._meet(self._analyse(frame), use)
             return frame
@@ -257,7 +265,7 @@ class Spark:
             UnlabelledData: as `check`; or a column that says it of the rows is no more in the frame.
         """
         frame = classic(frame)
-        use = present(self._decider.engine, _WHAT)
+        use = self._use(frame)
         if withhold and use is not None and not use.activity.observing:
             frame = self._withheld(frame, use)
         frame = self._narrowed(frame, use)
@@ -272,7 +280,7 @@ class Spark:
         Raises:
             PurposeMissing, UnlabelledData, UnknownSource, UnresolvedStatement: as `permitted`.
         """
-        return self._narrowed(classic(frame), present(self._decider.engine, _WHAT))
+        return self._narrowed(frame := classic(frame), self._use(frame))
 
     def _narrowed(self, frame: DataFrame, use: Use[Any] | None) -> DataFrame:
         plan = traced(frame, self._memory)

@@ -54,13 +54,15 @@ class TagReader:
 
     def of_relation(self, relation: Relation) -> Columns:
         """The tags that the columns of a relation bear."""
-        return Columns(
+        columns = Columns(
             {
                 name: self._tag(bears, f"{relation.name}.{name}" if relation.name else name)
                 for name, bears in zip(relation.names, relation.bears, strict=True)
                 if bears is not None
             }
         )
+        self._decider.declare({relation.name: columns})
+        return columns
 
     def _tag(self, bears: object, column: str) -> Tag:
         if isinstance(bears, Tag):

@@ -18,7 +18,7 @@ from purposeguard.adapters.sql.tags import Catalogue, Tables, several
 from purposeguard.adapters.tags import NOT_PERSONAL
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
-from purposeguard.runtime.use import Use, present
+from purposeguard.runtime.use import Use
 
 KEPT: Final = 1000
 """Analysed texts that are cached."""
@@ -26,7 +26,6 @@ KEPT: Final = 1000
 LONGEST_KEPT: Final = 20_000
 """Characters of a cached text: longer ones are analysed each time."""
 
-_WHAT: Final = "a statement was run"
 _ADVICE_ON_ROWS: Final = "run what `Statements.narrowed` gives, which leaves out those that may not be used"
 
 
@@ -69,6 +68,10 @@ class Statements:
         )
         self.passes: Final = Passes(several(passes, "passes", '["PRAGMA foreign_keys"]'))
         self._prepared = functools.lru_cache(KEPT)(self._prepare)
+        self._declare()
+
+    def _declare(self) -> None:
+        self.decider.declare(self.tables)
 
     # ---- what is asked ---------------------------------------------------------------------------------------------
 
@@ -92,7 +95,7 @@ class Statements:
         """
         if not self.passes.let(text):
             explained = self.passes.explained(text)
-            self.decider.meet(self._statement(text if explained is None else explained).demand, _WHAT)
+            self.decider.meet(self._statement(text if explained is None else explained).demand)
 
     def narrowed(self, text: str, *, percent: bool = False) -> str:
         """The same statement, reading those rows alone that may be used; the rest of it is checked as `check` does.
@@ -160,9 +163,9 @@ class Statements:
         """By table, the rule by which rows are to be left out; the rest is checked. Empty if it may run as it is."""
         demand = statement.narrowed_demand
         if not demand.rows:
-            self.decider.meet(demand, _WHAT)
+            self.decider.meet(demand)
             return {}
-        use = present(self.decider.engine, _WHAT)
+        use = self.decider.use(demand.kind, demand.tables)
         rules = {} if use is None else self._rules(statement.used, use)
         self.decider.meet_under(use, demand, rules)
         self._cover(statement.read, rules, narrowed=use is not None)
@@ -207,9 +210,13 @@ class Statement:
     @functools.cached_property
     def demand(self) -> Demand:
         """Raises UnlabelledData if rows must be narrowed first, or a column carries no tag."""
-        return self._decider.demand(self.used)
+        return self._demand(frozenset())
 
     @functools.cached_property
     def narrowed_demand(self) -> Demand:
         """The same where the rows that may not be used are left out."""
-        return self._decider.demand(self.used, narrowed=frozenset(self.used))
+        return self._demand(frozenset(self.used))
+
+    def _demand(self, narrowed: frozenset[str]) -> Demand:
+        analysis = self.read.analysis
+        return self._decider.demand(self.used, narrowed, kind=analysis.kind, target=analysis.target)

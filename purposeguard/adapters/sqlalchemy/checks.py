@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import named_types
 from sqlalchemy.sql import elements
 from sqlalchemy.sql.elements import TextClause
 
-from purposeguard.adapters.enforcement import Decider
+from purposeguard.adapters.enforcement import Decider, declared_in
 from purposeguard.adapters.row_rule import RowRule, spellings
 from purposeguard.adapters.sql.functions import words
 from purposeguard.adapters.sql.parsing import Passes
@@ -30,6 +30,7 @@ from purposeguard.adapters.sqlalchemy.tags import Catalogue
 from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.locks import new_lock
+from purposeguard.runtime.registry import TaggedTable
 from purposeguard.runtime.use import Use
 
 GUARDED: Final = "purposeguard_session"
@@ -183,13 +184,22 @@ class Watch:
         self.attributes = Attributes(catalogue)
         self._warned: set[str] = set()
         self._looked_at: object = None
+        guard._register.add_tables_of(self)
 
-    def warn_of_keys(self, stacklevel: int) -> None:
-        """Warns of foreign keys that are marked `Subject` and carry no source, once for each table."""
+    def declared(self) -> Iterable[TaggedTable]:
+        """The tables mapped so far. Where a tag cannot be read, none: that is raised when a statement is executed."""
+        try:
+            return tuple(declared_in(self.catalogue.tables))
+        except (UnlabelledData, UnknownSource):
+            return ()
+
+    def look_at_tables(self, stacklevel: int) -> None:
+        """Declares new tables, and warns once for each whose foreign key is marked `Subject` and carries no source."""
         stamp = self.catalogue.refreshed()
         if stamp is self._looked_at:
             return
         self._looked_at = stamp
+        self.decider.declare(self.catalogue.tables)
         for name, table in self.catalogue.places().items():
             if name in self._warned or not self.catalogue.knows(name):
                 continue
@@ -237,7 +247,7 @@ class Watch:
         if prepared is None:
             self.attributes.ask()  # before there are objects that the statement loads
             self.catalogue.refresh()
-            self.warn_of_keys(stacklevel=2)  # of tables that came later
+            self.look_at_tables(stacklevel=2)  # of tables that came later
             texts = self._texts(translated, built=built)
             prepared = texts.prepared(text, seals, bare=bare)
         rules = texts.decided(prepared)

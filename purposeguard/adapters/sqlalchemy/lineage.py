@@ -33,8 +33,6 @@ from purposeguard.guard import Guard
 from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
 
-WHAT: Final = "a statement was executed"
-
 DIALECTS: Final = {
     "sqlite": "sqlite",
     "postgresql": "postgres",
@@ -156,6 +154,9 @@ class Texts(Statements):
         self._known: Final[cachetools.LRUCache[object, Prepared]] = cachetools.LRUCache(KEPT)
         self._lock: Final = new_lock()
 
+    def _declare(self) -> None:
+        """Nothing: the engine declares its tables, each once, however schemas are called."""
+
     def known(self, text: str, seals: Seals, *, bare: bool) -> Prepared | None:
         """A statement that was prepared before."""
         with self._lock:
@@ -178,7 +179,9 @@ class Texts(Statements):
         if seals is not NO_SEALS:
             used = self._unsealed(statement, used, seals.outputs)
             sealed = list(self._sealed_values(statement, source, seals))
-        made = Prepared(statement, used, self.decider, source, Demand(sealed))
+        analysis = statement.analysis
+        demand = Demand(sealed, kind=analysis.kind, tables=(analysis.target or "", *analysis.used))
+        made = Prepared(statement, used, self.decider, source, demand)
         if len(text) <= LONGEST_KEPT:
             with self._lock:
                 self._known[text, seals, bare] = made
@@ -196,7 +199,7 @@ class Texts(Statements):
 
     def decided(self, prepared: Prepared) -> Mapping[str, RowRule]:
         """By table, the rule by which rows are to be left out; the rest is checked. Empty if it may run as it is."""
-        self.decider.meet(prepared.sealed, WHAT)
+        self.decider.meet(prepared.sealed)
         return self._decided(prepared)
 
     def ready(

@@ -25,9 +25,8 @@ from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.sqlalchemy.tags import Catalogue, _all_mappers
 from purposeguard.adapters.tags import Columns
 from purposeguard.errors import PurposeGuardError, UnlabelledData
-from purposeguard.runtime.use import Use, present
+from purposeguard.runtime.use import Use
 
-READ: Final = "an object was read"
 _KEEPER: Final = "purposeguard_keeper"
 """Under which name the state of an object has the keeper of what was loaded."""
 
@@ -376,7 +375,7 @@ def _decide(watch: Watch, asked: Needed, *, detached: bool = False) -> None:
     if not asked.tables and not asked.rows:
         return
     decider = watch.decider
-    use = present(decider.engine, READ)
+    use = decider.use("read of an object", asked.tables)
     decider.meet_under(use, decider.demand(asked.tables, frozenset(asked.tables)))
     if asked.rows and detached and not watch.observes(use):
         raise UnlabelledData(

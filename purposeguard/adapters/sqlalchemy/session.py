@@ -20,12 +20,10 @@ from purposeguard.adapters.sql.tags import several
 from purposeguard.adapters.sqlalchemy.checks import GUARDED, Watch
 from purposeguard.adapters.sqlalchemy.compatibility import must_be_known
 from purposeguard.adapters.sqlalchemy.engine import guard_engine
-from purposeguard.adapters.sqlalchemy.lineage import WHAT
 from purposeguard.adapters.sqlalchemy.objects import Keeper, forget, forgotten_of, keeper_of, leave_out, must_be_gone
 from purposeguard.adapters.sqlalchemy.tags import Catalogue, Where
 from purposeguard.errors import UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
-from purposeguard.runtime.use import present
 
 
 class GuardedSession(Session):
@@ -235,7 +233,7 @@ def protect(
         UnlabelledData, UnknownSource
     ):  # raised again when a statement is executed; it may be mended until then
         catalogue.refresh()
-        watch.warn_of_keys(stacklevel=2)
+        watch.look_at_tables(stacklevel=2)
     return engine
 
 
@@ -258,7 +256,7 @@ def permitted(bind: Any, table: Any, *names: str) -> Subquery:
     own = {column.name: column for column in selectable.columns}
     engine = watch.decider.engine
     # A missing purpose that is only observed is recorded when the statement is executed.
-    use = engine.ambient() if engine.observing else present(engine, WHAT)
+    use = engine.ambient() if engine.observing else watch.decider.use("select", (name,))
     observed = use is None or use._absence() is not None or watch.observes(use)
     denied = {} if use is None or observed else watch.decider.denied(use, columns, own, name)
     chosen = names or tuple(column for column in own if column not in denied)

@@ -53,8 +53,14 @@ def test_a_column_that_the_purpose_may_not_use_is_refused_before_the_statement_r
 
 def test_without_a_purpose_only_what_is_not_personal_is_answered(connection):
     assert connection.sql("SELECT count(*) AS n, max(id) FROM customer").fetchall() == [(3, 3)]
-    with pytest.raises(pg.PurposeMissing):
-        connection.sql("SELECT email FROM customer")
+    with pytest.raises(
+        pg.PurposeMissing, match=r"^select of `customer` in .*\.test_without_a_purpose.*_connection\.py:"
+    ):
+        connection.sql("SELECT email FROM customer WHERE email <> 'secret'")
+    with pytest.raises(pg.PurposeMissing, match=r"^create of `kept`, `customer` in "):
+        connection.sql("CREATE TABLE kept AS SELECT email FROM customer")
+    with pytest.raises(pg.PurposeMissing, match=r"^explanation of `customer` in "):
+        connection.explain("SELECT email FROM customer")
 
 
 @pytest.mark.parametrize(
@@ -166,7 +172,7 @@ def test_rows_are_handed_out_while_their_use_is_under_way(connection):
     with GUARD.purpose(tm.RenewalGuidance, activity="remind"):
         found = connection.sql("SELECT email FROM customer")
     for fetch in (found.fetchall, found.fetchone, found.arrow, found.df, found.pl, lambda: len(found)):
-        with pytest.raises(pg.PurposeMissing, match="has ended"):
+        with pytest.raises(pg.PurposeMissing, match=r"^fetch of `customer` in .*:\d+\) outside any purpose: .* ended"):
             fetch()
     with GUARD.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeMissing):
         found.fetchall()  # another use of the same purpose

@@ -129,7 +129,7 @@ def test_outside_a_purpose_nothing_personal_is_read(kind: str) -> None:
     guard = Guard(tm.NOTICE)
     frames, frame = Frames(guard), FRAMES[kind](TABLE)
     for call in (frames.check, frames.withhold, frames.permitted):
-        with pytest.raises(PurposeMissing):
+        with pytest.raises(PurposeMissing, match=rf"^read of a frame in {__name__}\.test_outside.* \(test_frames\.py:"):
             call(frame, Customer)
     plain = dict.fromkeys(TABLE.column_names, NotPersonal)
     frames.check(frame, plain)

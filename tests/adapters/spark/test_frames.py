@@ -17,7 +17,16 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.functions import pandas_udf
 
-from purposeguard import Guard, NotPersonal, PurposeMissing, PurposeViolation, Subject, UnknownSource, UnlabelledData
+from purposeguard import (
+    Guard,
+    Label,
+    NotPersonal,
+    PurposeMissing,
+    PurposeViolation,
+    Subject,
+    UnknownSource,
+    UnlabelledData,
+)
 from purposeguard.adapters import arrow
 from purposeguard.adapters.spark import Spark
 from purposeguard.adapters.tags import KEY, columns_of
@@ -68,8 +77,17 @@ def test_a_view_is_named(session: SparkSession, sp: Spark, customers: DataFrame,
 
 def test_outside_any_purpose_nothing_personal_is_read(sp: Spark, customers: DataFrame) -> None:
     sp.check(customers.select("id", F.lit(1)))
-    with pytest.raises(PurposeMissing):
-        sp.check(customers.select("email"))
+    for call in (sp.check, sp.withhold, sp.permitted, sp.narrowed):
+        with pytest.raises(PurposeMissing, match=r"^read of a frame( of `customer`)? in .* \(test_frames\.py:\d+\)"):
+            call(customers.select("email"))
+
+
+def test_what_is_checked_is_declared(session: SparkSession, customers: DataFrame) -> None:
+    guard = Guard(tm.NOTICE)
+    with guard.purpose(tm.RenewalGuidance):
+        Spark(guard).withhold(session.table("customer"))
+    (table,) = guard.tables
+    assert (table.name, dict(table.columns)["device"]) == ("customer", Label(tm.ProductData))
 
 
 def test_nothing_runs_when_a_frame_is_checked(session: SparkSession, sp: Spark, renewing: None) -> None:

@@ -71,7 +71,9 @@ def test_the_first_column_is_named_in_the_order_in_which_tables_were_told(guard:
 
 
 def test_outside_a_purpose_nothing_personal_is_read(shop: Statements):
-    with pytest.raises(PurposeMissing, match="a statement was run outside any purpose"):
+    with pytest.raises(
+        PurposeMissing, match=r"^select of `customer` in tests\.adapters\.sql\.test_statements\.test_outside"
+    ):
         shop.check("SELECT email FROM customer")
     shop.check("SELECT id FROM customer")
     assert shop.narrowed("SELECT id FROM customer") == "SELECT id FROM customer"
@@ -100,8 +102,12 @@ PROBES = [
 @pytest.mark.parametrize(("dialect", "text"), PROBES, ids=range(len(PROBES)))
 def test_whether_a_row_is_there_already_is_asked_for_a_purpose(guard: Guard, dialect: str, text: str):
     shop = Statements(guard, TABLES, dialect=dialect)
-    with pytest.raises(PurposeMissing):
+    kind = text.split(maxsplit=1)[0].lower()
+    with pytest.raises(
+        PurposeMissing, match=rf"^(?:{kind}|insert) of `customer`.* \(test_statements\.py:\d+\)"
+    ) as caught:
         shop.check(text)
+    assert "'a'" not in str(caught.value)
     with guard.purpose(tm.WebFeedback), pytest.raises(PurposeViolation):
         shop.check(text)
 

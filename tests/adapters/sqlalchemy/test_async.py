@@ -42,7 +42,7 @@ def test_statements_are_decided_and_narrowed(run: Callable[..., None], governed:
     async def body(engine: AsyncEngine, make: Session) -> None:
         statement = select(Person.email).order_by(Person.id)
         async with make() as session:
-            with pytest.raises(PurposeMissing):
+            with pytest.raises(PurposeMissing, match=r"^select of `people` in .*\.body \(test_async\.py:\d+\)"):
                 await session.scalars(statement)
             async with governed.purpose(tm.RenewalGuidance):
                 assert (await session.scalars(statement)).all() == ["p3", "p4", "p5", "p6"]

@@ -60,7 +60,7 @@ def test_an_object_that_code_holds_is_asked_again(left: str, shop: Shop, guard: 
         found = session.get_one(Customer, 1)
         LEFT[left](session, found)
         assert (found.device, found.email) == ("d1", "e1")
-    with pytest.raises(PurposeMissing):
+    with pytest.raises(PurposeMissing, match=r"^(?:read of an object|select) of `customers` in .* \(test_objects\.py:"):
         _ = found.device
     with guard.purpose(tm.RenewalGuidance):
         assert found.id == 1

@@ -75,8 +75,10 @@ def test_a_list_comes_back_narrowed_for_the_purpose_under_way(shop: Shop, govern
                 assert session.scalars(statement).all() == RENEWAL
             with governed.purpose(tm.ProductProvision):
                 assert session.scalars(statement).all() == PROVISION
-        with pytest.raises(PurposeMissing):
+        with pytest.raises(PurposeMissing, match=r"^select of `people` in .* \(test_rows\.py:"):
             session.scalars(statement)
+        with pytest.raises(PurposeMissing, match=r"^select of `people` in .* \(test_rows\.py:"):
+            permitted(session, Person)
 
 
 def test_what_somebody_asks_for_counts_from_the_next_statement_on(shop: Shop, governed: Guard) -> None:
@@ -317,6 +319,8 @@ def test_a_purpose_that_is_missing_is_told_once_where_it_is_observed(shop: Shop)
         assert len(session.execute(select(found)).all()) == 6
         assert len(ledger.denials) == 2
         assert {type(missing) for missing, _ in ledger.denials} == {PurposeMissing}
+        where = f"select of `people` in {__name__}.test_a_purpose_that_is_missing_is_told_once_where_it_is_observed ("
+        assert all(str(missing).startswith(where) for missing, _ in ledger.denials)
 
 
 def test_a_row_whose_source_means_nothing_makes_the_statement_fail(shop: Shop, governed: Guard) -> None:

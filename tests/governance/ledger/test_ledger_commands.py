@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+import purposeguard as pg
 from purposeguard.governance.ledger.opening import opened
 from purposeguard.governance.ledger.sql import head as ledger_head
 from purposeguard.governance.ledger.sql import ledger as ledger_rows
 from purposeguard.governance.store import Store
-from tests.governance.ledger.places import C, Place, R, tell
+from tests.governance.ledger.places import C, Place, R, denial, tell
 from tests.governance.support import START, Time
 from tests.unit.command_line import process, run
 
@@ -175,6 +176,53 @@ def test_show_finds_by_kind_activity_and_time(filled: Place) -> None:
     assert shown("--until", "2026-05-02T19:00+09:00") == ([6], [1, 2, 3, 4, 5, 6])
     assert shown("--since", "2026-05-02", "--until", "2026-05-03") == shown()
     assert shown("--since", "2026-05-03") == ([], [])
+
+
+@ONE
+def test_show_adds_up_by_activity_and_field(filled: Place) -> None:
+    ledger = filled.open(clock=Time())
+    where = "select of `customer` in shop.mail.report (mail.py:7)"
+    ledger.denied(pg.PurposeMissing(f"{where} outside any purpose: say why"), observed=True)
+    ledger.denied(denial(activity="shop.mail.remind", function="shop.read"), observed=False)
+    text = told("show", filled.target, "--by", "activity,field,purpose", columns=140)
+    at = "2026-05-02 09:15 2026-05-02 09:15"
+    assert [" ".join(line.split()) for line in text.splitlines()] == [
+        "Uses and denials by activity, field, purpose (5)",
+        "activity field purpose used refused observed first (UTC) last (UTC)",
+        "- data was read - 0 0 2 2026-05-02 09:29 2026-05-02 10:18",
+        f"- {where} - 0 0 1 {at}",
+        "shop.mail.remind - 1.2(1)① 9 0 0 2026-05-02 09:00 2026-05-02 10:00",
+        f"shop.mail.remind shop.read 1.2(1)① 0 1 0 {at}",
+        "shop.mail.remind ① 1.2(1)① 0 2 0 2026-05-02 09:22 2026-05-02 10:11",
+    ]
+
+    def groups(*arguments: object) -> list[list[object]]:
+        data = json.loads(told("show", filled.target, "--format", "json", "--by", *arguments))
+        return [list(group.values()) for group in data["groups"]]
+
+    assert groups("sources", "--kind", "use") == [["1.1(a)", 9, 0, 0, "2026-05-02T09:00Z", "2026-05-02T10:00Z"]]
+    assert groups("activity", "--activity", "shop.mail.remind", "--since", "2026-05-02T10:00Z") == [
+        ["shop.mail.remind", 3, 1, 0, "2026-05-02T10:00Z", "2026-05-02T10:11Z"]
+    ]
+
+
+@ONE
+def test_show_keeps_to_the_newest_groups_and_refuses_what_it_does_not_add_up(filled: Place) -> None:
+    done = run("ledger", "show", filled.target, "--by", "field", "--limit", "1", "--format", "json")
+    data = json.loads(done.stdout)
+    assert [group["field"] for group in data["groups"]] == ["data was read"]
+    assert data["left_out"] == 2
+    assert done.stderr == "note: 2 earlier rows are left out (--limit 1)\n"
+    for arguments, message in (
+        (
+            ("--by", "activity,colour"),
+            "entries are not added up by `colour`: name some of activity,field,purpose,sources",
+        ),
+        (("--by", "activity", "--kind", "sweep"), "entries of kind `sweep` are not added up"),
+    ):
+        done = run("ledger", "show", filled.target, *arguments)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert message in done.stderr
 
 
 @ONE

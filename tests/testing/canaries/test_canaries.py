@@ -18,6 +18,7 @@ import urllib.parse
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
+import annotated_types
 import httpx2
 import pytest
 import sqlalchemy as sa
@@ -250,17 +251,42 @@ def test_where_nothing_could_come_out_it_is_said():
 
 
 def test_what_cannot_be_known_again_is_said():
-    with pytest.warns(Unrecognisable, match="`works`"), canaries(guard, tm.RenewalGuidance) as marked:
+    refused = pytest.raises(Unrecognisable, match=r"`works` cannot .*`@noninterference.*, proven=\[\"works\"\]\)`$")
+    with refused, canaries(guard, tm.RenewalGuidance) as marked:
         marked.instance(Device)
+    with refused, canaries(guard, tm.RenewalGuidance, proven=["work"]) as marked:
+        marked.instance(Device)
+    with canaries(guard, tm.RenewalGuidance, proven=["works", "serial"]) as marked:
+        marked.instance(Device)
+    with pytest.raises(TypeError, match=r'`proven=\["works"\]`'):
+        canaries(guard, tm.RenewalGuidance, proven="works")
 
-    class Switch(BaseModel):
-        on: Annotated[bool, tm.ProductData]
 
+def test_what_is_proven_elsewhere_is_still_looked_for_where_it_can_be():
+    with pytest.raises(Leaked), canaries(guard, tm.RenewalGuidance, proven=["works", "serial"]) as marked:
+        marked.result(marked.instance(Device).serial)
+
+
+class Flags(TypedDict):
+    newsletter: Annotated[bool, tm.ProductData]
+    plan: Annotated[Literal["A", "B"] | None, tm.ProductData]
+    score: Annotated[int, annotated_types.Ge(0), annotated_types.Le(9), tm.ProductData]
+    name: Annotated[str, tm.Registration]
+
+
+def test_columns_of_few_values_are_refused_in_rows_too():
+    row = Flags(newsletter=True, plan="A", score=3, name="Aiko")
     with (
-        pytest.raises(NothingToProve, match="`on` cannot be known again"),
+        pytest.raises(Unrecognisable, match="`newsletter`, `plan` and `score` cannot be known again"),
         canaries(guard, tm.RenewalGuidance) as marked,
     ):
-        marked.instance(Switch)
+        marked.mark(row, Flags)
+    with (
+        pytest.raises(NothingToProve, match="`newsletter`, `plan` and `score` cannot be known again") as caught,
+        canaries(guard, tm.RenewalGuidance, proven=["newsletter", "plan", "score"]) as marked,
+    ):
+        marked.mark(row, Flags)
+    assert type(caught.value) is NothingToProve
 
 
 def test_of_a_tagged_list_only_what_is_marked_in_it_is_known_again():
@@ -276,7 +302,7 @@ def test_of_a_tagged_list_only_what_is_marked_in_it_is_known_again():
             (report,) = marked.instance(Reporter).reports
             marked.result(getattr(report, what))
 
-    with pytest.warns(Unrecognisable, match=r"`reports\[\].kind`"):
+    with pytest.raises(Unrecognisable, match=r"`reports\[\].kind`"):
         told("kind")
     with pytest.raises(Leaked) as caught:
         told("device")
