@@ -23,6 +23,9 @@ from purposeguard.values.markers import SubjectMark
 E = TypeVar("E")
 
 
+_ESCAPED: Final = re.compile(r'[\x00-\x1f"\\]')
+
+
 class KeySet:
     """Keys of subjects (see `subject_key`), in the forms in which columns hold ids. Compared by identity; immutable.
 
@@ -43,6 +46,11 @@ class KeySet:
             keys = (key.removeprefix(prefix) for key in self.keys if key.startswith(prefix))
             own = self._within.setdefault(realm, KeySet(keys))
         return own
+
+    @functools.cached_property
+    def is_plain(self) -> bool:
+        """True if no key is escaped in JSON, so that all that write it write it alike."""
+        return not any(_ESCAPED.search(key) for key in self.keys)
 
     @functools.cached_property
     def ints(self) -> tuple[int, ...]:

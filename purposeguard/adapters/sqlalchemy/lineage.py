@@ -110,6 +110,19 @@ def _many_values(query: exp.Expr | None) -> Sequence[exp.Expr]:
     return values
 
 
+def _given(tree: exp.Expr) -> tuple[set[str], int]:
+    """The columns that each must equal a parameter, as WHERE says, and the number of all its conditions."""
+    where = tree.args.get("where")
+    if where is None:
+        return set(), 0
+    tests = list(where.this.flatten()) if isinstance(where.this, exp.And) else [where.this]
+    return {
+        test.this.name
+        for test in tests
+        if isinstance(test, exp.EQ) and isinstance(test.this, exp.Column) and number_of(test.expression) is not None
+    }, len(tests)
+
+
 # ---- texts -----------------------------------------------------------------------------------------------------------
 
 
@@ -219,7 +232,9 @@ class Texts(Statements):
             keys: list[tuple[KeySet, str]] = []
             mark = None if bare else len(prepared.marked.names)
             conditions = {
-                name: TableConditions(rule, self.catalogue.names, self.places[name], keys, mark).rendered()
+                name: TableConditions(
+                    rule, self.catalogue.names, self.places[name], keys, mark, alone=self._is_alone(prepared.read, name)
+                ).rendered()
                 for name, rule in rules.items()
             }
             text = narrowed(prepared.read, self.catalogue, conditions)
@@ -238,23 +253,22 @@ class Texts(Statements):
     def _names_row(self, statement: Read) -> bool:
         """True if parameters are written to a row that is named by its key: that says which row it is, and not what."""
         tree, target = statement.tree, statement.analysis.target
-        where = tree.args.get("where")
-        if not isinstance(tree, exp.Update) or target is None or where is None:
+        if not isinstance(tree, exp.Update) or target is None:
             return False
         if tree.this.args.get("joins") or any(tree.args.get(name) for name in ("from_", "order", "limit")):
             return False  # something else decides which row it is
-        keys = {column.name for column in self.places[target].primary_key}
-        tests = list(where.this.flatten()) if isinstance(where.this, exp.And) else [where.this]
-        named = {
-            test.this.name
-            for test in tests
-            if isinstance(test, exp.EQ) and isinstance(test.this, exp.Column) and number_of(test.expression) is not None
-        }
+        named, tests = _given(tree)
         return (
-            len(named) == len(tests)
-            and named == keys
+            len(named) == tests
+            and named == {column.name for column in self.places[target].primary_key}
             and all(number_of(assignment.expression) is not None for assignment in tree.expressions)
         )
+
+    def _is_alone(self, statement: Read, name: str) -> bool:
+        """True if a query is of one row of a table, which it names by its key, and of no other table."""
+        keys = {column.name for column in self.places[name].primary_key}
+        alone = isinstance(statement.tree, exp.Select) and len(statement.mentions) == 1
+        return alone and bool(keys) and keys <= _given(statement.tree)[0]
 
     # ---- sealed columns ----------------------------------------------------------------------------------------------
 

@@ -180,16 +180,27 @@ _written: Final[weakref.WeakKeyDictionary[KeySet, dict[tuple[str, str], str]]] =
 """The texts that keys of subjects are bound as: there may be millions, and they stay the same until they change."""
 
 
-def _written_as(dialect: str, keys: KeySet | None, form: str) -> str:
-    """Keys as one parameter: an array of PostgreSQL, or JSON for SQLite."""
+def _written_as(dialect: str, keys: KeySet | None, written: str) -> str:
+    """Keys as one parameter: an array of PostgreSQL, or for SQLite JSON, or lines of it."""
     if keys is None:  # the rule that asks for them is alive, and has them
         raise UnresolvedStatement("the rows were to be narrowed for a moment that is over: execute the statement anew")
     known = _written.setdefault(keys, {})
-    text = known.get((dialect, form))
+    text = known.get((dialect, written))
     if text is None:
+        form, lines, _ = written.partition(_LINES)
         values: Sequence[int | str] = getattr(keys, form)
-        text = known[dialect, form] = _array(values) if dialect == "postgres" else json.dumps(values)
+        if lines:
+            text = "\n".join(["", *map(_json, values), ""])
+        else:
+            text = _array(values) if dialect == "postgres" else _json(values)
+        known[dialect, written] = text
     return text
+
+
+_LINES: Final = " by line"
+"""Behind the form of keys: each is a line of a text, as JSON."""
+
+_json: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _array(values: Sequence[int | str]) -> str:
@@ -208,15 +219,23 @@ class TableConditions(Conditions):
     """Conditions over the columns of a table. Keys of subjects are bound as parameters, and put into `keys`.
 
     Ids of subjects are personal, and texts of statements are logged. `first`: the number of the first mark for keys;
-    None if the driver gets no parameters, so that the keys stand in the text.
+    None if the driver gets no parameters, so that the keys stand in the text. `alone`: one row is looked for.
     """
 
     folds = True
 
     def __init__(
-        self, rule: RowRule, names: Names, table: Table, keys: list[tuple[KeySet, str]], first: int | None
+        self,
+        rule: RowRule,
+        names: Names,
+        table: Table,
+        keys: list[tuple[KeySet, str]],
+        first: int | None,
+        *,
+        alone: bool = False,
     ) -> None:
         super().__init__(rule, names)
+        self._alone: Final = alone
         self._table: Final = table
         self._keys: Final = keys
         self._first: Final = first
@@ -248,17 +267,39 @@ class TableConditions(Conditions):
         """As of any, of keys that are bound."""
         if self._first is None:
             return super().among(value, keys, form)
-        number = next((n for n, (held, kind) in enumerate(self._keys) if held is keys and kind == form), None)
+        if self.dialect == "postgres":
+            kind = "BIGINT" if form == "ints" else "TEXT"
+            array = parse_one(f"ANY(CAST(CAST({self._bound(keys, form)} AS TEXT) AS {kind}[]))", dialect="postgres")
+            return exp.EQ(this=value.copy(), expression=array)
+        # SQLite sorts a list for each query anew, which takes longer than to look for one row.
+        line = None
+        if self._alone and keys.is_plain:
+            mark = self._bound(keys, form + _LINES)
+            line = _of(f"INSTR({mark}, CHAR(10) || JSON_QUOTE(v) || CHAR(10)) > 0", value)
+            if form != "ints":
+                return line
+        mark = self._bound(keys, form)
+        listed = parse_one(f"SELECT k.value FROM JSON_EACH({mark}) AS k", into=exp.Select, dialect="sqlite")  # noqa: S608  # a mark
+        within = exp.In(this=value.copy(), query=listed.subquery())
+        return within if line is None else exp.case().when(_of("TYPEOF(v) = 'integer'", value), line).else_(within)
+
+    def _bound(self, keys: KeySet, written: str) -> str:
+        """The mark of a parameter for keys, bound once."""
+        if self._first is None:
+            raise UnresolvedStatement("the driver gets no parameters, so no keys are bound")
+        number = next((n for n, known in enumerate(self._keys) if known[0] is keys and known[1] == written), None)
         if number is None:
             number = len(self._keys)
-            self._keys.append((keys, form))
-        mark = _mark(self.dialect, self._first + number)
-        if self.dialect == "sqlite":
-            listed = parse_one(f"SELECT k.value FROM JSON_EACH({mark}) AS k", into=exp.Select, dialect="sqlite")  # noqa: S608  # a mark
-            return exp.In(this=value.copy(), query=listed.subquery())
-        kind = "BIGINT" if form == "ints" else "TEXT"
-        array = parse_one(f"ANY(CAST(CAST({mark} AS TEXT) AS {kind}[]))", dialect="postgres")
-        return exp.EQ(this=value.copy(), expression=array)
+            self._keys.append((keys, written))
+        return _mark(self.dialect, self._first + number)
+
+
+def _of(template: str, value: exp.Expr) -> exp.Expr:
+    """A condition of SQLite over a value, which the template calls `v`."""
+    return parse_one(template, dialect="sqlite").transform(lambda node: value.copy() if node == _V else node)
+
+
+_V: Final = exp.column("v")
 
 
 def _plain_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:
