@@ -20,9 +20,9 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType
-from typing import Any
+from typing import Any, Final
 
-from hypothesis import given
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.control import current_build_context
 
@@ -86,8 +86,7 @@ def noninterference(
             annotations = annotations_of(handle.inner_test, local)
             inner = make(handle.inner_test, annotations, drawn=frozenset(names) if names else None)
             handle.inner_test = inner.wrapper()
-            proven: Callable[..., None] = test
-            return proven
+            return _unexplained(test)
         annotations = annotations_of(test, local)
         drawn = {
             name: instances(annotation)
@@ -96,9 +95,24 @@ def noninterference(
         }
         if not drawn and not strategies:
             raise TypeError(nothing_drawn(test))
-        return given(**drawn, **strategies)(make(test, annotations, drawn=frozenset((*drawn, *strategies))).wrapper())
+        wrapper = make(test, annotations, drawn=frozenset((*drawn, *strategies))).wrapper()
+        return given(**drawn, **strategies)(_unexplained(wrapper))
 
     return decorate
+
+
+_SETTINGS: Final = "_hypothesis_internal_use_settings"
+"""Where hypothesis keeps the settings of a test, which `@settings` above it replaces."""
+
+
+def _unexplained(test: Callable[..., None]) -> Callable[..., None]:
+    """A test for which hypothesis does not say which lines were run by failing examples: equal ones are run by all.
+
+    To know it, hypothesis traces each line, also of tests that pass, and runs hundreds of further examples.
+    """
+    own: Any = getattr(test, _SETTINGS, None) or settings.default
+    setattr(test, _SETTINGS, settings(own, phases=[phase for phase in own.phases if phase is not Phase.explain]))
+    return test
 
 
 def check_known(what: str, names: Collection[str], known: Sequence[str]) -> None:

@@ -44,6 +44,8 @@ import purposeguard as pg
 from purposeguard.notice.schema import Document as NoticeDocument
 
 ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".mypy_cache" / f"pages-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+UNICODE = ROOT / ".hypothesis" / "unicode_data"
 MODULE = "shop"
 """What messages call the module that the blocks of a document are executed in."""
 
@@ -78,6 +80,9 @@ class Reader:
         self._mend = mend
         self._printed = io.StringIO()
         self._error: BaseException | None = None
+        if UNICODE.is_dir():  # hypothesis takes seconds to work it out anew in each folder
+            (folder / ".hypothesis").mkdir(exist_ok=True)
+            (folder / ".hypothesis" / UNICODE.name).symlink_to(UNICODE)
         self._before: dict[Path, str] = {}
         self._code = 0
 
@@ -219,7 +224,7 @@ class Reader:
         else:
             command = PROGRAMS[program]
             path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-            places = {"PYTHONPATH": path, "MYPYPATH": str(ROOT), "MYPY_CACHE_DIR": str(self.folder / ".mypy_cache")}
+            places = {"PYTHONPATH": path, "MYPYPATH": str(ROOT), "MYPY_CACHE_DIR": str(CACHE)}
         done = subprocess.run(
             [*command, *arguments],
             cwd=self.folder,

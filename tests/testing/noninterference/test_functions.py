@@ -23,7 +23,7 @@ from typing import Annotated, Any, NamedTuple
 import httpx2
 import pytest
 import sqlalchemy as sa
-from hypothesis import example, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -515,3 +515,21 @@ def test_whether_a_field_was_given_that_may_be_used_is_no_leak() -> None:
         return "name" in one.model_fields_set
 
     at_once(noninterference(guard, tm.RenewalGuidance)(body))()
+
+
+def test_hypothesis_traces_no_lines_to_explain_a_failure() -> None:
+    @noninterference(guard, tm.RenewalGuidance)
+    def by_annotation(customer: Customer) -> None:
+        assert customer.name is not None
+
+    @noninterference(guard, tm.RenewalGuidance)
+    @settings(max_examples=7)
+    @given(customer=strategies.instances(Customer))
+    def by_given(customer: Customer) -> None:
+        assert customer.name is not None
+
+    for test, examples in ((by_annotation, settings().max_examples), (by_given, 7)):
+        own = vars(test)["_hypothesis_internal_use_settings"]
+        assert Phase.explain not in own.phases
+        assert Phase.shrink in own.phases
+        assert own.max_examples == examples
