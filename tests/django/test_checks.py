@@ -185,3 +185,20 @@ def test_a_django_that_makes_cursors_otherwise_is_noticed(monkeypatch: pytest.Mo
 def test_the_statements_of_other_databases_are_refused() -> None:
     with pytest.raises(UnresolvedStatement, match="oracle"):
         Held(guard).statements("oracle")
+
+
+def test_settings_name_functions_and_statements_that_read_nothing(shop: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    del shop
+    monkeypatch.setattr(Held, "install", lambda self: None)  # the connections stay as they are held
+    config = apps.get_app_config("purposeguard_rows")
+    config = type(config)(config.name, config.module)
+    with override_settings(PURPOSEGUARD_PASSES=["VACUUM"], PURPOSEGUARD_FUNCTIONS=["pg_backend_pid"]):
+        config.ready()
+    statements = config.held.statements(connection.vendor)
+    statements.check("VACUUM")
+    statements.check("SELECT pg_backend_pid()")
+    for text in ("REINDEX", "SELECT pg_stat_get_backend_pid(1)"):
+        with pytest.raises(UnresolvedStatement):
+            statements.check(text)
+    with override_settings(PURPOSEGUARD_PASSES="VACUUM"), pytest.raises(TypeError, match="PURPOSEGUARD_PASSES"):
+        config.ready()
