@@ -264,7 +264,7 @@ def main(folder: Path) -> int:
         reports = [marked.instance(NewEvent, customer_id=1) for _ in range(CUSTOMERS)]
     with (
         serving(settings) as address,
-        Client(base_url=address, trust_env=False, timeout=280, limits=Limits(max_connections=None)) as client,
+        Client(base_url=address, trust_env=False, timeout=880, limits=Limits(max_connections=None)) as client,
     ):
         people: list[Person] = []
         for new, event in zip(news, reports, strict=True):

@@ -18,6 +18,6 @@ def test_nothing_personal_is_in_sentry_logs_and_traces(tmp_path: Path) -> None:
         capture_output=True,
         encoding="utf-8",
         check=False,
-        timeout=300,
+        timeout=900,
     )
     assert (done.returncode, done.stdout) == (0, "none"), done.stderr[-5000:]
