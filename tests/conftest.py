@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.exporting import summary as cedar
 from tests.faults import summary as faults
@@ -79,8 +79,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(STARTS[name])
 
 
-# No deadlines: a machine under load is no fault of the code, and nothing here is a measurement.
-_always = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+# No deadlines: a machine under load is no fault of the code, and nothing here is a measurement. No explanations: to
+# give one of a failure, hypothesis traces each line of every test.
+_always = settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    phases=[phase for phase in Phase if phase is not Phase.explain],
+)
 
 _fixed = settings(_always, derandomize=True, database=None, print_blob=True)
 
