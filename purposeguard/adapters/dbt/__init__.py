@@ -1,0 +1,13 @@
+"""dbt: labels of a project's models, told by the SQL that dbt compiled, and checked against the purposes they serve.
+
+`check(Project.read(Path("shop")), guard)`; nothing of dbt is imported, and no model is run.
+"""
+
+from purposeguard.adapters.extras import Needs
+
+with Needs("dbt", "sqlglot"):
+    from purposeguard.adapters.dbt.checks import Checked, Finding, check
+    from purposeguard.adapters.dbt.lineage import Output
+    from purposeguard.adapters.dbt.manifest import Project, UnreadableProject
+
+__all__ = ["Checked", "Finding", "Output", "Project", "UnreadableProject", "check"]

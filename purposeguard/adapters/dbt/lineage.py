@@ -1,0 +1,226 @@
+"""Lineage: the columns of each table of a project, and what flows into them, by the SQL that dbt compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from sqlglot import exp
+
+from purposeguard.adapters.dbt.manifest import Node, Project
+from purposeguard.adapters.sql.lineage import Read, read
+from purposeguard.adapters.sql.parsing import parsed
+from purposeguard.adapters.sql.scopes import Flow, Names, lower
+from purposeguard.adapters.sql.tags import Catalogue, Tables
+from purposeguard.adapters.tags import NOT_PERSONAL, Tag
+from purposeguard.errors import PurposeGuardError
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.values.markers import SubjectMark
+
+OTHERS: Final = "(other columns)"
+"""Stands for the columns of a table that are not known. It has no tag, so a `*` that gives them out is refused."""
+
+MATERIALIZED: Final = frozenset(
+    {"table", "view", "materialized_view", "incremental", "dynamic_table", "streaming_table", "external", "snapshot"}
+)
+"""How a query becomes a table or view whose columns are those of the query."""
+
+_SNAPSHOT_COLUMNS: Final = ("dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to")
+
+Roots = frozenset[tuple[str, Label]]
+"""Declared columns, by the names that people know them by, each with its label."""
+
+
+class Unread(Exception):
+    """A resource that cannot be read: why, and what to do."""
+
+    def __init__(self, why: str, way_out: str) -> None:
+        super().__init__(why)
+        self.why = why
+        self.way_out = way_out
+
+
+class Output(NamedTuple):
+    """A column: its name, its tag, and the declared columns that its values come from.
+
+    `tag` is None where nothing tells it; `untagged` are the columns without a tag that it is made of, as far as these
+    were not reported.
+    """
+
+    name: str
+    tag: Tag | None = None
+    roots: Roots = frozenset()
+    untagged: frozenset[str] = frozenset()
+
+
+Outputs = Mapping[str, Output]
+"""Columns by the names that the engine knows them by."""
+
+
+class Made(NamedTuple):
+    """The columns of a table; `tree`: the query that makes it; `subjects`: the columns with this mark that it reads."""
+
+    outputs: Outputs
+    tree: exp.Expr | None = None
+    subjects: frozenset[tuple[str, str]] = frozenset()
+
+
+class Lineage:
+    """The lineage of a project. `outputs`: by the ids of resources, the columns that are known so far."""
+
+    def __init__(self, project: Project, notice: Notice) -> None:
+        self.project: Final = project
+        self.notice: Final = notice
+        self.names: Final = Names(project.dialect)
+        self.resources: Final = project.resources
+        self.outputs: Final[dict[str, Outputs]] = {}
+
+    def shown(self, key: str) -> str:
+        """The name of a column as people write it."""
+        return lower(key) if self.names.declared(lower(key)) == key else key
+
+    def made(self, node: Node) -> Made | None:
+        """The columns of a table, with what flows into them; None if something that it reads could not be read.
+
+        Raises:
+            Unread: they are not known.
+        """
+        if node.resource_type in {"model", "snapshot"} and node.language != "python":
+            return self._query(node)
+        if node.language != "python":
+            return Made(self._given(node, None))
+        tables = self._tables(node)
+        if tables is None:
+            return None
+        # Python may put anything that it reads anywhere.
+        return Made(self._given(node, [output for outputs in tables.values() for output in outputs.values()]))
+
+    def _given(self, node: Node, parts: list[Output] | None) -> Outputs:
+        """The columns of what no query makes: those of the catalog, or those that are declared, and others."""
+        known = self.project.catalog.columns(node.unique_id)
+        names = [*(column.name for column in node.columns.values()), OTHERS] if known is None else known
+        made = Output("") if parts is None else _joined("", parts)
+        return {key: made._replace(name=self.shown(key)) for key in map(self.names.declared, names)}
+
+    def reads(self, node: Node) -> Iterator[Node]:
+        """The tables that a resource reads, those behind ephemeral models too.
+
+        Raises:
+            Unread: one is not in the manifest.
+        """
+        for unique_id in node.depends_on.nodes:
+            other = self.resources.get(unique_id)
+            if other is None:
+                raise Unread(f"it depends on {unique_id}, whose columns are not known", "refer to a model or source")
+            if other.config.materialized == "ephemeral":
+                yield from self.reads(other)
+            else:
+                yield other
+
+    def _tables(self, node: Node) -> dict[str, Outputs] | None:
+        """By the names of the tables that a resource reads, their columns; None if one could not be read."""
+        tables: dict[str, Outputs] = {}
+        for other in self.reads(node):
+            if other.unique_id not in self.outputs:
+                return None
+            tables[self.project.table(other)] = self.outputs[other.unique_id]
+        return tables
+
+    def _query(self, node: Node) -> Made | None:
+        config, text = node.config, node.compiled_code
+        if config.materialized not in MATERIALIZED:
+            raise Unread(f"the materialization `{config.materialized}` is not known here", "use one of dbt's own")
+        if not text:
+            raise Unread("the manifest has no compiled SQL of it", "run `dbt build` or `dbt compile`, of all models")
+        if config.sql_header or config.incremental_predicates or config.predicates:
+            raise Unread("`sql_header` and predicates are not looked into", "leave them out of its configuration")
+        tables, own = self._tables(node), self.project.table(node)
+        if tables is None:
+            return None
+        try:
+            if config.materialized == "incremental":
+                tables[own] = self._own_past(node, text)
+            tags = {name: {key: output.tag for key, output in outputs.items()} for name, outputs in tables.items()}
+            statement = read(text, Catalogue(Tables(self.notice, tags), self.project.dialect))
+        except (PurposeGuardError, ValueError) as error:
+            way_out = "refer to tables by `ref` and `source`, in SQL that the SQL adapter reads"
+            raise Unread(" ".join(str(error).split()), way_out) from error
+        flows = self._kept(node, self._flows(statement))
+        subjects = frozenset(
+            (name, key)
+            for name, outputs in tables.items()
+            for key, output in outputs.items()
+            if output.tag is not None and isinstance(output.tag.mark, SubjectMark)
+        )
+        made = self._settled(flows, tables, own)
+        if config.materialized == "incremental":  # columns that the query no longer gives stay in the table
+            old = set(map(self.names.declared, self.project.catalog.columns(node.unique_id) or ())) - made.keys()
+            made |= {key: self._untagged(node, key) for key in old}
+        return Made(made, statement.tree, subjects)
+
+    def _own_past(self, node: Node, text: str) -> Outputs:
+        """The columns that an incremental model may read of itself: those of the catalog, or all that it names."""
+        known = self.project.catalog.columns(node.unique_id)
+        if known is None:
+            columns = parsed(text, self.project.dialect).find_all(exp.Column)
+            keys = {self.names.key(column.this) for column in columns if isinstance(column.this, exp.Identifier)}
+        else:
+            keys = set(map(self.names.declared, known))
+        return {key: self._untagged(node, key) for key in keys}
+
+    def _untagged(self, node: Node, key: str) -> Output:
+        name = self.shown(key)
+        return Output(name, untagged=frozenset({f"{node.called}.{name}"}))
+
+    def _flows(self, statement: Read) -> dict[str, Flow]:
+        """By column of a query, the columns that it depends on."""
+        relation = statement.outputs
+        if statement.analysis.kind != "select" or not relation.complete:
+            raise Unread("it is no query all of whose columns are known", "name its columns instead of `*`")
+        flows: dict[str, Flow] = {}
+        for number, column in enumerate(relation.columns, 1):
+            key, others = column.key, self.names.declared(OTHERS)
+            if key is None or self.names.declared(key) != key or (key in flows and key != others):
+                called = f"`{column.name}`" if column.name else f"number {number}"
+                raise Unread(f"its column {called} has no name of its own", "give each column a name with AS")
+            flows[key] = flows.get(key, frozenset()) | column.flow | statement.analysis.conditions
+        return flows
+
+    def _kept(self, node: Node, flows: dict[str, Flow]) -> dict[str, Flow]:
+        """What decides which rows a table keeps counts as well; a snapshot has columns that tell of it."""
+        config, snapshot = node.config, node.resource_type == "snapshot"
+        deciding: Flow = frozenset()
+        for part in (config.unique_key, *((config.check_cols, config.updated_at) if snapshot else ())):
+            for name in [part] if isinstance(part, str) else part or ():
+                flow = flows.get(self.names.declared(name))  # an expression, and `all`, are of any columns
+                deciding |= frozenset().union(*flows.values()) if flow is None else flow
+        kept = {key: flow | deciding for key, flow in flows.items()}
+        renamed = config.snapshot_meta_column_names or {}
+        added = [renamed.get(name) or name for name in _SNAPSHOT_COLUMNS] if snapshot else []
+        if config.hard_deletes == "new_record":
+            added.append(renamed.get("dbt_is_deleted") or "dbt_is_deleted")
+        return kept | {self.names.declared(name): deciding for name in added}
+
+    def _settled(self, flows: dict[str, Flow], tables: Mapping[str, Outputs], own: str) -> dict[str, Output]:
+        """The columns of a query by what flows into them; what it reads of its own past by what flowed into that."""
+        past = {(own, key): key for key in flows} if own in tables else {}
+        changed = bool(past)
+        while changed:
+            before = dict(flows)
+            for key, flow in before.items():
+                flows[key] = flow.union(*(before[past[read]] for read in flow if read in past))
+            changed = flows != before
+        return {
+            key: _joined(self.shown(key), [tables[table][column] for table, column in sorted(flow - past.keys())])
+            for key, flow in flows.items()
+        }
+
+
+def _joined(name: str, parts: Iterable[Output]) -> Output:
+    """A column made of others."""
+    outputs = list(parts)
+    label = Label.join(NOT_PERSONAL, *(output.tag.label for output in outputs if output.tag is not None))
+    roots = frozenset().union(*(output.roots for output in outputs))
+    untagged = frozenset().union(*(output.untagged for output in outputs))
+    return Output(name, None if any(output.tag is None for output in outputs) else Tag(label), roots, untagged)

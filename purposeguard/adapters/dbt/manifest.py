@@ -1,0 +1,263 @@
+"""The artifacts of dbt: what `target/manifest.json` and `target/catalog.json` say of a project."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any, ClassVar, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from purposeguard.adapters.sql.scopes import Names
+from purposeguard.errors import PurposeGuardError
+
+MANIFESTS: Final = range(10, 13)
+"""Versions of the manifest's schema that are read: dbt 1.6 and later."""
+
+ADAPTERS: Final[Mapping[str, str]] = {
+    "bigquery": "bigquery",
+    "databricks": "spark",
+    "duckdb": "duckdb",
+    "postgres": "postgres",
+    "snowflake": "snowflake",
+    "spark": "spark",
+}
+"""By adapter of dbt, the dialect of its SQL."""
+
+
+class UnreadableProject(PurposeGuardError, ValueError):
+    """The artifacts of a dbt project are missing, or cannot be read."""
+
+
+class _Artifact(BaseModel):
+    """A part of an artifact: the fields that are used here, of many."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+
+class Metadata(_Artifact):
+    """What an artifact says of itself."""
+
+    dbt_schema_version: str
+    dbt_version: str = ""
+    adapter_type: str | None = None
+    project_name: str | None = None
+
+
+class Hook(_Artifact):
+    """A statement that runs before or after a model."""
+
+    sql: str
+
+
+class Config(_Artifact):
+    """The configuration of a resource."""
+
+    materialized: str | None = None
+    meta: dict[str, Any] = Field(default_factory=dict)
+    pre_hook: list[Hook] = Field(default_factory=list, alias="pre-hook")
+    post_hook: list[Hook] = Field(default_factory=list, alias="post-hook")
+    sql_header: str | None = None
+    unique_key: str | list[str] | None = None
+    incremental_predicates: list[Any] | None = None
+    predicates: list[Any] | None = None
+    check_cols: str | list[str] | None = None
+    updated_at: str | None = None
+    hard_deletes: str | None = None
+    snapshot_meta_column_names: dict[str, str | None] | None = None
+    store_failures: bool | None = None
+    store_failures_as: str | None = None
+
+
+class Column(_Artifact):
+    """A column that a properties file describes."""
+
+    name: str
+    description: str = ""
+    meta: dict[str, Any] = Field(default_factory=dict)
+    config: Config = Config()
+
+
+class DependsOn(_Artifact):
+    """What a resource refers to."""
+
+    nodes: list[str] = Field(default_factory=list)
+
+
+class Node(_Artifact):
+    """A resource: a model, seed, snapshot, test, analysis, operation, source or exposure."""
+
+    unique_id: str
+    resource_type: str
+    name: str
+    package_name: str
+    original_file_path: str
+    patch_path: str | None = None
+    source_name: str | None = None
+    version: str | int | float | None = None
+    relation_name: str | None = None
+    language: str | None = None
+    raw_code: str = ""
+    compiled_code: str | None = None
+    columns: dict[str, Column] = Field(default_factory=dict)
+    meta: dict[str, Any] = Field(default_factory=dict)
+    config: Config = Config()
+    depends_on: DependsOn = DependsOn()
+
+    @property
+    def called(self) -> str:
+        """Its name for people: `telemetry.devices` of a source, `customers.v2` of a version."""
+        source = "" if self.source_name is None else f"{self.source_name}."
+        return f"{source}{self.name}" + ("" if self.version is None else f".v{self.version}")
+
+
+class Manifest(_Artifact):
+    """The manifest: all resources of a project and of its packages."""
+
+    metadata: Metadata
+    nodes: dict[str, Node]
+    sources: dict[str, Node]
+    exposures: dict[str, Node]
+
+
+class _CatalogColumn(_Artifact):
+    name: str
+    index: int
+
+
+class _CatalogTable(_Artifact):
+    columns: dict[str, _CatalogColumn]
+
+
+class Catalog(_Artifact):
+    """The catalog: which columns each table had in the database when `dbt docs generate` ran."""
+
+    nodes: dict[str, _CatalogTable] = Field(default_factory=dict)
+    sources: dict[str, _CatalogTable] = Field(default_factory=dict)
+
+    def columns(self, unique_id: str) -> list[str] | None:
+        """The names of a table's columns, in their order; None where they are not known."""
+        table = self.nodes.get(unique_id) or self.sources.get(unique_id)
+        return (
+            None
+            if table is None
+            else [column.name for column in sorted(table.columns.values(), key=lambda column: column.index)]
+        )
+
+
+@dataclass(frozen=True)
+class Project:
+    """A dbt project by its artifacts. `folder`: where its files lie, as it is shown."""
+
+    manifest: Manifest
+    catalog: Catalog = field(default_factory=Catalog)
+    folder: str = ""
+
+    @classmethod
+    def read(cls, folder: Path, target: Path | None = None) -> Project:
+        """The project in a folder; `target` is the folder of its artifacts, `target` in it if left out.
+
+        Raises:
+            UnreadableProject: there is no manifest, an artifact cannot be read, or it is of another version or of an
+                adapter that is not known here.
+        """
+        artifacts = folder / "target" if target is None else target
+        path = artifacts / "manifest.json"
+        if not path.is_file():
+            raise UnreadableProject(f"there is no `{path}`: run `dbt build` or `dbt compile` first")
+        manifest = _read(Manifest, path)
+        version = re.search(r"/manifest/v(\d+)\.json$", manifest.metadata.dbt_schema_version)
+        if version is None or int(version[1]) not in MANIFESTS:
+            raise UnreadableProject(
+                f"`{path}` has the schema `{manifest.metadata.dbt_schema_version}`, and v{MANIFESTS[0]} to "
+                f"v{MANIFESTS[-1]} are read: those of dbt 1.6 and later"
+            )
+        adapter = manifest.metadata.adapter_type
+        if adapter not in ADAPTERS:
+            raise UnreadableProject(f"the adapter `{adapter}` is not known here, only {', '.join(ADAPTERS)}")
+        catalog = artifacts / "catalog.json"
+        shown = "" if folder == Path() else f"{folder.as_posix()}/"
+        return cls(manifest, _read(Catalog, catalog) if catalog.is_file() else Catalog(), shown)
+
+    @property
+    def adapter(self) -> str:
+        """The adapter of dbt."""
+        return self.manifest.metadata.adapter_type or ""
+
+    @property
+    def dialect(self) -> str:
+        """The dialect of its SQL."""
+        return ADAPTERS[self.adapter]
+
+    @property
+    def resources(self) -> Mapping[str, Node]:
+        """All nodes and sources, by their ids."""
+        return {**self.manifest.sources, **self.manifest.nodes}
+
+    def ordered(self) -> Iterator[Node]:
+        """Nodes and sources, each behind all that it depends on.
+
+        Raises:
+            UnreadableProject: they depend on each other in a circle.
+        """
+        resources = self.resources
+        graph = {unique_id: node.depends_on.nodes for unique_id, node in resources.items()}
+        try:
+            order = list(TopologicalSorter(graph).static_order())
+        except CycleError as error:
+            raise UnreadableProject(f"resources depend on each other: {' → '.join(error.args[1])}") from error
+        yield from (resources[unique_id] for unique_id in order if unique_id in resources)
+
+    def path(self, node: Node, *, properties: bool = False) -> str:
+        """The file of a resource; `properties`: the one that describes its columns, where there is one."""
+        path = node.original_file_path
+        if properties and node.patch_path:
+            path = node.patch_path.partition("://")[2]
+        own = node.package_name == self.manifest.metadata.project_name
+        return self.folder + (path if own else f"dbt_packages/{node.package_name}/{path}")
+
+    def table(self, node: Node) -> str:
+        """The name of its table or view, as the SQL adapter declares it.
+
+        Raises:
+            UnreadableProject: it has none, or one that cannot be told from others.
+        """
+        why = "it has no table or view"
+        if node.relation_name:
+            why = f"`{node.relation_name}` is no name of a table that is read here"
+            names = Names(self.dialect)
+            try:
+                name = table_name(exp.to_table(node.relation_name, dialect=self.dialect), names)
+            except SqlglotError:
+                name = None
+            if name is not None:
+                return name
+        raise UnreadableProject(why)
+
+
+def table_name(table: exp.Table, names: Names) -> str | None:
+    """What the SQL adapter calls a table; None if that name would not be found again, or is no plain one."""
+    parts = [part for name in ("catalog", "db", "this") if (part := table.args.get(name))]
+    key = tuple(names.table_key(part) for part in parts if type(part) is exp.Identifier)
+    same = len(key) == len(parts) and names.table_declared(".".join(key)) == key
+    return ".".join(key) if same else None
+
+
+A = TypeVar("A", bound=_Artifact)
+
+
+def _read(artifact: type[A], path: Path) -> A:
+    try:
+        return artifact.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UnreadableProject(f"`{path}` cannot be read: {error.strerror or error}") from error
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, fault["loc"])) or "the whole of it"
+        message = f"`{path}` cannot be read: {place}: {fault['msg']}"
+    raise UnreadableProject(message)
