@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from purposeguard.adapters.dbt.declassification import undeclassified
-from purposeguard.adapters.dbt.lineage import OTHERS, Lineage, Made, Output, Outputs, Unread
+from purposeguard.adapters.dbt.lineage import OTHERS, Lineage, Made, Output, Outputs, Unread, joined
 from purposeguard.adapters.dbt.manifest import Node, Project, UnreadableProject, table_name
 from purposeguard.adapters.dbt.tags import Declassified, OfColumn, OfExposure, OfTable, declared, read_tag
 from purposeguard.adapters.enforcement import must_cover
@@ -75,6 +75,9 @@ def check(project: Project, guard: Guard, *, trust_hooks: bool = False) -> Check
     for node in project.ordered():
         with checker.reporting(node):
             checker.resource(node)
+    for node in project.manifest.saved_queries.values():
+        if node.exports:
+            checker.find(node, "unread", "", "it exports tables that nobody labels", "export nothing")
     for node in project.manifest.exposures.values():
         with checker.reporting(node):
             checker.exposure(node)
@@ -135,6 +138,8 @@ class _Checker:
     def _table(self, node: Node) -> None:
         own = declared(OfTable, node, node.called)
         columns = {self.lineage.names.declared(column.name): column for column in node.columns.values()}
+        if len(columns) < len(node.columns):
+            raise Unread("two of the columns that are declared have one name in its database", "declare one of them")
         of_columns = {
             key: declared(OfColumn, column, f"{node.called}.{column.name}") for key, column in columns.items()
         }
@@ -154,6 +159,9 @@ class _Checker:
                 self.find(node, "meta", columns[key].name, "there is no such column", "tag the columns that there are")
         outputs = {key: self._labelled(node, key, made, of_columns.get(key, OfColumn()), own) for key in made.outputs}
         self.lineage.outputs[node.unique_id] = outputs
+        # Where a declassification holds, each row is about as many subjects as it says.
+        figures = [output for output in outputs.values() if (node.called, output.name) in self.checked.declassified]
+        self.lineage.rows[node.unique_id] = joined("", figures) if figures else made.rows._replace(untagged=frozenset())
         self._purpose(node, own, {output.name: output for output in outputs.values()})
 
     def _labelled(self, node: Node, key: str, made: Made, of_column: OfColumn, own: OfTable) -> Output:
@@ -232,7 +240,8 @@ class _Checker:
             for name in (used[key] for key in used.keys() - outputs.keys()):
                 self.find(node, "meta", f"{called}.{name}", "there is no such column", "name those that there are")
             uses = {key: output for key, output in outputs.items() if key in used or called not in columns}
-            self._purpose(node, stated, {f"{called}.{output.name}": output for output in uses.values()})
+            named = {f"{called}.{output.name}": output for output in uses.values()}
+            self._purpose(node, stated, named or {called: self.lineage.rows[other.unique_id]})
 
     def _purpose(self, node: Node, stated: OfTable | OfExposure, uses: Mapping[str, Output]) -> None:
         """Asks the guard about columns that a resource uses or holds for a purpose."""

@@ -19,7 +19,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.scope import Scope, build_scope
 
-from purposeguard.adapters.sql.scopes import Names
+from purposeguard.adapters.sql.scopes import Names, lower
 
 IsSubject = Callable[[exp.Table, str], bool]
 """True if the column of this name in this table holds subjects' ids."""
@@ -35,6 +35,8 @@ def undeclassified(tree: exp.Expr, names: Names, column: str, at_least: int, is_
 
     Empty if it is one of these.
     """
+    if tree.find(exp.Pivot) or any(alias.args.get("columns") for alias in tree.find_all(exp.TableAlias)):
+        return "columns are renamed in a way that is not followed: rename them with AS"
     try:
         scope = build_scope(tree.copy())
     except SqlglotError:
@@ -42,12 +44,15 @@ def undeclassified(tree: exp.Expr, names: Names, column: str, at_least: int, is_
     found = None if scope is None else _grouped(scope, names, column)
     if found is None:
         return "it does not come, unchanged, from a SELECT with GROUP BY"
+    select = found[0].expression
     if not any(
-        _asks(part, at_least) and _is_of_subjects(part.this.this.expressions[0], found[0], names, is_subject)
-        for part in _conjuncts(found[0].expression.args.get("having"))
+        _asks(part, at_least)
+        and _is_no_alias(part.this.this.expressions[0], select)
+        and _is_of_subjects(part.this.this.expressions[0], found[0], names, is_subject)
+        for part in _conjuncts(select.args.get("having"))
     ):
         return f"no HAVING keeps only groups with `count(distinct S) >= {at_least}`, S a column marked `subject`"
-    if not (_is_key(found[1], found[0].expression) or _is_figure(found[1])):
+    if not (_is_key(found[1], select) or _is_figure(found[1])):
         return "it is neither a count, sum or avg of columns nor what the rows are grouped by"
     return ""
 
@@ -122,18 +127,27 @@ def _asks(condition: exp.Expr, at_least: int) -> bool:
     return int(number.this) >= at_least - (type(condition) is exp.GT)
 
 
+def _is_no_alias(column: exp.Expr, select: exp.Expr) -> bool:
+    """True if no item of a SELECT goes by the name of another column, which HAVING may take for it."""
+    return all(item.unalias() == column for item in select.expressions if lower(item.alias) == lower(column.name))
+
+
 def _is_of_subjects(column: exp.Expr, scope: Scope, names: Names, is_subject: IsSubject) -> bool:
     """True if a column is, through renaming alone, one of a table that holds subjects' ids, and no join is in between.
 
     Nor may a window or a subquery be: they take values from row to row.
     """
-    select, sources = scope.expression, [source for _, source in scope.selected_sources.values()]
+    select, sources = scope.expression, scope.selected_sources
     plain = type(column) is exp.Column and not column.args.get("db") and isinstance(column.this, exp.Identifier)
     if not plain or not _only(select, _READING) or len(sources) != 1:
         return False
+    ((called, (_, source)),) = sources.items()
+    qualifier = column.args.get("table")
+    if qualifier is not None and lower(qualifier.name) != lower(called):
+        return False  # a field of a column
     if any(item.find(exp.Window, exp.Query) for item in select.expressions):
         return False
-    source, key = sources[0], names.key(column.this)
+    key = names.key(column.this)
     if isinstance(source, exp.Table):
         return is_subject(source, key)
     inner = source.expression

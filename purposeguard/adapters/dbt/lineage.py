@@ -21,6 +21,9 @@ from purposeguard.values.markers import SubjectMark
 OTHERS: Final = "(other columns)"
 """Stands for the columns of a table that are not known. It has no tag, so a `*` that gives them out is refused."""
 
+ROWS: Final = "\0"
+"""In place of a column: which rows a table has. No statement can name it."""
+
 MATERIALIZED: Final = frozenset(
     {"table", "view", "materialized_view", "incremental", "dynamic_table", "streaming_table", "external", "snapshot"}
 )
@@ -59,15 +62,19 @@ Outputs = Mapping[str, Output]
 
 
 class Made(NamedTuple):
-    """The columns of a table; `tree`: the query that makes it; `subjects`: the columns with this mark that it reads."""
+    """The columns of a table, and `rows`, what decides which rows it has.
+
+    `tree`: the query that makes it; `subjects`: the columns with this mark that it reads.
+    """
 
     outputs: Outputs
+    rows: Output
     tree: exp.Expr | None = None
     subjects: frozenset[tuple[str, str]] = frozenset()
 
 
 class Lineage:
-    """The lineage of a project. `outputs`: by the ids of resources, the columns that are known so far."""
+    """The lineage of a project. `outputs` and `rows`: by the ids of resources, what is known of their tables so far."""
 
     def __init__(self, project: Project, notice: Notice) -> None:
         self.project: Final = project
@@ -75,6 +82,7 @@ class Lineage:
         self.names: Final = Names(project.dialect)
         self.resources: Final = project.resources
         self.outputs: Final[dict[str, Outputs]] = {}
+        self.rows: Final[dict[str, Output]] = {}
 
     def shown(self, key: str) -> str:
         """The name of a column as people write it."""
@@ -89,19 +97,23 @@ class Lineage:
         if node.resource_type in {"model", "snapshot"} and node.language != "python":
             return self._query(node)
         if node.language != "python":
-            return Made(self._given(node, None))
+            return Made(self._given(node, None), Output("", Tag()))
         tables = self._tables(node)
         if tables is None:
             return None
         # Python may put anything that it reads anywhere.
-        return Made(self._given(node, [output for outputs in tables.values() for output in outputs.values()]))
+        everything = joined("", [output for outputs in tables.values() for output in outputs.values()])
+        return Made(self._given(node, everything), everything)
 
-    def _given(self, node: Node, parts: list[Output] | None) -> Outputs:
+    def _given(self, node: Node, made: Output | None) -> Outputs:
         """The columns of what no query makes: those of the catalog, or those that are declared, and others."""
         known = self.project.catalog.columns(node.unique_id)
         names = [*(column.name for column in node.columns.values()), OTHERS] if known is None else known
-        made = Output("") if parts is None else _joined("", parts)
-        return {key: made._replace(name=self.shown(key)) for key in map(self.names.declared, names)}
+        output = made or Output("")
+        outputs = {key: output._replace(name=self.shown(key)) for key in map(self.names.declared, names)}
+        if len(outputs) < len(names):
+            raise Unread("names of its columns differ in case alone, which is not read", "rename one of them")
+        return outputs
 
     def reads(self, node: Node) -> Iterator[Node]:
         """The tables that a resource reads, those behind ephemeral models too.
@@ -119,12 +131,12 @@ class Lineage:
                 yield other
 
     def _tables(self, node: Node) -> dict[str, Outputs] | None:
-        """By the names of the tables that a resource reads, their columns; None if one could not be read."""
+        """By the names of the tables that a resource reads, their columns and rows; None if one could not be read."""
         tables: dict[str, Outputs] = {}
         for other in self.reads(node):
             if other.unique_id not in self.outputs:
                 return None
-            tables[self.project.table(other)] = self.outputs[other.unique_id]
+            tables[self.project.table(other)] = {**self.outputs[other.unique_id], ROWS: self.rows[other.unique_id]}
         return tables
 
     def _query(self, node: Node) -> Made | None:
@@ -141,7 +153,10 @@ class Lineage:
         try:
             if config.materialized == "incremental":
                 tables[own] = self._own_past(node, text)
-            tags = {name: {key: output.tag for key, output in outputs.items()} for name, outputs in tables.items()}
+            tags = {
+                name: {key: output.tag for key, output in outputs.items() if key != ROWS}
+                for name, outputs in tables.items()
+            }
             statement = read(text, Catalogue(Tables(self.notice, tags), self.project.dialect))
         except (PurposeGuardError, ValueError) as error:
             way_out = "refer to tables by `ref` and `source`, in SQL that the SQL adapter reads"
@@ -154,10 +169,11 @@ class Lineage:
             if output.tag is not None and isinstance(output.tag.mark, SubjectMark)
         )
         made = self._settled(flows, tables, own)
+        rows = made.pop(ROWS)
         if config.materialized == "incremental":  # columns that the query no longer gives stay in the table
             old = set(map(self.names.declared, self.project.catalog.columns(node.unique_id) or ())) - made.keys()
             made |= {key: self._untagged(node, key) for key in old}
-        return Made(made, statement.tree, subjects)
+        return Made(made, rows, statement.tree, subjects)
 
     def _own_past(self, node: Node, text: str) -> Outputs:
         """The columns that an incremental model may read of itself: those of the catalog, or all that it names."""
@@ -174,17 +190,18 @@ class Lineage:
         return Output(name, untagged=frozenset({f"{node.called}.{name}"}))
 
     def _flows(self, statement: Read) -> dict[str, Flow]:
-        """By column of a query, the columns that it depends on."""
+        """By column of a query, and for its rows, the columns and rows that it depends on."""
         relation = statement.outputs
         if statement.analysis.kind != "select" or not relation.complete:
             raise Unread("it is no query all of whose columns are known", "name its columns instead of `*`")
-        flows: dict[str, Flow] = {}
+        conditions = statement.analysis.conditions | {(name, ROWS) for _, name in statement.mentions}
+        flows: dict[str, Flow] = {ROWS: conditions}
         for number, column in enumerate(relation.columns, 1):
             key, others = column.key, self.names.declared(OTHERS)
             if key is None or self.names.declared(key) != key or (key in flows and key != others):
                 called = f"`{column.name}`" if column.name else f"number {number}"
                 raise Unread(f"its column {called} has no name of its own", "give each column a name with AS")
-            flows[key] = flows.get(key, frozenset()) | column.flow | statement.analysis.conditions
+            flows[key] = flows.get(key, frozenset()) | column.flow | conditions
         return flows
 
     def _kept(self, node: Node, flows: dict[str, Flow]) -> dict[str, Flow]:
@@ -200,7 +217,7 @@ class Lineage:
         added = [renamed.get(name) or name for name in _SNAPSHOT_COLUMNS] if snapshot else []
         if config.hard_deletes == "new_record":
             added.append(renamed.get("dbt_is_deleted") or "dbt_is_deleted")
-        return kept | {self.names.declared(name): deciding for name in added}
+        return kept | {self.names.declared(name): kept[ROWS] for name in added}
 
     def _settled(self, flows: dict[str, Flow], tables: Mapping[str, Outputs], own: str) -> dict[str, Output]:
         """The columns of a query by what flows into them; what it reads of its own past by what flowed into that."""
@@ -212,12 +229,12 @@ class Lineage:
                 flows[key] = flow.union(*(before[past[read]] for read in flow if read in past))
             changed = flows != before
         return {
-            key: _joined(self.shown(key), [tables[table][column] for table, column in sorted(flow - past.keys())])
+            key: joined(self.shown(key), [tables[table][column] for table, column in sorted(flow - past.keys())])
             for key, flow in flows.items()
         }
 
 
-def _joined(name: str, parts: Iterable[Output]) -> Output:
+def joined(name: str, parts: Iterable[Output]) -> Output:
     """A column made of others."""
     outputs = list(parts)
     label = Label.join(NOT_PERSONAL, *(output.tag.label for output in outputs if output.tag is not None))

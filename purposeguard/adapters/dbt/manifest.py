@@ -90,7 +90,7 @@ class DependsOn(_Artifact):
 
 
 class Node(_Artifact):
-    """A resource: a model, seed, snapshot, test, analysis, operation, source or exposure."""
+    """A resource: a model, seed, snapshot, test, analysis, operation, source, exposure or saved query."""
 
     unique_id: str
     resource_type: str
@@ -108,6 +108,7 @@ class Node(_Artifact):
     meta: dict[str, Any] = Field(default_factory=dict)
     config: Config = Config()
     depends_on: DependsOn = DependsOn()
+    exports: list[Any] = Field(default_factory=list)
 
     @property
     def called(self) -> str:
@@ -123,10 +124,10 @@ class Manifest(_Artifact):
     nodes: dict[str, Node]
     sources: dict[str, Node]
     exposures: dict[str, Node]
+    saved_queries: dict[str, Node] = Field(default_factory=dict)
 
 
 class _CatalogColumn(_Artifact):
-    name: str
     index: int
 
 
@@ -143,11 +144,8 @@ class Catalog(_Artifact):
     def columns(self, unique_id: str) -> list[str] | None:
         """The names of a table's columns, in their order; None where they are not known."""
         table = self.nodes.get(unique_id) or self.sources.get(unique_id)
-        return (
-            None
-            if table is None
-            else [column.name for column in sorted(table.columns.values(), key=lambda column: column.index)]
-        )
+        columns = {} if table is None else table.columns
+        return sorted(columns, key=lambda name: columns[name].index) or None
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,25 @@ def test_labels_follow_the_sql(seeds, sql, labels):
     assert seeds.labels("x") == labels
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select count(*) as n from {busy}",
+        "select 1 as n from {raw_orders} where exists (select 1 from {busy})",
+        "select 1 as n from {raw_orders}, {busy}",
+        "with b as (select * from {busy}) select (select count(*) from b) as n",
+    ],
+)
+def test_which_rows_a_model_has_counts_too(seeds, sql):
+    seeds.model("busy", "select product from {devices} where threats > 10")
+    seeds.model("x", sql)
+    assert seeds.labels("x") == {"n": "1.1(b)"}
+    seeds.model("y", "select count(*) as n from {x}")
+    assert seeds.labels("y") == {"n": "1.1(b)"}
+    seeds.exposure("e", "busy", meta={"purpose": "product-guidance", "columns": {"busy": []}})
+    assert seeds.found() == [("purpose", "e", "busy")]
+
+
 def test_tables_are_told_by_their_whole_name(seeds):
     seeds.model("x", "select email from {raw_customers}", relation_name='"Other"."main"."customers"')
     seeds.model("y", "select * from other.main.customers", "x")
@@ -202,7 +221,28 @@ def test_tests_that_store_rows_are_refused(shop):
     assert [rule for rule, _, _ in shop.found()] == ["unread"]
 
 
+def test_names_that_differ_in_case_alone_are_refused(shop):
+    shop.tag("raw_customers", "Email", "not-personal")
+    assert ("unread", "raw_customers", "") in shop.found()
+    shop.manifest["metadata"]["adapter_type"] = "snowflake"
+    shop.manifest["nodes"], shop.manifest["exposures"] = {}, {}
+    shop["devices"]["relation_name"] = "SHOP.MAIN.DEVICES"
+    columns = {name: {"name": name, "index": 1} for name in ("EMAIL", "email")}
+    shop.catalog["sources"] = {"source.shop.telemetry.devices": {"columns": columns}}
+    assert shop.found() == [("unread", "telemetry.devices", "")]
+
+
+def test_a_catalog_without_columns_tells_nothing(seeds):
+    seeds.catalog["sources"]["source.shop.telemetry.devices"]["columns"] = {}
+    seeds.model("x", "select * from {devices}")
+    assert ("untagged", "x", "(other columns)") in seeds.found()
+
+
 def test_other_resources_are_refused(shop):
+    query = {**shop["renewal_mail"], "unique_id": "saved_query.shop.q", "name": "q", "exports": [{"name": "q"}]}
+    shop.manifest["saved_queries"] = {"saved_query.shop.q": query}
+    assert shop.found() == [("unread", "q", "")]
+    shop.manifest["saved_queries"] = {}
     shop["renewal_mail"]["depends_on"]["nodes"].append("metric.shop.revenue")
     assert shop.found() == [("unread", "renewal_mail", "")]
 

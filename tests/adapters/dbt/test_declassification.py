@@ -67,6 +67,11 @@ def test_figures_over_enough_subjects(seeds, sql):
         "with f as (PER_PRODUCT) select n from f where n > 1",
         "with f as (PER_PRODUCT) select n + 1 as n from f",
         "with f as (PER_PRODUCT) select f.n from f join {devices} d on d.product = f.product",
+        "with f (n, product) as (PER_PRODUCT) select n from f",
+        """with d (threats, product, customer_id) as (select customer_id, product, threats from {devices})
+        select avg(threats) as n from d group by product having count(distinct customer_id) >= 3""",
+        PER_PRODUCT.replace("{devices}", "{devices} as d (threats, product, customer_id)"),
+        PER_PRODUCT.replace("product, avg", "upper(product) as customer_id, avg"),
         "PER_PRODUCT union all select product, threats from {devices}",
         "PER_PRODUCT order by n limit 1",
     ],
@@ -89,6 +94,14 @@ def test_it_says_what_the_column_is_then(seeds):
 def test_columns_beside_it_stay_what_they_are(seeds):
     assert declassified(seeds, "PER_PRODUCT")
     assert seeds.labels("x")["product"] == "1.1(b)"
+
+
+def test_so_do_the_rows(seeds):
+    assert declassified(seeds, "PER_PRODUCT")
+    seeds.model("y", "select count(*) as groups, max(n) as n from {x}")
+    assert seeds.labels("y") == {"groups": "not-personal", "n": "not-personal"}
+    seeds.model("y", "select count(*) as n from {x} where product <> ''")
+    assert seeds.labels("y") == {"n": "1.1(b)"}
 
 
 def test_without_it_the_declared_tag_is_too_small(seeds):
