@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from purposeguard.cli.files import read_notice, write_all
+from purposeguard.cli.files import Problem, read_notice, write_all
 from purposeguard.cli.lint.findings import Finding, Place, Rule
 from purposeguard.cli.lint.sarif import log
 from purposeguard.cli.options import REFERENCE, NoticeOption, Overlays, ending, err, needing, out
@@ -119,7 +119,11 @@ def labels(
         return False
     from purposeguard.adapters.dbt.labels import properties, statements  # noqa: PLC0415  # needs the extra `dbt`
 
-    files = properties(checked) if kind is Kind.properties else [("tags.sql", "\n".join([*statements(checked), ""]))]
+    try:
+        tags = "" if kind is Kind.properties else "\n".join([*statements(checked), ""])
+    except ValueError as error:
+        raise Problem(str(error)) from error
+    files = properties(checked) if kind is Kind.properties else [("tags.sql", tags)]
     if output is not None:
         write_all(output, {output / name: text for name, text in files})
         return True
@@ -135,7 +139,10 @@ dbt_app.command("labels", epilog="Exit codes: 0 written, 1 a finding, 2 bad inpu
 def _checked(project: Path, target: Path | None, guard: Guard, trust_hooks: bool) -> Checked:
     with needing("dbt", "`dbt` needs"):
         from purposeguard.adapters import dbt  # noqa: PLC0415  # needs the extra `dbt`
-    return dbt.check(dbt.Project.read(project, target), guard, trust_hooks=trust_hooks)
+    try:
+        return dbt.check(dbt.Project.read(project, target), guard, trust_hooks=trust_hooks)
+    except ValueError as error:
+        raise Problem(str(error)) from error
 
 
 def _symbol(finding: Any) -> str:

@@ -8,6 +8,6 @@ from purposeguard.adapters.extras import Needs
 with Needs("dbt", "sqlglot"):
     from purposeguard.adapters.dbt.checks import Checked, Finding, check
     from purposeguard.adapters.dbt.lineage import Output
-    from purposeguard.adapters.dbt.manifest import Project, UnreadableProject
+    from purposeguard.adapters.dbt.manifest import Project
 
-__all__ = ["Checked", "Finding", "Output", "Project", "UnreadableProject", "check"]
+__all__ = ["Checked", "Finding", "Output", "Project", "check"]

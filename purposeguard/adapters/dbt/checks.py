@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from purposeguard.adapters.dbt.declassification import undeclassified
-from purposeguard.adapters.dbt.lineage import OTHERS, Lineage, Made, Output, Outputs, Unread, joined
-from purposeguard.adapters.dbt.manifest import Node, Project, UnreadableProject, table_name
+from purposeguard.adapters.dbt.lineage import OTHERS, Lineage, Made, Output, Outputs, joined
+from purposeguard.adapters.dbt.manifest import Node, Project, Unread, table_name
 from purposeguard.adapters.dbt.tags import Declassified, OfColumn, OfExposure, OfTable, declared, read_tag
 from purposeguard.adapters.enforcement import must_cover
 from purposeguard.adapters.sql.scopes import perhaps
@@ -69,7 +69,7 @@ def check(project: Project, guard: Guard, *, trust_hooks: bool = False) -> Check
     models, and are not looked into.
 
     Raises:
-        UnreadableProject: its resources depend on each other in a circle.
+        ValueError: its resources depend on each other in a circle.
     """
     checker = _Checker(project, guard, trust_hooks)
     for node in project.ordered():
@@ -109,8 +109,6 @@ class _Checker:
             yield
         except Unread as error:
             self.find(node, "unread", column, error.why, error.way_out)
-        except UnreadableProject as error:
-            self.find(node, "unread", column, str(error), "give its table a plain name")
         except PurposeGuardError as error:
             self.find(node, "meta", column, " ".join(str(error).split()), "see the reference of `purposeguard dbt`")
 

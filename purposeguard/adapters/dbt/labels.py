@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from purposeguard.adapters.dbt.checks import Checked
 from purposeguard.adapters.dbt.lineage import Output
-from purposeguard.adapters.dbt.manifest import Node, UnreadableProject
+from purposeguard.adapters.dbt.manifest import Node
 from purposeguard.adapters.tags import KEY, Tag, words_of
 
 _SENTENCE: Final = re.compile(r"\s*(?:Not personal data|Personal data, collected under [^\n]*)\.$")
@@ -82,11 +82,11 @@ def statements(checked: Checked) -> Iterator[str]:
     BigQuery sets policy tags by its API alone. There the label becomes the description of the column.
 
     Raises:
-        UnreadableProject: columns have no tags in that warehouse, or a label is longer than a tag may be.
+        ValueError: columns have no tags in that warehouse, or a label is longer than a tag may be.
     """
     adapter, dialect = checked.project.adapter, checked.project.dialect
     if adapter not in _STATEMENTS:
-        raise UnreadableProject(f"columns have no tags in {adapter}: write their labels as properties")
+        raise ValueError(f"columns have no tags in {adapter}: write their labels as properties")
     if adapter == "snowflake":
         yield "CREATE TAG IF NOT EXISTS purposeguard;"
     for node in _own(checked):
@@ -94,7 +94,7 @@ def statements(checked: Checked) -> Iterator[str]:
         for key, (output, tag) in zip(checked.outputs[node.unique_id], _labelled(checked, node), strict=True):
             value = _documented(tag) if adapter == "bigquery" else " ".join(words_of(tag))
             if len(value) > LONGEST_TAG and adapter != "bigquery":
-                raise UnreadableProject(f"the label of `{node.called}.{output.name}` is too long for a tag: {value}")
+                raise ValueError(f"the label of `{node.called}.{output.name}` is too long for a tag: {value}")
             column = exp.to_identifier(key, quoted=True).sql(dialect=dialect)
             text = exp.Literal.string(value).sql(dialect=dialect)
             yield _STATEMENTS[adapter].format(kind=kind, table=node.relation_name, column=column, text=text)

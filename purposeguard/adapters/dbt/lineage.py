@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from sqlglot import exp
 
-from purposeguard.adapters.dbt.manifest import Node, Project
+from purposeguard.adapters.dbt.manifest import Node, Project, Unread
 from purposeguard.adapters.sql.lineage import Read, read
 from purposeguard.adapters.sql.parsing import parsed
 from purposeguard.adapters.sql.scopes import Flow, Names, lower
@@ -33,15 +33,6 @@ _SNAPSHOT_COLUMNS: Final = ("dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "d
 
 Roots = frozenset[tuple[str, Label]]
 """Declared columns, by the names that people know them by, each with its label."""
-
-
-class Unread(Exception):
-    """A resource that cannot be read: why, and what to do."""
-
-    def __init__(self, why: str, way_out: str) -> None:
-        super().__init__(why)
-        self.why = why
-        self.way_out = way_out
 
 
 class Output(NamedTuple):

@@ -14,7 +14,6 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from purposeguard.adapters.sql.scopes import Names
-from purposeguard.errors import PurposeGuardError
 
 MANIFESTS: Final = range(10, 13)
 """Versions of the manifest's schema that are read: dbt 1.6 and later."""
@@ -30,8 +29,13 @@ ADAPTERS: Final[Mapping[str, str]] = {
 """By adapter of dbt, the dialect of its SQL."""
 
 
-class UnreadableProject(PurposeGuardError, ValueError):
-    """The artifacts of a dbt project are missing, or cannot be read."""
+class Unread(Exception):
+    """A resource that cannot be read: why, and what to do."""
+
+    def __init__(self, why: str, way_out: str) -> None:
+        super().__init__(why)
+        self.why = why
+        self.way_out = way_out
 
 
 class _Artifact(BaseModel):
@@ -161,23 +165,23 @@ class Project:
         """The project in a folder; `target` is the folder of its artifacts, `target` in it if left out.
 
         Raises:
-            UnreadableProject: there is no manifest, an artifact cannot be read, or it is of another version or of an
+            ValueError: there is no manifest, an artifact cannot be read, or it is of another version or of an
                 adapter that is not known here.
         """
         artifacts = folder / "target" if target is None else target
         path = artifacts / "manifest.json"
         if not path.is_file():
-            raise UnreadableProject(f"there is no `{path}`: run `dbt build` or `dbt compile` first")
+            raise ValueError(f"there is no `{path}`: run `dbt build` or `dbt compile` first")
         manifest = _read(Manifest, path)
         version = re.search(r"/manifest/v(\d+)\.json$", manifest.metadata.dbt_schema_version)
         if version is None or int(version[1]) not in MANIFESTS:
-            raise UnreadableProject(
+            raise ValueError(
                 f"`{path}` has the schema `{manifest.metadata.dbt_schema_version}`, and v{MANIFESTS[0]} to "
                 f"v{MANIFESTS[-1]} are read: those of dbt 1.6 and later"
             )
         adapter = manifest.metadata.adapter_type
         if adapter not in ADAPTERS:
-            raise UnreadableProject(f"the adapter `{adapter}` is not known here, only {', '.join(ADAPTERS)}")
+            raise ValueError(f"the adapter `{adapter}` is not known here, only {', '.join(ADAPTERS)}")
         catalog = artifacts / "catalog.json"
         shown = "" if folder == Path() else f"{folder.as_posix()}/"
         return cls(manifest, _read(Catalog, catalog) if catalog.is_file() else Catalog(), shown)
@@ -201,14 +205,14 @@ class Project:
         """Nodes and sources, each behind all that it depends on.
 
         Raises:
-            UnreadableProject: they depend on each other in a circle.
+            ValueError: they depend on each other in a circle.
         """
         resources = self.resources
         graph = {unique_id: node.depends_on.nodes for unique_id, node in resources.items()}
         try:
             order = list(TopologicalSorter(graph).static_order())
         except CycleError as error:
-            raise UnreadableProject(f"resources depend on each other: {' → '.join(error.args[1])}") from error
+            raise ValueError(f"resources depend on each other: {' → '.join(error.args[1])}") from error
         yield from (resources[unique_id] for unique_id in order if unique_id in resources)
 
     def path(self, node: Node, *, properties: bool = False) -> str:
@@ -223,19 +227,18 @@ class Project:
         """The name of its table or view, as the SQL adapter declares it.
 
         Raises:
-            UnreadableProject: it has none, or one that cannot be told from others.
+            Unread: it has none, or one that cannot be told from others.
         """
-        why = "it has no table or view"
-        if node.relation_name:
-            why = f"`{node.relation_name}` is no name of a table that is read here"
-            names = Names(self.dialect)
-            try:
-                name = table_name(exp.to_table(node.relation_name, dialect=self.dialect), names)
-            except SqlglotError:
-                name = None
-            if name is not None:
-                return name
-        raise UnreadableProject(why)
+        if not node.relation_name:
+            raise Unread("it has no table or view", "refer to a model that has one")
+        names = Names(self.dialect)
+        try:
+            name = table_name(exp.to_table(node.relation_name, dialect=self.dialect), names)
+        except SqlglotError:
+            name = None
+        if name is None:
+            raise Unread(f"`{node.relation_name}` is no name of a table that is read here", "give it a plain name")
+        return name
 
 
 def table_name(table: exp.Table, names: Names) -> str | None:
@@ -253,9 +256,9 @@ def _read(artifact: type[A], path: Path) -> A:
     try:
         return artifact.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise UnreadableProject(f"`{path}` cannot be read: {error.strerror or error}") from error
+        raise ValueError(f"`{path}` cannot be read: {error.strerror or error}") from error
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, fault["loc"])) or "the whole of it"
         message = f"`{path}` cannot be read: {place}: {fault['msg']}"
-    raise UnreadableProject(message)
+    raise ValueError(message)

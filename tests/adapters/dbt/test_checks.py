@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from purposeguard.adapters.dbt import Project, UnreadableProject
+from purposeguard.adapters.dbt import Project
 
 
 def test_the_project_passes_as_it_is(shop):
@@ -290,11 +290,11 @@ def test_artifacts_of_others_are_refused(shop):
         ("dbt_schema_version", "https://schemas.getdbt.com/dbt/manifest/v9.json"),
     ):
         before, shop.manifest["metadata"][key] = shop.manifest["metadata"][key], value
-        with pytest.raises(UnreadableProject):
+        with pytest.raises(ValueError, match=r"oracle|manifest/v9"):
             Project.read(shop.written())
         shop.manifest["metadata"][key] = before
     del shop.manifest["nodes"]
-    with pytest.raises(UnreadableProject, match="nodes: Field required"):
+    with pytest.raises(ValueError, match="nodes: Field required"):
         Project.read(shop.written())
 
 
