@@ -162,8 +162,8 @@ def _report(checked: Checked) -> Report:
             for unique_id, outputs in checked.outputs.items()
         },
         "declassified": [
-            {"resource": resource, "column": column, **held.model_dump()}
-            for (resource, column), held in checked.declassified.items()
+            {"resource": resources[unique_id].called, "column": column, **held.model_dump()}
+            for (unique_id, column), held in checked.declassified.items()
         ],
     }
     columns = (Column("file", "group"), Column("column"), Column("rule", "under"), Column("why"), Column("", "under"))

@@ -21,6 +21,7 @@ from purposeguard.adapters.tags import Tag
 from purposeguard.errors import PurposeGuardError
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import Source
 from purposeguard.policy.violations import FlowViolation
 
 Rule = Literal["unread", "meta", "untagged", "flow", "declassification", "purpose"]
@@ -53,7 +54,7 @@ class Checked:
     """What a check found.
 
     `outputs`: by the ids of resources, their columns; of those that could not be read there are none. `declassified`:
-    by resource and column, the declassifications that hold.
+    by the id of a resource and the column, the declassifications that hold.
     """
 
     project: Project
@@ -158,7 +159,7 @@ class _Checker:
         outputs = {key: self._labelled(node, key, made, of_columns.get(key, OfColumn()), own) for key in made.outputs}
         self.lineage.outputs[node.unique_id] = outputs
         # Where a declassification holds, each row is about as many subjects as it says.
-        figures = [output for output in outputs.values() if (node.called, output.name) in self.checked.declassified]
+        figures = [output for output in outputs.values() if (node.unique_id, output.name) in self.checked.declassified]
         self.lineage.rows[node.unique_id] = joined("", figures) if figures else made.rows._replace(untagged=frozenset())
         self._purpose(node, own, {output.name: output for output in outputs.values()})
 
@@ -171,14 +172,14 @@ class _Checker:
         if words is not None and output.name != OTHERS:
             with self.reporting(node, output.name):
                 tag = read_tag(self.guard.notice, words, name)
+        if of_column.declassified is not None:
+            return self._declassified(node, key, made, of_column.declassified, tag)
         if made.tree is None and node.language != "python":
             return output._replace(
                 tag=tag,
                 roots=frozenset() if tag is None else frozenset({(name, tag.label)}),
                 untagged=frozenset({name}) if tag is None else frozenset(),
             )
-        if of_column.declassified is not None:
-            return self._declassified(node, key, made, of_column.declassified, tag)
         if output.tag is None or (tag is None and node.language == "python"):
             self._untagged(node, output)
             return Output(output.name)
@@ -188,7 +189,7 @@ class _Checker:
             must_cover(node.called, output.name, tag.label, output.tag.label)
         except FlowViolation as error:
             message, way_out = (line.strip() for line in str(error).split("\n"))
-            self.find(node, "flow", output.name, f"{message}{_from(output, error.missing)}", way_out)
+            self.find(node, "flow", output.name, f"{message}{_from(output, error.missing.sources)}", way_out)
         more = tag.label.sources - output.tag.label.sources
         roots = output.roots | ({(name, Label(*more))} if more else frozenset())
         return Output(output.name, Tag(tag.label | output.tag.label, mark=tag.mark), roots)
@@ -216,7 +217,7 @@ class _Checker:
         if why or tag is None:
             self.find(node, "declassification", output.name, f"it is not declassified: {why}", _DECLASSIFIED)
             return output
-        self.checked.declassified[node.called, output.name] = of
+        self.checked.declassified[node.unique_id, output.name] = of
         return Output(output.name, tag, frozenset({(f"{node.called}.{output.name}", tag.label)}))
 
     # ---- purposes --------------------------------------------------------------------------------------------------
@@ -224,22 +225,22 @@ class _Checker:
     def exposure(self, node: Node) -> None:
         """Checks what an exposure uses: all columns of what it depends on, or those that it names."""
         stated = declared(OfExposure, node, node.called)
-        known = {other.called: other for other in self.lineage.reads(node)}
-        versions = {other.name: other.called for other in known.values() if other.version is not None}
-        columns = {versions.get(name, name): names for name, names in stated.columns.items()}
-        for name in columns.keys() - known.keys():
+        read = {other.unique_id: other for other in self.lineage.reads(node)}
+        known = {name for other in read.values() for name in (other.called, other.name)}
+        for name in stated.columns.keys() - known:
             near = perhaps(name, known)
             self.find(node, "meta", "", f"`{name}` is nothing that it depends on{near}", "name it as `ref` does")
-        for called, other in known.items():
-            outputs = self.lineage.outputs.get(other.unique_id)
+        for unique_id, other in read.items():
+            outputs = self.lineage.outputs.get(unique_id)
             if outputs is None:
                 continue  # reported where it could not be read
-            used = {self.lineage.names.declared(name): name for name in columns.get(called, ())}
+            named = stated.columns.get(other.called, stated.columns.get(other.name))
+            used = {self.lineage.names.declared(name): name for name in named or ()}
             for name in (used[key] for key in used.keys() - outputs.keys()):
-                self.find(node, "meta", f"{called}.{name}", "there is no such column", "name those that there are")
-            uses = {key: output for key, output in outputs.items() if key in used or called not in columns}
-            named = {f"{called}.{output.name}": output for output in uses.values()}
-            self._purpose(node, stated, named or {called: self.lineage.rows[other.unique_id]})
+                self.find(node, "meta", f"{other.called}.{name}", "there is no such column", "name one that there is")
+            uses = [output for key, output in outputs.items() if key in used or named is None]
+            columns = {f"{other.called}.{output.name}": output for output in uses}
+            self._purpose(node, stated, columns or {other.called: self.lineage.rows[unique_id]})
 
     def _purpose(self, node: Node, stated: OfTable | OfExposure, uses: Mapping[str, Output]) -> None:
         """Asks the guard about columns that a resource uses or holds for a purpose."""
@@ -253,10 +254,10 @@ class _Checker:
             elif stated.purpose is not None:
                 decision = self.guard.explain(output.tag.label, stated.purpose, stated.channel)
                 if not decision:
-                    message = f"{decision.headline}{_from(output, Label(*decision.denied))}"
+                    message = f"{decision.headline}{_from(output, decision.denied)}"
                     self.find(node, "purpose", name, message, "; ".join(decision.details) or _NARROW)
             elif exposed and output.tag.is_personal:
-                message = f"it is personal data, used without a purpose{_from(output, output.tag.label)}"
+                message = f"it is personal data, used without a purpose{_from(output, output.tag.label.sources)}"
                 self.find(node, "purpose", name, message, "state `purpose` in the `meta` of the exposure")
 
 
@@ -264,9 +265,9 @@ _NARROW: Final = "use other columns, or another purpose"
 _DECLASSIFIED: Final = "group by what stays, `HAVING count(distinct SUBJECT) >= N`, and tag SUBJECT as `subject`"
 
 
-def _from(output: Output, label: Label) -> str:
+def _from(output: Output, sources: Iterable[type[Source]]) -> str:
     """Which declared columns some sources of a column come from."""
-    roots = sorted(name for name, root in output.roots if not root.sources.isdisjoint(label.sources))
+    roots = sorted(name for name, root in output.roots if not root.sources.isdisjoint(sources))
     return f", which comes from {_listed(roots)}" if roots else ""
 
 

@@ -25,6 +25,8 @@ IsSubject = Callable[[exp.Table, str], bool]
 """True if the column of this name in this table holds subjects' ids."""
 
 _FIGURES: Final = (exp.Count, exp.Sum, exp.Avg)
+_OTHER: Final = (exp.Window, exp.Filter, exp.Query, exp.Columns, exp.Anonymous)
+"""What a figure holds none of: other rows, some rows of a group, and what may be an aggregate."""
 _PASSING: Final = frozenset({"with_", "expressions", "from_", "order"})
 _GROUPING: Final = _PASSING | {"where", "group", "having"}
 _READING: Final = _GROUPING | {"distinct"}
@@ -168,11 +170,11 @@ def _is_key(item: exp.Expr, select: exp.Expr) -> bool:
 def _is_figure(item: exp.Expr) -> bool:
     """True if an item is made of counts, sums and means of whole columns, and of nothing else."""
     figures = [node for node in item.walk() if type(node) in _FIGURES]
-    if not figures or any(isinstance(node, (exp.Window, exp.Filter, exp.Query)) for node in item.walk()):
+    if not figures or any(isinstance(node, _OTHER) for node in item.walk()):
         return False
     within = {id(node) for figure in figures for node in figure.walk()}
     return all(map(_is_of_column, figures)) and not any(
-        isinstance(node, (exp.Column, exp.AggFunc)) and id(node) not in within for node in item.walk()
+        isinstance(node, (exp.Column, exp.Star, exp.AggFunc)) and id(node) not in within for node in item.walk()
     )
 
 

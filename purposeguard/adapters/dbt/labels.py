@@ -61,12 +61,12 @@ def _columns(checked: Checked, node: Node, indent: str) -> str:
     lines = [f"{indent}columns:\n"]
     for output, tag in _labelled(checked, node):
         column = described.get(output.name.lower())
-        declassified = checked.declassified.get((node.called, output.name))
+        declassified = checked.declassified.get((node.unique_id, output.name))
         words: Any = words_of(tag)
         if declassified is not None:
             words = {"tags": words, "declassified": declassified.model_dump(exclude_none=True)}
         meta = {"meta": {**({} if column is None else column.meta), KEY: words}}
-        described_as = "" if column is None else _SENTENCE.sub("", column.description)
+        described_as = "" if column is None else _SENTENCE.sub("", column.description or "")
         properties = {
             "name": output.name if column is None else column.name,
             "description": f"{described_as} {_documented(tag)}".strip(),

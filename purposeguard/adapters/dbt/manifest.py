@@ -82,7 +82,7 @@ class Column(_Artifact):
     """A column that a properties file describes."""
 
     name: str
-    description: str = ""
+    description: str | None = None
     meta: dict[str, Any] = Field(default_factory=dict)
     config: Config = Config()
 
@@ -234,7 +234,7 @@ class Project:
         names = Names(self.dialect)
         try:
             name = table_name(exp.to_table(node.relation_name, dialect=self.dialect), names)
-        except SqlglotError:
+        except (SqlglotError, ValueError):
             name = None
         if name is None:
             raise Unread(f"`{node.relation_name}` is no name of a table that is read here", "give it a plain name")

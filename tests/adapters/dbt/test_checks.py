@@ -10,7 +10,7 @@ from purposeguard.adapters.dbt import Project
 def test_the_project_passes_as_it_is(shop):
     checked = shop.check()
     assert checked.findings == []
-    assert {name for name, _ in checked.declassified} == {"product_threats"}
+    assert {key for key, _ in checked.declassified} == {"model.shop.product_threats"}
     # A join, and a row for each customer: all depends on both.
     assert set(shop.labels("customers").values()) == {"1.1(a) 1.1(c)"}
     assert shop.labels("device_health") == {"customer_id": "1.1(b)", "product": "not-personal", "threats": "1.1(b)"}
@@ -29,6 +29,24 @@ def test_advertising_may_not_use_telemetry(shop):
     assert finding.path.endswith("models/exposures.yml")
     assert "`telemetry.devices.threats`" in finding.message
     assert "product-improvement" in finding.help
+
+
+def test_models_of_one_name_in_two_packages_are_both_used(shop):
+    other = {**shop["product_threats"], "package_name": "other", "relation_name": '"shop"."other"."product_threats"'}
+    other |= {
+        "unique_id": "model.other.product_threats",
+        "columns": {},
+        "meta": {},
+        "config": {"materialized": "table"},
+    }
+    shop.manifest["nodes"] = {"model.other.product_threats": other, **shop.manifest["nodes"]}
+    shop["threat_board"]["depends_on"]["nodes"] += ["model.other.product_threats"]
+    shop["threat_board"]["meta"]["purposeguard"] = {
+        "purpose": "product-guidance",
+        "columns": {"device_health": ["product"]},
+    }
+    shop["threat_board"]["config"]["meta"] = {}
+    assert ("purpose", "threat_board", "product_threats.threats") in shop.found()
 
 
 def test_an_exposure_uses_the_columns_that_it_names(shop):

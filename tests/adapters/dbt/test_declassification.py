@@ -81,6 +81,11 @@ def test_figures_of_fewer_or_of_one(seeds, sql):
     assert "1.1(b)" in seeds.labels("x")["n"]
 
 
+def test_a_source_is_not_declassified(seeds):
+    seeds.tag("devices", "threats", {"tags": "not-personal", "declassified": {"why": "figures", "at_least": 3}})
+    assert seeds.found() == [("declassification", "telemetry.devices", "threats")]
+
+
 def test_one_subject_is_no_group(seeds):
     seeds.model("x", PER_PRODUCT, tags={"n": {"tags": "not-personal", "declassified": {"why": "x", "at_least": 1}}})
     assert seeds.found() == [("meta", "x", "")]
