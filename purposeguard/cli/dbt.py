@@ -61,6 +61,17 @@ TrustHooks = Annotated[
 ]
 
 
+TrustedMacros = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust-macro",
+        metavar="NAME",
+        help="What this macro queries puts nothing personal into the SQL of models; may be repeated.",
+        show_default=False,
+    ),
+]
+
+
 @dbt_app.callback()
 def root() -> None:
     """Holds the commands."""
@@ -73,6 +84,7 @@ def check(
     notice: NoticeOption = REFERENCE,
     overlay: Overlays = None,
     trust_hooks: TrustHooks = False,
+    trust_macro: TrustedMacros = None,
     form: Annotated[DbtFormat, typer.Option("--format", help="How to print it.")] = DbtFormat.table,
 ) -> bool:
     """Check that each column has a label, and that each purpose may use what it is given.
@@ -80,7 +92,8 @@ def check(
     Reads `manifest.json`, which `dbt build` and `dbt compile` write, and `catalog.json` of `dbt docs generate` if it is
     there. Nothing is run.
     """
-    checked = _checked(project, target, Guard(read_notice(notice, overlay or ())), trust_hooks)
+    guard = Guard(read_notice(notice, overlay or ()))
+    checked = _checked(project, target, guard, trust_hooks=trust_hooks, trusted_macros=trust_macro or ())
     if form is DbtFormat.sarif:
         found = [
             Finding(Place(one.path, 1, 1, 1, 1), f"dbt-{one.rule}", f"{one.message} ({one.help})", _symbol(one))
@@ -102,6 +115,7 @@ def labels(
     notice: NoticeOption = REFERENCE,
     overlay: Overlays = None,
     trust_hooks: TrustHooks = False,
+    trust_macro: TrustedMacros = None,
     kind: Annotated[Kind, typer.Option("--as", help="Properties files, or SQL that tags columns.")] = Kind.properties,
     output: Annotated[
         Path | None,
@@ -112,7 +126,8 @@ def labels(
 
     A project with findings has none to write.
     """
-    checked = _checked(project, target, Guard(read_notice(notice, overlay or ())), trust_hooks)
+    guard = Guard(read_notice(notice, overlay or ()))
+    checked = _checked(project, target, guard, trust_hooks=trust_hooks, trusted_macros=trust_macro or ())
     for finding in checked.findings:
         complain(err(), "refused", f"{finding.path}: {_symbol(finding)}: {finding.message}")
     if checked.findings:
@@ -136,11 +151,11 @@ dbt_app.command("check", epilog="Exit codes: 0 nothing found, 1 a finding, 2 bad
 dbt_app.command("labels", epilog="Exit codes: 0 written, 1 a finding, 2 bad input.")(ending(labels))
 
 
-def _checked(project: Path, target: Path | None, guard: Guard, trust_hooks: bool) -> Checked:
+def _checked(project: Path, target: Path | None, guard: Guard, **trust: Any) -> Checked:
     with needing("dbt", "`dbt` needs"):
         from purposeguard.adapters import dbt  # noqa: PLC0415  # needs the extra `dbt`
     try:
-        return dbt.check(dbt.Project.read(project, target), guard, trust_hooks=trust_hooks)
+        return dbt.check(dbt.Project.read(project, target), guard, **trust)
     except ValueError as error:
         raise Problem(str(error)) from error
 

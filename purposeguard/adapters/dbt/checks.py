@@ -6,14 +6,14 @@ The SQL adapter tells what a model reads, and the guard what a purpose may use. 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Container, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from purposeguard.adapters.dbt.declassification import undeclassified
 from purposeguard.adapters.dbt.lineage import OTHERS, Lineage, Made, Output, Outputs, joined
-from purposeguard.adapters.dbt.manifest import Node, Project, Unread, table_name
+from purposeguard.adapters.dbt.manifest import QUERIES, Node, Project, Unread, table_name
 from purposeguard.adapters.dbt.tags import Declassified, OfColumn, OfExposure, OfTable, declared, read_tag
 from purposeguard.adapters.enforcement import must_cover
 from purposeguard.adapters.sql.scopes import perhaps
@@ -63,16 +63,17 @@ class Checked:
     declassified: dict[tuple[str, str], Declassified] = field(default_factory=dict)
 
 
-def check(project: Project, guard: Guard, *, trust_hooks: bool = False) -> Checked:
+def check(project: Project, guard: Guard, *, trust_hooks: bool = False, trusted_macros: Container[str] = ()) -> Checked:
     """Carries labels through a project, and asks the guard about each purpose that is stated in it.
 
     `trust_hooks`: hooks and operations are taken to move no personal data. They are statements that run beside the
-    models, and are not looked into.
+    models, and are not looked into. `trusted_macros`: the names of macros that run queries while a model is compiled,
+    and put nothing personal into its SQL.
 
     Raises:
         ValueError: its resources depend on each other in a circle.
     """
-    checker = _Checker(project, guard, trust_hooks)
+    checker = _Checker(project, guard, trust_hooks, project.querying(trusted_macros))
     for node in project.ordered():
         with checker.reporting(node):
             checker.resource(node)
@@ -87,10 +88,11 @@ def check(project: Project, guard: Guard, *, trust_hooks: bool = False) -> Check
 
 
 class _Checker:
-    def __init__(self, project: Project, guard: Guard, trust_hooks: bool) -> None:
+    def __init__(self, project: Project, guard: Guard, trust_hooks: bool, querying: frozenset[str]) -> None:
         self.project: Final = project
         self.guard: Final = guard
         self.trust_hooks: Final = trust_hooks
+        self.querying: Final = querying
         self.lineage: Final = Lineage(project, guard.notice)
         self.checked: Final = Checked(project, self.lineage.outputs)
         self.owners: Final[dict[str, Node]] = {}
@@ -134,6 +136,16 @@ class _Checker:
                 "leave it out, or check with `--trust-hooks` if hooks and operations move no personal data",
             )
 
+    def _jinja(self, node: Node) -> None:
+        """Refuses a query of Jinja's: what it returns is in the SQL as text, and has no label."""
+        macros = [one for one in node.depends_on.macros if one in self.querying]
+        if macros or QUERIES.search(node.raw_code):
+            by = f" by {_listed([one.removeprefix('macro.') for one in macros])}" if macros else ""
+            raise Unread(
+                f"its Jinja runs a query{by}, and what that returns is in its SQL as text",
+                "leave it out, or check with `--trust-macro NAME` if nothing personal gets into the SQL",
+            )
+
     def _table(self, node: Node) -> None:
         own = declared(OfTable, node, node.called)
         columns = {self.lineage.names.declared(column.name): column for column in node.columns.values()}
@@ -142,6 +154,7 @@ class _Checker:
         of_columns = {
             key: declared(OfColumn, column, f"{node.called}.{column.name}") for key, column in columns.items()
         }
+        self._jinja(node)
         if node.config.materialized == "ephemeral":
             if own != OfTable() or any(one != OfColumn() for one in of_columns.values()):
                 raise Unread("an ephemeral model has no table to declare anything of", "tag the models that read it")

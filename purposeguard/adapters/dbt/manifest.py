@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -27,6 +27,13 @@ ADAPTERS: Final[Mapping[str, str]] = {
     "spark": "spark",
 }
 """By adapter of dbt, the dialect of its SQL."""
+
+
+QUERIES: Final = re.compile(r"\.\s*(?:execute|add_query|run_sql_for_tests)\s*\(|\battr\s*\(")
+"""Jinja that has the database run a statement, while the SQL of a model is compiled."""
+
+_OF_COLUMNS: Final = frozenset({"macro.dbt.get_columns_in_relation"})
+"""Macros that ask for the names of columns alone."""
 
 
 class Unread(Exception):
@@ -91,6 +98,15 @@ class DependsOn(_Artifact):
     """What a resource refers to."""
 
     nodes: list[str] = Field(default_factory=list)
+    macros: list[str] = Field(default_factory=list)
+
+
+class Macro(_Artifact):
+    """A macro of Jinja."""
+
+    name: str
+    macro_sql: str
+    depends_on: DependsOn = DependsOn()
 
 
 class Node(_Artifact):
@@ -129,6 +145,7 @@ class Manifest(_Artifact):
     sources: dict[str, Node]
     exposures: dict[str, Node]
     saved_queries: dict[str, Node] = Field(default_factory=dict)
+    macros: dict[str, Macro] = Field(default_factory=dict)
 
 
 class _CatalogColumn(_Artifact):
@@ -214,6 +231,18 @@ class Project:
         except CycleError as error:
             raise ValueError(f"resources depend on each other: {' → '.join(error.args[1])}") from error
         yield from (resources[unique_id] for unique_id in order if unique_id in resources)
+
+    def querying(self, trusted: Container[str] = ()) -> frozenset[str]:
+        """The macros that run queries while a model is compiled, by themselves or by others that are not `trusted`."""
+        macros = {key: macro for key, macro in self.manifest.macros.items() if macro.name not in trusted}
+        found = {key for key, macro in macros.items() if QUERIES.search(macro.macro_sql)} - _OF_COLUMNS
+        before: set[str] = set()
+        while found != before:
+            before = set(found)
+            found |= {
+                key for key, macro in macros.items() if not before.isdisjoint(macro.depends_on.macros)
+            } - _OF_COLUMNS
+        return frozenset(found)
 
     def path(self, node: Node, *, properties: bool = False) -> str:
         """The file of a resource; `properties`: the one that describes its columns, where there is one."""

@@ -73,7 +73,7 @@ def essential(project: Path) -> dict[str, Any]:
     parts = ((Manifest, "manifest"), (Catalog, "catalog"))
     return {
         name: kind.model_validate_json((project / "target" / f"{name}.json").read_bytes()).model_dump(
-            mode="json", by_alias=True, exclude_defaults=True
+            mode="json", by_alias=True, exclude_defaults=True, exclude={"macros"}
         )
         for kind, name in parts
     }

@@ -67,6 +67,12 @@ def test_what_is_taken_from_it_is_refused(project, tmp_path):
     )
     macro = "{% macro address_of_customer() %}c.email as address{% endmacro %}"
     (again / "macros" / "address.sql").write_text(macro, "utf-8")
+    (again / "models" / "marts" / "latest.sql").write_text(
+        "-- depends_on: {{ ref('raw_customers') }}\n"
+        "{% set found = run_query('select max(email) from ' ~ ref('raw_customers')) if execute %}\n"
+        "select '{{ found.columns[0].values()[0] if execute }}' as latest\n",
+        "utf-8",
+    )
     exposures = again / "models" / "exposures.yml"
     exposures.write_text(
         exposures.read_text("utf-8")
@@ -81,6 +87,8 @@ def test_what_is_taken_from_it_is_refused(project, tmp_path):
     )
     dbt(again, ["compile"])
     checked = check(Project.read(again), pg.Guard(tm.NOTICE))
-    (finding,) = checked.findings
-    assert (finding.rule, finding.resource, finding.column) == ("purpose", "upsell_mail", "upsell.address")
-    assert "`telemetry.devices.customer_id`" in finding.message
+    purpose, query = checked.findings
+    assert (purpose.rule, purpose.resource, purpose.column) == ("purpose", "upsell_mail", "upsell.address")
+    assert "`telemetry.devices.customer_id`" in purpose.message
+    assert "taro@example.com" in (checked.project.resources["model.shop.latest"].compiled_code or "")
+    assert (query.rule, query.resource) == ("unread", "latest")

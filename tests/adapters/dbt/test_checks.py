@@ -233,6 +233,27 @@ def test_hooks_that_move_nothing_pass_and_others_are_trusted(seeds):
     assert seeds.found(trust_hooks=True) == []
 
 
+def test_queries_of_jinja_are_refused(seeds):
+    def macro(name, sql, *calls):
+        called = [f"macro.shop.{one}" for one in calls]
+        found = {"name": name, "macro_sql": sql, "depends_on": {"macros": called}}
+        seeds.manifest.setdefault("macros", {})[f"macro.shop.{name}"] = found
+
+    macro("statement", "{% do adapter.execute(caller()) %}")
+    macro("values_of", "{{ run_query(x) }}", "statement")
+    macro("spine", "{{ values_of(x) }}", "values_of")
+    macro("star", "{{ adapter.get_columns_in_relation(x) }}")
+    more = {"language": "sql", "raw_code": "{{ spine() }}"}
+    for name, refused in (("spine", True), ("star", False)):
+        seeds.model("x", "select 'taro@example.com' as x", **more)
+        seeds["x"]["depends_on"]["macros"] = [f"macro.shop.{name}"]
+        assert seeds.found() == ([("unread", "x", "")] if refused else [])
+    seeds["x"]["depends_on"]["macros"] = ["macro.shop.spine"]
+    assert seeds.found(trusted_macros={"values_of"}) == []
+    seeds.model("x", "select 'taro@example.com' as x", raw_code="{% set r = adapter.execute('select email from x') %}")
+    assert seeds.found() == [("unread", "x", "")]
+
+
 def test_tests_that_store_rows_are_refused(shop):
     key = next(key for key in shop.manifest["nodes"] if key.startswith("test."))
     shop.manifest["nodes"][key]["config"]["store_failures"] = True

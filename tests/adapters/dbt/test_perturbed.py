@@ -76,8 +76,8 @@ def test_what_changes_a_column_is_in_its_label(seeds, seed):
     rows = {table: [[chance.randint(0, 4) for _ in columns] for _ in range(5)] for table, columns in SOURCES.items()}
     before = results(rows, models)
     for table, columns in SOURCES.items():
-        for place, tag in enumerate(columns.values()):
-            changed = {**rows, table: [[*row[:place], chance.randint(0, 4), *row[place + 1 :]] for row in rows[table]]}
+        for index, tag in enumerate(columns.values()):
+            changed = {**rows, table: [[*row[:index], chance.randint(0, 4), *row[index + 1 :]] for row in rows[table]]}
             after = results(changed, models)
             missed = [key for key, value in before.items() if after[key] != value and tag not in labels[key]]
             assert not missed, (tag, models)
