@@ -14,6 +14,7 @@ from purposeguard.cli.lint.findings import Finding, Place, Rule
 from purposeguard.cli.lint.sarif import log
 from purposeguard.cli.options import REFERENCE, NoticeOption, Overlays, ending, err, needing, out
 from purposeguard.cli.render import Column, Format, Report, Table, complain, json_text, show
+from purposeguard.errors import printable
 from purposeguard.guard import Guard
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def labels(
     guard = Guard(read_notice(notice, overlay or ()))
     checked = _checked(project, target, guard, trust_hooks=trust_hooks, trusted_macros=trust_macro or ())
     for finding in checked.findings:
-        complain(err(), "refused", f"{finding.path}: {_symbol(finding)}: {finding.message}")
+        complain(err(), "refused", printable(f"{finding.path}: {_symbol(finding)}: {finding.message}"))
     if checked.findings:
         return False
     from purposeguard.adapters.dbt.labels import properties, statements  # noqa: PLC0415  # needs the extra `dbt`
@@ -165,24 +166,22 @@ def _symbol(finding: Any) -> str:
 
 
 def _report(checked: Checked) -> Report:
-    resources = checked.project.resources
     data = {
         "adapter": checked.project.adapter,
         "findings": [finding._asdict() for finding in checked.findings],
         "labels": {
-            resources[unique_id].called: {
+            unique_id: {
                 output.name: None if output.tag is None else [source.clause for source in output.tag.label]
                 for output in outputs.values()
             }
             for unique_id, outputs in checked.outputs.items()
         },
         "declassified": [
-            {"resource": resources[unique_id].called, "column": column, **held.model_dump()}
+            {"resource": unique_id, "column": column, **held.model_dump()}
             for (unique_id, column), held in checked.declassified.items()
         ],
     }
     columns = (Column("file", "group"), Column("column"), Column("rule", "under"), Column("why"), Column("", "under"))
-    rows = tuple(
-        (finding.path, _symbol(finding), finding.rule, finding.message, finding.help) for finding in checked.findings
-    )
+    found = [(one.path, _symbol(one), one.rule, one.message, one.help) for one in checked.findings]
+    rows = tuple(tuple(map(printable, cells)) for cells in found)
     return Report(data, (Table("Refused", columns, rows),) if rows else ())

@@ -41,7 +41,7 @@ def test_programs_read_json(shop):
     assert result.exit_code == 1
     data = json.loads(result.stdout)
     assert [one["column"] for one in data["findings"]] == ["device_health.customer_id", "device_health.threats"]
-    assert data["labels"]["device_health"] == {
+    assert data["labels"]["model.shop.device_health"] == {
         "customer_id": ["1.1(b)"],
         "product": ["not-personal"],
         "threats": ["1.1(b)"],
