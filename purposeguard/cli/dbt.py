@@ -55,7 +55,7 @@ class Kind(StrEnum):
 Project = Annotated[Path, typer.Argument(metavar="[PROJECT]", help="The folder of the project.", show_default=False)]
 Target = Annotated[
     Path | None,
-    typer.Option("--target", metavar="DIR", help="Where its artifacts are; `target` in it if left out."),
+    typer.Option("--target-path", metavar="DIR", help="Where its artifacts are; `target` in it if left out."),
 ]
 TrustHooks = Annotated[
     bool, typer.Option("--trust-hooks", help="Hooks and operations move no personal data; they are not looked into.")

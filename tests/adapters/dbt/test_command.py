@@ -77,7 +77,7 @@ def test_bad_input(shop, tmp_path):
 def test_another_notice_and_another_folder(shop, tmp_path):
     (tmp_path / "tiny.toml").write_text(TINY, "utf-8")
     target = str(shop.written() / "target")
-    result = run("dbt", "check", "--target", target, "--notice", str(tmp_path / "tiny.toml"))
+    result = run("dbt", "check", "--target-path", target, "--notice", str(tmp_path / "tiny.toml"))
     assert result.exit_code == 1
     assert "unknown source" in result.stdout
 
