@@ -79,7 +79,7 @@ def _columns(checked: Checked, node: Node, indent: str) -> str:
 def statements(checked: Checked) -> Iterator[str]:
     """Statements of the warehouse that tag each column with its label, under the name `purposeguard`.
 
-    BigQuery sets policy tags by its API alone. There the label becomes the description of the column.
+    BigQuery has no SQL that sets a policy tag. There the label becomes the description of the column.
 
     Raises:
         ValueError: columns have no tags in that warehouse, or a label is longer than a tag may be.
