@@ -162,18 +162,19 @@ class Lineage:
         made = self._settled(flows, tables, own)
         rows = made.pop(ROWS)
         if config.materialized == "incremental":  # columns that the query no longer gives stay in the table
-            old = set(map(self.names.declared, self.project.catalog.columns(node.unique_id) or ())) - made.keys()
-            made |= {key: self._untagged(node, key) for key in old}
+            old = map(self.names.declared, self.project.catalog.columns(node.unique_id) or ())
+            made |= {key: self._untagged(node, key) for key in old if key not in made}
         return Made(made, rows, statement.tree, subjects)
 
     def _own_past(self, node: Node, text: str) -> Outputs:
         """The columns that an incremental model may read of itself: those of the catalog, or all that it names."""
         known = self.project.catalog.columns(node.unique_id)
         if known is None:
-            columns = parsed(text, self.project.dialect).find_all(exp.Column)
-            keys = {self.names.key(column.this) for column in columns if isinstance(column.this, exp.Identifier)}
+            columns = [column.this for column in parsed(text, self.project.dialect).find_all(exp.Column)]
+            keys = [self.names.key(name) for name in columns if isinstance(name, exp.Identifier)]
+            keys.append(self.names.declared(OTHERS))
         else:
-            keys = set(map(self.names.declared, known))
+            keys = list(map(self.names.declared, known))
         return {key: self._untagged(node, key) for key in keys}
 
     def _untagged(self, node: Node, key: str) -> Output:

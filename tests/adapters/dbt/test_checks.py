@@ -167,6 +167,16 @@ def test_a_table_that_reads_its_own_past(seeds):
     assert seeds.found() == [("untagged", "x", "status")]
 
 
+def test_a_table_that_reads_all_of_its_past(seeds):
+    swapped = "select id, amount as a from {raw_orders} union all select v, u from (select * from {x}) as t (u, v)"
+    seeds.tag("raw_orders", "id", "not-personal")
+    seeds.model("x", swapped, config={"materialized": "incremental"})
+    assert {rule for rule, _, _ in seeds.found()} == {"untagged"}
+    columns = {name: {"index": index} for index, name in enumerate(("id", "a"))}
+    seeds.catalog["nodes"]["model.shop.x"] = {"columns": columns}
+    assert seeds.labels("x") == {"id": "1.1(c)", "a": "1.1(c)"}
+
+
 def test_a_table_that_keeps_columns_of_its_past(seeds):
     seeds.model("x", "select status from {raw_orders}", config={"materialized": "incremental"})
     seeds.catalog["nodes"]["model.shop.x"] = {"columns": {"email": {"name": "email", "index": 1}}}
