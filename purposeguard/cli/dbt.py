@@ -28,7 +28,7 @@ dbt_app = typer.Typer(
 """Registered by `commands`."""
 
 RULES: Final = (
-    Rule("dbt-unread", "a resource of the project cannot be read", "a project passes if all of it can be told"),
+    Rule("dbt-unread", "a resource of the project cannot be read", "a project passes if all of it can be read"),
     Rule("dbt-meta", "a declaration in `meta` cannot be read", "write it as the reference of `purposeguard dbt` says"),
     Rule("dbt-untagged", "nobody labelled a column", "tag the column that it comes from, or say `not-personal`"),
     Rule("dbt-flow", "more flows into a column than its tags name", "tag it with all that flows in"),
@@ -88,7 +88,7 @@ def check(
     trust_macro: TrustedMacros = None,
     form: Annotated[DbtFormat, typer.Option("--format", help="How to print it.")] = DbtFormat.table,
 ) -> bool:
-    """Check that each column has a label, and that each purpose may use what it is given.
+    """Check that each column has a label, and that each purpose may use the columns that it gets.
 
     Reads `manifest.json`, which `dbt build` and `dbt compile` write, and `catalog.json` of `dbt docs generate` if it is
     there. Nothing is run.
@@ -96,11 +96,11 @@ def check(
     guard = Guard(read_notice(notice, overlay or ()))
     checked = _checked(project, target, guard, trust_hooks=trust_hooks, trusted_macros=trust_macro or ())
     if form is DbtFormat.sarif:
-        found = [
-            Finding(Place(one.path, 1, 1, 1, 1), f"dbt-{one.rule}", f"{one.message} ({one.help})", _symbol(one))
-            for one in checked.findings
+        findings = [
+            Finding(Place(refused.path, 1, 1, 1, 1), f"dbt-{refused.rule}", _message(refused), _symbol(refused))
+            for refused in checked.findings
         ]
-        print(json_text(log(found, RULES, metadata.version("purposeguard"))), end="")
+        print(json_text(log(findings, RULES, metadata.version("purposeguard"))), end="")
     else:
         show(_report(checked), Format(form), out())
     if form is DbtFormat.table:
@@ -148,7 +148,7 @@ def labels(
     return True
 
 
-dbt_app.command("check", epilog="Exit codes: 0 nothing found, 1 a finding, 2 bad input.")(ending(check))
+dbt_app.command("check", epilog="Exit codes: 0 nothing refused, 1 a finding, 2 bad input.")(ending(check))
 dbt_app.command("labels", epilog="Exit codes: 0 written, 1 a finding, 2 bad input.")(ending(labels))
 
 
@@ -159,6 +159,10 @@ def _checked(project: Path, target: Path | None, guard: Guard, **trust: Any) -> 
         return dbt.check(dbt.Project.read(project, target), guard, **trust)
     except ValueError as error:
         raise Problem(str(error)) from error
+
+
+def _message(finding: Any) -> str:
+    return f"{finding.message} ({finding.help})"
 
 
 def _symbol(finding: Any) -> str:
@@ -182,6 +186,8 @@ def _report(checked: Checked) -> Report:
         ],
     }
     columns = (Column("file", "group"), Column("column"), Column("rule", "under"), Column("why"), Column("", "under"))
-    found = [(one.path, _symbol(one), one.rule, one.message, one.help) for one in checked.findings]
-    rows = tuple(tuple(map(printable, cells)) for cells in found)
+    cells = [
+        (finding.path, _symbol(finding), finding.rule, finding.message, finding.help) for finding in checked.findings
+    ]
+    rows = tuple(tuple(map(printable, row)) for row in cells)
     return Report(data, (Table("Refused", columns, rows),) if rows else ())

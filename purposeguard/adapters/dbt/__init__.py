@@ -1,4 +1,4 @@
-"""dbt: labels of a project's models, told by the SQL that dbt compiled, and checked against the purposes they serve.
+"""dbt: labels of a project's models, from the SQL that dbt compiled, checked against the purposes that they serve.
 
 `check(Project.read(Path("shop")), guard)`; nothing of dbt is imported, and no model is run.
 """

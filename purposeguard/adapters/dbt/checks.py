@@ -1,6 +1,6 @@
-"""The check of a project: each column of each model has a label, and each purpose may use what it is given.
+"""The check of a project: each column of each model has a label, and each purpose may use the columns that it gets.
 
-The SQL adapter tells what a model reads, and the guard what a purpose may use. What cannot be told is a finding.
+The SQL adapter resolves what a model reads, and the guard decides what a purpose may use. What is unknown is refused.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Finding(NamedTuple):
 
 @dataclass
 class Checked:
-    """What a check found.
+    """The result of a check.
 
     `outputs`: by the ids of resources, their columns; of those that could not be read there are none. `declassified`:
     by the id of a resource and the column, the declassifications that hold.
@@ -101,7 +101,7 @@ class _Checker:
     # ---- findings --------------------------------------------------------------------------------------------------
 
     def find(self, node: Node, rule: Rule, column: str, message: str, way_out: str) -> None:
-        """Adds a finding. What is written in SQL is found there, what is declared in the properties file."""
+        """Adds a finding, in the file of the SQL or in the properties file."""
         path = self.project.path(node, properties=rule != "unread")
         self.checked.findings.append(Finding(path, node.called, column, rule, message, way_out))
 
@@ -127,7 +127,7 @@ class _Checker:
             if node.config.store_failures or node.config.store_failures_as:
                 raise Unread("it stores the rows that fail, and nobody labels these", "set `store_failures: false`")
         elif node.resource_type not in {"analysis", "unit_test"}:
-            raise Unread(f"of a {node.resource_type} it is not known what it does", "leave it out of the project")
+            raise Unread(f"resources of the kind `{node.resource_type}` are not read", "leave it out of the project")
 
     def _hooks(self, texts: Iterable[str]) -> None:
         if not self.trust_hooks and not all(map(_HARMLESS.fullmatch, texts)):
@@ -138,9 +138,9 @@ class _Checker:
 
     def _jinja(self, node: Node) -> None:
         """Refuses a query of Jinja's: what it returns is in the SQL as text, and has no label."""
-        macros = [one for one in node.depends_on.macros if one in self.querying]
+        macros = [macro.removeprefix("macro.") for macro in node.depends_on.macros if macro in self.querying]
         if macros or QUERIES.search(node.raw_code):
-            by = f" by {_listed([one.removeprefix('macro.') for one in macros])}" if macros else ""
+            by = f" by {_listed(macros)}" if macros else ""
             raise Unread(
                 f"its Jinja runs a query{by}, and what that returns is in its SQL as text",
                 "leave it out, or check with `--trust-macro NAME` if nothing personal gets into the SQL",
@@ -150,25 +150,25 @@ class _Checker:
         own = declared(OfTable, node, node.called)
         columns = {self.lineage.names.declared(column.name): column for column in node.columns.values()}
         if len(columns) < len(node.columns):
-            raise Unread("two of the columns that are declared have one name in its database", "declare one of them")
+            raise Unread("two declared columns have the same name in its database", "declare it once")
         of_columns = {
             key: declared(OfColumn, column, f"{node.called}.{column.name}") for key, column in columns.items()
         }
         self._jinja(node)
         if node.config.materialized == "ephemeral":
-            if own != OfTable() or any(one != OfColumn() for one in of_columns.values()):
+            if own != OfTable() or any(of_column != OfColumn() for of_column in of_columns.values()):
                 raise Unread("an ephemeral model has no table to declare anything of", "tag the models that read it")
             return
         owner = self.owners.setdefault(self.project.table(node), node)
         if owner is not node:
-            raise Unread(f"`{node.relation_name}` is the table of {owner.called} as well", "refer to one of the two")
+            raise Unread(f"`{node.relation_name}` is the table of {owner.called} as well", "refer to either of them")
         self._hooks(hook.sql for hook in (*node.config.pre_hook, *node.config.post_hook))
         made = self.lineage.made(node)
         if made is None:
             return
         for key in of_columns.keys() - made.outputs.keys():
             if of_columns[key] != OfColumn():
-                self.find(node, "meta", columns[key].name, "there is no such column", "tag the columns that there are")
+                self.find(node, "meta", columns[key].name, "there is no such column", "tag a column of the model")
         outputs = {key: self._labelled(node, key, made, of_columns.get(key, OfColumn()), own) for key in made.outputs}
         self.lineage.outputs[node.unique_id] = outputs
         # Where a declassification holds, each row is about as many subjects as it says.
@@ -177,7 +177,7 @@ class _Checker:
         self._purpose(node, own, {output.name: output for output in outputs.values()})
 
     def _labelled(self, node: Node, key: str, made: Made, of_column: OfColumn, own: OfTable) -> Output:
-        """A column with its declared tag, where there is one: it must cover what flows into the column."""
+        """A column with its declared tag, if any: it must cover what flows into the column."""
         output = made.outputs[key]
         name = f"{node.called}.{output.name}"
         words = own.tags if of_column.tags is None else of_column.tags
@@ -218,19 +218,23 @@ class _Checker:
             way_out = "run `dbt docs generate`, whose catalog tells all columns, or name the columns instead of `*`"
         self.find(node, "untagged", output.name, why, way_out)
 
-    def _declassified(self, node: Node, key: str, made: Made, of: Declassified, tag: Tag | None) -> Output:
+    def _declassified(self, node: Node, key: str, made: Made, declaration: Declassified, tag: Tag | None) -> Output:
         """A column with the tag that a declassification declares, if it is a figure over as many subjects."""
         output, names = made.outputs[key], self.lineage.names
         why = "it has no `tags`, which say what it is from then on, or no query makes it"
         if tag is not None and made.tree is not None:
             subjects = made.subjects
             why = undeclassified(
-                made.tree, names, key, of.at_least, lambda table, one: (table_name(table, names), one) in subjects
+                made.tree,
+                names,
+                key,
+                declaration.at_least,
+                lambda table, column: (table_name(table, names), column) in subjects,
             )
         if why or tag is None:
             self.find(node, "declassification", output.name, f"it is not declassified: {why}", _DECLASSIFIED)
             return output
-        self.checked.declassified[node.unique_id, output.name] = of
+        self.checked.declassified[node.unique_id, output.name] = declaration
         return Output(output.name, tag, frozenset({(f"{node.called}.{output.name}", tag.label)}))
 
     # ---- purposes --------------------------------------------------------------------------------------------------
@@ -250,7 +254,9 @@ class _Checker:
             named = stated.columns.get(other.called, stated.columns.get(other.name))
             used = {self.lineage.names.declared(name): name for name in named or ()}
             for name in (used[key] for key in used.keys() - outputs.keys()):
-                self.find(node, "meta", f"{other.called}.{name}", "there is no such column", "name one that there is")
+                self.find(
+                    node, "meta", f"{other.called}.{name}", "there is no such column", "name a column of the model"
+                )
             uses = [output for key, output in outputs.items() if key in used or named is None]
             columns = {f"{other.called}.{output.name}": output for output in uses}
             self._purpose(node, stated, columns or {other.called: self.lineage.rows[unique_id]})

@@ -35,7 +35,7 @@ _READING: Final = _GROUPING | {"distinct"}
 def undeclassified(tree: exp.Expr, names: Names, column: str, at_least: int, is_subject: IsSubject) -> str:
     """Why an output, by its key, is no figure over at least so many subjects, nor what these are grouped by.
 
-    Empty if it is one of these.
+    Empty if it is either.
     """
     if tree.find(exp.Pivot) or any(alias.args.get("columns") for alias in tree.find_all(exp.TableAlias)):
         return "columns are renamed in a way that is not followed: rename them with AS"
@@ -43,18 +43,19 @@ def undeclassified(tree: exp.Expr, names: Names, column: str, at_least: int, is_
         scope = build_scope(tree.copy())
     except SqlglotError:
         scope = None
-    found = None if scope is None else _grouped(scope, names, column)
-    if found is None:
+    grouped = None if scope is None else _grouped(scope, names, column)
+    if grouped is None:
         return "it does not come, unchanged, from a SELECT with GROUP BY"
-    select = found[0].expression
+    scope, item = grouped
+    select = scope.expression
     if not any(
         _asks(part, at_least)
         and _is_no_alias(part.this.this.expressions[0], select)
-        and _is_of_subjects(part.this.this.expressions[0], found[0], names, is_subject)
+        and _is_of_subjects(part.this.this.expressions[0], scope, names, is_subject)
         for part in _conjuncts(select.args.get("having"))
     ):
         return f"no HAVING keeps only groups with `count(distinct S) >= {at_least}`, S a column marked `subject`"
-    if not (_is_key(found[1], select) or _is_figure(found[1])):
+    if not (_is_key(item, select) or _is_figure(item)):
         return "it is neither a count, sum or avg of columns nor what the rows are grouped by"
     return ""
 
@@ -89,7 +90,7 @@ def _grouped(scope: Scope, names: Names, key: str) -> tuple[Scope, exp.Expr] | N
     item = _item(select, names, key)
     group = select.args.get("group")
     if group is not None:
-        items = [one.unalias() for one in select.expressions]
+        items = [part.unalias() for part in select.expressions]
         plain = {name for name, part in group.args.items() if part} == {"expressions"} and all(
             type(part) in (exp.Column, exp.Literal) or part in items for part in group.expressions
         )  # and no ROLLUP, whose totals tell of the groups that are left out
@@ -135,7 +136,7 @@ def _is_no_alias(column: exp.Expr, select: exp.Expr) -> bool:
 
 
 def _is_of_subjects(column: exp.Expr, scope: Scope, names: Names, is_subject: IsSubject) -> bool:
-    """True if a column is, through renaming alone, one of a table that holds subjects' ids, and no join is in between.
+    """True if a column is, through renaming alone, a table's column of subjects' ids, and no join is in between.
 
     Nor may a window or a subquery be: they take values from row to row.
     """

@@ -1,4 +1,4 @@
-"""What a check found, written back: as properties files of dbt, and as statements that tag columns in the warehouse."""
+"""Labels, written back: as properties files of dbt, and as statements that tag columns in the warehouse."""
 
 from __future__ import annotations
 

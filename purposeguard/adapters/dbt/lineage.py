@@ -103,14 +103,14 @@ class Lineage:
         output = made or Output("")
         outputs = {key: output._replace(name=self.shown(key)) for key in map(self.names.declared, names)}
         if len(outputs) < len(names):
-            raise Unread("names of its columns differ in case alone, which is not read", "rename one of them")
+            raise Unread("the names of two columns differ in case alone", "rename a column")
         return outputs
 
     def reads(self, node: Node) -> Iterator[Node]:
         """The tables that a resource reads, those behind ephemeral models too.
 
         Raises:
-            Unread: one is not in the manifest.
+            Unread: a resource is not in the manifest.
         """
         for unique_id in node.depends_on.nodes:
             other = self.resources.get(unique_id)
@@ -122,7 +122,7 @@ class Lineage:
                 yield other
 
     def _tables(self, node: Node) -> dict[str, Outputs] | None:
-        """By the names of the tables that a resource reads, their columns and rows; None if one could not be read."""
+        """By the names of the tables that a resource reads, their columns and rows; None if any could not be read."""
         tables: dict[str, Outputs] = {}
         for other in self.reads(node):
             if other.unique_id not in self.outputs:

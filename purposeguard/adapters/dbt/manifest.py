@@ -234,18 +234,21 @@ class Project:
 
     def querying(self, trusted: Container[str] = ()) -> frozenset[str]:
         """The macros that run queries while a model is compiled, by themselves or by others that are not `trusted`."""
-        macros = {key: macro for key, macro in self.manifest.macros.items() if macro.name not in trusted}
-        found = {key for key, macro in macros.items() if QUERIES.search(macro.macro_sql)} - _OF_COLUMNS
-        before: set[str] = set()
-        while found != before:
-            before = set(found)
-            found |= {
-                key for key, macro in macros.items() if not before.isdisjoint(macro.depends_on.macros)
-            } - _OF_COLUMNS
-        return frozenset(found)
+        macros = {
+            key: macro
+            for key, macro in self.manifest.macros.items()
+            if macro.name not in trusted and key not in _OF_COLUMNS
+        }
+        querying = callers = {key for key, macro in macros.items() if QUERIES.search(macro.macro_sql)}
+        while callers:
+            callers = {
+                key for key, macro in macros.items() if not querying.isdisjoint(macro.depends_on.macros)
+            } - querying
+            querying |= callers
+        return frozenset(querying)
 
     def path(self, node: Node, *, properties: bool = False) -> str:
-        """The file of a resource; `properties`: the one that describes its columns, where there is one."""
+        """The file of a resource; `properties`: the file that describes its columns, if there is any."""
         path = node.original_file_path
         if properties and node.patch_path:
             path = node.patch_path.partition("://")[2]
@@ -256,7 +259,7 @@ class Project:
         """The name of its table or view, as the SQL adapter declares it.
 
         Raises:
-            Unread: it has none, or one that cannot be told from others.
+            Unread: it has none, or the name is ambiguous.
         """
         if not node.relation_name:
             raise Unread("it has no table or view", "refer to a model that has one")
@@ -271,7 +274,7 @@ class Project:
 
 
 def table_name(table: exp.Table, names: Names) -> str | None:
-    """What the SQL adapter calls a table; None if that name would not be found again, or is no plain one."""
+    """What the SQL adapter calls a table; None if the name is not plain, or the adapter would not find it again."""
     parts = [part for name in ("catalog", "db", "this") if (part := table.args.get(name))]
     key = tuple(names.table_key(part) for part in parts if type(part) is exp.Identifier)
     same = len(key) == len(parts) and names.table_declared(".".join(key)) == key
