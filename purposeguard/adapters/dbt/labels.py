@@ -59,7 +59,7 @@ def _columns(checked: Checked, node: Node, indent: str) -> str:
     configured = version is None or (int(version[1]), int(version[2])) >= (1, 10)
     described = {column.name.lower(): column for column in node.columns.values()}
     lines = [f"{indent}columns:\n"]
-    for output, tag in _labelled(checked, node):
+    for _, output, tag in _labelled(checked, node):
         column = described.get(output.name.lower())
         declassified = checked.declassified.get((node.unique_id, output.name))
         words: Any = words_of(tag)
@@ -91,7 +91,7 @@ def statements(checked: Checked) -> Iterator[str]:
         yield "CREATE TAG IF NOT EXISTS purposeguard;"
     for node in _own(checked):
         kind = "VIEW" if node.config.materialized == "view" else "TABLE"
-        for key, (output, tag) in zip(checked.outputs[node.unique_id], _labelled(checked, node), strict=True):
+        for key, output, tag in _labelled(checked, node):
             value = _documented(tag) if adapter == "bigquery" else " ".join(words_of(tag))
             if len(value) > LONGEST_TAG and adapter != "bigquery":
                 raise ValueError(f"the label of `{node.called}.{output.name}` is too long for a tag: {value}")
@@ -109,7 +109,8 @@ def _own(checked: Checked) -> Sequence[Node]:
     ]
 
 
-def _labelled(checked: Checked, node: Node) -> Iterator[tuple[Output, Tag]]:
-    for output in checked.outputs[node.unique_id].values():
+def _labelled(checked: Checked, node: Node) -> Iterator[tuple[str, Output, Tag]]:
+    """The columns of a table that have a label. Of a seed, columns that nobody uses may have none."""
+    for key, output in checked.outputs[node.unique_id].items():
         if output.tag is not None:
-            yield output, output.tag
+            yield key, output, output.tag

@@ -19,7 +19,8 @@ from purposeguard.notice.notice import Notice
 from purposeguard.values.markers import SubjectMark
 
 OTHERS: Final = "(other columns)"
-"""Stands for the columns of a table that are not known. It has no tag, so a `*` that gives them out is refused."""
+"""What the columns of a table are called that are not known. Their key is empty, and nothing tags them: whatever may
+mean one of them, such as a `*`, is refused."""
 
 ROWS: Final = "\0"
 """In place of a column: which rows a table has. No statement can name it."""
@@ -77,6 +78,8 @@ class Lineage:
 
     def shown(self, key: str) -> str:
         """The name of a column as people write it."""
+        if not key:
+            return OTHERS
         return lower(key) if self.names.declared(lower(key)) == key else key
 
     def made(self, node: Node) -> Made | None:
@@ -99,7 +102,7 @@ class Lineage:
     def _given(self, node: Node, made: Output | None) -> Outputs:
         """The columns of what no query makes: those of the catalog, or those that are declared, and others."""
         known = self.project.catalog.columns(node.unique_id)
-        names = [*(column.name for column in node.columns.values()), OTHERS] if known is None else known
+        names = [*(column.name for column in node.columns.values()), ""] if known is None else known
         output = made or Output("")
         outputs = {key: output._replace(name=self.shown(key)) for key in map(self.names.declared, names)}
         if len(outputs) < len(names):
@@ -172,7 +175,7 @@ class Lineage:
         if known is None:
             columns = [column.this for column in parsed(text, self.project.dialect).find_all(exp.Column)]
             keys = [self.names.key(name) for name in columns if isinstance(name, exp.Identifier)]
-            keys.append(self.names.declared(OTHERS))
+            keys.append("")
         else:
             keys = list(map(self.names.declared, known))
         return {key: self._untagged(node, key) for key in keys}
@@ -189,8 +192,9 @@ class Lineage:
         conditions = statement.analysis.conditions | {(name, ROWS) for _, name in statement.mentions}
         flows: dict[str, Flow] = {ROWS: conditions}
         for number, column in enumerate(relation.columns, 1):
-            key, others = column.key, self.names.declared(OTHERS)
-            if key is None or self.names.declared(key) != key or (key in flows and key != others):
+            unknown = column.key is None and any(not name for _, name in column.flow)
+            key = "" if unknown else column.key
+            if key is None or self.names.declared(key) != key or (key in flows and not unknown):
                 called = f"`{column.name}`" if column.name else f"number {number}"
                 raise Unread(f"its column {called} has no name of its own", "give each column a name with AS")
             flows[key] = flows.get(key, frozenset()) | column.flow | conditions

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from purposeguard.adapters.dbt import Project
+from tests.adapters.dbt.conftest import WHOLE
 
 
 def test_the_project_passes_as_it_is(shop):
@@ -93,6 +94,26 @@ def test_without_a_catalog_a_star_may_hold_more(shop):
     shop.model("later", "select product from {everything}")
     assert shop.found() == [("untagged", "everything", "(other columns)")]
     assert "docs generate" in shop.check().findings[0].help
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select product as p, d.* from {devices} d",
+        "select count(d) as p from {devices} d",
+        "select o.status as p from {raw_orders} o natural join {devices}",
+        "select status as p from {raw_orders} where exists (select 1 from {devices} where amount > 3)",
+        "select status as p from {devices}, {raw_orders}",
+        "select product as p from (select * from {devices} order by all limit 1)",
+    ],
+)
+def test_without_a_catalog_a_name_may_mean_another_column(seeds, sql):
+    columns = {name: {"index": index} for index, name in enumerate(("id", "user_id", "order_date", "status", "amount"))}
+    seeds.catalog = {"nodes": {"seed.shop.raw_orders": {"columns": columns}}}
+    seeds.model("x", sql)
+    assert {resource for _, resource, _ in seeds.found()} == {"x"}
+    seeds.catalog["sources"] = WHOLE["catalog"]["sources"]
+    assert seeds.found() == []
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,7 @@ def test_labels_are_written_as_tags_of_the_warehouse(seeds, adapter, statement):
     seeds.manifest["metadata"]["adapter_type"] = adapter
     seeds.manifest["sources"] = {}
     del seeds.manifest["nodes"]["seed.shop.raw_orders"]
+    seeds.tag("raw_customers", "last_name", None)  # nobody uses it
     seeds["raw_customers"]["relation_name"] = "SHOP.MAIN.RAW_CUSTOMERS"
     seeds.model("x", "select email from {raw_customers}", relation_name="SHOP.MAIN.X", config={"materialized": "view"})
     result = run("dbt", "labels", str(seeds.written()), "--as", "tags")
