@@ -193,6 +193,8 @@ class _Checker:
                 roots=frozenset() if tag is None else frozenset({(name, tag.label)}),
                 untagged=frozenset({name}) if tag is None else frozenset(),
             )
+        if not key and output.untagged == {name} and node.language != "python":
+            return output  # columns of its past, if there are any: reported where they are used
         if output.tag is None or (tag is None and node.language == "python"):
             self._untagged(node, output)
             return Output(output.name)
@@ -268,7 +270,8 @@ class _Checker:
             self.find(node, "meta", "", f"it states the channel `{stated.channel}` and no purpose", "state `purpose`")
         for name, output in uses.items():
             if output.tag is None:
-                if exposed and output.untagged:  # of a source or seed: that of a model is reported there
+                # Of a source or seed, or of an unknown past: other columns of a model are reported there.
+                if output.untagged and (exposed or stated.purpose is not None):
                     self.find(node, "untagged", name, "no tag says what it is", "tag it in `meta`, or do not use it")
             elif stated.purpose is not None:
                 decision = self.guard.explain(output.tag.label, stated.purpose, stated.channel)

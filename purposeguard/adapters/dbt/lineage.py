@@ -164,8 +164,11 @@ class Lineage:
         )
         made = self._settled(flows, tables, own)
         rows = made.pop(ROWS)
-        if config.materialized == "incremental":  # columns that the query no longer gives stay in the table
-            old = map(self.names.declared, self.project.catalog.columns(node.unique_id) or ())
+        if config.materialized in {"snapshot", "incremental"}:
+            # Columns that the query no longer gives may stay in the table.
+            known = self.project.catalog.columns(node.unique_id)
+            stay = config.materialized == "snapshot" or config.on_schema_change == "append_new_columns"
+            old = map(self.names.declared, ([""] if stay else []) if known is None else known)
             made |= {key: self._untagged(node, key) for key in old if key not in made}
         return Made(made, rows, statement.tree, subjects)
 

@@ -75,6 +75,7 @@ class Config(_Artifact):
     post_hook: list[Hook] = Field(default_factory=list, alias="post-hook")
     sql_header: str | None = None
     unique_key: str | list[str] | None = None
+    on_schema_change: str | None = None
     incremental_predicates: list[Any] | None = None
     predicates: list[Any] | None = None
     check_cols: str | list[str] | None = None

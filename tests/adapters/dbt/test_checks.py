@@ -204,6 +204,21 @@ def test_a_table_that_keeps_columns_of_its_past(seeds):
     assert seeds.found() == [("untagged", "x", "email")]
 
 
+def test_columns_of_an_unknown_past_are_refused_where_they_are_used(seeds, shop):
+    config = {"materialized": "incremental", "on_schema_change": "append_new_columns"}
+    seeds.model("x", "select status from {raw_orders}", config=config)
+    assert seeds.found() == []
+    seeds.model("y", "select status from {x}")
+    assert seeds.found() == []
+    seeds.model("y", "select * from {x}")
+    assert seeds.found() == [("untagged", "y", "(other columns)")]
+    seeds.model("y", "select status from {x}")
+    seeds.exposure("e", "x", meta={"purpose": "product-provision"})
+    assert seeds.found() == [("untagged", "e", "x.(other columns)")]
+    seeds.catalog["nodes"]["model.shop.x"] = {"columns": {"status": {"index": 1}}}
+    assert seeds.found() == []
+
+
 def test_what_decides_which_rows_are_kept_counts(seeds):
     seeds.model(
         "x", "select id, status from {raw_orders}", config={"materialized": "incremental", "unique_key": ["id"]}
