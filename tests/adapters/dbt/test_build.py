@@ -35,6 +35,15 @@ def test_the_project_passes(project):
     assert result.exit_code == 0, result.stdout
 
 
+def test_the_columns_are_those_of_the_database(project):
+    checked = check(Project.read(project), pg.Guard(tm.NOTICE))
+    catalog = json.loads((project / "target" / "catalog.json").read_bytes())
+    tables = {**catalog["nodes"], **catalog["sources"]}
+    assert {key: [output.name for output in outputs.values()] for key, outputs in checked.outputs.items()} == {
+        key: sorted(table["columns"], key=lambda name: table["columns"][name]["index"]) for key, table in tables.items()
+    }
+
+
 def test_the_other_tests_start_from_these_artifacts(project):
     assert essential(project) == json.loads(ARTIFACTS.read_text("utf-8")), "run `python -m tests.adapters.dbt.project`"
 
