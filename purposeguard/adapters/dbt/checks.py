@@ -193,7 +193,7 @@ class _Checker:
                 roots=frozenset() if tag is None else frozenset({(name, tag.label)}),
                 untagged=frozenset({name}) if tag is None else frozenset(),
             )
-        if not key and output.untagged == {name} and node.language != "python":
+        if not key and output.untagged == frozenset({name}) and node.language != "python":
             return output  # columns of its past, if there are any: reported where they are used
         if output.tag is None or (tag is None and node.language == "python"):
             self._untagged(node, output)
