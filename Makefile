@@ -27,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env lowest-env demo demo-services test test-all lint format types layers generated coverage lowest deep bench bench-data bench-services bench-plugin mutation requirements ci clean
+.PHONY: help env lowest-env dbt-env demo demo-services test test-all lint format types layers generated coverage lowest deep bench bench-data bench-services bench-plugin mutation requirements ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -62,12 +62,20 @@ $(DEMO): .venv-demo/$(MADE) requirements/build.txt requirements/demo.txt pyproje
 $(VENV)-bench/.bench: $(VENV)-bench/$(MADE) requirements/build.txt requirements/bench.txt pyproject.toml
 	$(call install,requirements/bench.txt)
 
+# So does dbt, of which the tests ask nothing but to build a project.
+$(VENV)-dbt/.dbt: $(VENV)-dbt/$(MADE) requirements/dbt.txt
+	@echo "installing requirements/dbt.txt into $(@D)"
+	@$(@D)/bin/python $(PIP) --require-hashes --only-binary :all: -r requirements/dbt.txt
+	@touch $@
+
 $(VENV)-lowest/.lowest: $(VENV)-lowest/$(MADE) requirements/build.txt requirements/lowest.txt pyproject.toml
 	$(call install,requirements/lowest.txt)
 
 env: $(DEV) ## only make the environment
 
 lowest-env: $(VENV)-lowest/.lowest
+
+dbt-env: $(VENV)-dbt/.dbt
 
 $(VENV)/.mutation: $(DEV) requirements/mutation.txt
 	@$(VENV)/bin/python $(PIP) --require-hashes -r requirements/mutation.txt
@@ -84,7 +92,7 @@ demo-services: $(DEV) ## two services: what of a purpose crosses from one to the
 test: $(DEV) ## all that finds a mistake in a change, without the slow kinds
 	$(VENV)/bin/python $(PYTEST) $(ARGS)
 
-test-all: $(DEV) ## the same and the slow kinds: Spark, type checkers, pages, seeded faults, processes
+test-all: $(DEV) $(VENV)-dbt/.dbt ## the same and the slow kinds: Spark, type checkers, pages, seeded faults, processes
 	$(THOROUGH) $(VENV)/bin/python $(PYTEST) -m "not deep" $(ARGS)
 
 lint: $(DEV) ## ruff: rules and format
@@ -122,7 +130,7 @@ VERSIONED = $(wildcard $(ON_PYDANTIC:%=tests/unit/test_%*.py)) tests/adapters te
 LONG      = tests/adapters/test_conformance.py tests/adapters/sql/test_tpc.py tests/adapters/sql/test_generated.py \
             tests/adapters/spark/test_perturbed.py tests/adapters/sqlalchemy/test_changed_columns.py tests/governance/ledger/test_killed.py \
             tests/governance/ledger/test_tampering.py tests/governance/test_two_processes.py tests/governance/test_requests_at_once.py \
-            tests/governance/test_requests_model.py tests/governance/test_retention.py
+            tests/governance/test_requests_model.py tests/governance/test_retention.py tests/adapters/dbt/test_build.py
 # Governance asks both databases the same; of PostgreSQL its store is enough here.
 HERE      = -k "not (governance and postgresql) or test_store"
 lowest: $(VENV)-lowest/.lowest ## with the lowest version allowed of each dependency: the tests that touch one

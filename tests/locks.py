@@ -44,7 +44,7 @@ _SERVICES = (
     *("fastapi", "django", "flask", "passport", "celery", "rq", "httpx", "httpx2", "requests"),
     *("opentelemetry", "sentry", "structlog"),
 )
-_ALL = (*_SHOP, "postgresql", "sql", "spark", *_SERVICES)
+_ALL = (*_SHOP, "postgresql", "sql", "dbt", "spark", *_SERVICES)
 
 LOCKS: Final[Mapping[str, Lock]] = {
     "dev": Lock(_ALL, ("dev",)),
@@ -53,6 +53,7 @@ LOCKS: Final[Mapping[str, Lock]] = {
     "mutation": Lock((), ("mutation",), "dev.txt"),
     "lowest": Lock(_ALL, ("build", "test", "types"), "lowest.in"),
     "bench": Lock(("cli", "governance"), ("build", "bench")),
+    "dbt": Lock((), ("dbt",)),
 }
 
 Metadata = Mapping[str, Collection[str]]

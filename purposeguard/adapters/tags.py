@@ -239,7 +239,33 @@ def _latest(revisions: Revisions) -> Notice:
 # ---- as text ---------------------------------------------------------------------------------------------------------
 
 _MARKS: Final[Mapping[str, Mark]] = {"subject": Subject, "collected": Collected, "ended": Ended, "source": RowSource}
-"""How marks are written."""
+MARKS: Final[Mapping[str, Mark]] = {**_MARKS, "by-row": ByRow}
+"""How people write marks, beside `subject:realm`; any other word is a source's id, or `not-personal`."""
+
+
+def parts_of(written: object) -> list[OneSpec]:
+    """The parts of a tag as people write it: one word, or several. Raises ValueError if it is neither."""
+    words: list[Any] = written if isinstance(written, list) else [written]
+    if not words or not all(isinstance(word, str) for word in words):
+        raise ValueError('must be an id of a source, or a mark, or a list of these: `["1.1(a)", "subject"]`')
+    return [
+        MARKS[word]
+        if word in MARKS
+        else Subject(word.removeprefix("subject:"))
+        if word.startswith("subject:")
+        else word
+        for word in words
+    ]
+
+
+def words_of(tag: Tag) -> list[str]:
+    """A tag as people write it: what `parts_of` reads."""
+    mark = next((name for name, mark in _MARKS.items() if mark == tag.mark), None)
+    if isinstance(tag.mark, SubjectMark) and tag.mark.realm is not None:
+        mark = f"subject:{tag.mark.realm}"
+    sources = [] if tag.by_row and tag.label is NOT_PERSONAL else [source.clause for source in tag.label]
+    return [*sources, *(["by-row"] if tag.by_row else []), *([mark] if mark else [])]
+
 
 LONGEST_TAG: Final = 10_000
 """Characters of a tag at most."""

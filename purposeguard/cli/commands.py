@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from purposeguard.cli.dbt import dbt_app
 from purposeguard.cli.diff import diff
-from purposeguard.cli.files import Problem, difference, read_notice, write
+from purposeguard.cli.files import Problem, difference, read_notice, write, write_all
 from purposeguard.cli.inventory import inventory
 from purposeguard.cli.ledger import ledger_app
 from purposeguard.cli.lint.command import lint_paths
@@ -231,21 +232,12 @@ def cedar(
         if check:
             stale = [differs for path, text in files.items() if (differs := difference(path, text))]
         else:
-            _written(output, files)
+            write_all(output, files)
     for differs in stale:
         complain(err(), "stale", differs)
     if stale:
         complain(err(), "run", _command_for(notice, output, overlay or (), language))
         raise typer.Exit(NO)
-
-
-def _written(folder: Path, files: dict[Path, str]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Problem(f"{folder} cannot be made: {error.strerror or error}") from error
-    for path, text in files.items():
-        write(path, text)
 
 
 def _command_for(notice: str, output: Path, overlays: Sequence[Path], language: Language) -> str:
@@ -368,4 +360,5 @@ app.command(
     "sweep", epilog="Exit codes: 0 listed, or all due is erased, 1 an eraser failed, 2 refused, bad input or no store."
 )(ending(sweep))
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(dbt_app, name="dbt")
 app.add_typer(export_app, name="export")

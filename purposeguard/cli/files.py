@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import os
 import shutil
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -83,6 +83,16 @@ def write(path: Path, text: str) -> None:
     """Writes a file atomically; raises as `replacing` does."""
     with replacing(path) as file:
         file.write(text.encode())
+
+
+def write_all(folder: Path, files: Mapping[Path, str]) -> None:
+    """Writes files into a folder, which is made if need be; raises as `replacing` does."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Problem(f"{folder} cannot be made: {error.strerror or error}") from error
+    for path, text in files.items():
+        write(path, text)
 
 
 def difference(path: Path, text: str) -> str | None:

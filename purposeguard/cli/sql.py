@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from pydantic_core import from_json, to_json
 
-from purposeguard.adapters.tags import Columns, Tag, tag_of
+from purposeguard.adapters.tags import MARKS, Columns, Tag, parts_of, tag_of
 from purposeguard.cli.files import Problem, read_notice
 from purposeguard.cli.options import REFERENCE, Channel, NoticeOption, Overlays, TableOption, err, needing, out
 from purposeguard.cli.people import governance_in
@@ -23,7 +23,6 @@ from purposeguard.notice.notice import Notice
 from purposeguard.notice.parsing import read_toml
 from purposeguard.notice.vocabulary import nearest
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
-from purposeguard.values.markers import ByRow, Collected, Ended, Mark, RowSource, Subject
 
 if TYPE_CHECKING:
     from purposeguard.adapters.duckdb import Connection, Explanation, Result  # at run time it takes an extra
@@ -311,16 +310,6 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-MARKS: Final[Mapping[str, Mark]] = {
-    "subject": Subject,
-    "collected": Collected,
-    "ended": Ended,
-    "source": RowSource,
-    "by-row": ByRow,
-}
-"""The spelling of marks, beside `subject:realm`; anything else is a source's id, or `not-personal`."""
-
-
 def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Columns]:
     """The tags in a TOML file, by table.
 
@@ -345,7 +334,7 @@ def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Co
         for column, written in columns.items():
             place = f"{table}.{column}"
             try:
-                readable[column] = tag_of(notice, _parts(written), place)
+                readable[column] = tag_of(notice, parts_of(written), place)
             except UnknownTerm as error:
                 also = (
                     f"marks are {', '.join(MARKS)}" if any(nearest(word, MARKS) for word in _words(written)) else None
@@ -364,18 +353,3 @@ def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Co
 
 def _words(written: object) -> list[Any]:
     return written if isinstance(written, list) else [written]
-
-
-def _parts(written: object) -> list[Mark | str]:
-    """The parts of a column's tag: marks, and ids of sources; raises ValueError if it is none."""
-    words = _words(written)
-    if not words or not all(isinstance(word, str) for word in words):
-        raise ValueError('must be an id of a source, or a mark, or a list of these: `["1.1(a)", "subject"]`')
-    return [
-        MARKS[word]
-        if word in MARKS
-        else Subject(word.removeprefix("subject:"))
-        if word.startswith("subject:")
-        else word
-        for word in words
-    ]

@@ -29,6 +29,7 @@ print(json.dumps(said))
 
 NEEDS = [
     ("arrow", "pyarrow"),
+    ("dbt", "sqlglot"),
     ("duckdb", "duckdb"),
     ("duckdb", "pyarrow"),
     ("duckdb", "sqlglot"),

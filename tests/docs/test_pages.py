@@ -105,7 +105,7 @@ def test_reference_names_everything_public():
     assert missing <= FOR_EACH_OTHER
 
 
-ADAPTERS = [f"adapters.{name}" for name in ("arrow", "frames", "sql", "sqlalchemy", "spark", "duckdb", "django")]
+ADAPTERS = [f"adapters.{name}" for name in ("arrow", "frames", "sql", "sqlalchemy", "spark", "duckdb", "dbt", "django")]
 INTEGRATIONS = sorted(f"integrations.{path.stem}" for path in (ROOT / "purposeguard" / "integrations").glob("[!_]*"))
 
 FOR_SQLALCHEMY = {

@@ -78,22 +78,25 @@ class Analysis(Immutable):
 class Read:
     """An analysed statement: its tree, its analysis, and the nodes that name tables and views.
 
-    `targets`: the ids of the nodes that name the table written to.
+    `targets`: the ids of the nodes that name the table written to. `outputs`: its columns, with the names by which the
+    engine knows them.
     """
 
-    __slots__ = ("analysis", "mentions", "targets", "tree")
+    __slots__ = ("analysis", "mentions", "outputs", "targets", "tree")
 
     def __init__(
         self,
         tree: exp.Expr,
         analysis: Analysis,
         mentions: tuple[tuple[exp.Table, str], ...],
-        targets: frozenset[int] = frozenset(),
+        targets: frozenset[int],
+        outputs: Relation,
     ) -> None:
         self.tree: Final = tree
         self.analysis: Final = analysis
         self.mentions: Final = mentions
         self.targets: Final = targets
+        self.outputs: Final = outputs
 
 
 def read(text: str, catalogue: Catalogue) -> Read:
@@ -119,7 +122,7 @@ def read(text: str, catalogue: Catalogue) -> Read:
             conditions=done.conditions,
             order=order,
         )
-        return Read(tree, analysis, tuple(reader.mentions.values()), frozenset(reader.targets))
+        return Read(tree, analysis, tuple(reader.mentions.values()), frozenset(reader.targets), done.outputs)
     raise UnresolvedStatement("the statement is nested too deeply to be looked into")
 
 

@@ -92,7 +92,10 @@ TablesLike = Mapping[str, Iterable[str] | str]
 
 
 class Table:
-    """A declared table: its name, the names of its columns, and these as a relation."""
+    """A declared table: its name, the names of its columns, and these as a relation.
+
+    A column without a name, `""`, stands for those that are not known: any other name may mean it.
+    """
 
     __slots__ = ("columns", "name", "relation")
 
@@ -100,7 +103,8 @@ class Table:
         self.name: Final = name
         self.columns: Final = tuple(columns)
         known = [
-            Column(column, names.declared(column), read := frozenset({(name, column)}), read) for column in self.columns
+            Column(column, names.declared(column) if column else None, read := frozenset({(name, column)}), read)
+            for column in self.columns
         ]
         keys = [column.key for column in known]
         twice = next((column.name for column in known if keys.count(column.key) > 1), None)
@@ -153,7 +157,8 @@ class Catalogue:
                 self._add(self.tables, name, Table(name, known.get(name, described), self.names))
         for name, text in views.items():
             self._add(self.views, name, (name, text))
-        self.column_keys: Final = frozenset(lower(column) for table in self.tables.values() for column in table.columns)
+        named = (column for table in self.tables.values() for column in table.columns if column)
+        self.column_keys: Final = frozenset(map(lower, named))
 
     def _add(self, known: dict[tuple[str, ...], Any], name: str, value: object) -> None:
         key = self.names.table_declared(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -20,25 +20,30 @@ SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/sche
 
 def sarif(outcome: Outcome, version: str) -> dict[str, Any]:
     """The SARIF log of one run. Allowed findings are suppressed results, with their reasons."""
-    places = {rule.id: index for index, rule in enumerate(RULES)}
+    return log((*outcome.findings, *outcome.allowed), RULES, version, outcome.unread)
+
+
+def log(
+    findings: Iterable[Finding], rules: Sequence[Rule], version: str, unread: Sequence[Unread] = ()
+) -> dict[str, Any]:
+    """The SARIF log of findings of these rules."""
+    places = {rule.id: index for index, rule in enumerate(rules)}
     prints: Counter[str] = Counter()
     driver = {
         "name": "purposeguard",
         "version": version,
-        "rules": [_rule(rule) for rule in RULES],
+        "rules": [_rule(rule) for rule in rules],
     }
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
         "invocations": [
             {
-                "executionSuccessful": not outcome.unread,
-                "toolExecutionNotifications": [_notification(unread) for unread in outcome.unread],
+                "executionSuccessful": not unread,
+                "toolExecutionNotifications": [_notification(file) for file in unread],
             }
         ],
-        "results": [
-            _result(finding, places[finding.rule], prints) for finding in sorted([*outcome.findings, *outcome.allowed])
-        ],
+        "results": [_result(finding, places[finding.rule], rules, prints) for finding in sorted(findings)],
     }
     return {"$schema": SCHEMA, "version": VERSION, "runs": [run]}
 
@@ -53,7 +58,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
     }
 
 
-def _result(finding: Finding, index: int, prints: Counter[str]) -> dict[str, Any]:
+def _result(finding: Finding, index: int, rules: Sequence[Rule], prints: Counter[str]) -> dict[str, Any]:
     place = finding.place
     message = f"{finding.message[0].upper()}{finding.message[1:]}."
     region = {
@@ -65,7 +70,7 @@ def _result(finding: Finding, index: int, prints: Counter[str]) -> dict[str, Any
     result: dict[str, Any] = {
         "ruleId": finding.rule,
         "ruleIndex": index,
-        "level": RULES[index].level,
+        "level": rules[index].level,
         "message": {"text": message},
         "locations": [{"physicalLocation": {"artifactLocation": {"uri": _uri(place.path)}, "region": region}}],
         "partialFingerprints": {"purposeguard/v1": _print(finding, prints)},

@@ -1,0 +1,298 @@
+"""The check of a project: each column of each model has a label, and each purpose may use the columns that it gets.
+
+The SQL adapter resolves what a model reads, and the guard decides what a purpose may use. What is unknown is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
+
+from purposeguard.adapters.dbt.declassification import undeclassified
+from purposeguard.adapters.dbt.lineage import OTHERS, Lineage, Made, Output, Outputs, joined
+from purposeguard.adapters.dbt.manifest import QUERIES, Node, Project, Unread, table_name
+from purposeguard.adapters.dbt.tags import Declassified, OfColumn, OfExposure, OfTable, declared, read_tag
+from purposeguard.adapters.enforcement import must_cover
+from purposeguard.adapters.sql.scopes import perhaps
+from purposeguard.adapters.tags import Tag
+from purposeguard.errors import PurposeGuardError
+from purposeguard.guard import Guard
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import Source
+from purposeguard.policy.violations import FlowViolation
+
+Rule = Literal["unread", "meta", "untagged", "flow", "declassification", "purpose"]
+
+_TABLES: Final = frozenset({"source", "seed", "model", "snapshot"})
+
+_HARMLESS: Final = re.compile(
+    r"\s*(?:grant|revoke|analyze|vacuum|optimize|comment\s+on)\b(?:[^;{}]|\{\{\s*(?:this|target\.\w+)\s*\}\})*;?\s*",
+    re.IGNORECASE,
+)
+"""Hooks that move no values."""
+
+ROOTS_SHOWN: Final = 3
+"""Declared columns that a finding names at most."""
+
+
+class Finding(NamedTuple):
+    """One thing that is refused: in which file, of which resource and column, why, and what to do."""
+
+    path: str
+    resource: str
+    column: str
+    rule: Rule
+    message: str
+    help: str
+
+
+@dataclass
+class Checked:
+    """The result of a check.
+
+    `outputs`: by the ids of resources, their columns; of those that could not be read there are none. `declassified`:
+    by the id of a resource and the column, the declassifications that hold.
+    """
+
+    project: Project
+    outputs: dict[str, Outputs] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    declassified: dict[tuple[str, str], Declassified] = field(default_factory=dict)
+
+
+def check(project: Project, guard: Guard, *, trust_hooks: bool = False, trusted_macros: Container[str] = ()) -> Checked:
+    """Carries labels through a project, and asks the guard about each purpose that is stated in it.
+
+    `trust_hooks`: hooks and operations are taken to move no personal data. They are statements that run beside the
+    models, and are not looked into. `trusted_macros`: the names of macros that run queries while a model is compiled,
+    and put nothing personal into its SQL.
+
+    Raises:
+        ValueError: its resources depend on each other in a circle.
+    """
+    checker = _Checker(project, guard, trust_hooks, project.querying(trusted_macros))
+    for node in project.ordered():
+        with checker.reporting(node):
+            checker.resource(node)
+    for node in project.manifest.saved_queries.values():
+        if node.exports:
+            checker.find(node, "unread", "", "it exports tables that nobody labels", "export nothing")
+    for node in project.manifest.exposures.values():
+        with checker.reporting(node):
+            checker.exposure(node)
+    checker.checked.findings.sort()
+    return checker.checked
+
+
+class _Checker:
+    def __init__(self, project: Project, guard: Guard, trust_hooks: bool, querying: frozenset[str]) -> None:
+        self.project: Final = project
+        self.guard: Final = guard
+        self.trust_hooks: Final = trust_hooks
+        self.querying: Final = querying
+        self.lineage: Final = Lineage(project, guard.notice)
+        self.checked: Final = Checked(project, self.lineage.outputs)
+        self.owners: Final[dict[str, Node]] = {}
+        """By the name of a table, the resource that it is of."""
+
+    # ---- findings --------------------------------------------------------------------------------------------------
+
+    def find(self, node: Node, rule: Rule, column: str, message: str, way_out: str) -> None:
+        """Adds a finding, in the file of the SQL or in the properties file."""
+        path = self.project.path(node, properties=rule != "unread")
+        self.checked.findings.append(Finding(path, node.called, column, rule, message, way_out))
+
+    @contextmanager
+    def reporting(self, node: Node, column: str = "") -> Generator[None]:
+        """Turns what is raised about a resource into a finding."""
+        try:
+            yield
+        except Unread as error:
+            self.find(node, "unread", column, error.why, error.way_out)
+        except PurposeGuardError as error:
+            self.find(node, "meta", column, " ".join(str(error).split()), "see the reference of `purposeguard dbt`")
+
+    # ---- resources -------------------------------------------------------------------------------------------------
+
+    def resource(self, node: Node) -> None:
+        """Checks a node or a source, behind all that it depends on."""
+        if node.resource_type in _TABLES:
+            self._table(node)
+        elif node.resource_type == "operation":
+            self._hooks([node.compiled_code or node.raw_code])
+        elif node.resource_type == "test":
+            if node.config.store_failures or node.config.store_failures_as:
+                raise Unread("it stores the rows that fail, and nobody labels these", "set `store_failures: false`")
+        elif node.resource_type not in {"analysis", "unit_test"}:
+            raise Unread(f"resources of the kind `{node.resource_type}` are not read", "leave it out of the project")
+
+    def _hooks(self, texts: Iterable[str]) -> None:
+        if not self.trust_hooks and not all(map(_HARMLESS.fullmatch, texts)):
+            raise Unread(
+                "a hook or operation runs a statement, which is not looked into",
+                "leave it out, or check with `--trust-hooks` if hooks and operations move no personal data",
+            )
+
+    def _jinja(self, node: Node) -> None:
+        """Refuses a query of Jinja's: what it returns is in the SQL as text, and has no label."""
+        macros = [macro.removeprefix("macro.") for macro in node.depends_on.macros if macro in self.querying]
+        if macros or QUERIES.search(node.raw_code):
+            by = f" by {_listed(macros)}" if macros else ""
+            raise Unread(
+                f"its Jinja runs a query{by}, and what that returns is in its SQL as text",
+                "leave it out, or check with `--trust-macro NAME` if nothing personal gets into the SQL",
+            )
+
+    def _table(self, node: Node) -> None:
+        own = declared(OfTable, node, node.called)
+        columns = {self.lineage.names.declared(column.name): column for column in node.columns.values()}
+        if len(columns) < len(node.columns):
+            raise Unread("two declared columns have the same name in its database", "declare it once")
+        of_columns = {
+            key: declared(OfColumn, column, f"{node.called}.{column.name}") for key, column in columns.items()
+        }
+        self._jinja(node)
+        if node.config.materialized == "ephemeral":
+            if own != OfTable() or any(of_column != OfColumn() for of_column in of_columns.values()):
+                raise Unread("an ephemeral model has no table to declare anything of", "tag the models that read it")
+            return
+        owner = self.owners.setdefault(self.project.table(node), node)
+        if owner is not node:
+            raise Unread(f"`{node.relation_name}` is the table of {owner.called} as well", "refer to either of them")
+        self._hooks(hook.sql for hook in (*node.config.pre_hook, *node.config.post_hook))
+        made = self.lineage.made(node)
+        if made is None:
+            return
+        for key in of_columns.keys() - made.outputs.keys():
+            if of_columns[key] != OfColumn():
+                self.find(node, "meta", columns[key].name, "there is no such column", "tag a column of the model")
+        outputs = {key: self._labelled(node, key, made, of_columns.get(key, OfColumn()), own) for key in made.outputs}
+        self.lineage.outputs[node.unique_id] = outputs
+        # Where a declassification holds, each row is about as many subjects as it says.
+        figures = [output for output in outputs.values() if (node.unique_id, output.name) in self.checked.declassified]
+        self.lineage.rows[node.unique_id] = joined("", figures) if figures else made.rows._replace(untagged=frozenset())
+        self._purpose(node, own, {output.name: output for output in outputs.values()})
+
+    def _labelled(self, node: Node, key: str, made: Made, of_column: OfColumn, own: OfTable) -> Output:
+        """A column with its declared tag, if any: it must cover what flows into the column."""
+        output = made.outputs[key]
+        name = f"{node.called}.{output.name}"
+        words = own.tags if of_column.tags is None else of_column.tags
+        tag: Tag | None = None
+        if words is not None and output.name != OTHERS:
+            with self.reporting(node, output.name):
+                tag = read_tag(self.guard.notice, words, name)
+        if of_column.declassified is not None:
+            return self._declassified(node, key, made, of_column.declassified, tag)
+        if made.tree is None and node.language != "python":
+            return output._replace(
+                tag=tag,
+                roots=frozenset() if tag is None else frozenset({(name, tag.label)}),
+                untagged=frozenset({name}) if tag is None else frozenset(),
+            )
+        if not key and output.untagged == frozenset({name}) and node.language != "python":
+            return output  # columns of its past, if there are any: reported where they are used
+        if output.tag is None or (tag is None and node.language == "python"):
+            self._untagged(node, output)
+            return Output(output.name)
+        if tag is None:
+            return output
+        try:
+            must_cover(node.called, output.name, tag.label, output.tag.label)
+        except FlowViolation as error:
+            message, way_out = (line.strip() for line in str(error).split("\n"))
+            self.find(node, "flow", output.name, f"{message}{_from(output, error.missing.sources)}", way_out)
+        more = tag.label.sources - output.tag.label.sources
+        roots = output.roots | ({(name, Label(*more))} if more else frozenset())
+        return Output(output.name, Tag(tag.label | output.tag.label, mark=tag.mark), roots)
+
+    def _untagged(self, node: Node, output: Output) -> None:
+        """Reports a column that nobody labelled, once: what is made of it later is not reported again."""
+        names = sorted(output.untagged) or [f"{node.called}.{output.name}"] * (node.language == "python")
+        if not names:
+            return
+        why, way_out = f"no tag says what {_listed(names)} is", "tag it in `meta` with its source, or `not-personal`"
+        if any(OTHERS in name for name in names):
+            why = f"it may hold columns of {names[0].removesuffix(f'.{OTHERS}')} that are not known here"
+            way_out = "run `dbt docs generate`, whose catalog tells all columns, or name the columns instead of `*`"
+        self.find(node, "untagged", output.name, why, way_out)
+
+    def _declassified(self, node: Node, key: str, made: Made, declaration: Declassified, tag: Tag | None) -> Output:
+        """A column with the tag that a declassification declares, if it is a figure over as many subjects."""
+        output, names = made.outputs[key], self.lineage.names
+        why = "it has no `tags`, which say what it is from then on, or no query makes it"
+        if tag is not None and made.tree is not None:
+            subjects = made.subjects
+            why = undeclassified(
+                made.tree,
+                names,
+                key,
+                declaration.at_least,
+                lambda table, column: (table_name(table, names), column) in subjects,
+            )
+        if why or tag is None:
+            self.find(node, "declassification", output.name, f"it is not declassified: {why}", _DECLASSIFIED)
+            return output
+        self.checked.declassified[node.unique_id, output.name] = declaration
+        return Output(output.name, tag, frozenset({(f"{node.called}.{output.name}", tag.label)}))
+
+    # ---- purposes --------------------------------------------------------------------------------------------------
+
+    def exposure(self, node: Node) -> None:
+        """Checks what an exposure uses: all columns of what it depends on, or those that it names."""
+        stated = declared(OfExposure, node, node.called)
+        read = {other.unique_id: other for other in self.lineage.reads(node)}
+        known = {name for other in read.values() for name in (other.called, other.name)}
+        for name in stated.columns.keys() - known:
+            near = perhaps(name, known)
+            self.find(node, "meta", "", f"`{name}` is nothing that it depends on{near}", "name it as `ref` does")
+        for unique_id, other in read.items():
+            outputs = self.lineage.outputs.get(unique_id)
+            if outputs is None:
+                continue  # reported where it could not be read
+            named = stated.columns.get(other.called, stated.columns.get(other.name))
+            used = {self.lineage.names.declared(name): name for name in named or ()}
+            for name in (used[key] for key in used.keys() - outputs.keys()):
+                self.find(
+                    node, "meta", f"{other.called}.{name}", "there is no such column", "name a column of the model"
+                )
+            uses = [output for key, output in outputs.items() if key in used or named is None]
+            columns = {f"{other.called}.{output.name}": output for output in uses}
+            self._purpose(node, stated, columns or {other.called: self.lineage.rows[unique_id]})
+
+    def _purpose(self, node: Node, stated: OfTable | OfExposure, uses: Mapping[str, Output]) -> None:
+        """Asks the guard about columns that a resource uses or holds for a purpose."""
+        exposed = isinstance(stated, OfExposure)
+        if stated.purpose is None and stated.channel is not None:
+            self.find(node, "meta", "", f"it states the channel `{stated.channel}` and no purpose", "state `purpose`")
+        for name, output in uses.items():
+            if output.tag is None:
+                # Of a source or seed, or of an unknown past: other columns of a model are reported there.
+                if output.untagged and (exposed or stated.purpose is not None):
+                    self.find(node, "untagged", name, "no tag says what it is", "tag it in `meta`, or do not use it")
+            elif stated.purpose is not None:
+                decision = self.guard.explain(output.tag.label, stated.purpose, stated.channel)
+                if not decision:
+                    message = f"{decision.headline}{_from(output, decision.denied)}"
+                    self.find(node, "purpose", name, message, "; ".join(decision.details) or _NARROW)
+            elif exposed and output.tag.is_personal:
+                message = f"it is personal data, used without a purpose{_from(output, output.tag.label.sources)}"
+                self.find(node, "purpose", name, message, "state `purpose` in the `meta` of the exposure")
+
+
+_NARROW: Final = "use other columns, or another purpose"
+_DECLASSIFIED: Final = "group by what stays, `HAVING count(distinct SUBJECT) >= N`, and tag SUBJECT as `subject`"
+
+
+def _from(output: Output, sources: Iterable[type[Source]]) -> str:
+    """Which declared columns some sources of a column come from."""
+    roots = sorted(name for name, root in output.roots if not root.sources.isdisjoint(sources))
+    return f", which comes from {_listed(roots)}" if roots else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - ROOTS_SHOWN} more" if len(names) > ROOTS_SHOWN else ""
+    return ", ".join(f"`{name}`" for name in names[:ROOTS_SHOWN]) + more

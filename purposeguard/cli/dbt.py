@@ -1,0 +1,193 @@
+"""The commands `purposeguard dbt check` and `purposeguard dbt labels`: a dbt project held to the notice."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from purposeguard.cli.files import Problem, read_notice, write_all
+from purposeguard.cli.lint.findings import Finding, Place, Rule
+from purposeguard.cli.lint.sarif import log
+from purposeguard.cli.options import REFERENCE, NoticeOption, Overlays, ending, err, needing, out
+from purposeguard.cli.render import Column, Format, Report, Table, complain, json_text, show
+from purposeguard.errors import printable
+from purposeguard.guard import Guard
+
+if TYPE_CHECKING:
+    from purposeguard.adapters.dbt import Checked  # at run time it takes an extra
+
+dbt_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Hold a dbt project to a notice: labels of its models, and the purposes that they serve.",
+)
+"""Registered by `commands`."""
+
+RULES: Final = (
+    Rule("dbt-unread", "a resource of the project cannot be read", "a project passes if all of it can be read"),
+    Rule("dbt-meta", "a declaration in `meta` cannot be read", "write it as the reference of `purposeguard dbt` says"),
+    Rule("dbt-untagged", "nobody labelled a column", "tag the column that it comes from, or say `not-personal`"),
+    Rule("dbt-flow", "more flows into a column than its tags name", "tag it with all that flows in"),
+    Rule("dbt-declassification", "a column is not declassified", "keep only groups of many subjects"),
+    Rule("dbt-purpose", "a purpose may not use a column", "use other columns, or state another purpose"),
+)
+
+
+class DbtFormat(StrEnum):
+    """How findings are printed."""
+
+    table = "table"
+    json = "json"
+    sarif = "sarif"
+
+
+class Kind(StrEnum):
+    """As what labels are written."""
+
+    properties = "properties"
+    tags = "tags"
+
+
+Project = Annotated[Path, typer.Argument(metavar="[PROJECT]", help="The folder of the project.", show_default=False)]
+Target = Annotated[
+    Path | None,
+    typer.Option("--target-path", metavar="DIR", help="Where its artifacts are; `target` in it if left out."),
+]
+TrustHooks = Annotated[
+    bool, typer.Option("--trust-hooks", help="Hooks and operations move no personal data; they are not looked into.")
+]
+
+
+TrustedMacros = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust-macro",
+        metavar="NAME",
+        help="What this macro queries puts nothing personal into the SQL of models; may be repeated.",
+        show_default=False,
+    ),
+]
+
+
+@dbt_app.callback()
+def root() -> None:
+    """Holds the commands."""
+
+
+def check(
+    project: Project = Path(),
+    *,
+    target: Target = None,
+    notice: NoticeOption = REFERENCE,
+    overlay: Overlays = None,
+    trust_hooks: TrustHooks = False,
+    trust_macro: TrustedMacros = None,
+    form: Annotated[DbtFormat, typer.Option("--format", help="How to print it.")] = DbtFormat.table,
+) -> bool:
+    """Check that each column has a label, and that each purpose may use the columns that it gets.
+
+    Reads `manifest.json`, which `dbt build` and `dbt compile` write, and `catalog.json` of `dbt docs generate` if it is
+    there. Nothing is run.
+    """
+    guard = Guard(read_notice(notice, overlay or ()))
+    checked = _checked(project, target, guard, trust_hooks=trust_hooks, trusted_macros=trust_macro or ())
+    if form is DbtFormat.sarif:
+        findings = [
+            Finding(Place(refused.path, 1, 1, 1, 1), f"dbt-{refused.rule}", _message(refused), _symbol(refused))
+            for refused in checked.findings
+        ]
+        print(json_text(log(findings, RULES, metadata.version("purposeguard"))), end="")
+    else:
+        show(_report(checked), Format(form), out())
+    if form is DbtFormat.table:
+        refused = f"{len(checked.findings)} refused" if checked.findings else "nothing refused"
+        print(f"{refused} in {len(checked.outputs)} tables, for {len(checked.project.manifest.exposures)} exposures")
+    return not checked.findings
+
+
+def labels(
+    project: Project = Path(),
+    *,
+    target: Target = None,
+    notice: NoticeOption = REFERENCE,
+    overlay: Overlays = None,
+    trust_hooks: TrustHooks = False,
+    trust_macro: TrustedMacros = None,
+    kind: Annotated[Kind, typer.Option("--as", help="Properties files, or SQL that tags columns.")] = Kind.properties,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Write there instead of printing.", show_default=False),
+    ] = None,
+) -> bool:
+    """Write the labels of models: as properties files of dbt, or as SQL that tags the columns of the warehouse.
+
+    A project with findings has none to write.
+    """
+    guard = Guard(read_notice(notice, overlay or ()))
+    checked = _checked(project, target, guard, trust_hooks=trust_hooks, trusted_macros=trust_macro or ())
+    for finding in checked.findings:
+        complain(err(), "refused", printable(f"{finding.path}: {_symbol(finding)}: {finding.message}"))
+    if checked.findings:
+        return False
+    from purposeguard.adapters.dbt.labels import properties, statements  # noqa: PLC0415  # needs the extra `dbt`
+
+    try:
+        tags = "" if kind is Kind.properties else "\n".join([*statements(checked), ""])
+    except ValueError as error:
+        raise Problem(str(error)) from error
+    files = properties(checked) if kind is Kind.properties else [("tags.sql", tags)]
+    if output is not None:
+        write_all(output, {output / name: text for name, text in files})
+        return True
+    for name, text in files:
+        print(f"---\n# {name}\n{text}" if kind is Kind.properties else text, end="")
+    return True
+
+
+dbt_app.command("check", epilog="Exit codes: 0 nothing refused, 1 a finding, 2 bad input.")(ending(check))
+dbt_app.command("labels", epilog="Exit codes: 0 written, 1 a finding, 2 bad input.")(ending(labels))
+
+
+def _checked(project: Path, target: Path | None, guard: Guard, **trust: Any) -> Checked:
+    with needing("dbt", "`dbt` needs"):
+        from purposeguard.adapters import dbt  # noqa: PLC0415  # needs the extra `dbt`
+    try:
+        return dbt.check(dbt.Project.read(project, target), guard, **trust)
+    except ValueError as error:
+        raise Problem(str(error)) from error
+
+
+def _message(finding: Any) -> str:
+    return f"{finding.message} ({finding.help})"
+
+
+def _symbol(finding: Any) -> str:
+    return f"{finding.resource}.{finding.column}" if finding.column else finding.resource
+
+
+def _report(checked: Checked) -> Report:
+    data = {
+        "adapter": checked.project.adapter,
+        "findings": [finding._asdict() for finding in checked.findings],
+        "labels": {
+            unique_id: {
+                output.name: None if output.tag is None else [source.clause for source in output.tag.label]
+                for output in outputs.values()
+            }
+            for unique_id, outputs in checked.outputs.items()
+        },
+        "declassified": [
+            {"resource": unique_id, "column": column, **held.model_dump()}
+            for (unique_id, column), held in checked.declassified.items()
+        ],
+    }
+    columns = (Column("file", "group"), Column("column"), Column("rule", "under"), Column("why"), Column("", "under"))
+    cells = [
+        (finding.path, _symbol(finding), finding.rule, finding.message, finding.help) for finding in checked.findings
+    ]
+    rows = tuple(tuple(map(printable, row)) for row in cells)
+    return Report(data, (Table("Refused", columns, rows),) if rows else ())

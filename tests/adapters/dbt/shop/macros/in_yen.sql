@@ -1,0 +1,1 @@
+{% macro in_yen(column) %}cast({{ column }} as decimal(16, 2)){% endmacro %}
