@@ -66,7 +66,7 @@ class Passes:
             words = form.upper().split()
             if not words or not all(word.isidentifier() for word in words):
                 raise ValueError(f"`{form}` is no beginning of a statement: words alone, as in `PRAGMA foreign_keys`")
-            if words[0] in _NO_FORMS or (words[0] == "CREATE" and _DEFINED.isdisjoint(words[1:2])):
+            if words[0] in _NO_FORMS or (words[0] in _DEFINED and _DEFINED[words[0]].isdisjoint(words[1:2])):
                 raise ValueError(f"`{form}` cannot pass as it is: such a statement may read rows, and is decided")
             (explains if words[0] == "EXPLAIN" else plain).append(r"\s+".join(words) + r"\b")
         explains.sort(key=len, reverse=True)  # `EXPLAIN ANALYZE` before `EXPLAIN`
@@ -75,7 +75,7 @@ class Passes:
 
     def let(self, text: str) -> bool:
         """True if a statement is of one of these forms, and nothing is to be decided."""
-        return self._plain is not None and self._plain.fullmatch(text) is not None
+        return self._plain is not None and self._plain.fullmatch(text) is not None and _CALLS.match(text) is None
 
     def explained(self, text: str) -> str | None:
         """The statement behind `EXPLAIN`, if that is among the forms; None for any other statement."""
@@ -88,16 +88,28 @@ def _beginning(forms: list[str], behind: str) -> re.Pattern[str] | None:
 
 
 _NO_FORMS: Final = (_BEGINS - {"CREATE"}) | frozenset(
-    {"REPLACE", "DO", "CALL", "EXEC", "EXECUTE", "PREPARE", "DECLARE", "FETCH", "HANDLER", "COPY", "UNLOAD", "EXPORT"}
+    {
+        *("REPLACE", "DO", "CALL", "EXEC", "EXECUTE", "PREPARE", "DECLARE", "FETCH", "HANDLER"),
+        *("COPY", "UNLOAD", "EXPORT", "IMPORT", "REFRESH", "RENAME", "SUMMARIZE", "PIVOT", "UNPIVOT"),
+    }
 )
-_DEFINED: Final = frozenset({"INDEX", "UNIQUE", "EXTENSION", "SCHEMA", "SEQUENCE"})
-"""What CREATE may define in a statement that passes as it is."""
+_DEFINED: Final = {
+    "CREATE": frozenset({"INDEX", "UNIQUE", "EXTENSION", "SCHEMA", "SEQUENCE"}),
+    "ALTER": frozenset({"SEQUENCE", "SESSION", "SYSTEM"}),
+}
+"""What these may define in a statement that passes as it is. ALTER TABLE copies columns, or gives them other names."""
 
 _BEHIND: Final = (
-    r"(?:(?!\b(?:SELECT|WITH|FROM|INTO|INSERT|UPDATE|DELETE|MERGE|EXECUTE|CALL)\b|\(\s*(?:TABLE|VALUES)\b|--|/\*)"
+    r"(?:(?!\b(?:SELECT|WITH|FROM|INTO|INSERT|UPDATE|DELETE|MERGE|EXECUTE|CALL|STORAGE_INFO)\b|--|/\*"
+    r"""|(?:\(|\bAS\b)\s*(?:TABLE|VALUES|PIVOT|UNPIVOT)\b|"?\bSTANDARD_CONFORMING_STRINGS\b)"""
     r"""(?:[\w\s=.,()+:?@%*/-]|'[^'\\]*'|"[^"\\]*"))*+;?\s*"""
 )
-"""What may stand behind the first words of a statement that passes as it is: no query, and nothing that runs one."""
+"""What may stand behind the first words of a statement that passes as it is: no query, and nothing that runs one.
+
+`STORAGE_INFO` of DuckDB shows values; by its setting PostgreSQL reads later texts otherwise than they are read here."""
+
+_CALLS: Final = re.compile(r"""\s*SET\b(?:[^']|'[^']*')*?[\w"]\s*\(""", re.IGNORECASE)
+"""What a variable is set to by a function, which may read rows."""
 
 _OPTIONS: Final = r"(?:\s*\([\w\s,]*\))?"
 

@@ -98,7 +98,10 @@ def test_another_schema_is_another_one():
 
 # ---- what passes -----------------------------------------------------------------------------------------------------
 
-FORMS = ["PRAGMA foreign_keys", "SET LOCAL", "TRUNCATE", "NOTIFY", "LOCK TABLE", "VACUUM", "SET", "CREATE INDEX"]
+FORMS = [
+    *("PRAGMA foreign_keys", "SET LOCAL", "TRUNCATE", "NOTIFY", "LOCK TABLE", "VACUUM", "SET"),
+    *("CREATE INDEX", "CREATE SCHEMA", "ALTER SEQUENCE"),
+]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +117,9 @@ FORMS = ["PRAGMA foreign_keys", "SET LOCAL", "TRUNCATE", "NOTIFY", "LOCK TABLE",
         "LOCK TABLE customer IN SHARE MODE",
         "VACUUM",
         "CREATE INDEX i ON customer (lower(email))",
+        "ALTER SEQUENCE a RESTART",
+        "SET a = (1)",
+        "SET application_name = 'shop (b)'",
     ],
 )
 def test_a_form_passes(text: str):
@@ -138,6 +144,13 @@ def test_a_form_passes(text: str):
         "CREATE INDEX i ON customer (id); --",
         "EXPLAIN SELECT 1",
         "",
+        "SET VARIABLE a = (PIVOT customer ON name USING first(email))",
+        "SET VARIABLE a = (UNPIVOT customer ON name)",
+        "SET @a = email_of(1)",
+        'SET @a = "email_of" (1)',
+        "SET standard_conforming_strings = off",
+        'SET "standard_conforming_strings" TO off',
+        "CREATE SCHEMA a CREATE VIEW customer AS TABLE secret",
     ],
 )
 def test_nothing_else_passes(text: str):
@@ -148,13 +161,19 @@ def test_nothing_else_passes(text: str):
 @pytest.mark.parametrize(
     "form",
     ["SELECT", "select id", "INSERT", "TABLE", "COPY", "DO", "CALL p", "EXECUTE", "PREPARE", "CREATE", "CREATE TABLE",
-     "create view", "", " ", "SET a = 1", "SET;"],
+     "create view", "ALTER", "ALTER TABLE", "alter view", "REFRESH MATERIALIZED VIEW", "RENAME TABLE", "SUMMARIZE",
+     "PIVOT", "UNPIVOT", "IMPORT DATABASE", "", " ", "SET a = 1", "SET;"],
 )  # fmt: skip
 def test_what_may_read_rows_is_no_form(form: str):
     with pytest.raises(ValueError, match=r"cannot pass|no beginning"):
         Passes([form])
     with pytest.raises(ValueError, match=r"cannot pass|no beginning"):
         Statements(GUARD, TABLES, dialect="postgres", passes=[form])
+
+
+def test_a_pragma_that_shows_values_does_not_pass():
+    assert not Passes(["PRAGMA"]).let("PRAGMA storage_info('customer')")
+    assert Passes(["PRAGMA"]).let("PRAGMA table_info('customer')")
 
 
 def test_forms_are_several():
