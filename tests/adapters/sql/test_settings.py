@@ -36,6 +36,22 @@ def test_a_name_in_double_quotes_that_is_no_column_is_a_text_to_sqlite():
         assert database.execute(text).fetchone() == row
 
 
+def test_the_second_column_of_one_name_is_no_text():
+    database = sqlite3.connect(":memory:")
+    database.execute("CREATE TABLE customer (id, email, name, device)")
+    database.execute("INSERT INTO customer VALUES (1, 'e', 'Bob', 'd')")
+    for text in (
+        'SELECT "id:1" FROM (SELECT id, email AS id FROM customer)',
+        'SELECT "ID:1" FROM (SELECT a.id, b.email AS id FROM customer AS a, customer AS b)',
+        'SELECT (SELECT "id:1") FROM (SELECT id, email AS id FROM customer)',
+        'SELECT "a:2" FROM (SELECT 1 AS "a:1", email AS "a:1" FROM customer)',
+    ):
+        assert database.execute(text).fetchone() == ("e",)
+        with pytest.raises(UnresolvedStatement, match="is no column that is known here"):
+            read("sqlite", text)
+    assert used("sqlite", 'SELECT "10:30", "at:1" FROM customer') == ""
+
+
 def test_it_may_be_a_column_where_tables_are_known_in_part():
     part = Statements(GUARD, TABLES, dialect="sqlite", partial=True)
     with pytest.raises(UnresolvedStatement, match="`secret` is no column"):
