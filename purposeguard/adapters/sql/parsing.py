@@ -204,8 +204,15 @@ def _as_engines_read_it(text: str, tokens: list[Token], catalogue: Catalogue) ->
 
 
 def _escape_texts(text: str, tokens: list[Token]) -> str:
-    """The texts `E'…'` of a statement, in which a backslash escapes what follows it."""
-    return " ".join(text[t.start : t.end + 1] for t in tokens if t.token_type is TokenType.BYTE_STRING)
+    """The texts `E'…'` of a statement, in which a backslash escapes what follows it, and texts that carry these on."""
+    found: list[str] = []
+    escapes = False
+    for token in tokens:
+        kind = token.token_type
+        escapes = kind is TokenType.BYTE_STRING or (escapes and kind is TokenType.STRING)
+        if escapes:
+            found.append(text[token.start : token.end + 1])
+    return " ".join(found)
 
 
 def _operators(tokens: list[Token], dialect: str) -> None:

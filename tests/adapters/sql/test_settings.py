@@ -76,6 +76,10 @@ def test_a_backslash_is_plain_to_postgresql_by_its_setting():
             Statements(GUARD, TABLES, dialect="postgres", standard_strings=True),
             "SELECT E'a\\'b', name FROM customer",
         ),
+        (
+            Statements(GUARD, TABLES, dialect="postgres", standard_strings=True),
+            "SELECT INTERVAL E'1'\n'\\' AS x, ', name FROM customer --', 1 FROM customer",
+        ),
         (Statements(GUARD, TABLES, dialect="mysql", standard_strings=True), "SELECT 'a\\'b', name FROM customer"),
     ):
         with pytest.raises(UnresolvedStatement, match="backslash"):
