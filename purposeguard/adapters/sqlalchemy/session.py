@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -136,21 +136,27 @@ def _deferred(session: GuardedSession, state: ORMExecuteState) -> Iterator[Any]:
     """Options by which columns are left out that the purpose may not use, also where objects are joined to others."""
     statement: Any = state.statement
     given = [option for option in statement._with_options if isinstance(option, Load)]
-    loads = [element.path for option in given for element in option.context]
-    named = {part for path in loads for part in path.path if isinstance(part, RelationshipProperty)}
-    longest = max((len(path) // 2 for path in loads), default=0)
+    loads = [element for option in given for element in option.context]
+    named = {part for load in loads for part in load.path.path if isinstance(part, RelationshipProperty)}
+    longest = max((len(load.path) // 2 for load in loads), default=0)
 
-    def joins(relation: Any, seen: tuple[Any, ...]) -> bool:
-        always = relation.lazy in ("joined", False) and relation.mapper not in seen
-        return always or (relation in named and len(seen) <= longest)
+    def left_out(entity: Any, path: Any, seen: tuple[Any, ...] = ()) -> Iterator[Any]:
+        mapper: Mapper[Any] = inspect(entity).mapper
+        names = leave_out(session, mapper)
+        if names:
+            yield path.options(*(defer(getattr(entity, name)) for name in sorted(names)))
+        for relation in mapper.relationships:
+            always = relation.lazy in ("joined", False) and relation.mapper not in (*seen, mapper)
+            if always or (relation in named and len(seen) < longest):
+                further = path.defaultload(getattr(entity, relation.key))
+                yield from left_out(relation.entity.entity, further, (*seen, mapper))
 
     above: Any = state.loader_strategy_path
     for described in statement.column_descriptions:
         entity = described.get("entity")
         if entity is not None and described["expr"] is entity:
             for one in _loaded_with(entity):
-                path = Load._construct_for_existing_path(above[inspect(one)]) if above else Load(one)
-                yield from _left_out(session, one, path, joins)
+                yield from left_out(one, Load._construct_for_existing_path(above[inspect(one)]) if above else Load(one))
 
 
 def _loaded_with(entity: Any) -> Iterator[Any]:
@@ -160,20 +166,6 @@ def _loaded_with(entity: Any) -> Iterator[Any]:
     for mapper in found.with_polymorphic_mappers:
         if mapper is not found.mapper:
             yield mapper.class_ if found.is_mapper else getattr(entity, mapper.class_.__name__)
-
-
-def _left_out(
-    session: GuardedSession, entity: Any, path: Any, joins: Callable[..., bool], seen: tuple[Any, ...] = ()
-) -> Iterator[Any]:
-    """The same for one class, and those that are joined to it. `seen` are the classes on the way to it."""
-    mapper: Mapper[Any] = inspect(entity).mapper
-    names = leave_out(session, mapper)
-    if names:
-        yield path.options(*(defer(getattr(entity, name)) for name in sorted(names)))
-    for relation in mapper.relationships:
-        if joins(relation, (*seen, mapper)):
-            further = path.defaultload(getattr(entity, relation.key))
-            yield from _left_out(session, relation.entity.entity, further, joins, (*seen, mapper))
 
 
 def _flush(session: GuardedSession, *_: object) -> None:
