@@ -66,7 +66,8 @@ class Passes:
             words = form.upper().split()
             if not words or not all(word.isidentifier() for word in words):
                 raise ValueError(f"`{form}` is no beginning of a statement: words alone, as in `PRAGMA foreign_keys`")
-            if words[0] in _NO_FORMS or (words[0] in _DEFINED and _DEFINED[words[0]].isdisjoint(words[1:2])):
+            no_form = words[0] in _NO_FORMS or not _NAMES.isdisjoint(words)
+            if no_form or (words[0] in _DEFINED and _DEFINED[words[0]].isdisjoint(words[1:2])):
                 raise ValueError(f"`{form}` cannot pass as it is: such a statement may read rows, and is decided")
             (explains if words[0] == "EXPLAIN" else plain).append(r"\s+".join(words) + r"\b")
         explains.sort(key=len, reverse=True)  # `EXPLAIN ANALYZE` before `EXPLAIN`
@@ -90,7 +91,8 @@ def _beginning(forms: list[str], behind: str) -> re.Pattern[str] | None:
 _NO_FORMS: Final = (_BEGINS - {"CREATE"}) | frozenset(
     {
         *("REPLACE", "DO", "CALL", "EXEC", "EXECUTE", "PREPARE", "DECLARE", "FETCH", "HANDLER"),
-        *("COPY", "UNLOAD", "EXPORT", "IMPORT", "REFRESH", "RENAME", "SUMMARIZE", "PIVOT", "UNPIVOT"),
+        *("COPY", "UNLOAD", "EXPORT", "IMPORT", "REFRESH", "RENAME", "CACHE"),
+        *("SUMMARIZE", "PIVOT", "PIVOT_WIDER", "UNPIVOT", "PIVOT_LONGER"),
     }
 )
 _DEFINED: Final = {
@@ -99,14 +101,18 @@ _DEFINED: Final = {
 }
 """What these may define in a statement that passes as it is. ALTER TABLE copies columns, or gives them other names."""
 
+_NAMES: Final = frozenset(
+    {"STANDARD_CONFORMING_STRINGS", "STORAGE_INFO", "JSON_EXECUTE_SERIALIZED_SQL", "IMPORT_DATABASE", "COPY_DATABASE"}
+)
+"""A setting by which PostgreSQL reads texts otherwise, and pragmas of DuckDB that show values or run statements."""
+
 _BEHIND: Final = (
-    r"(?:(?!\b(?:SELECT|WITH|FROM|INTO|INSERT|UPDATE|DELETE|MERGE|EXECUTE|CALL|STORAGE_INFO)\b|--|/\*"
-    r"""|(?:\(|\bAS\b)\s*(?:TABLE|VALUES|PIVOT|UNPIVOT)\b|"?\bSTANDARD_CONFORMING_STRINGS\b)"""
+    r"(?:(?!\b(?:SELECT|WITH|FROM|INTO|INSERT|UPDATE|DELETE|MERGE|EXECUTE|CALL)\b|--|/\*"
+    r"|(?:\(|\bAS\b)\s*(?:TABLE|VALUES|PIVOT|PIVOT_WIDER|UNPIVOT|PIVOT_LONGER)\b"
+    rf"""|"?\b(?:{"|".join(sorted(_NAMES))})\b)"""
     r"""(?:[\w\s=.,()+:?@%*/-]|'[^'\\]*'|"[^"\\]*"))*+;?\s*"""
 )
-"""What may stand behind the first words of a statement that passes as it is: no query, and nothing that runs one.
-
-`STORAGE_INFO` of DuckDB shows values; by its setting PostgreSQL reads later texts otherwise than they are read here."""
+"""What may stand behind the first words of a statement that passes as it is: no query, and nothing that runs one."""
 
 _CALLS: Final = re.compile(r"""\s*SET\b(?:[^']|'[^']*')*?[\w"]\s*\(""", re.IGNORECASE)
 """What a variable is set to by a function, which may read rows."""
