@@ -110,9 +110,11 @@ _BEHIND: Final = (
     r"(?:(?!\b(?:SELECT|WITH|FROM|INTO|INSERT|UPDATE|DELETE|MERGE|EXECUTE|CALL)\b|--|/\*"
     r"|(?:\(|\bAS\b)\s*(?:TABLE|VALUES|PIVOT|PIVOT_WIDER|UNPIVOT|PIVOT_LONGER)\b"
     rf"""|"?\b(?:{"|".join(sorted(_NAMES))})\b)"""
-    r"""(?:[\w\s=.,()+:?@%*/-]|'[^'\\]*'|"[^"\\]*"))*+;?\s*"""
+    r"""(?:[\w\s=.,()+:?@%*/-]|'(?:[^'\\%]|%(?![sbt(]))*+'|"(?:[^"\\%]|%(?![sbt(]))*+"))*+;?\s*"""
 )
-"""What may stand behind the first words of a statement that passes as it is: no query, and nothing that runs one."""
+"""What may stand behind the first words of a statement that passes as it is: no query, and nothing that runs one.
+
+A parameter within quotes would end the text: some drivers put its value there."""
 
 _CALLS: Final = re.compile(r"""\s*SET\b(?:[^']|'[^']*')*?[\w"]\s*\(""", re.IGNORECASE)
 """What a variable is set to by a function, which may read rows."""
