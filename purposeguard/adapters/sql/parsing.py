@@ -66,7 +66,8 @@ class Passes:
             words = form.upper().split()
             if not words or not all(word.isidentifier() for word in words):
                 raise ValueError(f"`{form}` is no beginning of a statement: words alone, as in `PRAGMA foreign_keys`")
-            if words[0] in _NO_FORMS or (words[0] == "CREATE" and _DEFINED.isdisjoint(words[1:2])):
+            no_form = words[0] in _NO_FORMS or not _NAMES.isdisjoint(words)
+            if no_form or (words[0] in _DEFINED and _DEFINED[words[0]].isdisjoint(words[1:2])):
                 raise ValueError(f"`{form}` cannot pass as it is: such a statement may read rows, and is decided")
             (explains if words[0] == "EXPLAIN" else plain).append(r"\s+".join(words) + r"\b")
         explains.sort(key=len, reverse=True)  # `EXPLAIN ANALYZE` before `EXPLAIN`
@@ -75,7 +76,7 @@ class Passes:
 
     def let(self, text: str) -> bool:
         """True if a statement is of one of these forms, and nothing is to be decided."""
-        return self._plain is not None and self._plain.fullmatch(text) is not None
+        return self._plain is not None and self._plain.fullmatch(text) is not None and _CALLS.match(text) is None
 
     def explained(self, text: str) -> str | None:
         """The statement behind `EXPLAIN`, if that is among the forms; None for any other statement."""
@@ -88,16 +89,35 @@ def _beginning(forms: list[str], behind: str) -> re.Pattern[str] | None:
 
 
 _NO_FORMS: Final = (_BEGINS - {"CREATE"}) | frozenset(
-    {"REPLACE", "DO", "CALL", "EXEC", "EXECUTE", "PREPARE", "DECLARE", "FETCH", "HANDLER", "COPY", "UNLOAD", "EXPORT"}
+    {
+        *("REPLACE", "DO", "CALL", "EXEC", "EXECUTE", "PREPARE", "DECLARE", "FETCH", "HANDLER"),
+        *("COPY", "UNLOAD", "EXPORT", "IMPORT", "REFRESH", "RENAME", "CACHE"),
+        *("SUMMARIZE", "PIVOT", "PIVOT_WIDER", "UNPIVOT", "PIVOT_LONGER"),
+    }
 )
-_DEFINED: Final = frozenset({"INDEX", "UNIQUE", "EXTENSION", "SCHEMA", "SEQUENCE"})
-"""What CREATE may define in a statement that passes as it is."""
+_DEFINED: Final = {
+    "CREATE": frozenset({"INDEX", "UNIQUE", "EXTENSION", "SCHEMA", "SEQUENCE"}),
+    "ALTER": frozenset({"SEQUENCE", "SESSION", "SYSTEM"}),
+}
+"""What these may define in a statement that passes as it is. ALTER TABLE copies columns, or gives them other names."""
+
+_NAMES: Final = frozenset(
+    {"STANDARD_CONFORMING_STRINGS", "STORAGE_INFO", "JSON_EXECUTE_SERIALIZED_SQL", "IMPORT_DATABASE", "COPY_DATABASE"}
+)
+"""A setting by which PostgreSQL reads texts otherwise, and pragmas of DuckDB that show values or run statements."""
 
 _BEHIND: Final = (
-    r"(?:(?!\b(?:SELECT|WITH|FROM|INTO|INSERT|UPDATE|DELETE|MERGE|EXECUTE|CALL)\b|\(\s*(?:TABLE|VALUES)\b|--|/\*)"
-    r"""(?:[\w\s=.,()+:?@%*/-]|'[^'\\]*'|"[^"\\]*"))*+;?\s*"""
+    r"(?:(?!\b(?:SELECT|WITH|FROM|INTO|INSERT|UPDATE|DELETE|MERGE|EXECUTE|CALL)\b|--|/\*"
+    r"|(?:\(|\bAS\b)\s*(?:TABLE|VALUES|PIVOT|PIVOT_WIDER|UNPIVOT|PIVOT_LONGER)\b"
+    rf"""|"?\b(?:{"|".join(sorted(_NAMES))})\b)"""
+    r"""(?:[\w\s=.,()+:?@%*/-]|'(?:[^'\\%]|%(?![sbt(]))*+'|"(?:[^"\\%]|%(?![sbt(]))*+"))*+;?\s*"""
 )
-"""What may stand behind the first words of a statement that passes as it is: no query, and nothing that runs one."""
+"""What may stand behind the first words of a statement that passes as it is: no query, and nothing that runs one.
+
+A parameter within quotes would end the text: some drivers put its value there."""
+
+_CALLS: Final = re.compile(r"""\s*SET\b(?:[^']|'[^']*')*?[\w"]\s*\(""", re.IGNORECASE)
+"""What a variable is set to by a function, which may read rows."""
 
 _OPTIONS: Final = r"(?:\s*\([\w\s,]*\))?"
 
@@ -192,8 +212,15 @@ def _as_engines_read_it(text: str, tokens: list[Token], catalogue: Catalogue) ->
 
 
 def _escape_texts(text: str, tokens: list[Token]) -> str:
-    """The texts `E'…'` of a statement, in which a backslash escapes what follows it."""
-    return " ".join(text[t.start : t.end + 1] for t in tokens if t.token_type is TokenType.BYTE_STRING)
+    """The texts `E'…'` of a statement, in which a backslash escapes what follows it, and texts that carry these on."""
+    found: list[str] = []
+    escapes = False
+    for token in tokens:
+        kind = token.token_type
+        escapes = kind is TokenType.BYTE_STRING or (escapes and kind is TokenType.STRING)
+        if escapes:
+            found.append(text[token.start : token.end + 1])
+    return " ".join(found)
 
 
 def _operators(tokens: list[Token], dialect: str) -> None:

@@ -5,7 +5,7 @@ Every kind of node is either known here or refused, so no new construct passes u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
@@ -28,11 +28,22 @@ from purposeguard.adapters.sql.scopes import (
 )
 from purposeguard.adapters.sql.tags import Catalogue
 
-_HIDDEN: Final = words("rowid oid _rowid_ rank")
+_HIDDEN: Final = words("rowid oid _rowid_ docid rank")
 """Columns of SQLite that no table declares."""
+
+_COUNT: Final = ":0123456789"
+"""Of these is what SQLite puts behind the name of a column that has the name of another one: `name:1`."""
 
 JSON_ARROWS: Final = frozenset({"postgres", "mysql", "sqlite", "duckdb"})
 """Dialects in which `a -> b` takes something out of `a`; the parser takes it for a function of `a` in some places."""
+
+
+def _names_in(scope: Scope | None) -> Iterator[str]:
+    """The names of all columns that may be meant in a scope."""
+    while scope is not None:
+        for source in scope.visible:
+            yield from source.relation.names
+        scope = scope.parent
 
 
 class Values:
@@ -138,7 +149,11 @@ class Values:
     def _is_text(self, name: exp.Identifier, scope: Scope) -> bool:
         """True if `"…"` is a text: to SQLite it is one where no column has that name."""
         may_be = self.dialect == "sqlite" and name.args.get("quoted") and not self.catalogue.partial
-        return bool(may_be) and lower(name.this) not in _HIDDEN and self.lookup.find([name], scope) is None
+        key = lower(name.this)
+        if not may_be or key in _HIDDEN or self.lookup.find([name], scope) is not None:
+            return False
+        stem = key.rstrip(_COUNT)
+        return ":" not in key[len(stem) :] or all(lower(known).rstrip(_COUNT) != stem for known in _names_in(scope))
 
     def _rows(self, qualifier: list[Any], scope: Scope) -> Flow:
         """All columns of a table as one value."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Select, Subquery, event, inspect, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import Load, Mapper, ORMExecuteState, Session, defer
+from sqlalchemy.orm import Load, Mapper, ORMExecuteState, RelationshipProperty, Session, defer
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.sql.selectable import TableClause
 
@@ -80,10 +80,9 @@ class GuardedSession(Session):
         """As of any session; raises RowLeftOut where the row is there, and the purpose may not use it."""
         try:
             super().refresh(instance, *args, **kwargs)
-        except InvalidRequestError:
-            state: Any = inspect(instance, raiseerr=False)
-            if state is not None:
-                must_be_gone(self, state)
+        except InvalidRequestError as error:
+            if "Could not refresh" in str(error):  # it has many other reasons
+                must_be_gone(self, instance_state(instance))
             raise
 
     def expunge(self, instance: object) -> None:
@@ -120,10 +119,6 @@ def watch_of(bind: Any) -> Watch | None:
     return getattr(getattr(bind, "dialect", None), "purposeguard", None)
 
 
-_JOINED: Final = 2
-"""Through how many relationships columns are left out of objects that are joined to others."""
-
-
 def _execute(state: ORMExecuteState) -> None:
     """Keeps apart what is loaded from now on."""
     session: Any = state.session
@@ -134,22 +129,43 @@ def _execute(state: ORMExecuteState) -> None:
     state.update_execution_options(**{GUARDED: True})
     if session._defers and isinstance(state.statement, Select):
         session._purposeguard.of(watch)  # the session may not have used it yet
-        for described in state.statement.column_descriptions:
-            entity = described["entity"]
-            if entity is not None and described["expr"] is entity:
-                state.statement = state.statement.options(*_deferred(session, entity, Load(entity), ()))
+        state.statement = state.statement.options(*_deferred(session, state))
 
 
-def _deferred(session: GuardedSession, entity: Any, path: Any, seen: tuple[Any, ...]) -> Iterator[Any]:
+def _deferred(session: GuardedSession, state: ORMExecuteState) -> Iterator[Any]:
     """Options by which columns are left out that the purpose may not use, also where objects are joined to others."""
-    mapper: Mapper[Any] = inspect(entity).mapper
-    names = leave_out(session, mapper)
-    if names:
-        yield path.options(*(defer(getattr(entity, name)) for name in sorted(names)))
-    for relation in mapper.relationships:
-        if len(seen) < _JOINED and relation.mapper not in seen:
-            further = path.defaultload(getattr(entity, relation.key))
-            yield from _deferred(session, relation.entity.entity, further, (*seen, mapper))
+    statement: Any = state.statement
+    given = [option for option in statement._with_options if isinstance(option, Load)]
+    loads = [element for option in given for element in option.context]
+    named = {part for load in loads for part in load.path.path if isinstance(part, RelationshipProperty)}
+    longest = max((len(load.path) // 2 for load in loads), default=0)
+
+    def left_out(entity: Any, path: Any, seen: tuple[Any, ...] = ()) -> Iterator[Any]:
+        mapper: Mapper[Any] = inspect(entity).mapper
+        names = leave_out(session, mapper)
+        if names:
+            yield path.options(*(defer(getattr(entity, name)) for name in sorted(names)))
+        for relation in mapper.relationships:
+            always = relation.lazy in ("joined", False) and relation.mapper not in (*seen, mapper)
+            if always or (relation in named and len(seen) < longest):
+                further = path.defaultload(getattr(entity, relation.key))
+                yield from left_out(relation.entity.entity, further, (*seen, mapper))
+
+    above: Any = state.loader_strategy_path
+    for described in statement.column_descriptions:
+        entity = described.get("entity")
+        if entity is not None and described["expr"] is entity:
+            for one in _loaded_with(entity):
+                yield from left_out(one, Load._construct_for_existing_path(above[inspect(one)]) if above else Load(one))
+
+
+def _loaded_with(entity: Any) -> Iterator[Any]:
+    """A class, and those derived from it whose columns are loaded together with its own."""
+    yield entity
+    found: Any = inspect(entity)
+    for mapper in found.with_polymorphic_mappers:
+        if mapper is not found.mapper:
+            yield mapper.class_ if found.is_mapper else getattr(entity, mapper.class_.__name__)
 
 
 def _flush(session: GuardedSession, *_: object) -> None:

@@ -36,6 +36,22 @@ def test_a_name_in_double_quotes_that_is_no_column_is_a_text_to_sqlite():
         assert database.execute(text).fetchone() == row
 
 
+def test_the_second_column_of_one_name_is_no_text():
+    database = sqlite3.connect(":memory:")
+    database.execute("CREATE TABLE customer (id, email, name, device)")
+    database.execute("INSERT INTO customer VALUES (1, 'e', 'Bob', 'd')")
+    for text in (
+        'SELECT "id:1" FROM (SELECT id, email AS id FROM customer)',
+        'SELECT "ID:1" FROM (SELECT a.id, b.email AS id FROM customer AS a, customer AS b)',
+        'SELECT (SELECT "id:1") FROM (SELECT id, email AS id FROM customer)',
+        'SELECT "a:2" FROM (SELECT 1 AS "a:1", email AS "a:1" FROM customer)',
+    ):
+        assert database.execute(text).fetchone() == ("e",)
+        with pytest.raises(UnresolvedStatement, match="is no column that is known here"):
+            read("sqlite", text)
+    assert used("sqlite", 'SELECT "10:30", "at:1" FROM customer') == ""
+
+
 def test_it_may_be_a_column_where_tables_are_known_in_part():
     part = Statements(GUARD, TABLES, dialect="sqlite", partial=True)
     with pytest.raises(UnresolvedStatement, match="`secret` is no column"):
@@ -59,6 +75,10 @@ def test_a_backslash_is_plain_to_postgresql_by_its_setting():
         (
             Statements(GUARD, TABLES, dialect="postgres", standard_strings=True),
             "SELECT E'a\\'b', name FROM customer",
+        ),
+        (
+            Statements(GUARD, TABLES, dialect="postgres", standard_strings=True),
+            "SELECT INTERVAL E'1'\n'\\' AS x, ', name FROM customer --', 1 FROM customer",
         ),
         (Statements(GUARD, TABLES, dialect="mysql", standard_strings=True), "SELECT 'a\\'b', name FROM customer"),
     ):
@@ -98,7 +118,10 @@ def test_another_schema_is_another_one():
 
 # ---- what passes -----------------------------------------------------------------------------------------------------
 
-FORMS = ["PRAGMA foreign_keys", "SET LOCAL", "TRUNCATE", "NOTIFY", "LOCK TABLE", "VACUUM", "SET", "CREATE INDEX"]
+FORMS = [
+    *("PRAGMA foreign_keys", "SET LOCAL", "TRUNCATE", "NOTIFY", "LOCK TABLE", "VACUUM", "SET"),
+    *("CREATE INDEX", "CREATE SCHEMA", "ALTER SEQUENCE"),
+]
 
 
 @pytest.mark.parametrize(
@@ -109,11 +132,15 @@ FORMS = ["PRAGMA foreign_keys", "SET LOCAL", "TRUNCATE", "NOTIFY", "LOCK TABLE",
         "SET LOCAL statement_timeout = '5s'",
         "SET search_path TO app, public",
         "SET x = %s",
+        "SET x = '10 %'",
         "TRUNCATE TABLE customer, orders CASCADE",
         "NOTIFY jobs, 'it''s done'",
         "LOCK TABLE customer IN SHARE MODE",
         "VACUUM",
         "CREATE INDEX i ON customer (lower(email))",
+        "ALTER SEQUENCE a RESTART",
+        "SET a = (1)",
+        "SET application_name = 'shop (b)'",
     ],
 )
 def test_a_form_passes(text: str):
@@ -138,6 +165,17 @@ def test_a_form_passes(text: str):
         "CREATE INDEX i ON customer (id); --",
         "EXPLAIN SELECT 1",
         "",
+        "SET VARIABLE a = (PIVOT customer ON name USING first(email))",
+        "SET VARIABLE a = (UNPIVOT customer ON name)",
+        "SET VARIABLE a = (pivot_wider customer ON name USING first(email))",
+        "SET a = '%s'",
+        "SET a = 'b %(c)s'",
+        'SET "%s" = 1',
+        "SET @a = email_of(1)",
+        'SET @a = "email_of" (1)',
+        "SET standard_conforming_strings = off",
+        'SET "standard_conforming_strings" TO off',
+        "CREATE SCHEMA a CREATE VIEW customer AS TABLE secret",
     ],
 )
 def test_nothing_else_passes(text: str):
@@ -148,13 +186,30 @@ def test_nothing_else_passes(text: str):
 @pytest.mark.parametrize(
     "form",
     ["SELECT", "select id", "INSERT", "TABLE", "COPY", "DO", "CALL p", "EXECUTE", "PREPARE", "CREATE", "CREATE TABLE",
-     "create view", "", " ", "SET a = 1", "SET;"],
+     "create view", "ALTER", "ALTER TABLE", "alter view", "REFRESH MATERIALIZED VIEW", "RENAME TABLE", "SUMMARIZE",
+     "PIVOT", "UNPIVOT", "pivot_longer", "CACHE TABLE", "PRAGMA storage_info", "SET standard_conforming_strings",
+     "IMPORT DATABASE", "", " ", "SET a = 1", "SET;"],
 )  # fmt: skip
 def test_what_may_read_rows_is_no_form(form: str):
     with pytest.raises(ValueError, match=r"cannot pass|no beginning"):
         Passes([form])
     with pytest.raises(ValueError, match=r"cannot pass|no beginning"):
         Statements(GUARD, TABLES, dialect="postgres", passes=[form])
+
+
+def test_a_pragma_that_shows_values_or_runs_statements_does_not_pass():
+    database = duckdb.connect()
+    database.execute("CREATE TABLE customer (email TEXT)")
+    database.execute("INSERT INTO customer VALUES ('secret')")
+    query = database.execute("SELECT json_serialize_sql('SELECT email FROM customer')").fetchone()
+    for text in (
+        "PRAGMA storage_info('customer')",
+        "PRAGMA \"storage_info\"('customer')",
+        f"PRAGMA json_execute_serialized_sql('{query[0] if query else ''}')",
+    ):
+        assert "secret" in str(database.execute(text).fetchall())
+        assert not Passes(["PRAGMA"]).let(text)
+    assert Passes(["PRAGMA"]).let("PRAGMA table_info('customer')")
 
 
 def test_forms_are_several():
