@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from types import CodeType, FrameType
 from typing import Any, Final
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.backends.signals import connection_created
@@ -18,6 +19,7 @@ from purposeguard.adapters.django.tags import Model, columns_of_model, tables_of
 from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.sql import Statements
 from purposeguard.adapters.sql.functions import words
+from purposeguard.adapters.sql.tags import several
 from purposeguard.adapters.tags import Columns
 from purposeguard.errors import SealedValue, UnresolvedStatement
 from purposeguard.guard import Guard
@@ -40,6 +42,9 @@ FUNCTIONS: Final[Mapping[str, frozenset[str]]] = {
     )
 }
 """Functions that Django makes for SQLite: they read nothing but their arguments."""
+
+SETTING: Final = "PURPOSEGUARD_FUNCTIONS"
+"""The setting that names those of the database's own that read nothing but their arguments."""
 
 _NAME: Final = r'"?\w+"?'
 _CONTROL: Final = re.compile(
@@ -94,7 +99,7 @@ class Held:
 
         Raises:
             UnresolvedStatement: there is no dialect for it.
-            TypeError, UnknownSource, UnlabelledData: the tag of a model's field cannot be read.
+            TypeError, UnknownSource, UnlabelledData: the tag of a model's field, or a setting, cannot be read.
         """
         known = self._statements.get(vendor)
         if known is not None:
@@ -104,9 +109,11 @@ class Held:
         with self._lock:
             if vendor not in self._statements:
                 tables = tables_of(self.decider.revisions)
-                self._statements[vendor] = Statements(
-                    self.guard, tables, dialect=DIALECTS[vendor], functions=FUNCTIONS.get(vendor, ())
-                )
+                own = several(getattr(settings, SETTING, ()), SETTING, '["name"]')
+                functions = FUNCTIONS.get(vendor, frozenset()).union(own)
+                statements = Statements(self.guard, tables, dialect=DIALECTS[vendor], functions=functions)
+                statements.catalogue.functions_named_by = SETTING
+                self._statements[vendor] = statements
             return self._statements[vendor]
 
     def columns(self, model: Model) -> Columns:
