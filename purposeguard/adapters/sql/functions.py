@@ -99,10 +99,10 @@ _PARTS: Final = words(
     Add Adjacent All Any AtTimeZone Between BitString BitwiseAnd BitwiseLeftShift BitwiseNot BitwiseOr
     BitwiseRightShift BitwiseXor Boolean Bracket ByteString Cube DPipe Distance DistanceNd Distinct Distribute Div EQ
     Escape ExtendsLeft ExtendsRight Fetch Filter ForIn FormatJson FromTimeZone GT GTE Glob Group GroupingSets Having
-    HavingMax HexString ILike IgnoreNulls In IntDiv Introducer Is JSON JSONKeyValue LT LTE Like Limit LimitOptions
-    Literal Match Mod Mul NEQ National Neg Not Null NullSafeEQ NullSafeNEQ Offset OnCondition Operator Order Ordered
-    Overlaps Paren Predicate Prior Qualify RawString RespectNulls Rollup SimilarTo Slice Sort
-    Sub TableSample Tuple UnicodeString Where WithinGroup WindowSpec Cluster Alias Aliases
+    HavingMax HexString ILike IgnoreNulls In IntDiv Introducer Is JSON JSONKeyValue JSONValue LT LTE Like Limit
+    LimitOptions Literal Match Mod Mul NEQ National Neg Not Null NullSafeEQ NullSafeNEQ Offset OnCondition Operator
+    Order Ordered Overlaps Paren Predicate Prior Qualify RawString RespectNulls Rollup SimilarTo Slice Sort Sub
+    TableSample Tuple UnicodeString Where WithinGroup WindowSpec Cluster Alias Aliases
     """
 )
 
@@ -177,29 +177,30 @@ _NAMED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
             family float4 float8 format gamma gcd gen_random_uuid get_bit get_byte height host hostmask inet_merge
             inet_same_family initcap int2 int4 int4multirange int4range int8 int8multirange int8range isclosed isempty
             isfinite isopen json_agg json_agg_strict json_array_elements json_array_elements_text json_array_length
-            json_build_array json_build_object json_each json_each_text json_extract_path json_extract_path_text
-            json_object json_object_agg json_object_agg_strict json_object_agg_unique json_object_agg_unique_strict
-            json_object_keys json_populate_record json_strip_nulls json_to_tsvector json_typeof jsonb_agg
-            jsonb_agg_strict jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_array
-            jsonb_build_object jsonb_each jsonb_each_text jsonb_extract_path jsonb_extract_path_text jsonb_insert
-            jsonb_object jsonb_object_agg jsonb_object_agg_strict jsonb_object_agg_unique jsonb_object_agg_unique_strict
-            jsonb_object_keys jsonb_path_exists jsonb_path_exists_tz jsonb_path_match jsonb_path_match_tz
-            jsonb_path_query jsonb_path_query_array jsonb_path_query_array_tz jsonb_path_query_first
-            jsonb_path_query_first_tz jsonb_path_query_tz jsonb_populate_record jsonb_populate_record_valid jsonb_pretty
-            jsonb_set jsonb_set_lax jsonb_strip_nulls jsonb_to_tsvector jsonb_typeof justify_days justify_hours
-            justify_interval lcm lgamma line log10 lower_inc lower_inf lseg macaddr8_set7bit make_date make_interval
-            make_time make_timestamp make_timestamptz masklen md5 min_scale mode multirange netmask network normalize
-            npoints num_nonnulls num_nulls numeric nummultirange numnode numrange overlay parse_ident path pclose
-            percentile_cont percentile_disc pg_backend_pid pg_client_encoding pg_column_compression pg_column_size
-            pg_postmaster_start_time pg_size_bytes pg_size_pretty pg_typeof phraseto_tsquery pi plainto_tsquery point
-            popen pow querytree quote_ident quote_literal quote_nullable radians radius random_normal range_agg
-            range_intersect_agg range_merge regexp_count regexp_instr regexp_like regexp_match regexp_matches
-            regexp_replace regexp_split_to_array regexp_split_to_table regexp_substr regr_avgx regr_avgy regr_count
-            regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy repeat row_to_json scale session_user set_bit
-            set_byte set_masklen setweight sha224 sha256 sha384 sha512 similar_to_escape similarity sin sind sinh slope
-            split_part starts_with statement_timestamp stddev stddev_pop stddev_samp strict_word_similarity string_agg
-            string_to_array string_to_table strip strpos tan tand tanh text timeofday timestamptz timetz timezone
-            to_ascii to_bin to_char to_date to_hex to_json to_jsonb to_number to_oct to_timestamp to_tsquery to_tsvector
+            json_build_array json_build_object json_each json_each_text json_exists json_extract_path
+            json_extract_path_text json_object json_object_agg json_object_agg_strict json_object_agg_unique
+            json_object_agg_unique_strict json_object_keys json_populate_record json_query json_scalar json_strip_nulls
+            json_to_tsvector json_typeof jsonb_agg jsonb_agg_strict jsonb_array_elements jsonb_array_elements_text
+            jsonb_array_length jsonb_build_array jsonb_build_object jsonb_each jsonb_each_text jsonb_extract_path
+            jsonb_extract_path_text jsonb_insert jsonb_object jsonb_object_agg jsonb_object_agg_strict
+            jsonb_object_agg_unique jsonb_object_agg_unique_strict jsonb_object_keys jsonb_path_exists
+            jsonb_path_exists_tz jsonb_path_match jsonb_path_match_tz jsonb_path_query jsonb_path_query_array
+            jsonb_path_query_array_tz jsonb_path_query_first jsonb_path_query_first_tz jsonb_path_query_tz
+            jsonb_populate_record jsonb_populate_record_valid jsonb_pretty jsonb_set jsonb_set_lax jsonb_strip_nulls
+            jsonb_to_tsvector jsonb_typeof justify_days justify_hours justify_interval lcm lgamma line log10 lower_inc
+            lower_inf lseg macaddr8_set7bit make_date make_interval make_time make_timestamp make_timestamptz masklen
+            md5 min_scale mode multirange netmask network normalize npoints num_nonnulls num_nulls numeric nummultirange
+            numnode numrange overlay parse_ident path pclose percentile_cont percentile_disc pg_backend_pid
+            pg_client_encoding pg_column_compression pg_column_size pg_postmaster_start_time pg_size_bytes
+            pg_size_pretty pg_typeof phraseto_tsquery pi plainto_tsquery point popen pow querytree quote_ident
+            quote_literal quote_nullable radians radius random_normal range_agg range_intersect_agg range_merge
+            regexp_count regexp_instr regexp_like regexp_match regexp_matches regexp_replace regexp_split_to_array
+            regexp_split_to_table regexp_substr regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope
+            regr_sxx regr_sxy regr_syy repeat row_to_json scale session_user set_bit set_byte set_masklen setweight
+            sha224 sha256 sha384 sha512 similar_to_escape similarity sin sind sinh slope split_part starts_with
+            statement_timestamp stddev stddev_pop stddev_samp strict_word_similarity string_agg string_to_array
+            string_to_table strip strpos tan tand tanh text timeofday timestamptz timetz timezone to_ascii to_bin
+            to_char to_date to_hex to_json to_jsonb to_number to_oct to_timestamp to_tsquery to_tsvector
             transaction_timestamp translate trim_array trim_scale ts_delete ts_filter ts_headline ts_lexize ts_rank
             ts_rank_cd tsmultirange tsquery_phrase tsrange tstzmultirange tstzrange tsvector_to_array unaccent
             unicode_assigned unicode_version unistr upper_inc upper_inf uuid_extract_timestamp uuid_extract_version
@@ -389,34 +390,36 @@ _NAMED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
             array_position array_prepend array_remove array_size array_slice array_sort array_to_string array_union_agg
             array_unique_agg arrays_overlap arrays_to_object arrays_zip as_array as_binary as_boolean as_char as_date
             as_decimal as_double as_integer as_number as_object as_real as_time as_timestamp_ltz as_timestamp_ntz
-            as_timestamp_tz as_varchar ascii base64_decode_string base64_encode bitand bitor bitxor boolean_and
-            charindex check_json check_xml chr collate compress conditional_change_event conditional_true_event contains
-            convert_timezone corr count_if date_from_parts date_part date_trunc dateadd datediff dayname decode div0
-            div0null editdistance endswith equal_null filter flatten get get_path h3_cell_to_boundary h3_cell_to_parent
-            h3_cell_to_point h3_grid_disk h3_grid_distance h3_int_to_string h3_latlng_to_cell h3_latlng_to_cell_string
-            h3_point_to_cell h3_point_to_cell_string h3_string_to_int hash hash_agg haversine hex_encode hll_accumulate
-            hll_combine hll_estimate hll_export hll_import hour iff ifnull ilike initcap insert is_array is_binary
-            is_boolean is_char is_date is_date_value is_decimal is_double is_integer is_null_value is_object is_real
-            is_time is_timestamp_ltz is_timestamp_ntz is_timestamp_tz is_varchar jarowinkler_similarity last_day like
-            listagg log2 max_by md5 md5_hex median min_by minute mode month monthname months_between next_day nvl nvl2
-            object_agg object_construct object_construct_keep_null object_delete object_insert object_keys object_pick
-            parse_ip parse_json parse_url parse_xml percentile_cont percentile_disc previous_day quarter ratio_to_report
-            regexp_count regexp_instr regexp_like regexp_replace regexp_substr regexp_substr_all rlike second seq1 seq2
-            seq4 seq8 sha1 sha1_hex sha2 sha2_hex soundex space split split_part square st_area st_asbinary st_asewkb
-            st_asewkt st_asgeojson st_astext st_aswkb st_aswkt st_azimuth st_buffer st_centroid st_collect st_contains
-            st_coveredby st_covers st_difference st_dimension st_disjoint st_dwithin st_endpoint st_envelope
-            st_geogfromgeohash st_geogfromtext st_geogfromwkb st_geogpointfromgeohash st_geographyfromtext
-            st_geographyfromwkb st_geographyfromwkt st_geohash st_geometryfromtext st_geometryfromwkb st_geomfromgeohash
-            st_geomfromtext st_geomfromwkb st_geompoint st_geompointfromgeohash st_hausdorffdistance st_interpolate
-            st_intersection st_intersection_agg st_intersects st_isvalid st_length st_makegeompoint st_makeline
-            st_makepolygon st_makepolygonoriented st_npoints st_numpoints st_perimeter st_pointn st_polygon st_setsrid
-            st_simplify st_srid st_startpoint st_symdifference st_transform st_union st_union_agg st_within st_x st_xmax
-            st_xmin st_y st_ymax st_ymin startswith stddev strip_null_value strtok strtok_to_array time time_slice
-            timeadd timediff timestamp_from_parts timestampadd timestampdiff to_array to_binary to_boolean to_char
-            to_date to_decimal to_double to_json to_number to_object to_time to_timestamp to_timestamp_ltz
-            to_timestamp_ntz to_timestamp_tz to_varchar to_variant to_xml transform translate try_cast try_parse_json
-            try_to_boolean try_to_date try_to_decimal try_to_double try_to_geography try_to_geometry try_to_number
-            try_to_time try_to_timestamp typeof uuid_string variance week weekofyear width_bucket year zeroifnull
+            as_timestamp_tz as_varchar ascii base64_decode_string base64_encode bitand bitor bitshiftleft bitshiftright
+            bitxor boolean_and charindex check_json check_xml chr collate compress conditional_change_event
+            conditional_true_event contains convert_timezone corr count_if date_from_parts date_part date_trunc dateadd
+            datediff dayname decode div0 div0null editdistance endswith equal_null filter flatten get get_path
+            h3_cell_to_boundary h3_cell_to_parent h3_cell_to_point h3_grid_disk h3_grid_distance h3_int_to_string
+            h3_latlng_to_cell h3_latlng_to_cell_string h3_point_to_cell h3_point_to_cell_string h3_string_to_int hash
+            hash_agg haversine hex_encode hll_accumulate hll_combine hll_estimate hll_export hll_import hour iff ifnull
+            ilike initcap insert is_array is_binary is_boolean is_char is_date is_date_value is_decimal is_double
+            is_integer is_null_value is_object is_real is_time is_timestamp_ltz is_timestamp_ntz is_timestamp_tz
+            is_varchar jarowinkler_similarity last_day like listagg log2 max_by md5 md5_hex median min_by minute mode
+            month monthname months_between next_day nvl nvl2 object_agg object_construct object_construct_keep_null
+            object_delete object_insert object_keys object_pick parse_ip parse_json parse_url parse_xml percentile_cont
+            percentile_disc previous_day quarter ratio_to_report regexp_count regexp_instr regexp_like regexp_replace
+            regexp_substr regexp_substr_all rlike second seq1 seq2 seq4 seq8 sha1 sha1_hex sha2 sha2_hex soundex space
+            split split_part square st_area st_asbinary st_asewkb st_asewkt st_asgeojson st_astext st_aswkb st_aswkt
+            st_azimuth st_buffer st_centroid st_collect st_contains st_coveredby st_covers st_difference st_dimension
+            st_disjoint st_dwithin st_endpoint st_envelope st_geogfromgeohash st_geogfromtext st_geogfromwkb
+            st_geogpointfromgeohash st_geographyfromtext st_geographyfromwkb st_geographyfromwkt st_geohash
+            st_geometryfromtext st_geometryfromwkb st_geomfromgeohash st_geomfromtext st_geomfromwkb st_geompoint
+            st_geompointfromgeohash st_hausdorffdistance st_interpolate st_intersection st_intersection_agg
+            st_intersects st_isvalid st_length st_makegeompoint st_makeline st_makepolygon st_makepolygonoriented
+            st_npoints st_numpoints st_perimeter st_pointn st_polygon st_setsrid st_simplify st_srid st_startpoint
+            st_symdifference st_transform st_union st_union_agg st_within st_x st_xmax st_xmin st_y st_ymax st_ymin
+            startswith stddev strip_null_value strtok strtok_to_array sys_connect_by_path time time_slice timeadd
+            timediff timestamp_from_parts timestampadd timestampdiff to_array to_binary to_boolean to_char to_date
+            to_decimal to_double to_geography to_geometry to_json to_number to_object to_time to_timestamp
+            to_timestamp_ltz to_timestamp_ntz to_timestamp_tz to_varchar to_variant to_xml transform translate try_cast
+            try_parse_json try_to_boolean try_to_date try_to_decimal try_to_double try_to_geography try_to_geometry
+            try_to_number try_to_time try_to_timestamp try_to_timestamp_ltz try_to_timestamp_ntz try_to_timestamp_tz
+            typeof uuid_string variance week weekofyear width_bucket year zeroifnull
             """
         ),
     }

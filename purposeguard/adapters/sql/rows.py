@@ -370,6 +370,8 @@ def narrowed(statement: Read, catalogue: Catalogue, conditions: Mapping[str, exp
     dialect = catalogue.names.dialect
     if dialect == "sqlite":
         _keep_casts(tree)
+    for call in [*tree.find_all(exp.Hex)] if dialect == "postgres" else ():
+        call.replace(exp.Anonymous(this="TO_HEX", expressions=[call.this]))  # the parser would write HEX
     try:
         text = tree.sql(dialect=dialect, unsupported_level=ErrorLevel.RAISE, comments=False)
     except (SqlglotError, RecursionError, ValueError):

@@ -101,6 +101,8 @@ SEEN = [
     ("duckdb", "SELECT id FROM customer UNION BY NAME SELECT email FROM customer"),
     ("duckdb", "SELECT id FROM (SELECT * FROM customer EXCEPT SELECT * FROM customer)"),
     ("duckdb", "SELECT * FROM customer UNPIVOT (v FOR n IN (name, device))"),
+    ("duckdb", "SELECT id FROM ((customer)) PIVOT (max(email) FOR name IN ('x'))"),
+    ("snowflake", "SELECT id FROM ((customer)) PIVOT (max(email) FOR name IN ('x'))"),
     ("duckdb", "SELECT id FROM customer QUALIFY count(*) OVER (PARTITION BY email) > 1"),
     ("spark", "SELECT id FROM customer CLUSTER BY email"),
     ("bigquery", "SELECT id FROM customer GROUP BY ROLLUP (id, email)"),
@@ -173,6 +175,8 @@ REFUSED = [
     ("duckdb", "SELECT json_execute_serialized_sql('{}')"),
     ("postgres", "SELECT ts_rewrite('a'::tsquery, 'SELECT email, email FROM customer')"),
     ("postgres", "SELECT table_to_xml('customer', true, true, '')"),
+    ("bigquery", "SELECT KEYS.NEW_KEYSET('AEAD_AES_GCM_256')"),
+    ("bigquery", "SELECT NET.NOSUCH(id), mine.init(id) FROM customer"),
     ("spark", "SELECT * FROM customer TABLESAMPLE (BUCKET 1 OUT OF 2 ON my_function(email))"),
     # To some drivers one parameter, with all that stands in it; to a parser two texts.
     *((dialect, "SELECT ('%(a')s, ') || email FROM customer WHERE name <> ' FROM customer --'")
