@@ -9,6 +9,7 @@ with `v` are only put into values, so that which rows there are depends on the o
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -30,7 +31,7 @@ class Named:
 class Maker:
     """Makes one query; `number` counts the names that it has given."""
 
-    draw: Callable[..., object]
+    draw: Callable[[int, int], int]
     guarded: bool
     dialect: str = "duckdb"
     number: int = 0
@@ -39,13 +40,13 @@ class Maker:
     # ---- choices ---------------------------------------------------------------------------------------------------
 
     def pick(self, *choices: str) -> str:
-        return str(self.draw(st.sampled_from(choices)))
+        return choices[self.some(0, len(choices) - 1)]
 
     def some(self, least: int, most: int) -> int:
-        return int(str(self.draw(st.integers(least, most))))
+        return self.draw(least, most)
 
     def chance(self) -> bool:
-        return bool(self.draw(st.booleans()))
+        return bool(self.some(0, 1))
 
     def name(self, prefix: str) -> str:
         self.number += 1
@@ -168,8 +169,11 @@ class Maker:
             return self.parts(depth, outer)
         if kind == "limited" and not self.guarded:
             text, columns = self.query(depth - 1, outer)
-            order = "ALL" if self.dialect == "duckdb" else ", ".join(str(n) for n, _ in enumerate(columns, 1))
-            return f"SELECT * FROM ({text}) AS {self.name('t')} ORDER BY {order} LIMIT {self.some(1, 4)}", columns
+            every = ", ".join(name for name, _ in columns)
+            order = "ALL" if self.dialect == "duckdb" and self.chance() else every
+            shown = columns if order == "ALL" else self.fewer(columns)
+            listed = ", ".join(name for name, _ in shown)
+            return f"SELECT {listed} FROM ({text}) AS {self.name('t')} ORDER BY {order} LIMIT {self.some(1, 4)}", shown
         sources, scope = self.sources(depth, outer)
         around = [*scope, *outer]
         where = f" WHERE {self.condition(around, depth - 1, key=self.guarded)}" if self.chance() else ""
@@ -194,12 +198,18 @@ class Maker:
             aggregate += f" FILTER (WHERE {self.condition(scope, -1, key=self.guarded)})"
         having = f" HAVING max({self.value(scope, -2, key=self.guarded)}) > {self.some(0, 2)}" if self.chance() else ""
         group = self.pick(*(("ALL",) if self.dialect == "duckdb" else ()), key, by)
+        if group == by and not group.isdecimal() and self.chance():
+            return f"SELECT {aggregate} AS {total}{rest} GROUP BY {by}{having}", [(total, False)]
         if group.isdecimal():
             group = key
         return (
             f"SELECT {by} AS {key}, {aggregate} AS {total}{rest} GROUP BY {group}{having}",
             [(key, self.guarded), (total, False)],
         )
+
+    def fewer(self, columns: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
+        """The same, or the first alone."""
+        return columns[:1] if self.chance() else columns
 
     def parts(self, depth: int, outer: Sequence[Named]) -> tuple[str, list[tuple[str, bool]]]:
         words = self.pick("UNION ALL", *(() if self.guarded else ("UNION", "EXCEPT", "INTERSECT")))
@@ -216,7 +226,8 @@ class Maker:
             kinds.append([columns[0], columns[-1]])
         columns = [(name, one[1] and other[1]) for name, one, other in zip((first, last), *kinds, strict=True)]
         alias = whole if named else f"{whole} ({first}, {last})"
-        return f"SELECT * FROM ({sides[0]} {words} {sides[1]}) AS {alias}", columns
+        shown = self.fewer(columns)
+        return f"SELECT {', '.join(name for name, _ in shown)} FROM ({sides[0]} {words} {sides[1]}) AS {alias}", shown
 
     def statement(self) -> str:
         commons: list[str] = []
@@ -232,4 +243,9 @@ class Maker:
 @st.composite
 def statements(draw: st.DrawFn, *, guarded: bool = False, dialect: str = "duckdb") -> str:
     """Queries; see above for `guarded`."""
-    return Maker(draw, guarded, dialect).statement()
+    return Maker(lambda least, most: draw(st.integers(least, most)), guarded, dialect).statement()
+
+
+def statement(seed: int, dialect: str) -> str:
+    """The query of a seed: larger and of more kinds than what hypothesis draws first."""
+    return Maker(random.Random(seed).randint, guarded=False, dialect=dialect).statement()

@@ -92,7 +92,7 @@ def test_functions_of_duckdb_are_its_own_and_read_nothing(record_property: Prope
     # Those of rows are let pass in place of values only where there is a function of values of the name, too.
     others = {name for name, *_ in rows} - {name for name, *_ in values}
     assert not named & others
-    assert named & {name for name, _, effects, _ in values if effects} == CHANCE_OF_DUCKDB
+    assert named & {name for name, _, effects, _ in values if effects} <= CHANCE_OF_DUCKDB
     assert not [name for name, _, _, body in values if name in named and re.search(r"(?i)\bfrom\b", body or "")]
     pure = {name for name, _, effects, _ in values if not effects and not CATALOGUE_OF_DUCKDB.match(name)}
     assert counted("duckdb", pure, record_property) > 0.95
@@ -129,10 +129,10 @@ def test_functions_of_postgres_are_its_own_and_read_nothing(postgresql_url: str,
     with psycopg.connect(postgresql_url) as connection:
         rows = connection.execute(OF_POSTGRES).fetchall()
     own = [row for row in rows if row[0] in let_pass("postgres")]
-    assert {name for name, _, volatile, *_ in own if volatile == "v"} == CHANCE_OF_POSTGRES
+    assert {name for name, _, volatile, *_ in own if volatile == "v"} <= CHANCE_OF_POSTGRES
     # None is told a table, a query or an object of the catalogue.
     told = {name for name, _, _, types, *_ in own if {"oid", "regclass", "regproc", "refcursor", "tid"} & {*types}}
-    assert told == BY_NUMBER
+    assert told <= BY_NUMBER
     for _, language, _, _, body, _ in own:
         assert language in {"internal", "sql"}
         if language == "sql":  # it calls others, and reads no more than they do
