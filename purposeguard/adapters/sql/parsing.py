@@ -75,6 +75,8 @@ def parsed(text: str, dialect: str, column_keys: Container[str] = frozenset()) -
 
 def _statements(text: str, dialect: str, column_keys: Container[str]) -> list[exp.Expr]:
     engine = Dialect.get_or_raise(dialect)
+    # Paths stay as they are written: to the parser the key `a.b` is a path.
+    vars(engine)["to_json_path"] = lambda path: path
     # REPLACE INTO, which the parser does not know, is an INSERT that takes the place of other rows.
     replaces = dialect in {"mysql", "sqlite"} and _REPLACE.match(text) is not None
     if replaces:

@@ -128,7 +128,7 @@ def test_parameters_stay_where_they_are(engine: Engine):
 WRITTEN_AGAIN = {
     "sqlite": """
         SELECT iif(id > 1, hex(mail), 0x1F), ifnull(mail, ''), date('2024-01-31', '+1 month'), mod(5.5, id + 1), 7 % 4,
-          log10(1000), log2(8 * id), log(10, 1000) FROM crm
+          log10(1000), log2(8 * id), log(10, 1000), '{"a.b": 1, "a": {"b": 2}}' ->> 'a.b' FROM crm
     """,
     "postgres": """
         SELECT to_hex(length(mail)), to_hex(255), date '2024-01-31' + id * interval '1 month 2 h',
@@ -139,7 +139,8 @@ WRITTEN_AGAIN = {
           INTERVAL 1 WEEK * id, id * INTERVAL (length(mail) || ' minutes'),
           time_bucket(INTERVAL '2 days', TIMESTAMP '2024-01-01'),
           sum(id) OVER (ORDER BY DATE '2024-01-31' + id RANGE BETWEEN INTERVAL 1 DAYS PRECEDING AND CURRENT ROW),
-          'abc' ~ 'b', 'abc' !~ 'b', mail ~ '.', regexp_matches('abc', 'b'), log10(1000), log2(8)
+          'abc' ~ 'b', 'abc' !~ 'b', mail ~ '.', regexp_matches('abc', 'b'), log10(1000), log2(8),
+          '{"a.b": 1, "a": {"b": 2}}' ->> 'a.b', json_extract('{"a": {"b": 2}}', '$.a.b')
         FROM crm
     """,
 }
