@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from tests.adapters.sql import summary as sql
 from tests.exporting import summary as cedar
 from tests.faults import summary as faults
 from tests.typing import summary
@@ -25,6 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     summary.add_to(config)
     cedar.add_to(config)
     faults.add_to(config)
+    sql.add_to(config)
 
 
 KINDS = {

@@ -43,6 +43,9 @@ FUNCTIONS: Final[Mapping[str, frozenset[str]]] = {
 }
 """Functions that Django makes for SQLite: they read nothing but their arguments."""
 
+SETTING: Final = "PURPOSEGUARD_FUNCTIONS"
+"""The setting that names those of the database's own that read nothing but their arguments."""
+
 _NAME: Final = r'"?\w+"?'
 _CONTROL: Final = re.compile(
     rf"""(?:
@@ -85,7 +88,7 @@ class Held:
 
     def __init__(self, guard: Guard, functions: Iterable[str] = (), passes: Iterable[str] = ()) -> None:
         self.guard: Final = guard
-        self._functions: Final = frozenset(several(functions, "PURPOSEGUARD_FUNCTIONS", '["name"]'))
+        self._functions: Final = frozenset(several(functions, SETTING, '["name"]'))
         self._passes: Final = tuple(several(passes, "PURPOSEGUARD_PASSES", '["PRAGMA synchronous"]'))
         self.decider: Final = Decider(guard)
         self._statements: dict[str, Statements] = {}
@@ -106,7 +109,7 @@ class Held:
 
         Raises:
             UnresolvedStatement: there is no dialect for it.
-            TypeError, UnknownSource, UnlabelledData: the tag of a model's field cannot be read.
+            TypeError, UnknownSource, UnlabelledData: the tag of a model's field, or a setting, cannot be read.
         """
         known = self._statements.get(vendor)
         if known is not None:
@@ -116,14 +119,16 @@ class Held:
         with self._lock:
             if vendor not in self._statements:
                 tables = tables_of(self.decider.revisions)
-                self._statements[vendor] = Statements(
+                statements = Statements(
                     self.guard,
                     tables,
                     dialect=DIALECTS[vendor],
-                    functions={*FUNCTIONS.get(vendor, ()), *self._functions},
+                    functions=FUNCTIONS.get(vendor, frozenset()) | self._functions,
                     passes=self._passes,
                     partial=True,
                 )
+                statements.catalogue.functions_named_by = SETTING
+                self._statements[vendor] = statements
             return self._statements[vendor]
 
     def columns(self, model: Model) -> Columns:

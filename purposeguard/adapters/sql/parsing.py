@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from sqlglot import exp
@@ -16,6 +17,7 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ErrorLevel, SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
+from purposeguard.adapters.sql.functions import NAMED, NAMED_TABLE_FUNCTIONS
 from purposeguard.adapters.sql.scopes import lower, perhaps
 from purposeguard.adapters.sql.tags import Catalogue
 from purposeguard.errors import UnresolvedStatement
@@ -149,6 +151,8 @@ def parsed(text: str, catalogue: Catalogue) -> exp.Expr:
 def _statements(text: str, catalogue: Catalogue) -> list[exp.Expr]:
     dialect = catalogue.names.dialect
     engine = Dialect.get_or_raise(dialect)
+    # Paths stay as they are written: to the parser the key `a.b` is a path.
+    vars(engine)["to_json_path"] = lambda path: path
     # REPLACE INTO, which the parser does not know, is an INSERT that takes the place of other rows.
     replaces = dialect in {"mysql", "sqlite"} and _REPLACE.match(text) is not None
     if replaces:
@@ -205,6 +209,7 @@ def _as_engines_read_it(text: str, tokens: list[Token], catalogue: Catalogue) ->
     if any(token.token_type is TokenType.PIPE_GT for token in tokens):
         raise UnresolvedStatement("pipe syntax is not read: write the query with SELECT")
     _operators(tokens, dialect)
+    _quoted_calls(tokens, dialect)
     if dialect in {"mysql", "spark", "bigquery"}:
         _quoted_texts(text, tokens, catalogue.column_keys)
     if not text.isascii():
@@ -231,6 +236,29 @@ def _operators(tokens: list[Token], dialect: str) -> None:
         slice_ = first.token_type is TokenType.L_BRACKET and second.token_type is TokenType.COLON
         if slice_ and (third.token_type is TokenType.IDENTIFIER or third.text.isidentifier()):
             raise UnresolvedStatement("whether `[:name` ends a slice or is a parameter is not told: write `[1:name]`")
+
+
+def _quoted_calls(tokens: list[Token], dialect: str) -> None:
+    """Refuses a call whose quoted name differs from a built-in one's by capitals: the parser takes it for that one."""
+    fold = _FOLDED.get(dialect)
+    if fold is None:
+        return
+    known = Dialect.get_or_raise(dialect).parser_class.FUNCTIONS
+    for before, name, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        called = name.token_type is TokenType.IDENTIFIER and after.token_type is TokenType.L_PAREN
+        if not called or before.token_type in _BEFORE_TABLES or name.text == fold(name.text):
+            continue
+        if name.text.upper() in known or lower(name.text) in NAMED[dialect] | NAMED_TABLE_FUNCTIONS[dialect]:
+            raise UnresolvedStatement(
+                f"`{name.text}` in quotes is not the engine's function `{fold(name.text)}`: write it without quotes"
+            )
+
+
+_FOLDED: Final[Mapping[str, Callable[[str], str]]] = MappingProxyType({"postgres": str.lower, "snowflake": str.upper})
+"""Dialects to which the capitals of a quoted function's name matter, and how they read one without quotes."""
+
+_BEFORE_TABLES: Final = frozenset({TokenType.INTO, TokenType.TABLE, TokenType.DOT, TokenType.ALIAS, TokenType.WITH})
+"""Behind these a name before a bracket is that of a table and its columns, or its schema's function."""
 
 
 def _begins(tokens: list[Token]) -> None:

@@ -85,6 +85,10 @@ class Queries(Sources):
             inner = self.relation(node.this, around, self.commons(node, around, commons))
             self.ordered(node, inner, Scope(around, commons))
             return inner
+        if isinstance(node, exp.Pivot):
+            scope = Scope(around, commons)
+            self.source(node.this, scope)
+            return self._pivoted(self.star(scope), [node], scope)
         return refuse(f"a query that is a {type(node).__name__} is not looked into")
 
     def _set(self, node: exp.SetOperation, around: Scope | None, commons: Commons) -> Relation:

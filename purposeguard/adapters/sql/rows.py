@@ -21,7 +21,7 @@ from purposeguard.adapters.row_rule import (
     spellings,
 )
 from purposeguard.adapters.sql.lineage import Read, read
-from purposeguard.adapters.sql.scopes import Names, refuse
+from purposeguard.adapters.sql.scopes import DIALECTS, Names, refuse
 from purposeguard.adapters.sql.tags import Catalogue
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.notice.notice import Notice
@@ -391,6 +391,26 @@ def _keep_casts(tree: exp.Expr) -> None:
             cast.set("to", exp.DataType(this=exp.DType.USERDEFINED, kind="NUMERIC"))
 
 
+_CALLED: Final[Mapping[tuple[type[exp.Expr], str, int], str]] = {
+    (exp.Hex, "postgres", 6): "TO_HEX",
+    (exp.Mod, "sqlite", 3): "MOD",
+    (exp.RegexpLike, "duckdb", 0): "REGEXP_FULL_MATCH",
+    **{(exp.Log, dialect, len(name)): name for dialect in DIALECTS for name in ("LOG2", "LOG10")},
+}
+"""Functions and operators that the parser would write as others, which give other values: by node, dialect, and letters
+of the name; an operator has none."""
+
+
+def _keep_calls(tree: exp.Expr, dialect: str) -> None:
+    for call in [*tree.find_all(exp.Hex, exp.Log, exp.Mod, exp.RegexpLike)]:
+        start, end = (call.meta.get(place) for place in ("start", "end"))
+        name = _CALLED.get((type(call), dialect, 0 if start is None else end - start + 1))
+        if name is not None:
+            # The base of a logarithm is in its name.
+            parts = [call.expression] if type(call) is exp.Log else [call.this, call.args.get("expression")]
+            call.replace(exp.Anonymous(this=name, expressions=[part for part in parts if part is not None]))
+
+
 _WHOLE: Final = "purposeguard_whole"
 """Marks a table of which rows are still to be left out."""
 
@@ -405,6 +425,7 @@ class _Rewriting:
 
     def statement(self, read: Read, tree: exp.Expr) -> exp.Expr:
         """The same statement, narrowed; the tree is changed."""
+        _keep_calls(tree, self._catalogue.names.dialect)
         places = {id(node): name for node, name in read.mentions}
         # The copy has the same nodes in the same order.
         pairs = zip(read.tree.find_all(exp.Table), tree.find_all(exp.Table), strict=True)

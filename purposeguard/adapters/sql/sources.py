@@ -129,7 +129,8 @@ class Sources(Values):
             if within is not scope:
                 self._add(self._pivoted(self.star(within), pivots, within), alias, scope)
             return
-        if isinstance(inner, exp.Subquery) and alias is None and not isinstance(inner.this, exp.Query):
+        bracketed = isinstance(inner, exp.Subquery) and (inner.alias or not isinstance(inner.this, exp.Query))
+        if bracketed and not any(node.args.get(part) for part in _SUBQUERY - {"this", "joins"}):
             self.source(inner, scope)
         else:
             around = scope if self.dialect in LATERAL_ANYHOW else scope.parent
@@ -278,8 +279,14 @@ class Sources(Values):
         offset = node.args.get("offset")
         if isinstance(offset, exp.Identifier):
             aliases.append(offset)
-        columns = [whole.named(alias_column.this, names.key(alias_column)) for alias_column in aliases]
-        if not columns and isinstance(named, exp.Identifier):
+        # To BigQuery `x` is the row of `t, UNNEST(x) AS x`, also where a column has its name: it may be either here.
+        taken = set[str | None]()
+        if self.dialect == "bigquery":
+            taken = {key for source in scope.visible for key in source.relation.names}
+        columns = [whole.named(name.this, key) for name in aliases if (key := names.key(name)) not in taken]
+        if named is None and isinstance(node, exp.Anonymous):
+            named = exp.to_identifier(node.name)
+        elif not aliases and isinstance(named, exp.Identifier):
             columns = [whole.named(named.this, names.key(named))]
         key = names.key(named) if isinstance(named, exp.Identifier) else ""
         scope.add(Source(key, named.this if named else "", Relation(columns, whole, complete=False)))

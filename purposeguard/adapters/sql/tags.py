@@ -143,7 +143,7 @@ class Catalogue:
         self.partial: Final = partial
         self.standard_strings: Final = dialect in _PLAIN_BACKSLASHES or (standard_strings and dialect == "postgres")
         self.functions: Final = frozenset(lower(name) for name in functions or ())
-        self.functions_can_be_named: Final = functions is not None
+        self.functions_named_by: str | None = None if functions is None else "functions"
         views: dict[str, str] = dict(getattr(tables, "views", {}))
         known: Mapping[str, tuple[str, ...]] = getattr(tables, "names", {})  # those without a tag as well
         self.tables: Final[dict[tuple[str, ...], Table]] = {}

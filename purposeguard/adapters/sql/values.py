@@ -246,12 +246,14 @@ class Values:
     def schema_function(self, names: Sequence[exp.Identifier], function: exp.Expr) -> str:
         """The name, small, of a function with its schema's; that of PostgreSQL's own is left out.
 
+        The namespaces of BigQuery, such as `hll_count`, are part of the names of its functions.
+
         Raises:
             UnresolvedStatement: it is not known to read nothing else.
         """
         called = str(function.this) if type(function) is exp.Anonymous else _sql_name(function)
         whole = ".".join([*(str(identifier.this) for identifier in names), called])
-        if lower(whole) in self.catalogue.functions:
+        if lower(whole) in self._known:
             return lower(whole)
         built_in = self.dialect == "postgres" and [name.this for name in names] == ["pg_catalog"]
         if built_in and (type(function) is not exp.Anonymous or lower(called) in self._known):
@@ -262,11 +264,12 @@ class Values:
 
     def _named(self, node: exp.Expr, scope: Scope) -> Flow:
         """A function that the parser does not know."""
-        name = lower(node.name)
+        called = f"net.{node.name}" if type(node.parent) is exp.NetFunc else node.name
+        name = lower(called)
         if name == "values" and self.inserted is not None:
             return self._new(node, self.inserted)
         if name not in self._known:
-            self._unknown(node.name)
+            self._unknown(called)
         self.spread |= name in self._spreading
         return self.parts(node, scope, "this")
 
@@ -277,11 +280,13 @@ class Values:
         return flows(self.used(column) for column in columns if column is not None)
 
     def _unknown(self, name: str) -> NoReturn:
-        advice = f': where it reads nothing else, say so, `functions={{"{lower(name)}"}}`'
-        refuse(
-            f"`{name}` is no function that is known to read nothing but its arguments"
-            f"{advice if self.catalogue.functions_can_be_named else ''}"
+        word = self.catalogue.functions_named_by
+        way_out = (
+            f'where it reads nothing else, say so, `{word}={{"{lower(name)}"}}`'
+            if word
+            else "write it with functions of the engine that are, or compute it outside of the statement"
         )
+        refuse(f"`{name}` is no function that is known to read nothing but its arguments: {way_out}")
 
     def _lambda(self, node: exp.Expr, scope: Scope) -> Flow:
         names = [parameter for parameter in node.expressions if isinstance(parameter, exp.Identifier)]

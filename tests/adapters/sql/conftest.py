@@ -9,8 +9,7 @@ import pytest
 from tests.adapters.sql.engines import DuckDB, Engine, PostgreSQL, SQLite
 
 
-@pytest.fixture(params=["sqlite", "duckdb", "postgres"])
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+def _made(request: pytest.FixtureRequest) -> Iterator[Engine]:
     made: Engine
     if request.param == "postgres":
         made = PostgreSQL(str(request.getfixturevalue("postgresql_url")))
@@ -18,3 +17,16 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         made = SQLite() if request.param == "sqlite" else DuckDB()
     yield made
     made.connection.close()
+
+
+ENGINES = ["sqlite", "duckdb", "postgres"]
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    yield from _made(request)
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def kept_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    yield from _made(request)

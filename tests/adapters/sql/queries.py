@@ -1,12 +1,15 @@
 # ruff: noqa: S608  # it is what this is for
 """Queries made at random over three small tables of whole numbers: any of them runs in DuckDB, with one result.
 
+Others leave out what SQLite and PostgreSQL do not have; nearly all run there.
+
 Columns are of two kinds. Those that begin with `k` may be asked for anywhere; where `guarded` is set, those that begin
 with `v` are only put into values, so that which rows there are depends on the others alone.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -28,21 +31,22 @@ class Named:
 class Maker:
     """Makes one query; `number` counts the names that it has given."""
 
-    draw: Callable[..., object]
+    draw: Callable[[int, int], int]
     guarded: bool
+    dialect: str = "duckdb"
     number: int = 0
     commons: dict[str, list[tuple[str, bool]]] = field(default_factory=dict)
 
     # ---- choices ---------------------------------------------------------------------------------------------------
 
     def pick(self, *choices: str) -> str:
-        return str(self.draw(st.sampled_from(choices)))
+        return choices[self.some(0, len(choices) - 1)]
 
     def some(self, least: int, most: int) -> int:
-        return int(str(self.draw(st.integers(least, most))))
+        return self.draw(least, most)
 
     def chance(self) -> bool:
-        return bool(self.draw(st.booleans()))
+        return bool(self.some(0, 1))
 
     def name(self, prefix: str) -> str:
         self.number += 1
@@ -121,7 +125,8 @@ class Maker:
     def source(self, depth: int, outer: Sequence[Named], before: Sequence[Named]) -> tuple[str, str, list[Named]]:
         """The text of a source, its name, and its columns."""
         alias = self.name("t")
-        kind = self.pick("table", "table", "common", *(("derived", "lateral") if depth > 0 else ()))
+        lateral = ("lateral",) if self.dialect != "sqlite" else ()
+        kind = self.pick("table", "table", "common", *(("derived", *lateral) if depth > 0 else ()))
         if kind == "common" and self.commons:
             common = self.pick(*self.commons)
             columns = self.commons[common]
@@ -134,7 +139,7 @@ class Maker:
             return f"LATERAL (SELECT {of} AS {name}) AS {alias}", alias, [Named(f"{alias}.{name}", is_key=self.guarded)]
         table = self.pick(*TABLES)
         columns = [(name, name.startswith("k")) for name in TABLES[table]]
-        if self.chance():
+        if self.dialect != "sqlite" and self.chance():
             columns = [(self.name("r"), is_key) for _, is_key in columns]
             names = ", ".join(name for name, _ in columns)
             return f"{table} AS {alias} ({names})", alias, [Named(f"{alias}.{name}", one) for name, one in columns]
@@ -143,7 +148,7 @@ class Maker:
     def sources(self, depth: int, outer: Sequence[Named]) -> tuple[str, list[Named]]:
         text, _, scope = self.source(depth, outer, ())
         for _ in range(self.some(0, 1 if depth > 0 else 0)):
-            kind = self.pick("cross", "inner", "left", "semi", "anti", "comma")
+            kind = self.pick("cross", "inner", "left", "comma", *(("semi", "anti") if self.dialect == "duckdb" else ()))
             more, _, columns = self.source(depth, outer, scope if kind in {"cross", "comma"} else ())
             if kind in {"cross", "comma"}:
                 text = f"{text}, {more}" if kind == "comma" else f"{text} CROSS JOIN {more}"
@@ -164,7 +169,11 @@ class Maker:
             return self.parts(depth, outer)
         if kind == "limited" and not self.guarded:
             text, columns = self.query(depth - 1, outer)
-            return f"SELECT * FROM ({text}) AS {self.name('t')} ORDER BY ALL LIMIT {self.some(1, 4)}", columns
+            every = ", ".join(name for name, _ in columns)
+            order = "ALL" if self.dialect == "duckdb" and self.chance() else every
+            shown = columns if order == "ALL" else self.fewer(columns)
+            listed = ", ".join(name for name, _ in shown)
+            return f"SELECT {listed} FROM ({text}) AS {self.name('t')} ORDER BY {order} LIMIT {self.some(1, 4)}", shown
         sources, scope = self.sources(depth, outer)
         around = [*scope, *outer]
         where = f" WHERE {self.condition(around, depth - 1, key=self.guarded)}" if self.chance() else ""
@@ -188,7 +197,9 @@ class Maker:
         if self.chance():
             aggregate += f" FILTER (WHERE {self.condition(scope, -1, key=self.guarded)})"
         having = f" HAVING max({self.value(scope, -2, key=self.guarded)}) > {self.some(0, 2)}" if self.chance() else ""
-        group = self.pick("ALL", key, by)
+        group = self.pick(*(("ALL",) if self.dialect == "duckdb" else ()), key, by)
+        if group == by and not group.isdecimal() and self.chance():
+            return f"SELECT {aggregate} AS {total}{rest} GROUP BY {by}{having}", [(total, False)]
         if group.isdecimal():
             group = key
         return (
@@ -196,20 +207,27 @@ class Maker:
             [(key, self.guarded), (total, False)],
         )
 
+    def fewer(self, columns: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
+        """The same, or the first alone."""
+        return columns[:1] if self.chance() else columns
+
     def parts(self, depth: int, outer: Sequence[Named]) -> tuple[str, list[tuple[str, bool]]]:
         words = self.pick("UNION ALL", *(() if self.guarded else ("UNION", "EXCEPT", "INTERSECT")))
         sides: list[str] = []
         kinds: list[list[tuple[str, bool]]] = []
+        first, last, whole = self.name("x"), self.name("x"), self.name("t")
+        # SQLite takes no names behind an alias.
+        named = self.dialect == "sqlite"
         for _ in range(2):
             text, columns = self.query(depth - 1, outer)
-            sides.append(
-                f"SELECT {columns[0][0]}, {columns[-1][0]} AS {self.name('x')} FROM ({text}) AS {self.name('t')}"
-            )
+            names = (first, last) if named else (columns[0][0], self.name("x"))
+            items = f"{columns[0][0]} AS {names[0]}, {columns[-1][0]} AS {names[1]}"
+            sides.append(f"SELECT {items} FROM ({text}) AS {self.name('t')}")
             kinds.append([columns[0], columns[-1]])
-        first = self.name("x")
-        last = self.name("x")
         columns = [(name, one[1] and other[1]) for name, one, other in zip((first, last), *kinds, strict=True)]
-        return f"SELECT * FROM ({sides[0]} {words} {sides[1]}) AS {self.name('t')} ({first}, {last})", columns
+        alias = whole if named else f"{whole} ({first}, {last})"
+        shown = self.fewer(columns)
+        return f"SELECT {', '.join(name for name, _ in shown)} FROM ({sides[0]} {words} {sides[1]}) AS {alias}", shown
 
     def statement(self) -> str:
         commons: list[str] = []
@@ -223,6 +241,11 @@ class Maker:
 
 
 @st.composite
-def statements(draw: st.DrawFn, *, guarded: bool = False) -> str:
+def statements(draw: st.DrawFn, *, guarded: bool = False, dialect: str = "duckdb") -> str:
     """Queries; see above for `guarded`."""
-    return Maker(draw, guarded).statement()
+    return Maker(lambda least, most: draw(st.integers(least, most)), guarded, dialect).statement()
+
+
+def statement(seed: int, dialect: str) -> str:
+    """The query of a seed: larger and of more kinds than what hypothesis draws first."""
+    return Maker(random.Random(seed).randint, guarded=False, dialect=dialect).statement()

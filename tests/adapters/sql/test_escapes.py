@@ -101,6 +101,8 @@ SEEN = [
     ("duckdb", "SELECT id FROM customer UNION BY NAME SELECT email FROM customer"),
     ("duckdb", "SELECT id FROM (SELECT * FROM customer EXCEPT SELECT * FROM customer)"),
     ("duckdb", "SELECT * FROM customer UNPIVOT (v FOR n IN (name, device))"),
+    ("duckdb", "SELECT id FROM ((customer)) PIVOT (max(email) FOR name IN ('x'))"),
+    ("snowflake", "SELECT id FROM ((customer)) PIVOT (max(email) FOR name IN ('x'))"),
     ("duckdb", "SELECT id FROM customer QUALIFY count(*) OVER (PARTITION BY email) > 1"),
     ("spark", "SELECT id FROM customer CLUSTER BY email"),
     ("bigquery", "SELECT id FROM customer GROUP BY ROLLUP (id, email)"),
@@ -175,6 +177,13 @@ REFUSED = [
     ("duckdb", "SELECT json_execute_serialized_sql('{}')"),
     ("postgres", "SELECT ts_rewrite('a'::tsquery, 'SELECT email, email FROM customer')"),
     ("postgres", "SELECT table_to_xml('customer', true, true, '')"),
+    # Another function than the engine's own.
+    ("postgres", 'SELECT "Lower"(email) FROM customer'),
+    ("postgres", 'SELECT id, "JSON_AGG" (email) FROM customer'),
+    ("postgres", 'SELECT * FROM "Json_Each"(\'{}\')'),
+    ("snowflake", 'SELECT "lower"(EMAIL) FROM customer'),
+    ("bigquery", "SELECT KEYS.NEW_KEYSET('AEAD_AES_GCM_256')"),
+    ("bigquery", "SELECT NET.NOSUCH(id), mine.init(id) FROM customer"),
     ("spark", "SELECT * FROM customer TABLESAMPLE (BUCKET 1 OUT OF 2 ON my_function(email))"),
     # To some drivers one parameter, with all that stands in it; to a parser two texts.
     *((dialect, "SELECT ('%(a')s, ') || email FROM customer WHERE name <> ' FROM customer --'")
@@ -194,6 +203,14 @@ def test_is_refused(dialect: str, text: str):
 
 def test_letters_beyond_ascii_are_read_where_all_agree_on_them():
     assert used("postgres", "SELECT id AS 顧客, '山田　太郎' AS \"x　y\" FROM customer -- 何か　も") == "customer.id"
+
+
+def test_functions_of_the_engine_and_tables_may_be_quoted():
+    assert used("postgres", 'SELECT "lower"(email) FROM customer') == "customer.email"
+    assert used("snowflake", 'SELECT "LOWER"(EMAIL) FROM customer') == "customer.email"
+    assert used("postgres", 'WITH "Log" ("A") AS (SELECT id FROM customer) SELECT "A" FROM "Log"') == "customer.id"
+    assert used("postgres", 'SELECT "A" FROM customer AS "Log" ("A", "B")') == "customer.id"
+    assert used("mysql", "SELECT `Lower`(email) FROM customer") == "customer.email"
 
 
 def test_a_percent_sign_and_a_bracket_are_read_where_no_driver_takes_more_for_a_parameter():

@@ -125,6 +125,35 @@ def test_parameters_stay_where_they_are(engine: Engine):
     assert engine.run(text, 1, 4) == [("c",)]
 
 
+WRITTEN_AGAIN = {
+    "sqlite": """
+        SELECT iif(id > 1, hex(mail), 0x1F), ifnull(mail, ''), date('2024-01-31', '+1 month'), mod(5.5, id + 1), 7 % 4,
+          log10(1000), log2(8 * id), log(10, 1000), '{"a.b": 1, "a": {"b": 2}}' ->> 'a.b' FROM crm
+    """,
+    "postgres": """
+        SELECT to_hex(length(mail)), to_hex(255), date '2024-01-31' + id * interval '1 month 2 h',
+          log10(1000::float8), log10(1000.0), mod(5.5, 2) FROM crm
+    """,
+    "duckdb": """
+        SELECT DATE '2024-01-31' + INTERVAL (id) MONTH, DATE '2024-01-31' - INTERVAL '3' HOUR, INTERVAL '1 year 2 days',
+          INTERVAL 1 WEEK * id, id * INTERVAL (length(mail) || ' minutes'),
+          time_bucket(INTERVAL '2 days', TIMESTAMP '2024-01-01'),
+          sum(id) OVER (ORDER BY DATE '2024-01-31' + id RANGE BETWEEN INTERVAL 1 DAYS PRECEDING AND CURRENT ROW),
+          'abc' ~ 'b', 'abc' !~ 'b', mail ~ '.', regexp_matches('abc', 'b'), log10(1000), log2(8),
+          '{"a.b": 1, "a": {"b": 2}}' ->> 'a.b', json_extract('{"a": {"b": 2}}', '$.a.b')
+        FROM crm
+    """,
+}
+
+
+def test_what_is_written_down_again_means_the_same(engine: Engine):
+    filled(engine, *(row for row in ROWS if row[2] != "2.1"))
+    text = f"{WRITTEN_AGAIN[engine.dialect]} ORDER BY id"
+    short = narrow(engine, text)
+    assert "CASE" in short
+    assert engine.run(short) == engine.run(text) != []
+
+
 # ---- days ------------------------------------------------------------------------------------------------------------
 
 DAY = datetime.date(2024, 4, 1)

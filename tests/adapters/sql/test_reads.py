@@ -167,6 +167,19 @@ OF_A_DIALECT = [
     ("snowflake", "SELECT id FROM customer AT (OFFSET => -60)", "customer.id"),
     ("snowflake", "SELECT c.id FROM customer c ASOF JOIN orders o MATCH_CONDITION (c.id >= o.total) ON c.name = o.day",
      "customer.id customer.name orders.day orders.total"),
+    ("postgres", ("SELECT a.id FROM ((SELECT id FROM customer) AS a JOIN orders AS o ON o.id = a.id) "
+     "JOIN mailing AS m ON m.kind = 1"), "customer.id mailing.kind orders.id"),
+    ("postgres", "SELECT jsonb_each.key FROM customer, jsonb_each(customer.name)", "customer.name"),
+    ("sqlite", "SELECT json_each.value FROM orders, json_each(orders.items)", "orders.items"),
+    ("postgres", "SELECT JSON_VALUE(name, '$.a'), JSON_QUERY(device, '$.b') FROM customer",
+     "customer.device customer.name"),
+    ("postgres", "SELECT pg_catalog.date_trunc('day', day), pg_catalog.stddev(total) FROM orders",
+     "orders.day orders.total"),
+    ("duckdb", "SELECT * FROM (PIVOT customer ON name USING max(email))", ALL),
+    ("bigquery", "SELECT items, items.price FROM orders, UNNEST(items) AS items", "orders.items"),
+    ("bigquery", "SELECT id FROM orders, UNNEST([total]) AS id", "orders.id orders.total"),
+    ("bigquery", "SELECT HLL_COUNT.INIT(name), NET.IP_TRUNC(device, 1) FROM customer", "customer.device customer.name"),
+    ("snowflake", "SELECT TRY_TO_TIMESTAMP_NTZ(name) FROM customer", "customer.name"),
 ]  # fmt: skip
 
 

@@ -1,10 +1,12 @@
 """TPC-H and TPC-DS in DuckDB: generated tables, the queries that its extensions hold, two ways to tell what is read.
 
-The queries come out of the extensions when the tests run: none of their text is kept here.
+The queries come out of the extensions when the tests run: none of their text is kept here. Other engines run them as
+the parser writes them down for these.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 from collections.abc import Iterator
@@ -12,8 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
+import sqlglot
 
 from purposeguard.adapters.sql.tags import Catalogue
+from tests.adapters.sql.engines import DuckDB, Engine, SQLite
 
 Column = tuple[str, str]
 
@@ -46,6 +50,10 @@ class Suite:
 
     def _all(self, text: str) -> list[Any]:
         return self.connection.execute(text).fetchall()
+
+    def written(self, number: int, dialect: str) -> str:
+        """A query as the parser writes it down for another engine."""
+        return sqlglot.transpile(self.queries[number], read="duckdb", write=dialect)[0]
 
     # ---- by the engine's own plan ----------------------------------------------------------------------------------
 
@@ -89,6 +97,50 @@ class Suite:
         finally:
             self.connection.execute("SET search_path = 'main'")
             self.connection.execute("DROP SCHEMA perturbed CASCADE")
+
+
+class Copy:
+    """The tables of a suite on an engine, of which single columns can be lost."""
+
+    def __init__(self, suite: Suite, engine: Engine) -> None:
+        self._suite: Final = suite
+        self._engine: Final = engine
+        self._here: Final = {"postgres": "public", "duckdb": "memory.main"}.get(engine.dialect, "main")
+        if isinstance(engine, DuckDB):
+            engine.connection = suite.connection.cursor()  # they are there
+            return
+        for table, columns in suite.tables.items():
+            listed = ", ".join(f"{column} {suite.types[table, column]}" for column in columns)
+            create = f"CREATE TABLE {self._here}.{table} ({listed})"
+            engine.run(sqlglot.transpile(create, read="duckdb", write=engine.dialect)[0])
+            rows = suite.connection.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608  # our names
+            if isinstance(engine, SQLite):
+                texts = ([cell if isinstance(cell, int) else str(cell) for cell in row] for row in rows)
+                engine.connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})", texts)  # noqa: S608
+                continue
+            with engine.connection.cursor().copy(f"COPY {self._here}.{table} FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+        if engine.dialect == "postgres":
+            engine.run("SET search_path = pg_temp, public")
+
+    def result(self, text: str) -> list[Any]:
+        """The rows of a query, in an order of their own."""
+        return sorted(self._engine.run(text), key=repr)
+
+    @contextlib.contextmanager
+    def without(self, table: str, lost: str) -> Iterator[None]:
+        """In the block all values of a column are lost."""
+        items = (
+            f"CAST(NULL AS {self._suite.types[table, column]}) AS {column}" if column == lost else column
+            for column in self._suite.tables[table]
+        )
+        view = f"CREATE TEMP VIEW {table} AS SELECT {', '.join(items)} FROM {self._here}.{table}"  # noqa: S608  # our names
+        self._engine.run(sqlglot.transpile(view, read="duckdb", write=self._engine.dialect)[0])
+        try:
+            yield
+        finally:
+            self._engine.run(f"DROP VIEW {'pg_temp' if self._here == 'public' else 'temp'}.{table}")
 
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
