@@ -45,7 +45,8 @@ _MOST_SPELLINGS: Final = 10_000
 _NUMBERED: Final = re.compile(r"\)\) AS imp_sen\(")
 """Where the numbers of rows stand that are inserted together and come back in their order."""
 
-_COMMENT: Final = re.compile(r"\s*/\*(?!M?!|\+)(?:(?!\*/|/\*)[^\r\n])*\*/\s*")
+_BLANK: Final = " \t\r\n"
+_COMMENT: Final = re.compile(rf"[{_BLANK}]*/\*(?!M?!|\+)(?:(?!\*/|/\*)[^\r\n])*\*/[{_BLANK}]*")
 """One comment on one line, and nothing else: no code of MySQL (`/*!`), no hint, and no second one within it."""
 
 _TRANSLATIONS_KEPT: Final = 100
@@ -271,9 +272,10 @@ class Watch:
         A statement that a listener changed in another way stays as it is, and is read as any text.
         """
         for made in (getattr(context, "purposeguard_batch", None), getattr(context, "statement", None)):
-            if made and made != statement and made in statement:
-                before, _, after = statement.partition(made)
-                if all(not part or self._is_comment(part) for part in (before, after)):
+            core = made.strip(_BLANK) if made and made != statement else ""  # tracers cut blanks
+            if core and core in statement:
+                before, _, after = statement.partition(core)
+                if all(not part.strip(_BLANK) or self._is_comment(part) for part in (before, after)):
                     return made, before, after
         return statement, "", ""
 

@@ -402,7 +402,7 @@ def _commenting(engine: Engine, before: str = "", after: str = "") -> list[str]:
 
     @event.listens_for(engine, "before_cursor_execute", retval=True)
     def comment(*args: Any) -> Any:
-        return f"{before}{args[2]}{after}", args[3]
+        return f"{before}{args[2].rstrip()}{after}", args[3]
 
     @event.listens_for(engine, "after_cursor_execute")
     def note(*args: Any) -> None:
@@ -449,6 +449,7 @@ def test_a_comment_that_a_listener_adds_changes_nothing(place: dict[str, str], s
         "/* \n */",
         "; SELECT email FROM customers /* */",
         " -- ",
+        "\N{NO-BREAK SPACE}/* */",
     ],
 )
 def test_what_is_more_than_one_comment_is_text(after: str, shared: Shop, guard: Guard) -> None:
