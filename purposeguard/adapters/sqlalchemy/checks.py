@@ -271,8 +271,8 @@ class Watch:
 
         A statement that a listener changed in another way stays as it is, and is read as any text.
         """
-        for made in (getattr(context, "purposeguard_batch", None), getattr(context, "statement", None)):
-            core = made.strip(_BLANK) if made and made != statement else ""  # tracers cut blanks
+        for made in (getattr(context, "purposeguard_batch", ""), getattr(context, "statement", "")):
+            core = "" if made == statement else made.strip(_BLANK)  # tracers cut blanks
             if core and core in statement:
                 before, _, after = statement.partition(core)
                 if all(not part.strip(_BLANK) or self._is_comment(part) for part in (before, after)):
