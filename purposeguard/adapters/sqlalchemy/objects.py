@@ -330,7 +330,7 @@ def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
     """
     session = state.session
     # A deleted object is not in the session's map: what it holds stays as it was when its deletion was flushed.
-    own: Keeper | None = None if state._deleted and keeper is not None else getattr(session, "_purposeguard", None)
+    own: Keeper | None = None if state.was_deleted and keeper is not None else getattr(session, "_purposeguard", None)
     if state.key is None and own is not None:
         return  # what the application gave to it
     if key in state.committed_state and not (state.key is not None and _changes_in_place(state, key)):

@@ -70,7 +70,7 @@ class GuardedSession(Session):
     def _merge(self, state: Any, *args: Any, **kwargs: Any) -> Any:
         self._keep_apart()
         keeper = keeper_of(state)
-        other = None if state._deleted else state.session  # which may have been used for another purpose since
+        other = None if state.was_deleted else state.session  # which may have been used for another purpose since
         if other is not self and isinstance(other, GuardedSession):
             self._take_in(state, other._purposeguard)
         elif other is None and keeper is not None:
@@ -91,7 +91,7 @@ class GuardedSession(Session):
         state: Any = instance_state(instance)
         going = [state, *(entry[2] for entry in state.mapper.cascade_iterator("expunge", state))]
         super().expunge(instance)
-        self._purposeguard.frozen().keep(gone for gone in going if not gone._deleted)
+        self._purposeguard.frozen().keep(gone for gone in going if not gone.was_deleted)
 
     def expunge_all(self) -> None:
         """As of any session, also on close; the objects still check their purpose."""
@@ -203,6 +203,7 @@ def _restore(session: GuardedSession, instance: object) -> None:
     """Its deletion was rolled back, and the session may have been used for another purpose meanwhile."""
     state: Any = instance_state(instance)
     session._take_in(state, keeper_of(state))
+    state.purposeguard_keeper = None  # it asks the session again
 
 
 for _name, _listener in (

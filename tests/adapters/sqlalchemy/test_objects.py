@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
-from sqlalchemy import JSON, Column, Engine, ForeignKey, Table, create_engine, inspect, select
+from sqlalchemy import JSON, Column, Engine, ForeignKey, Table, create_engine, delete, inspect, select
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import (
@@ -21,6 +21,7 @@ from sqlalchemy.orm import (
     column_property,
     composite,
     joinedload,
+    load_only,
     mapped_collection,
     mapped_column,
     relationship,
@@ -337,6 +338,21 @@ def test_a_deletion_that_a_savepoint_takes_back_is_no_way_round(shop: Shop, guar
             begun.rollback()
             with pytest.raises(PurposeViolation):
                 _ = found.device
+
+
+def test_an_object_whose_deletion_is_taken_back_asks_its_session_again(shop: Shop, guard: Guard) -> None:
+    with GuardedSession(shop.guarded(guard)) as session, guard.purpose(tm.RenewalGuidance):
+        session.autoflush = False
+        found = session.scalars(select(Customer).options(load_only(Customer.email)).where(Customer.id == 1)).one()
+        with session.begin_nested() as begun:
+            session.execute(delete(Order).where(Order.customer_id == 1))
+            session.execute(delete(Customer).where(Customer.id == 1))  # the session takes the object for deleted
+            assert found.email == "e1"
+            begun.rollback()
+        with guard.purpose(tm.ProductProvision):
+            assert session.scalars(select(Customer).where(Customer.id == 1)).one() is found
+        with pytest.raises(PurposeViolation):
+            _ = found.device
 
 
 def test_a_deleted_object_tells_its_purpose_what_it_told_before(shop: Shop, governed: Guard) -> None:
