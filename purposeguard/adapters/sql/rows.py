@@ -370,6 +370,8 @@ def narrowed(statement: Read, catalogue: Catalogue, conditions: Mapping[str, exp
     dialect = catalogue.names.dialect
     if dialect == "sqlite":
         _keep_casts(tree)
+    if dialect == "postgres":
+        _keep_precision(tree)
     try:
         text = tree.sql(dialect=dialect, unsupported_level=ErrorLevel.RAISE, comments=False)
     except (SqlglotError, RecursionError, ValueError):
@@ -389,6 +391,14 @@ def _keep_casts(tree: exp.Expr) -> None:
     for cast in tree.find_all(exp.Cast):
         if cast.to.this in _NUMERIC:
             cast.set("to", exp.DataType(this=exp.DType.USERDEFINED, kind="NUMERIC"))
+
+
+def _keep_precision(tree: exp.Expr) -> None:
+    """`INTERVAL(6)`, which the parser writes without its brackets."""
+    for kind in list(tree.find_all(exp.DataType)):
+        if kind.this is exp.DType.INTERVAL and kind.expressions:
+            precision = kind.expressions[0].sql(dialect="postgres")
+            kind.replace(exp.DataType(this=exp.DType.USERDEFINED, kind=f"INTERVAL({precision})"))
 
 
 _WHOLE: Final = "purposeguard_whole"
