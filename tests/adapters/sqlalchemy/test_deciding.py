@@ -434,8 +434,7 @@ def test_a_comment_that_a_listener_adds_changes_nothing(place: dict[str, str], s
         assert session.scalars(select(Person.email).order_by(Person.id)).all() == ["p3", "p4", "p5", "p6"]
         with pytest.raises(PurposeViolation):
             session.scalars(select(Customer.device)).all()
-    assert len(sent) > 10
-    assert all(text.count("/*") == 1 for text in sent if not text.startswith(("SELECT pg_catalog", "PRAGMA")))
+    assert sum(TRACE in text for text in sent) > 10
 
 
 @pytest.mark.parametrize(
