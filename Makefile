@@ -27,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env lowest-env dbt-env demo demo-services test test-all lint format types layers generated coverage lowest deep bench bench-data bench-services bench-plugin mutation requirements ci clean
+.PHONY: help env lowest-env dbt-env demo demo-services test test-all lint format types layers generated coverage lowest deep bench bench-data bench-services bench-plugin third-party mutation requirements ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -67,6 +67,9 @@ $(VENV)-dbt/.dbt: $(VENV)-dbt/$(MADE) requirements/dbt.txt
 	@echo "installing requirements/dbt.txt into $(@D)"
 	@$(@D)/bin/python $(PIP) --require-hashes --only-binary :all: -r requirements/dbt.txt
 	@touch $@
+
+$(VENV)-apps/.apps: $(VENV)-apps/$(MADE) requirements/build.txt requirements/apps.txt pyproject.toml
+	$(call install,requirements/apps.txt)
 
 $(VENV)-lowest/.lowest: $(VENV)-lowest/$(MADE) requirements/build.txt requirements/lowest.txt pyproject.toml
 	$(call install,requirements/lowest.txt)
@@ -151,6 +154,9 @@ bench-data: $(DEV) ## the data plane: each engine by itself, and held to a notic
 
 bench-plugin: $(DEV) ## the project's own tests, with the pytest plugin and without
 	@$(VENV)/bin/python -m benchmarks.plugin $(ARGS)
+
+third-party: $(VENV)-apps/.apps ## the own tests of three applications, on guarded engines
+	@$(VENV)-apps/bin/python tests/third_party/suites.py $(ARGS)
 
 mutation: $(VENV)/.mutation ## which changes to the code would no test notice?
 	$(VENV)/bin/mutmut run $(ARGS)

@@ -27,7 +27,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 FOLDER: Final = ROOT / "requirements"
 METADATA: Final = FOLDER / "metadata.json"
 PYTHONS: Final = ("3.11", "3.13")
-FROM_SOURCE: Final = ("pyspark", "vakt")
+FROM_SOURCE: Final = ("flask-principal", "pyspark", "vakt")
 """Packages that are published without wheels. They are built with the tools of the lock `build`."""
 
 
@@ -54,6 +54,7 @@ LOCKS: Final[Mapping[str, Lock]] = {
     "lowest": Lock(_ALL, ("build", "test", "types"), "lowest.in"),
     "bench": Lock(("cli", "governance"), ("build", "bench")),
     "dbt": Lock((), ("dbt",)),
+    "apps": Lock(("governance", "sqlalchemy"), ("build", "apps"), "dev.txt"),
 }
 
 Metadata = Mapping[str, Collection[str]]

@@ -363,5 +363,5 @@ def test_functions_of_the_databases_own_are_named_in_a_setting() -> None:
         UnresolvedStatement, match=r'`lengthen` is no function .* `PURPOSEGUARD_FUNCTIONS={"lengthen"}`'
     ):
         statements.analyse("SELECT lengthen(name) FROM django_shop_customer")
-    with pytest.raises(TypeError, match="PURPOSEGUARD_FUNCTIONS.* takes several"):
+    with pytest.raises(TypeError, match=r"PURPOSEGUARD_FUNCTIONS.* takes several"):
         Held(guard, "shorten")

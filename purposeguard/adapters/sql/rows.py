@@ -370,6 +370,8 @@ def narrowed(statement: Read, catalogue: Catalogue, conditions: Mapping[str, exp
     dialect = catalogue.names.dialect
     if dialect == "sqlite":
         _keep_casts(tree)
+    if dialect == "postgres":
+        _keep_precision(tree)
     try:
         text = tree.sql(dialect=dialect, unsupported_level=ErrorLevel.RAISE, comments=False)
     except (SqlglotError, RecursionError, ValueError):
@@ -409,6 +411,14 @@ def _keep_calls(tree: exp.Expr, dialect: str) -> None:
             # The base of a logarithm is in its name.
             parts = [call.expression] if type(call) is exp.Log else [call.this, call.args.get("expression")]
             call.replace(exp.Anonymous(this=name, expressions=[part for part in parts if part is not None]))
+
+
+def _keep_precision(tree: exp.Expr) -> None:
+    """`INTERVAL(6)`, which the parser writes without its brackets."""
+    for kind in list(tree.find_all(exp.DataType)):
+        if kind.this is exp.DType.INTERVAL and kind.expressions:
+            precision = kind.expressions[0].sql(dialect="postgres")
+            kind.replace(exp.DataType(this=exp.DType.USERDEFINED, kind=f"INTERVAL({precision})"))
 
 
 _WHOLE: Final = "purposeguard_whole"

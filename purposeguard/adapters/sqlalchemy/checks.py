@@ -45,6 +45,10 @@ _MOST_SPELLINGS: Final = 10_000
 _NUMBERED: Final = re.compile(r"\)\) AS imp_sen\(")
 """Where the numbers of rows stand that are inserted together and come back in their order."""
 
+_BLANK: Final = " \t\r\n"
+_COMMENT: Final = re.compile(rf"[{_BLANK}]*/\*(?!M?!|\+)(?:(?!\*/|/\*)[^\r\n])*\*/[{_BLANK}]*")
+"""One comment on one line, and nothing else: no code of MySQL (`/*!`), no hint, and no second one within it."""
+
 _TRANSLATIONS_KEPT: Final = 100
 """Ways to call schemas for which statements are remembered."""
 
@@ -230,13 +234,14 @@ class Watch:
             UnresolvedStatement: what it reads is unknown, or rows cannot be left out.
             FlowViolation: it writes into a column whose tags do not cover what it writes.
         """
-        if self._is_about_itself(statement, context):
+        made, before, after = self._uncommented(statement, context)
+        if self._is_about_itself(made, context):
             return statement, parameters
         options = NO_OPTIONS if context is None else context.execution_options  # SQLAlchemy always has one
-        batch = statement == getattr(context, "purposeguard_batch", None)
-        explained = None if self._passes is None else self._passes.explained(statement)
-        text, seals, built = statement if explained is None else explained, NO_SEALS, False
-        if context is not None and (batch or statement == context.statement):
+        batch = made == getattr(context, "purposeguard_batch", None)
+        explained = None if self._passes is None else self._passes.explained(made)
+        text, seals, built = made if explained is None else explained, NO_SEALS, False
+        if context is not None and (batch or made == context.statement):
             seals = seals_of(context.compiled, context._expanded_parameters)
             built = context.compiled is not None and not isinstance(context.compiled.statement, TextClause)
         if context is not None and batch:  # many rows are inserted as one is, but for the number that each gets
@@ -257,8 +262,28 @@ class Watch:
         if context is not None:
             context.purposeguard_rules = rules
         if batch:
-            prepared = texts.prepared(statement, NO_SEALS, bare=bare)
-        return texts.ready(prepared, rules, parameters, many=many, bare=bare)
+            prepared = texts.prepared(made, NO_SEALS, bare=bare)
+        made, parameters = texts.ready(prepared, rules, parameters, many=many, bare=bare)
+        return f"{before}{made}{after}", parameters
+
+    def _uncommented(self, statement: str, context: Any) -> tuple[str, str, str]:
+        """A statement without the comments that listeners put before and after it, and these: each may be another.
+
+        A statement that a listener changed in another way stays as it is, and is read as any text.
+        """
+        for made in (getattr(context, "purposeguard_batch", ""), getattr(context, "statement", "")):
+            core = "" if made == statement else made.strip(_BLANK)  # tracers cut blanks
+            if core and core in statement:
+                before, _, after = statement.partition(core)
+                if all(not part.strip(_BLANK) or self._is_comment(part) for part in (before, after)):
+                    return made, before, after
+        return statement, "", ""
+
+    def _is_comment(self, text: str) -> bool:
+        """True if every engine takes it for a comment, and no driver puts a parameter into it."""
+        if self._dialect.paramstyle in ("format", "pyformat") and "%" in text.replace("%%", ""):
+            return False
+        return _COMMENT.fullmatch(text) is not None
 
     def _is_about_itself(self, statement: str, context: Any) -> bool:
         """True if a dialect asks the database about itself, tables are defined, or a statement passes as it is."""

@@ -139,6 +139,10 @@ def _nobody() -> object:
 _NOBODY: Final = object()
 
 
+NO_SESSION: Final = -1
+"""In the place of a session's id: the keeper speaks for no object any more, and each attribute is decided."""
+
+
 def keeper_of(state: Any) -> Keeper | None:
     """The keeper of an object that has left its session."""
     keeper: Keeper | None = getattr(state, _KEEPER, None)
@@ -325,7 +329,8 @@ def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
         UnlabelledData: its row is to be asked for again, and the object has left its session.
     """
     session = state.session
-    own: Keeper | None = getattr(session, "_purposeguard", None)
+    # A deleted object is not in the session's map: what it holds stays as it was when its deletion was flushed.
+    own: Keeper | None = None if state.was_deleted and keeper is not None else getattr(session, "_purposeguard", None)
     if state.key is None and own is not None:
         return  # what the application gave to it
     if key in state.committed_state and not (state.key is not None and _changes_in_place(state, key)):
@@ -341,6 +346,8 @@ def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
         for kept in keeper.about(state.mapper):
             if not (loaded and frozen and kept.holds()):
                 _decide(kept.watch, kept.watch.attributes.needed(kept.watch, state.mapper, key), detached=loaded)
+                if not loaded:  # what is loaded now, into a deleted object, is not for the purpose of the rest
+                    keeper.session_id = NO_SESSION
 
 
 def _changes_in_place(state: Any, key: str) -> bool:

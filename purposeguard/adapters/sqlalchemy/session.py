@@ -69,7 +69,8 @@ class GuardedSession(Session):
 
     def _merge(self, state: Any, *args: Any, **kwargs: Any) -> Any:
         self._keep_apart()
-        other, keeper = state.session, keeper_of(state)
+        keeper = keeper_of(state)
+        other = None if state.was_deleted else state.session  # which may have been used for another purpose since
         if other is not self and isinstance(other, GuardedSession):
             self._take_in(state, other._purposeguard)
         elif other is None and keeper is not None:
@@ -90,7 +91,7 @@ class GuardedSession(Session):
         state: Any = instance_state(instance)
         going = [state, *(entry[2] for entry in state.mapper.cascade_iterator("expunge", state))]
         super().expunge(instance)
-        self._purposeguard.frozen().keep(going)
+        self._purposeguard.frozen().keep(gone for gone in going if not gone.was_deleted)
 
     def expunge_all(self) -> None:
         """As of any session, also on close; the objects still check their purpose."""
@@ -186,8 +187,23 @@ def _attach(session: GuardedSession, instance: object) -> None:
 
 
 def _delete(session: GuardedSession, instance: object) -> None:
-    """An object leaves the session when its deletion is committed."""
-    session._purposeguard.keep([instance_state(instance)])
+    """An object leaves the session's map when its deletion is flushed, and the session when that is committed."""
+    state: Any = instance_state(instance)
+    session._purposeguard.frozen(state.session_id).keep([state])
+
+
+def _deleted(session: GuardedSession, instance: object) -> None:
+    """It has left the session."""
+    keeper = keeper_of(instance_state(instance))
+    if keeper is not None and keeper.session_id == session.hash_key:
+        keeper.session_id = None
+
+
+def _restore(session: GuardedSession, instance: object) -> None:
+    """Its deletion was rolled back, and the session may have been used for another purpose meanwhile."""
+    state: Any = instance_state(instance)
+    session._take_in(state, keeper_of(state))
+    state.purposeguard_keeper = None  # it asks the session again
 
 
 for _name, _listener in (
@@ -196,6 +212,8 @@ for _name, _listener in (
     ("after_begin", _begin),
     ("detached_to_persistent", _attach),
     ("persistent_to_deleted", _delete),
+    ("deleted_to_detached", _deleted),
+    ("deleted_to_persistent", _restore),
 ):
     event.listen(GuardedSession, _name, _listener)
 

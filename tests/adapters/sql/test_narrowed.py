@@ -273,6 +273,8 @@ CASES = [
      "UPDATE customer AS c SET name = o.id FROM orders AS o WHERE c.id <> 7 AND (o.id = c.id OR o.id = 1)"),
     ("DELETE FROM customer", "DELETE FROM customer WHERE customer.id <> 7"),
     ("INSERT INTO orders (id) SELECT id FROM customer", "INSERT INTO orders (id) SELECT id FROM ({}) AS customer"),
+    ("SELECT name::INTERVAL (3), name::INTERVAL(3)[] FROM customer",
+     "SELECT CAST(name AS INTERVAL(3)), CAST(name AS INTERVAL(3)[]) FROM ({}) AS customer"),
     ("SELECT name FROM customer /* a comment */", "SELECT name FROM ({}) AS customer"),
 ]  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -32,12 +33,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, defer, joinedload, load_only, selectinload
 
-from purposeguard import Guard
+from purposeguard import Guard, Personal
 from purposeguard.adapters.sqlalchemy import GuardedSession, protect
 from purposeguard.errors import PurposeMissing, UnlabelledData, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
-from tests.adapters.sqlalchemy.shop import Base, Customer, Login, Order, Setting, Shop, Visit, customer, exports
+from tests.adapters.sqlalchemy.shop import Base, Customer, Login, Order, Person, Setting, Shop, Visit, customer, exports
 
 customers: Any = Customer.__table__
 
@@ -393,6 +394,79 @@ def test_a_listener_that_changes_an_insert_of_many_rows_makes_text_of_it(shop: S
 
     with engine.connect() as connection, pytest.raises((UnresolvedStatement, PurposeMissing)):
         connection.execute(many, [{"public": "a"}, {"public": "b"}])
+
+
+def _commenting(engine: Engine, before: str = "", after: str = "") -> list[str]:
+    """Puts comments around each statement, as tracers do, and notes what the driver gets."""
+    sent: list[str] = []
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def comment(*args: Any) -> Any:
+        return f"{before}{args[2].rstrip()}{after}", args[3]
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def note(*args: Any) -> None:
+        sent.append(args[2])
+
+    return sent
+
+
+TRACE = "/*framework='flask%%3A3',traceparent='00-5bd66ef5-01'*/"
+
+
+@pytest.mark.parametrize("place", [{"before": f"{TRACE} "}, {"after": f" {TRACE}"}], ids=["before", "after"])
+def test_a_comment_that_a_listener_adds_changes_nothing(place: dict[str, str], shop: Shop, governed: Guard) -> None:
+    engine = shop.guarded(governed)
+    sent = _commenting(engine, **place)
+    Base.metadata.drop_all(engine, [exports])
+    Base.metadata.create_all(engine)
+    with engine.begin() as connection:
+        with suppress(LookupError), connection.begin_nested():
+            raise LookupError
+        with connection.begin_nested():
+            many = insert(exports).returning(exports.c.id)
+            assert len(connection.execute(many, [{"public": "a"}, {"public": "b"}]).all()) == 2
+    with GuardedSession(engine) as session, governed.purpose(tm.RenewalGuidance):
+        session.add(Customer(id=9, email="e9", name="n9", plan="gold", phone=Personal("09", tm.Registration)))
+        session.commit()
+        aiko = session.scalars(select(Customer).options(load_only(Customer.phone)).where(Customer.id == 9)).one()
+        assert governed.use(tm.RenewalGuidance).open(aiko.phone) == "09"  # type: ignore[arg-type]  # it is there
+        assert session.scalars(select(Person.email).order_by(Person.id)).all() == ["p3", "p4", "p5", "p6"]
+        with pytest.raises(PurposeViolation):
+            session.scalars(select(Customer.device)).all()
+    assert sum(TRACE in text for text in sent) > 10
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        " /* */ UNION SELECT email FROM customers",
+        " /*! UNION SELECT email FROM customers */",
+        " /*M! UNION SELECT email FROM customers */",
+        " /*+ SeqScan(customers) */ /* */",
+        " /* /* */ , */",
+        "/* \n */",
+        "; SELECT email FROM customers /* */",
+        " -- ",
+        "\N{NO-BREAK SPACE}/* */",
+    ],
+)
+def test_what_is_more_than_one_comment_is_text(after: str, shared: Shop, guard: Guard) -> None:
+    engine = shared.guarded(guard)
+    watch = engine.dialect.purposeguard  # type: ignore[attr-defined]  # of a guarded one
+    assert not watch._is_comment(after)
+    assert watch._is_comment(" /* a */ ")
+
+
+def test_a_driver_puts_no_parameter_into_a_comment(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    _commenting(engine, after=" /* %(param_1)s */")
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":  # whose parameters do not begin so
+            assert len(connection.execute(select(customers.c.id, literal(1))).all()) == 4
+        else:
+            with pytest.raises(UnresolvedStatement):
+                connection.execute(select(customers.c.id, literal(1)))
 
 
 def test_any_session_on_a_guarded_engine_is_decided(shop: Shop, guard: Guard) -> None:
