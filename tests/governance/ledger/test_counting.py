@@ -258,6 +258,7 @@ def test_where_nothing_is_left_to_write_nothing_is_said(
 
 
 def test_what_is_counted_after_the_end_is_written_at_once(book: Book, time: Time) -> None:
+    others = threading_of("purposeguard ledger")
     counters = Counters(book, Clock(time), NEVER)
     counters.add("it", "1.2(1)①", R, 2)
     counters.close()
@@ -266,7 +267,7 @@ def test_what_is_counted_after_the_end_is_written_at_once(book: Book, time: Time
     counters.counter("it", "1.2(1)①", R)()
     assert book.written[1:] == [({hour(): 3}, False), ({hour(): 1}, False)]
     counters.close()
-    assert not threading_of("purposeguard ledger")
+    assert threading_of("purposeguard ledger") == others
 
 
 def test_what_is_refused_after_the_end_is_not_written_later(book: Book, time: Time) -> None:
@@ -310,6 +311,7 @@ def threading_of(name: str) -> list[threading.Thread]:
 
 
 def test_it_goes_on_after_it_was_closed(book: Book, time: Time) -> None:
+    others = threading_of("purposeguard ledger")
     counters = Counters(book, Clock(time), 0.001)
     tick = counters.counter("it", "1.2(1)①", R)
     counters.close()
@@ -319,7 +321,7 @@ def test_it_goes_on_after_it_was_closed(book: Book, time: Time) -> None:
         threading.Event().wait(0.001)
     assert book.written == [({hour(): 1}, False)]
     counters.close()
-    assert not threading_of("purposeguard ledger")
+    assert threading_of("purposeguard ledger") == others
 
 
 def test_the_interval_is_above_zero(book: Book) -> None:
