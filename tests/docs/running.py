@@ -81,8 +81,10 @@ class Reader:
         self._printed = io.StringIO()
         self._error: BaseException | None = None
         if UNICODE.is_dir():  # hypothesis takes seconds to work it out anew in each folder
-            (folder / ".hypothesis").mkdir(exist_ok=True)
-            (folder / ".hypothesis" / UNICODE.name).symlink_to(UNICODE)
+            place = folder / ".hypothesis" / UNICODE.name
+            place.parent.mkdir(exist_ok=True)
+            if not place.exists():
+                place.symlink_to(UNICODE)
         self._before: dict[Path, str] = {}
         self._code = 0
 

@@ -162,13 +162,17 @@ class PostgreSQL(Database):
     @contextmanager
     def holding(self, case: Case) -> Iterator[Runs]:
         try:
+            self._empty()  # other tests leave tables in the database
             with self.own.transaction(), self.own.cursor() as cursor:
                 self._fill(case, cursor, "%s")
             with self.own.cursor() as cursor:
                 yield _Held(self.own, cursor)
         finally:
-            self.own.execute("DROP SCHEMA public CASCADE")
-            self.own.execute("CREATE SCHEMA public")
+            self._empty()
+
+    def _empty(self) -> None:
+        self.own.execute("DROP SCHEMA public CASCADE")
+        self.own.execute("CREATE SCHEMA public")
 
     def close(self) -> None:
         if self._own is not None:
