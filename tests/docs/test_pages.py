@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
+import purposeguard.adapters.sqlalchemy
 from purposeguard import governance
 from purposeguard.errors import Fault
 from purposeguard.governance.preference_cache import PreferenceCache
@@ -154,6 +155,7 @@ def test_the_hierarchy_of_errors_is_drawn_as_it_is():
     page = (DOCS / "reference" / "errors.md").read_text("utf-8")
     tree = re.search(r"^```\n(PurposeGuardError.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert tree
+    assert issubclass(purposeguard.adapters.sqlalchemy.RowLeftOut, pg.PurposeGuardError)  # imported for this
     errors = {error.__name__: error for error in (pg.PurposeGuardError, *descendants(pg.PurposeGuardError))}
     drawn: list[str] = []
     above: list[str] = []
