@@ -60,8 +60,6 @@ Target = Annotated[
 TrustHooks = Annotated[
     bool, typer.Option("--trust-hooks", help="Hooks and operations move no personal data; they are not looked into.")
 ]
-
-
 TrustedMacros = Annotated[
     list[str] | None,
     typer.Option(

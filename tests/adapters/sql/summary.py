@@ -1,4 +1,4 @@
-"""How much of what engines have, and of what is asked of them, the SQL adapter reads, told at the end of a run."""
+"""Summary at the end of a run: how many functions of each engine, and how many statements, the SQL adapter reads."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def is_read(dialect: str, name: str) -> bool:
 
 
 def counted(dialect: str, names: Iterable[str], record: Property) -> float:
-    """The share of these functions that are read; some of those that are not are told at the end of the run."""
+    """Returns the share of these functions that the adapter reads, and adds a line with the others to the summary."""
     every = {name.lower() for name in names if name.isidentifier() and not name.startswith("_")}
     unread = sorted(name for name in every if not is_read(dialect, name))
     others = textwrap.shorten(", ".join(unread), 70, placeholder=" …")
@@ -130,7 +130,7 @@ def test_functions_of_postgres_are_its_own_and_read_nothing(postgresql_url: str,
         rows = connection.execute(OF_POSTGRES).fetchall()
     own = [row for row in rows if row[0] in let_pass("postgres")]
     assert {name for name, _, volatile, *_ in own if volatile == "v"} <= CHANCE_OF_POSTGRES
-    # None is told a table, a query or an object of the catalogue.
+    # No argument names a table, a query or an object of the catalogue.
     told = {name for name, _, _, types, *_ in own if {"oid", "regclass", "regproc", "refcursor", "tid"} & {*types}}
     assert told <= BY_NUMBER
     for _, language, _, _, body, _ in own:

@@ -1,4 +1,4 @@
-"""What is said of a database beside its tables: its schema, its strings, and the statements that pass as they are."""
+"""The options of `Statements` beside its tables: the default schema, strings, and statements that run as they are."""
 
 from __future__ import annotations
 
