@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -17,6 +19,9 @@ from tests.adapters.sql import summary as sql
 from tests.exporting import summary as cedar
 from tests.faults import summary as faults
 from tests.typing import summary
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -57,7 +62,7 @@ KINDS = {
 }
 """Folder or file → the slow kind that its tests are. Other tests are marked where they stand."""
 
-STARTS = {"spark": "spark", "postgresql": "processes", "postgresql_url": "processes"}
+STARTS = {"browser": "browser", "spark": "spark", "postgresql": "processes", "postgresql_url": "processes"}
 """Fixture, or parameter of a test, → the slow kind of what it starts."""
 
 
@@ -96,6 +101,16 @@ settings.register_profile("thorough", _fixed, max_examples=30)
 settings.register_profile("explore", _always, max_examples=100, print_blob=True)
 settings.register_profile("deep", _always, max_examples=1_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "fixed")
+
+
+# Of a module: while its driver runs, nothing else can run an event loop in this thread.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    from tests.browsing import chromium  # most runs start none
+
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,7 @@ class Lock(NamedTuple):
     constraint: str | None = None
 
 
-_SHOP = ("cli", "governance", "arrow", "frames", "sqlalchemy", "duckdb")
+_SHOP = ("cli", "governance", "report", "web", "arrow", "frames", "sqlalchemy", "duckdb")
 _SERVICES = (
     *("fastapi", "django", "flask", "passport", "celery", "rq", "httpx", "httpx2", "requests"),
     *("opentelemetry", "sentry", "structlog"),
@@ -53,7 +53,7 @@ LOCKS: Final[Mapping[str, Lock]] = {
     "mutation": Lock((), ("mutation",), "dev.txt"),
     "lowest": Lock(_ALL, ("build", "test", "types"), "lowest.in"),
     "bench": Lock(("cli", "governance"), ("build", "bench")),
-    "dbt": Lock((), ("dbt",)),
+    "dbt": Lock((), ("dbt", "fides")),
     "apps": Lock(("governance", "sqlalchemy"), ("build", "apps"), "dev.txt"),
 }
 
