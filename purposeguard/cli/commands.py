@@ -27,8 +27,10 @@ from purposeguard.cli.options import (
     NoticeOption,
     Output,
     Overlays,
+    Speaking,
     TableOption,
     TextOption,
+    configured_language,
     ending,
     err,
     out,
@@ -41,7 +43,6 @@ from purposeguard.cli.render import (
     Cell,
     Column,
     Format,
-    Language,
     Report,
     Table,
     TextFormat,
@@ -52,6 +53,7 @@ from purposeguard.cli.render import (
 )
 from purposeguard.cli.schema import schema_text
 from purposeguard.cli.sql import sql
+from purposeguard.cli.words import Language, begin, change, language, said
 from purposeguard.errors import NoticeError
 from purposeguard.guard import Guard
 from purposeguard.notice.codegen import generate
@@ -62,6 +64,7 @@ from purposeguard.notice.vocabulary import Family, Purpose, Source
 from purposeguard.policy.explanation import Decision, is_about_the_subject
 
 app = typer.Typer(
+    cls=Speaking,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -79,11 +82,17 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    version: Annotated[
+    context: typer.Context,
+    _: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    language: LanguageOption = None,
 ) -> None:
     """Holds the commands."""
+    context.call_on_close(begin(language or Language.en))
+    if language is None:
+        with reporting():
+            change(configured_language(Path.cwd()))
 
 
 @app.command(epilog="Exit codes: 0 printed, 2 bad input.")
@@ -92,11 +101,10 @@ def matrix(
     overlay: Overlays = None,
     channel: Channel = None,
     form: TableOption = Format.table,
-    language: LanguageOption = Language.en,
 ) -> None:
     """Print the whole table: which sources may serve which purposes and families."""
     with reporting():
-        report = matrix_report(read_notice(notice, overlay or ()), channel, language)
+        report = matrix_report(read_notice(notice, overlay or ()), channel, language())
         show(report, form, out())
 
 
@@ -154,7 +162,7 @@ def validate(
     if form is TextFormat.json:
         print(json_text({"valid": True, "file": notice, "faults": []}), end="")
     else:
-        print(f"{notice} is valid: {_summary(loaded_notice)}")
+        print(said(f"{notice} is valid: {_summary(loaded_notice)}"))
 
 
 def _summary(notice: Notice) -> str:
@@ -196,6 +204,7 @@ def _deliver(text: str, output: Path | None, check: bool, command: str) -> None:
 
 
 export_app = typer.Typer(
+    cls=Speaking,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     help="Write a notice for another engine: the same rules, decided there.",
@@ -217,7 +226,6 @@ def cedar(
     ],
     *,
     overlay: Overlays = None,
-    language: LanguageOption = Language.en,
     check: Check = False,
 ) -> None:
     """Write a notice as a schema, policies and entities of Cedar.
@@ -228,7 +236,7 @@ def cedar(
     stale: list[str] = []
     with reporting():
         document = read_notice(notice, overlay or ()).document
-        files = {output / name: text for name, text in export(document, language.value).items()}
+        files = {output / name: text for name, text in export(document, language().value).items()}
         if check:
             stale = [differs for path, text in files.items() if (differs := difference(path, text))]
         else:
@@ -236,7 +244,7 @@ def cedar(
     for differs in stale:
         complain(err(), "stale", differs)
     if stale:
-        complain(err(), "run", _command_for(notice, output, overlay or (), language))
+        complain(err(), "run", _command_for(notice, output, overlay or (), language()))
         raise typer.Exit(NO)
 
 
@@ -305,7 +313,13 @@ def matrix_report(notice: Notice, channel: str | None, language: Language) -> Re
     family_rows = tuple(
         (row["title"], f"{row['name']}: {' '.join(row['purposes'])}", *row["sources"].values()) for row in families
     )
-    tables = [Table(f"{head} purpose{by}", (Column("id"), Column("title"), Column("channels", "under"), *marks), rows)]
+    tables = [
+        Table(
+            f"{head} purpose{by}",
+            (Column("id"), Column("title"), Column("channels", "under", words=True), *marks),
+            rows,
+        )
+    ]
     if families:
         columns = (Column("family"), Column("purposes", "under"), *marks)
         tables.append(Table(f"{head} family{by}", columns, family_rows))

@@ -1,0 +1,250 @@
+"""The language of what is printed: each sentence by its English, each term by the titles of the notice.
+
+The library and the commands say everything in English. What people read passes here on its way out, and nothing else
+does: JSON, SARIF, generated files and errors of the library stay as they are. `words.toml` is the one table of words.
+Its keys are the sentences in English, with names in braces for what varies:
+
+- `{text}`, `{text2}`: other sentences of the table;
+- `{word}`, `{word2}`: a word of the table or a title, or else what stays; `{words}`: several with commas;
+- `{terms}`, `{terms2}`: terms of the notice, or ids, in a row;
+- `{what}`: one of the words of `[what]`;
+- `{count}` and the others in `NUMBERS`: a number; `{day}` and the others in `DAYS`: a day; `{place}` and the others in
+  `PLACES`: no blanks. They stay, as does
+- what any other name stands for.
+
+A sentence that the table lacks is printed in English: `tests/unit/test_japanese.py` finds it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cache
+from importlib import resources
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from purposeguard.notice.grants import source_rows
+from purposeguard.notice.vocabulary import slug_of
+
+if TYPE_CHECKING:
+    from purposeguard.notice.notice import Notice
+
+
+class Language(StrEnum):
+    """The language of words and titles."""
+
+    en = "en"
+    ja = "ja"
+
+
+HOLE: Final = re.compile(r"\{(\w+)\}")
+NUMBERS: Final = frozenset(
+    {"allowed", "channels", "count", "exposures", "families", "files", "found", "known", "next", "number"}
+    | {"pending", "purposes", "shown", "sources", "tables"}
+)
+DAYS: Final = frozenset({"day", "notified", "now", "revision", "then"})
+PLACES: Final = frozenset({"place", "resource", "symbol"})
+LATIN: Final = re.compile(r"[A-Za-z]")
+
+
+@dataclass(slots=True)
+class Speech:
+    """The language of one run of the command line, and the titles of the notices that it has read."""
+
+    language: Language = Language.en
+    titles: dict[str, str] = field(default_factory=dict)
+
+
+_SPEECH: ContextVar[Speech | None] = ContextVar("purposeguard_speech", default=None)
+
+
+def begin(language: Language) -> Callable[[], None]:
+    """Begins a run in this language; what it gives ends the run."""
+    token = _SPEECH.set(Speech(language))
+    return lambda: _SPEECH.reset(token)
+
+
+def change(language: Language) -> None:
+    """Goes on in this language."""
+    speech = _SPEECH.get()
+    if speech is not None:
+        speech.language = language
+
+
+def language() -> Language:
+    """The language of this run; English where none has begun."""
+    speech = _SPEECH.get()
+    return Language.en if speech is None else speech.language
+
+
+def learn(notice: Notice) -> None:
+    """Has terms of this notice said by their Japanese titles."""
+    speech = _SPEECH.get()
+    if speech is None:
+        return
+    document = notice.document
+    titles = speech.titles
+    _learn(document.model_dump(by_alias=True), titles)
+    purposes = [row for grant in document.grant for row in grant.purpose]
+    for row in chain(source_rows(document), purposes):
+        titles[f"{row.slug} ({row.id})"] = f"「{row.title.ja}」（{row.id}）"
+        titles.setdefault(row.slug, f"「{row.title.ja}」")
+    for family in document.family:
+        slug = slug_of(family.class_)
+        titles[f"{slug} ({', '.join(family.purposes)})"] = f"「{family.title.ja}」（{'、'.join(family.purposes)}）"
+        titles.setdefault(slug, f"「{family.title.ja}」")
+
+
+def _learn(node: Any, titles: dict[str, str]) -> None:
+    """Finds the titles in both languages wherever they are in a notice."""
+    if isinstance(node, Mapping):
+        if node.keys() == {"en", "ja"}:
+            titles[node["en"]] = node["ja"]
+        elif "id" in node and "title" in node and not {"class", "controller"} & node.keys():
+            title = node["title"]  # of a channel, a request, a kind of recipient
+            titles.setdefault(node["id"], title["ja"])
+            titles[f"{node['id']} ({title['en']})"] = f"「{title['ja']}」（{node['id']}）"
+        node = node.values()
+    elif not isinstance(node, (list, tuple)):
+        return
+    for part in node:
+        _learn(part, titles)
+
+
+def said(text: str) -> str:
+    """A text of one or more lines in the language of this run; a line that the table lacks stays as it is."""
+    speech = _SPEECH.get()
+    if speech is None or speech.language is Language.en:
+        return text
+    return "\n".join(_line(line, speech.titles) for line in text.split("\n"))
+
+
+def _line(line: str, titles: Mapping[str, str]) -> str:
+    bare = line.strip(" ")
+    if not LATIN.search(bare):
+        return line
+    indent = line[: len(line) - len(line.lstrip(" "))]
+    return indent + _sentence(bare, titles)
+
+
+def _sentence(text: str, titles: Mapping[str, str]) -> str:
+    words, patterns = _table()
+    if (word := words.get(text)) is not None or (word := titles.get(text)) is not None:
+        return word
+    for pattern in patterns:
+        if (translated := pattern.translated(text, titles)) is not None:
+            return translated
+    return text
+
+
+def _terms(text: str, titles: Mapping[str, str]) -> str:
+    """Terms in a row: by their titles, with the commas of the language between them."""
+    words, _ = _table()
+    if (word := words.get(text)) is not None or (word := titles.get(text)) is not None:
+        return word
+    names = sorted((name for name in titles if name in text), key=len, reverse=True)
+    if names:
+        known = "|".join(map(re.escape, names))
+        text = re.sub(rf"(?<![\w.`/-])(?:{known})(?![\w.`/-])", lambda match: titles[match[0]], text)
+    text = re.sub(r" \(((?:[^()]|\([^()]*\))*)\)", r"（\1）", text)
+    text = re.sub(r" and (\d+) more\b", r"ほか\1件", text)
+    return re.sub(r", | and | or ", "、", text).replace("」、「", "」「")
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A sentence with what varies in it, and what it is in the other language."""
+
+    english: re.Pattern[str]
+    other: str
+
+    def translated(self, text: str, titles: Mapping[str, str]) -> str | None:
+        """The sentence in the other language; None if it is another one."""
+        match = self.english.fullmatch(text)
+        if match is None:
+            return None
+        values: dict[str, str] = {}
+        for name, value in match.groupdict().items():
+            if name == "what":
+                values[name] = sections_of_words()["what"][value]
+            elif name == "words":
+                values[name] = "、".join(_sentence(word, titles) for word in value.split(", "))
+            elif name.startswith(("text", "word")):
+                values[name] = _sentence(value, titles)
+                if name.startswith("text") and values[name] == value and LATIN.search(value):
+                    return None
+            else:
+                values[name] = _terms(value, titles) if name.startswith("terms") else value
+        if len(set(values.values())) < len(set(match.groups())):
+            # What differs in English alone is shown in English.
+            values |= {name: value for name, value in match.groupdict().items() if name.startswith("word")}
+        return _filled(self.other, values)
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    """A sentence with its values: a blank that sets off Latin letters and digits is none between Japanese ones."""
+    parts = HOLE.split(template)
+    text = "".join(values[part] if number % 2 else part.replace(" ", "\0") for number, part in enumerate(parts))
+    return re.sub("(?<=[\u2e80-\uffef])\0(?=[\u2e80-\uffef])", "", text).replace("\0", " ")
+
+
+@cache
+def _table() -> tuple[Mapping[str, str], tuple[Pattern, ...]]:
+    """Whole sentences, and those in which something varies, the more particular first."""
+    sections = sections_of_words()
+    sentences = {english: other for section in sections.values() for english, other in section.items()}
+    what = "|".join(map(re.escape, sections["what"]))
+    varying = [_pattern(english, other, what) for english, other in sentences.items() if HOLE.search(english)]
+    return sentences, tuple(varying)
+
+
+@cache
+def sections_of_words() -> dict[str, dict[str, str]]:
+    """The table of words, as it is written."""
+    return tomllib.loads(resources.files(__package__).joinpath("words.toml").read_text("utf-8"))
+
+
+def _pattern(english: str, other: str, what: str) -> Pattern:
+    parts: list[str] = []
+    for number, part in enumerate(HOLE.split(english)):
+        parts.append(f"(?P<{part}>{_kind(part, what)})" if number % 2 else re.escape(part))
+    return Pattern(re.compile("".join(parts)), other)
+
+
+def _kind(name: str, what: str) -> str:
+    """What may stand in the place of a name."""
+    if name in NUMBERS:
+        return r"\d[\d,]*"
+    if name in DAYS:
+        return r"\d{4}-\d\d-\d\d"
+    if name == "what":
+        return what
+    if name.startswith("terms"):
+        return r"[^:;\[\]“”]+?"
+    if name in PLACES:
+        return r"\S+?"
+    return ".+?" if name.startswith(("text", "word", "reason", "message")) else "[^;]+?"
+
+
+def configured(folder: Path) -> str | None:
+    """`[tool.purposeguard] language` of the nearest pyproject.toml, in this folder or above it; None without one.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    for place in (folder, *folder.parents):
+        path = place / "pyproject.toml"
+        if path.is_file():
+            try:
+                tool = tomllib.loads(path.read_text("utf-8")).get("tool", {})
+            except (OSError, ValueError) as error:
+                raise ValueError(f"{path} cannot be read: {error}") from error
+            section = tool.get("purposeguard", {}) if isinstance(tool, dict) else {}
+            return section.get("language") if isinstance(section, dict) else None
+    return None
