@@ -16,7 +16,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
-from purposeguard.cli.words import said
+from purposeguard.cli.words import Language, language, said
 
 Cell = str | bool
 
@@ -201,7 +201,7 @@ def verdict(console: Console, word: str, headline: str, details: Iterable[str]) 
     """Prints an answer: its word in colour, then the reasons, indented."""
     answer = Prose(f"{said(word)}: {said(headline)}")
     answer.stylize(VERDICTS[word], 0, len(said(word)))
-    console.print(Padding(answer, 0))  # by itself, console.print joins it into a plain Text
+    console.print(answer if language() is Language.en else Padding(answer, 0))  # by itself it becomes a plain Text
     for line in details:
         console.print(Padding(Prose(said(line)), (0, 0, 0, 2)))
 

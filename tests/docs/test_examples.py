@@ -56,7 +56,8 @@ def test_readme_is_the_same_in_both_languages():
 @pytest.mark.parametrize("page", JAPANESE)
 def test_a_page_has_the_same_code_in_both_languages(page):
     text = PAGES[page].read_text("utf-8")
-    english = (PAGES[page].parent / re.search(r"^\[English\]\((.*)\)$", text, re.MULTILINE)[1]).read_text("utf-8")
+    (link,) = re.findall(r"^\[English\]\((.*)\)$", text, re.MULTILINE)
+    english = (PAGES[page].parent / link).read_text("utf-8")
     assert FENCE.findall(text) == FENCE.findall(english)
     assert len(re.findall(r"^##", text, re.MULTILINE)) == len(re.findall(r"^##", english, re.MULTILINE))
 

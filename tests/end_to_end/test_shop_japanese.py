@@ -170,8 +170,10 @@ def declared() -> re.Pattern[str]:
         tm.NOTICE.id,
         *(channel.id for channel in document.channel),
     }
-    for term in (*tm.NOTICE.sources, *tm.NOTICE.purposes):
-        names |= {term.slug, term.__name__}
+    for source in tm.NOTICE.sources:
+        names |= {source.slug, source.__name__}
+    for purpose in tm.NOTICE.purposes:
+        names |= {purpose.slug, purpose.__name__}
     for family in tm.NOTICE.families:
         names |= {family.slug, family.name}
     for table in guard.tables:

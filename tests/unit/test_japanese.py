@@ -4,6 +4,7 @@ import re
 from itertools import pairwise
 
 import pytest
+from rich.console import Console
 
 from purposeguard.cli import words
 from purposeguard.cli.render import Prose
@@ -95,5 +96,5 @@ def test_sentences_around_others_and_terms_in_a_row(japanese):
 
 
 def test_lines_break_between_characters_and_not_before_a_comma():
-    lines = [str(line) for line in Prose("許可しません、理由は（1.1(a)）です").wrap(None, 12)]
+    lines = [str(line) for line in Prose("許可しません、理由は（1.1(a)）です").wrap(Console(), 12)]
     assert lines == ["許可しませ", "ん、理由は", "（1.1(a)）で", "す"]
