@@ -209,4 +209,4 @@ def verdict(console: Console, word: str, headline: str, details: Iterable[str]) 
 def complain(console: Console, kind: str, text: str) -> None:
     """Prints an error or a warning without wrapping, so that paths stay on one line."""
     style = "bold red" if kind == "error" else "bold yellow"
-    console.print(Text.assemble((f"{said(kind)}:", style), " ", said(text)), soft_wrap=True)
+    console.print(Text.assemble((said(f"{kind}:"), style), " ", said(text)), soft_wrap=True)
