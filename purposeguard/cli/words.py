@@ -12,7 +12,7 @@ Its keys are the sentences in English, with names in braces for what varies:
   `PLACES`: no blanks. They stay, as does
 - what any other name stands for.
 
-A sentence that the table lacks is printed in English: `tests/unit/test_japanese.py` finds it.
+A sentence that the table lacks is printed in English: `tests/end_to_end/test_shop_japanese.py` looks for it.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def _table() -> tuple[Mapping[str, str], tuple[Pattern, ...]]:
 @cache
 def sections_of_words() -> dict[str, dict[str, str]]:
     """The table of words, as it is written."""
-    return tomllib.loads(resources.files(__package__).joinpath("words.toml").read_text("utf-8"))
+    return tomllib.loads(resources.files("purposeguard.cli").joinpath("words.toml").read_text("utf-8"))
 
 
 def _pattern(english: str, other: str, what: str) -> Pattern:

@@ -13,8 +13,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.command_line import ROOT, run
 
 SENTENCES = {english: other for section in sections_of_words().values() for english, other in section.items()}
-OF_THE_SYSTEM = {"No such file or directory", "Permission denied", "Is a directory", "Not a directory"}
-OF_THE_SYSTEM |= {"No space left on device"}
+OF_THE_SYSTEM = {text for text in SENTENCES if re.match(r"(No such file|Permission|Is a dir|Not a dir|No space)", text)}
 
 
 @pytest.fixture
