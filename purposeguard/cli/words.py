@@ -126,7 +126,7 @@ def said(text: str) -> str:
 
 
 def _line(line: str, titles: Mapping[str, str]) -> str:
-    bare = line.strip(" ")
+    bare = re.sub(r"<a text of ([\d,]+) characters?>", r"<\1文字の文字列>", line.strip(" "))
     if not LATIN.search(bare):
         return line
     indent = line[: len(line) - len(line.lstrip(" "))]
