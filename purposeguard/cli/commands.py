@@ -22,6 +22,7 @@ from purposeguard.cli.options import (
     REFERENCE,
     Channel,
     Check,
+    LanguageOfAll,
     LanguageOption,
     NoticeArgument,
     NoticeOption,
@@ -86,7 +87,7 @@ def root(
     _: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-    language: LanguageOption = None,
+    language: LanguageOfAll = None,
 ) -> None:
     """Holds the commands."""
     context.call_on_close(begin(language or Language.en))
@@ -226,6 +227,7 @@ def cedar(
     ],
     *,
     overlay: Overlays = None,
+    language: LanguageOption = Language.en,
     check: Check = False,
 ) -> None:
     """Write a notice as a schema, policies and entities of Cedar.
@@ -236,7 +238,7 @@ def cedar(
     stale: list[str] = []
     with reporting():
         document = read_notice(notice, overlay or ()).document
-        files = {output / name: text for name, text in export(document, language().value).items()}
+        files = {output / name: text for name, text in export(document, language.value).items()}
         if check:
             stale = [differs for path, text in files.items() if (differs := difference(path, text))]
         else:
@@ -244,7 +246,7 @@ def cedar(
     for differs in stale:
         complain(err(), "stale", differs)
     if stale:
-        complain(err(), "run", _command_for(notice, output, overlay or (), language()))
+        complain(err(), "run", _command_for(notice, output, overlay or (), language))
         raise typer.Exit(NO)
 
 

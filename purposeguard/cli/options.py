@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from purposeguard.cli.files import Problem
 from purposeguard.cli.render import Format, TextFormat, complain
-from purposeguard.cli.words import Language, change, configured
+from purposeguard.cli.words import Language, change, configured, language
 from purposeguard.errors import PurposeGuardError
 
 P = ParamSpec("P")
@@ -49,16 +49,17 @@ def _go_on_in(language: Language | None) -> Language | None:
     return language
 
 
-LanguageOption = Annotated[
+LANGUAGE_HELP = "The language of words and titles; also `language` of `[tool.purposeguard]` in pyproject.toml."
+LanguageOfAll = Annotated[
     Language | None,
     typer.Option(
-        "--language",
-        envvar="PURPOSEGUARD_LANGUAGE",
-        callback=_go_on_in,
-        help="The language of words and titles; also `language` of `[tool.purposeguard]` in pyproject.toml.",
-        show_default=False,
+        "--language", envvar="PURPOSEGUARD_LANGUAGE", callback=_go_on_in, help=LANGUAGE_HELP, show_default=False
     ),
 ]
+LanguageOption = Annotated[
+    Language, typer.Option("--language", callback=_go_on_in, help=LANGUAGE_HELP, show_default=False)
+]
+"""Of a command that hands its language on; without it, the language is that of the whole command line."""
 
 
 class Speaking(TyperGroup):
@@ -69,11 +70,14 @@ class Speaking(TyperGroup):
         command = super().get_command(ctx, cmd_name)
         if command is None or isinstance(command, TyperGroup):
             return command
-        if all(param.name != "language" for param in command.params):
+        own = next((param for param in command.params if param.name == "language"), None)
+        if own is None:
             (option,) = (param for param in ctx.find_root().command.params if param.name == "language")
             own = copy.copy(option)
             own.expose_value, own.envvar = False, None
             command.params.append(own)
+        elif own.expose_value:
+            own.default = language()
         return command
 
 

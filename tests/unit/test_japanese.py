@@ -60,6 +60,13 @@ def test_the_language_is_said_once_for_all_commands(arguments, variables):
     assert run("explain", "1.1b", "1.2(1)1").stdout.startswith("denied: ")
 
 
+def test_a_command_that_hands_its_language_on_has_that_of_all(tmp_path):
+    for arguments, variables in (((), {"PURPOSEGUARD_LANGUAGE": "ja"}), (("--language", "ja"), {})):
+        result = run("export", "cedar", "trendmicro-jp", "-o", tmp_path, "--check", *arguments, **variables)
+        assert f"-o {tmp_path} --language ja\n" in result.stderr
+    assert "--language" not in run("export", "cedar", "trendmicro-jp", "-o", tmp_path, "--check").stderr
+
+
 def test_a_project_says_its_language(tmp_path, monkeypatch):
     path = tmp_path / "pyproject.toml"
     path.write_text('[tool.purposeguard]\nlanguage = "ja"\n', "utf-8")
