@@ -9,8 +9,8 @@ Its keys are the sentences in English, with names in braces for what varies:
 - `{terms}`, `{terms2}`: terms of the notice, or ids, in a row;
 - `{what}`: one of the words of `[what]`;
 - `{count}` and the others in `NUMBERS`: a number; `{day}` and the others in `DAYS`: a day; `{place}` and the others in
-  `PLACES`: no blanks. They stay, as does
-- what any other name stands for.
+  `PLACES`: a text without blanks;
+- any other name: what stays as it is.
 
 A sentence that the table lacks is printed in English: `tests/end_to_end/test_shop_japanese.py` looks for it.
 """
@@ -59,6 +59,8 @@ class Speech:
 
     language: Language = Language.en
     titles: dict[str, str] = field(default_factory=dict)
+    sentences: dict[str, str] = field(default_factory=dict)
+    """What was said before, by its English: a sentence that holds others is not taken apart twice."""
 
 
 _SPEECH: ContextVar[Speech | None] = ContextVar("purposeguard_speech", default=None)
@@ -90,6 +92,7 @@ def learn(notice: Notice) -> None:
         return
     document = notice.document
     titles = speech.titles
+    speech.sentences.clear()
     _learn(document.model_dump(by_alias=True), titles)
     purposes = [row for grant in document.grant for row in grant.purpose]
     for row in chain(source_rows(document), purposes):
@@ -104,7 +107,7 @@ def learn(notice: Notice) -> None:
 def _learn(node: Any, titles: dict[str, str]) -> None:
     """Finds the titles in both languages wherever they are in a notice."""
     if isinstance(node, Mapping):
-        if node.keys() == {"en", "ja"}:
+        if set(node) == {"en", "ja"}:
             titles[node["en"]] = node["ja"]
         elif "id" in node and "title" in node and not {"class", "controller"} & node.keys():
             title = node["title"]  # of a channel, a request, a kind of recipient
@@ -122,25 +125,33 @@ def said(text: str) -> str:
     speech = _SPEECH.get()
     if speech is None or speech.language is Language.en:
         return text
-    return "\n".join(_line(line, speech.titles) for line in text.split("\n"))
+    return "\n".join(_line(line, speech) for line in text.split("\n"))
 
 
-def _line(line: str, titles: Mapping[str, str]) -> str:
+def _line(line: str, speech: Speech) -> str:
     bare = re.sub(r"<a text of ([\d,]+) characters?>", r"<\1文字の文字列>", line.strip(" "))
     if not LATIN.search(bare):
         return line
     indent = line[: len(line) - len(line.lstrip(" "))]
-    return indent + _sentence(bare, titles)
+    try:
+        return indent + _sentence(bare, speech)
+    except RecursionError:  # hundreds of colons: data, and no sentence of the table
+        return line
 
 
-def _sentence(text: str, titles: Mapping[str, str]) -> str:
+def _sentence(text: str, speech: Speech) -> str:
+    known = speech.sentences.get(text)
+    if known is None:
+        known = speech.sentences[text] = _translated(text, speech)
+    return known
+
+
+def _translated(text: str, speech: Speech) -> str:
     words, patterns = _table()
-    if (word := words.get(text)) is not None or (word := titles.get(text)) is not None:
+    if (word := words.get(text)) is not None or (word := speech.titles.get(text)) is not None:
         return word
-    for pattern in patterns:
-        if (translated := pattern.translated(text, titles)) is not None:
-            return translated
-    return text
+    translations = (pattern.translated(text, speech) for pattern in patterns)
+    return next((translated for translated in translations if translated is not None), text)
 
 
 def _terms(text: str, titles: Mapping[str, str]) -> str:
@@ -164,7 +175,7 @@ class Pattern:
     english: re.Pattern[str]
     other: str
 
-    def translated(self, text: str, titles: Mapping[str, str]) -> str | None:
+    def translated(self, text: str, speech: Speech) -> str | None:
         """The sentence in the other language; None if it is another one."""
         match = self.english.fullmatch(text)
         if match is None:
@@ -174,13 +185,13 @@ class Pattern:
             if name == "what":
                 values[name] = sections_of_words()["what"][value]
             elif name == "words":
-                values[name] = "、".join(_sentence(word, titles) for word in value.split(", "))
+                values[name] = "、".join(_sentence(word, speech) for word in value.split(", "))
             elif name.startswith(("text", "word")):
-                values[name] = _sentence(value, titles)
+                values[name] = _sentence(value, speech)
                 if name.startswith("text") and values[name] == value and LATIN.search(value):
                     return None
             else:
-                values[name] = _terms(value, titles) if name.startswith("terms") else value
+                values[name] = _terms(value, speech.titles) if name.startswith("terms") else value
         if len(set(values.values())) < len(set(match.groups())):
             # What differs in English alone is shown in English.
             values |= {name: value for name, value in match.groupdict().items() if name.startswith("word")}
@@ -236,15 +247,18 @@ def configured(folder: Path) -> str | None:
     """`[tool.purposeguard] language` of the nearest pyproject.toml, in this folder or above it; None without one.
 
     Raises:
-        ValueError: the file cannot be read.
+        ValueError: the file cannot be read, or its table has another key.
     """
     for place in (folder, *folder.parents):
         path = place / "pyproject.toml"
-        if path.is_file():
-            try:
-                tool = tomllib.loads(path.read_text("utf-8")).get("tool", {})
-            except (OSError, ValueError) as error:
-                raise ValueError(f"{path} cannot be read: {error}") from error
-            section = tool.get("purposeguard", {}) if isinstance(tool, dict) else {}
-            return section.get("language") if isinstance(section, dict) else None
+        try:
+            if not path.is_file():
+                continue
+            tool = tomllib.loads(path.read_text("utf-8")).get("tool", {})
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path} cannot be read: {error}") from error
+        section = tool.get("purposeguard", {}) if isinstance(tool, dict) else {}
+        if not isinstance(section, dict) or not section.keys() <= {"language"}:
+            raise ValueError(f"`[tool.purposeguard]` of {path} has other keys than `language`")
+        return section.get("language")
     return None

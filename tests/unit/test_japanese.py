@@ -78,6 +78,8 @@ def test_a_project_says_its_language(tmp_path, monkeypatch):
     result = run("validate", "trendmicro-jp")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == "error: `language` of `[tool.purposeguard]` is `fr`: en, ja\n"
+    path.write_text('[tool.purposeguard]\nlangauge = "ja"\n', "utf-8")
+    assert "has other keys than `language`" in run("validate", "trendmicro-jp").stderr
     path.write_text("[tool", "utf-8")
     assert run("validate", "trendmicro-jp").exit_code == 2
     path.write_text("[project]\n", "utf-8")
@@ -99,6 +101,11 @@ def test_sentences_around_others_and_terms_in_a_row(japanese):
     assert words.said("its family any-product-guidance may use the data, each source by a clause of its own") == (
         "目的群「製品の案内」としてなら、取得元ごとに別の条項により利用できます"
     )
+
+
+def test_a_long_text_with_many_colons_is_soon_said(japanese):
+    for count in (20, 5_000):
+        assert words.said("x: " * count + "y") == "x: " * count + "y"
 
 
 def test_lines_break_between_characters_and_not_before_a_comma():
