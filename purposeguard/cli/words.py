@@ -50,6 +50,9 @@ NUMBERS: Final = frozenset(
 )
 DAYS: Final = frozenset({"day", "notified", "now", "revision", "then"})
 PLACES: Final = frozenset({"place", "resource", "symbol"})
+LONGEST: Final = 4_000
+MOST_PARTS: Final = 40
+"""Characters of a sentence, and colons and semicolons in it, beyond which nothing is looked for."""
 LATIN: Final = re.compile(r"[A-Za-z]")
 
 
@@ -130,13 +133,9 @@ def said(text: str) -> str:
 
 def _line(line: str, speech: Speech) -> str:
     bare = re.sub(r"<a text of ([\d,]+) characters?>", r"<\1文字の文字列>", line.strip(" "))
-    if not LATIN.search(bare):
-        return line
-    indent = line[: len(line) - len(line.lstrip(" "))]
-    try:
-        return indent + _sentence(bare, speech)
-    except RecursionError:  # hundreds of colons: data, and no sentence of the table
-        return line
+    if not LATIN.search(bare) or len(bare) > LONGEST or bare.count(": ") + bare.count("; ") > MOST_PARTS:
+        return line  # it is data, and no sentence
+    return line[: len(line) - len(line.lstrip(" "))] + _sentence(bare, speech)
 
 
 def _sentence(text: str, speech: Speech) -> str:
