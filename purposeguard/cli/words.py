@@ -45,8 +45,8 @@ class Language(StrEnum):
 
 HOLE: Final = re.compile(r"\{(\w+)\}")
 NUMBERS: Final = frozenset(
-    {"allowed", "channels", "count", "exposures", "families", "files", "found", "known", "next", "number"}
-    | {"pending", "purposes", "shown", "sources", "tables"}
+    {"allowed", "byte", "channels", "count", "days", "exposures", "families", "files", "found", "known", "length"}
+    | {"line", "next", "number", "pending", "purposes", "shown", "size", "sources", "tables"}
 )
 DAYS: Final = frozenset({"day", "notified", "now", "revision", "then"})
 PLACES: Final = frozenset({"place", "resource", "symbol"})

@@ -37,6 +37,25 @@ def test_each_sentence_is_whole():
         assert other == other.strip()
 
 
+def sample(name):
+    """What may stand in the place of a name, and what is said of it."""
+    if name in words.NUMBERS:
+        return "7", "7"
+    if name in words.DAYS:
+        return "2026-05-01", "2026-05-01"
+    if name == "what" or name.startswith("text"):
+        return "source", "取得元"
+    return ("1.1(a)", "1.1(a)") if name.startswith("terms") else ("x.y", "x.y")
+
+
+def test_no_sentence_stands_in_the_way_of_another(japanese):
+    for english, other in SENTENCES.items():
+        text = HOLE.sub(lambda match: sample(match[1])[0], english)
+        values = {name: sample(name)[1] for name in HOLE.findall(english)}
+        expected = HOLE.sub(lambda match, values=values: values[match[1]], other)
+        assert words.said(text).replace(" ", "") == expected.replace(" ", ""), english
+
+
 def test_no_sentence_is_stale():
     """Some are put together from parts: of each, half of the pairs of words at least stand in the package."""
     package = (path.read_text("utf-8") for path in (ROOT / "purposeguard").rglob("*.py"))
