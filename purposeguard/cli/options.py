@@ -77,7 +77,7 @@ class Speaking(TyperGroup):
             own.expose_value, own.envvar = False, None
             command.params.append(own)
         elif own.expose_value:
-            own.default = language()
+            own.default = language  # called when the command begins
         return command
 
 
