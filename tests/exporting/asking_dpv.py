@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,24 +15,34 @@ BASE = "https://notices.example/shop"
 """Where the graph is published."""
 SHAPES = Path(__file__).with_name("dpv_shapes.ttl")
 
-RULES = """
+PREFIXES = """
 PREFIX odrl: <http://www.w3.org/ns/odrl/2/>
 PREFIX rdf: <http://www.w3.org/1999/02/22-rdf-syntax-ns#>
 PREFIX skos: <http://www.w3.org/2004/02/skos/core#>
-SELECT ?kind ?rule ?source ?purpose ?channel ?consent WHERE {
-  ?set a odrl:Set ; odrl:conflict odrl:prohibit ; ?kind ?rule .
+"""
+TARGETS = """
+SELECT ?rule ?kind ?source WHERE {
   VALUES ?kind { odrl:permission odrl:prohibition }
-  ?rule odrl:action odrl:use ; odrl:target/skos:notation ?source ; odrl:constraint ?purposes .
-  ?purposes odrl:leftOperand odrl:purpose ; odrl:operator ?operator ; odrl:rightOperand/skos:notation ?purpose .
+  ?set odrl:conflict odrl:prohibit ; ?kind ?rule .
+  ?rule odrl:action odrl:use ; odrl:target ?target .
+  ?target skos:notation ?source .
+}
+"""
+LIMITS = """
+SELECT ?rule ?left ?id WHERE {
+  ?rule odrl:constraint ?constraint .
+  ?constraint odrl:leftOperand ?left ; odrl:operator ?operator ; odrl:rightOperand ?right .
+  ?right skos:notation ?id .
   FILTER (?operator IN (odrl:eq, odrl:isAnyOf))
-  OPTIONAL {
-    ?rule odrl:constraint ?channels . ?channels odrl:leftOperand odrl:deliveryChannel .
-    OPTIONAL { ?channels odrl:rightOperand/skos:notation ?channel }
-  }
-  OPTIONAL {
-    ?rule odrl:duty/odrl:action ?duty . ?duty rdf:value odrl:obtainConsent ; odrl:refinement ?agreed .
-    ?agreed odrl:leftOperand odrl:purpose ; odrl:operator odrl:eq ; odrl:rightOperand/skos:notation ?consent .
-  }
+}
+"""
+CONSENTS = """
+SELECT ?rule ?id WHERE {
+  ?rule odrl:duty ?duty .
+  ?duty odrl:action ?action .
+  ?action rdf:value odrl:obtainConsent ; odrl:refinement ?agreed .
+  ?agreed odrl:leftOperand odrl:purpose ; odrl:operator odrl:eq ; odrl:rightOperand ?purpose .
+  ?purpose skos:notation ?id .
 }
 """
 
@@ -55,22 +65,27 @@ class Rules:
     """The rules of a graph."""
 
     def __init__(self, graph: Graph) -> None:
-        rules: dict[object, Rule] = {}
-        for row in graph.query(RULES):
-            kind, node, *terms = row  # type: ignore[misc]  # rows of a SELECT
-            rule = rules.setdefault(node, Rule(str(kind).endswith("permission"), set(), set(), set(), set()))
-            for found, term in zip(rule[1:], terms, strict=True):
-                if term is not None:
-                    found.add(str(term))
+        rules: dict[str, Rule] = {}
+        for rule, kind, source in _rows(graph, TARGETS):
+            found = rules.setdefault(rule, Rule(kind.endswith("/permission"), set(), set(), set(), set()))
+            found.sources.add(source)
+        for rule, left, given in _rows(graph, LIMITS):
+            limits = {"purpose": rules[rule].purposes, "deliveryChannel": rules[rule].channels}
+            limits[left.rpartition("/")[2]].add(given)
+        for rule, purpose in _rows(graph, CONSENTS):
+            rules[rule].consents.add(purpose)
         self.rules = list(rules.values())
 
     def allows(self, source: str, purpose: str, channel: str | None, consents: Collection[str]) -> bool:
         """Whether some permission holds and no prohibition does; without a channel nobody is reached."""
         about = [rule for rule in self.rules if source in rule.sources and purpose in rule.purposes]
-        return any(rule.permits for rule in about if self._holds(rule, channel, consents)) and all(
-            rule.permits for rule in about
-        )
+        return all(rule.permits for rule in about) and any(self._holds(rule, channel, consents) for rule in about)
 
     def _holds(self, rule: Rule, channel: str | None, consents: Collection[str]) -> bool:
         reached = channel is None or not rule.channels or channel in rule.channels
         return reached and rule.consents.issubset(consents)
+
+
+def _rows(graph: Graph, query: str) -> Iterator[list[str]]:
+    for row in graph.query(PREFIXES + query):
+        yield [str(term) for term in row]  # type: ignore[union-attr]  # rows of a SELECT

@@ -25,7 +25,7 @@ from purposeguard.cli.report.registers import Register
 
 HEADER: Final = 4
 """The row of the headings, below title and note."""
-NARROWEST, WIDEST = 14, 44
+NARROWEST, WIDEST = 12, 38
 LONGEST: Final = 32_767
 """Characters that a cell holds."""
 WRITTEN: Final = datetime.datetime(2000, 1, 1)  # noqa: DTZ001  # of the format, which knows no zones
@@ -75,12 +75,12 @@ def _sheet(sheet: Worksheet, register: Register) -> None:
 
 
 def _set_up(sheet: Worksheet, table: str) -> None:
-    """What stays in sight, what is filtered, and how it is printed: A4 across, as wide as the table."""
+    """What stays in sight, what is filtered, and how it is printed: A3 across, as wide as the table."""
     sheet.freeze_panes = f"B{HEADER + 1}"
     sheet.auto_filter.ref = table
     sheet.print_title_rows = f"{HEADER}:{HEADER}"
     sheet.page_setup.orientation = "landscape"
-    sheet.page_setup.paperSize = sheet.PAPERSIZE_A4
+    sheet.page_setup.paperSize = sheet.PAPERSIZE_A3
     sheet.page_setup.fitToWidth = 1
     sheet.page_setup.fitToHeight = 0
     sheet.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
@@ -107,7 +107,7 @@ def _put(
 def _width(texts: Iterable[str]) -> float:
     """As wide as most lines are, within limits; a Japanese character takes two columns."""
     widest = max(cell_len(line) for text in texts for line in (text.splitlines() or [""]))
-    return min(max(widest + 2, NARROWEST), WIDEST)
+    return min(max(widest + 3, NARROWEST), WIDEST)
 
 
 def _same_every_time(book: Workbook) -> bytes:
