@@ -19,6 +19,7 @@ from purposeguard.cli.files import Problem
 from purposeguard.notice.export.fides import DATASET, NOTICE, Tables, export
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
+from purposeguard.runtime.registry import TaggedTable
 from tests import generated
 from tests.adapters.dbt.project import DBT
 from tests.exporting.samples import EVERYTHING, GDPR
@@ -117,6 +118,27 @@ def test_fideslang_reads_what_is_tagged(tmp_path: Path) -> None:
 def test_of_another_notice_nothing_is_written() -> None:
     with pytest.raises(Problem, match="the guard holds to trendmicro-jp of 2024-04-01, and the notice is lindenrad"):
         tagged(guarded(), GDPR)
+
+
+def test_a_source_that_is_not_exported_is_refused() -> None:
+    guard = pg.Guard(GDPR)
+    battery = pg.Label(GDPR.source("2.2/commuter/battery"))
+    guard._register.add_table(TaggedTable("rides", (("battery", battery),)))
+    assert tagged(guard, GDPR) == {"rides": {"battery": ["2.2/commuter/battery"]}}
+    without = Notice.parse(GDPR.dump() | {"overlay": []})
+    with pytest.raises(Problem, match=r"rides\.battery: the notice has no source `2\.2/commuter/battery`"):
+        tagged(guard, without)
+
+
+def test_annotations_that_cannot_be_read_are_refused() -> None:
+    guard = pg.Guard(tm.NOTICE)
+
+    @guard.access
+    def missing(key: int) -> NotDefined:  # type: ignore[name-defined]  # noqa: F821
+        raise NotImplementedError
+
+    with pytest.raises(Problem, match="missing: its sources are not known"):
+        tagged(guard, tm.NOTICE)
 
 
 def test_the_head_says_what_fides_is_not_told() -> None:
