@@ -31,10 +31,10 @@ _CLOSING = "、。）」』】・ー：！？ぁぃぅぇぉっゃゅょァィ�
 """Characters that no line starts with."""
 _PIECES = re.compile(rf" *[（「『【]*(?:[^ {_WIDE}]+|[{_WIDE}])[{_CLOSING}]*")
 """What stays on one line: a word, or a Japanese character, with the punctuation that belongs to it."""
-_BREAKS = re.compile(rf"(?<=[{_WIDE}])\s*\n\s*(?=[{_WIDE}])")
+_BREAKS = re.compile(rf"(?<=[{_WIDE}])\s*\n\s*(?=[{_WIDE}])|(?<=[、。：（「])\s*\n\s*")
 """Ends of lines, in the source of a Japanese text, at which no blank is read."""
 
-_CLAUSES = r"(?<![\w.])\d\.\d(?:\(\w\))?[①-⑳]?(?![\w.])"
+_CLAUSES = r"(?<![\w.])\d\.\d(?:\(\w\))?+[①-⑳]?+(?!\w)"
 _CODE = r"`[^`]+`"
 
 
@@ -86,7 +86,9 @@ class Screen:
     def say(self, en: str, ja: str, lead: str = "", lead_style: str = "", style: str = "") -> None:
         self.line(lead, _highlighted(self.words(en, ja), style), lead_style, hang=0)
 
-    def line(self, lead: str, text: str | Text, lead_style: str = "", later: str | None = None, hang: int = HANG) -> None:
+    def line(
+        self, lead: str, text: str | Text, lead_style: str = "", later: str | None = None, hang: int = HANG
+    ) -> None:
         """A line, and what does not fit beneath it: set in as far as `later`, or the lead, is long, and `hang` more."""
         text = Text(text) if isinstance(text, str) else text
         later = " " * cell_len(lead) if later is None else later
@@ -100,7 +102,6 @@ class Screen:
         for cell in cells:
             cell.pad_right(wide - cell_len(cell.plain))
             line.append_text(cell)
-        line.rstrip()
         self._print(line)
 
     def picture(self, title: str) -> str:
@@ -109,6 +110,7 @@ class Screen:
         return "\n".join(line.rstrip() for line in _TEXTS.sub(_as_wide, drawn).splitlines()) + "\n"
 
     def _print(self, text: Text) -> None:
+        text.rstrip()
         self._console.print(text, soft_wrap=True)
 
 
@@ -138,13 +140,15 @@ def _filled(text: Text, columns: int, hang: int) -> list[Text]:
 
 # --- the picture ----------------------------------------------------------------------------------------------------
 
-_TEXTS = re.compile(r'(?P<before>textLength=")[^"]*(?P<between>"[^>]*>)(?P<text>[^<]*)')
+_TEXTS = re.compile(r'(?P<before><text [^>]*textLength=")[^"]*(?P<between>"[^>]*>)(?P<text>[^<]*)</text>')
 
 
 def _as_wide(drawn: re.Match[str]) -> str:
     """A text as wide as its cells: rich counts its characters, and a Japanese one takes two cells."""
+    if not drawn["text"].strip():
+        return ""  # the end of a line
     length = cell_len(html.unescape(drawn["text"])) * _CELL
-    return f"{drawn['before']}{length:g}{drawn['between']}{drawn['text']}"
+    return f"{drawn['before']}{length:g}{drawn['between']}{drawn['text']}</text>\n"
 
 
 _CELL = 20 * 0.61
@@ -172,7 +176,9 @@ _TEMPLATE = """\
 {styles}
 </style>
 <defs>
-<clipPath id="{unique_id}-clip-terminal"><rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/></clipPath>
+<clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/>
+</clipPath>
 {lines}
 </defs>
 {chrome}

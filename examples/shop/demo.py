@@ -54,15 +54,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for one in story.unlike:
             screen.line("  ", one)
         return 1
-    number = len(shown)
+    number = f"{len(shown)} of {len(SCENES)} scenes", f"全{len(SCENES)}場面のうち{len(shown)}場面"
+    if len(shown) == len(SCENES):
+        number = f"All {len(SCENES)} scenes", f"全{len(SCENES)}場面"
     screen.say(
-        f"{number} of {len(SCENES)} scenes, all as told. The server is stopped and its files are removed.",
-        f"全{len(SCENES)}場面のうち{number}場面を実行し、すべて説明のとおりでした。サーバーは停止し、ファイルは削除しました。",
+        f"{number[0]} happened as told. The server is stopped and its files are removed.",
+        f"{number[1]}が説明のとおりに進みました。サーバーは停止し、ファイルは削除しました。",
     )
-    if number < len(SCENES):
+    if len(shown) < len(SCENES):
         screen.say(
             'The others: `make demo ARGS="--all"`, or `--list` and `--scene N`; in Japanese: `--lang ja`.',
-            '全場面は `make demo ARGS="--lang ja --all"`。一部だけなら `--list` で一覧し、`--scene N` で選びます。',
+            '全場面は `make demo ARGS="--lang ja --all"`、一部は `--list` と `--scene N` で表示できます。',
         )
     if options.record is not None:
         options.record.write_text(screen.picture("make demo"), encoding="utf-8")
@@ -85,7 +87,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--color", choices=COLORS, default="auto", help="auto: in a terminal, unless NO_COLOR is set")
     parser.add_argument("--record", type=Path, metavar="FILE", help="draw what is printed as an SVG file, too")
     parser.add_argument("--postgres", action="store_true", help="keep what governance remembers in PostgreSQL")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.record is not None and not options.record.parent.is_dir():
+        parser.error(f"no folder `{options.record.parent}` for --record")
+    return options
 
 
 def _scene(wanted: str) -> Scene:
@@ -106,10 +111,14 @@ def _list(screen: Screen) -> None:
 def _introduce(screen: Screen) -> None:
     screen.title("A shop that keeps to its privacy notice", "プライバシーポリシーを守る店")
     screen.say(
-        """A privacy notice promises which data serves which purpose, and purposeguard holds code to it. Below, a small web
-        shop is sent requests (`>`) and answers (`<`); `✓` is what was checked. The clauses that it is about:""",
+        """A privacy notice promises which data serves which purpose, and purposeguard holds code to it. Below, a small
+        web shop is sent requests (`>`) and answers (`<`). `✓` is what was checked.""",
         """プライバシーポリシーは、どのデータを何の目的に使うかの約束です。purposeguard はコードに約束を守らせます。
-        ここでは小さな Web の店に要求（`>`）を送り、応答（`<`）を示します。`✓` は確認できたことです。関係する条項：""",
+        ここでは小さな Web の店に要求（`>`）を送り、応答（`<`）を示します。`✓` は確認できたことです。""",
+    )
+    screen.say(
+        f"The clauses of its notice that matter below (revision of {tm.NOTICE.revision}):",
+        f"店のプライバシーポリシー（{tm.NOTICE.revision} 版）のうち、関係する条項：",
     )
 
 
@@ -133,11 +142,11 @@ def _show_clauses(screen: Screen, shown: Iterable[Scene]) -> None:
     # Two lines of heads, so that the marks stand close: `1.1` above `(a)`.
     heads = [(source.clause[:3], source.clause[3:]) for source in sources]
     above = [head if number == 0 or heads[number - 1][0] != head else "" for number, (head, _) in enumerate(heads)]
-    screen.row(Text("  " + screen.words("what may serve what", "何を何に使えるか"), "dim"), width, [Text(head, "cyan") for head in above], MARK)
+    screen.row(Text(), width, [Text(head, "cyan") for head in above], MARK)
     screen.row(Text(), width, [Text(rest, "cyan") for _, rest in heads], MARK)
     for label, purpose in zip(labels, purposes, strict=True):
         allowed = [guard.explain(source, purpose).allowed for source in sources]
-        screen.row(label, width, [Text("✓", GOOD) if yes else Text("✗", BAD) for yes in allowed], MARK)
+        screen.row(label, width, [Text(" ✓", GOOD) if yes else Text(" ✗", BAD) for yes in allowed], MARK)
 
 
 def _play(screen: Screen, shown: Sequence[Scene], *, on_postgresql: bool) -> Story:
@@ -149,6 +158,10 @@ def _play(screen: Screen, shown: Sequence[Scene], *, on_postgresql: bool) -> Sto
     server = importlib.import_module("examples.shop.server")  # which takes seconds: there is something to read by now
     with server.shop(on_postgresql=on_postgresql) as shop:
         story = Story(shop.client, shop.folder, shop.store, screen)
+        unseen = [f"{number} {scene.name}" for number, scene in enumerate(SCENES, 1) if scene in needed - set(shown)]
+        if unseen:
+            names = ", ".join(unseen)
+            story.note(f"(played first, not shown: {names})", f"（先に実行し、表示しない場面：{names}）")
         for number, scene in enumerate(SCENES, 1):
             if scene in needed:
                 story.scene(number, scene.title, scene.text, shown=scene in shown)

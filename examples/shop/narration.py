@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,22 +91,23 @@ class Story:
 
     def sql(self, purpose: str, statement: str, *files: str, exits: int = 0) -> str:
         """What `purposeguard sql` says of a statement over files; prints both."""
+        from typer.testing import CliRunner  # noqa: PLC0415  # no other scene needs the command line
+
+        from purposeguard.cli.commands import app  # noqa: PLC0415  # likewise
+
         shown = f'purposeguard sql --purpose {purpose} --store $STORE "{statement}" {" ".join(files)}'
         self._print("  $ ", shown, "bold cyan")
         command = ["sql", "--purpose", purpose, "--store", self._store, statement, *files]
-        done = subprocess.run(  # noqa: S603  # ourselves
-            [sys.executable, "-m", "purposeguard.cli", *command],
-            cwd=self._folder,
-            env={**os.environ, "COLUMNS": str(COLUMNS), "PYTHONUTF8": "1", "NO_COLOR": "1"},
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-        )
+        # In this process, which has imported by now what a new one would import for seconds.
+        with contextlib.chdir(self._folder):
+            done = CliRunner(env={"COLUMNS": str(COLUMNS), "NO_COLOR": "1"}).invoke(app, command)
         for line in done.stdout.splitlines():
             self._print("    | ", line, "dim", hang=0)
         self.show(done.stderr)
-        if done.returncode != exits:
-            self.check(False, f"exit code {done.returncode}, not {exits}", f"終了コード {done.returncode}（{exits} のはず）")
+        if done.exit_code != exits:
+            self.check(
+                False, f"exit code {done.exit_code}, not {exits}", f"終了コード {done.exit_code}（{exits} のはず）"
+            )
         return done.stdout + done.stderr
 
     def _answered(self, response: Response) -> None:

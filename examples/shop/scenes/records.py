@@ -18,11 +18,11 @@ MOST = 3
 @scene(
     Said("The inventory: what the code does with data", "一覧：コードがデータをどう扱うか"),
     Said(
-        """The activities, the functions that read, and the declared ways out are listed at GET /privacy/inventory, as the
-        code has them. It is the first page to read for whoever answers for this shop. The ways out, and who approved
-        them:""",
-        """処理（アクティビティ）、データを読む関数、宣言した出口は、コードにあるとおりに GET /privacy/inventory で一覧できます。
-        店の責任者が最初に読むページです。出口と、その承認者は次のとおりです。""",
+        """The activities, the functions that read, and the declared ways out are listed at GET /privacy/inventory,
+        as the code has them. It is the first page to read for whoever answers for this shop. The ways out, and who
+        approved them:""",
+        """処理（アクティビティ）、データを読む関数、宣言した出口は、コードにあるとおりに GET /privacy/inventory で
+        一覧できます。店の責任者が最初に読むページです。出口と、その承認者は次のとおりです。""",
     ),
     sources="1.1(b)",
 )
@@ -44,10 +44,10 @@ def inventory(story: Story) -> None:
 @scene(
     Said("The ledger: evidence of all this", "台帳：ここまでの証拠"),
     Said(
-        """Every denial is on record, every request of a person, and how often which code used what for what. Each entry
-        holds the hash of the one before, so that a changed or missing one is found.""",
-        """拒否と本人の求めはすべて、利用はコードと目的ごとの回数が記録されます。
-        各項目は直前の項目のハッシュを含むので、書き換えや欠落は見つかります。""",
+        """Every denial is on record, every request of a person, and how often which code used what for what. Each
+        entry holds the hash of the one before, so that a changed or missing one is found.""",
+        """拒否と本人の求めはすべて、利用はコードと目的ごとの回数が記録されます。各項目は直前の項目のハッシュを含む
+        ので、書き換えや欠落は見つかります。""",
     ),
     needs=(collect, remind, withhold, marketing, opt_out),
 )
@@ -65,7 +65,7 @@ def ledger(story: Story) -> None:
     on_record = errors + Counter({kind: noted[kind] for kind in ("restriction", "provision")})
     story.check(
         on_record == story.on_record,
-        f"all {errors.total()} denials and {noted['restriction']} wishes of people are in it",
+        f"all {errors.total()} denials and {noted['restriction']} requests of people are in it",
         f"{errors.total()}件の拒否と{noted['restriction']}件の本人の求めが、すべて残っている",
     )
     whole = str(page).lower()

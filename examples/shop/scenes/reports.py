@@ -12,24 +12,25 @@ from examples.shop.scenes.uses import collect, figures
 @scene(
     Said("Monthly figures: SQL is checked before it runs", "月次集計：SQL を実行前に検査する"),
     Said(
-        """The columns of the tables bear clauses too. Renewals due in each month: Ben, who opted out, is left out by the
-        database. Crashes before a renewal: this joins contracts with telemetry, and 1.2(2)② may use both. Then a
-        colleague wants to phone those first whose products crash. That list has nothing but names, but it is sorted by
-        telemetry.""",
-        """表の列にも条項が付いています。月ごとの更新件数では、利用停止を求めたベンさんをデータベースが除きます。
-        更新前のクラッシュの集計は、契約と動作記録を結合しますが、1.2(2)② にはどちらも使えます。次に同僚が、クラッシュの多い人から順に電話しようとします。
-        一覧にあるのは氏名だけですが、並べ替えに動作記録を使っています。""",
+        """The columns of the tables bear clauses too. Renewals due in each month: the database leaves out Aiko and
+        Ben, who opted out. Crashes before a renewal: this joins contracts with telemetry, and 1.2(2)② may use both.
+        Then a colleague wants to phone those first whose products crash. That list has nothing but names, but it is
+        sorted by telemetry.""",
+        """表の列にも条項が付いています。月ごとの更新件数では、利用停止を求めた愛子さんとベンさんをデータベースが除
+        きます。更新前のクラッシュの集計は、契約と動作記録を結合しますが、1.2(2)② にはどちらも使えます。次に同僚が、
+        クラッシュの多い人から順に電話しようとします。一覧にあるのは氏名だけですが、並べ替えに動作記録を使っていま
+        す。""",
     ),
     sources="1.1(a) 1.1(b) 1.1(c)",
     purposes="1.2(1)① 1.2(2)②",
-    needs=(figures, opt_out),
+    needs=(collect, figures, opt_out),
 )
 def monthly(story: Story) -> None:
     due = story.ask("GET", "/reports/renewals-due")
     story.check(
-        sum(one["contracts"] for one in due) == 5,
-        "five of six contracts: Ben's is not counted",
-        "6件の契約のうち5件（ベンさんの分は数えない）",
+        sum(one["contracts"] for one in due) == 4,
+        "four of six contracts: those of Aiko and Ben are not counted",
+        "6件の契約のうち4件（愛子さんとベンさんの分は数えない）",
     )
     crashes = story.ask("GET", "/reports/crashes")
     story.check([one["crashes"] for one in crashes] == [1, 0], "one crash is counted", "クラッシュを1件数えた")
@@ -44,12 +45,12 @@ def monthly(story: Story) -> None:
 @scene(
     Said("An invitation list: an opt-out counts later, too", "案内状の宛先一覧：後からの利用停止も効く"),
     Said(
-        """Customers, website users and prospects are exported into one table, to be invited to an event. Its rows say
-        whose they are and under which clause they were collected; the Parquet file keeps these tags. A day later Chie,
-        a website user, wants no more invitations. When they are sent, her row is left out.""",
-        """催しの案内を送るため、顧客、Web サイト利用者、見込み客を一つの表に書き出します。各行には、誰の情報で、
-        どの条項のもとで取得したかが付いており、Parquet ファイルにもこのタグが保存されます。翌日、Web サイト利用者の千恵さんが案内の停止を求めました。
-        送るときには、千恵さんの行が除かれます。""",
+        """Customers, website users and prospects are exported into one table, to be invited to an event. Its rows
+        say whose they are and under which clause they were collected; the Parquet file keeps these tags. A day
+        later Chie, a website user, wants no more invitations. When they are sent, her row is left out.""",
+        """催しの案内を送るため、顧客、Web サイト利用者、見込み客を一つの表に書き出します。各行には、誰の情報で、ど
+        の条項のもとで取得したかが付いており、Parquet ファイルにもこのタグが保存されます。翌日、Web サイト利用者の千
+        恵さんが案内の停止を求めました。送るときには、千恵さんの行が除かれます。""",
     ),
     sources="1.1(a) 1.1(c) 2.1(a) 2.1(b) 2.1(c) 3.1(a) 3.1(b) 3.1(c)",
     purposes="AnyEventInvitation",
@@ -75,23 +76,28 @@ def campaign(story: Story) -> None:
 @scene(
     Said("An analyst queries the files: one answer, two refusals", "分析担当者がファイルに問い合わせる：回答と拒否"),
     Said(
-        """Analysts query the exported files in SQL, with DuckDB. Which columns a query uses is read from the query, what
-        they may serve from the file. A count of runs is answered. A list of whom to remind, picked by telemetry, is
-        refused. So is writing telemetry into a table that letters are written from: whoever may read data may not put
-        it anywhere.""",
-        """書き出したファイルに、DuckDB の SQL で問い合わせます。どの列を使うかは SQL から、何に使ってよいかはファイルから読み取ります。
-        動作回数の集計には回答します。更新を案内する相手を動作記録で選ぶ問い合わせは拒否します。案内に使う表へ動作記録を書き込むことも拒否します。
-        読んでよいからといって、どこに書いてもよいわけではありません。""",
+        """Analysts query the exported files in SQL, with DuckDB. Which columns a query uses is read from the query,
+        what they may serve from the file. A count of runs is answered. A list of whom to remind, picked by
+        telemetry, is refused. So is writing telemetry into a table that letters are written from: whoever may read
+        data may not put it anywhere.""",
+        """書き出したファイルに、DuckDB の SQL で問い合わせます。どの列を使うかは SQL から、何に使ってよいかはファイ
+        ルから読み取ります。動作回数の集計には回答します。更新を案内する相手を動作記録で選ぶ問い合わせは拒否します。
+        案内に使う表へ動作記録を書き込むことも拒否します。読んでよいからといって、どこに書いてもよいわけではありませ
+        ん。""",
     ),
     sources="1.1(a) 1.1(b) 1.1(c)",
     purposes="1.2(1)① 1.2(2)②",
-    needs=(figures, campaign),
+    needs=(collect, figures, opt_out, campaign),
 )
 def analyst(story: Story) -> None:
     story.ask("PUT", "/reports/events", quiet=True)
     runs = "SELECT product, count(*) AS runs, round(avg(seconds), 1) AS mean FROM events GROUP BY product"
     answer = story.sql("product-improvement", runs, "events.parquet")
-    story.check("Shield" in answer and "Vault" not in answer, "answered, without Ben's Vault", "ベンさんの Vault を除いて回答した")
+    story.check(
+        "Shield" in answer and "Vault" not in answer,
+        "answered, without Ben's Vault",
+        "ベンさんの Vault を除いて回答した",
+    )
     segment = "SELECT name, email FROM contacts JOIN events USING (person) WHERE kind = 'crash'"
     problem = story.sql("renewal-guidance", segment, "contacts.parquet", "events.parquet", exits=1)
     denied(story, "PurposeViolation")

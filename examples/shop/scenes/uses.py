@@ -15,13 +15,14 @@ from examples.shop.scenes.common import contract, event, issue, ledger_page, out
 @scene(
     Said("The shop collects data", "店がデータを集める"),
     Said(
-        """Six customers register, and the products of two report what they do. Others look at the website, fill in a
-        form there, or meet a salesperson. Each field bears the clause under which it is collected. Collecting needs no
-        purpose. Using does: from now on a name is read sealed, as `Personal[str, Registration]`, and only a purpose
-        that may use it opens it.""",
-        """6人の顧客が登録し、うち2人の製品が動作の記録を送ってきます。ほかに、Web サイトを見た人、フォームに記入した人、
-        営業担当者が会った人がいます。どの項目にも、取得の根拠となる条項が付いています。取得に目的の宣言は要りません。要るのは利用のときです。
-        これ以後、氏名は封をした値 `Personal[str, Registration]` として読まれ、使ってよい目的のもとでだけ開けられます。""",
+        """Six customers register, and the products of two report what they do. Others look at the website, fill in
+        a form there, or meet a salesperson. Each field bears the clause under which it is collected. Collecting
+        needs no purpose. Using does: from now on a name is read sealed, as `Personal[str, Registration]`, and only
+        a purpose that may use it opens it.""",
+        """6人の顧客が登録し、うち2人の製品が動作の記録を送ってきます。ほかに、Web サイトを見た人、フォームに記入し
+        た人、営業担当者が会った人がいます。どの項目にも、取得の根拠となる条項が付いています。取得に目的の宣言は要り
+        ません。要るのは利用のときです。これ以後、氏名は封をした値 `Personal[str, Registration]` として読まれ、使っ
+        てよい目的のもとでだけ開けられます。""",
     ),
     sources="1.1(a) 1.1(b) 1.1(c) 2.1(a) 2.1(b) 2.1(c) 2.3 3.1(a) 3.1(b) 3.1(c)",
 )
@@ -68,10 +69,10 @@ def collect(story: Story) -> None:
 @scene(
     Said("A reminder to renew: allowed", "契約更新の案内：許可"),
     Said(
-        """Aiko's contract ends soon. The code that writes to her declares the purpose 1.2(1)①. It uses her name, 1.1(a),
-        and her contract, 1.1(c). The notice grants both, so the mail goes out.""",
-        """愛子さん（Aiko）の契約がもうすぐ切れます。メールを書くコードは、目的を 1.2(1)① と宣言しています。
-        使うのは氏名 1.1(a) と契約 1.1(c) です。どちらもこの目的に使ってよいので、メールは送られます。""",
+        """Aiko's contract ends soon. The code that writes to her declares the purpose 1.2(1)①. It uses her name,
+        1.1(a), and her contract, 1.1(c). The notice grants both, so the mail goes out.""",
+        """愛子さん（Aiko）の契約がもうすぐ切れます。メールを書くコードは、目的を 1.2(1)① と宣言しています。使うのは
+        氏名 1.1(a) と契約 1.1(c) です。どちらもこの目的に使ってよいので、メールは送られます。""",
     ),
     sources="1.1(a) 1.1(c)",
     purposes="1.2(1)①",
@@ -90,10 +91,10 @@ def remind(story: Story) -> None:
 @scene(
     Said("A clerk opens Aiko's card: one field withheld", "担当者が顧客カードを開く：1項目を伏せる"),
     Said(
-        """A clerk asks for all about Aiko, for the same purpose. Her devices are product data, 1.1(b), which it may not
-        use, so the card comes without them.""",
-        """同じ目的で、担当者が愛子さんの情報をすべて求めます。端末は製品が取得したデータ 1.1(b) で、この目的には使えません。
-        そのため、カードは端末を除いて返ります。""",
+        """A clerk asks for everything about Aiko, for the same purpose. Her devices are product data, 1.1(b), which
+        this purpose may not use: the card comes without them.""",
+        """同じ目的で、担当者が愛子さんの情報をすべて求めます。端末は製品が取得したデータ 1.1(b) で、この目的には使
+        えません。そのため、カードは端末を除いて返ります。""",
     ),
     sources="1.1(a) 1.1(b) 1.1(c)",
     purposes="1.2(1)① 1.2(2)①",
@@ -121,8 +122,8 @@ def withhold(story: Story) -> None:
         once for each: 1.2(2)④, 2.2③ and 3.2③. The code names all three as the family `AnySecurityInformation`, and
         each address is opened under the clause that covers it.""",
         """セキュリティのお知らせを、顧客、Web サイト利用者、見込み客に送ります。プライバシーポリシーはこの目的を、
-        相手ごとに 1.2(2)④、2.2③、3.2③ の3か所で定めています。コードは三つをまとめたファミリー `AnySecurityInformation` を使い、
-        宛先はそれぞれの条項のもとで開けられます。""",
+        相手ごとに 1.2(2)④、2.2③、3.2③ の3か所で定めています。コードは三つをまとめたファミリー
+        `AnySecurityInformation` を使い、宛先はそれぞれの条項のもとで開けられます。""",
     ),
     sources="1.1(a) 2.1(a) 3.1(a)",
     purposes="AnySecurityInformation",
@@ -140,10 +141,12 @@ def newsletter(story: Story) -> None:
 @scene(
     Said("The same news by telephone: refused", "同じお知らせを電話で：拒否"),
     Said(
-        """Sales would rather call Chie, who filled in a form on the website. 2.2③ lets the shop inform website users by
-        e-mail and in no other way. So the call is refused before anything is read; by e-mail the news goes out.""",
-        """営業は、Web サイトのフォームに記入した千恵さん（Chie）に電話したいと考えています。しかし 2.2③ が Web サイト利用者への連絡に認める手段は、
-        メールだけです。電話は、何も読まないうちに拒否されます。メールなら送られます。""",
+        """Sales would rather call Chie, who filled in a form on the website. 2.2③ lets the shop inform website
+        users by e-mail and in no other way. So the call is refused before anything is read; by e-mail the news goes
+        out.""",
+        """営業は、Web サイトのフォームに記入した千恵さん（Chie）に電話したいと考えています。しかし 2.2③ が Web サイ
+        ト利用者への連絡に認める手段は、メールだけです。電話は、何も読まないうちに拒否されます。メールなら送られま
+        す。""",
     ),
     sources="2.1(a)",
     purposes="2.2③",
@@ -162,8 +165,8 @@ def phone(story: Story) -> None:
     Said(
         """Product data may serve 1.2(2)②, improving quality. The export is a chain of generators that streams its
         lines. The purpose holds inside the chain while it works, and not in the code that takes the lines.""",
-        """製品が取得したデータは 1.2(2)②（品質改善と開発）に使えます。書き出しは、1行ずつ流すジェネレーターの連鎖です。
-        目的が有効なのは連鎖の中で処理が動いている間だけで、行を受け取る側のコードには及びません。""",
+        """製品が取得したデータは 1.2(2)②（品質改善と開発）に使えます。書き出しは、1行ずつ流すジェネレーターの連鎖で
+        す。目的が有効なのは連鎖の中で処理が動いている間だけで、行を受け取る側のコードには及びません。""",
     ),
     sources="1.1(b)",
     purposes="1.2(2)②",
@@ -198,8 +201,8 @@ SAID = (
     Said(
         """"Their devices are slow, let us sell them faster ones!" But what products report, 1.1(b), may not serve
         1.2(1)②, guidance on products. First, mypy refuses the last line of such code:""",
-        """「端末が遅い人に、速い機種を売ろう」。しかし、製品が取得したデータ 1.1(b) は、1.2(1)②（製品の案内）には使えません。
-        まず、そのようなコードの最後の行を mypy が拒否します。""",
+        """「端末が遅い人に、速い機種を売ろう」。しかし、製品が取得したデータ 1.1(b) は、1.2(1)②（製品の案内）には使
+        えません。まず、そのようなコードの最後の行を mypy が拒否します。""",
     ),
     sources="1.1(a) 1.1(b)",
     purposes="1.2(1)②",
@@ -228,18 +231,19 @@ def marketing(story: Story) -> None:
     story.check(
         cached.get("sources") == ["1.1(b)"],
         "a summary of the data is refused too, even if it comes from a cache",
-        "同じデータの集計も、キャッシュから来たものまで拒否される",
+        "同じデータの集計も、キャッシュにあるものも、拒否される",
     )
 
 
 @scene(
     Said("Printing whatever is at hand: no personal data shows", "手当たりしだいに表示：個人の情報は出ない"),
     Said(
-        """A colleague looks for a fault. A sealed value may be printed, logged and passed on: what shows is its clause.
-        Writing it as JSON, comparing it or using it as text is an error that says what to do. A model that still is
-        sealed is not written into an answer.""",
-        """同僚が不具合を調べています。封をした値は、表示しても、ログに書いても、ほかの関数に渡してもかまいません。見えるのは条項だけです。
-        JSON への書き出し、比較、文字列としての操作はエラーになり、どうすればよいかが示されます。封をしたままのモデルは、応答にも書き出されません。""",
+        """A colleague looks for a fault. A sealed value may be printed, logged and passed on: what shows is its
+        clause. Writing it as JSON, comparing it or using it as text is an error that says what to do. A model that
+        still is sealed is not written into an answer.""",
+        """同僚が不具合を調べています。封をした値は、表示しても、ログに書いても、ほかの関数に渡してもかまいません。
+        見えるのは条項だけです。JSON への書き出し、比較、文字列としての操作はエラーになり、どうすればよいかが示され
+        ます。封をしたままのモデルは、応答にも書き出されません。""",
     ),
     sources="1.1(a)",
     purposes="1.2(2)①",
@@ -266,11 +270,12 @@ def seals(story: Story) -> None:
 @scene(
     Said("A background thread without a purpose: refused", "目的のないバックグラウンドスレッド：拒否"),
     Said(
-        """A purpose holds in the task or thread that entered it and in no other. `guard.carry(fn)` hands it to a pool of
-        threads. Without that, or in code that declares no purpose at all, nothing is read. It is a fault of the
-        program, so the answer is 500.""",
-        """目的は、それに入ったタスクやスレッドの中だけで有効です。スレッドプールへは `guard.carry(fn)` で引き継ぎます。
-        引き継ぎを忘れたコードや、目的を宣言していないコードでは、何も読まれません。プログラムの誤りなので 500 が返ります。""",
+        """A purpose holds in the task or thread that entered it and in no other. `guard.carry(fn)` hands it to a
+        pool of threads. Without that, or in code that declares no purpose at all, nothing is read. It is a fault of
+        the program, so the answer is 500.""",
+        """目的は、それに入ったタスクやスレッドの中だけで有効です。スレッドプールへは `guard.carry(fn)` で引き継ぎま
+        す。引き継ぎを忘れたコードや、目的を宣言していないコードでは、何も読まれません。プログラムの誤りなので 500
+        が返ります。""",
     ),
     sources="1.1(b)",
     purposes="1.2(2)②",
@@ -292,12 +297,13 @@ def threads(story: Story) -> None:
 @scene(
     Said("The support desk: one list, of which a part is withheld", "問い合わせ窓口：一覧の一部を伏せる"),
     Said(
-        """Inquiries of website users, 2.2⑥, and of prospects, 3.2⑦, form the family `AnyInquiryResponse`. The notice has
-        no such purpose for customers, so of a customer the desk sees that one wrote, and no more. Answering a customer
-        as if it were a prospect is refused. The purpose for customers is 1.2(2)①, providing the product.""",
-        """Web サイト利用者 2.2⑥ と見込み客 3.2⑦ への問い合わせ対応は、ファミリー `AnyInquiryResponse` をなします。
-        顧客についてはこの目的がないので、窓口に分かるのは顧客から届いたことだけです。見込み客と同じように顧客に回答しようとすると拒否されます。
-        顧客への回答に使える目的は 1.2(2)①（製品の提供）です。""",
+        """Inquiries of website users, 2.2⑥, and of prospects, 3.2⑦, form the family `AnyInquiryResponse`. The
+        notice has no such purpose for customers, so of a customer the desk sees that one wrote, and no more.
+        Answering a customer as if they were a prospect is refused. The purpose for customers is 1.2(2)①, providing
+        the product.""",
+        """Web サイト利用者 2.2⑥ と見込み客 3.2⑦ への問い合わせ対応は、ファミリー `AnyInquiryResponse` に
+        まとめてあります。顧客についてはこの目的がないので、窓口に分かるのは顧客から届いたことだけです。見込み客と同じように顧客に回答
+        しようとすると拒否されます。顧客への回答に使える目的は 1.2(2)①（製品の提供）です。""",
     ),
     sources="1.1(a) 2.1(a) 2.1(c) 3.1(a) 3.1(c)",
     purposes="AnyInquiryResponse 1.2(2)①",
@@ -306,7 +312,8 @@ def threads(story: Story) -> None:
 def support(story: Story) -> None:
     inquiries = story.ask("GET", "/support/inquiries")
     story.check(
-        (inquiries[0]["lead"]["email"], inquiries[1]["prospect"]["email"]) == ("chie@example.com", "daichi@example.com"),
+        (inquiries[0]["lead"]["email"], inquiries[1]["prospect"]["email"])
+        == ("chie@example.com", "daichi@example.com"),
         "the inquiries of the website user and of the prospect can be read",
         "Web サイト利用者と見込み客の問い合わせは読める",
     )
@@ -329,12 +336,13 @@ def support(story: Story) -> None:
 @scene(
     Said("A new activity on trial: recorded, not refused", "試行中の処理：拒否せず記録する"),
     Said(
-        """Cookie data, 2.3, may serve 2.3①, following traffic. Linked with a customer it is a source of its own, 2.3③,
-        which may serve one analysis and nothing else. A new activity compares visits with website users for 2.2⑧, which
-        cookie data may not serve. It is declared with `mode="observe"`: nothing is refused, everything is recorded.""",
-        """Cookie のデータ 2.3 は 2.3①（通信傾向の把握）に使えます。顧客と結び付けると別の取得元 2.3③ になり、
-        使える目的は一つの解析だけです。新しい処理は 2.2⑧ のために訪問と Web サイト利用者を比べますが、Cookie のデータはこの目的に使えません。
-        `mode="observe"` と宣言してあるので、拒否はせず、すべて記録します。""",
+        """Cookie data, 2.3, may serve 2.3①, following traffic. Linked with a customer it is a source of its own,
+        2.3③, which may serve one analysis and nothing else. A new activity compares visits with website users for
+        2.2⑧, which cookie data may not serve. It is declared with `mode="observe"`: nothing is refused, everything
+        is recorded.""",
+        """Cookie のデータ 2.3 は 2.3①（通信傾向の把握）に使えます。顧客と結び付けると別の取得元 2.3③ になり、使える
+        目的は一つの解析だけです。新しい処理は 2.2⑧ のために訪問と Web サイト利用者を比べますが、Cookie のデータはこ
+        の目的に使えません。`mode="observe"` と宣言してあるので、拒否はせず、すべて記録します。""",
     ),
     sources="2.1(b) 2.3 2.3③",
     purposes="2.2⑧ 2.3① 2.3③",
@@ -369,11 +377,12 @@ def observe(story: Story) -> None:
 @scene(
     Said("Figures about many people: a declared way out", "多人数の統計：宣言した出口"),
     Said(
-        """How fast is the product, and how often does it crash? Figures about many people are no personal data. The shop
-        declares how they are made, `guard.reclassify(…)`, with the reason, who approved it and the least number of
-        people. For fewer than five there is no figure. A figure may go anywhere, into advertising too.""",
-        """製品の速さと、クラッシュの頻度を調べます。多人数の統計は、もはや個人の情報ではありません。統計の作り方は、理由、承認者、最少人数とともに
-        `guard.reclassify(…)` で宣言します。5人に満たなければ統計は出ません。出た数値は、広告を含めてどこにでも使えます。""",
+        """How fast is the product, and how often does it crash? Figures about many people are no personal data. The
+        shop declares how they are made, `guard.reclassify(…)`, with the reason, who approved it and the least
+        number of people. For fewer than five there is no figure. A figure may go anywhere, into advertising too.""",
+        """製品の速さと、クラッシュの頻度を調べます。多人数の統計は、もはや個人の情報ではありません。統計の作り方
+        は、理由、承認者、最少人数とともに `guard.reclassify(…)` で宣言します。5人に満たなければ統計は出ません。出た
+        数値は、広告を含めてどこにでも使えます。""",
     ),
     sources="1.1(b) 2.1(a)",
     purposes="1.2(2)② AnyProductGuidance",
