@@ -53,9 +53,9 @@ class Screen:
     ) -> None:
         """With `recording` it is as wide as a picture, whatever the terminal is."""
         plain = color == "never" or (color == "auto" and bool(os.environ.get("NO_COLOR")))
-        terminal = "standard" if color == "always" else "auto"
+        colors: Literal["auto", "standard"] = "standard" if color == "always" else "auto"
         self._console = Console(
-            color_system=None if plain else terminal,
+            color_system=None if plain else colors,
             force_terminal=True if color == "always" else None,
             no_color=False,
             highlight=False,
