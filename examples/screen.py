@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import html
 import os
 import re
+import sys
 from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple, TextIO
 
@@ -36,6 +38,18 @@ _BREAKS = re.compile(rf"(?<=[{_WIDE}])\s*\n\s*(?=[{_WIDE}])|(?<=[、。：（「
 
 _CLAUSES = r"(?<![\w.])\d\.\d(?:\(\w\))?+[①-⑳]?+(?!\w)"
 _CODE = r"`[^`]+`"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--lang", choices=LANGUAGES, default="en", help="the language of the narration")
+    parser.add_argument("--color", choices=COLORS, default="auto", help="auto: in a terminal, unless NO_COLOR is set")
+
+
+def survive_any_encoding() -> None:
+    """Has standard output print `?` for what it does not know, such as ①."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="replace")
 
 
 class Said(NamedTuple):
@@ -100,7 +114,7 @@ class Screen:
         label.truncate(columns - 1, overflow="ellipsis", pad=True)
         line = label.append(" ")
         for cell in cells:
-            cell.pad_right(wide - cell_len(cell.plain))
+            cell.pad_right(max(wide - cell.cell_len, 0))
             line.append_text(cell)
         self._print(line)
 

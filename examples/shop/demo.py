@@ -19,7 +19,7 @@ from typing import NoReturn
 from rich.text import Text
 
 import purposeguard as pg
-from examples.screen import BAD, COLORS, GOOD, LANGUAGES, Screen
+from examples.screen import BAD, GOOD, Screen, add_options, survive_any_encoding
 from examples.shop.narration import Story
 from examples.shop.scenes import SCENES, SHORT
 from examples.shop.scenes.common import Scene
@@ -35,9 +35,7 @@ def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors="replace")  # a terminal may not know ①
+    survive_any_encoding()
     screen = Screen(options.lang, options.color, recording=options.record is not None)
     if options.list:
         _list(screen)
@@ -83,8 +81,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--scene", action="append", type=_scene, metavar="N", help="show this scene, by number or name; may be repeated"
     )
     which.add_argument("--list", action="store_true", help="list the scenes")
-    parser.add_argument("--lang", choices=LANGUAGES, default="en", help="the language of the narration")
-    parser.add_argument("--color", choices=COLORS, default="auto", help="auto: in a terminal, unless NO_COLOR is set")
+    add_options(parser)
     parser.add_argument("--record", type=Path, metavar="FILE", help="draw what is printed as an SVG file, too")
     parser.add_argument("--postgres", action="store_true", help="keep what governance remembers in PostgreSQL")
     options = parser.parse_args(arguments)
@@ -138,12 +135,13 @@ def _show_clauses(screen: Screen, shown: Iterable[Scene]) -> None:
     labels = [
         Text.assemble("  ", (f"{purpose.clause:8} ", "cyan"), purpose.title[screen.language]) for purpose in purposes
     ]
-    width = min(max(label.cell_len for label in labels) + 2, screen.columns - MARK * len(sources))
+    width = min(max(40, *(label.cell_len + 2 for label in labels)), screen.columns - MARK * len(sources))
     # Two lines of heads, so that the marks stand close: `1.1` above `(a)`.
     heads = [(source.clause[:3], source.clause[3:]) for source in sources]
     above = [head if number == 0 or heads[number - 1][0] != head else "" for number, (head, _) in enumerate(heads)]
     screen.row(Text(), width, [Text(head, "cyan") for head in above], MARK)
-    screen.row(Text(), width, [Text(rest, "cyan") for _, rest in heads], MARK)
+    asked = screen.words("purposes, and the data each may use", "目的と、それぞれに使えるデータ")
+    screen.row(Text.assemble("  ", (asked, "dim")), width, [Text(rest, "cyan") for _, rest in heads], MARK)
     for label, purpose in zip(labels, purposes, strict=True):
         allowed = [guard.explain(source, purpose).allowed for source in sources]
         screen.row(label, width, [Text(" ✓", GOOD) if yes else Text(" ✗", BAD) for yes in allowed], MARK)

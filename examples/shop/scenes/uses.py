@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from examples.screen import Said
+from examples.screen import BAD, Said
 from examples.shop.narration import Story
 from examples.shop.scenes.common import contract, event, issue, ledger_page, outbox, refused, scene
 
@@ -210,7 +210,7 @@ SAID = (
 )
 def marketing(story: Story) -> None:
     story.quote(WRONG)
-    story.show(SAID, "!")
+    story.show(SAID, "!", BAD)
     story.say(
         "Code that no type checker has seen is refused at run time, when the text would be opened:",
         "型検査を受けていないコードは、実行時、本文を開けようとするところで拒否されます。",
