@@ -36,7 +36,7 @@ _PIECES = re.compile(rf" *[（「『【]*(?:[^ {_WIDE}]+|[{_WIDE}])[{_CLOSING}]*
 _BREAKS = re.compile(rf"(?<=[{_WIDE}])\s*\n\s*(?=[{_WIDE}])|(?<=[、。：（「])\s*\n\s*")
 """Ends of lines, in the source of a Japanese text, at which no blank is read."""
 
-_CLAUSES = r"(?<![\w.])\d\.\d(?:\(\w\))?+[①-⑳]?+(?!\w)"
+CLAUSE = r"(?<![\w.])\d\.\d(?:\(\w\))?+[①-⑳]?+(?!\w)"
 _CODE = r"`[^`]+`"
 
 
@@ -130,7 +130,7 @@ class Screen:
 
 def _highlighted(text: str, style: str) -> Text:
     shown = Text(text, style)
-    shown.highlight_regex(_CLAUSES, "cyan")
+    shown.highlight_regex(CLAUSE, "cyan")
     shown.highlight_regex(_CODE, "bold")
     return shown
 

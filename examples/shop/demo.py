@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         _list(screen)
         return 0
-    shown: list[Scene] = SCENES if options.all else options.scene or SHORT
+    wanted = SCENES if options.all else options.scene or SHORT
+    shown = [scene for scene in SCENES if scene in wanted]
     # Asked to end, leave by way of the `with` below, which stop the server and remove the files.
     signal.signal(signal.SIGTERM, _stop)
     _introduce(screen)

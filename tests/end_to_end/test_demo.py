@@ -15,12 +15,14 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from examples.screen import COLUMNS, LANGUAGES, Said, Screen
+import purposeguard as pg
+from examples.screen import CLAUSE, COLUMNS, LANGUAGES, Said, Screen
 from examples.shop import demo, server
 from examples.shop.narration import Story
 from examples.shop.scenes import SCENES, SHORT
 from examples.shop.scenes.common import Scene, scene
 from examples.shop.settings import Settings
+from purposeguard.notices import trendmicro_jp as tm
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = {"en": ROOT / "docs/images/demo.svg", "ja": ROOT / "docs/images/demo.ja.svg"}
@@ -153,6 +155,18 @@ def test_each_scene_stands_alone_in_japanese(wanted, capsys):
     assert [line for line in narrated if ENGLISH.search(line)] == []
     assert [line for line in lines if re.match("[ |!]*[、。）」]", line)] == []
     assert max(map(cell_len, lines)) <= COLUMNS
+
+
+@pytest.mark.parametrize("one", SCENES, ids=lambda one: one.name)
+def test_a_scene_speaks_of_clauses_that_are_shown_before_it(one):
+    goals = [tm.NOTICE.purpose_or_family(clause) for clause in one.purposes]
+    shown = {*one.sources}
+    for goal in goals:
+        shown |= {member.clause for member in goal.members} if isinstance(goal, pg.Family) else {goal.clause}
+    assert shown
+    english, japanese = (set(re.findall(CLAUSE, f"{one.title[index]} {one.text[index]}")) for index in (0, 1))
+    assert english <= shown
+    assert japanese == english
 
 
 def test_scenes_are_played_in_their_order_and_listed(capsys):

@@ -89,6 +89,8 @@ def hand_over(story: Story) -> None:
         タを読む関数を `@governance.holding(…)` で登録しておきます。報告書はこの1人の分だけを開け、担当者の名前とと
         もに記録します。形式は JSON か、印刷できるページ（日本語と英語）です。""",
     ),
+    sources="1.1(a) 1.1(b) 1.1(c) 2.3",
+    purposes="1.2(1)① 1.2(2)②",
     needs=(collect, opt_out, hand_over),
 )
 def disclosure(story: Story) -> None:

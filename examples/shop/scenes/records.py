@@ -49,6 +49,8 @@ def inventory(story: Story) -> None:
         """拒否と本人の求めはすべて、利用はコードと目的ごとの回数が記録されます。各項目は直前の項目のハッシュを含む
         ので、書き換えや欠落は見つかります。""",
     ),
+    sources="1.1(a) 1.1(b) 1.1(c)",
+    purposes="1.2(1)① 1.2(1)② 1.2(2)①",
     needs=(collect, remind, withhold, marketing, opt_out),
 )
 def ledger(story: Story) -> None:
