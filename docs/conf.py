@@ -157,6 +157,8 @@ def add_list(_: Sphinx, page: str, source: list[str]) -> None:
 def read(app: Sphinx, document: nodes.document) -> None:
     """Names what is in the repository and not on the site, and adds the Japanese title to what is searched."""
     page = app.env.current_document.docname
+    for index in ("docs/index", "docs/ja/index"):  # a page changes with them, in a folder that was built before
+        app.env.note_dependency(str(ROOT / f"{index}.md"))
     for link in list(document.findall(addnodes.pending_xref)):
         if link["reftype"] != "myst":
             continue
