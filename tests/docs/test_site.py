@@ -3,16 +3,21 @@
 import fcntl
 import functools
 import http.server
+import importlib
 import importlib.util
 import subprocess
 import sys
 import threading
+import urllib.request
+import zlib
 from urllib.parse import quote
 
 import pytest
 
+import purposeguard as pg
 from tests.browsing import findings
 from tests.docs.running import ROOT
+from tests.docs.test_pages import ADAPTERS, INTEGRATIONS, PUBLIC, offered
 
 BUILT = ROOT / "build" / "docs"
 SOURCES = ("*.md", "docs/**/*", "purposeguard/**/*.py")
@@ -41,7 +46,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def site():
+def site(browser):  # of its kind: runs without a browser build no site
     """Where the site is served: as it was built, or built now if a page has changed since."""
     BUILT.mkdir(parents=True, exist_ok=True)
     stamp = BUILT / "versions.json"
@@ -114,6 +119,15 @@ def test_the_header_leads_to_other_versions_and_to_the_other_language(browser, s
     assert page.locator("h1").inner_text().startswith("文書")
     page.locator("header").get_by_role("link", name="English").click()
     assert page.locator("h1").inner_text().startswith("Documentation")
+
+
+def test_every_public_name_is_in_the_api(site):
+    with urllib.request.urlopen(f"{site}objects.inv") as answer:  # noqa: S310  # served above
+        packed = answer.read().split(b"\n", 4)[4]
+    documented = {line.split(" ")[0].rpartition(".")[2] for line in zlib.decompress(packed).decode().splitlines()}
+    modules = [importlib.import_module(f"purposeguard.{module}") for module in (*ADAPTERS, *INTEGRATIONS)]
+    public = {cls.__name__ for cls in PUBLIC}.union(pg.__all__, *map(offered, modules))
+    assert not public - documented
 
 
 def test_every_tag_of_a_release_is_a_version():
