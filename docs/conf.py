@@ -22,6 +22,8 @@ import sphinx
 from docutils import nodes
 from pygments.lexers.special import TextLexer
 from sphinx import addnodes
+from sphinx.ext import napoleon
+from sphinx.ext.napoleon import GoogleDocstring
 from sphinx.search.en import SearchEnglish
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ root_doc = "docs/index"
 include_patterns = ["README.md", "README.ja.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**"]
 exclude_patterns = [".*", "build", "docs/site", "examples", "mutants", "purposeguard", "requirements", "tests"]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
 myst_heading_anchors = 4
 # Links and anchors that lead nowhere are always warned of, and the build ends at a warning. References in signatures
 # are not: most are names of other libraries, whose inventories are on the network.
@@ -55,7 +57,7 @@ default_role = "code"  # what docstrings put in single backticks
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
-napoleon_numpy_docstring = False
+autoclass_content = "both"  # what a class is, and what it is made with
 python_maximum_signature_line_length = 88
 
 # --- how it looks -----------------------------------------------------------------------------------------------------
@@ -201,8 +203,10 @@ def load(_: Sphinx) -> None:
             importlib.import_module(module)
 
 
-def translate(_: Sphinx, __: str, ___: str, ____: object, _____: object, lines: list[str]) -> None:
-    """Puts what docstrings have of Markdown as reStructuredText has it."""
+def translate(  # noqa: PLR0917  # as Sphinx calls it
+    app: Sphinx, kind: str, name: str, value: object, options: object, lines: list[str]
+) -> None:
+    """Puts a docstring in the style of Google, with blocks of Markdown, as reStructuredText has it."""
     text = "\n".join(lines)
     text = re.sub(
         r"^```\w+\n(.*?)^```$",
@@ -212,6 +216,11 @@ def translate(_: Sphinx, __: str, ___: str, ____: object, _____: object, lines: 
     )
     text = re.sub(r"^Raises, (.*):$", r"What follows is raised \1.\n\nRaises:", text, flags=re.MULTILINE)
     lines[:] = text.split("\n")
+    if kind not in {"attribute", "data", "property"}:  # it would take what stands before their first colon for a type
+        lines[:] = GoogleDocstring(lines, GOOGLE, app, kind, name, value, options).lines()
+
+
+GOOGLE = napoleon.Config(napoleon_use_rtype=False)
 
 
 # --- search -----------------------------------------------------------------------------------------------------------
@@ -240,7 +249,7 @@ def setup(app: Sphinx) -> None:
     app.add_search_language(EnglishAndJapanese)
     app.add_lexer("mermaid", TextLexer)  # a code host draws it
     app.connect("builder-inited", load)
-    app.connect("autodoc-process-docstring", translate, priority=100)  # before napoleon
+    app.connect("autodoc-process-docstring", translate)
     app.connect("source-read", add_list)
     app.connect("doctree-read", read)
     app.connect("html-page-context", dress)
