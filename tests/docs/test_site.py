@@ -93,8 +93,9 @@ def test_the_search_is_reached_from_any_page_by_keyboard(browser, site):
     assert found(page)[0] == "docs/how-to/withhold"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("start", ["docs/index", "docs/ja/index"])
+@pytest.mark.parametrize(
+    ("start", "scheme"), [("docs/index", "light"), ("docs/index", "dark"), ("docs/ja/index", "dark")]
+)
 def test_the_start_is_readable_for_everybody(browser, site, scheme, start):
     context = browser.new_context(color_scheme=scheme)
     page = context.new_page()
