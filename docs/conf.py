@@ -23,7 +23,7 @@ from docutils import nodes
 from pygments.lexers.special import TextLexer
 from sphinx import addnodes
 from sphinx.ext import napoleon
-from sphinx.ext.napoleon import GoogleDocstring
+from sphinx.ext.napoleon.docstring import GoogleDocstring
 from sphinx.search.en import SearchEnglish
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def load(_: Sphinx) -> None:
 
 
 def translate(  # noqa: PLR0917  # as Sphinx calls it
-    app: Sphinx, kind: str, name: str, value: object, options: object, lines: list[str]
+    app: Sphinx, kind: Any, name: str, value: object, options: object, lines: list[str]
 ) -> None:
     """Puts a docstring in the style of Google, with blocks of Markdown, as reStructuredText has it."""
     text = "\n".join(lines)
@@ -220,7 +220,7 @@ def translate(  # noqa: PLR0917  # as Sphinx calls it
         lines[:] = GoogleDocstring(lines, GOOGLE, app, kind, name, value, options).lines()
 
 
-GOOGLE = napoleon.Config(napoleon_use_rtype=False)
+GOOGLE: Any = napoleon.Config(napoleon_use_rtype=False)
 
 
 # --- search -----------------------------------------------------------------------------------------------------------

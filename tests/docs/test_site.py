@@ -10,7 +10,6 @@ import sys
 import threading
 import urllib.request
 import zlib
-from urllib.parse import quote
 
 import pytest
 
@@ -38,6 +37,14 @@ TASKS = {
     "赤い波線": "docs/tutorial/first-red-squiggle",
 }
 """What people search for → the page that answers it, or that of its name in Japanese."""
+
+
+SEARCH = """words => {
+    for (const field of document.querySelectorAll("input[name=q]")) field.value = words;
+    document.getElementById("search-results").replaceChildren();
+    Search.performSearch(words);
+}"""
+"""What the page of the search does with the words in its address."""
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -76,8 +83,9 @@ def test_the_search_finds_the_page_of_a_task(browser, site):
     page = browser.new_page()
     page.route("**/docs/**", lambda route: route.abort())  # the pages are not read, from which lines are shown
     missed = {}
+    page.goto(f"{site}search.html")
     for words, wanted in TASKS.items():
-        page.goto(f"{site}search.html?q={quote(words)}")
+        page.evaluate(SEARCH, words)
         best = found(page)[:3]
         if not {wanted, f"docs/ja/{wanted.rpartition('/')[2]}"} & set(best):
             missed[words] = best
