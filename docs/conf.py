@@ -70,7 +70,6 @@ templates_path = ["site/templates"]
 html_static_path = ["site/static"]
 html_css_files = ["site.css"]
 html_search_scorer = str(HERE / "site" / "scorer.js")
-html_additional_pages = {"index": "start.html"}
 html_sidebars = {"**": ["site-pages.html"]}
 html_theme_options: dict[str, Any] = {
     "logo": {"text": "purposeguard"},

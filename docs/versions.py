@@ -17,9 +17,9 @@ START = """<!DOCTYPE html>
   <head>
     <meta charset="utf-8">
     <title>purposeguard</title>
-    <meta http-equiv="refresh" content="0; url={0}/">
+    <meta http-equiv="refresh" content="0; url={0}">
   </head>
-  <body><a href="{0}/">The documentation of purposeguard</a></body>
+  <body><a href="{0}">The documentation of purposeguard</a></body>
 </html>
 """
 
@@ -43,12 +43,14 @@ def listed(newest_first: list[str], base: str) -> list[dict[str, object]]:
 
 
 def main(folder: Path, base: str) -> None:
-    """Writes `versions.json`, and the page that leads to the newest release."""
+    """Writes `versions.json`, and the pages that lead to the newest release, and in each version to its start."""
     run = subprocess.run(["git", "tag"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     versions = listed(releases(run.stdout.split()), base)
     (folder / "versions.json").write_text(json.dumps(versions, indent=2) + "\n", "utf-8")
     start = next(str(one["version"]) for one in versions if one["preferred"])
-    (folder / "index.html").write_text(START.format(start), "utf-8")
+    (folder / "index.html").write_text(START.format(f"{start}/"), "utf-8")
+    for page in folder.glob("*/docs/index.html"):
+        (page.parents[1] / "index.html").write_text(START.format("docs/index.html"), "utf-8")
 
 
 if __name__ == "__main__":
