@@ -7,13 +7,12 @@ from contextlib import ExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
-from examples.shop import clerks, problems, revisions
+from examples.shop import problems, revisions
 from examples.shop.database import connect
 from examples.shop.privacy import governance, guard
 from examples.shop.reports import reading
 from examples.shop.routes import collection, mistakes, office, privacy, reports, rights, work
 from examples.shop.settings import Settings
-from purposeguard.governance.web import desk
 from purposeguard.integrations.fastapi import install
 
 
@@ -37,8 +36,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for routes in (collection, work, reports, rights, office, privacy):
         app.include_router(routes.router)
     if settings.desk_token is not None:
-        clerk = clerks.known_by(settings.desk_token)
-        app.mount("/desk", desk(governance, clerk=clerk, secret=settings.desk_secret))
+        from examples.shop import clerks  # noqa: PLC0415  # needs the extra `web`
+
+        app.mount("/desk", clerks.desk_with(settings.desk_token, settings.desk_secret))
     if settings.mistakes:
         app.include_router(mistakes.router)
     return app

@@ -6,13 +6,20 @@ import base64
 import secrets
 from collections.abc import Callable
 
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from purposeguard.governance.web import RIGHTS, Clerk
+from examples.shop.privacy import governance
+from purposeguard.governance.web import RIGHTS, Clerk, desk
 
 TRAINEE = RIGHTS - {"refuse", "disclose"}
 """What clerks may do whose names begin with `trainee`."""
+
+
+def desk_with(token: str, secret: str) -> Starlette:
+    """The request desk, for who knows the token; the secret signs its forms."""
+    return desk(governance, clerk=known_by(token), secret=secret)
 
 
 def known_by(token: str) -> Callable[[Request], Clerk]:
