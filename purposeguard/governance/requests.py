@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-from collections.abc import Collection, Iterable
-from typing import Final, Literal, Protocol, cast
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final, Literal, Protocol, cast
 
 import sqlalchemy as sa
 
@@ -141,7 +141,8 @@ class Requests:
         `kind` is one that the notice grants. `subject` may also be named when the request is verified. `authority` is
         where that of an agent is on record. `purposes`: for which use is to be suspended, one, several, or (None) all.
         `suspend_while_open` stops at once what the request would stop, until it is answered; use, if it is for erasure.
-        `once`: a request of the same kind, received at the very same moment, is this one: it is not opened again.
+        `once`: what was opened before by the same clerk, alike in everything and received at the very same moment, is
+        this request: it is returned, and not opened again.
 
         Raises:
             UnknownPurpose: the notice has no such purpose.
@@ -185,9 +186,9 @@ class Requests:
             if once:
                 if self.store.dialect == "postgresql":  # SQLite has one writer at a time
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(OPENING_LOCK)))
-                same = selected(connection, request.c.kind == right.id, request.c.received_at == received)
-                if same:
-                    return same[0]
+                same = _opened_before(connection, values, by=clerk, text=text)
+                if same is not None:
+                    return same
             number = connection.execute(sa.insert(request).values(values).returning(request.c.id)).scalar_one()
             opened = self._suspended(connection, self._locked(connection, number))
             return self._take(connection, opened, "opened", by=clerk, text=text)
@@ -472,6 +473,20 @@ class Requests:
         by_hand = asked.effect == "amends" or (asked.effect == "discloses" and self.disclose is None)
         if by_hand and done is None:
             raise impossible(asked, "fulfilled", "it is not done by itself", "say what was done, `done=…`")
+
+
+def _opened_before(
+    connection: sa.Connection, values: Mapping[str, Any], *, by: str | None, text: str | None
+) -> Request | None:
+    """The request that was opened with these values by this clerk; the person may have been named since."""
+    moment = request.c.received_at == values["received_at"]
+    for asked in selected(connection, request.c.kind == values["kind"], moment):
+        first = steps(connection, asked.id)[0]
+        purposes = None if asked.purposes is None else list(asked.purposes)
+        alike = (first.by, first.text, asked.requester, purposes) == (by, text, values["requester"], values["purposes"])
+        if alike and all(values[name] in (None, getattr(asked, name)) for name in ("subject", "authority")):
+            return asked
+    return None
 
 
 def _period(days: object) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -14,7 +15,7 @@ TOKEN = "of-the-tests-alone"  # noqa: S105  # it protects nothing
 
 
 def test_only_the_shops_clerks_are_let_in(tmp_path: Path) -> None:
-    names = {"database_url": f"sqlite:///{tmp_path}/shop.db", "governance_url": f"sqlite:///{tmp_path}/privacy.db"}
+    names: Any = {"database_url": f"sqlite:///{tmp_path}/shop.db", "governance_url": f"sqlite:///{tmp_path}/privacy.db"}
     settings = Settings(**names, desk_token=TOKEN, desk_secret="x" * 32)
     with TestClient(create_app(settings)) as shop:
         for wrong in (None, ("Aiko", "guessed"), ("", TOKEN), ("a\nb", TOKEN)):

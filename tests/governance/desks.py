@@ -53,7 +53,7 @@ class Desk:
         return number
 
     def browser(self, name: str = "Aiko Mori", may: Collection[Right] = RIGHTS, **options: Any) -> Browser:
-        headers = {"x-clerk": name.encode(), "x-may": " ".join(sorted(may)).encode()}
+        headers: Any = {"x-clerk": name.encode(), "x-may": " ".join(sorted(may)).encode()}
         client = TestClient(self.app, headers=headers, follow_redirects=False, **options)
         return Browser(client)
 
