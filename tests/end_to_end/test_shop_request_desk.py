@@ -148,7 +148,7 @@ def test_by_the_keyboard_alone_in_japanese(browser: Browser, open_shop: Shop) ->
         text = printed(page).replace(" ", "")
         assert "保有個人データ開示書" in text
         assert "aiko@example.com" in text
-        to(page, "link", f"請求の画面へ戻る： {number}")
+        to(page, "link", f"請求 {number} の画面へ戻る")
         page.keyboard.press("Enter")
         page.wait_for_url(f"**/requests/{number}")
         assert "対応済み" in page.inner_text("main")
