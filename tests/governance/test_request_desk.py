@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 
 import purposeguard as pg
 from purposeguard.errors import SealedValue
-from purposeguard.governance.report import printable
+from purposeguard.governance.report import Disclosure, printable
 from purposeguard.governance.web import RIGHTS, Clerk, Right, desk
 from purposeguard.governance.web.forms import LIFETIME, Tokens
 from purposeguard.governance.web.pages import ACTIONS
@@ -126,9 +126,13 @@ def test_fulfilling_a_request_for_disclosure_answers_with_the_report(office: Des
     again = browser.send(browser.get(f"/requests/{number}"), "report")
     assert "aiko@example.org" not in again.text
     assert "held" in again.text
+    file = browser.send(browser.get(f"/requests/{number}"), "report", values="yes", as_file="yes").answer
+    assert file.headers["content-disposition"] == f'attachment; filename="request-{number}.json"'
+    assert file.headers["cache-control"] == "no-store"
+    assert Disclosure.model_validate_json(file.text).request == number
     with office.governance.store.reading() as connection:
         opened = connection.exec_driver_sql("SELECT body FROM purposeguard_ledger WHERE kind = 'exception'").all()
-    assert len(opened) == 1
+    assert len(opened) == 2
     assert '"Aiko Mori"' in str(opened[0].body)
 
 

@@ -304,7 +304,7 @@ def reported(visit: Visit, fields: Fields) -> Response:
     except RequestError as error:
         _log.warning("%s", error)
         return visit.turned(409, "no_report", number)
-    return visit.document(made, number)
+    return visit.file(made, number) if fields.ticked("as_file") else visit.document(made, number)
 
 
 def _reportable(asked: Request, steps: tuple[Step, ...]) -> bool:

@@ -189,6 +189,11 @@ class Visit:
         )
         return self.remember(HTMLResponse(text, 200, {"content-security-policy": policy_for(style) + "'none'"}))
 
+    def file(self, disclosure: report.Disclosure, number: int) -> Response:
+        """A report as JSON, to be saved under the number of its request."""
+        headers = {"content-disposition": f'attachment; filename="request-{number}.json"'}
+        return Response(disclosure.to_json(), 200, headers, "application/json")
+
     def turned(self, status: int, why: str, number: int | None = None) -> Response:
         """A page that says why nothing was done, and leads back to the request of this number, or to the list."""
         back = self.url() if number is None else self.url(f"/requests/{number}")
