@@ -665,6 +665,16 @@ def test_it_works_under_any_prefix(office: Desk, prefix: str, root_path: str) ->
     assert all(target.startswith((f"{whole}/", "#main")) for target in targets)
 
 
+def test_a_prefix_out_of_a_url_leads_to_no_other_host(office: Desk) -> None:
+    mounted: Any = desk(office.governance, clerk=clerk_of, secret=SECRET)
+    app = Starlette(routes=[Mount("/{tenant:path}/desk", mounted)])
+    client = TestClient(app, headers={"x-clerk": "Aiko", "x-may": " ".join(RIGHTS)}, follow_redirects=False)
+    page = Page(client.get("http://testserver//evil.example/a%20b/desk/new"))
+    assert page.status == 200
+    assert {form.action for form in page.forms.values()} == {"/evil.example/a%20b/desk/new"}
+    assert all(link.startswith(("/evil.example/a%20b/desk/", "#")) for link in page.links)
+
+
 # ---- Languages ----------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from jinja2 import ChoiceLoader, FileSystemLoader
 from starlette.requests import Request as HttpRequest
@@ -121,8 +121,8 @@ class Visit:
     def url(self, path: str = "/", **query: str | int | None) -> str:
         """A page of the desk, wherever it is mounted."""
         given = {name: value for name, value in query.items() if value not in (None, "")}
-        root: str = self.request.scope.get("root_path", "")
-        return root.rstrip("/") + path + (f"?{urlencode(given)}" if given else "")
+        root = self.request.scope.get("root_path", "").strip("/")  # two slashes would begin the name of a host
+        return (f"/{quote(root)}" if root else "") + path + (f"?{urlencode(given)}" if given else "")
 
     @property
     def words(self) -> Mapping[str, str]:
@@ -157,7 +157,7 @@ class Visit:
 
     # ---- Answers --------------------------------------------------------------------------------------------------
 
-    def page(self, template: str, *, here: str = "/", status: int = 200, **names: Any) -> Response:
+    def page(self, template: str, *, here: str, status: int = 200, **names: Any) -> Response:
         """A page; `here` is where it is shown in the other language."""
         style = style_sheet()
         other = next(language for language in LANGUAGES if language != self.language)
@@ -171,9 +171,8 @@ class Visit:
                 style=style,
                 token=self.tokens.sign(self.session, self.name),
                 other=other,
-                faults=names.pop("faults", {}),
                 switched=here + ("&" if "?" in here else "?") + urlencode({"language": other}),
-                **names,
+                **{"faults": {}, **names},
             )
         )
         return self.remember(HTMLResponse(text, status, {"content-security-policy": policy_for(style) + "'self'"}))
