@@ -12,7 +12,7 @@ import httpx2
 import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 from examples.shop.app import create_app
 from examples.shop.settings import Settings
@@ -80,25 +80,35 @@ def visiting(browser: Browser, shop: Shop, name: str = "Aiko", **options: Any) -
     assert [text for text in complaints if "the server responded with a status" not in text] == []
 
 
+def follow(control: Locator) -> None:
+    """Clicks a link or a button, and waits until the page that answers is there as a whole."""
+    with control.page.expect_navigation():
+        control.click()
+
+
+def press(page: Page, button: str) -> None:
+    follow(page.get_by_role("button", name=button))
+
+
 def test_from_a_letter_to_the_printed_report(browser: Browser, open_shop: Shop) -> None:
     with visiting(browser, open_shop, locale="en-GB") as page:
         page.goto("/desk")
-        page.get_by_role("link", name="New request").click()
+        follow(page.get_by_role("link", name="New request"))
         page.get_by_label("Request", exact=True).select_option("disclosure")
         page.get_by_label("Person (our id)").fill("customer:1")
         page.get_by_label("Note").fill(LETTER)
-        page.get_by_role("button", name="Put on record").click()
+        press(page, "Put on record")
         assert page.get_by_role("status").inner_text() == "The request is on record."
         page.get_by_label("How it was verified").fill("called back")
-        page.get_by_role("button", name="Verify the identity").click()
+        press(page, "Verify the identity")
         assert page.get_by_role("status").inner_text() == "The identity is recorded as verified."
         page.get_by_label("Show the values held").first.check()
-        page.get_by_role("button", name="Fulfil the request").click()
+        press(page, "Fulfil the request")
         text = printed(page)
         assert "Disclosure of personal data" in text
         assert "aiko@example.com" in text
         assert "Print or save" not in text  # the way back is not printed
-        page.get_by_role("link", name="Back to request").click()
+        follow(page.get_by_role("link", name="Back to request"))
         assert page.get_by_text("What is closed is not changed").is_visible()
         assert page.get_by_role("listitem").filter(has_text="Fulfilled").filter(has_text="Aiko").is_visible()
         # The page of a request prints without its forms.
@@ -172,24 +182,24 @@ def test_axe_finds_nothing_on_any_page_in_light_and_dark(browser: Browser, open_
         page.get_by_text("Purposes", exact=True).click()
         page.get_by_label("Request", exact=True).select_option("correction")
         page.get_by_label("Stop at once").check()
-        page.get_by_role("button").click()
+        press(page, "Put on record")
         assert page.get_by_role("alert").evaluate("node => node === document.activeElement")
         accessible()
         page.goto("/desk/?state=all")
-        page.get_by_role("row").filter(has_text="Erasure").get_by_role("link").first.click()
+        follow(page.get_by_role("row").filter(has_text="Erasure").get_by_role("link").first)
         for summary in page.locator("summary").all()[1:]:
             summary.click()
         accessible()
         page.get_by_label("Authority").fill("file 7")
         page.get_by_label("How it was verified").fill("passport")
-        page.get_by_role("button", name="Verify the identity").click()
+        press(page, "Verify the identity")
         accessible()
         page.goto("/desk/requests/99")
         accessible()
         page.goto("/desk/?state=pending")
-        page.get_by_role("row").filter(has_text="verified").get_by_role("link").first.click()
+        follow(page.get_by_role("row").filter(has_text="verified").get_by_role("link").first)
         page.get_by_text("Make the report").first.click()
-        page.get_by_role("button", name="Make the report").click()
+        press(page, "Make the report")
         assert page.get_by_text("Disclosure of personal data").first.is_visible()
         accessible()
 
@@ -203,11 +213,12 @@ def test_a_stale_page_and_a_double_click_are_harmless(browser: Browser, open_sho
             page.get_by_text("Refuse the request").first.click()
             page.locator("#refuse-reason").fill("It is correct.")
         mine.get_by_role("button", name="Refuse the request").dblclick()
+        mine.wait_for_load_state("networkidle")
         assert mine.get_by_role("status").inner_text() == "The request is refused."
         assert mine.get_by_text("It is correct.").count() == 1
-        theirs.get_by_role("button", name="Refuse the request").click()
+        press(theirs, "Refuse the request")
         assert "The request has moved on" in theirs.inner_text("main")
-        theirs.get_by_role("link", name="Back to request").click()
+        follow(theirs.get_by_role("link", name="Back to request"))
         assert "Refused" in theirs.inner_text("main")
 
 
