@@ -715,6 +715,15 @@ class Guard:
     def __repr__(self) -> str:
         return f"<Guard {self.mode} {self.notice!r}>"
 
+    def _repr_html_(self) -> str:
+        """What notebooks show: the activities registered so far."""
+        from purposeguard.notice.notebook import table  # noqa: PLC0415  # as in the notice
+
+        rows = [(one.name, name_of(one.purpose), one.channel or "") for one in self.activities]
+        strict = ", strict" if self.strict else ""
+        caption = f"Guard ({self.mode}{strict}) of {self.notice.id}, revision of {self.notice.revision}"
+        return table(caption, ("activity", "purpose", "channel"), rows)
+
 
 LIVE_GUARDS: Final[weakref.WeakSet[Guard]] = weakref.WeakSet()
 """Every guard there is, for tests that watch what is decided. No decision reads it."""

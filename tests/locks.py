@@ -44,7 +44,7 @@ _SERVICES = (
     *("fastapi", "django", "flask", "passport", "celery", "rq", "httpx", "httpx2", "requests"),
     *("opentelemetry", "sentry", "structlog"),
 )
-_ALL = (*_SHOP, "postgresql", "sql", "dbt", "spark", *_SERVICES)
+_ALL = (*_SHOP, "postgresql", "checkpoints", "sql", "dbt", "spark", *_SERVICES)
 
 LOCKS: Final[Mapping[str, Lock]] = {
     "dev": Lock(_ALL, ("dev",)),

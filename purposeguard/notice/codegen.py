@@ -7,9 +7,11 @@ The module needs nothing beside it: it carries the document.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from purposeguard.notice.grants import bases as legal_bases
 from purposeguard.notice.grants import granted, source_rows
 from purposeguard.notice.notice import Notice, bases_of
 from purposeguard.notice.schema import Document, FamilyRow, Named
@@ -45,19 +47,33 @@ def _head(document: Document) -> Iterator[str]:
 
 def _classes(document: Document) -> Iterator[str]:
     pairs = granted(document)
+    basis_of = legal_bases(document)
     for purpose in document.purposes:
-        yield from _class(purpose, ("Purpose",), leaf=False)
+        users = [f"{row.class_} ({row.id})" for row in source_rows(document) if purpose.id in pairs[row.id]]
+        basis = basis_of[purpose.id]
+        uses = _sentence("May use", users, "no data") + (f" It rests on {basis}." if basis else "")
+        yield from _class(purpose, ("Purpose",), uses, leaf=False)
     rows = {row.id: row for row in source_rows(document)}
     parents = {row.parent for row in document.source}
     for given, bases in bases_of(document, pairs).items():
-        yield from _class(rows[given], bases, leaf=given not in parents)
+        served = [
+            f"{row.class_} ({row.id}{', by consent' if basis_of[row.id] == 'consent' else ''})"
+            for row in document.purposes
+            if row.id in pairs[given]
+        ]
+        yield from _class(rows[given], bases, _sentence("May serve", served, "no purpose"), leaf=given not in parents)
     yield ""
     class_of = {row.id: row.class_ for row in document.purposes}
     for family in document.family:
         yield from _family(family, [class_of[given] for given in family.purposes])
 
 
-def _class(row: Named, bases: tuple[str, ...], *, leaf: bool) -> Iterator[str]:
+def _sentence(verb: str, classes: Sequence[str], none: str) -> str:
+    """What an editor shows beside the title of a class."""
+    return f"{verb} {', '.join(classes) or none}."
+
+
+def _class(row: Named, bases: tuple[str, ...], grants: str, *, leaf: bool) -> Iterator[str]:
     yield ""
     if leaf:
         yield "@final"
@@ -69,7 +85,12 @@ def _class(row: Named, bases: tuple[str, ...], *, leaf: bool) -> Iterator[str]:
         inner = f"    {', '.join(bases)}"
         yield from [inner] if len(inner) <= WIDTH else [f"    {base}," for base in bases]
         yield "):"
-    yield f'    """{_plain(row.title.en)} ({_plain(row.id)})."""'
+    yield f'    """{_plain(row.title.en)} ({_plain(row.id)}).'
+    yield ""
+    yield from textwrap.wrap(
+        _plain(grants), WIDTH, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
+    )
+    yield '    """'
     yield ""
     yield f"    clause = {_quoted(row.id)}"
     yield f"    slug = {_quoted(row.slug)}"

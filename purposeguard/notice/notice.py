@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from purposeguard.errors import Fault, NoticeError, UnknownChannel, UnknownPurpose, UnknownSource, UnknownTerm, shown_id
-from purposeguard.notice.grants import Grants, granted, prohibited, source_rows
+from purposeguard.notice.grants import Grants, bases, granted, prohibited, source_rows
 from purposeguard.notice.parsing import merged, parse_toml, read_toml, validated
 from purposeguard.notice.schema import Document, Named, Prohibition
 from purposeguard.notice.vocabulary import (
@@ -249,6 +249,25 @@ class Notice(Immutable):
     def __repr__(self) -> str:
         return f"<Notice {self.id} {self.revision}: {len(self.sources)} sources, {len(self.purposes)} purposes>"
 
+    def _repr_html_(self) -> str:
+        """What notebooks show: what each source may serve."""
+        from purposeguard.notice.notebook import table  # noqa: PLC0415  # a program outside notebooks starts without
+
+        rests_on = bases(self.document)
+
+        def mark(source: type[Source], purpose: type[Purpose]) -> str:
+            if purpose in self.grants[source]:
+                return "c" if rests_on[purpose.clause] == "consent" else "✓"
+            return "✗" if (source.clause, purpose.clause) in self.prohibited else "·"
+
+        rows = [
+            (f"{purpose.clause} {purpose.__name__}", *(mark(source, purpose) for source in self.sources))
+            for purpose in self.purposes
+        ]
+        head = ("", *(f"{source.clause} {source.__name__}" for source in self.sources))
+        marks = "✓ may use, c by consent, ✗ prohibited, · not granted"
+        return table(f"{self.id}, revision of {self.revision} ({marks})", head, rows)
+
 
 def bases_of(document: Document, pairs: Grants) -> dict[str, tuple[str, ...]]:
     """Source id → the class names it derives from: its parent, then the purposes that the parent may not serve.
@@ -277,9 +296,9 @@ def build_classes(document: Document, pairs: Grants) -> Mapping[str, type]:
     for purpose in document.purposes:
         made[purpose.class_] = TermMeta(purpose.class_, (Purpose,), _namespace(purpose))
     rows = {row.id: row for row in source_rows(document)}
-    for given, bases in bases_of(document, pairs).items():
+    for given, above in bases_of(document, pairs).items():
         row = rows[given]
-        made[row.class_] = TermMeta(row.class_, tuple(made[base] for base in bases), _namespace(row))
+        made[row.class_] = TermMeta(row.class_, tuple(made[base] for base in above), _namespace(row))
     return made
 
 

@@ -233,6 +233,12 @@ class Decision:
     def __str__(self) -> str:
         return printable("\n".join([self.headline, *(f"  {line}" for line in self.details)]))
 
+    def _repr_html_(self) -> str:
+        """What notebooks show: the same as `str()`, as a list."""
+        from purposeguard.notice.notebook import list_of  # noqa: PLC0415  # as in the notice
+
+        return list_of(f"{'✓' if self.allowed else '✗'} {printable(self.headline)}", map(printable, self.details))
+
     def __repr__(self) -> str:
         verdict = "allowed" if self.allowed else "denied"
         by = f" by {self.channel}" if self.channel else ""

@@ -35,6 +35,7 @@ NEEDS = [
     ("duckdb", "sqlglot"),
     ("frames", "narwhals"),
     ("spark", "pyspark"),
+    ("spark", "sqlglot"),
     ("sql", "sqlglot"),
     ("sqlalchemy", "sqlalchemy"),
     ("sqlalchemy", "sqlglot"),

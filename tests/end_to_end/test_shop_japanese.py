@@ -44,6 +44,9 @@ RUNS: tuple[tuple[int, str], ...] = (
     (2, "codegen trendmicro-jp --check"),
     (1, "schema -o absent.json --check"),
     (1, "export cedar trendmicro-jp -o cedar --check"),
+    (1, "export fides trendmicro-jp -o fides --check"),
+    (2, f"export fides next.toml -o fides --guard {GUARD}"),
+    (1, "export dpv trendmicro-jp -o dpv --check"),
     (0, f"inventory {GUARD}"),
     (2, "inventory examples.shop.app:nobody"),
     (2, "inventory absent:guard"),
@@ -100,7 +103,7 @@ ALLOWED = {
 
 OTHERS = (
     "MemberService Invoicing Visit Reading Accounting customer:2 PurposeViolation PurposeMissing CustomerId SQLite "
-    "purposeguard absent ja codegen schema json cedar export dbt sql audience advertisement unexplained "
+    "purposeguard absent ja codegen schema json cedar fides dpv export dbt sql audience advertisement unexplained "
     "revision class format grant surplus sources purpose analyst push erasure disclosure AnnotatedAlias Governance "
     "lead telemetry published disclose small contact visitor advertise"
 )

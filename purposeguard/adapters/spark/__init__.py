@@ -7,7 +7,7 @@ is asked; which rows may be used is a condition that the executors run.
 
 from purposeguard.adapters.extras import Needs
 
-with Needs("spark", "pyspark"):
+with Needs("spark", "pyspark", "sqlglot"):
     from purposeguard.adapters.spark.session import Spark
 
 __all__ = ["Spark"]

@@ -1,4 +1,4 @@
-"""The row rule of Spark: a condition that Spark runs itself, without a function of Python and without collecting.
+"""The row rule of Spark: a condition of SQL that Spark runs itself, with no function of Python and without collecting.
 
 Few subjects stand in the condition; of many a relation is made, which Spark broadcasts.
 """
@@ -6,24 +6,28 @@ Few subjects stand in the condition; of many a relation is made, which Spark bro
 from __future__ import annotations
 
 import datetime
-import functools
 import importlib.util
 import operator
 import re
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # as everybody calls it
 from pyspark.sql import types as T  # noqa: N812  # likewise
+from sqlglot import exp, parse_one
 
-from purposeguard.adapters.row_rule import LONGEST, NO_ID, UUID_MARKS, UUID_PREFIX, KeySet, RowRule, rendered, spellings
+from purposeguard.adapters import row_values as values
+from purposeguard.adapters.row_rule import KeySet, RowRule, spellings
 from purposeguard.adapters.spark.lineage import Atom
 from purposeguard.adapters.spark.operators import Traced
+from purposeguard.adapters.sql.rows import Conditions
+from purposeguard.adapters.sql.scopes import Names
 from purposeguard.errors import UnlabelledData
 from purposeguard.locks import new_lock
+
+DIALECT: Final = "spark"
 
 MOST_IN_A_CONDITION: Final = 500
 """Subjects that stand in the condition itself."""
@@ -67,11 +71,27 @@ _KEY_RELATIONS: Final = KeyRelations()
 def filtered(frame: DataFrame, rule: RowRule) -> DataFrame:
     """Returns the rows of a frame that may be used, when an action runs; columns have the names that the rule gives."""
     columns = {field.name: (field.name, field.dataType) for field in frame.schema.fields}
-    return frame.where(SparkRenderer(rule, columns, frame.sparkSession, _KEY_RELATIONS).condition())
+    return frame.where(SparkConditions(rule, columns, frame.sparkSession, _KEY_RELATIONS).column_of_rule())
 
 
-class SparkRenderer:
-    """Renders a rule as a Spark column (see `Renderer`).
+_KINDS: Final = (
+    *((whole, "whole") for whole in (T.ByteType, T.ShortType, T.IntegerType, T.LongType)),
+    (T.StringType, "text"),
+    (T.DateType, "date"),
+    (T.TimestampType, "moment"),
+)
+"""How `Conditions` calls the types of Spark."""
+
+_JOINED: Final[Mapping[type[exp.Expr], Callable[..., Column]]] = {
+    exp.Paren: lambda part: part,
+    exp.Not: lambda part: ~part,
+    exp.And: operator.and_,
+    exp.Or: operator.or_,
+}
+
+
+class SparkConditions(Conditions):
+    """Conditions over the columns of a frame, whose types are known.
 
     `columns`: the name in the frame of each column of the rule, and its type.
     """
@@ -83,139 +103,100 @@ class SparkRenderer:
         session: SparkSession,
         key_relations: KeyRelations,
     ) -> None:
-        self._rule = rule
-        self._columns = columns
-        self._session = session
-        self._key_relations = key_relations
+        super().__init__(rule, Names(DIALECT))
+        self._columns: Final = columns
+        self._session: Final = session
+        self._key_relations: Final = key_relations
+        self._queries: Final[dict[str, Column]] = {}
 
-    def condition(self) -> Column:
+    def column_of_rule(self) -> Column:
         """The rows that may be used. It fails where a row names no source, or one that means nothing."""
-        test = rendered(self._rule, self)
-        if self._rule.source is None:
+        test, source = self.column_of(self.rendered()), self._rule.source
+        if source is None:
             return test
-        column = self._text_of_source(self._rule.source)
-        where = self._columns[self._rule.source][0]
-        none = literal(f"a row names no source, in `{where}`: nothing says what it may be used for")
-        tail = literal(f"`, in `{where}`: the notice has no such source")
-        unknown = f"concat({literal('unknown source `')}, substring({column}, 1, 60), {tail})"
-        clauses = spellings(self._rule.notice)
-        permitted = {form for form, clause in clauses.items() if clause in self._rule.permitted}
+        where, text = self._columns[source][0], self.column(source)
+        said = f"CONCAT(SUBSTR({text}, 1, 60), {literal(f'`, in `{where}`: the notice has no such source')})"
+        none = f"a row names no source, in `{where}`: nothing says what it may be used for"
         otherwise = (
-            f"CASE WHEN {_in(column, permitted)} THEN false "
-            f"WHEN {column} IS NULL THEN CAST(raise_error({none}) AS boolean) "
-            f"ELSE CAST(raise_error({unknown}) AS boolean) END"
+            exp.case()
+            .when(self.source_in(source, self._rule.permitted), self.constant(value=False))
+            .when(self.absent(source), self._failure(none, self._nothing_of(source), source))
+            .else_(self._failure("unknown source `", said, source))
         )
-        denied = _in(column, clauses.keys() - permitted)
+        denied = self.column_of(self.source_in(source, self._rule.known - self._rule.permitted))
         # One expression, so that Spark cannot leave such rows out by a part of it; most rows end at its first lines.
-        return F.when(F.expr(denied), F.lit(False)).when(test, F.lit(True)).otherwise(F.expr(otherwise))
+        return F.when(denied, F.lit(False)).when(test, F.lit(True)).otherwise(self.column_of(otherwise))
 
-    def _column(self, name: str) -> Column:
-        return F.col(quoted(self._columns[name][0]))
+    def column_of(self, condition: exp.Expr) -> Column:
+        """A condition as Spark has it. Queries over many subjects are put in: no text can name their relations."""
+        if isinstance(condition, exp.Var):
+            return self._queries[condition.name]
+        if any(part.name in self._queries for part in condition.find_all(exp.Var)):
+            return _JOINED[type(condition)](*map(self.column_of, condition.iter_expressions()))
+        return F.expr(condition.transform(_as_it_is).sql(dialect=DIALECT))
 
-    def constant(self, *, value: bool) -> Column:
-        """Every row, or no row."""
-        return F.lit(value)
+    # ---- what the frame says of its columns ------------------------------------------------------------------------
 
-    def all_of(self, parts: Sequence[Column], /) -> Column:
-        """Rows that are in each."""
-        return functools.reduce(operator.and_, parts)
+    def column(self, name: str) -> str:
+        """As of any."""
+        return _named(self._columns[name][0])
 
-    def any_of(self, parts: Sequence[Column], /) -> Column:
-        """Rows that are in one of them."""
-        return functools.reduce(operator.or_, parts)
-
-    def negated(self, part: Column, /) -> Column:
-        """The other rows."""
-        return ~part
-
-    def absent(self, column: str, /) -> Column:
-        """Rows in which the column is null."""
-        return self._column(column).isNull()
-
-    # ---- sources -----------------------------------------------------------------------------------------------------
-    #
-    # As text: each Column is made by several calls of the JVM, and a notice has a hundred spellings of its sources.
-
-    def source_in(self, column: str, clauses: frozenset[str], /) -> Column:
-        """Rows whose source is one of these; that it is one at all is seen to by `condition`."""
-        usual = (form for form, clause in spellings(self._rule.notice).items() if clause in clauses)
-        return F.expr(f"coalesce({_in(self._text_of_source(column), usual)}, false)")
-
-    def _text_of_source(self, name: str) -> str:
-        column, type_ = self._columns[name]
-        if not isinstance(type_, T.StringType):
-            raise UnlabelledData(
-                f"`{column}` is marked RowSource, and holds {type_.simpleString()}: ids of sources are text"
-            )
-        return _named(column)
-
-    # ---- days --------------------------------------------------------------------------------------------------------
-
-    def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, /) -> Column:
-        """Rows that hold a day of these; a null is in none."""
-        held_in, type_ = self._columns[column]
-        bound: Callable[[datetime.date], Column]
-        if isinstance(type_, T.DateType):
-            bound = F.lit
-        elif isinstance(type_, T.TimestampType):
-            bound = self._begin
-        else:
-            raise UnlabelledData(
-                f"`{held_in}` is marked to hold a day, and holds {type_.simpleString()}: cast it to a date, or to a "
-                "timestamp with its time zone"
-            )
-        here = self._column(column)
-        parts = [here.isNotNull()]
-        if since is not None and since != datetime.date.min:
-            parts.append(here >= bound(since))
-        if before is not None:
-            parts.append(here < bound(before))
-        return F.coalesce(functools.reduce(operator.and_, parts), F.lit(False))
-
-    def _begin(self, day: datetime.date) -> Column:
-        """The moment at which a day begins where the notice counts days."""
-        moment = datetime.datetime.combine(day, datetime.time(), ZoneInfo(self._rule.timezone))
-        return F.timestamp_micros(F.lit(round((moment - _EPOCH) / _MICROSECOND)))
-
-    # ---- subjects ----------------------------------------------------------------------------------------------------
-
-    def subject_in(self, column: str, keys: KeySet, /) -> Column:
-        """Rows whose id, in any spelling, is one of these; a null is none of them."""
-        held_in, type_ = self._columns[column]
-        if isinstance(type_, (T.ByteType, T.ShortType, T.IntegerType, T.LongType)):
-            return self._one_of(column, lambda here: here.cast("bigint"), keys, "ints")
+    def _known(self, column: str) -> str | None:
+        type_ = self._columns[column][1]
         if isinstance(type_, T.DecimalType) and type_.scale == 0:
-            return self._one_of(column, lambda here: here.cast("string"), keys, "texts")
-        if not isinstance(type_, T.StringType):
-            raise UnlabelledData(
-                f"`{held_in}` is marked Subject, and holds {type_.simpleString()}: ids are whole numbers or text"
-            )
-        here = F.trim(self._column(column))  # columns of a fixed width are filled with blanks
-        odd = F.coalesce(here.rlike(NO_ID) | (F.length(here) > LONGEST), F.lit(False))
-        refusal = (
-            f"`{held_in}` is marked Subject, and a row holds a text that is no id: an id has 1 to {LONGEST} characters"
-        )
-        no_id = F.raise_error(F.lit(f"{refusal} that print"))
-        # Beside the others, and not around them: so Spark makes a join of what may be many subjects.
-        parts = [F.when(odd, no_id.cast("boolean")).otherwise(F.lit(False))]
-        parts.append(self._one_of(column, F.trim, keys, "texts"))
-        if keys.uuids:
-            parts.append(self._one_of(column, lambda part: _digits_of_uuid(F.trim(part)), keys, "uuids"))
-        return self.any_of(parts)
+            return "larger"
+        return next((kind for known, kind in _KINDS if isinstance(type_, known)), None)
 
-    def _one_of(self, column: str, form: Callable[[Column], Column], keys: KeySet, which: str) -> Column:
-        held: tuple[Any, ...] = getattr(keys, which)
-        here = self._column(column)
-        if not held:
-            return F.lit(False)
-        if len(held) <= MOST_IN_A_CONDITION:
-            return F.coalesce(form(here).isin(list(held)), F.lit(False))
-        relation = F.broadcast(self._key_relations.relation(self._session, keys, which))
-        return relation.where(F.col(_KEY) == form(here.outer())).exists()
+    def kind(self, column: str) -> str:
+        """As of any; raises UnlabelledData where the column holds no days, or no ids."""
+        kind, (where, type_) = self._known(column), self._columns[column]
+        type_name = type_.simpleString()
+        if column in (self._rule.collected, self._rule.ended):
+            if kind in ("date", "moment"):
+                return kind
+            raise values.naive(where) if isinstance(type_, T.TimestampNTZType) else values.not_days(where, type_name)
+        if kind is None or kind in ("date", "moment"):
+            raise values.not_subjects(where, type_name)
+        return kind
 
+    # ---- words of Spark --------------------------------------------------------------------------------------------
 
-_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-_MICROSECOND: Final = datetime.timedelta(microseconds=1)
+    def source_in(self, column: str, clauses: frozenset[str], /) -> exp.Expr:
+        """Rows whose source is one of these; null for a row without one, at which `column_of_rule` fails."""
+        if self._known(column) != "text":
+            raise values.not_sources(column, self._columns[column][1].simpleString())
+        forms = [form for form, clause in spellings(self._rule.notice).items() if clause in clauses]
+        return self.among_texts(self._parsed("{c}", column), forms)
+
+    def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, /) -> exp.Expr:
+        """As of any; Spark has days before the first that Python has."""
+        return super().days_in(column, None if since == datetime.date.min else since, before)
+
+    def _moment(self, day: datetime.date) -> exp.Expr:
+        begin = exp.Literal.number(values.tick(day, self._rule.timezone, "us"))
+        return exp.Anonymous(this="TIMESTAMP_MICROS", expressions=[begin])  # a cast hangs on settings
+
+    def subject_in(self, column: str, keys: KeySet, /) -> exp.Expr:
+        """As of any."""
+        condition = super().subject_in(column, keys)
+        # A query finds no null either, and by itself Spark makes an anti-join of it.
+        query = condition.find(exp.Var) if self.kind(column) in ("whole", "larger") else None
+        return condition if query is None or query.name not in self._queries else query
+
+    def among(self, value: exp.Expr, keys: KeySet, form: str) -> exp.Expr:
+        """As of any; of many keys a query, for which a name stands until it is put in."""
+        if len(getattr(keys, form)) <= MOST_IN_A_CONDITION:
+            return super().among(value, keys, form)
+        relation = F.broadcast(self._key_relations.relation(self._session, keys, form))
+        query = f"purposeguard_query_{len(self._queries)}"
+        self._queries[query] = relation.where(F.col(_KEY) == self.column_of(value).outer()).exists()
+        return exp.var(query)
+
+    def _text_in(self, column: str, text: exp.Expr, keys: KeySet) -> exp.Expr:
+        text = exp.Trim(this=text)  # columns of a fixed width are filled with blanks
+        no_id = self._unless_odd(column, text).else_(self.constant(value=False))
+        # Beside the others, and not around them: queries are put in between AND, OR and NOT alone.
+        return exp.or_(no_id, super()._text_in(column, text, keys))
 
 
 def quoted(name: str) -> str:
@@ -231,24 +212,20 @@ def are_told_apart(names: Sequence[str]) -> bool:
 def literal(text: str) -> str:
     """A text as Spark reads it, by every setting of its parser, whatever is in it."""
     # What these stand for hangs on settings, even in a raw literal; and `${` begins a variable wherever it stands.
-    if re.search(r"""[\\'"]|\$\{""", text) is None:
-        return f"'{text}'"
-    return f"CAST(X'{text.encode().hex()}' AS string)"
+    return f"'{text}'" if _is_plain(text) else f"CAST(X'{text.encode().hex()}' AS string)"
+
+
+def _is_plain(text: str) -> bool:
+    return re.search(r"""[\\'"\x00-\x1f]|\$\{""", text) is None
+
+
+def _as_it_is(part: exp.Expr) -> exp.Expr:
+    return parse_one(literal(part.name), dialect=DIALECT) if part.is_string and not _is_plain(part.name) else part
 
 
 def _named(name: str) -> str:
     """A column, by its name as text."""
     return f"identifier({literal(quoted(name))})" if "${" in name else quoted(name)
-
-
-def _in(column: str, texts: Iterable[str]) -> str:
-    listed = ", ".join(map(literal, sorted(texts)))
-    return f"({column} IN ({listed}))" if listed else "false"
-
-
-def _digits_of_uuid(column: Column) -> Column:
-    marks = "[" + "".join(f"\\{mark}" for mark in UUID_MARKS) + "]"
-    return F.regexp_replace(F.regexp_replace(F.lower(column), f"^{UUID_PREFIX}", ""), marks, "")
 
 
 # ---- columns of a frame ----------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from purposeguard.adapters.spark.operators import Traced, traced
 from purposeguard.adapters.spark.plan import checkpoints, classic
 from purposeguard.adapters.spark.rows import (
     KeyRelations,
-    SparkRenderer,
+    SparkConditions,
     any_of,
     are_told_apart,
     by_relation,
@@ -300,7 +300,7 @@ class Spark:
                 frame = self._marked(frame, (relation, used, None), F.lit(True), any_of(plan, number))
             else:
                 places = places_of(frame, plan, number, rule)
-                condition = SparkRenderer(rule, places, frame.sparkSession, self._key_relations).condition()
+                condition = SparkConditions(rule, places, frame.sparkSession, self._key_relations).column_of_rule()
                 frame = self._marked(frame, (relation, used, rule), condition, places[rule.columns[0]][0])
         return frame
 

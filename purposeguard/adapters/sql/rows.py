@@ -80,7 +80,7 @@ NO_SOURCE: Final = "unknown source of a row: "
 """The beginning of an engine's error for a row without a known source; its text, or `none`, follows."""
 
 NO_SUBJECT: Final = "a row holds a text that is no id of a subject, in the column "
-"""The beginning of DuckDB's error for a text that is no id; the column follows."""
+"""The beginning of an engine's error for a text that is no id; the column follows."""
 
 _WIDE: Final = {chr(0xFEE0 + ord(char)): char for char in "0123456789.abcdefABCDEF-"}
 """Full-width characters of ids, as typed in Japanese text, and their ASCII forms."""
@@ -276,13 +276,15 @@ class Conditions:
             return exp.or_(*forms)
         if not all(key.isascii() for key in keys.texts):
             forms.append(self.among(exp.func("NFC_NORMALIZE", text.copy()), keys, "texts"))
-        # A text with an invisible character could be anybody's id.
+        return self._unless_odd(column, text).else_(exp.or_(*forms))
+
+    def _unless_odd(self, column: str, text: exp.Expr) -> exp.Case:
+        """Fails where a text is no id: with an invisible character it could be anybody's."""
         odd = exp.or_(
-            exp.func("REGEXP_MATCHES", text.copy(), exp.Literal.string(NO_ID), dialect="duckdb"),
+            exp.RegexpLike(this=text.copy(), expression=exp.Literal.string(NO_ID)),
             exp.GT(this=exp.Length(this=text.copy()), expression=exp.Literal.number(LONGEST)),
         )
-        failure = self._failure(f"{NO_SUBJECT}{column}", self._nothing_of(column), column)
-        return exp.case().when(odd, failure).else_(exp.or_(*forms))
+        return exp.case().when(odd, self._failure(f"{NO_SUBJECT}{column}", self._nothing_of(column), column))
 
     # ---- words of dialects -----------------------------------------------------------------------------------------
 

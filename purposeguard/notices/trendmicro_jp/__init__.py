@@ -14,7 +14,10 @@ from purposeguard import Notice, Personal, Purpose, Source, derive
 
 
 class RenewalGuidance(Purpose):
-    """Guidance on renewing a contract (1.2(1)①)."""
+    """Guidance on renewing a contract (1.2(1)①).
+
+    May use Registration (1.1(a)), Contract (1.1(c)).
+    """
 
     clause = "1.2(1)①"
     slug = "renewal-guidance"
@@ -25,7 +28,10 @@ class RenewalGuidance(Purpose):
 
 
 class ProductGuidance(Purpose):
-    """Guidance on products (1.2(1)②)."""
+    """Guidance on products (1.2(1)②).
+
+    May use Registration (1.1(a)), Contract (1.1(c)).
+    """
 
     clause = "1.2(1)②"
     slug = "product-guidance"
@@ -36,7 +42,10 @@ class ProductGuidance(Purpose):
 
 
 class RelatedThirdPartyProducts(Purpose):
-    """Guidance on related products of other companies (1.2(1)③)."""
+    """Guidance on related products of other companies (1.2(1)③).
+
+    May use Registration (1.1(a)), Contract (1.1(c)).
+    """
 
     clause = "1.2(1)③"
     slug = "related-third-party-products"
@@ -47,7 +56,10 @@ class RelatedThirdPartyProducts(Purpose):
 
 
 class ProgramInvitation(Purpose):
-    """Invitation to surveys, campaigns and marketing programmes (1.2(1)④)."""
+    """Invitation to surveys, campaigns and marketing programmes (1.2(1)④).
+
+    May use Registration (1.1(a)), Contract (1.1(c)).
+    """
 
     clause = "1.2(1)④"
     slug = "program-invitation"
@@ -58,7 +70,10 @@ class ProgramInvitation(Purpose):
 
 
 class EventInvitation(Purpose):
-    """Invitation to seminars and events (1.2(1)⑤)."""
+    """Invitation to seminars and events (1.2(1)⑤).
+
+    May use Registration (1.1(a)), Contract (1.1(c)).
+    """
 
     clause = "1.2(1)⑤"
     slug = "event-invitation"
@@ -69,7 +84,10 @@ class EventInvitation(Purpose):
 
 
 class ProductProvision(Purpose):
-    """Providing the products (1.2(2)①)."""
+    """Providing the products (1.2(2)①).
+
+    May use Customer (1.1), Registration (1.1(a)), ProductData (1.1(b)), Contract (1.1(c)).
+    """
 
     clause = "1.2(2)①"
     slug = "product-provision"
@@ -80,7 +98,10 @@ class ProductProvision(Purpose):
 
 
 class ProductImprovement(Purpose):
-    """Improving quality and developing products (1.2(2)②)."""
+    """Improving quality and developing products (1.2(2)②).
+
+    May use Customer (1.1), Registration (1.1(a)), ProductData (1.1(b)), Contract (1.1(c)).
+    """
 
     clause = "1.2(2)②"
     slug = "product-improvement"
@@ -91,7 +112,10 @@ class ProductImprovement(Purpose):
 
 
 class ResearchNotice(Purpose):
-    """Notice of research for development and of beta tests (1.2(2)③)."""
+    """Notice of research for development and of beta tests (1.2(2)③).
+
+    May use Customer (1.1), Registration (1.1(a)), ProductData (1.1(b)), Contract (1.1(c)).
+    """
 
     clause = "1.2(2)③"
     slug = "research-notice"
@@ -102,7 +126,10 @@ class ResearchNotice(Purpose):
 
 
 class SecurityInformation(Purpose):
-    """Providing information on security (1.2(2)④)."""
+    """Providing information on security (1.2(2)④).
+
+    May use Customer (1.1), Registration (1.1(a)), ProductData (1.1(b)), Contract (1.1(c)).
+    """
 
     clause = "1.2(2)④"
     slug = "security-information"
@@ -113,7 +140,10 @@ class SecurityInformation(Purpose):
 
 
 class IncidentGuidance(Purpose):
-    """Guidance on incidents, threats and effective use (1.2(2)⑤)."""
+    """Guidance on incidents, threats and effective use (1.2(2)⑤).
+
+    May use Customer (1.1), Registration (1.1(a)), ProductData (1.1(b)), Contract (1.1(c)).
+    """
 
     clause = "1.2(2)⑤"
     slug = "incident-guidance"
@@ -124,7 +154,10 @@ class IncidentGuidance(Purpose):
 
 
 class ExperienceHearing(Purpose):
-    """Hearing how products are used, to improve satisfaction (1.2(2)⑥)."""
+    """Hearing how products are used, to improve satisfaction (1.2(2)⑥).
+
+    May use Customer (1.1), Registration (1.1(a)), ProductData (1.1(b)), Contract (1.1(c)).
+    """
 
     clause = "1.2(2)⑥"
     slug = "experience-hearing"
@@ -135,7 +168,10 @@ class ExperienceHearing(Purpose):
 
 
 class WebProductGuidance(Purpose):
-    """Guidance on products, to website users (2.2①)."""
+    """Guidance on products, to website users (2.2①).
+
+    May use Website (2.1), WebContact (2.1(a)), WebProfile (2.1(b)), WebForm (2.1(c)).
+    """
 
     clause = "2.2①"
     slug = "web-product-guidance"
@@ -146,7 +182,10 @@ class WebProductGuidance(Purpose):
 
 
 class WebThirdPartyProducts(Purpose):
-    """Guidance on related products of other companies, to website users (2.2②)."""
+    """Guidance on related products of other companies, to website users (2.2②).
+
+    May use Website (2.1), WebContact (2.1(a)), WebProfile (2.1(b)), WebForm (2.1(c)).
+    """
 
     clause = "2.2②"
     slug = "web-third-party-products"
@@ -157,7 +196,10 @@ class WebThirdPartyProducts(Purpose):
 
 
 class WebSecurityMail(Purpose):
-    """Information on security by e-mail, to website users (2.2③)."""
+    """Information on security by e-mail, to website users (2.2③).
+
+    May use Website (2.1), WebContact (2.1(a)), WebProfile (2.1(b)), WebForm (2.1(c)).
+    """
 
     clause = "2.2③"
     slug = "web-security-mail"
@@ -168,7 +210,10 @@ class WebSecurityMail(Purpose):
 
 
 class WebSurveyInvitation(Purpose):
-    """Invitation to surveys, campaigns and contests, to website users (2.2④)."""
+    """Invitation to surveys, campaigns and contests, to website users (2.2④).
+
+    May use Website (2.1), WebContact (2.1(a)), WebProfile (2.1(b)), WebForm (2.1(c)).
+    """
 
     clause = "2.2④"
     slug = "web-survey-invitation"
@@ -179,7 +224,10 @@ class WebSurveyInvitation(Purpose):
 
 
 class WebEventInvitation(Purpose):
-    """Invitation to seminars and events, to website users (2.2⑤)."""
+    """Invitation to seminars and events, to website users (2.2⑤).
+
+    May use Website (2.1), WebContact (2.1(a)), WebProfile (2.1(b)), WebForm (2.1(c)).
+    """
 
     clause = "2.2⑤"
     slug = "web-event-invitation"
@@ -190,7 +238,10 @@ class WebEventInvitation(Purpose):
 
 
 class WebInquiryResponse(Purpose):
-    """Responding to requests, inquiries and complaints (2.2⑥)."""
+    """Responding to requests, inquiries and complaints (2.2⑥).
+
+    May use Website (2.1), WebContact (2.1(a)), WebProfile (2.1(b)), WebForm (2.1(c)).
+    """
 
     clause = "2.2⑥"
     slug = "web-inquiry-response"
@@ -201,7 +252,10 @@ class WebInquiryResponse(Purpose):
 
 
 class WebFeedback(Purpose):
-    """Collecting feedback from website users (2.2⑦)."""
+    """Collecting feedback from website users (2.2⑦).
+
+    May use Website (2.1), WebContact (2.1(a)), WebProfile (2.1(b)), WebForm (2.1(c)).
+    """
 
     clause = "2.2⑦"
     slug = "web-feedback"
@@ -212,7 +266,10 @@ class WebFeedback(Purpose):
 
 
 class WebBehaviourAnalysis(Purpose):
-    """Analysing purchases and visits to the website (2.2⑧)."""
+    """Analysing purchases and visits to the website (2.2⑧).
+
+    May use Website (2.1), WebContact (2.1(a)), WebProfile (2.1(b)), WebForm (2.1(c)).
+    """
 
     clause = "2.2⑧"
     slug = "web-behaviour-analysis"
@@ -223,7 +280,10 @@ class WebBehaviourAnalysis(Purpose):
 
 
 class WebUsability(Purpose):
-    """Improving the usability of the website (2.2⑨)."""
+    """Improving the usability of the website (2.2⑨).
+
+    May use Website (2.1), WebContact (2.1(a)), WebProfile (2.1(b)), WebForm (2.1(c)).
+    """
 
     clause = "2.2⑨"
     slug = "web-usability"
@@ -234,7 +294,10 @@ class WebUsability(Purpose):
 
 
 class WebPreferences(Purpose):
-    """Keeping a user's preferences for the website (2.2⑩)."""
+    """Keeping a user's preferences for the website (2.2⑩).
+
+    May use Website (2.1), WebContact (2.1(a)), WebProfile (2.1(b)), WebForm (2.1(c)).
+    """
 
     clause = "2.2⑩"
     slug = "web-preferences"
@@ -245,7 +308,10 @@ class WebPreferences(Purpose):
 
 
 class WebCommunityOperation(Purpose):
-    """Running communities, campaigns and events for website users (2.2⑪)."""
+    """Running communities, campaigns and events for website users (2.2⑪).
+
+    May use Website (2.1), WebContact (2.1(a)), WebProfile (2.1(b)), WebForm (2.1(c)).
+    """
 
     clause = "2.2⑪"
     slug = "web-community-operation"
@@ -256,7 +322,10 @@ class WebCommunityOperation(Purpose):
 
 
 class TrafficAnalysis(Purpose):
-    """Following overall traffic patterns of the website (2.3①)."""
+    """Following overall traffic patterns of the website (2.3①).
+
+    May use Cookie (2.3).
+    """
 
     clause = "2.3①"
     slug = "traffic-analysis"
@@ -267,7 +336,10 @@ class TrafficAnalysis(Purpose):
 
 
 class NetworkOperations(Purpose):
-    """Technical support, subscription, location and protection of networks (2.3②)."""
+    """Technical support, subscription, location and protection of networks (2.3②).
+
+    May use Cookie (2.3).
+    """
 
     clause = "2.3②"
     slug = "network-operations"
@@ -278,7 +350,10 @@ class NetworkOperations(Purpose):
 
 
 class UsageAnalysis(Purpose):
-    """Analysing use of the website, also linked with personal data (2.3③)."""
+    """Analysing use of the website, also linked with personal data (2.3③).
+
+    May use Cookie (2.3), LinkedUsage (2.3③).
+    """
 
     clause = "2.3③"
     slug = "usage-analysis"
@@ -289,7 +364,10 @@ class UsageAnalysis(Purpose):
 
 
 class ProspectProductGuidance(Purpose):
-    """Guidance on products, to prospects (3.2①)."""
+    """Guidance on products, to prospects (3.2①).
+
+    May use Prospect (3.1), ProspectContact (3.1(a)), ProspectJob (3.1(b)), ProspectSubmission (3.1(c)).
+    """
 
     clause = "3.2①"
     slug = "prospect-product-guidance"
@@ -300,7 +378,10 @@ class ProspectProductGuidance(Purpose):
 
 
 class ProspectThirdPartyProducts(Purpose):
-    """Guidance on related products of other companies, to prospects (3.2②)."""
+    """Guidance on related products of other companies, to prospects (3.2②).
+
+    May use Prospect (3.1), ProspectContact (3.1(a)), ProspectJob (3.1(b)), ProspectSubmission (3.1(c)).
+    """
 
     clause = "3.2②"
     slug = "prospect-third-party-products"
@@ -311,7 +392,10 @@ class ProspectThirdPartyProducts(Purpose):
 
 
 class ProspectSecurityMail(Purpose):
-    """Information on security by e-mail, to prospects (3.2③)."""
+    """Information on security by e-mail, to prospects (3.2③).
+
+    May use Prospect (3.1), ProspectContact (3.1(a)), ProspectJob (3.1(b)), ProspectSubmission (3.1(c)).
+    """
 
     clause = "3.2③"
     slug = "prospect-security-mail"
@@ -322,7 +406,10 @@ class ProspectSecurityMail(Purpose):
 
 
 class ProspectSurveyInvitation(Purpose):
-    """Invitation to surveys, interviews and campaigns, to prospects (3.2④)."""
+    """Invitation to surveys, interviews and campaigns, to prospects (3.2④).
+
+    May use Prospect (3.1), ProspectContact (3.1(a)), ProspectJob (3.1(b)), ProspectSubmission (3.1(c)).
+    """
 
     clause = "3.2④"
     slug = "prospect-survey-invitation"
@@ -333,7 +420,10 @@ class ProspectSurveyInvitation(Purpose):
 
 
 class ProspectAnalysis(Purpose):
-    """Analysis for sales, promotion, branding and planning (3.2⑤)."""
+    """Analysis for sales, promotion, branding and planning (3.2⑤).
+
+    May use Prospect (3.1), ProspectContact (3.1(a)), ProspectJob (3.1(b)), ProspectSubmission (3.1(c)).
+    """
 
     clause = "3.2⑤"
     slug = "prospect-analysis"
@@ -344,7 +434,10 @@ class ProspectAnalysis(Purpose):
 
 
 class ProspectEventInvitation(Purpose):
-    """Invitation to seminars and events, to prospects (3.2⑥)."""
+    """Invitation to seminars and events, to prospects (3.2⑥).
+
+    May use Prospect (3.1), ProspectContact (3.1(a)), ProspectJob (3.1(b)), ProspectSubmission (3.1(c)).
+    """
 
     clause = "3.2⑥"
     slug = "prospect-event-invitation"
@@ -355,7 +448,10 @@ class ProspectEventInvitation(Purpose):
 
 
 class ProspectInquiryResponse(Purpose):
-    """Responding to requests and inquiries of prospects (3.2⑦)."""
+    """Responding to requests and inquiries of prospects (3.2⑦).
+
+    May use Prospect (3.1), ProspectContact (3.1(a)), ProspectJob (3.1(b)), ProspectSubmission (3.1(c)).
+    """
 
     clause = "3.2⑦"
     slug = "prospect-inquiry-response"
@@ -366,7 +462,10 @@ class ProspectInquiryResponse(Purpose):
 
 
 class ProspectFeedback(Purpose):
-    """Collecting feedback from prospects (3.2⑧)."""
+    """Collecting feedback from prospects (3.2⑧).
+
+    May use Prospect (3.1), ProspectContact (3.1(a)), ProspectJob (3.1(b)), ProspectSubmission (3.1(c)).
+    """
 
     clause = "3.2⑧"
     slug = "prospect-feedback"
@@ -377,7 +476,10 @@ class ProspectFeedback(Purpose):
 
 
 class ProspectCommunityOperation(Purpose):
-    """Running communities, campaigns and events for prospects (3.2⑨)."""
+    """Running communities, campaigns and events for prospects (3.2⑨).
+
+    May use Prospect (3.1), ProspectContact (3.1(a)), ProspectJob (3.1(b)), ProspectSubmission (3.1(c)).
+    """
 
     clause = "3.2⑨"
     slug = "prospect-community-operation"
@@ -396,7 +498,11 @@ class Customer(
     ExperienceHearing,
     Source,
 ):
-    """Customers of products and services (1.1)."""
+    """Customers of products and services (1.1).
+
+    May serve ProductProvision (1.2(2)①), ProductImprovement (1.2(2)②), ResearchNotice (1.2(2)③), SecurityInformation
+    (1.2(2)④), IncidentGuidance (1.2(2)⑤), ExperienceHearing (1.2(2)⑥).
+    """
 
     clause = "1.1"
     slug = "customer"
@@ -410,7 +516,12 @@ class Customer(
 class Registration(
     Customer, RenewalGuidance, ProductGuidance, RelatedThirdPartyProducts, ProgramInvitation, EventInvitation
 ):
-    """What a customer declared when buying or using a product (1.1(a))."""
+    """What a customer declared when buying or using a product (1.1(a)).
+
+    May serve RenewalGuidance (1.2(1)①), ProductGuidance (1.2(1)②), RelatedThirdPartyProducts (1.2(1)③),
+    ProgramInvitation (1.2(1)④), EventInvitation (1.2(1)⑤), ProductProvision (1.2(2)①), ProductImprovement (1.2(2)②),
+    ResearchNotice (1.2(2)③), SecurityInformation (1.2(2)④), IncidentGuidance (1.2(2)⑤), ExperienceHearing (1.2(2)⑥).
+    """
 
     clause = "1.1(a)"
     slug = "registration"
@@ -422,7 +533,11 @@ class Registration(
 
 @final
 class ProductData(Customer):
-    """What products collect while in use, and support call recordings (1.1(b))."""
+    """What products collect while in use, and support call recordings (1.1(b)).
+
+    May serve ProductProvision (1.2(2)①), ProductImprovement (1.2(2)②), ResearchNotice (1.2(2)③), SecurityInformation
+    (1.2(2)④), IncidentGuidance (1.2(2)⑤), ExperienceHearing (1.2(2)⑥).
+    """
 
     clause = "1.1(b)"
     slug = "product-data"
@@ -436,7 +551,12 @@ class ProductData(Customer):
 class Contract(
     Customer, RenewalGuidance, ProductGuidance, RelatedThirdPartyProducts, ProgramInvitation, EventInvitation
 ):
-    """Purchases, registration dates, renewals and payments (1.1(c))."""
+    """Purchases, registration dates, renewals and payments (1.1(c)).
+
+    May serve RenewalGuidance (1.2(1)①), ProductGuidance (1.2(1)②), RelatedThirdPartyProducts (1.2(1)③),
+    ProgramInvitation (1.2(1)④), EventInvitation (1.2(1)⑤), ProductProvision (1.2(2)①), ProductImprovement (1.2(2)②),
+    ResearchNotice (1.2(2)③), SecurityInformation (1.2(2)④), IncidentGuidance (1.2(2)⑤), ExperienceHearing (1.2(2)⑥).
+    """
 
     clause = "1.1(c)"
     slug = "contract"
@@ -460,7 +580,12 @@ class Website(
     WebCommunityOperation,
     Source,
 ):
-    """Visitors who act on the website (2.1)."""
+    """Visitors who act on the website (2.1).
+
+    May serve WebProductGuidance (2.2①), WebThirdPartyProducts (2.2②), WebSecurityMail (2.2③), WebSurveyInvitation
+    (2.2④), WebEventInvitation (2.2⑤), WebInquiryResponse (2.2⑥), WebFeedback (2.2⑦), WebBehaviourAnalysis (2.2⑧),
+    WebUsability (2.2⑨), WebPreferences (2.2⑩), WebCommunityOperation (2.2⑪).
+    """
 
     clause = "2.1"
     slug = "website"
@@ -472,7 +597,12 @@ class Website(
 
 @final
 class WebContact(Website):
-    """Contact details given on the website (2.1(a))."""
+    """Contact details given on the website (2.1(a)).
+
+    May serve WebProductGuidance (2.2①), WebThirdPartyProducts (2.2②), WebSecurityMail (2.2③), WebSurveyInvitation
+    (2.2④), WebEventInvitation (2.2⑤), WebInquiryResponse (2.2⑥), WebFeedback (2.2⑦), WebBehaviourAnalysis (2.2⑧),
+    WebUsability (2.2⑨), WebPreferences (2.2⑩), WebCommunityOperation (2.2⑪).
+    """
 
     clause = "2.1(a)"
     slug = "web-contact"
@@ -484,7 +614,12 @@ class WebContact(Website):
 
 @final
 class WebProfile(Website):
-    """Occupation, company and position (2.1(b))."""
+    """Occupation, company and position (2.1(b)).
+
+    May serve WebProductGuidance (2.2①), WebThirdPartyProducts (2.2②), WebSecurityMail (2.2③), WebSurveyInvitation
+    (2.2④), WebEventInvitation (2.2⑤), WebInquiryResponse (2.2⑥), WebFeedback (2.2⑦), WebBehaviourAnalysis (2.2⑧),
+    WebUsability (2.2⑨), WebPreferences (2.2⑩), WebCommunityOperation (2.2⑪).
+    """
 
     clause = "2.1(b)"
     slug = "web-profile"
@@ -496,7 +631,12 @@ class WebProfile(Website):
 
 @final
 class WebForm(Website):
-    """What was typed into forms and surveys (2.1(c))."""
+    """What was typed into forms and surveys (2.1(c)).
+
+    May serve WebProductGuidance (2.2①), WebThirdPartyProducts (2.2②), WebSecurityMail (2.2③), WebSurveyInvitation
+    (2.2④), WebEventInvitation (2.2⑤), WebInquiryResponse (2.2⑥), WebFeedback (2.2⑦), WebBehaviourAnalysis (2.2⑧),
+    WebUsability (2.2⑨), WebPreferences (2.2⑩), WebCommunityOperation (2.2⑪).
+    """
 
     clause = "2.1(c)"
     slug = "web-form"
@@ -508,7 +648,10 @@ class WebForm(Website):
 
 @final
 class Cookie(TrafficAnalysis, NetworkOperations, UsageAnalysis, Source):
-    """What is collected automatically from the terminal (2.3)."""
+    """What is collected automatically from the terminal (2.3).
+
+    May serve TrafficAnalysis (2.3①), NetworkOperations (2.3②), UsageAnalysis (2.3③).
+    """
 
     clause = "2.3"
     slug = "cookie"
@@ -530,7 +673,12 @@ class Prospect(
     ProspectCommunityOperation,
     Source,
 ):
-    """Prospective customers (3.1)."""
+    """Prospective customers (3.1).
+
+    May serve ProspectProductGuidance (3.2①), ProspectThirdPartyProducts (3.2②), ProspectSecurityMail (3.2③),
+    ProspectSurveyInvitation (3.2④), ProspectAnalysis (3.2⑤), ProspectEventInvitation (3.2⑥), ProspectInquiryResponse
+    (3.2⑦), ProspectFeedback (3.2⑧), ProspectCommunityOperation (3.2⑨).
+    """
 
     clause = "3.1"
     slug = "prospect"
@@ -542,7 +690,12 @@ class Prospect(
 
 @final
 class ProspectContact(Prospect):
-    """Contact details of a prospect (3.1(a))."""
+    """Contact details of a prospect (3.1(a)).
+
+    May serve ProspectProductGuidance (3.2①), ProspectThirdPartyProducts (3.2②), ProspectSecurityMail (3.2③),
+    ProspectSurveyInvitation (3.2④), ProspectAnalysis (3.2⑤), ProspectEventInvitation (3.2⑥), ProspectInquiryResponse
+    (3.2⑦), ProspectFeedback (3.2⑧), ProspectCommunityOperation (3.2⑨).
+    """
 
     clause = "3.1(a)"
     slug = "prospect-contact"
@@ -554,7 +707,12 @@ class ProspectContact(Prospect):
 
 @final
 class ProspectJob(Prospect):
-    """Occupation, position, department and employer of a prospect (3.1(b))."""
+    """Occupation, position, department and employer of a prospect (3.1(b)).
+
+    May serve ProspectProductGuidance (3.2①), ProspectThirdPartyProducts (3.2②), ProspectSecurityMail (3.2③),
+    ProspectSurveyInvitation (3.2④), ProspectAnalysis (3.2⑤), ProspectEventInvitation (3.2⑥), ProspectInquiryResponse
+    (3.2⑦), ProspectFeedback (3.2⑧), ProspectCommunityOperation (3.2⑨).
+    """
 
     clause = "3.1(b)"
     slug = "prospect-job"
@@ -566,7 +724,12 @@ class ProspectJob(Prospect):
 
 @final
 class ProspectSubmission(Prospect):
-    """Anything else a prospect chose to provide, images and video included (3.1(c))."""
+    """Anything else a prospect chose to provide, images and video included (3.1(c)).
+
+    May serve ProspectProductGuidance (3.2①), ProspectThirdPartyProducts (3.2②), ProspectSecurityMail (3.2③),
+    ProspectSurveyInvitation (3.2④), ProspectAnalysis (3.2⑤), ProspectEventInvitation (3.2⑥), ProspectInquiryResponse
+    (3.2⑦), ProspectFeedback (3.2⑧), ProspectCommunityOperation (3.2⑨).
+    """
 
     clause = "3.1(c)"
     slug = "prospect-submission"
@@ -578,7 +741,10 @@ class ProspectSubmission(Prospect):
 
 @final
 class LinkedUsage(UsageAnalysis, Source):
-    """Terminal data linked with personal data (2.3③)."""
+    """Terminal data linked with personal data (2.3③).
+
+    May serve UsageAnalysis (2.3③).
+    """
 
     clause = "2.3③"
     slug = "linked-usage"

@@ -19,7 +19,7 @@ from pyspark.sql import types as T
 from purposeguard import ChannelViolation, Guard, UnlabelledData
 from purposeguard.adapters.row_rule import Branch, KeySet, RowRule, Span, SubjectTest, clause_meant, spellings
 from purposeguard.adapters.spark import Spark, rows
-from purposeguard.adapters.spark.rows import KeyRelations, SparkRenderer, literal
+from purposeguard.adapters.spark.rows import KeyRelations, SparkConditions, literal
 from purposeguard.adapters.tags import KEY, encode
 from purposeguard.errors import UnknownSource
 from purposeguard.notices import trendmicro_jp as tm
@@ -89,46 +89,61 @@ UUIDS = [
 def test_ids_are_found_in_any_spelling(most: int, session: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "MOST_IN_A_CONDITION", most)
     keys = KeySet(["7", "Ä", "0b5f3d0e-8f3c-4d36-9a5e-0d7f6f2b8a11"])
-    roll = KeyRelations()
     text = session.createDataFrame([(one,) for one in [*IDS, *UUIDS]], "who string")
-    assert _named(text, keys, roll) == {"7", " 7", "Ä", "A\u0308", IDS[6], *UUIDS}
+    assert _named(text, keys) == {"7", " 7", "Ä", "A\u0308", IDS[6], *UUIDS}
     for odd in ("", "  ", "7\t", "7\r\n", "7\n", "\xa07", "7\u3000", "7\u200b", "\ufeff7", "7\0", "7" * 201):
         with pytest.raises(Exception, match="a row holds a text that is no id"):
-            _named(session.createDataFrame([("8",), (odd,)], "who string"), keys, roll)
+            _named(session.createDataFrame([("8",), (odd,)], "who string"), keys)
     whole = session.createDataFrame([(7,), (8,), (None,)], "who int")
-    assert _named(whole, keys, roll) == {7}
+    assert _named(whole, keys) == {7}
     exact = session.createDataFrame([(7,), (8,), (None,)], "who int").select(F.col("who").cast("decimal(20,0)"))
-    assert {int(one) for one in _named(exact, keys, roll)} == {7}
+    assert {int(one) for one in _named(exact, keys)} == {7}
 
 
-def _named(frame: Any, keys: KeySet, roll: KeyRelations) -> set[Any]:
+def _named(frame: Any, keys: KeySet) -> set[Any]:
     branch = Branch(subjects=SubjectTest(keys, only=True, nobody=False))
     rule = RowRule(tm.NOTICE, (branch,), subjects=(("who", Subject),))
-    words = SparkRenderer(rule, {"who": ("who", frame.schema["who"].dataType)}, frame.sparkSession, roll)
-    return {row.who for row in frame.filter(words.condition()).collect()}
+    conditions = SparkConditions(
+        rule, {"who": ("who", frame.schema["who"].dataType)}, frame.sparkSession, KeyRelations()
+    )
+    return {row.who for row in frame.filter(conditions.column_of_rule()).collect()}
 
 
 @pytest.mark.parametrize("type_", ["double", "boolean", "array<string>", "decimal(10,2)", "struct<a:int>"])
 def test_what_is_no_id_is_refused(type_: str, session: SparkSession) -> None:
     frame = session.createDataFrame([], f"who {type_}")
-    with pytest.raises(UnlabelledData, match="ids are whole numbers or text"):
-        _named(frame, KeySet(["7"]), KeyRelations())
+    with pytest.raises(UnlabelledData, match="`who` is marked Subject and holds"):
+        _named(frame, KeySet(["7"]))
 
 
 @pytest.mark.parametrize("type_", ["timestamp_ntz", "string", "bigint"])
 def test_what_is_no_day_is_refused(type_: str, session: SparkSession) -> None:
     branch = Branch(collected=Span(datetime.date(2024, 1, 1), None, absent=False))
     rule = RowRule(tm.NOTICE, (branch,), collected="day")
-    words = SparkRenderer(rule, {"day": ("day", T.DataType.fromDDL(type_))}, session, KeyRelations())
-    with pytest.raises(UnlabelledData, match="to hold a day"):
-        words.condition()
+    conditions = SparkConditions(rule, {"day": ("day", T.DataType.fromDDL(type_))}, session, KeyRelations())
+    with pytest.raises(UnlabelledData, match="to hold days"):
+        conditions.column_of_rule()
+
+
+@pytest.mark.parametrize(
+    "set_otherwise", [{"timestampType": "TIMESTAMP_NTZ", "session.timeZone": "UTC"}], indirect=True
+)
+def test_days_begin_in_the_time_zone_of_the_notice_by_every_setting(set_otherwise: SparkSession) -> None:
+    texts = [None, "2023-12-31 14:59:59.999999", "2023-12-31 15:00:00", "2024-01-01 14:59:59", "2024-01-01 15:00:00"]
+    frame = set_otherwise.createDataFrame([(text,) for text in texts], "day string")
+    frame = frame.select(F.col("day").cast(T.TimestampType()))
+    day = datetime.date(2024, 1, 1)
+    branch = Branch(collected=Span(day, day + datetime.timedelta(1), absent=False))
+    kept = rows.filtered(frame, RowRule(tm.NOTICE, (branch,), collected="day")).select(F.col("day").cast("string"))
+    assert [row.day for row in kept.collect()] == texts[2:4]
 
 
 def test_a_relation_of_subjects_is_made_once(session: SparkSession) -> None:
-    keys, roll = KeySet(["1", "2"]), KeyRelations()
-    assert roll.relation(session, keys, "ints") is roll.relation(session, keys, "ints")
-    assert roll.relation(session, keys, "texts") is not roll.relation(session, keys, "ints")
-    assert roll.relation(session, KeySet(["1", "2"]), "ints") is not roll.relation(session, keys, "ints")
+    keys = KeySet(["1", "2"])
+    relation_of = KeyRelations().relation
+    assert relation_of(session, keys, "ints") is relation_of(session, keys, "ints")
+    assert relation_of(session, keys, "texts") is not relation_of(session, keys, "ints")
+    assert relation_of(session, KeySet(["1", "2"]), "ints") is not relation_of(session, keys, "ints")
 
 
 SPELT = st.one_of(
@@ -145,9 +160,10 @@ SPELT = st.one_of(
 def test_what_spark_reads_as_a_source_the_notice_reads_as_the_same(texts: list[str], spark: Any) -> None:
     frame = spark.createDataFrame([(one,) for one in texts], "src string")
     rule = RowRule(tm.NOTICE, (), source="src")
-    words = SparkRenderer(rule, {"src": ("src", T.StringType())}, spark, KeyRelations())
+    conditions = SparkConditions(rule, {"src": ("src", T.StringType())}, spark, KeyRelations())
     clauses = sorted(one.clause for one in tm.NOTICE.sources)
-    found = frame.select("src", *(words.source_in("src", frozenset({one})).alias(one) for one in clauses)).collect()
+    named = {one: conditions.column_of(conditions.source_in("src", frozenset({one}))) for one in clauses}
+    found = frame.select("src", *(column.alias(one) for one, column in named.items())).collect()
     for row in found:
         meant = [one for one in clauses if row[one]]
         try:
@@ -198,7 +214,7 @@ def test_a_source_is_read_from_its_column_whatever_that_is_called(name: str, set
     texts = ["1.1(a)", "Registration", "1.1a", "REGISTRATION", "2.1(a)", "2.1a", "WebContact"]
     frame = set_otherwise.createDataFrame([(one,) for one in texts], "src string").toDF(name)
     rule = RowRule(tm.NOTICE, (Branch(sources=frozenset({"1.1(a)"})),), source="src")
-    condition = SparkRenderer(rule, {"src": (name, T.StringType())}, set_otherwise, KeyRelations()).condition()
+    condition = SparkConditions(rule, {"src": (name, T.StringType())}, set_otherwise, KeyRelations()).column_of_rule()
     assert [row[0] for row in frame.filter(condition).collect()] == texts[:4]
     for odd, said in ((None, "a row names no source, in `"), ("it's \\ 9", "unknown source `it's \\ 9`, in `")):
         other = set_otherwise.createDataFrame([(odd,)], "src string").toDF(name)
@@ -217,5 +233,5 @@ def test_a_notice_without_sources_that_may_be_used_is_asked_too(session: SparkSe
     every = frozenset(one.clause for one in tm.NOTICE.sources)
     for clauses, left in ((frozenset[str](), 0), (every, 2)):
         rule = RowRule(tm.NOTICE, (Branch(sources=clauses),), source="src")
-        words = SparkRenderer(rule, {"src": ("src", T.StringType())}, session, KeyRelations())
-        assert frame.filter(words.condition()).count() == left
+        conditions = SparkConditions(rule, {"src": ("src", T.StringType())}, session, KeyRelations())
+        assert frame.filter(conditions.column_of_rule()).count() == left

@@ -1,0 +1,26 @@
+"""What a notebook shows of a notice, a guard or a decision: HTML, without a style of the page's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+_CELL = ' style="text-align: left"'
+
+
+def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of texts, each escaped; the first column names its rows."""
+    titles = "".join(f'<th scope="col"{_CELL}>{escape(title)}</th>' for title in head)
+    body = "".join(
+        f'<tr><th scope="row"{_CELL}>{escape(name)}</th>'
+        + "".join(f"<td{_CELL}>{escape(text)}</td>" for text in texts)
+        + "</tr>"
+        for name, *texts in rows
+    )
+    return f"<table><caption>{escape(caption)}</caption><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def list_of(head: str, lines: Iterable[str]) -> str:
+    """A line in bold, and others under it, each escaped."""
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<div><strong>{escape(head)}</strong>{f'<ul>{items}</ul>' if items else ''}</div>"
