@@ -24,6 +24,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, make_url
 
 from purposeguard.governance.engines import BEGIN, engine_of, translated, unavailable
+from purposeguard.governance.forking import FORKS
 from purposeguard.governance.schema import VERSION_TABLE, keys
 from purposeguard.locks import new_lock
 from purposeguard.runtime.clock import UTC
@@ -63,7 +64,9 @@ class Store:
         self._engine: sa.Engine | None = None
         self._closed = False
         self._inherited: list[object] = []
+        self._torn = False
         _STORES.add(self)
+        FORKS.told.add(self)
 
     @property
     def engine(self) -> sa.Engine:
@@ -192,9 +195,12 @@ class Store:
     def _connection(self, begin: str | None, changed: set[str] | None = None) -> Generator[sa.Connection]:
         if self._closed:
             raise unavailable(self.where, "was closed", "open it again")
+        if self._torn:
+            advice = "fork before threads write, or start the process anew (`spawn`)"
+            raise unavailable(self.where, "was in a transaction when this process was forked", advice)
         engine, pool = self.engine, self.engine.pool
         try:
-            with engine.connect() as connection:
+            with FORKS.transaction(), engine.connect() as connection:
                 yield connection.execution_options(**{BEGIN: begin, CHANGED: changed})
         finally:
             if self._closed or engine is not self._engine:  # type: ignore[redundant-expr]  # in another thread
@@ -233,11 +239,17 @@ class Store:
     def _interrupted(self, *_: Any) -> None:
         self.interruptions += 1
 
-    def leave_to_the_parent(self) -> None:
+    def before_fork(self) -> None:
+        """Before a fork: SQLite keeps the state of a file's locks for the process, so the child gets no open file."""
+        if self._engine is not None and self.dialect == "sqlite":
+            self._engine.dispose()
+
+    def forked(self, *, torn: bool) -> None:
         """In a forked child: the parent's connections are neither used nor closed."""
         if self._engine is not None:
             self._inherited.append(self._engine.pool)
             self._engine.dispose(close=False)
+            self._torn = torn and self.dialect == "sqlite"
 
     def __enter__(self) -> Self:
         return self
@@ -315,19 +327,10 @@ def existing_store(target: str | os.PathLike[str], *, timeout: float = 5.0) -> S
 # ---- Processes ----------------------------------------------------------------------------------------------------
 
 _STORES: Final[weakref.WeakSet[Store]] = weakref.WeakSet()
-"""For forked children, and for the end of the interpreter."""
+"""For the end of the interpreter."""
 
 
 @atexit.register
 def _close_all() -> None:
     for store in list(_STORES):
         store.close()
-
-
-def _forked() -> None:
-    for store in list(_STORES):
-        store.leave_to_the_parent()
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
-    os.register_at_fork(after_in_child=_forked)
