@@ -90,7 +90,7 @@ demo: $(DEMO) ## run the example backend's story
 	@.venv-demo/bin/python -m examples.shop.demo $(ARGS)
 
 demo-services: $(DEV) ## two services: what of a purpose crosses from one to the other
-	@$(VENV)/bin/python -m examples.services.demo
+	@$(VENV)/bin/python -m examples.services.demo $(ARGS)
 
 test: $(DEV) ## all that finds a mistake in a change, without the slow kinds
 	$(VENV)/bin/python $(PYTEST) $(ARGS)

@@ -5,15 +5,28 @@ Exits with 0 only if everything happened as told.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import httpx
+from rich.text import Text
+
+from examples.screen import BAD, GOOD, Said, Screen, add_options, survive_any_encoding
+
+REMINDER = Said("letters asks for a renewal notice, 1.2(1)①", "letters が 1.2(1)①（契約更新の案内）のために求める")
+IMPROVEMENT = Said("letters asks to improve the product, 1.2(2)②", "letters が 1.2(2)②（品質改善と開発）のために求める")
+ADVERTISEMENT = Said("letters asks for advertising, 1.2(1)②", "letters が 1.2(1)②（製品の案内）のために求める")
+NO_PURPOSE = Said("letters asks for no purpose", "letters が目的なしで求める")
+OUTSIDE = Said("letters asks a host that is outside", "letters が外部のホストに求める")
+PASSPORT = Said("somebody else asks, with a passport of letters", "ほかの誰かが letters のパスポートで求める")
+REPLAYED = Said("somebody else asks, with the same one again", "同じパスポートをもう一度使う")
+CHANGED = Said("somebody else asks, with one that was changed", "書き換えたパスポートを使う")
 
 KEY = secrets.token_urlsafe(32)
 os.environ["PASSPORT_KEY"] = KEY  # of both services, and of the forger below, who has another
@@ -45,7 +58,13 @@ def tampered(passport: str) -> str:
     return passport[:place] + ("A" if passport[place] != "A" else "B") + passport[place + 1 :]
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.services.demo", description="What crosses with a purpose."
+    )
+    add_options(parser)
+    options = parser.parse_args(arguments)
+
     from examples.services.common import guard, passports  # noqa: PLC0415  # it wants the key
     from purposeguard.integrations.passport_http import headers  # noqa: PLC0415  # likewise
     from purposeguard.notices import trendmicro_jp as tm  # noqa: PLC0415  # likewise
@@ -54,6 +73,18 @@ def main() -> int:
         with guard.purpose(tm.RenewalGuidance):
             return headers(passports, audience="customers")
 
+    survive_any_encoding()
+    screen = Screen(options.lang, options.color)
+    screen.title(
+        "Two services, and the purpose that crosses with a request", "二つのサービスと、リクエストとともに渡る目的"
+    )
+    screen.say(
+        """`letters` asks `customers` for Aiko's record over HTTP. A signed passport in a header says what for.
+        `customers` answers with the fields that this purpose may use, or refuses.""",
+        """`letters` が `customers` に、愛子さん（Aiko）の記録を HTTP で求めます。何のためかは、ヘッダーの署名付き
+        パスポートが示します。`customers` は、その目的に使える項目だけを返すか、拒否します。""",
+    )
+    screen.blank()
     once = issued()
     forged = {name: tampered(text) for name, text in issued().items()}
     wrong = 0
@@ -63,21 +94,23 @@ def main() -> int:
         httpx.Client(trust_env=False, timeout=30) as client,
     ):
         direct = f"{customers}/customers/7"
-        for what, address, given, expected in (
-            ("letters asks for a renewal notice (1.2(1)①)", f"{letters}/remind", {}, "name, renews"),
-            ("letters asks to improve the product (1.2(2)②)", f"{letters}/improve", {}, "last_scan, name, renews"),
-            ("letters asks for advertising (1.2(1)②)", f"{letters}/advertise", {}, "refused: not-permitted"),
-            ("letters asks for no purpose", f"{letters}/idle", {}, "refused: missing"),
-            ("letters asks a host that is outside", f"{letters}/outside", {}, "refused: missing"),
-            ("somebody asks with a passport of letters", direct, once, "name, renews"),
-            ("somebody asks with the same one again", direct, once, "refused: replayed"),
-            ("somebody asks with one that was changed", direct, forged, "refused: forged"),
+        for asked, address, given, expected in (
+            (REMINDER, f"{letters}/remind", {}, "name, renews"),
+            (IMPROVEMENT, f"{letters}/improve", {}, "last_scan, name, renews"),
+            (ADVERTISEMENT, f"{letters}/advertise", {}, "refused: not-permitted"),
+            (NO_PURPOSE, f"{letters}/idle", {}, "refused: missing"),
+            (OUTSIDE, f"{letters}/outside", {}, "refused: missing"),
+            (PASSPORT, direct, once, "name, renews"),
+            (REPLAYED, direct, once, "refused: replayed"),
+            (CHANGED, direct, forged, "refused: forged"),
         ):
             body = client.get(address, headers=given).json()
             told = f"refused: {body['reason']}" if "reason" in body else ", ".join(sorted(body))
-            told_right = told == expected
-            wrong += not told_right
-            print(f"{what:<48} → {told}{'' if told_right else f'   NOT AS TOLD: {expected}'}")
+            answer = Text(f"→ {told}", BAD if "reason" in body else GOOD)
+            if told != expected:
+                wrong += 1
+                answer.append(f"   {screen.words('NOT AS TOLD', '説明と違う')}: {expected}", BAD)
+            screen.row(Text(screen.words(*asked)), 56, [answer], 0)
     return 1 if wrong else 0
 
 

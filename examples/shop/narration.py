@@ -2,55 +2,66 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
-import subprocess
-import sys
-import textwrap
-from collections.abc import Callable
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from httpx2 import Client, Response
+from rich.text import Text
 
-COLUMNS = 100
-HANG = 4
-"""How much further than a line its continuation is set in, here as in purposeguard's messages."""
+from examples.screen import BAD, COLUMNS, GOOD, HANG, Said, Screen
+
+if TYPE_CHECKING:  # the first lines are on the screen before anything of the server is imported
+    from httpx2 import Client, Response
 
 
 class Story:
-    """Asks, prints and checks. `unlike` holds what did not happen as told."""
+    """Asks, prints and checks. What is said is said in English and Japanese; the screen takes one of them."""
 
-    def __init__(self, client: Client, folder: Path, store: str, write: Callable[[str], object] = print) -> None:
+    def __init__(self, client: Client, folder: Path, store: str, screen: Screen) -> None:
         """`folder` has the shop's files for analysts; `store` is the URL of what governance remembers."""
         self._client = client
         self._folder = folder
         self._store = store
-        self._write = write
-        self._scenes = 0
+        self._screen = screen
+        self._scene = 0
+        self._shown = True
         self.unlike: list[str] = []
+        """What did not happen as told."""
+        self.on_record: Counter[str] = Counter()
+        """What the ledger must have of this story: denials by their error, and other entries by their kind."""
 
-    def scene(self, title: str, text: str) -> None:
-        self._scenes += 1
-        head = f"{self._scenes}. {title}"
-        self._write(f"\n{head}\n{'-' * len(head)}")
-        self.say(text)
+    @property
+    def language(self) -> str:
+        return self._screen.language
 
-    def say(self, text: str) -> None:
-        self._print("", " ".join(text.split()), hang=0)
+    def scene(self, number: int, title: Said, text: Said, *, shown: bool = True) -> None:
+        """Begins a scene. One that is not shown is played for what it leaves behind."""
+        self._scene = number
+        self._shown = shown
+        if shown:
+            self._screen.blank()
+            self._screen.head(number, *title)
+            self.say(*text)
 
-    def note(self, text: str) -> None:
-        self._print("  ", text)
+    def say(self, en: str, ja: str) -> None:
+        if self._shown:
+            self._screen.say(en, ja)
 
-    def show(self, text: str, mark: str = "|") -> None:
+    def note(self, en: str, ja: str) -> None:
+        if self._shown:
+            self._screen.say(en, ja, "  ", style="dim")
+
+    def show(self, text: str, mark: str = "|", style: str = "") -> None:
         """Prints a text of several lines, filled anew for the columns that are left beside the mark."""
         for blanks, line in _paragraphs(text):
-            self._print(f"    {mark} ", line, blanks)
+            self._print(f"    {mark} {blanks}", Text(line, style), "dim", f"    {mark} {blanks}")
 
     def quote(self, code: str) -> None:
         """Prints lines as they are."""
         for line in code.splitlines():
-            self._write(f"    {line}")
+            self._print("    ", line)
 
     def ask(
         self,
@@ -65,64 +76,70 @@ class Story:
         """What the server answers, parsed where it is JSON; prints both unless `quiet`."""
         response = self._client.request(method, path, json=body, headers={"accept": accept})
         if not quiet:
-            self._print("  > ", f"{method} {path}{' ' + _json(body) if body is not None else ''}")
+            self.asked(f"{method} {path}{' ' + _json(body) if body is not None else ''}")
             self._answered(response)
         if response.status_code != status:
-            self.check(False, f"{method} {path} is answered with {status}, not with {response.status_code}")
+            unlike = f"{method} {path}: {response.status_code}"
+            self.check(False, f"{unlike} instead of {status}", f"{unlike}（{status} のはず）")
         try:
             return response.json()
         except ValueError:
             return response.text
 
+    def asked(self, request: str) -> None:
+        self._print("  > ", request, "bold cyan")
+
     def sql(self, purpose: str, statement: str, *files: str, exits: int = 0) -> str:
         """What `purposeguard sql` says of a statement over files; prints both."""
-        self._print("  $ ", f'purposeguard sql --purpose {purpose} --store $STORE "{statement}" {" ".join(files)}')
+        from typer.testing import CliRunner  # noqa: PLC0415  # no other scene needs the command line
+
+        from purposeguard.cli.commands import app  # noqa: PLC0415  # likewise
+
+        shown = f'purposeguard sql --purpose {purpose} --store $STORE "{statement}" {" ".join(files)}'
+        self._print("  $ ", shown, "bold cyan")
         command = ["sql", "--purpose", purpose, "--store", self._store, statement, *files]
-        done = subprocess.run(  # noqa: S603  # ourselves
-            [sys.executable, "-m", "purposeguard.cli", *command],
-            cwd=self._folder,
-            env={**os.environ, "COLUMNS": str(COLUMNS), "PYTHONUTF8": "1"},
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-        )
+        # In this process, which has imported by now what a new one would import for seconds.
+        with contextlib.chdir(self._folder):
+            done = CliRunner(env={"COLUMNS": str(COLUMNS), "NO_COLOR": "1"}).invoke(app, command)
         for line in done.stdout.splitlines():
-            self._write(f"    | {line}".rstrip())
+            self._print("    | ", line, "dim", hang=0)
         self.show(done.stderr)
-        if done.returncode != exits:
-            self.check(False, f"the command exits with {exits}, not with {done.returncode}")
+        if done.exit_code != exits:
+            self.check(
+                False, f"exit code {done.exit_code}, not {exits}", f"終了コード {done.exit_code}（{exits} のはず）"
+            )
         return done.stdout + done.stderr
 
     def _answered(self, response: Response) -> None:
         kind = response.headers.get("content-type", "")
+        body = ""
         if kind == "application/problem+json":
             problem = response.json()
-            self._print("  < ", f"{response.status_code} {problem['title']}")
-            self.show(problem["detail"])
+            shown, body = problem["title"], problem["detail"]
         elif kind == "application/json":
-            self._print("  < ", f"{response.status_code} {_json(response.json())}")
+            shown = _json(response.json())
         else:
-            self._print("  < ", f"{response.status_code} {kind.partition(';')[0]}")
-            self.show(response.text)
+            shown, body = kind.partition(";")[0], response.text
+        status = (f"{response.status_code} ", GOOD if response.is_success else BAD)
+        self._print("  < ", Text.assemble(status, shown if response.is_success else (shown, BAD)))
+        self.show(body)
 
-    def check(self, holds: bool, saying: str) -> None:
+    def check(self, holds: bool, en: str, ja: str) -> None:
         """Something that the story says."""
-        if not holds:
-            self.unlike.append(f"scene {self._scenes}: {saying}")
-        self._print("  = " if holds else "  NOT AS TOLD: ", saying)
+        saying = self._screen.words(en, ja)
+        if holds:
+            if self._shown:
+                self._screen.say(en, ja, "  ✓ ", GOOD)
+            return
+        self.unlike.append(f"{self._scene}: {saying}")
+        self._shown = True
+        self._print(f"  ✗ {self._screen.words('NOT AS TOLD', '説明と違う')}: ", saying, BAD)
 
-    def _print(self, lead: str, text: str, blanks: str = "", hang: int = HANG) -> None:
-        later = lead if "|" in lead or "!" in lead else " " * len(lead)
-        self._write(
-            textwrap.fill(
-                text,
-                COLUMNS,
-                initial_indent=lead + blanks,
-                subsequent_indent=later + blanks + " " * hang,
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-        )
+    def _print(
+        self, lead: str, text: str | Text, lead_style: str = "", later: str | None = None, hang: int = HANG
+    ) -> None:
+        if self._shown:
+            self._screen.line(lead, text, lead_style, later, hang)
 
 
 def _paragraphs(text: str) -> list[tuple[str, str]]:

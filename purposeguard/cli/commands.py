@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,8 @@ import typer
 
 from purposeguard.cli.dbt import dbt_app
 from purposeguard.cli.diff import diff
-from purposeguard.cli.files import Problem, difference, read_notice, write, write_all
+from purposeguard.cli.export import export_app
+from purposeguard.cli.files import Problem, difference, read_notice, write
 from purposeguard.cli.inventory import inventory
 from purposeguard.cli.ledger import ledger_app
 from purposeguard.cli.lint.command import lint_paths
@@ -55,7 +55,6 @@ from purposeguard.cli.sql import sql
 from purposeguard.errors import NoticeError
 from purposeguard.guard import Guard
 from purposeguard.notice.codegen import generate
-from purposeguard.notice.export.cedar import export
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import Channels
 from purposeguard.notice.vocabulary import Family, Purpose, Source
@@ -193,58 +192,6 @@ def _deliver(text: str, output: Path | None, check: bool, command: str) -> None:
     elif differs := difference(output, text):
         complain(err(), "stale", f"{differs}\nrun: {command} -o {output}")
         raise typer.Exit(NO)
-
-
-export_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    help="Write a notice for another engine: the same rules, decided there.",
-)
-"""Registered by `commands`."""
-
-
-@export_app.callback()
-def export_root() -> None:
-    """Holds a command for each engine."""
-
-
-@export_app.command(epilog="Exit codes: 0 written or up to date, 1 stale (with --check), 2 bad input.")
-def cedar(
-    notice: NoticeArgument,
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="DIR", help="The folder to write into.", show_default=False),
-    ],
-    *,
-    overlay: Overlays = None,
-    language: LanguageOption = Language.en,
-    check: Check = False,
-) -> None:
-    """Write a notice as a schema, policies and entities of Cedar.
-
-    Neither revisions of collection nor what subjects asked for nor periods of retention are in them: what these take
-    away is this library's to refuse.
-    """
-    stale: list[str] = []
-    with reporting():
-        document = read_notice(notice, overlay or ()).document
-        files = {output / name: text for name, text in export(document, language.value).items()}
-        if check:
-            stale = [differs for path, text in files.items() if (differs := difference(path, text))]
-        else:
-            write_all(output, files)
-    for differs in stale:
-        complain(err(), "stale", differs)
-    if stale:
-        complain(err(), "run", _command_for(notice, output, overlay or (), language))
-        raise typer.Exit(NO)
-
-
-def _command_for(notice: str, output: Path, overlays: Sequence[Path], language: Language) -> str:
-    """The command line that writes the files again."""
-    more = [f"--overlay {overlay}" for overlay in overlays]
-    more += [] if language is Language.en else [f"--language {language.value}"]
-    return " ".join(["purposeguard export cedar", notice, f"-o {output}", *more])
 
 
 def matrix_report(notice: Notice, channel: str | None, language: Language) -> Report:

@@ -1,10 +1,13 @@
-"""`purposeguard export cedar`."""
+"""`purposeguard export cedar`, `fides` and `dpv`."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import pytest
+
+from purposeguard.notice.export import dpv, fides
 from purposeguard.notice.export.cedar import export
 from purposeguard.notices import trendmicro_jp as tm
 from tests.exporting.samples import GOLDEN
@@ -81,11 +84,51 @@ def test_it_needs_no_engine() -> None:
     assert "no bundled notice is called `acme`" in result.stderr.replace("\n", " ")
 
 
-def test_the_page_names_every_option() -> None:
+@pytest.mark.parametrize("engine", ["cedar", "fides", "dpv"])
+def test_the_page_names_every_option(engine: str) -> None:
     page = (ROOT / "docs" / "reference" / "cli.md").read_text("utf-8")
-    section = re.search(r"^## export cedar$(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    section = re.search(rf"^## export {engine}$(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
     assert section
-    told = run("export", "cedar", "--help", columns=200).stdout
+    told = run("export", engine, "--help", columns=200).stdout
     assert re.search(r"Exit codes: 0 .*2 ", told)
     for option in set(re.findall(r"--[a-z]+", told)) - {"--help"}:
         assert f"`{option}" in section[1], option
+
+
+# ---- Fides and DPV --------------------------------------------------------------------------------------------------
+
+
+def test_manifests_and_a_graph_are_written_and_compared(tmp_path: Path) -> None:
+    texts = {
+        "fides": fides.export(tm.NOTICE.document, "ja"),
+        "dpv": dpv.export(tm.NOTICE.document),
+    }
+    for engine, language in (("fides", ["--language", "ja"]), ("dpv", [])):
+        folder = tmp_path / engine
+        given = ("export", engine, "trendmicro-jp", "-o", folder, *language)
+        assert run(*given, "--check").exit_code == 1
+        result = run(*given)
+        assert (result.exit_code, result.output) == (0, "")
+        assert {path.name: path.read_text("utf-8") for path in folder.iterdir()} == texts[engine]
+        assert run(*given, "--check").exit_code == 0
+
+
+def test_a_guard_adds_what_is_tagged(tmp_path: Path) -> None:
+    given = ("export", "fides", "trendmicro-jp", "-o", tmp_path, "--guard", "examples.shop.app:guard")
+    imports = ("--import", "examples.shop.activities.mail")
+    assert run(*given, *imports).exit_code == 0
+    dataset = (tmp_path / "dataset.yml").read_text("utf-8")
+    assert '"name": "examples.shop.repository.customer"' in dataset
+    assert "notice-trendmicro-jp.customer.registration" in dataset
+    (tmp_path / "dataset.yml").unlink()
+    result = run(*given, *imports, "--check")
+    assert result.exit_code == 1
+    assert f"-o {tmp_path} --guard examples.shop.app:guard --import examples.shop.activities.mail" in result.stderr
+
+
+def test_a_guard_of_another_notice_is_refused(tmp_path: Path) -> None:
+    notice = ROOT / "examples" / "gdpr" / "notice.toml"
+    result = run("export", "fides", notice, "-o", tmp_path, "--guard", "examples.shop.app:guard")
+    assert result.exit_code == 2
+    assert "the guard holds to trendmicro-jp of 2024-04-01" in result.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -51,9 +51,9 @@ pg.Guard = functools.partial(pg.Guard, observers=[telemetry])  # type: ignore[mi
 from examples.shop import repository  # noqa: E402
 from examples.shop.app import create_app  # noqa: E402
 from examples.shop.database import CustomerRow, Session  # noqa: E402
-from examples.shop.demo import serving  # noqa: E402
 from examples.shop.models import NewCustomer, NewEvent  # noqa: E402
 from examples.shop.privacy import guard  # noqa: E402
+from examples.shop.server import serving  # noqa: E402
 from examples.shop.settings import Settings  # noqa: E402
 
 spans = InMemorySpanExporter()
@@ -257,7 +257,7 @@ def main(folder: Path) -> int:
         install(app)
         return app
 
-    sys.modules["examples.shop.demo"].create_app = instrumented  # type: ignore[attr-defined]
+    sys.modules["examples.shop.server"].create_app = instrumented  # type: ignore[attr-defined]
     # This purpose may use nothing of customers and their devices.
     with canaries(guard, tm.UsageAnalysis, effects=()) as marked:
         news = [marked.instance(NewCustomer) for _ in range(CUSTOMERS)]

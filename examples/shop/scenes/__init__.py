@@ -27,3 +27,6 @@ SCENES: list[Scene] = [
     records.inventory,
     records.ledger,
 ]
+
+SHORT: list[Scene] = [uses.remind, uses.withhold, uses.marketing, people.opt_out, records.ledger]
+"""The idea in two screens: allowed, withheld, refused, stopped by a person, on record."""

@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from examples.screen import Said
 from examples.shop.narration import Story
 
-Scene = Callable[[Story], None]
+Act = Callable[[Story], None]
 
 
-def scene(title: str, text: str) -> Callable[[Scene], Scene]:
-    """What happens in a scene, with its title and text before it."""
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What happens in a scene, and what a reader is told before it.
 
-    def entitled(act: Scene) -> Scene:
-        def told(story: Story) -> None:
-            story.scene(title, text)
-            act(story)
+    `sources` and `purposes` are the clauses that it is about, families among them. `needs` are the scenes that leave
+    behind what it starts from.
+    """
 
-        return told
+    act: Act
+    title: Said
+    text: Said
+    sources: tuple[str, ...]
+    purposes: tuple[str, ...]
+    needs: tuple[Scene, ...]
 
-    return entitled
+    @property
+    def name(self) -> str:
+        return self.act.__name__.replace("_", "-")
+
+
+def scene(
+    title: Said, text: Said, *, sources: str = "", purposes: str = "", needs: tuple[Scene, ...] = ()
+) -> Callable[[Act], Scene]:
+    def made(act: Act) -> Scene:
+        return Scene(act, title, text, tuple(sources.split()), tuple(purposes.split()), needs)
+
+    return made
 
 
 def contract(product: str, renews_on: str) -> dict[str, object]:
@@ -35,10 +53,20 @@ def issue(subject: str, body: str) -> dict[str, str]:
     return {"subject": subject, "body": body}
 
 
-def newest_denial_is(story: Story, error: str) -> bool:
-    """Whether the newest denial in the ledger is this error."""
+def refused(
+    story: Story, method: str, path: str, body: object = None, *, error: str, status: int = 403, quiet: bool = False
+) -> dict[str, Any]:
+    """The problem with which it is answered; the newest denial in the ledger must be this error."""
+    problem: dict[str, Any] = story.ask(method, path, body, status=status, quiet=quiet)
+    denied(story, error)
+    return problem
+
+
+def denied(story: Story, error: str) -> None:
+    story.on_record[error] += 1
     denials = ledger_page(story)["denials"]
-    return bool(denials) and denials[-1]["error"] == error
+    if not denials or denials[-1]["error"] != error:
+        story.check(False, f"the newest denial in the ledger is a {error}", f"台帳の最新の拒否は {error}")
 
 
 def ledger_page(story: Story) -> dict[str, Any]:
@@ -50,13 +78,11 @@ def outbox(story: Story) -> int:
     return sum(one["messages"] for one in story.ask("GET", "/outbox", quiet=True))
 
 
-def ask_for(
-    story: Story, kind: str, subject: str, *, purposes: list[str] | None = None, quiet: bool = True
-) -> dict[str, Any]:
+def ask_for(story: Story, kind: str, subject: str, *, purposes: list[str] | None = None) -> None:
     """A request, from its receipt to its answer."""
     asked = {"kind": kind, "subject": subject} | ({"purposes": purposes} if purposes else {})
-    number = story.ask("POST", "/privacy/requests", asked, status=201, quiet=quiet)["id"]
+    number = story.ask("POST", "/privacy/requests", asked, status=201, quiet=True)["id"]
     clerk = {"by": "clerk 3"}
-    story.ask("POST", f"/privacy/requests/{number}/verify", clerk | {"how": "logged in"}, quiet=quiet)
-    answer: dict[str, Any] = story.ask("POST", f"/privacy/requests/{number}/fulfil", clerk, quiet=quiet)
-    return answer
+    story.ask("POST", f"/privacy/requests/{number}/verify", clerk | {"how": "logged in"}, quiet=True)
+    story.ask("POST", f"/privacy/requests/{number}/fulfil", clerk, quiet=True)
+    story.on_record["restriction"] += 1

@@ -2,37 +2,52 @@
 
 from __future__ import annotations
 
+from examples.screen import Said
 from examples.shop.narration import Story
-from examples.shop.scenes.common import ask_for, issue, ledger_page, newest_denial_is, scene
+from examples.shop.scenes.common import ask_for, issue, ledger_page, refused, scene
+from examples.shop.scenes.uses import collect
 
 
 @scene(
-    "Two people opt out: it holds for the next mail",
-    """Aiko asks that her data serve security-information, 1.2(2)④, no more, and Ben that his serve nothing (clause 7).
-    A clerk makes sure that it is they who ask, and fulfils it. The rows that the shop reads say whose they are, and
-    lists are read by functions declared with `narrow=True`: the mail goes to all but those two. What Aiko did not ask
-    to stop goes on; of Ben a single row is refused.""",
+    Said("Two people opt out: the next reminders leave them out", "2人が利用停止を求める：次の案内から除く"),
+    Said(
+        """Aiko wants no more reminders, 1.2(1)①. Ben wants his data used for nothing (clause 7). A clerk fulfils
+        both requests. Each row says whose it is, so the next reminders leave these two out.""",
+        """愛子さんは契約更新の案内 1.2(1)① の停止を、ベンさん（Ben）はすべての利用の停止を求め、担当者が対応しまし
+        た（条項 7）。どの行にも誰のものかが付いているので、次の案内から2人は除かれます。""",
+    ),
+    sources="1.1(a) 1.1(c)",
+    purposes="1.2(1)① 1.2(2)①",
+    needs=(collect,),
 )
 def opt_out(story: Story) -> None:
-    said = ask_for(story, "suspension-of-use", "customer:1", purposes=["security-information"], quiet=False)
-    story.check(said["request"]["purposes"] == ["1.2(2)④"], "it is on record by its clause")
+    ask_for(story, "suspension-of-use", "customer:1", purposes=["renewal-guidance"])
     ask_for(story, "suspension-of-use", "customer:2")
-    story.note("(and Ben the same, for all purposes)")
-    sent = story.ask("POST", "/newsletters/security", issue("Another hole", "Please update again."))
-    story.check(sent == {"customers": 4, "leads": 1, "prospects": 1}, "of six customers four were written to")
-    helped = story.ask("POST", "/support/customers/1/answer", {"text": "Is it faster now?"})
-    story.check(helped["customers"] == 1, "Aiko is still helped with her product")
-    refused = story.ask("POST", "/support/customers/2/answer", {"text": "Hello?"}, status=403)
-    story.check("(clause 7)" in str(refused.get("reasons")), "clause 7 is named")
-    story.check(newest_denial_is(story, "SubjectViolation"), "the ledger has it as a SubjectViolation")
+    sent = story.ask("POST", "/renewals/reminders", {"due_before": "2031-02-01"})
+    helped = story.ask("POST", "/support/customers/1/answer", {"text": "Is it faster now?"}, quiet=True)
+    story.check(
+        sent["customers"] == 4 and helped["customers"] == 1,
+        "four of six customers were written to; support still answers Aiko, but not Ben:",
+        "顧客6人のうち4人に送られた。愛子さんへのサポートは続くが、ベンさんには答えない",
+    )
+    problem = refused(story, "POST", "/support/customers/2/answer", {"text": "Hello?"}, error="SubjectViolation")
+    story.check("(clause 7)" in str(problem.get("reasons")), "the reason is clause 7", "理由は条項 7")
 
 
 @scene(
-    "Crash reports go to a laboratory abroad, and not just anywhere",
-    """A laboratory in Taiwan looks at crashes, for product-improvement. Clause 5 lists the country; the contract
-    (clause 6) and the last supervision (clause 4) are on the register. `@guard.entrust("crash-lab", means=…)` has each
-    hand-over on record before it takes place. A colleague has found a cheaper laboratory, in a country that the notice
-    does not name; and then Aiko asks that her data is given to nobody.""",
+    Said("Crash reports go abroad: to a registered laboratory only", "クラッシュ記録の国外提供：登録した提供先だけ"),
+    Said(
+        """A laboratory in Taiwan looks at crashes. It is on the register: a country of clause 5, a contract (clause
+        6), a supervision (clause 4). `@guard.entrust(…)` puts each hand-over on record before it takes place. A
+        colleague has found a cheaper laboratory, in a country that the notice does not name. Then Aiko asks that
+        her data is given to nobody.""",
+        """台湾の検査機関がクラッシュを調べます。国（条項 5）、契約（条項 6）、監督（条項 4）は登録済みです。
+        `@guard.entrust(…)` は、渡す前に提供を記録します。ところが同僚が、プライバシーポリシーにない国でもっと安い機
+        関を見つけてきました。さらに愛子さんが、誰にも提供しないよう求めます。""",
+    ),
+    sources="1.1(b)",
+    purposes="1.2(2)②",
+    needs=(collect,),
 )
 def hand_over(story: Story) -> None:
     laboratory = {
@@ -44,86 +59,148 @@ def hand_over(story: Story) -> None:
         "supervised_on": "2024-05-20",
     }
     story.ask("PUT", "/privacy/recipients/crash-lab", laboratory, quiet=True)
-    story.note("(the privacy office puts it on the register)")
+    story.note("(the privacy office registers the laboratory)", "（個人情報の担当部署が検査機関を登録する）")
     answer = story.ask("POST", "/customers/1/crashes/hand-over")
-    story.check(answer == {"reports": 1}, "one crash was handed over")
-    refused = story.ask("POST", "/mistakes/hand-over-elsewhere/1", status=403)
-    story.check("clause 5 names no country BR" in str(refused.get("reasons")), "the country is the reason")
-    story.check(newest_denial_is(story, "RecipientViolation"), "the ledger has it as a RecipientViolation")
-    ask_for(story, "stop-of-provision", "customer:1")
-    story.note("(Aiko asks that provision stop)")
-    stopped = story.ask("POST", "/customers/1/crashes/hand-over", status=403)
-    story.check("(clause 7)" in str(stopped.get("reasons")), "nothing of hers goes there any more")
-
-
-@scene(
-    "What do you have of me? A report",
-    """Whoever asks is told what is held of them under which clause, what for, to whom it went, and who answers
-    questions. The shop registers functions that read what it holds, `@governance.holding(…)`; the report opens it
-    under an exception for this one person, which a clerk answers for. It is JSON, or a page that prints, in English or
-    Japanese.""",
-)
-def disclosure(story: Story) -> None:
-    path = "/privacy/subjects/customer:1/disclosure?by=clerk+3"
-    report = story.ask("GET", path, quiet=True)
-    story.note(f"> GET {path}")
-    for held in report["holdings"]:
-        of = sorted({source for record in held["records"] for item in record["items"] for source in item["sources"]})
-        story.show(f"{held['title']}: {len(held['records'])} {' '.join(of)}".rstrip())
-    for given in report["provisions"]:
-        what, whom = " ".join(given["sources"]), f"{given['recipient']} in {given['country_title']}"
-        story.show(f"provided: {what} to {whom} for {given['purpose_title']}, by {given['means']}")
-    for one in report["restrictions"]:
-        story.show(f"{one['title']}: {' '.join(one['purposes'] or ['all purposes'])}")
-    given = [(one["recipient"], one["country"], one["sources"]) for one in report["provisions"]]
-    story.check(given == [("Crash Laboratory", "TW", ["1.1(b)"])], "the hand-over is in it, once")
-    story.check([one["clause"] for one in report["contacts"]] == ["9.1", "9.2"], "and whom to ask (clause 9)")
-    story.check("aiko" not in str(report).lower(), "without `values=true` it shows no values")
-    page = story.ask("GET", f"{path}&language=ja&values=true", quiet=True, accept="text/html")
-    story.check("利用停止" in page and "Aiko Mori" in page, "with them, it is a page in Japanese")
-
-
-@scene(
-    "A warrant: law permits what the notice does not",
-    """Ben has asked that nothing of his be used, so a clerk sees an empty card. A warrant that a lawyer has looked at
-    opens it all the same, through the one door there is: `guard.exception(…)`, with a basis in law, a reason, who
-    approved it, whom it concerns and an end. Each use of it is in the ledger, before it takes place.""",
-)
-def warrant(story: Story) -> None:
-    card = story.ask("GET", "/renewals/customers/2")
-    story.check("name" not in card and card["contracts"] == [{}], "all that there is of him is withheld")
-    opened = story.ask("POST", "/privacy/warrants", {"customer_id": 2, "number": "17/2026", "approver": "legal"})
-    story.check(opened["name"] == "Ben Ito", "the warrant opened it")
-    noted = [one["says"] for one in ledger_page(story)["noted"] if one["kind"] == "exception"]
-    of_it = [one for one in noted if one["reason"] == "warrant 17/2026"]
-    for one in of_it[:1]:
-        story.show(f"{one['basis']}: {one['reason']}, approved: {one['approver']}, of {one['subject'][:8]}…")
+    story.on_record["provision"] += 1
+    story.check(answer == {"reports": 1}, "one crash was handed over", "クラッシュ記録を1件渡した")
+    problem = refused(story, "POST", "/mistakes/hand-over-elsewhere/1", error="RecipientViolation")
     story.check(
-        bool(of_it) and all(one["approver"] == "legal" for one in of_it), "the ledger has each use, and the approver"
+        "clause 5 names no country BR" in str(problem.get("reasons")),
+        "the country is the reason",
+        "国が理由で拒否された",
+    )
+    ask_for(story, "stop-of-provision", "customer:1")
+    story.note("(Aiko asks that provision stop)", "（愛子さんが第三者提供の停止を求める）")
+    stopped = refused(story, "POST", "/customers/1/crashes/hand-over", error="SubjectViolation")
+    story.check(
+        "(clause 7)" in str(stopped.get("reasons")),
+        "nothing of hers goes there any more",
+        "愛子さんの記録は、もう渡されない",
     )
 
 
 @scene(
-    "The notice changes, and promises more",
-    """A next revision, made up for this story, tells website users of products no more. Before it is in force,
-    `purposeguard diff` says what it will stop. Then it is put in force, at one stroke, while the shop is running: the
-    product newsletter, whose lists include leads, is refused until somebody mends it. Then the first one is back.""",
+    Said('"What do you hold about me?": a report', "「私の情報を開示してください」：報告書"),
+    Said(
+        """The answer says what is held under which clause, what was handed to whom, and whom to ask. The shop
+        registers functions that read what it holds, `@governance.holding(…)`. The report opens it for this one
+        person, and a clerk answers for that. It is JSON, or a page that prints, in English or Japanese.""",
+        """どの条項のもとで何を保有しているか、誰に何を渡したか、問い合わせ先はどこかを答えます。店は、保有するデー
+        タを読む関数を `@governance.holding(…)` で登録しておきます。報告書はこの1人の分だけを開け、担当者の名前とと
+        もに記録します。形式は JSON か、印刷できるページ（日本語と英語）です。""",
+    ),
+    sources="1.1(a) 1.1(b) 1.1(c) 2.3",
+    purposes="1.2(1)① 1.2(2)②",
+    needs=(collect, opt_out, hand_over),
+)
+def disclosure(story: Story) -> None:
+    path = f"/privacy/subjects/customer:1/disclosure?by=clerk+3&language={story.language}"
+    report = story.ask("GET", path, quiet=True)
+    story.asked(f"GET {path}")
+    for held in report["holdings"]:
+        of = sorted({source for record in held["records"] for item in record["items"] for source in item["sources"]})
+        story.show(f"{held['title']}: {len(held['records'])} {' '.join(of)}".rstrip())
+    for given in report["provisions"]:
+        what, whom = " ".join(given["sources"]), f"{given['recipient']} ({given['country_title']})"
+        story.show(f"{what} → {whom}, {given['purpose_title']}, {given['means']}")
+    for one in report["restrictions"]:
+        story.show(f"{one['title']}: {' '.join(one['purposes'] or ['*'])}")
+    provided = [(one["recipient"], one["country"], one["sources"]) for one in report["provisions"]]
+    story.check(
+        provided == [("Crash Laboratory", "TW", ["1.1(b)"])], "the hand-over is in it, once", "提供の記録が1件ある"
+    )
+    story.check(
+        [one["clause"] for one in report["contacts"]] == ["9.1", "9.2"],
+        "and whom to ask (clause 9)",
+        "問い合わせ先（条項 9）もある",
+    )
+    story.check(
+        "aiko" not in str(report).lower(),
+        "it shows no values unless asked to, with `values=true`",
+        "`values=true` を付けなければ、値は出ない",
+    )
+    page = story.ask(
+        "GET",
+        "/privacy/subjects/customer:1/disclosure?by=clerk+3&language=ja&values=true",
+        quiet=True,
+        accept="text/html",
+    )
+    story.check(
+        "利用停止" in page and "Aiko Mori" in page,
+        "with them it also is a page in Japanese",
+        "値を入れた日本語のページにもなる",
+    )
+
+
+@scene(
+    Said("A warrant: the law permits what the notice does not", "令状：プライバシーポリシーにない利用を法令が認める"),
+    Said(
+        """Ben has asked that his data is used for nothing, so a clerk sees an empty card. A warrant opens it all
+        the same, through the only door there is: `guard.exception(…)`, with a basis in law, a reason, who approved
+        it, whom it concerns and an end. Each such use is in the ledger before it takes place.""",
+        """ベンさんはすべての利用の停止を求めたので、担当者が見るカードは空です。それでも令状があれば開けられます。
+        入口は `guard.exception(…)` だけで、法令上の根拠、理由、承認者、対象者、期限を示します。利用は、実行の前に台
+        帳に記録されます。""",
+    ),
+    sources="1.1(a) 1.1(b) 1.1(c)",
+    purposes="1.2(1)①",
+    needs=(collect, opt_out),
+)
+def warrant(story: Story) -> None:
+    card = story.ask("GET", "/renewals/customers/2")
+    story.check(
+        "name" not in card and card["contracts"] == [{}],
+        "all there is about him is withheld",
+        "ベンさんの情報はすべて伏せられた",
+    )
+    opened = story.ask("POST", "/privacy/warrants", {"customer_id": 2, "number": "17/2026", "approver": "legal"})
+    story.check(opened["name"] == "Ben Ito", "the warrant opens it", "令状によって開けられた")
+    noted = [one["says"] for one in ledger_page(story)["noted"] if one["kind"] == "exception"]
+    of_it = [one for one in noted if one["reason"] == "warrant 17/2026"]
+    for one in of_it[:1]:
+        story.show(f"{one['basis']}: {one['reason']}, {one['approver']}, {one['subject'][:8]}…")
+    story.check(
+        bool(of_it) and all(one["approver"] == "legal" for one in of_it),
+        "the ledger has each use, and who approved it",
+        "台帳に、個々の利用と承認者が残った",
+    )
+
+
+@scene(
+    Said("The notice changes while the shop runs", "稼働中にプライバシーポリシーの版が替わる"),
+    Said(
+        """The next revision, made up for this story, no longer lets the shop tell website users of products.
+        `purposeguard diff` says beforehand what it will stop. It is put in force at one stroke. The product
+        newsletter, which also goes to website users, is refused from then on. Then the first revision is back.""",
+        """次の版（この話のために作ったもの）では、Web サイト利用者への製品案内ができなくなります。何が止まるかは、
+        事前に `purposeguard diff` で分かります。版は一度に切り替わり、Web サイト利用者も宛先に含む製品のお知らせ
+        は、その時から拒否されます。最後に元の版へ戻します。""",
+    ),
+    sources="1.1(a) 1.1(c) 2.1(a) 3.1(a)",
+    purposes="AnyProductGuidance 1.2(1)①",
+    needs=(collect, opt_out),
 )
 def revision(story: Story) -> None:
     changes = story.ask("GET", "/privacy/notice/2025-04-01/changes", quiet=True)
-    story.note("> GET /privacy/notice/2025-04-01/changes")
+    story.asked("GET /privacy/notice/2025-04-01/changes")
     story.show("\n".join(changes["Narrowed"]))
     stops = [_short(one) for one in changes["Stops in the shop"]]
-    story.show("\n".join(f"stops: {one}" for one in stops if "lead_contacts" in one))
-    story.check("Widened" not in changes, "it widens nothing")
+    story.show("\n".join(one for one in stops if "lead_contacts" in one))
+    story.check("Widened" not in changes, "it widens nothing", "新たに広がる利用はない")
     story.ask("PUT", "/privacy/notice", {"revision": "2025-04-01"})
-    refused = story.ask("POST", "/newsletters/products", issue("New!", "Buy one."), status=403)
-    story.check(refused.get("sources") == ["2.1(a)"], "what stands in the way are the addresses of leads")
-    sent = story.ask("POST", "/renewals/reminders", {"due_before": "2030-02-01"})
-    story.check(sent["customers"] == 1, "reminders go out as before")
+    problem = refused(story, "POST", "/newsletters/products", issue("New!", "Buy one."), error="PurposeViolation")
+    story.check(
+        problem.get("sources") == ["2.1(a)"],
+        "the addresses of website users are the reason",
+        "理由は、Web サイト利用者のアドレス",
+    )
+    sent = story.ask("POST", "/renewals/reminders", {"due_before": "2031-02-01"})
+    story.check(sent["customers"] == 4, "reminders go out as before", "更新の案内はこれまでどおり送られる")
     story.ask("PUT", "/privacy/notice", {"revision": "2024-04-01"})
     sent = story.ask("POST", "/newsletters/products", issue("New!", "Buy one."))
-    story.check(sent["leads"] == 1, "under the first revision the newsletter goes out")
+    story.check(
+        sent["leads"] == 1, "under the first revision the newsletter goes out", "元の版では、お知らせが送られる"
+    )
 
 
 def _short(line: str) -> str:

@@ -78,6 +78,18 @@ class Reading:
         )
         self.terms = {row.id: _term(grant, row) for grant in document.grant for row in grant.purpose}
 
+    def may(self, clause: str, purpose: str) -> tuple[str, ...]:
+        """The sources that a clause lets serve a purpose of it, before any prohibition."""
+        return tuple(source for source in self.listed[clause] if purpose in self.narrow.get(source, (purpose,)))
+
+    def banned(self, purpose: str) -> frozenset[str]:
+        """The sources that a prohibition keeps from a purpose."""
+        return frozenset(source for ban in self.bans if purpose in ban.purposes for source in ban.sources)
+
+    def whole(self, source: str) -> tuple[str, ...]:
+        """A clause and its items, and theirs."""
+        return (source, *self._below.get(source, ()))
+
     def serving(self, family: FamilyRow) -> dict[tuple[Term, ...], tuple[str, ...]]:
         """The sources that may serve some purpose of a family, by the terms of which one must be met (rule 3).
 
@@ -86,9 +98,9 @@ class Reading:
         clauses = {row.id: grant.clause for grant in self.document.grant for row in grant.purpose}
         may: dict[str, list[Term]] = {}
         for purpose in family.purposes:
-            banned = {source for ban in self.bans if purpose in ban.purposes for source in ban.sources}
-            for source in self.listed[clauses[purpose]]:
-                if source not in banned and purpose in self.narrow.get(source, (purpose,)):
+            banned = self.banned(purpose)
+            for source in self.may(clauses[purpose], purpose):
+                if source not in banned:
                     may.setdefault(source, []).append(self.terms[purpose])
         found: dict[tuple[Term, ...], list[str]] = {}
         for source in self._in_order(may):

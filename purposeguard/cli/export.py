@@ -1,0 +1,168 @@
+"""The commands `purposeguard export`: a notice for other engines, as files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from purposeguard.cli.application import find_guard, read_annotations
+from purposeguard.cli.files import Problem, difference, read_notice, write_all
+from purposeguard.cli.options import (
+    NO,
+    Check,
+    Imports,
+    LanguageOption,
+    NoticeArgument,
+    Overlays,
+    err,
+    reporting,
+)
+from purposeguard.cli.render import Language, complain
+from purposeguard.guard import Guard
+from purposeguard.notice.export import cedar as cedar_files
+from purposeguard.notice.export import dpv as dpv_files
+from purposeguard.notice.export import fides as fides_files
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.vocabulary import NotPersonal
+
+Folder = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="DIR", help="The folder to write into.", show_default=False),
+]
+EXIT_CODES = "Exit codes: 0 written or up to date, 1 stale (with --check), 2 bad input."
+
+export_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Write a notice for another engine: the same rules, decided there.",
+)
+"""Registered by `commands`."""
+
+
+@export_app.callback()
+def export_root() -> None:
+    """Holds a command for each engine."""
+
+
+@export_app.command(epilog=EXIT_CODES)
+def cedar(
+    notice: NoticeArgument,
+    output: Folder,
+    *,
+    overlay: Overlays = None,
+    language: LanguageOption = Language.en,
+    check: Check = False,
+) -> None:
+    """Write a notice as a schema, policies and entities of Cedar.
+
+    Neither revisions of collection nor what subjects asked for nor periods of retention are in them: what these take
+    away is this library's to refuse.
+    """
+    with reporting():
+        files = cedar_files.export(read_notice(notice, overlay or ()).document, language.value)
+        again = _command("cedar", notice, output, overlay, language)
+        _deliver(output, files, check, again)
+
+
+@export_app.command(epilog=EXIT_CODES)
+def fides(
+    notice: NoticeArgument,
+    output: Folder,
+    *,
+    guard: Annotated[
+        str | None,
+        typer.Option(
+            "--guard", metavar="MODULE:GUARD", help="Also write what this application tagged.", show_default=False
+        ),
+    ] = None,
+    imports: Imports = None,
+    overlay: Overlays = None,
+    language: LanguageOption = Language.en,
+    check: Check = False,
+) -> None:
+    """Write a notice as manifests of Fides: a taxonomy, a system with its declarations, and a policy.
+
+    With a guard also a dataset of the application's tagged tables and of the fields that its access functions read.
+    Channels, families, consents and recipients cannot be told to Fides: the head of the file says so.
+    """
+    with reporting():
+        loaded = read_notice(notice, overlay or ())
+        tables = None if guard is None else tagged(find_guard(guard, imports or ()), loaded)
+        files = fides_files.export(loaded.document, language.value, tables)
+        more = [*([] if guard is None else [f"--guard {guard}"]), *(f"--import {module}" for module in imports or ())]
+        _deliver(output, files, check, _command("fides", notice, output, overlay, language, *more))
+
+
+@export_app.command(epilog=EXIT_CODES)
+def dpv(notice: NoticeArgument, output: Folder, *, overlay: Overlays = None, check: Check = False) -> None:
+    """Write a notice as JSON-LD in the Data Privacy Vocabulary, with rules of ODRL.
+
+    Titles are in every language of the notice. What the rules do not say is noted at the set of rules.
+    """
+    with reporting():
+        files = dpv_files.export(read_notice(notice, overlay or ()).document)
+        _deliver(output, files, check, _command("dpv", notice, output, overlay))
+
+
+def tagged(guard: Guard, notice: Notice) -> dict[str, dict[str, list[str]]]:
+    """The tagged columns and fields of an application, by table and access function; ids of the notice's sources.
+
+    Raises:
+        Problem: the application holds to another notice or revision, or data of it is tagged by one.
+    """
+    if (guard.notice.id, guard.notice.revision) != (notice.id, notice.revision):
+        raise Problem(
+            f"the guard holds to {guard.notice.id} of {guard.notice.revision}, and the notice is {notice.id} of"
+            f" {notice.revision} (help: export the notice that the application runs by)"
+        )
+    if unread := read_annotations(guard):
+        site, why = next(iter(unread.items()))
+        raise Problem(f"{site.dotted}: its sources are not known: {why}")
+    known = {source.clause for source in notice.sources}
+
+    def ids(where: str, label: Label) -> list[str]:
+        clauses = [source.clause for source in label if source is not NotPersonal]
+        for clause in clauses:
+            if clause not in known:
+                raise Problem(f"{where}: the notice has no source `{clause}` (help: name its overlays with --overlay)")
+        return clauses
+
+    found = {table.name: dict(table.columns) for table in guard.tables}
+    found |= {access.name: {**access.fields, **access.sealed} for access in guard.accesses}
+    listed = {
+        name: {field: clauses for field, label in fields.items() if (clauses := ids(f"{name}.{field}", label))}
+        for name, fields in found.items()
+    }
+    return {name: fields for name, fields in listed.items() if fields}
+
+
+def _deliver(output: Path, files: Mapping[str, str], check: bool, command: str) -> None:
+    """Writes files into a folder, or compares those that are there with them."""
+    texts = {output / name: text for name, text in files.items()}
+    if not check:
+        write_all(output, texts)
+        return
+    stale = [differs for path, text in texts.items() if (differs := difference(path, text))]
+    for differs in stale:
+        complain(err(), "stale", differs)
+    if stale:
+        complain(err(), "run", command)
+        raise typer.Exit(NO)
+
+
+def _command(
+    engine: str,
+    notice: str,
+    output: Path,
+    overlays: Sequence[Path] | None,
+    language: Language = Language.en,
+    *more: str,
+) -> str:
+    """The command line that writes the files again."""
+    options = [*more, *(f"--overlay {overlay}" for overlay in overlays or ())]
+    options += [] if language is Language.en else [f"--language {language.value}"]
+    return " ".join([f"purposeguard export {engine}", notice, f"-o {output}", *options])

@@ -1,0 +1,321 @@
+"""The registers that law has a controller keep, as far as a notice and an application's declarations fill them.
+
+Records of processing activities (GDPR, Article 30(1)), a row for each purpose; and the Japanese register of personal
+data, a row for each kind of data. Nothing is made up: what neither states is marked in its cell, and listed as a gap
+with what to write there. A cell may have several lines.
+"""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+from purposeguard.guard import Guard
+from purposeguard.notice.grants import bases
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.retention import Periods
+from purposeguard.notice.schema import Derivation, Office, Overlay, PurposeRow, SourceRow, Titles, TransferLimit
+from purposeguard.notice.vocabulary import Family
+from purposeguard.policy.explanation import is_about_the_subject
+
+Language = Literal["en", "ja"]
+Data = SourceRow | Overlay | Derivation
+Row = TypeVar("Row")
+Columns = Mapping[str, Callable[[Row], str]]
+"""Column → its entry in a row; `registers.toml` has the heading."""
+
+WORDS: Final = Path(__file__).parent / "templates" / "registers.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """A table for a person to read and to complete.
+
+    `key` is a short name without blanks. `columns` are headings; in the records of the GDPR each begins with its letter
+    of Article 30(1). Each row has a cell for each column. `gaps` say for each column that has cells with the mark
+    `absent` what to write there.
+    """
+
+    key: str
+    title: str
+    note: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    gaps: tuple[str, ...]
+    absent: str
+
+
+def registers(notice: Notice, language: Language = "en", guard: Guard | None = None) -> tuple[Register, ...]:
+    """The registers of a notice; with the `guard` of an application also what its code declares.
+
+    Raises:
+        ValueError: the guard holds to another notice or revision.
+    """
+    if guard is not None and (guard.notice.id, guard.notice.revision) != (notice.id, notice.revision):
+        raise ValueError(f"the guard holds to {guard.notice.id} of {guard.notice.revision}, not to this notice")
+    entries = _Entries(notice, language, guard)
+    return entries.processing_activities(), entries.personal_data()
+
+
+@functools.cache
+def _words() -> Mapping[str, Any]:
+    return tomllib.loads(WORDS.read_text("utf-8"))
+
+
+class _Entries:
+    """What stands in the cells."""
+
+    def __init__(self, notice: Notice, language: Language, guard: Guard | None) -> None:
+        document = notice.document
+        self._notice = notice
+        self._document = document
+        self._language: Language = language
+        self._guard = guard
+        self._bases = bases(document)
+        self._periods = Periods(document)
+        self._absent = self._word("absent")
+        self._parents = {row.id: row.parent for row in document.source}
+        clauses = set(self._parents.values())
+        items = [row for row in document.source if row.id not in clauses]
+        data: list[Data] = [*items, *document.overlay, *document.derivation]
+        self._data = {row.id: row for row in data}
+        """The kinds of data by their ids. A clause stands for its items, and is none of its own."""
+        self._served = self._allowed()
+
+    def _allowed(self) -> frozenset[tuple[str, str]]:
+        """Which source may serve which purpose."""
+        deciding = Guard(self._notice)
+        return frozenset(
+            (source.clause, purpose.clause)
+            for source in self._notice.sources
+            for purpose in self._notice.purposes
+            # What rests on consent is used for the data of subjects who gave it.
+            if (decision := deciding.explain(source, purpose)).allowed or is_about_the_subject(decision)
+        )
+
+    # ---- Words -------------------------------------------------------------------------------------------------------
+
+    def _word(self, name: str, **facts: object) -> str:
+        word: str = _words()[name][self._language]
+        return word.format(**facts)
+
+    def _title(self, titles: Titles) -> str:
+        return titles.ja if self._language == "ja" else titles.en
+
+    def _named(self, row: Data | PurposeRow) -> str:
+        return f"{row.id} {self._title(row.title)}"
+
+    def _said(self, what: str, of: str) -> str:
+        return self._word("said", what=what, of=of)
+
+    def _bracket(self, what: str, of: str) -> str:
+        return self._word("bracket", what=what, of=of)
+
+    def _comma(self, parts: Iterable[str]) -> str:
+        return self._word("comma").join(parts)
+
+    def _stated(self, lines: Iterable[str]) -> str:
+        return "\n".join(lines) or self._absent
+
+    def _listed(self, lines: Iterable[str], otherwise: str = "nothing") -> str:
+        return "\n".join(lines) or self._word(otherwise)
+
+    def _unstated(self, _: object) -> str:
+        """The entry of a column that no notice and no code can fill."""
+        return self._absent
+
+    def _register(self, key: str, columns: Columns[Row], of: Iterable[Row]) -> Register:
+        words, document, language = _words()[key], self._document, self._language
+        rows = tuple(tuple(entry(row) for entry in columns.values()) for row in of)
+        headings = [words[name]["heading"][language] for name in columns]
+        head = self._word(
+            "head",
+            controller=self._title(document.controller),
+            title=self._title(document.title),
+            revision=document.revision,
+        )
+        return Register(
+            key,
+            words["title"][language],
+            f"{head} {words['note'][language]}",
+            tuple(headings),
+            rows,
+            tuple(
+                self._said(heading, words[name]["fill"][language])
+                for number, (name, heading) in enumerate(zip(columns, headings, strict=True))
+                if any(self._absent in row[number] for row in rows)
+            ),
+            self._absent,
+        )
+
+    # ---- GDPR, Article 30(1) -----------------------------------------------------------------------------------------
+
+    def processing_activities(self) -> Register:
+        """A row for each purpose."""
+        columns: dict[str, Callable[[PurposeRow], str]] = {
+            "purpose": self._named,
+            "controller": self._controller,
+            "others": self._unstated,
+            "subjects": self._unstated,
+            "data": lambda row: self._listed((self._named(self._data[source]) for source in self._of(row)), "no_data"),
+            "recipients": lambda _: self._stated(self._recipients()),
+            "transfers": self._transfers,
+            "kept": lambda row: self._kept(self._of(row)),
+            "security": self._unstated,
+            "basis": lambda row: self._basis(row.id),
+        }
+        if self._guard is not None:
+            columns["activities"] = self._activities
+        return self._register("gdpr-30", columns, self._document.purposes)
+
+    def _controller(self, _: PurposeRow) -> str:
+        contact = self._document.contact
+        controller = self._title(self._document.controller)
+        return self._stated([controller, *([self._absent] if contact is None else self._office(contact.controller))])
+
+    def _office(self, office: Office) -> Iterator[str]:
+        if (name := self._title(office.name)) != self._title(self._document.controller):
+            yield name
+        yield from (self._title(text) for text in (office.unit, office.address) if text is not None)
+        yield from (text for text in (office.email, *office.phone) if text is not None)
+
+    def _of(self, row: PurposeRow) -> list[str]:
+        """The kinds of data that may serve a purpose."""
+        return [source for source in self._data if (source, row.id) in self._served]
+
+    def _basis(self, purpose: str) -> str:
+        basis = self._bases[purpose]
+        return self._absent if basis is None else _words()["bases"][basis][self._language]
+
+    def _activities(self, row: PurposeRow) -> str:
+        """The activities of a purpose, and of the families that it belongs to."""
+        found: list[str] = []
+        for activity in self._guard.activities if self._guard is not None else ():
+            purpose = activity.purpose
+            members = purpose.members if isinstance(purpose, Family) else (purpose,)
+            if row.id in {member.clause for member in members}:
+                found.append(activity.name)
+        return self._listed(dict.fromkeys(found))
+
+    # ---- The Japanese register ---------------------------------------------------------------------------------------
+
+    def personal_data(self) -> Register:
+        """A row for each kind of data."""
+        columns: dict[str, Callable[[Data], str]] = {
+            "data": self._named,
+            "acquired": self._acquired,
+            "purposes": lambda row: self._listed(map(self._named, self._serves(row)), "no_purpose"),
+            "bases": self._bases_of,
+            "database": self._database,
+            "responsible": self._unstated,
+            "access": self._unstated,
+            "recipients": lambda row: self._stated([*self._recipients(), *self._hand_overs(row)]),
+            "transfers": self._transfers,
+            "kept": lambda row: self._kept([row.id]),
+            "deletion": self._unstated,
+        }
+        if self._guard is not None:
+            columns["functions"] = self._functions
+        return self._register("jp-register", columns, self._data.values())
+
+    def _acquired(self, row: Data) -> str:
+        if isinstance(row, Overlay):
+            return self._word("part", product=row.product, item=row.item, source=row.source)
+        if isinstance(row, Derivation):
+            return self._word("derived", first=self._comma(row.from_), second=self._comma(row.with_))
+        return self._word("automatic") if row.automatic else self._absent
+
+    def _serves(self, row: Data) -> list[PurposeRow]:
+        return [purpose for purpose in self._document.purposes if (row.id, purpose.id) in self._served]
+
+    def _bases_of(self, row: Data) -> str:
+        found: dict[str, list[str]] = {}
+        for purpose in self._serves(row):
+            found.setdefault(self._basis(purpose.id), []).append(purpose.id)
+        if [*found] == [self._absent]:
+            return self._absent
+        return self._listed(self._said(basis, self._comma(purposes)) for basis, purposes in found.items())
+
+    def _database(self, row: Data) -> str:
+        return self._stated(
+            self._said(table.name, self._comma(columns))
+            for table in (self._guard.tables if self._guard is not None else ())
+            if (columns := [column for column, label in table.columns if self._concerns(label, row)])
+        )
+
+    def _functions(self, row: Data) -> str:
+        return self._listed(
+            access.name
+            for access in (self._guard.accesses if self._guard is not None else ())
+            if any(self._concerns(label, row) for label in (access.label, *access.sealed.values()))
+        )
+
+    def _hand_overs(self, row: Data) -> Iterator[str]:
+        for hand_over in self._guard.entrustments if self._guard is not None else ():
+            if self._concerns(hand_over.label, row):
+                recipient, who = hand_over.recipient, hand_over.recipient_id
+                if not isinstance(recipient, str):
+                    who = self._bracket(recipient.name or recipient.id, recipient.country)
+                yield self._said(who, hand_over.name)
+
+    def _concerns(self, label: Label | None, row: Data) -> bool:
+        """Whether data with this label may be of this kind: it names its clause, or one that has it as an item."""
+        clauses = {row.id}
+        above = self._parents.get(row.id)
+        while above is not None:
+            clauses.add(above)
+            above = self._parents[above]
+        return label is not None and any(source.clause in clauses for source in label)
+
+    # ---- In both -----------------------------------------------------------------------------------------------------
+
+    def _recipients(self) -> Iterator[str]:
+        if self._document.entrustment is not None:
+            yield from (self._title(kind.title) for kind in self._document.entrustment.recipients)
+
+    def _transfers(self, _: object) -> str:
+        transfer, safeguards = self._document.transfer, self._document.safeguards
+        lines: list[str] = []
+        if transfer is None:
+            lines.append(self._absent)
+        else:
+            named = {row.code: self._bracket(self._title(row.title), row.code) for row in transfer.country}
+            free = [named[row.code] for row in transfer.country if row.limit is None]
+            lines += [self._comma(free)] if free else []
+            lines += [self._limit(named[row.code], row.limit) for row in transfer.country if row.limit is not None]
+            lines += [self._said(self._title(row.title), self._comma(row.countries)) for row in transfer.equivalent]
+            lines.append(self._word("otherwise", clause=transfer.clause))
+        if safeguards is not None:
+            measures = self._comma(self._title(measure.title) for measure in safeguards.measures)
+            lines.append(self._said(self._word("safeguards", clause=safeguards.clause), measures))
+        elif transfer is not None:
+            lines.append(self._absent)
+        return "\n".join(lines)
+
+    def _limit(self, country: str, limit: TransferLimit) -> str:
+        return self._word(
+            "limit",
+            country=country,
+            recipient=self._title(limit.recipient.title),
+            products=self._title(limit.products.title),
+            tasks=self._comma(self._title(task.title) for task in limit.tasks),
+        )
+
+    def _kept(self, sources: Sequence[str]) -> str:
+        """The periods of each kind of data; what the notice says of those that have none."""
+        lines = [
+            self._word(period.from_, source=source, days=period.days)
+            for source in sources
+            for period in self._periods.of(source)
+        ]
+        without = [source for source in sources if not self._periods.of(source)]
+        if without:
+            lines.append(self._said(self._comma(without), self._absent) if lines else self._absent)
+            if (retention := self._document.retention) is not None:
+                lines.append(self._word("kept", clause=retention.clause))
+        return self._listed(lines)

@@ -1,0 +1,122 @@
+"""Registers as a workbook of spreadsheets (XLSX): a sheet for each, and one of their gaps. The same every time."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from openpyxl import Workbook
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+from openpyxl.packaging.core import DocumentProperties
+from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
+from openpyxl.utils import get_column_letter
+from openpyxl.worksheet.properties import PageSetupProperties
+from openpyxl.worksheet.worksheet import Worksheet
+from openpyxl.xml.constants import ARC_CORE
+from openpyxl.xml.functions import tostring
+from rich.cells import cell_len
+
+from purposeguard.cli.files import Problem, replacing
+from purposeguard.cli.report.registers import Register
+
+HEADER: Final = 4
+"""The row of the headings, below title and note."""
+NARROWEST, WIDEST = 12, 38
+LONGEST: Final = 32_767
+"""Characters that a cell holds."""
+WRITTEN: Final = datetime.datetime(2000, 1, 1)  # noqa: DTZ001  # of the format, which knows no zones
+"""In place of the moment of writing, so that the same registers give the same bytes."""
+
+TOP: Final = Alignment(vertical="top", wrap_text=True)
+LINE: Final = Side(style="thin", color="BFBFBF")
+GRID: Final = Border(left=LINE, right=LINE, top=LINE, bottom=LINE)
+HEADING: Final = PatternFill("solid", fgColor="1F3A5F")
+GAP: Final = PatternFill("solid", fgColor="FFF2CC")
+
+
+def write(registers: Sequence[Register], path: Path) -> None:
+    """Writes registers into a file, atomically. Entries that nobody stated are coloured.
+
+    Raises:
+        Problem: a cell has more text than the format takes, or the file cannot be written.
+    """
+    book = Workbook()
+    book.remove(book.worksheets[0])
+    for register in registers:
+        _sheet(book.create_sheet(register.key), register)
+    with replacing(path) as file:
+        file.write(_same_every_time(book))
+
+
+def _sheet(sheet: Worksheet, register: Register) -> None:
+    """Title, note, table, and below it what is to be filled in."""
+    _put(sheet, 1, 1, register.title, font=Font(size=14, bold=True), wrapped=False)
+    _put(sheet, 2, 1, register.note, font=Font(italic=True), wrapped=False)
+    for column, heading in enumerate(register.columns, 1):
+        cell = _put(sheet, HEADER, column, heading, font=Font(bold=True, color="FFFFFF"))
+        cell.fill, cell.border = HEADING, GRID
+    for number, row in enumerate(register.rows, HEADER + 1):
+        for column, text in enumerate(row, 1):
+            cell = _put(sheet, number, column, text)
+            cell.border = GRID
+            if register.absent in text:
+                cell.fill = GAP
+    last = HEADER + len(register.rows)
+    for number, gap in enumerate(register.gaps, last + 2):
+        _put(sheet, number, 1, f"{register.absent} {gap}", wrapped=False).fill = GAP
+    for column, heading in enumerate(register.columns, 1):
+        texts = [heading, *(row[column - 1] for row in register.rows)]
+        sheet.column_dimensions[get_column_letter(column)].width = _width(texts)
+    _set_up(sheet, f"A{HEADER}:{get_column_letter(len(register.columns))}{last}")
+
+
+def _set_up(sheet: Worksheet, table: str) -> None:
+    """What stays in sight, what is filtered, and how it is printed: A3 across, as wide as the table."""
+    sheet.freeze_panes = f"B{HEADER + 1}"
+    sheet.auto_filter.ref = table
+    sheet.print_title_rows = f"{HEADER}:{HEADER}"
+    sheet.page_setup.orientation = "landscape"
+    sheet.page_setup.paperSize = sheet.PAPERSIZE_A3
+    sheet.page_setup.fitToWidth = 1
+    sheet.page_setup.fitToHeight = 0
+    sheet.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
+    footer: Any = sheet.oddFooter
+    footer.center.text = "&P / &N"
+
+
+def _put(
+    sheet: Worksheet, row: int, column: int, text: str, *, font: Font | None = None, wrapped: bool = True
+) -> Any:  # a cell
+    """Text, whatever it begins with: no spreadsheet takes it for a formula."""
+    if len(text) > LONGEST:
+        raise Problem(f"a cell of `{sheet.title}` has {len(text):,} characters, and the format takes {LONGEST:,}")
+    cell: Any = sheet.cell(row, column, ILLEGAL_CHARACTERS_RE.sub(" ", text))
+    cell.data_type = "s"
+    cell.quotePrefix = text.startswith(("=", "+", "-", "@"))
+    if font is not None:
+        cell.font = font
+    if wrapped:
+        cell.alignment = TOP
+    return cell
+
+
+def _width(texts: Iterable[str]) -> float:
+    """As wide as most lines are, within limits; a Japanese character takes two columns."""
+    widest = max(cell_len(line) for text in texts for line in (text.splitlines() or [""]))
+    return min(max(widest + 3, NARROWEST), WIDEST)
+
+
+def _same_every_time(book: Workbook) -> bytes:
+    """The file, without the moments that its writer puts into it."""
+    draft, file = io.BytesIO(), io.BytesIO()
+    book.save(draft)
+    properties = DocumentProperties(creator="purposeguard", created=WRITTEN, modified=WRITTEN)
+    with zipfile.ZipFile(draft) as written, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in written.namelist():
+            content = tostring(properties.to_tree()) if name == ARC_CORE else written.read(name)
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
+    return file.getvalue()

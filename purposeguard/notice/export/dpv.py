@@ -1,0 +1,326 @@
+"""A notice in the Data Privacy Vocabulary (DPV 2) with rules of ODRL, as JSON-LD.
+
+Sources are categories of personal data, purposes and families are purposes, and each purpose is a process with its data
+and its legal basis. The rules are one `odrl:Set`: a permission for each purpose, with its sources as targets; for a
+family one for each set of terms under which a source may serve a member; and a prohibition for each of the notice.
+What no permission allows is not allowed, and a prohibition goes before a permission.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from purposeguard.notice.export.reading import Reading, Term
+from purposeguard.notice.schema import Basis, Document, FamilyRow, Grant, Office, PurposeRow, SourceRow, Titles
+
+NOTICE: Final = "notice.jsonld"
+
+Node = dict[str, Any]
+
+BASES: Final[Mapping[Basis, str]] = {
+    "consent": "dpv:Consent",
+    "contract": "dpv:Contract",
+    "law": "dpv:LegalObligation",
+    "legitimate-interest": "dpv:LegitimateInterestOfController",
+    "public-task": "dpv:PublicInterest",
+    "vital-interest": "dpv:VitalInterest",
+}
+
+PREFIXES: Final = {
+    "dcterms": "http://purl.org/dc/terms/",
+    "dpv": "https://w3id.org/dpv#",
+    "odrl": "http://www.w3.org/ns/odrl/2/",
+    "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+    "rdfs": "http://www.w3.org/2000/01/rdf-schema#",
+    "skos": "http://www.w3.org/2004/02/skos/core#",
+    "xsd": "http://www.w3.org/2001/XMLSchema#",
+}
+LINKS: Final = (
+    *("dpv:hasDataController", "dpv:hasLegalBasis", "dpv:hasNotice", "dpv:hasPermission", "dpv:hasPersonalData"),
+    *("dpv:hasPurpose", "dpv:hasRecipient", "odrl:action", "odrl:assigner", "odrl:conflict", "odrl:consentingParty"),
+    *("odrl:leftOperand", "odrl:operator", "odrl:rightOperand", "odrl:target", "odrl:uid", "rdf:value"),
+    *("rdfs:subClassOf", "skos:broader", "skos:related"),
+)
+"""Properties whose values are terms or nodes, and not texts."""
+
+CONTEXT: Final = {
+    **PREFIXES,
+    **{link: {"@type": "@id"} for link in LINKS},
+    **{name: {"@container": "@language"} for name in ("dcterms:title", "skos:note", "skos:prefLabel")},
+    "dcterms:valid": {"@type": "xsd:date"},
+}
+
+NOT_HERE: Final = (
+    {
+        "en": "Data that derives from several sources may be used if every one of them may: ask for each.",
+        "ja": "複数の取得元に由来するデータは、すべての取得元が許可される場合に限り利用できます。",
+    },
+    {
+        "en": "A rule holds for its target alone, and is not inherited by a broader or a narrower category.",
+        "ja": "規則は対象とする区分だけに適用され、上位・下位の区分には及びません。",
+    },
+    {
+        "en": "A channel limits how people are reached. The notice also allows reading that reaches nobody.",
+        "ja": "連絡手段の制約は本人への連絡を限定するものです。連絡を伴わない参照は、通知文書では許可されます。",
+    },
+    {
+        "en": "Not here, and reasons to refuse all the same: under which revision data was collected, what a subject"
+        " asked to stop, periods that are over, countries and safeguards. Ask the library too.",
+        "ja": "取得時の版、本人による利用停止、保存期間の経過、移転先の国と安全管理措置は含みません。"
+        "これらによる拒否は、ライブラリで確認してください。",
+    },
+)
+"""What the rules cannot say, in each language; it stands at the set of rules."""
+
+
+def export(document: Document) -> dict[str, str]:
+    """The graph of a notice, name → text: `notice.jsonld`. Titles are in every language that the notice has.
+
+    Ids are relative to where the file is published. The same document gives the same text anywhere.
+    """
+    made = _Export(document)
+    text = json.dumps({"@context": CONTEXT, "@graph": list(made.graph())}, ensure_ascii=False, indent=2)
+    return {NOTICE: f"{text}\n"}
+
+
+class _Export:
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._reading = Reading(document)
+        sources = (*document.source, *document.overlay, *document.derivation)
+        self._data_ids = {row.id: f"#{row.slug}" for row in sources}
+        # A derivation may bear the id of a purpose.
+        purposes = {row.id: f"#{row.slug}" for row in document.purposes}
+        self._purpose_ids = purposes | {row.class_: f"#{row.slug}" for row in document.family}
+
+    def graph(self) -> Iterator[Node]:
+        """The nodes: the notice and who publishes it, the terms, what is done, the rules."""
+        document = self._document
+        yield from self._published()
+        yield from (self._source(row) for row in document.source)
+        for overlay in document.overlay:
+            part = f"{overlay.product}, {overlay.item}"
+            yield self._data(
+                overlay.id, overlay.title, "Collected", **{"skos:broader": self._data_ids[overlay.source]}, part=part
+            )
+        for derivation in document.derivation:
+            origins = self._sources((*derivation.from_, *derivation.with_))
+            yield self._data(derivation.id, derivation.title, "Derived", **{"skos:related": origins})
+        for grant in document.grant:
+            yield from (self._purpose(row.id, row.title, self._families(row)) for row in grant.purpose)
+        yield from (self._purpose(row.class_, row.title, []) for row in document.family)
+        for grant in document.grant:
+            yield from (self._process(grant, row) for row in grant.purpose)
+        yield self._rules()
+
+    def _sources(self, given: Iterable[str]) -> list[str]:
+        return [self._data_ids[source] for source in given]
+
+    def _purposes(self, given: Iterable[str]) -> list[str]:
+        return [self._purpose_ids[purpose] for purpose in given]
+
+    # ---- The notice --------------------------------------------------------------------------------------------------
+
+    def _published(self) -> Iterator[Node]:
+        document = self._document
+        yield {
+            "@id": "#notice",
+            "@type": "dpv:PrivacyNotice",
+            "dcterms:identifier": document.id,
+            "dcterms:title": _both(document.title),
+            "dcterms:valid": document.revision.isoformat(),
+            "dpv:hasDataController": "#controller",
+        }
+        contact = {} if document.contact is None else self._contact(document.contact.controller)
+        yield {
+            "@id": "#controller",
+            "@type": ["dpv:DataController", "odrl:Party"],
+            "skos:prefLabel": _both(document.controller),
+            **contact,
+        }
+        for channel in document.channel:
+            yield {
+                "@id": self._channel(channel.id),
+                "@type": "skos:Concept",
+                "skos:notation": channel.id,
+                "skos:prefLabel": _both(channel.title),
+            }
+        for kind in () if document.entrustment is None else document.entrustment.recipients:
+            yield {
+                "@id": self._recipient(kind.id),
+                "@type": ["rdfs:Class", "skos:Concept", "dpv:Recipient"],
+                "rdfs:subClassOf": "dpv:DataProcessor",
+                "skos:notation": kind.id,
+                "skos:prefLabel": _both(kind.title),
+            }
+
+    def _contact(self, office: Office) -> Node:
+        reached = [*([] if office.email is None else [office.email]), *office.phone]
+        address = {} if office.address is None else {"dpv:hasAddress": _texts(office.address)}
+        return {"dpv:hasName": _texts(office.name), **({"dpv:hasContact": reached} if reached else {}), **address}
+
+    def _channel(self, given: str) -> str:
+        return f"#channel/{given}"
+
+    def _recipient(self, given: str) -> str:
+        return f"#recipient/{given}"
+
+    # ---- Terms -------------------------------------------------------------------------------------------------------
+
+    def _source(self, row: SourceRow) -> Node:
+        above = {} if row.parent is None else {"skos:broader": self._data_ids[row.parent]}
+        return self._data(row.id, row.title, "Observed" if row.automatic else "Collected", **above)
+
+    def _data(self, given: str, title: Titles, how: str, **more: Any) -> Node:
+        """A category of data; `how` it comes: collected, observed or derived."""
+        kept = [_kept(days, since) for days, since in self._periods(given)]
+        return {
+            "@id": self._data_ids[given],
+            "@type": ["rdfs:Class", "skos:Concept", "dpv:PersonalData", "odrl:Asset"],
+            "rdfs:subClassOf": f"dpv:{how}PersonalData",
+            "skos:notation": given,
+            "skos:prefLabel": _both(title),
+            **more,
+            **({"dpv:hasStorageCondition": kept} if kept else {}),
+        }
+
+    def _periods(self, source: str) -> Iterator[tuple[int, str]]:
+        for period in () if self._document.retention is None else self._document.retention.period:
+            if period.source == source:
+                yield period.days, period.from_
+
+    def _purpose(self, given: str, title: Titles, families: Sequence[str]) -> Node:
+        return {
+            "@id": self._purpose_ids[given],
+            "@type": ["rdfs:Class", "skos:Concept", "dpv:Purpose"],
+            "rdfs:subClassOf": "dpv:Purpose",
+            "skos:notation": given,
+            "skos:prefLabel": _both(title),
+            **({"skos:broader": list(families)} if families else {}),
+        }
+
+    def _families(self, row: PurposeRow) -> list[str]:
+        return self._purposes(family.class_ for family in self._document.family if row.id in family.purposes)
+
+    def _process(self, grant: Grant, row: PurposeRow) -> Node:
+        basis = row.basis or grant.basis
+        banned = self._reading.banned(row.id)
+        sources = self._reading.may(grant.clause, row.id)
+        entrustment = self._document.entrustment
+        links = {
+            "dpv:hasPersonalData": self._sources(source for source in sources if source not in banned),
+            "dpv:hasLegalBasis": None if basis is None else BASES[basis],
+            "dpv:hasRecipient": entrustment and [self._recipient(kind.id) for kind in entrustment.recipients],
+            "dpv:hasPermission": [f"#permission/{row.slug}"] if sources else None,
+        }
+        return {
+            "@id": f"#process/{row.slug}",
+            "@type": "dpv:Process",
+            "dcterms:source": grant.clause,
+            "dpv:hasNotice": "#notice",
+            "dpv:hasDataController": "#controller",
+            "dpv:hasPurpose": self._purpose_ids[row.id],
+            **{link: value for link, value in links.items() if value},
+        }
+
+    # ---- Rules -------------------------------------------------------------------------------------------------------
+
+    def _rules(self) -> Node:
+        document = self._document
+        permissions = [rule for grant in document.grant for row in grant.purpose for rule in self._granted(grant, row)]
+        permissions += [rule for family in document.family for rule in self._of_family(family)]
+        prohibitions = [
+            {
+                "@id": f"#prohibition/{number}",
+                "@type": "odrl:Prohibition",
+                "skos:prefLabel": _both(ban.rule.reason),
+                "odrl:target": self._sources(ban.sources),
+                "odrl:action": "odrl:use",
+                "odrl:constraint": [_constraint("odrl:purpose", self._purposes(ban.purposes))],
+            }
+            for number, ban in enumerate(self._reading.bans, 1)
+        ]
+        return {
+            "@id": "#rules",
+            "@type": "odrl:Set",
+            "odrl:uid": "#rules",
+            "dcterms:title": _both(document.title),
+            "dcterms:source": {"@id": "#notice"},
+            "odrl:assigner": "#controller",
+            "odrl:conflict": "odrl:prohibit",
+            "skos:note": {language: [note[language] for note in NOT_HERE] for language in ("en", "ja")},
+            "odrl:permission": permissions,
+            **({"odrl:prohibition": prohibitions} if prohibitions else {}),
+        }
+
+    def _granted(self, grant: Grant, row: PurposeRow) -> Iterator[Node]:
+        if sources := self._reading.may(grant.clause, row.id):
+            yield self._permission(row.slug, row.id, sources, self._reading.terms[row.id])
+
+    def _of_family(self, row: FamilyRow) -> Iterator[Node]:
+        """Each source by one of the members: as many permissions as there are terms, of which one must be met."""
+        number = 0
+        for terms, sources in self._reading.serving(row).items():
+            for term in terms or (Term(),):
+                number += 1
+                yield self._permission(f"{row.slug}/{number}", row.class_, sources, term)
+
+    def _permission(self, name: str, purpose: str, sources: Sequence[str], term: Term) -> Node:
+        constraints = [_constraint("odrl:purpose", [self._purpose_ids[purpose]])]
+        if term.channels is not None:
+            constraints.append(_constraint("odrl:deliveryChannel", [self._channel(one) for one in term.channels]))
+        return {
+            "@id": f"#permission/{name}",
+            "@type": "odrl:Permission",
+            "odrl:target": self._sources(sources),
+            "odrl:action": "odrl:use",
+            "odrl:constraint": constraints,
+            **({} if term.consent is None else {"odrl:duty": self._consent(term.consent)}),
+        }
+
+    def _consent(self, purpose: str) -> Node:
+        """The subject's consent to a purpose must be had before."""
+        return {
+            "@type": "odrl:Duty",
+            "odrl:action": {
+                "@type": "odrl:Action",
+                "rdf:value": "odrl:obtainConsent",
+                "odrl:refinement": _constraint("odrl:purpose", [self._purpose_ids[purpose]]),
+            },
+            "odrl:consentingParty": "dpv:DataSubject",
+        }
+
+
+def _both(given: Titles) -> dict[str, str]:
+    """A title as a map of languages."""
+    return {"en": given.en, "ja": given.ja}
+
+
+def _texts(given: Titles) -> list[Node]:
+    """A title as texts in a language each."""
+    return [{"@value": given.en, "@language": "en"}, {"@value": given.ja, "@language": "ja"}]
+
+
+def _constraint(left: str, right: Sequence[str]) -> Node:
+    """It is the one, or any of several."""
+    return {
+        "@type": "odrl:Constraint",
+        "odrl:leftOperand": left,
+        "odrl:operator": "odrl:eq" if len(right) == 1 else "odrl:isAnyOf",
+        "odrl:rightOperand": list(right),
+    }
+
+
+def _kept(days: int, since: str) -> Node:
+    starts = {"collection": ("from collection", "取得日から"), "end-of-use": ("from the end of use", "利用終了日から")}
+    en, ja = starts[since]
+    return {
+        "@type": "dpv:StorageDuration",
+        "dpv:hasDuration": {
+            "@type": "dpv:TemporalDuration",
+            "rdf:value": {"@value": f"P{days}D", "@type": "xsd:duration"},
+            "dcterms:description": _texts(Titles(en=en, ja=ja)),
+        },
+    }
