@@ -10,23 +10,22 @@ import os
 import secrets
 import time
 import weakref
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Protocol, Self
 
 import sqlalchemy as sa
-from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext, MigrationStep
 from alembic.script import ScriptDirectory
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, make_url
 
 from purposeguard.governance.engines import BEGIN, engine_of, translated, unavailable
 from purposeguard.governance.forking import FORKS
-from purposeguard.governance.schema import VERSION_TABLE, keys
-from purposeguard.locks import new_lock
+from purposeguard.governance.schema import VERSION_TABLE, keys, metadata
 from purposeguard.runtime.clock import UTC
 
 UPGRADE_LOCK: Final = 0x7075_7270_6F73_6531
@@ -83,20 +82,23 @@ class Store:
     # ---- Opening --------------------------------------------------------------------------------------------------
 
     @classmethod
-    def open(cls, url: str | URL = "sqlite:///purposeguard.db", *, timeout: float = 5.0) -> Store:
-        """Opens a store, or makes it, and upgrades its tables.
+    def open(
+        cls, url: str | URL = "sqlite:///purposeguard.db", *, timeout: float = 5.0, upgrade: bool = False
+    ) -> Store:
+        """Opens a store, or makes it.
 
-        `timeout`: seconds to wait for another process, or for the server, at most.
+        `timeout`: seconds to wait for another process, or for the server, at most. `upgrade`: tables of an older
+        version of this package are brought up to date, as `purposeguard store upgrade` does, and not refused.
 
         Raises:
-            StoreUnavailable: it cannot be opened, or was made by a newer version of this package.
+            StoreUnavailable: it cannot be opened, or its tables are of another version of this package.
             ValueError: the URL is neither of a SQLite file nor of PostgreSQL, or the timeout is not above zero.
         """
         store = cls()
-        store.connect(url, timeout=timeout)
+        store.connect(url, timeout=timeout, upgrade=upgrade)
         return store
 
-    def connect(self, url: str | URL, *, timeout: float = 5.0) -> None:
+    def connect(self, url: str | URL, *, timeout: float = 5.0, upgrade: bool = False) -> None:
         """Opens this store, for the first time or after `close`. Raises as `open`.
 
         Raises:
@@ -114,7 +116,7 @@ class Store:
         try:
             if self.dialect == "sqlite":
                 self._write_ahead()
-            self._upgrade()
+            self._prepare(upgrade)
         except BaseException:
             self.close()
             raise
@@ -138,25 +140,25 @@ class Store:
                 raise failure
             time.sleep(0.01)
 
-    def _upgrade(self) -> None:
-        """Brings the tables up to date, and reads the secret, in one transaction; one process at a time."""
+    def _prepare(self, upgrade: bool) -> None:
+        """Makes the tables, or sees that they are those of this version, and reads the secret; in one transaction."""
         with self.writing() as connection, contextlib.ExitStack() as stack:
             if self.dialect == "postgresql":
                 from purposeguard.governance.postgresql import unhurried  # noqa: PLC0415  # needs psycopg
 
                 stack.enter_context(unhurried(connection))
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_LOCK)))
-            config = configuration()
-            scripts = ScriptDirectory.from_config(config)
+            scripts = ScriptDirectory.from_config(configuration())
             present = _revisions(connection)
             unknown = sorted(present - {script.revision for script in scripts.walk_revisions()})
             if unknown:
                 what = f"was made by a newer version of purposeguard: `{unknown[0]}` is not known to this one"
-                raise unavailable(self.where, what, "upgrade purposeguard, or name another store")
-            if present != set(scripts.get_heads()):
-                config.attributes["connection"] = connection
-                with _UPGRADING:
-                    command.upgrade(config, "head")
+                advice = "upgrade purposeguard, or put back the copy of the store that was made before its upgrade"
+                raise unavailable(self.where, what, advice)
+            if present and present != set(scripts.get_heads()) and not upgrade:
+                what = "was made by an older version of purposeguard"
+                raise unavailable(self.where, what, "make a copy of it, then run `purposeguard store upgrade`")
+            _bring_up_to_date(connection, scripts)
             self.secret = _secret(connection)
 
     # ---- Transactions ---------------------------------------------------------------------------------------------
@@ -265,9 +267,6 @@ class Store:
 
 # ---- Versions -----------------------------------------------------------------------------------------------------
 
-_UPGRADING: Final = new_lock()
-# Alembic's operations use the context that any thread of the process entered last.
-
 
 def configuration() -> Config:
     """Alembic's configuration, without an ini file: the migrations of this package."""
@@ -280,6 +279,27 @@ def configuration() -> Config:
 def _revisions(connection: sa.Connection) -> set[str]:
     """The revision of the tables that are there; empty if there are none."""
     return set(MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_heads())
+
+
+def _bring_up_to_date(connection: sa.Connection, scripts: ScriptDirectory) -> None:
+    """Runs the migrations that are missing, within the transaction that is under way.
+
+    Without Alembic's global `context` and `op`: the application may be imported by an `env.py` of its own.
+    """
+
+    def missing(present: tuple[str, ...], _: MigrationContext) -> Sequence[MigrationStep]:
+        newest_first = scripts.iterate_revisions("head", present or "base")
+        return [MigrationStep.upgrade_from_script(scripts.revision_map, script) for script in newest_first][::-1]
+
+    # DDL of SQLite is transactional too: `Store` begins its transactions itself.
+    options = {
+        "version_table": VERSION_TABLE,
+        "target_metadata": metadata,  # of which names of constraints are made
+        "transactional_ddl": True,
+        "fn": missing,
+    }
+    context = MigrationContext.configure(connection, opts=options)
+    context.run_migrations(operations=Operations(context))
 
 
 def _secret(connection: sa.Connection) -> bytes:
@@ -317,7 +337,7 @@ def existing_store(target: str | os.PathLike[str], *, timeout: float = 5.0) -> S
         if not present:
             failure = unavailable(where, "is no store of purposeguard", "name the store of an application that has run")
         else:
-            advice = "start the application, which brings its store up to date, or use the version that it uses"
+            advice = "run `purposeguard store upgrade`, or use the version of purposeguard that the application uses"
             failure = unavailable(where, "is of another version than this one", advice)
     finally:
         engine.dispose()
