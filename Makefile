@@ -27,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env lowest-env dbt-env demo demo-services test test-all lint format types layers generated coverage lowest deep bench bench-data bench-services bench-plugin third-party mutation requirements ci clean
+.PHONY: help env lowest-env dbt-env demo demo-services test test-all lint format types layers generated docs site coverage lowest deep bench bench-data bench-services bench-plugin third-party mutation requirements ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -98,9 +98,10 @@ test: $(DEV) ## all that finds a mistake in a change, without the slow kinds
 test-all: $(DEV) $(VENV)-dbt/.dbt ## the same and the slow kinds: Spark, type checkers, pages, seeded faults, processes
 	$(THOROUGH) $(VENV)/bin/python $(PYTEST) -m "not deep" $(ARGS)
 
-lint: $(DEV) ## ruff: rules and format
+lint: $(DEV) ## ruff: rules and format; the spelling of what people read
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/codespell *.md docs purposeguard
 
 format: $(DEV) ## mend what ruff can mend
 	$(VENV)/bin/ruff check --fix .
@@ -120,6 +121,16 @@ layers: $(DEV) ## import-linter: who may import whom
 generated: $(DEV) ## the generated module and the schema are what their sources say
 	$(VENV)/bin/purposeguard codegen $(RULES)/notice.toml -o $(RULES)/__init__.py --check
 	$(VENV)/bin/purposeguard schema -o purposeguard/notices/notice.schema.json --check
+
+docs: $(DEV) site ## the documentation as a site, in build/docs/dev: links, anchors and pictures lead somewhere
+
+# A release is a folder beside the others: `make docs DOCS=0.2.0`. DOCS_BASE is the path under which they are served.
+DOCS        = dev
+SITE_PYTHON = $(VENV)/bin/python
+export DOCS_BASE ?= /
+site:
+	@DOCS_VERSION=$(DOCS) $(SITE_PYTHON) -m sphinx -q -W --keep-going -n -j 2 -c docs -d build/doctrees . build/docs/$(DOCS)
+	@$(SITE_PYTHON) docs/versions.py build/docs
 
 # The tests of the core: to trace the others would cost minutes, and they reach nothing of it that these do not.
 CORE_TESTS = tests/unit tests/bypass tests/properties tests/differential tests/concurrency

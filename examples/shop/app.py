@@ -35,6 +35,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.add_to(app)
     for routes in (collection, work, reports, rights, office, privacy):
         app.include_router(routes.router)
+    if settings.desk_token is not None:
+        from examples.shop import clerks  # noqa: PLC0415  # needs the extra `web`
+
+        app.mount("/desk", clerks.desk_with(settings.desk_token, settings.desk_secret))
     if settings.mistakes:
         app.include_router(mistakes.router)
     return app

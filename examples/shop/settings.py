@@ -17,6 +17,10 @@ class Settings(BaseModel):
     """Where requests, hand-overs and the ledger are kept: a file of its own, or PostgreSQL for many processes."""
     reports_folder: Path = Path("shop-reports")
     """Where files for analysts go."""
+    desk_token: str | None = None
+    """What clerks of the request desk log in with, under `/desk`; without it there is no desk."""
+    desk_secret: str = ""
+    """Signs the desk's forms: 32 bytes at least, and the same in each process."""
     mistakes: bool = False
     """Whether to serve `/mistakes/…`, the code of a colleague in a hurry, for the demo and the tests."""
 

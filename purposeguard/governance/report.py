@@ -226,55 +226,68 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
 @functools.cache
-def words(language: Language) -> Mapping[str, str]:
-    """The words of the page in a language, by their names in the template."""
-    table = tomllib.loads((TEMPLATES / "disclosure.toml").read_text("utf-8"))
-    return {name: texts[language] for name, texts in table.items()}
+def words(language: Language, table: Path = TEMPLATES / "disclosure.toml") -> Mapping[str, str]:
+    """The words of pages in a language, by their names in the templates."""
+    return {name: texts[language] for name, texts in tomllib.loads(table.read_text("utf-8")).items()}
 
 
-def _page(report: Disclosure) -> str:
-    style = (TEMPLATES / "disclosure.css").read_text("utf-8")
-    # Only this style sheet is allowed, whatever a value of the report may contain.
+def policy_for(style: str) -> str:
+    """The content security policy of a page that has this style sheet, no script, and nothing from elsewhere."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    grouped: dict[tuple[str, ...], list[CategoryPart]] = {}  # categories with the same purposes share a table
-    for category in report.categories:
-        grouped.setdefault(category.purposes, []).append(category)
-    return (
-        _environment()
-        .get_template("disclosure.html")
-        .render(
-            report=report,
-            words=words(report.language),
-            style=style,
-            policy=f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'none'; base-uri 'none'",
-            purposes={purpose.id: purpose for purpose in report.purposes},
-            sources={source.id: source for source in report.sources},
-            grouped=tuple(grouped.items()),
-        )
-    )
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action "
 
 
 @functools.cache
-def _environment() -> Environment:
+def style_sheet() -> str:
+    """The style sheet of the page."""
+    return (TEMPLATES / "disclosure.css").read_text("utf-8")
+
+
+def _page(report: Disclosure) -> str:
+    return environment().get_template("disclosure.html").render(context_of(report, style_sheet()))
+
+
+def context_of(report: Disclosure, style: str) -> dict[str, Any]:
+    """What the page's template is given."""
+    grouped: dict[tuple[str, ...], list[CategoryPart]] = {}  # categories with the same purposes share a table
+    for category in report.categories:
+        grouped.setdefault(category.purposes, []).append(category)
+    return {
+        "report": report,
+        "words": words(report.language),
+        "style": style,
+        "policy": policy_for(style) + "'none'",  # only this style sheet, whatever a value of the report may contain
+        "purposes": {purpose.id: purpose for purpose in report.purposes},
+        "sources": {source.id: source for source in report.sources},
+        "grouped": tuple(grouped.items()),
+    }
+
+
+@functools.cache
+def environment() -> Environment:
+    """Jinja's environment of the page's template.
+
+    Values are escaped, and a name that a template is not given is an error.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415  # JSON does not need it
 
-    environment = Environment(
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,  # whatever the name of a file
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "plain": printable,
         "value": _value,
         "texts": _texts,
         "moment_day": _day,
         "moment_time": _time,
     }
-    tests: dict[str, Any] = environment.tests
+    tests: dict[str, Any] = made.tests
     tests["nested"] = _is_nested
-    return environment
+    return made
 
 
 def printable(text: object) -> str:

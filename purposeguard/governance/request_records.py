@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, Literal, cast
 
 import sqlalchemy as sa
@@ -142,6 +142,58 @@ class Overview:
         return tuple(pending for pending in self.pending if pending.overdue(self.today))
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Listing:
+    """A page of requests: those to be answered by deadline, then the closed ones, the latest first.
+
+    `total` counts the requests that were asked for, on all `pages`; `number` is that of this page, from 1. `overdue`
+    counts all whose deadline has passed. `today` is the day in the notice's time zone.
+    """
+
+    today: datetime.date
+    requests: tuple[Request, ...]
+    total: int
+    overdue: int
+    number: int
+    pages: int
+
+
+def listing(
+    connection: sa.Connection,
+    today: datetime.date,
+    *,
+    kind: str | None,
+    states: Collection[State],
+    number: int,
+    size: int,
+) -> Listing:
+    """A page of the requests of a kind (None: of any) in these states; the last one if there are fewer pages."""
+    wanted = [request.c.state.in_(sorted(states)), *([] if kind is None else [request.c.kind == kind])]
+    late = [request.c.state.in_(sorted(PENDING)), request.c.due_on < today]
+
+    def count(*which: sa.ColumnElement[bool]) -> int:
+        return connection.execute(sa.select(sa.func.count()).select_from(request).where(*which)).scalar_one()
+
+    total = count(*wanted)
+    pages = max(1, -(-total // size))
+    number = min(number, pages)
+    in_order = (
+        request.c.closed_at.is_not(None),
+        request.c.closed_at.desc(),
+        request.c.due_on.is_(None),
+        *(request.c.due_on, request.c.received_at, request.c.id),
+    )
+    query = sa.select(request).where(*wanted).order_by(*in_order).limit(size).offset((number - 1) * size)
+    return Listing(
+        today=today,
+        requests=tuple(made(row) for row in connection.execute(query)),
+        total=total,
+        overdue=count(*late),
+        number=number,
+        pages=pages,
+    )
+
+
 def overview(connection: sa.Connection, now: datetime.datetime, timezone: str) -> Overview:
     """The requests as they are now."""
     counted = sa.select(request.c.kind, request.c.state, sa.func.count()).group_by(request.c.kind, request.c.state)
@@ -200,6 +252,14 @@ MAY: Final[Mapping[Did, frozenset[State]]] = {
     "withdrawn": PENDING,
 }
 """The states that permit each step."""
+
+
+def possible(asked: Request, today: datetime.date) -> frozenset[Did]:
+    """The steps that may be taken with a request."""
+    did: set[Did] = {did for did, states in MAY.items() if asked.state in states}
+    if asked.due_on is None or asked.extended or asked.overdue(today):
+        did.discard("extended")
+    return frozenset(did)
 
 
 def must_be_possible(asked: Request, did: Did) -> None:

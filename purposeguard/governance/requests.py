@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-from collections.abc import Iterable
-from typing import Literal, Protocol, cast
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final, Literal, Protocol, cast
 
 import sqlalchemy as sa
 
@@ -19,11 +19,15 @@ from purposeguard.governance.report import Disclosure, Language
 from purposeguard.governance.request_records import (
     KIND_OF,
     RESTRICTING,
+    STATES,
     Did,
+    Listing,
     Overview,
     Request,
+    State,
     Step,
     impossible,
+    listing,
     must_be_possible,
     overview,
     reasons,
@@ -44,6 +48,10 @@ from purposeguard.runtime.clock import in_utc
 
 LONGEST_PERIOD = 3_660
 """Days of a deadline, at most."""
+
+
+OPENING_LOCK: Final = 0x7075_7270_6F73_6532
+"""PostgreSQL's advisory lock for requests that are opened once."""
 
 
 class Discloses(Protocol):
@@ -68,6 +76,9 @@ class Requests:
 
     A request goes from open to verified to fulfilled; until then it may be refused or withdrawn. Every step is kept,
     with its clerk and their note. Ledgers are told of each step, without clerk and note.
+
+    `after` of a step is the number of the last step that the clerk has seen: where there is a later one by now, the
+    step is refused.
 
     Raises, in each method:
         RequestError: there is no such request, or its state does not permit the step; nothing has changed.
@@ -123,12 +134,15 @@ class Requests:
         by: str | None = None,
         note: str | None = None,
         suspend_while_open: bool | None = None,
+        once: bool = False,
     ) -> Request:
         """Puts a request on record. Its deadline is counted from the day of `received_at` (now).
 
         `kind` is one that the notice grants. `subject` may also be named when the request is verified. `authority` is
         where that of an agent is on record. `purposes`: for which use is to be suspended, one, several, or (None) all.
         `suspend_while_open` stops at once what the request would stop, until it is answered; use, if it is for erasure.
+        `once`: what was opened before by the same clerk, alike in everything and received at the very same moment, is
+        this request: it is returned, and not opened again.
 
         Raises:
             UnknownPurpose: the notice has no such purpose.
@@ -169,6 +183,12 @@ class Requests:
         }
         clerk, text = optional_text("by", by), optional_text("note", note)
         with self.store.writing() as connection:
+            if once:
+                if self.store.dialect == "postgresql":  # SQLite has one writer at a time
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(OPENING_LOCK)))
+                same = _opened_before(connection, values, by=clerk, text=text)
+                if same is not None:
+                    return same
             number = connection.execute(sa.insert(request).values(values).returning(request.c.id)).scalar_one()
             opened = self._suspended(connection, self._locked(connection, number))
             return self._take(connection, opened, "opened", by=clerk, text=text)
@@ -181,6 +201,7 @@ class Requests:
         by: str,
         subject: SubjectId | None = None,
         authority: str | None = None,
+        after: int | None = None,
     ) -> Request:
         """Records how the author and their authority were verified, and the subject, if not named before.
 
@@ -190,7 +211,7 @@ class Requests:
         key = None if subject is None else subject_key(subject)
         text, clerk, by_authority = text_of("how", how), text_of("by", by), optional_text("authority", authority)
         with self.store.writing() as connection:
-            pending = self._locked(connection, asked)
+            pending = self._locked(connection, asked, after)
             must_be_possible(pending, "verified")
             why: str | None = None
             advice = ""
@@ -216,6 +237,7 @@ class Requests:
         reason: str,
         by: str,
         days: int,
+        after: int | None = None,
     ) -> Request:
         """Extends the deadline, once, by this number of days.
 
@@ -225,7 +247,7 @@ class Requests:
         text, clerk = text_of("reason", reason), text_of("by", by)
         more = datetime.timedelta(days=_period(days))
         with self.store.writing() as connection:
-            pending = self._locked(connection, asked)
+            pending = self._locked(connection, asked, after)
             must_be_possible(pending, "extended")
             due_on = pending.due_on
             if due_on is None:
@@ -248,6 +270,7 @@ class Requests:
         done: str | None = None,
         language: Language = "en",
         values: bool = False,
+        after: int | None = None,
     ) -> Answer:
         """Does what was asked for, and closes the request.
 
@@ -266,24 +289,26 @@ class Requests:
             # Before the transaction: it may take long, and may fail.
             disclosed = self.disclose(verified, by=clerk, language=language, values=values)
         with self.store.writing() as connection:
-            verified = self._locked(connection, asked)
+            verified = self._locked(connection, asked, after)
             self._must_be_fulfillable(verified, text)
             kind = KIND_OF.get(verified.effect)
             restriction = None if kind is None else self._restrict(connection, verified, kind)
             closed = self._close(connection, verified, "fulfilled", by=clerk, text=text)
         return Answer(closed, disclosed, restriction)
 
-    def refuse(self, asked: int | Request, *, reason: str, by: str) -> Request:
+    def refuse(self, asked: int | Request, *, reason: str, by: str, after: int | None = None) -> Request:
         """Closes a request that is not fulfilled. The person reads the `reason`, also in their report."""
         clerk, text = text_of("by", by), text_of("reason", reason)
         with self.store.writing() as connection:
-            return self._close(connection, self._locked(connection, asked), "refused", by=clerk, text=text)
+            return self._close(connection, self._locked(connection, asked, after), "refused", by=clerk, text=text)
 
-    def withdraw(self, asked: int | Request, *, by: str, reason: str | None = None) -> Request:
+    def withdraw(
+        self, asked: int | Request, *, by: str, reason: str | None = None, after: int | None = None
+    ) -> Request:
         """Closes a request that its author has taken back."""
         clerk, text = text_of("by", by), optional_text("reason", reason)
         with self.store.writing() as connection:
-            return self._close(connection, self._locked(connection, asked), "withdrawn", by=clerk, text=text)
+            return self._close(connection, self._locked(connection, asked, after), "withdrawn", by=clerk, text=text)
 
     # ---- Looking --------------------------------------------------------------------------------------------------
 
@@ -314,6 +339,24 @@ class Requests:
         with self.store.reading() as connection:
             return overview(connection, self.subjects.clock.now(), self.notice.document.timezone)
 
+    def listing(
+        self,
+        *,
+        kind: str | None = None,
+        states: Collection[State] = STATES,
+        number: int = 1,
+        size: int = 50,
+    ) -> Listing:
+        """A page of the requests of a kind (None: of any) in these states, the most urgent first.
+
+        There are `size` on each page; if there are fewer pages than `number`, it is the last one.
+        """
+        if number < 1 or size < 1:
+            raise ValueError("pages are counted from 1, and have room for a request")
+        today = self._day(self.subjects.clock.now())
+        with self.store.reading() as connection:
+            return listing(connection, today, kind=kind, states=states, number=number, size=size)
+
     # ---- Steps, within a transaction ------------------------------------------------------------------------------
 
     def _selected(self, connection: sa.Connection, asked: int | Request, *, lock: bool = False) -> Request:
@@ -323,9 +366,17 @@ class Requests:
             raise RequestError(f"there is no request {number}")
         return rows[0]
 
-    def _locked(self, connection: sa.Connection, asked: int | Request) -> Request:
+    def _locked(self, connection: sa.Connection, asked: int | Request, after: int | None = None) -> Request:
         """A request that nobody else changes until the transaction ends."""
-        return self._selected(connection, asked, lock=True)
+        locked = self._selected(connection, asked, lock=True)
+        if after is not None:
+            taken = connection.execute(sa.select(sa.func.count()).where(step.c.request == locked.id)).scalar_one()
+            if taken != after:
+                raise RequestError(
+                    f"request {locked.id} ({locked.kind}) has moved on: its last step is {taken}, and {after} was the "
+                    "last that was seen (help: look at it again)"
+                )
+        return locked
 
     def _take(
         self, connection: sa.Connection, after: Request, did: Did, *, by: str | None, text: str | None
@@ -422,6 +473,20 @@ class Requests:
         by_hand = asked.effect == "amends" or (asked.effect == "discloses" and self.disclose is None)
         if by_hand and done is None:
             raise impossible(asked, "fulfilled", "it is not done by itself", "say what was done, `done=…`")
+
+
+def _opened_before(
+    connection: sa.Connection, values: Mapping[str, Any], *, by: str | None, text: str | None
+) -> Request | None:
+    """The request that was opened with these values by this clerk; the person may have been named since."""
+    moment = request.c.received_at == values["received_at"]
+    for asked in selected(connection, request.c.kind == values["kind"], moment):
+        first = steps(connection, asked.id)[0]
+        purposes = None if asked.purposes is None else list(asked.purposes)
+        alike = (first.by, first.text, asked.requester, purposes) == (by, text, values["requester"], values["purposes"])
+        if alike and all(values[name] in (None, getattr(asked, name)) for name in ("subject", "authority")):
+            return asked
+    return None
 
 
 def _period(days: object) -> int:

@@ -7,7 +7,7 @@ import pytest
 from tests.docs.running import ROOT, Reader, check, documents
 from tests.locks import lines
 
-LANGUAGES = {"python", "toml", "console", "text", "sh", "sql", "yaml", "mermaid", ""}
+LANGUAGES = {"python", "toml", "console", "text", "sh", "sql", "jinja", "yaml", "mermaid", ""}
 """The first four are run or compared; `sh` and blocks without a language are not, so they hold no code to trust."""
 
 FENCE = re.compile(r"^ *```(.*)\n((?:.*\n)*?) *```$", re.MULTILINE)

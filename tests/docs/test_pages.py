@@ -54,11 +54,18 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors(there.read_text("utf-8")), link
 
 
-def test_every_page_is_in_the_index():
-    index = (DOCS / "index.md").read_text("utf-8")
-    linked = {(DOCS / link.partition("#")[0]).resolve() for link in LINK.findall(index)}
-    missing = {page for page in DOCS.rglob("*.md") if page.resolve() not in linked and page.name != "index.md"}
-    assert not missing
+@pytest.mark.parametrize("index", ["index.md", "ja/index.md"])
+def test_every_page_is_in_both_indexes(index):
+    """That in Japanese has the Japanese pages as well, and these instead of the English ones."""
+    linked = {
+        (DOCS / index).parent.joinpath(link.partition("#")[0]).resolve()
+        for link in LINK.findall((DOCS / index).read_text("utf-8"))
+    }
+    pages = [*DOCS.glob("[!j]*/**/*.md"), *DOCS.glob("[!j]*/**/*.rst")]
+    if index == "ja/index.md":
+        japanese = {page.name: page for page in DOCS.glob("ja/*.md") if page.name != "index.md"}
+        pages = [*japanese.values(), *(page for page in pages if page.name not in japanese)]
+    assert not {page for page in pages if page not in linked}
 
 
 @pytest.mark.parametrize("model", TABLES, ids=lambda model: model.__name__)

@@ -42,6 +42,58 @@ def preferences(it: Requests, subject: Any = 7) -> SubjectPreferences:
     return it.subjects.preferences(subject)
 
 
+# ---- Once, and after what was seen ---------------------------------------------------------------------------------
+
+
+def test_what_is_opened_once_is_alike_in_everything(store: Store, time: Time) -> None:
+    it = requests(store, time)
+    same: dict[str, Any] = {"received_at": NOW, "by": "clerk 1", "note": "by letter", "once": True}
+    first = opened(it, subject=None, purposes=["1.2(1)①"], **same)
+    time.passes(hours=1)
+    assert opened(it, subject=None, purposes=["1.2(1)①"], **same) == first
+    named = it.verify(first, how="log-in", by="clerk 2", subject=7)
+    assert opened(it, subject=None, purposes=["1.2(1)①"], **same) == named
+    others: list[dict[str, Any]] = [
+        {"subject": 8},
+        {"purposes": None},
+        {"received_at": NOW - DAY},
+        {"by": "clerk 2"},
+        {"note": "by telephone"},
+        {"requester": "agent"},
+        {"requester": "agent", "authority": "file 7"},
+        {"once": False},
+    ]
+    numbers = [opened(it, **{"subject": None, "purposes": ["1.2(1)①"], **same, **other}).id for other in others]
+    assert numbers == list(range(2, 10))
+
+
+def test_a_step_after_one_that_is_not_the_last_is_refused(store: Store, time: Time) -> None:
+    it = requests(store, time)
+    one = opened(it)
+    it.extend(one, days=3, reason="more time", by="clerk", after=1)
+    for step_after in (
+        lambda: it.verify(one, how="log-in", by="clerk", after=1),
+        lambda: it.refuse(one, reason="no", by="clerk", after=3),
+        lambda: it.withdraw(one, by="clerk", after=0),
+    ):
+        with refusing("^request 1 .suspension-of-use. has moved on"):
+            step_after()
+    it.verify(one, how="log-in", by="clerk", after=2)
+    with refusing("its last step is 3, and 2 was the last that was seen"):
+        it.fulfil(one, by="clerk", after=2)
+    assert it.fulfil(one, by="clerk", after=3).request.state == "fulfilled"
+
+
+def test_a_listing_is_of_pages_that_exist(store: Store) -> None:
+    it = requests(store)
+    empty = it.listing()
+    assert (empty.requests, empty.total, empty.number, empty.pages, empty.today) == ((), 0, 1, 1, TODAY)
+    with pytest.raises(ValueError, match="counted from 1"):
+        it.listing(number=0)
+    with pytest.raises(ValueError, match="counted from 1"):
+        it.listing(size=0)
+
+
 # ---- From receipt to answer ---------------------------------------------------------------------------------------
 
 

@@ -116,7 +116,7 @@ class Machine(RuleBasedStateMachine):
         number, one = self.choose(data)
         may = one.state == "open" and (one.subject or person) is not None and person in {None, one.subject or person}
         may = may and (one.authority or authority if one.agent else not authority)
-        given = {"subject": self.subject(person), "authority": "file 13" if authority else None}
+        given: dict[str, Any] = {"subject": self.subject(person), "authority": "file 13" if authority else None}
         if self.allowed(may, lambda: self.desk.verify(number, how="x", by="clerk", **given)):
             one.subject, one.authority, one.state = one.subject or person, one.authority or authority, "verified"
             one.steps += 1

@@ -1,0 +1,164 @@
+"""The desk as an ASGI application: its routes, who is let in, and what each answer forbids the browser."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, Final, cast
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route
+
+from purposeguard.errors import StoreUnavailable
+from purposeguard.governance.governance import Governance
+from purposeguard.governance.web import pages
+from purposeguard.governance.web.clerks import Clerk, ClerkOf, Right
+from purposeguard.governance.web.forms import Fields, Tokens
+from purposeguard.governance.web.visits import SESSION, Turned, Visit
+
+_log: Final = logging.getLogger("purposeguard.desk")
+
+Message = MutableMapping[str, Any]
+
+HEADERS: Final = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+"""Of each answer. A page allows its own style sheet besides, and its forms."""
+
+
+def desk(governance: Governance, *, clerk: ClerkOf, secret: str | bytes | Sequence[str | bytes]) -> Starlette:
+    """Makes the request desk, an ASGI application that is mounted into another one.
+
+    `clerk` is asked who sent a request of HTTP, and what they may do. None is answered by a page of status 403; to send
+    people to a log-in, raise Starlette's `HTTPException(303, headers={"location": "/log-in"})`. A plain function may
+    block: it is run in a thread.
+
+    `secret` signs the forms, so that no other site can send one. It is the same in each process. Of several, the last
+    one signs, and the others are still accepted.
+
+    Raises:
+        TypeError: `governance` is none, `clerk` cannot be called, or a secret is no text and no bytes.
+        ValueError: there is no secret, or one is shorter than 32 bytes.
+    """
+    if not isinstance(governance, Governance):
+        raise TypeError(f"the desk is given a Governance, not {type(governance).__name__}")
+    if not callable(clerk):
+        raise TypeError("`clerk` is a function that says who sent a request, and what they may do")
+    door = _Door(governance, clerk, Tokens(secret))
+    return Starlette(
+        routes=[
+            door.shows("/", pages.listed, "see"),
+            door.shows("/new", pages.blank, "see", "receive"),
+            door.takes("/new", pages.received, "see", "receive"),
+            door.shows("/requests/{number}", pages.shown, "see"),
+            door.takes("/requests/{number}/report", pages.reported, "see", "disclose"),
+            *(
+                door.takes(f"/requests/{{number}}/{action.name}", action.taken, "see", action.name)
+                for action in pages.ACTIONS.values()
+            ),
+        ],
+        middleware=[Middleware(_Headers)],
+        exception_handlers=cast(
+            "Any",
+            {Turned: door.turned, HTTPException: door.failed, StoreUnavailable: door.closed},
+        ),
+    )
+
+
+class _Door:
+    """Lets clerks in: knows who they are, refuses forged forms, and runs what blocks in threads."""
+
+    def __init__(self, governance: Governance, clerk: ClerkOf, tokens: Tokens) -> None:
+        self._governance = governance
+        self._clerk = clerk
+        self._tokens = tokens
+
+    def shows(self, path: str, view: Callable[[Visit], Response], *rights: Right) -> Route:
+        """A page that changes nothing."""
+
+        async def endpoint(request: HttpRequest) -> Response:
+            visit = await self._visit(request)
+            visit.must(*rights)
+            return await run_in_threadpool(view, visit)
+
+        return Route(path, endpoint, methods=["GET"])
+
+    def takes(self, path: str, view: Callable[[Visit, Fields], Response], *rights: Right) -> Route:
+        """A form."""
+
+        async def endpoint(request: HttpRequest) -> Response:
+            visit = await self._visit(request)
+            visit.must(*rights)
+            async with request.form(max_files=0) as form:
+                fields = Fields(form)
+                session = request.cookies.get(SESSION)
+                if not self._tokens.genuine(fields.raw("token"), session, visit.name):
+                    raise Turned(403, "forged")
+                return await run_in_threadpool(view, visit, fields)
+
+        return Route(path, endpoint, methods=["POST"])
+
+    async def _visit(self, request: HttpRequest) -> Visit:
+        answer = await run_in_threadpool(self._clerk, request)
+        clerk = await answer if inspect.isawaitable(answer) else answer
+        if clerk is not None and not isinstance(clerk, Clerk):
+            raise TypeError(f"`clerk` gives a Clerk or None, not {type(clerk).__name__}")
+        visit = Visit.of(request, self._governance, self._tokens, clerk)
+        request.state.purposeguard_visit = visit
+        return visit
+
+    def _known(self, request: HttpRequest) -> Visit:
+        """The visit, as far as it is known."""
+        known: Visit | None = getattr(request.state, "purposeguard_visit", None)
+        return known or Visit.of(request, self._governance, self._tokens, None)
+
+    # ---- What is answered where nothing could be done -------------------------------------------------------------
+
+    async def turned(self, request: HttpRequest, error: Turned) -> Response:
+        """By the page that the code which turned the visit away has words for."""
+        return self._known(request).turned(error.status, error.why)
+
+    async def failed(self, request: HttpRequest, error: HTTPException) -> Response:
+        """A page that is not there, a form that cannot be read; or what the application's `clerk` raised."""
+        if 300 <= error.status_code < 400:
+            return Response(status_code=error.status_code, headers=error.headers)
+        why = {401: "nobody", 403: "nobody", 404: "no_page"}.get(error.status_code, "unreadable")
+        response = self._known(request).turned(error.status_code, why)
+        response.headers.update(error.headers or {})
+        return response
+
+    async def closed(self, request: HttpRequest, error: StoreUnavailable) -> Response:
+        """The store cannot be used: nothing has changed."""
+        _log.error("%s", error)
+        return self._known(request).turned(503, "closed")
+
+
+class _Headers:
+    """A middleware that gives each answer the headers which it lacks."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Callable[[Message], Awaitable[None]]) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                headers["content-security-policy"] += "; frame-ancestors 'none'"
+            await send(message)
+
+        await self._app(scope, receive, sending)

@@ -1,0 +1,134 @@
+"""What is sent to the desk: tokens against forged forms, and the texts of a form, tidied and looked at."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+import itsdangerous
+from starlette.datastructures import FormData
+
+from purposeguard.governance.subjects import LONGEST_TEXT, text_of
+from purposeguard.policy.row_context import subject_key
+
+SHORTEST_SECRET: Final = 32
+"""Bytes of a secret at least."""
+
+LIFETIME: Final = datetime.timedelta(hours=12)
+"""How long a form may be sent after it was shown."""
+
+
+class Tokens:
+    """Signed tokens that a form carries: of one session of one clerk.
+
+    Each form is sent with a cookie that only this site can set and a token that only this desk can sign for it.
+
+    Raises:
+        TypeError: a secret is no text and no bytes.
+        ValueError: there is none, or one is too short.
+    """
+
+    def __init__(self, secrets: str | bytes | Sequence[str | bytes]) -> None:
+        """The last one of several secrets signs; the others are still accepted."""
+        keys = [secrets] if isinstance(secrets, (str, bytes)) else list(secrets)
+        if not keys:
+            raise ValueError("the desk needs a secret that signs its forms")
+        for key in keys:
+            if not isinstance(key, (str, bytes)):
+                raise TypeError(f"a secret is a text or bytes, not {type(key).__name__}")
+            if len(key if isinstance(key, bytes) else key.encode()) < SHORTEST_SECRET:
+                raise ValueError(
+                    f"a secret of the desk is shorter than {SHORTEST_SECRET} bytes: make one with "
+                    "`secrets.token_urlsafe(32)`"
+                )
+        self._signer = itsdangerous.TimestampSigner(
+            [key if isinstance(key, bytes) else key.encode() for key in keys],
+            salt="purposeguard.desk.1",
+            key_derivation="hmac",
+            digest_method=hashlib.sha256,
+        )
+
+    def sign(self, session: str, clerk: str) -> str:
+        """A token for the forms that a clerk is shown in a session."""
+        return self._signer.sign(_bound(session, clerk)).decode()
+
+    def genuine(self, token: object, session: str | None, clerk: str) -> bool:
+        """True if a form with this token was shown to this clerk in this session, not too long ago."""
+        if not isinstance(token, str) or not session:
+            return False
+        try:
+            signed = self._signer.unsign(token, max_age=int(LIFETIME.total_seconds()))
+        except itsdangerous.BadData:
+            return False
+        return signed == _bound(session, clerk)
+
+
+def _bound(session: str, clerk: str) -> bytes:
+    return hashlib.sha256(f"{session}\0{clerk}".encode()).hexdigest().encode()
+
+
+class Fields:
+    """The fields of a form that was sent. `faults` has the field and the word for each that is not as it should be."""
+
+    def __init__(self, form: FormData) -> None:
+        self._form = form
+        self.faults: dict[str, str] = {}
+
+    def raw(self, name: str) -> str:
+        """A text as it was sent, its lines ended as everywhere else; empty if it is not there."""
+        value = self._form.get(name)
+        return "\n".join(value.splitlines()).strip() if isinstance(value, str) else ""
+
+    def each(self, name: str) -> list[str]:
+        """The values of a field that may be there several times."""
+        return [value for value in self._form.getlist(name) if isinstance(value, str)]
+
+    def text(self, name: str) -> str | None:
+        """A text that may be left out."""
+        text = self.raw(name)
+        if not text:
+            return None
+        try:
+            return text_of(name, text)
+        except ValueError:
+            self.faults[name] = "too_long" if len(text) > LONGEST_TEXT else "unfit"
+        return None
+
+    def needed(self, name: str) -> str:
+        """A text that may not be left out."""
+        text = self.text(name)
+        if text is None:
+            self.faults.setdefault(name, "needed")
+        return text or ""
+
+    def subject(self, name: str) -> str | None:
+        """The id of a person, which may be left out."""
+        text = self.raw(name)
+        if not text:
+            return None
+        try:
+            return subject_key(text)
+        except ValueError:
+            self.faults[name] = "no_id"
+        return None
+
+    def number(self, name: str, most: int) -> int:
+        """A whole number from 1."""
+        text = self.raw(name)
+        if text.isascii() and text.isdigit() and len(text) < 19 and 1 <= int(text) <= most:
+            return int(text)
+        self.faults[name] = "no_number" if text else "needed"
+        return 1
+
+    def choice(self, name: str, choices: Sequence[str]) -> str:
+        """One of several values."""
+        text = self.raw(name)
+        if text not in choices:
+            self.faults[name] = "choose"
+        return text
+
+    def ticked(self, name: str) -> bool:
+        """True if a box was ticked."""
+        return self.raw(name) == "yes"

@@ -1,0 +1,219 @@
+"""A visit: one request of HTTP to the desk, with the clerk who sent it, their language, and the page that answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import functools
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, get_args
+from urllib.parse import quote, urlencode
+
+from jinja2 import ChoiceLoader, FileSystemLoader
+from starlette.requests import Request as HttpRequest
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from purposeguard.governance import report
+from purposeguard.governance.disclosure import titled
+from purposeguard.governance.governance import Governance
+from purposeguard.governance.report import Language, policy_for, words
+from purposeguard.governance.web.clerks import Clerk, Right
+from purposeguard.governance.web.forms import Tokens
+from purposeguard.notice.retention import day_in
+from purposeguard.notice.timezones import zone
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+SESSION: Final = "purposeguard_desk"
+LANGUAGE: Final = "purposeguard_desk_language"
+"""The names of the cookies."""
+
+LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
+YEAR: Final = 365 * 24 * 60 * 60
+TEMPLATES: Final = Path(__file__).parent / "templates"
+
+
+class Turned(Exception):
+    """A visit that is answered by a page of this status, which says why: `why` names its words."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(f"{status} {why}")
+        self.status = status
+        self.why = why
+
+
+@functools.cache
+def environment() -> Environment:
+    """Jinja's environment of the desk: that of the report, with more templates."""
+    places = (TEMPLATES, report.TEMPLATES)
+    return report.environment().overlay(loader=ChoiceLoader([FileSystemLoader(place) for place in places]))
+
+
+@functools.cache
+def style_sheet() -> str:
+    """The style sheet of the pages."""
+    return (TEMPLATES / "desk.css").read_text("utf-8")
+
+
+def language_of(request: HttpRequest) -> Language:
+    """The language that was switched to; else the first one of the browser's that the desk has; else English."""
+    for chosen in (request.query_params.get("language"), request.cookies.get(LANGUAGE)):
+        if chosen in LANGUAGES:
+            return chosen
+    accepted: list[tuple[float, Language]] = []
+    for entry in request.headers.get("accept-language", "").split(","):
+        name, _, weight = entry.partition(";")
+        primary = name.strip().partition("-")[0].lower()
+        if primary in LANGUAGES:
+            accepted.append((_weight(weight), primary))
+    best = max(accepted, key=lambda pair: pair[0], default=(0.0, LANGUAGES[0]))
+    return best[1] if best[0] > 0 else LANGUAGES[0]
+
+
+def _weight(parameter: str) -> float:
+    text = parameter.strip().removeprefix("q=")
+    try:
+        return float(text) if text else 1.0
+    except ValueError:
+        return 0.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Visit:
+    """One request of HTTP. `clerk` is None where it is not known who sent it, or nobody who works here."""
+
+    request: HttpRequest
+    governance: Governance
+    tokens: Tokens
+    clerk: Clerk | None
+    language: Language
+    session: str
+
+    @classmethod
+    def of(cls, request: HttpRequest, governance: Governance, tokens: Tokens, clerk: Clerk | None) -> Visit:
+        """In the session of its cookie, or a new one."""
+        session = request.cookies.get(SESSION) or secrets.token_urlsafe(32)
+        return cls(request, governance, tokens, clerk, language_of(request), session)
+
+    # ---- Who ------------------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The clerk's name."""
+        return "" if self.clerk is None else self.clerk.name
+
+    def may(self, right: Right) -> bool:
+        """True if the clerk may do this."""
+        return self.clerk is not None and "see" in self.clerk.may and right in self.clerk.may
+
+    def must(self, *rights: Right) -> None:
+        """Turns away a clerk who lacks one of these rights."""
+        if self.clerk is None:
+            raise Turned(403, "nobody")
+        if not all(self.may(right) for right in rights):
+            raise Turned(403, "no_right")
+
+    # ---- Where and when -------------------------------------------------------------------------------------------
+
+    def url(self, path: str = "/", **query: str | int | None) -> str:
+        """A page of the desk, wherever it is mounted."""
+        given = {name: value for name, value in query.items() if value not in (None, "")}
+        root = self.request.scope.get("root_path", "").strip("/")  # two slashes would begin the name of a host
+        return (f"/{quote(root)}" if root else "") + path + (f"?{urlencode(given)}" if given else "")
+
+    @property
+    def words(self) -> Mapping[str, str]:
+        """The words of the pages in this language."""
+        return words(self.language, TEMPLATES / "desk.toml")
+
+    @property
+    def timezone(self) -> str:
+        """The notice's time zone, in which days and hours are shown."""
+        return self.governance.notice.document.timezone
+
+    def now(self) -> datetime.datetime:
+        """The moment, in that time zone."""
+        return self.governance.requests.subjects.clock.now().astimezone(zone(self.timezone))
+
+    def today(self) -> datetime.date:
+        """The day in that time zone."""
+        return day_in(self.timezone, self.governance.requests.subjects.clock.now())
+
+    def day_of(self, moment: datetime.datetime) -> datetime.date:
+        """The day of a moment in that time zone."""
+        return day_in(self.timezone, moment)
+
+    def moment_of(self, moment: datetime.datetime) -> str:
+        """A moment in that time zone, as it is shown."""
+        return f"{moment.astimezone(zone(self.timezone)):%Y-%m-%d %H:%M}"
+
+    def kinds(self) -> dict[str, str]:
+        """The requests that the notice grants: id → title."""
+        rights = self.governance.notice.document.rights
+        return {right.id: titled(right.title, self.language) for right in (() if rights is None else rights.request)}
+
+    # ---- Answers --------------------------------------------------------------------------------------------------
+
+    def page(self, template: str, *, here: str, status: int = 200, **names: Any) -> Response:
+        """A page; `here` is where it is shown in the other language."""
+        style = style_sheet()
+        other = next(language for language in LANGUAGES if language != self.language)
+        text = (
+            environment()
+            .get_template(template)
+            .render(
+                visit=self,
+                words=self.words,
+                kinds=self.kinds(),
+                style=style,
+                token=self.tokens.sign(self.session, self.name),
+                other=other,
+                switched=here + ("&" if "?" in here else "?") + urlencode({"language": other}),
+                **{"faults": {}, **names},
+            )
+        )
+        return self.remember(HTMLResponse(text, status, {"content-security-policy": policy_for(style) + "'self'"}))
+
+    def document(self, disclosure: report.Disclosure, number: int) -> Response:
+        """A report as a page to print, with a way back that is not printed."""
+        style = report.style_sheet() + (TEMPLATES / "report.css").read_text("utf-8")
+        names = report.context_of(disclosure, style)
+        text = (
+            environment()
+            .get_template("desk_report.html")
+            .render(names, desk=self.words, back=self.url(f"/requests/{number}"), desk_language=self.language)
+        )
+        return self.remember(HTMLResponse(text, 200, {"content-security-policy": policy_for(style) + "'none'"}))
+
+    def file(self, disclosure: report.Disclosure, number: int) -> Response:
+        """A report as JSON, to be saved under the number of its request."""
+        headers = {"content-disposition": f'attachment; filename="request-{number}.json"'}
+        return Response(disclosure.to_json(), 200, headers, "application/json")
+
+    def turned(self, status: int, why: str, number: int | None = None) -> Response:
+        """A page that says why nothing was done, and leads back to the request of this number, or to the list."""
+        back = self.url() if number is None else self.url(f"/requests/{number}")
+        return self.page("desk_turned.html", here=back, status=status, why=why, number=number, back=back)
+
+    def redirect(self, url: str) -> Response:
+        """Sends the browser to a page, so that reloading it sends no form again."""
+        return self.remember(RedirectResponse(url, 303))
+
+    def remember(self, response: Response) -> Response:
+        """The answer with cookies: the session's, where it has just begun, and the language, where it was switched."""
+        options: dict[str, Any] = {
+            "path": self.url(),
+            "secure": self.request.url.scheme == "https",
+            "httponly": True,
+            # Lax, so that who comes by a link in a letter keeps the session of their other windows. Forms of other
+            # sites are sent without it.
+            "samesite": "lax",
+        }
+        if self.request.cookies.get(SESSION) != self.session:
+            response.set_cookie(SESSION, self.session, **options)
+        if self.request.query_params.get("language") == self.language:
+            response.set_cookie(LANGUAGE, self.language, max_age=YEAR, **options)
+        return response
