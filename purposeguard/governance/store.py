@@ -318,6 +318,19 @@ def existing_store(target: str | os.PathLike[str], *, timeout: float = 5.0) -> S
         StoreUnavailable: there is none, it cannot be read, or it is of another version of this package.
         ValueError: the URL is neither of a SQLite file nor of PostgreSQL.
     """
+    url, _ = _existing(target, timeout)
+    return Store.open(url, timeout=timeout)
+
+
+def upgraded(target: str | os.PathLike[str], *, timeout: float = 5.0) -> tuple[str, str]:
+    """Brings the tables of a store up to date; returns their revision before and after. Raises as `existing_store`."""
+    url, before = _existing(target, timeout)
+    Store.open(url, timeout=timeout, upgrade=True).close()
+    return before, _existing(target, timeout)[1]
+
+
+def _existing(target: str | os.PathLike[str], timeout: float) -> tuple[str | URL, str]:
+    """The URL of a store that is there, and the revision of its tables."""
     text = os.fspath(target)
     url = text if "://" in text else sa.URL.create("sqlite", database=text)
     with contextlib.suppress(exc.ArgumentError, ValueError):  # which `engine_of` reports
@@ -327,18 +340,14 @@ def existing_store(target: str | os.PathLike[str], *, timeout: float = 5.0) -> S
             raise unavailable(f"`{Path(parsed.database)}`", what, "name the store of an application that has run")
     engine, where = engine_of(url, timeout)
     try:
-        with engine.connect() as connection:
+        with FORKS.transaction(), engine.connect() as connection:
             present = _revisions(connection)
     except exc.DBAPIError as error:
         failure = translated(where, error)
     else:
-        if present == set(ScriptDirectory.from_config(configuration()).get_heads()):
-            return Store.open(url, timeout=timeout)
-        if not present:
-            failure = unavailable(where, "is no store of purposeguard", "name the store of an application that has run")
-        else:
-            advice = "run `purposeguard store upgrade`, or use the version of purposeguard that the application uses"
-            failure = unavailable(where, "is of another version than this one", advice)
+        if present:
+            return url, ", ".join(sorted(present))
+        failure = unavailable(where, "is no store of purposeguard", "name the store of an application that has run")
     finally:
         engine.dispose()
     raise failure
