@@ -27,7 +27,11 @@ class BoundedConnection(psycopg.Connection[Any]):
         if math.isinf(self.patience):
             return super().wait(gen, *args, **kwargs)
         # Of psycopg's ways to wait, the one that reports in each version that nothing has come.
-        return wait_selector(self._bounded(gen), self.pgconn.socket, interval=0.1)
+        try:
+            return wait_selector(self._bounded(gen), self.pgconn.socket, interval=0.1)
+        except OSError as error:  # no file descriptor is left to wait with
+            self.pgconn.finish()
+            raise psycopg.OperationalError(str(error)) from error
 
     def _bounded(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
         try:
@@ -71,7 +75,10 @@ def engine(url: URL, timeout: float, **options: Any) -> sa.Engine:
     )
 
     def connect(_dialect: object, _record: object, args: list[Any], parameters: dict[str, Any]) -> BoundedConnection:
-        connection = BoundedConnection.connect(*args, **parameters)
+        try:
+            connection = BoundedConnection.connect(*args, **parameters)
+        except OSError as error:
+            raise psycopg.OperationalError(str(error)) from error
         # Longer than the server itself lets anybody wait, so that its answer, if there is one, comes first.
         connection.patience = timeout + 1
         return connection

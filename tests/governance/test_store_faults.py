@@ -353,3 +353,33 @@ def test_the_files_of_a_store_are_for_their_owner_alone(tmp_path: Path) -> None:
         changes.record(connection, ["7"])
         modes = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()}
     assert modes == dict.fromkeys(("a.db", "a.db-shm", "a.db-wal"), "0o600")
+
+
+CROWDED = """
+import os, resource, sys
+from contextlib import suppress
+from purposeguard.errors import StoreUnavailable
+from purposeguard.governance import changes
+from purposeguard.governance.store import Store
+
+store = Store.open(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+taken = []
+with suppress(OSError):
+    while True:
+        taken.append(os.open(os.devnull, os.O_RDONLY))
+for free in range(5):
+    for connecting in (store.reading, store.writing):
+        with suppress(StoreUnavailable), connecting() as connection:
+            changes.latest(connection)
+    os.close(taken.pop())
+for each in taken:
+    os.close(each)
+with store.reading() as connection:
+    print(changes.latest(connection))
+"""
+
+
+def test_too_many_open_files_are_said_and_got_over(store_url: str) -> None:
+    run = subprocess.run([sys.executable, "-c", CROWDED, store_url], capture_output=True, text=True, check=False)
+    assert (run.stdout, run.stderr) == ("0\n", "")
