@@ -60,8 +60,10 @@ def _is_path(name: str) -> bool:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Generator[BinaryIO]:
+def replacing(path: Path, *, private: bool = False) -> Generator[BinaryIO]:
     """A new file, which replaces `path` atomically when the block ends: a reader sees the old content or the new.
+
+    `private`: it holds persons, and is for its owner alone.
 
     Raises:
         Problem: it cannot be written; the old one is unchanged.
@@ -75,9 +77,9 @@ def replacing(path: Path) -> Generator[BinaryIO]:
                 yield file
             return
         try:
-            with draft.open("wb") as file:
+            with open(draft, "wb", opener=_for_owner if private else None) as file:
                 yield file
-            if target.exists():
+            if target.exists() and not private:
                 shutil.copymode(target, draft)
             draft.replace(target)
         finally:
@@ -86,9 +88,13 @@ def replacing(path: Path) -> Generator[BinaryIO]:
         raise Problem(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def write(path: Path, text: str) -> None:
+def _for_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def write(path: Path, text: str, *, private: bool = False) -> None:
     """Writes a file atomically; raises as `replacing` does."""
-    with replacing(path) as file:
+    with replacing(path, private=private) as file:
         file.write(text.encode())
 
 

@@ -221,7 +221,7 @@ def _output_file(output: Path | None) -> Generator[BinaryIO]:
         raise Problem(f"{output} cannot be written: {error.strerror or error}") from error
     if is_store:
         raise Problem(f"{output} is a store, or another database of SQLite: name another file")
-    with replacing(output) as file:
+    with replacing(output, private=True) as file:
         yield file
 
 

@@ -101,7 +101,7 @@ def disclose(
     if output is None:
         print(text, end="")
     else:
-        write(output, text)
+        write(output, text, private=True)
     return True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -87,8 +88,11 @@ def _sqlite(url: URL, timeout: float) -> tuple[sa.Engine, str]:
 
 
 def _make(path: Path, where: str, timeout: float) -> None:
+    # It will hold persons: for its owner alone, as are the files that SQLite makes beside it.
+    with contextlib.suppress(OSError):  # which SQLite reports
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     try:
-        with contextlib.closing(_connect(path, "rw" if path.exists() else "rwc", timeout)) as connection:
+        with contextlib.closing(_connect(path, "rw", timeout)) as connection:
             connection.execute("PRAGMA schema_version")
     except sqlite3.Error as error:
         failure = translated(where, exc.DBAPIError(None, None, error))

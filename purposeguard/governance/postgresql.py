@@ -27,7 +27,11 @@ class BoundedConnection(psycopg.Connection[Any]):
         if math.isinf(self.patience):
             return super().wait(gen, *args, **kwargs)
         # Of psycopg's ways to wait, the one that reports in each version that nothing has come.
-        return wait_selector(self._bounded(gen), self.pgconn.socket, interval=0.1)
+        try:
+            return wait_selector(self._bounded(gen), self.pgconn.socket, interval=0.1)
+        except OSError as error:  # no file descriptor is left to wait with
+            self.pgconn.finish()
+            raise psycopg.OperationalError(str(error)) from error
 
     def _bounded(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
         try:
@@ -60,26 +64,42 @@ def engine(url: URL, timeout: float, **options: Any) -> sa.Engine:
             "keepalives_interval": 1,
             "keepalives_count": 3,
             "tcp_user_timeout": seconds * 1000,
+            # A statement that is prepared in one session is not known to the next, which a pooler may give.
+            "prepare_threshold": None,
         },
+        # Those of the database may be others, and a pooler may give each transaction another session.
+        isolation_level="READ COMMITTED",
         pool_pre_ping=True,
         pool_timeout=timeout,
         **options,
     )
 
     def connect(_dialect: object, _record: object, args: list[Any], parameters: dict[str, Any]) -> BoundedConnection:
-        connection = BoundedConnection.connect(*args, **parameters)
+        try:
+            connection = BoundedConnection.connect(*args, **parameters)
+        except OSError as error:
+            raise psycopg.OperationalError(str(error)) from error
         # Longer than the server itself lets anybody wait, so that its answer, if there is one, comes first.
         connection.patience = timeout + 1
         return connection
 
-    def set_up(connection: Any, _record: object) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET lock_timeout = {max(1, int(timeout * 1000))}")
-        connection.commit()
-
     event.listen(made, "do_connect", connect)
-    event.listen(made, "connect", set_up)
+    event.listen(made, "begin", lambda connection: _limit(connection, timeout))
     return made
+
+
+def _limit(connection: sa.Connection, timeout: float) -> None:
+    """Has the server end what lasts too long, and confirm a commit when it is on disk; in each transaction.
+
+    A process that is frozen in a transaction loses it while others still wait for what it holds.
+    """
+    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+        return
+    limits = {"lock_timeout": timeout, "idle_in_transaction_session_timeout": max(timeout / 2, 0.1)}
+    settings = [f"SET LOCAL {name} = {max(1, int(seconds * 1000))}" for name, seconds in limits.items()]
+    # Without parameters, so that all of them are one message.
+    text = "; ".join(["SET LOCAL synchronous_commit = on", *settings])
+    connection.exec_driver_sql(text, execution_options={"no_parameters": True})
 
 
 @contextlib.contextmanager

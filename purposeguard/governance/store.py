@@ -10,22 +10,22 @@ import os
 import secrets
 import time
 import weakref
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Protocol, Self
 
 import sqlalchemy as sa
-from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext, MigrationStep
 from alembic.script import ScriptDirectory
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, make_url
 
 from purposeguard.governance.engines import BEGIN, engine_of, translated, unavailable
-from purposeguard.governance.schema import VERSION_TABLE, keys
-from purposeguard.locks import new_lock
+from purposeguard.governance.forking import FORKS
+from purposeguard.governance.schema import VERSION_TABLE, keys, metadata
 from purposeguard.runtime.clock import UTC
 
 UPGRADE_LOCK: Final = 0x7075_7270_6F73_6531
@@ -63,7 +63,9 @@ class Store:
         self._engine: sa.Engine | None = None
         self._closed = False
         self._inherited: list[object] = []
+        self._torn = False
         _STORES.add(self)
+        FORKS.told.add(self)
 
     @property
     def engine(self) -> sa.Engine:
@@ -80,20 +82,23 @@ class Store:
     # ---- Opening --------------------------------------------------------------------------------------------------
 
     @classmethod
-    def open(cls, url: str | URL = "sqlite:///purposeguard.db", *, timeout: float = 5.0) -> Store:
-        """Opens a store, or makes it, and upgrades its tables.
+    def open(
+        cls, url: str | URL = "sqlite:///purposeguard.db", *, timeout: float = 5.0, upgrade: bool = False
+    ) -> Store:
+        """Opens a store, or makes it.
 
-        `timeout`: seconds to wait for another process, or for the server, at most.
+        `timeout`: seconds to wait for another process, or for the server, at most. `upgrade`: tables of an older
+        version of this package are brought up to date, as `purposeguard store upgrade` does, and not refused.
 
         Raises:
-            StoreUnavailable: it cannot be opened, or was made by a newer version of this package.
+            StoreUnavailable: it cannot be opened, or its tables are of another version of this package.
             ValueError: the URL is neither of a SQLite file nor of PostgreSQL, or the timeout is not above zero.
         """
         store = cls()
-        store.connect(url, timeout=timeout)
+        store.connect(url, timeout=timeout, upgrade=upgrade)
         return store
 
-    def connect(self, url: str | URL, *, timeout: float = 5.0) -> None:
+    def connect(self, url: str | URL, *, timeout: float = 5.0, upgrade: bool = False) -> None:
         """Opens this store, for the first time or after `close`. Raises as `open`.
 
         Raises:
@@ -111,7 +116,7 @@ class Store:
         try:
             if self.dialect == "sqlite":
                 self._write_ahead()
-            self._upgrade()
+            self._prepare(upgrade)
         except BaseException:
             self.close()
             raise
@@ -135,25 +140,25 @@ class Store:
                 raise failure
             time.sleep(0.01)
 
-    def _upgrade(self) -> None:
-        """Brings the tables up to date, and reads the secret, in one transaction; one process at a time."""
+    def _prepare(self, upgrade: bool) -> None:
+        """Makes the tables, or sees that they are those of this version, and reads the secret; in one transaction."""
         with self.writing() as connection, contextlib.ExitStack() as stack:
             if self.dialect == "postgresql":
                 from purposeguard.governance.postgresql import unhurried  # noqa: PLC0415  # needs psycopg
 
                 stack.enter_context(unhurried(connection))
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_LOCK)))
-            config = configuration()
-            scripts = ScriptDirectory.from_config(config)
+            scripts = ScriptDirectory.from_config(configuration())
             present = _revisions(connection)
             unknown = sorted(present - {script.revision for script in scripts.walk_revisions()})
             if unknown:
                 what = f"was made by a newer version of purposeguard: `{unknown[0]}` is not known to this one"
-                raise unavailable(self.where, what, "upgrade purposeguard, or name another store")
-            if present != set(scripts.get_heads()):
-                config.attributes["connection"] = connection
-                with _UPGRADING:
-                    command.upgrade(config, "head")
+                advice = "upgrade purposeguard, or put back the copy of the store that was made before its upgrade"
+                raise unavailable(self.where, what, advice)
+            if present and present != set(scripts.get_heads()) and not upgrade:
+                what = "was made by an older version of purposeguard"
+                raise unavailable(self.where, what, "make a copy of it, then run `purposeguard store upgrade`")
+            _bring_up_to_date(connection, scripts)
             self.secret = _secret(connection)
 
     # ---- Transactions ---------------------------------------------------------------------------------------------
@@ -192,9 +197,12 @@ class Store:
     def _connection(self, begin: str | None, changed: set[str] | None = None) -> Generator[sa.Connection]:
         if self._closed:
             raise unavailable(self.where, "was closed", "open it again")
+        if self._torn:
+            advice = "fork before threads write, or start the process anew (`spawn`)"
+            raise unavailable(self.where, "was in a transaction when this process was forked", advice)
         engine, pool = self.engine, self.engine.pool
         try:
-            with engine.connect() as connection:
+            with FORKS.transaction(), engine.connect() as connection:
                 yield connection.execution_options(**{BEGIN: begin, CHANGED: changed})
         finally:
             if self._closed or engine is not self._engine:  # type: ignore[redundant-expr]  # in another thread
@@ -233,11 +241,17 @@ class Store:
     def _interrupted(self, *_: Any) -> None:
         self.interruptions += 1
 
-    def leave_to_the_parent(self) -> None:
+    def before_fork(self) -> None:
+        """Before a fork: SQLite keeps the state of a file's locks for the process, so the child gets no open file."""
+        if self._engine is not None and self.dialect == "sqlite":
+            self._engine.dispose()
+
+    def forked(self, *, torn: bool) -> None:
         """In a forked child: the parent's connections are neither used nor closed."""
         if self._engine is not None:
             self._inherited.append(self._engine.pool)
             self._engine.dispose(close=False)
+            self._torn = torn and self.dialect == "sqlite"
 
     def __enter__(self) -> Self:
         return self
@@ -253,9 +267,6 @@ class Store:
 
 # ---- Versions -----------------------------------------------------------------------------------------------------
 
-_UPGRADING: Final = new_lock()
-# Alembic's operations use the context that any thread of the process entered last.
-
 
 def configuration() -> Config:
     """Alembic's configuration, without an ini file: the migrations of this package."""
@@ -268,6 +279,27 @@ def configuration() -> Config:
 def _revisions(connection: sa.Connection) -> set[str]:
     """The revision of the tables that are there; empty if there are none."""
     return set(MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_heads())
+
+
+def _bring_up_to_date(connection: sa.Connection, scripts: ScriptDirectory) -> None:
+    """Runs the migrations that are missing, within the transaction that is under way.
+
+    Without Alembic's global `context` and `op`: the application may be imported by an `env.py` of its own.
+    """
+
+    def missing(present: tuple[str, ...], _: MigrationContext) -> Sequence[MigrationStep]:
+        newest_first = scripts.iterate_revisions("head", present or "base")
+        return [MigrationStep.upgrade_from_script(scripts.revision_map, script) for script in newest_first][::-1]
+
+    # DDL of SQLite is transactional too: `Store` begins its transactions itself.
+    options = {
+        "version_table": VERSION_TABLE,
+        "target_metadata": metadata,  # of which names of constraints are made
+        "transactional_ddl": True,
+        "fn": missing,
+    }
+    context = MigrationContext.configure(connection, opts=options)
+    context.run_migrations(operations=Operations(context))
 
 
 def _secret(connection: sa.Connection) -> bytes:
@@ -286,6 +318,19 @@ def existing_store(target: str | os.PathLike[str], *, timeout: float = 5.0) -> S
         StoreUnavailable: there is none, it cannot be read, or it is of another version of this package.
         ValueError: the URL is neither of a SQLite file nor of PostgreSQL.
     """
+    url, _ = _existing(target, timeout)
+    return Store.open(url, timeout=timeout)
+
+
+def upgraded(target: str | os.PathLike[str], *, timeout: float = 5.0) -> tuple[str, str]:
+    """Brings the tables of a store up to date; returns their revision before and after. Raises as `existing_store`."""
+    url, before = _existing(target, timeout)
+    Store.open(url, timeout=timeout, upgrade=True).close()
+    return before, _existing(target, timeout)[1]
+
+
+def _existing(target: str | os.PathLike[str], timeout: float) -> tuple[str | URL, str]:
+    """The URL of a store that is there, and the revision of its tables."""
     text = os.fspath(target)
     url = text if "://" in text else sa.URL.create("sqlite", database=text)
     with contextlib.suppress(exc.ArgumentError, ValueError):  # which `engine_of` reports
@@ -295,18 +340,14 @@ def existing_store(target: str | os.PathLike[str], *, timeout: float = 5.0) -> S
             raise unavailable(f"`{Path(parsed.database)}`", what, "name the store of an application that has run")
     engine, where = engine_of(url, timeout)
     try:
-        with engine.connect() as connection:
+        with FORKS.transaction(), engine.connect() as connection:
             present = _revisions(connection)
     except exc.DBAPIError as error:
         failure = translated(where, error)
     else:
-        if present == set(ScriptDirectory.from_config(configuration()).get_heads()):
-            return Store.open(url, timeout=timeout)
-        if not present:
-            failure = unavailable(where, "is no store of purposeguard", "name the store of an application that has run")
-        else:
-            advice = "start the application, which brings its store up to date, or use the version that it uses"
-            failure = unavailable(where, "is of another version than this one", advice)
+        if present:
+            return url, ", ".join(sorted(present))
+        failure = unavailable(where, "is no store of purposeguard", "name the store of an application that has run")
     finally:
         engine.dispose()
     raise failure
@@ -315,19 +356,10 @@ def existing_store(target: str | os.PathLike[str], *, timeout: float = 5.0) -> S
 # ---- Processes ----------------------------------------------------------------------------------------------------
 
 _STORES: Final[weakref.WeakSet[Store]] = weakref.WeakSet()
-"""For forked children, and for the end of the interpreter."""
+"""For the end of the interpreter."""
 
 
 @atexit.register
 def _close_all() -> None:
     for store in list(_STORES):
         store.close()
-
-
-def _forked() -> None:
-    for store in list(_STORES):
-        store.leave_to_the_parent()
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
-    os.register_at_fork(after_in_child=_forked)

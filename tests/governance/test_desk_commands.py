@@ -208,7 +208,7 @@ def test_a_store_of_another_version_is_not_changed(store_url: str) -> None:
         connection.execute(sa.text("UPDATE purposeguard_version SET version_num = '0000_earlier'"))
     result = run("requests", store_url)
     assert result.exit_code == 2
-    assert "is of another version than this one (help: start the application" in result.stderr
+    assert "was made by a newer version of purposeguard" in result.stderr
 
 
 def test_what_is_to_be_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

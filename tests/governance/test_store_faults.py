@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.conftest import Databases
+from tests.governance.support import pooled
 
 
 def said(refused: pytest.ExceptionInfo[BaseException]) -> str:
@@ -292,3 +294,92 @@ def test_a_server_that_was_started_again_is_found_again(postgresql: Databases) -
         assert not subjects.preferences(7).erased
         assert store.interruptions > before
     postgresql.drop(name)
+
+
+def test_settings_of_the_database_change_no_promise(postgresql: Databases) -> None:
+    name = postgresql.create(postgresql.template)
+    with postgresql.admin() as connection:
+        for setting in ("synchronous_commit = off", "default_transaction_isolation = serializable"):
+            connection.execute(f"ALTER DATABASE {name} SET {setting}")
+    with Store.open(postgresql.url(name)) as store, store.writing() as writing:
+        assert [writing.execute(sa.text(f"SHOW {setting}")).scalar_one() for setting in SETTINGS] == [
+            *("on", "read committed", "5s", "2500ms")
+        ]
+    postgresql.drop(name)
+
+
+SETTINGS = ("synchronous_commit", "transaction_isolation", "lock_timeout", "idle_in_transaction_session_timeout")
+
+HOLD = """
+import sys
+from purposeguard.governance import changes
+from purposeguard.governance.store import Store
+with Store.open(sys.argv[1]) as store, store.writing() as connection:
+    changes.record(connection, ["1"])
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_frozen_process_stops_nobody_else(postgresql: Databases) -> None:
+    name = postgresql.create(postgresql.template)
+    url = postgresql.url(name)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as frozen:
+        assert frozen.stdout
+        assert frozen.stdout.readline() == "held\n"
+        frozen.send_signal(signal.SIGSTOP)
+        with Store.open(url) as store, store.writing() as connection:
+            assert changes.record(connection, ["2"]) == 1
+        frozen.kill()
+    postgresql.drop(name)
+
+
+def test_a_pooler_may_give_each_transaction_another_session(postgresql: Databases) -> None:
+    name = postgresql.create(postgresql.template)
+    with pooled(postgresql, name) as url, Store.open(url, timeout=2) as store:
+        subjects = Subjects(store, tm.NOTICE)
+        for number in range(30):
+            subjects.restrict(number)
+            assert subjects.preferences(number).all_suspended
+        with store.writing() as connection:
+            assert connection.execute(sa.text("SHOW lock_timeout")).scalar_one() == "2s"
+    postgresql.drop(name)
+
+
+def test_the_files_of_a_store_are_for_their_owner_alone(tmp_path: Path) -> None:
+    with Store.open(f"sqlite:///{tmp_path}/a.db") as store, store.writing() as connection:
+        changes.record(connection, ["7"])
+        modes = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(("a.db", "a.db-shm", "a.db-wal"), "0o600")
+
+
+CROWDED = """
+import os, resource, sys
+from contextlib import suppress
+from purposeguard.errors import StoreUnavailable
+from purposeguard.governance import changes
+from purposeguard.governance.store import Store
+
+store = Store.open(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+taken = []
+with suppress(OSError):
+    while True:
+        taken.append(os.open(os.devnull, os.O_RDONLY))
+for free in range(5):
+    for connecting in (store.reading, store.writing):
+        with suppress(StoreUnavailable), connecting() as connection:
+            changes.latest(connection)
+    os.close(taken.pop())
+for each in taken:
+    os.close(each)
+with store.reading() as connection:
+    print(changes.latest(connection))
+"""
+
+
+def test_too_many_open_files_are_said_and_got_over(store_url: str) -> None:
+    run = subprocess.run([sys.executable, "-c", CROWDED, store_url], capture_output=True, text=True, check=False)
+    assert (run.stdout, run.stderr) == ("0\n", "")

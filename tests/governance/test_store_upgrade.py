@@ -1,8 +1,10 @@
-"""The tables of a store are brought up to date when it is opened, by one process at a time, and silently."""
+"""The tables of a store are made when it is opened, by one process at a time, and brought up to date when asked for."""
 
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,7 +16,7 @@ from alembic.script import ScriptDirectory
 
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance.schema import VERSION_TABLE
-from purposeguard.governance.store import Store, configuration
+from purposeguard.governance.store import Store, configuration, existing_store, upgraded
 
 VERSION = sa.table(VERSION_TABLE, sa.column("version_num"))
 OPEN = "import sys; from purposeguard.governance.store import Store; Store.open(sys.argv[1]).close()"
@@ -52,7 +54,7 @@ def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(store: Store, s
         Store.open(store_url)
     message = str(refused.value)
     assert "was made by a newer version of purposeguard: `9999_future` is not known to this one" in message
-    assert "help: upgrade purposeguard" in message
+    assert "help: upgrade purposeguard, or put back the copy" in message
     with store.reading() as connection:
         assert connection.execute(sa.select(VERSION.c.version_num)).scalar_one() == "9999_future"
 
@@ -85,3 +87,88 @@ def test_each_migration_follows_one_other() -> None:
     assert sorted(chain, reverse=True) == chain
     assert chain[-1] == "0001_tables"
     assert chain == sorted((path.stem for path in Path(scripts.versions).glob("0*.py")), reverse=True)
+
+
+NEXT = """
+from alembic.operations import Operations
+
+revision = "9998_next"
+down_revision = {before!r}
+
+
+def upgrade(operations: Operations) -> None:
+    operations.execute("CREATE TABLE purposeguard_next (id INTEGER)")
+    operations.execute("INSERT INTO purposeguard_next VALUES (50 % 8)")
+"""
+
+
+def test_an_older_store_is_refused_until_it_is_upgraded(
+    store: Store, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = ScriptDirectory.from_config(configuration()).get_current_head()
+    newer = configuration()
+    scripts = shutil.copytree(str(newer.get_main_option("script_location")), tmp_path / "migrations")
+    (scripts / "versions" / "9998_next.py").write_text(NEXT.format(before=before))
+    newer.set_main_option("script_location", str(scripts))
+    monkeypatch.setattr("purposeguard.governance.store.configuration", lambda: newer)
+    for opening in (Store.open, existing_store):
+        with pytest.raises(StoreUnavailable, match="older version of purposeguard") as refused:
+            opening(store_url)
+        assert "help: make a copy of it, then run `purposeguard store upgrade`" in str(refused.value)
+    assert upgraded(store_url) == (before, "9998_next")
+    assert upgraded(store_url) == ("9998_next", "9998_next")
+    with existing_store(store_url) as present, present.reading() as connection:
+        assert present.secret == store.secret
+        assert connection.execute(sa.text("SELECT id FROM purposeguard_next")).scalar_one() == 2
+    monkeypatch.undo()
+    with pytest.raises(StoreUnavailable, match="was made by a newer version"):  # there is no way down
+        Store.open(store_url)
+
+
+APPLICATION = """
+import sqlalchemy as sa
+from purposeguard import Guard
+from purposeguard.governance import Governance
+from purposeguard.notices import trendmicro_jp as tm
+
+URL = {url!r}
+guard = Guard(tm.NOTICE, governance=Governance(URL, notice=tm.NOTICE))
+metadata = sa.MetaData()
+sa.Table("customer", metadata, sa.Column("id", sa.Integer, primary_key=True))
+"""
+
+ENVIRONMENT = """
+from alembic import context
+import sqlalchemy as sa
+from application import URL, metadata
+
+
+def include_name(name, type_, parent_names):
+    return type_ != "table" or not name.startswith("purposeguard_")
+
+
+with sa.create_engine(URL).connect() as connection:
+    context.configure(connection=connection, target_metadata=metadata, include_name=include_name)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+
+
+@pytest.mark.processes
+def test_migrations_of_the_application_leave_the_tables_alone(empty_url: str, tmp_path: Path) -> None:
+    (tmp_path / "application.py").write_text(APPLICATION.format(url=empty_url))
+
+    def alembic(*arguments: str) -> None:
+        command = [sys.executable, "-m", "alembic", *arguments]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": "."})
+
+    alembic("init", "migrations")
+    (tmp_path / "migrations" / "env.py").write_text(ENVIRONMENT)
+    alembic("revision", "--autogenerate", "-m", "customers")
+    alembic("upgrade", "head")
+    alembic("check")
+    (made,) = (tmp_path / "migrations" / "versions").glob("*.py")
+    assert "create_table('customer'" in made.read_text()
+    assert "purposeguard" not in made.read_text()
+    with existing_store(empty_url) as store, store.reading() as connection:
+        assert {"customer", "purposeguard_ledger"} <= set(sa.inspect(connection).get_table_names())

@@ -271,6 +271,7 @@ def test_show_refuses_what_it_does_not_understand(filled: Place) -> None:
 def test_an_export_verifies_by_itself_and_holds_all_there_is(filled: Place, tmp_path: Path) -> None:
     path = tmp_path / "export.jsonl"
     assert told("export", filled.target, "-o", path) == ""
+    assert path.stat().st_mode & 0o777 == 0o600
     assert told("verify", path) == told("verify", filled.target)
     assert told("show", path) == told("show", filled.target)
     assert told("export", path) == told("export", filled.target)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import op
+from alembic.operations import Operations
 
 revision = "0001_tables"
 down_revision = None
@@ -16,36 +16,36 @@ SERIAL = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 MOMENT = sa.DateTime(timezone=True)
 
 
-def upgrade() -> None:
+def upgrade(operations: Operations) -> None:
     """Makes the tables."""
-    _subjects()
-    _ledger()
-    _provisions()
-    _requests()
-    _sweeps()
+    _subjects(operations)
+    _ledger(operations)
+    _provisions(operations)
+    _requests(operations)
+    _sweeps(operations)
 
 
-def _subjects() -> None:
-    op.create_table(
+def _subjects(operations: Operations) -> None:
+    operations.create_table(
         "purposeguard_store",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("secret", sa.LargeBinary, nullable=False),
         sa.Column("made", MOMENT, nullable=False),
         sa.CheckConstraint("id = 1", name="one_row"),
     )
-    op.create_table(
+    operations.create_table(
         "purposeguard_counter",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("seq", sa.BigInteger, nullable=False),
         sa.CheckConstraint("id = 1", name="one_row"),
     )
-    op.execute("INSERT INTO purposeguard_counter (id, seq) VALUES (1, 0)")
-    op.create_table(
+    operations.execute("INSERT INTO purposeguard_counter (id, seq) VALUES (1, 0)")
+    operations.create_table(
         "purposeguard_change",
         sa.Column("seq", SERIAL, primary_key=True, autoincrement=False),
         sa.Column("subject", sa.String(200), nullable=False),
     )
-    op.create_table(
+    operations.create_table(
         "purposeguard_declaration",
         sa.Column("id", SERIAL, primary_key=True),
         sa.Column("subject", sa.String(200), nullable=False),
@@ -59,8 +59,8 @@ def _subjects() -> None:
         sa.Column("until", MOMENT),
         sa.Column("recorded_at", MOMENT, nullable=False),
     )
-    op.create_index("ix_purposeguard_declaration_subject", "purposeguard_declaration", ["subject"])
-    op.create_table(
+    operations.create_index("ix_purposeguard_declaration_subject", "purposeguard_declaration", ["subject"])
+    operations.create_table(
         "purposeguard_revocation",
         sa.Column("declaration", SERIAL, sa.ForeignKey("purposeguard_declaration.id"), primary_key=True),
         sa.Column("asked_by", sa.String(10), nullable=False),
@@ -71,8 +71,8 @@ def _subjects() -> None:
     )
 
 
-def _ledger() -> None:
-    op.create_table(
+def _ledger(operations: Operations) -> None:
+    operations.create_table(
         "purposeguard_ledger",
         sa.Column("seq", SERIAL, primary_key=True, autoincrement=False),
         sa.Column("at", sa.String(27), nullable=False),
@@ -81,8 +81,8 @@ def _ledger() -> None:
         sa.Column("prev", sa.String(64), nullable=False),
         sa.Column("hash", sa.String(64), nullable=False),
     )
-    op.create_index(op.f("ix_purposeguard_ledger_kind_seq"), "purposeguard_ledger", ["kind", "seq"])
-    op.create_table(
+    operations.create_index(operations.f("ix_purposeguard_ledger_kind_seq"), "purposeguard_ledger", ["kind", "seq"])
+    operations.create_table(
         "purposeguard_ledger_head",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("seq", sa.BigInteger, nullable=False),
@@ -92,7 +92,7 @@ def _ledger() -> None:
         sa.Column("digest", sa.String(64), nullable=False),
         sa.CheckConstraint("id = 1", name="one_row"),
     )
-    op.execute(
+    operations.execute(
         sa.text(
             "INSERT INTO purposeguard_ledger_head (id, seq, at, hash, open, digest) "
             "VALUES (1, 0, '', :hash, '[]', :digest)"
@@ -100,8 +100,8 @@ def _ledger() -> None:
     )
 
 
-def _provisions() -> None:
-    op.create_table(
+def _provisions(operations: Operations) -> None:
+    operations.create_table(
         "purposeguard_recipient",
         sa.Column("id", SERIAL, primary_key=True),
         sa.Column("recipient", sa.String(200), nullable=False),
@@ -111,8 +111,8 @@ def _provisions() -> None:
         sa.Column("by", sa.Text),
         sa.Column("note", sa.Text),
     )
-    op.create_index(None, "purposeguard_recipient", ["recipient", "id"])
-    op.create_table(
+    operations.create_index(None, "purposeguard_recipient", ["recipient", "id"])
+    operations.create_table(
         "purposeguard_provision",
         sa.Column("id", SERIAL, primary_key=True),
         sa.Column("at", MOMENT, nullable=False, index=True),
@@ -130,15 +130,15 @@ def _provisions() -> None:
         sa.Column("task", sa.Text),
         sa.Column("subjects", sa.Integer, nullable=False),
     )
-    op.create_table(
+    operations.create_table(
         "purposeguard_provided_subject",
         sa.Column("subject", sa.String(32), primary_key=True),
         sa.Column("provision", SERIAL, sa.ForeignKey("purposeguard_provision.id"), primary_key=True),
     )
 
 
-def _requests() -> None:
-    op.create_table(
+def _requests(operations: Operations) -> None:
+    operations.create_table(
         "purposeguard_request",
         sa.Column("id", SERIAL, primary_key=True),
         sa.Column("kind", sa.String(100), nullable=False),
@@ -156,9 +156,9 @@ def _requests() -> None:
         sa.Column("state", sa.String(10), nullable=False),
         sa.Column("closed_at", MOMENT),
     )
-    op.create_index("ix_purposeguard_request_subject", "purposeguard_request", ["subject"])
-    op.create_index("ix_purposeguard_request_state_due_on", "purposeguard_request", ["state", "due_on"])
-    op.create_table(
+    operations.create_index("ix_purposeguard_request_subject", "purposeguard_request", ["subject"])
+    operations.create_index("ix_purposeguard_request_state_due_on", "purposeguard_request", ["state", "due_on"])
+    operations.create_table(
         "purposeguard_request_step",
         sa.Column("request", SERIAL, sa.ForeignKey("purposeguard_request.id"), primary_key=True, autoincrement=False),
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
@@ -171,15 +171,15 @@ def _requests() -> None:
     )
 
 
-def _sweeps() -> None:
-    op.create_table(
+def _sweeps(operations: Operations) -> None:
+    operations.create_table(
         "purposeguard_sweep",
         sa.Column("id", SERIAL, primary_key=True),
         sa.Column("begun", MOMENT, nullable=False),
         sa.Column("ended", MOMENT),
         sa.Column("runner", sa.String(32), nullable=False),
     )
-    op.create_table(
+    operations.create_table(
         "purposeguard_sweep_part",
         sa.Column("sweep", SERIAL, sa.ForeignKey("purposeguard_sweep.id"), primary_key=True),
         sa.Column("eraser", sa.String(200), primary_key=True),

@@ -1,0 +1,64 @@
+"""`python -m tests.governance.forking URL FORKS`: forks while four threads write, and has each child write and read.
+
+Prints how many children failed, and how many hung.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+
+from purposeguard.governance.store import Store
+from purposeguard.governance.subjects import Subjects
+from purposeguard.notices import trendmicro_jp as tm
+
+
+def main(url: str, forks: int) -> None:
+    """Forks, and counts."""
+    warnings.simplefilter("ignore", DeprecationWarning)  # that it forks beside threads is what is tried
+    subjects = Subjects(Store.open(url), tm.NOTICE)
+    ended = threading.Event()
+
+    def work(thread: int) -> None:
+        number = 0
+        while not ended.wait(0.005):
+            number = (number + 1) % 50
+            subjects.restrict(f"{thread}-{number}")
+            subjects.preferences(f"{thread}-{number}")
+
+    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    failed = hung = 0
+    for number in range(forks):
+        child = os.fork()
+        if child == 0:
+            _child(subjects, number)
+        _, status = os.waitpid(child, 0)
+        hung += os.WIFSIGNALED(status)
+        failed += os.WIFEXITED(status) and os.WEXITSTATUS(status) != 0
+        time.sleep(0.005)
+    ended.set()
+    for thread in threads:
+        thread.join()
+    sys.stdout.write(f"{failed} failed, {hung} hung\n")
+
+
+def _child(subjects: Subjects, number: int) -> None:
+    signal.alarm(30)
+    try:
+        subjects.restrict(f"child-{number}")
+        if not subjects.preferences(f"child-{number}").all_suspended:
+            raise RuntimeError("it does not see what it wrote")
+    except BaseException as error:  # the child ends here
+        sys.stderr.write(f"{error}\n")
+        os._exit(1)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

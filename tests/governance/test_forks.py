@@ -1,0 +1,106 @@
+"""A forked child writes and reads as its parent does, whatever the parent's threads are doing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from purposeguard.errors import StoreUnavailable
+from purposeguard.governance import forking
+from purposeguard.governance.store import Store
+
+FORKS = 40
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+
+
+@pytest.mark.processes
+def test_no_child_fails_or_hangs_while_threads_write(store_url: str) -> None:
+    command = [sys.executable, "-m", "tests.governance.forking", store_url, str(FORKS)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert (run.stdout, run.stderr) == ("0 failed, 0 hung\n", "")
+
+
+def in_child(work: str, store: Store) -> str:
+    """What a forked child says of the store: `written`, or why not."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            with store.writing() as connection:
+                connection.execute(sa.text(work))
+            said = "written"
+        except BaseException as error:  # the child ends here
+            said = str(error)
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        said = answer.read()
+    os.waitpid(child, 0)
+    return said
+
+
+WORK = "UPDATE purposeguard_counter SET seq = seq + 1"
+
+
+def test_a_child_that_was_forked_in_a_transaction_uses_no_file_of_it(tmp_path: Path) -> None:
+    with Store.open(f"sqlite:///{tmp_path}/a.db") as store:
+        with store.writing() as connection:
+            assert "was in a transaction when this process was forked" in in_child(WORK, store)
+            connection.execute(sa.text(WORK))
+        assert in_child(WORK, store) == "written"
+        with store.reading() as connection:
+            assert connection.execute(sa.text("SELECT seq FROM purposeguard_counter")).scalar_one() == 2
+
+
+def test_a_fork_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forking, "PATIENCE", 0.2)
+    held, done = threading.Event(), threading.Event()
+    with Store.open(f"sqlite:///{tmp_path}/a.db") as store:
+
+        def hold() -> None:
+            with store.reading():
+                held.set()
+                done.wait(30)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait(30)
+        assert "was in a transaction when this process was forked" in in_child(WORK, store)
+        done.set()
+        thread.join()
+        assert in_child(WORK, store) == "written"
+
+
+def test_no_transaction_begins_while_a_process_forks(tmp_path: Path) -> None:
+    gate = forking._Gate()
+    gate.close()
+    entered = threading.Event()
+
+    def enter() -> None:
+        with gate.transaction():
+            entered.set()
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    assert not entered.wait(0.1)
+    gate.open()
+    thread.join()
+    assert entered.is_set()
+
+
+def test_a_store_is_refused_in_a_child_and_not_in_its_parent(tmp_path: Path) -> None:
+    with Store.open(f"sqlite:///{tmp_path}/a.db") as store:
+        store.forked(torn=True)
+        with pytest.raises(StoreUnavailable, match="help: fork before threads write"), store.reading():
+            pass
+    never = Store()
+    never.before_fork()
+    never.forked(torn=True)
