@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from purposeguard.cli.files import Problem
+from purposeguard.cli.words import learn
 from purposeguard.errors import PurposeGuardError
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
@@ -44,6 +45,8 @@ def find_guard(target: str, others: Iterable[str] = ()) -> Guard:
     guard = find(target, others)
     if not isinstance(guard, Guard):
         raise Problem(f"`{target}` is no guard but a {type(guard).__name__}")
+    for notice in guard.history:
+        learn(notice)
     return guard
 
 

@@ -22,13 +22,15 @@ from purposeguard.cli.options import (
     REFERENCE,
     Channel,
     Check,
-    LanguageOption,
+    LanguageOfAll,
     NoticeArgument,
     NoticeOption,
     Output,
     Overlays,
+    Speaking,
     TableOption,
     TextOption,
+    configured_language,
     ending,
     err,
     out,
@@ -41,7 +43,6 @@ from purposeguard.cli.render import (
     Cell,
     Column,
     Format,
-    Language,
     Report,
     Table,
     TextFormat,
@@ -52,6 +53,7 @@ from purposeguard.cli.render import (
 )
 from purposeguard.cli.schema import schema_text
 from purposeguard.cli.sql import sql
+from purposeguard.cli.words import Language, begin, change, language, said
 from purposeguard.errors import NoticeError
 from purposeguard.guard import Guard
 from purposeguard.notice.codegen import generate
@@ -61,6 +63,7 @@ from purposeguard.notice.vocabulary import Family, Purpose, Source
 from purposeguard.policy.explanation import Decision, is_about_the_subject
 
 app = typer.Typer(
+    cls=Speaking,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -78,11 +81,17 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    version: Annotated[
+    context: typer.Context,
+    _: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    language: LanguageOfAll = None,
 ) -> None:
     """Holds the commands."""
+    context.call_on_close(begin(language or Language.en))
+    if language is None:
+        with reporting():
+            change(configured_language(Path.cwd()))
 
 
 @app.command(epilog="Exit codes: 0 printed, 2 bad input.")
@@ -91,11 +100,10 @@ def matrix(
     overlay: Overlays = None,
     channel: Channel = None,
     form: TableOption = Format.table,
-    language: LanguageOption = Language.en,
 ) -> None:
     """Print the whole table: which sources may serve which purposes and families."""
     with reporting():
-        report = matrix_report(read_notice(notice, overlay or ()), channel, language)
+        report = matrix_report(read_notice(notice, overlay or ()), channel, language())
         show(report, form, out())
 
 
@@ -153,7 +161,7 @@ def validate(
     if form is TextFormat.json:
         print(json_text({"valid": True, "file": notice, "faults": []}), end="")
     else:
-        print(f"{notice} is valid: {_summary(loaded_notice)}")
+        print(said(f"{notice} is valid: {_summary(loaded_notice)}"))
 
 
 def _summary(notice: Notice) -> str:
@@ -252,7 +260,13 @@ def matrix_report(notice: Notice, channel: str | None, language: Language) -> Re
     family_rows = tuple(
         (row["title"], f"{row['name']}: {' '.join(row['purposes'])}", *row["sources"].values()) for row in families
     )
-    tables = [Table(f"{head} purpose{by}", (Column("id"), Column("title"), Column("channels", "under"), *marks), rows)]
+    tables = [
+        Table(
+            f"{head} purpose{by}",
+            (Column("id"), Column("title"), Column("channels", "under", words=True), *marks),
+            rows,
+        )
+    ]
     if families:
         columns = (Column("family"), Column("purposes", "under"), *marks)
         tables.append(Table(f"{head} family{by}", columns, family_rows))

@@ -12,8 +12,9 @@ import typer
 from purposeguard.cli.files import Problem, read_notice, write_all
 from purposeguard.cli.lint.findings import Finding, Place, Rule
 from purposeguard.cli.lint.sarif import log
-from purposeguard.cli.options import REFERENCE, NoticeOption, Overlays, ending, err, needing, out
+from purposeguard.cli.options import REFERENCE, NoticeOption, Overlays, Speaking, ending, err, needing, out
 from purposeguard.cli.render import Column, Format, Report, Table, complain, json_text, show
+from purposeguard.cli.words import said
 from purposeguard.errors import printable
 from purposeguard.guard import Guard
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from purposeguard.adapters.dbt import Checked  # at run time it takes an extra
 
 dbt_app = typer.Typer(
+    cls=Speaking,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     help="Hold a dbt project to a notice: labels of its models, and the purposes that they serve.",
@@ -103,7 +105,8 @@ def check(
         show(_report(checked), Format(form), out())
     if form is DbtFormat.table:
         refused = f"{len(checked.findings)} refused" if checked.findings else "nothing refused"
-        print(f"{refused} in {len(checked.outputs)} tables, for {len(checked.project.manifest.exposures)} exposures")
+        tables, exposures = len(checked.outputs), len(checked.project.manifest.exposures)
+        print(said(f"{refused} in {tables} tables, for {exposures} exposures"))
     return not checked.findings
 
 
@@ -183,7 +186,13 @@ def _report(checked: Checked) -> Report:
             for (unique_id, column), held in checked.declassified.items()
         ],
     }
-    columns = (Column("file", "group"), Column("column"), Column("rule", "under"), Column("why"), Column("", "under"))
+    columns = (
+        Column("file", "group"),
+        Column("column"),
+        Column("rule", "under"),
+        Column("why", words=True),
+        Column("", "under", words=True),
+    )
     cells = [
         (finding.path, _symbol(finding), finding.rule, finding.message, finding.help) for finding in checked.findings
     ]

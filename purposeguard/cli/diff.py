@@ -17,6 +17,7 @@ from purposeguard.cli.diff_words import Words, listed
 from purposeguard.cli.files import Problem, read_notice
 from purposeguard.cli.options import Imports, TextOption, out
 from purposeguard.cli.render import TextFormat, json_text
+from purposeguard.cli.words import said
 from purposeguard.notice.schema import Changes
 from purposeguard.policy.diff import Cell, Change, Comparison, compare
 
@@ -93,12 +94,12 @@ def _matches(diff: Diff, finding: Finding) -> bool:
 
 
 def _show(diff: Diff, console: Console) -> None:
-    console.print(Text(headline(diff.comparison), "bold"), soft_wrap=True)
+    console.print(Text(said(headline(diff.comparison)), "bold"), soft_wrap=True)
     for title, lines in diff.sections():
         console.print()
-        console.print(Text(title, "bold cyan"))
+        console.print(Text(said(title), "bold cyan"))
         for line in lines:
-            console.print(Text(f"- {line}"), soft_wrap=True)
+            console.print(Text(f"- {said(line)}"), soft_wrap=True)
 
 
 NAMING: Final = frozenset({"renamed", "reused", "renamed-nothing"})

@@ -17,10 +17,12 @@ from purposeguard.cli.options import (
     LanguageOption,
     NoticeArgument,
     Overlays,
+    Speaking,
     err,
     reporting,
 )
-from purposeguard.cli.render import Language, complain
+from purposeguard.cli.render import complain
+from purposeguard.cli.words import Language
 from purposeguard.guard import Guard
 from purposeguard.notice.export import cedar as cedar_files
 from purposeguard.notice.export import dpv as dpv_files
@@ -36,6 +38,7 @@ Folder = Annotated[
 EXIT_CODES = "Exit codes: 0 written or up to date, 1 stale (with --check), 2 bad input."
 
 export_app = typer.Typer(
+    cls=Speaking,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     help="Write a notice for another engine: the same rules, decided there.",

@@ -10,6 +10,7 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from purposeguard.cli.words import learn
 from purposeguard.errors import NoticeError
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.parsing import merged, read_toml
@@ -30,6 +31,12 @@ def read_notice(name: str, overlays: Sequence[Path] = ()) -> Notice:
         NoticeError: the files are at fault.
         Problem: there is neither a file nor a bundled notice of this name.
     """
+    notice = _notice(name, overlays)
+    learn(notice)
+    return notice
+
+
+def _notice(name: str, overlays: Sequence[Path]) -> Notice:
     if _is_path(name):
         return Notice.load(name, *overlays)
     try:

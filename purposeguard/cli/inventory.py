@@ -197,8 +197,8 @@ def _tables(guard: Guard, outcomes: Iterable[Outcome], table_outcomes: Iterable[
     yield Table(
         f"Activities{within} ({len(guard.activities)})",
         (
-            *(Column("activity"), Column("where", "under"), Column("purpose"), Column("id", "under")),
-            *(Column("channel"), Column("mode")),
+            *(Column("activity"), Column("where", "under", words=True), Column("purpose"), Column("id", "under")),
+            *(Column("channel"), Column("mode", words=True)),
         ),
         tuple(
             (
@@ -214,7 +214,12 @@ def _tables(guard: Guard, outcomes: Iterable[Outcome], table_outcomes: Iterable[
     )
     yield Table(
         f"Access functions{within} ({len(guard.accesses)})",
-        (Column("access function"), Column("where", "under"), Column("sources"), Column("withholds")),
+        (
+            Column("access function"),
+            Column("where", "under", words=True),
+            Column("sources", words=True),
+            Column("withholds", words=True),
+        ),
         tuple(
             (short(access), where(access.name, access.site), _read(access), "yes" if access.withhold else "no")
             for access in guard.accesses
@@ -236,9 +241,9 @@ def _tables(guard: Guard, outcomes: Iterable[Outcome], table_outcomes: Iterable[
             (
                 *(
                     Column("function"),
-                    Column("where", "under"),
+                    Column("where", "under", words=True),
                     Column("recipient"),
-                    Column("kind and country", "under"),
+                    Column("kind and country", "under", words=True),
                 ),
                 *(Column("sources"), Column("means")),
             ),
@@ -259,7 +264,7 @@ def _tables(guard: Guard, outcomes: Iterable[Outcome], table_outcomes: Iterable[
         yield Table(
             f"Reclassifications{within} ({len(guard.reclassifications)})",
             (
-                *(Column("declared"), Column("where", "under"), Column("from"), Column("to")),
+                *(Column("declared", words=True), Column("where", "under", words=True), Column("from"), Column("to")),
                 *(Column("approved by"), Column("why", "under")),
             ),
             tuple(
@@ -278,7 +283,12 @@ def _tables(guard: Guard, outcomes: Iterable[Outcome], table_outcomes: Iterable[
         )
     yield Table(
         "If this activity calls this access function",
-        (Column("activity", "group"), Column("access function"), Column("outcome", "verdict"), Column("why", "under")),
+        (
+            Column("activity", "group"),
+            Column("access function"),
+            Column("outcome", "verdict"),
+            Column("why", "under", words=True),
+        ),
         tuple(
             (short(outcome.activity), short(outcome.access), _outcome_text(outcome), _why(outcome))
             for outcome in outcomes
@@ -288,7 +298,12 @@ def _tables(guard: Guard, outcomes: Iterable[Outcome], table_outcomes: Iterable[
     if guard.tables:
         yield Table(
             "If this activity uses this table",
-            (Column("activity", "group"), Column("table"), Column("outcome", "verdict"), Column("why", "under")),
+            (
+                Column("activity", "group"),
+                Column("table"),
+                Column("outcome", "verdict"),
+                Column("why", "under", words=True),
+            ),
             tuple(
                 (short(outcome.activity), outcome.table.name, _table_outcome_text(outcome), _why(outcome))
                 for outcome in table_outcomes

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 import typer
 
 from purposeguard.cli.files import Problem, replacing
-from purposeguard.cli.options import NO, OK, Output, TableOption, TextOption, err, needing, out, reporting
+from purposeguard.cli.options import NO, OK, Output, Speaking, TableOption, TextOption, err, needing, out, reporting
 from purposeguard.cli.render import Column, Format, Report, Table, TextFormat, complain, json_text, show, verdict
+from purposeguard.cli.words import said
 from purposeguard.errors import LedgerBroken
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 
 ledger_app = typer.Typer(
+    cls=Speaking,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     help="Verify a ledger, and read which uses and refusals it records.",
@@ -306,7 +308,12 @@ def grouped_report(
     newest = sorted(times, key=lambda key: times[key][1])
     keys = sorted(newest[-limit:], key=lambda key: [value or "" for value in key])
     left = len(times) - len(keys)
-    columns = (*map(Column, by), *map(Column, _COUNTS), Column("first (UTC)"), Column("last (UTC)"))
+    columns = (
+        *(Column(name, words=name == "field") for name in by),
+        *map(Column, _COUNTS),
+        Column("first (UTC)"),
+        Column("last (UTC)"),
+    )
     rows = [
         (*(value or "-" for value in key), *(f"{counts[key][what]:,}" for what in _COUNTS), *map(_hour, times[key]))
         for key in keys
@@ -342,7 +349,13 @@ def _field(body: Mapping[str, Any]) -> object:
 
 
 def _uses(uses: Collection[tuple[Hour, int]]) -> Table:
-    columns = (Column("hour (UTC)", "group"), Column("activity"), Column("purpose"), Column("sources"), Column("uses"))
+    columns = (
+        Column("hour (UTC)", "group"),
+        Column("activity", words=True),
+        Column("purpose"),
+        Column("sources"),
+        Column("uses"),
+    )
     rows = [
         (_hour(key.hour), key.activity or "(bare check)", key.purpose, " ".join(key.sources), f"{count:,}")
         for key, count in uses
@@ -352,7 +365,13 @@ def _uses(uses: Collection[tuple[Hour, int]]) -> Table:
 
 
 def _entries(entries: Collection[Entry]) -> Table:
-    columns = (Column("entry"), Column("at (UTC)"), Column("kind"), Column("what"), Column("more", "under"))
+    columns = (
+        Column("entry"),
+        Column("at (UTC)"),
+        Column("kind", words=True),
+        Column("what", words=True),
+        Column("more", "under", words=True),
+    )
     rows = [(f"{entry.seq:,}", _second(entry.at), entry.kind, *_what(entry.kind, entry.body)) for entry in entries]
     return Table(f"Entries ({len(entries):,})", columns, tuple(rows))
 
@@ -374,7 +393,8 @@ def _what(kind: str, body: Mapping[str, Any]) -> tuple[str, str]:
     for name in ("name", "what", "did", "step", "recipient", "basis", "eraser"):
         if not head and isinstance(rest.get(name), str):
             head = rest.pop(name)
-    return head, ", ".join(f"{name}: {_plain(value)}" for name, value in rest.items() if value not in (None, [], {}))
+    more = [f"{said(name)}: {said(_plain(value))}" for name, value in rest.items() if value not in (None, [], {})]
+    return head, ", ".join(more)
 
 
 def _plain(value: object) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import Annotated, Any, ParamSpec
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from purposeguard.cli.files import Problem
-from purposeguard.cli.render import Format, Language, TextFormat, complain
+from purposeguard.cli.render import Format, TextFormat, complain
+from purposeguard.cli.words import Language, change, configured, language
 from purposeguard.errors import PurposeGuardError
 
 P = ParamSpec("P")
@@ -38,7 +41,61 @@ Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", h
 Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 where the file is not what it should be.")]
 TableOption = Annotated[Format, typer.Option("--format", help="How to print it.")]
 TextOption = Annotated[TextFormat, typer.Option("--format", help="How to print it.")]
-LanguageOption = Annotated[Language, typer.Option("--language", help="The language of words and titles.")]
+
+
+def _go_on_in(language: Language | None) -> Language | None:
+    if language is not None:
+        change(language)
+    return language
+
+
+LANGUAGE_HELP = "The language of words and titles; also `language` of `[tool.purposeguard]` in pyproject.toml."
+LanguageOfAll = Annotated[
+    Language | None,
+    typer.Option(
+        "--language", envvar="PURPOSEGUARD_LANGUAGE", callback=_go_on_in, help=LANGUAGE_HELP, show_default=False
+    ),
+]
+LanguageOption = Annotated[
+    Language, typer.Option("--language", callback=_go_on_in, help=LANGUAGE_HELP, show_default=False)
+]
+"""Of a command that hands its language on; without it, the language is that of the whole command line."""
+
+
+class Speaking(TyperGroup):
+    """A group whose commands take `--language` as the group does: it may stand before a command or behind it."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name, with the option."""
+        command = super().get_command(ctx, cmd_name)
+        if command is None or isinstance(command, TyperGroup):
+            return command
+        own = next((param for param in command.params if param.name == "language"), None)
+        if own is None:
+            (option,) = (param for param in ctx.find_root().command.params if param.name == "language")
+            own = copy.copy(option)
+            own.expose_value, own.envvar = False, None
+            command.params.append(own)
+        elif own.expose_value:
+            own.default = language  # called when the command begins
+        return command
+
+
+def configured_language(folder: Path) -> Language:
+    """The language of `[tool.purposeguard]`; English where it says nothing.
+
+    Raises:
+        Problem: it cannot be read, or is no language that is known here.
+    """
+    try:
+        given = configured(folder)
+    except ValueError as error:
+        raise Problem(str(error)) from error
+    if given is None:
+        return Language.en
+    if given not in list(Language):
+        raise Problem(f"`language` of `[tool.purposeguard]` is `{given}`: {', '.join(Language)}")
+    return Language(given)
 
 
 def out() -> Console:

@@ -14,8 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from purposeguard.cli.application import find
 from purposeguard.cli.files import Problem, read_notice, write
-from purposeguard.cli.options import REFERENCE, Imports, LanguageOption, Output, TableOption, err, needing, out
-from purposeguard.cli.render import Column, Format, Language, Report, Table, complain, show
+from purposeguard.cli.options import REFERENCE, Imports, Output, TableOption, err, needing, out
+from purposeguard.cli.render import Column, Format, Report, Table, complain, show
+from purposeguard.cli.words import language, learn, said
 from purposeguard.guard import Guard
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import Period
@@ -75,7 +76,6 @@ def disclose(
     ] = None,
     notice: Of = REFERENCE,
     imports: Imports = None,
-    language: LanguageOption = Language.en,
     form: Annotated[Page, typer.Option("--format", help="How to write it.")] = Page.html,
     output: Output = None,
 ) -> bool:
@@ -91,7 +91,7 @@ def disclose(
             report = governance.disclose(
                 subject,
                 by=by or "purposeguard disclose",
-                language=language.value,
+                language=language().value,
                 values=values,
                 request=request,
             )
@@ -144,6 +144,7 @@ def governance_of(target: str, others: Iterable[str], wanted: str) -> Governance
     if not isinstance(governance, Governance):
         what = "a guard without governance" if governance is None else f"a {type(application).__name__}"
         raise Problem(f"`{target}` is {what}: name {wanted}")
+    learn(governance.notice)
     return governance
 
 
@@ -158,8 +159,14 @@ def requests_report(overview: Overview, only: str | None) -> Report:
         "requests": [_data(request, overview) for request in listed],
     }
     columns = (
-        *(Column("no."), Column("request"), Column("purposes", "under"), Column("state"), Column("subject")),
-        *(Column("received"), Column("answer by", "verdict"), Column("requester", "under")),
+        *(
+            Column("no."),
+            Column("request", words=True),
+            Column("purposes", "under"),
+            Column("state", words=True),
+            Column("subject"),
+        ),
+        *(Column("received"), Column("answer by", "verdict"), Column("requester", "under", words=True)),
     )
     rows = tuple(
         (
@@ -172,7 +179,13 @@ def requests_report(overview: Overview, only: str | None) -> Report:
     tables = [Table(title, columns, rows)]
     if only is None:
         counted = tuple((kind, state, str(count)) for (kind, state), count in overview.counts.items())
-        tables.append(Table("All requests", (Column("request", "group"), Column("state"), Column("number")), counted))
+        tables.append(
+            Table(
+                "All requests",
+                (Column("request", "group", words=True), Column("state", words=True), Column("number")),
+                counted,
+            )
+        )
     return Report(data, tuple(tables))
 
 
@@ -240,7 +253,7 @@ def sweep(
     for warning in warnings:
         complain(err(), "finding", warning)
     if not apply and plan.count and form is Format.table:
-        print("Nothing was erased: `--apply` erases what is due.")
+        print(said("Nothing was erased: `--apply` erases what is due."))
     return good
 
 
@@ -269,8 +282,8 @@ def plan_report(plan: Plan) -> Report:
     table = Table(
         f"Due on {plan.today}{going_on} ({plan.count:,})",
         (
-            *(Column("eraser"), Column("sources", "under"), Column("kept for"), Column("erased if before")),
-            *(Column("due"), Column("problem", "under")),
+            *(Column("eraser"), Column("sources", "under"), Column("kept for", words=True), Column("erased if before")),
+            *(Column("due", words=True), Column("problem", "under", words=True)),
         ),
         tuple(
             (
@@ -308,7 +321,13 @@ def outcome_report(outcome: Outcome) -> Report:
     }
     table = Table(
         f"Sweep {outcome.number}" + ("" if outcome.ended else ", to be resumed"),
-        (Column("eraser"), Column("sources", "under"), Column("erased"), Column("outcome"), Column("problem", "under")),
+        (
+            Column("eraser"),
+            Column("sources", "under"),
+            Column("erased"),
+            Column("outcome", words=True),
+            Column("problem", "under", words=True),
+        ),
         tuple(
             (
                 part.eraser,

@@ -7,13 +7,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
 from rich.cells import cell_len
 from rich.console import Console
+from rich.containers import Lines
 from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
+
+from purposeguard.cli.words import Language, language, said
 
 Cell = str | bool
 
@@ -40,6 +43,43 @@ NARROWEST_TEXT = 24
 """Columns that a text column of a terminal's table gets at least beside marks."""
 
 
+NOT_FIRST = frozenset(" 、。，．」』）】〉》：；！？・…ー々ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ),.:;!?]")
+NOT_LAST = frozenset("「『（【〈《([")
+"""Characters that begin no line of Japanese, and those that end none."""
+
+
+class Prose(Text):
+    """A text that is also broken between Japanese characters, which no blanks divide."""
+
+    def wrap(self, console: Console, width: int, **options: Any) -> Lines:
+        """The lines of the text at this width."""
+        if cell_len(self.plain) == len(self.plain):
+            return super().wrap(console, width, **options)
+        lines = Lines()
+        for line in self.split(allow_blank=True):
+            lines.extend(line.divide(_breaks(line.plain, width)))
+        for line in lines:
+            line.rstrip_end(width)
+        return lines
+
+
+def _breaks(text: str, width: int) -> list[int]:
+    """Where the lines of a text begin, but for the first one."""
+    found: list[int] = []
+    start = chance = cells = 0
+    for place, char in enumerate(text):
+        before = text[place - 1] if place else char
+        divides = before == " " or cell_len(before) > 1 or cell_len(char) > 1
+        if divides and char not in NOT_FIRST and before not in NOT_LAST:
+            chance = place
+        cells += cell_len(char)
+        if cells > width and char != " " and place > start:
+            start = chance if chance > start else place
+            found.append(start)
+            cells = cell_len(text[start : place + 1])
+    return found
+
+
 class Format(StrEnum):
     """The format of a report."""
 
@@ -54,23 +94,24 @@ class TextFormat(StrEnum):
     json = "json"
 
 
-class Language(StrEnum):
-    """The language of titles."""
-
-    en = "en"
-    ja = "ja"
-
-
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of a table, and what it looks like in a terminal.
 
     `text`; `under`: beneath the column before it, in the same place; `mark`: yes, no or `consent`; `verdict`: coloured
-    by its first word; `group`: said once for all rows that share it.
+    by its first word; `group`: said once for all rows that share it. `words`: the cells are words of this program, not
+    data, and so said in the language of the reader; those of a verdict always are. `data`: its name is data too.
     """
 
     name: str
     kind: Literal["text", "under", "mark", "verdict", "group"] = "text"
+    words: bool = False
+    data: bool = False
+
+    @property
+    def head(self) -> str:
+        """What stands above the column."""
+        return self.name if self.data else said(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,21 +154,22 @@ def grids(table: Table, width: int) -> Iterator[Grid]:
     texts = [column for column in table.columns if column.kind not in ("mark", "under")]
     widest = max((cell_len(str(row[0])) for row in table.rows), default=0)
     room = width - min(widest, NARROWEST_TEXT) - 1 - (len(texts) - 1) * (NARROWEST_TEXT + 1)
-    wide = max((cell_len(table.columns[index].name) + 1 for index in marks), default=1)
+    wide = max((cell_len(table.columns[index].head) + 1 for index in marks), default=1)
     fitting = max(room // wide, 1)
     blocks = [marks[start : start + fitting] for start in range(0, len(marks), fitting)] or [[]]
     for number, block in enumerate(blocks, 1):
-        yield _grid(table, table.title if len(blocks) == 1 else f"{table.title} ({number} of {len(blocks)})", block)
+        title = table.title if len(blocks) == 1 else f"{table.title} ({number} of {len(blocks)})"
+        yield _grid(table, said(title), block)
 
 
 def _grid(table: Table, title: str, marks: Sequence[int]) -> Grid:
     grid = Grid(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0), pad_edge=False)
     shown = [index for index, column in enumerate(table.columns) if column.kind not in ("mark", "under")]
     for index in shown:
-        name = table.columns[index].name
-        grid.add_column(Text(name, "bold cyan"), overflow="fold", min_width=min(len(name), 8))
+        name = table.columns[index].head
+        grid.add_column(Text(name, "bold cyan"), overflow="fold", min_width=min(cell_len(name), 8))
     for index in marks:
-        grid.add_column(Text(table.columns[index].name, "bold cyan"), justify="center", no_wrap=True)
+        grid.add_column(Text(table.columns[index].head, "bold cyan"), justify="center", no_wrap=True)
     leading = [index for index in shown if table.columns[index].kind == "group"]
     groups = groupby(table.rows, key=lambda row: [row[index] for index in leading])
     for number, (_, rows) in enumerate(groups):
@@ -140,25 +182,31 @@ def _grid(table: Table, title: str, marks: Sequence[int]) -> Grid:
 
 
 def _with_those_under(table: Table, row: tuple[Cell, ...], index: int) -> Text:
-    text = Text(str(row[index]))
+    text = Prose(_cell(table.columns[index], row[index]))
     if table.columns[index].kind == "verdict":
         text.stylize(VERDICTS.get(str(row[index]).partition(" ")[0].lower(), ""))
     for column, cell in zip(table.columns[index + 1 :], row[index + 1 :], strict=True):
         if column.kind != "under":
             break
         if cell:
-            text.append(f"\n{cell}", "dim")
+            text.append(f"\n{_cell(column, cell)}", "dim")
     return text
+
+
+def _cell(column: Column, cell: Cell) -> str:
+    return said(str(cell)) if column.words or column.kind == "verdict" else str(cell)
 
 
 def verdict(console: Console, word: str, headline: str, details: Iterable[str]) -> None:
     """Prints an answer: its word in colour, then the reasons, indented."""
-    console.print(Text.assemble((word, VERDICTS[word]), f": {headline}"))
+    answer = Prose(f"{said(word)}: {said(headline)}")
+    answer.stylize(VERDICTS[word], 0, len(said(word)))
+    console.print(answer if language() is Language.en else Padding(answer, 0))  # by itself it becomes a plain Text
     for line in details:
-        console.print(Padding(Text(line), (0, 0, 0, 2)))
+        console.print(Padding(Prose(said(line)), (0, 0, 0, 2)))
 
 
 def complain(console: Console, kind: str, text: str) -> None:
     """Prints an error or a warning without wrapping, so that paths stay on one line."""
     style = "bold red" if kind == "error" else "bold yellow"
-    console.print(Text.assemble((f"{kind}:", style), " ", text), soft_wrap=True)
+    console.print(Text.assemble((said(f"{kind}:"), style), " ", said(text)), soft_wrap=True)

@@ -16,6 +16,7 @@ from purposeguard.cli.files import Problem, read_notice
 from purposeguard.cli.options import REFERENCE, Channel, NoticeOption, Overlays, TableOption, err, needing, out
 from purposeguard.cli.people import governance_in
 from purposeguard.cli.render import Column, Format, Report, Table, complain, show
+from purposeguard.cli.words import said
 from purposeguard.errors import Fault, NoticeError, PurposeGuardError, UnknownTerm, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
@@ -103,7 +104,7 @@ def sql(
         )
     show(report, form, out())
     if isinstance(verdict, str) and form is Format.table:
-        print(verdict)
+        print(said(verdict))
     for warning in report.warnings:
         complain(err(), "note", warning)
     return bool(verdict)
@@ -228,7 +229,7 @@ def rows_report(result: Result, limit: int | None) -> tuple[Report, str]:
     columns = [{"name": name, "sources": _sources(result.labels[name])} for name in result.columns]
     values = from_json(to_json(rows, bytes_mode="base64", inf_nan_mode="strings", fallback=str))
     data = {"columns": columns, "rows": values}
-    shown = tuple(Column(_printable(name)) for name in result.columns[:WIDEST])
+    shown = tuple(Column(_printable(name), data=True) for name in result.columns[:WIDEST])
     cells = tuple(tuple(_cell(value) for value in row[:WIDEST]) for row in rows)
     counted = "1 row" if everything == 1 else f"{everything:,} rows"
     warnings: list[str] = []
@@ -270,15 +271,15 @@ def explain_report(explanation: Explanation) -> Report:
     columns = (
         Column("table", "group"),
         Column("column"),
-        Column("sources"),
-        Column("", "under"),
+        Column("sources", words=True),
+        Column("", "under", words=True),
         Column("verdict", "verdict"),
-        Column("why", "under"),
+        Column("why", "under", words=True),
     )
     outputs = tuple((_printable(name), _clauses(label)) for name, label in explanation.outputs.items())
     tables = (
         Table("Used", columns, reads),
-        Table("Given", (Column("column"), Column("sources")), outputs),
+        Table("Given", (Column("column"), Column("sources", words=True)), outputs),
     )
     return Report(data, tables, () if explanation.refused is None else (str(explanation.refused),))
 

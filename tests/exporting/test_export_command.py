@@ -33,9 +33,9 @@ def test_what_is_kept_is_up_to_date() -> None:
 def test_check_says_what_is_stale_and_writes_nothing(tmp_path: Path) -> None:
     result = run("export", "cedar", "trendmicro-jp", "-o", tmp_path, "--check", "--language", "ja")
     assert result.exit_code == 1
-    assert result.stderr.count("does not exist") == 3
+    assert result.stderr.count("がありません") == 3
     assert list(tmp_path.iterdir()) == []
-    assert f"run: purposeguard export cedar trendmicro-jp -o {tmp_path} --language ja" in result.stderr
+    assert f"実行するコマンド: purposeguard export cedar trendmicro-jp -o {tmp_path} --language ja" in result.stderr
 
     assert run("export", "cedar", "trendmicro-jp", "-o", tmp_path).exit_code == 0
     policies = tmp_path / "policies.cedar"

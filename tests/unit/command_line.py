@@ -54,7 +54,9 @@ serves = ["2①"]
 
 def run(*arguments, columns=80, **env):
     # Typer and rich read these when they print; what the tests are started with must not matter.
-    clean = dict.fromkeys(("FORCE_COLOR", "NO_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "TERM"), None)
+    clean = dict.fromkeys(
+        ("FORCE_COLOR", "NO_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "TERM", "PURPOSEGUARD_LANGUAGE"), None
+    )
     variables = {**clean, "COLUMNS": str(columns), **env}
     return CliRunner().invoke(app, [str(one) for one in arguments], env=variables, prog_name="purposeguard")
 

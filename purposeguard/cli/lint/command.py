@@ -15,7 +15,8 @@ from rich.text import Text
 from purposeguard.cli.files import Problem, write
 from purposeguard.cli.lint import RULES, Finding, NotLintable, Outcome, UnknownRule, lint
 from purposeguard.cli.lint.sarif import by_rule, data, sarif
-from purposeguard.cli.render import complain, json_text
+from purposeguard.cli.render import Prose, complain, json_text
+from purposeguard.cli.words import said
 
 LEVELS = {"error": "bold red", "warning": "bold yellow"}
 LevelOf = {rule.id: rule.level for rule in RULES}
@@ -91,7 +92,7 @@ def _deliver(outcome: Outcome, form: LintFormat, output: Path | None) -> None:
 
 def _line(finding: Finding) -> str:
     place = finding.place
-    return _printable(f"{place.path}:{place.line}:{place.column}: {finding.rule}: {finding.message}")
+    return _printable(f"{place.path}:{place.line}:{place.column}: {finding.rule}: {said(finding.message)}")
 
 
 def _printable(text: str) -> str:
@@ -108,7 +109,7 @@ def _show(outcome: Outcome, console: Console) -> None:
                 (_printable(f"{place.path}:{place.line}:{place.column}"), "bold"),
                 ": ",
                 (finding.rule, LEVELS[LevelOf[finding.rule]]),
-                _printable(f": {finding.message}"),
+                _printable(f": {said(finding.message)}"),
             ),
             soft_wrap=True,  # a path stays whole, so that terminals and editors find it
         )
@@ -117,9 +118,9 @@ def _show(outcome: Outcome, console: Console) -> None:
         console.print()
         for rule, count in counted.items():
             console.print(Text.assemble((rule, LEVELS[LevelOf[rule]]), f" ({count})"))
-            console.print(Padding(Text(HELP[rule]), (0, 0, 0, 2)))
+            console.print(Padding(Prose(said(HELP[rule])), (0, 0, 0, 2)))
         console.print()
-    console.print(Text(_summary(outcome)))
+    console.print(Text(said(_summary(outcome))))
 
 
 def _summary(outcome: Outcome) -> str:

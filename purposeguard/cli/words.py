@@ -1,0 +1,263 @@
+"""The language of what is printed: each sentence by its English, each term by the titles of the notice.
+
+The library and the commands say everything in English. What people read passes here on its way out, and nothing else
+does: JSON, SARIF, generated files and errors of the library stay as they are. `words.toml` is the one table of words.
+Its keys are the sentences in English, with names in braces for what varies:
+
+- `{text}`, `{text2}`: other sentences of the table;
+- `{word}`, `{word2}`: a word of the table or a title, or else what stays; `{words}`: several with commas;
+- `{terms}`, `{terms2}`: terms of the notice, or ids, in a row;
+- `{what}`: one of the words of `[what]`;
+- `{count}` and the others in `NUMBERS`: a number; `{day}` and the others in `DAYS`: a day; `{place}` and the others in
+  `PLACES`: a text without blanks;
+- any other name: what stays as it is.
+
+A sentence that the table lacks is printed in English: `tests/end_to_end/test_shop_japanese.py` looks for it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cache
+from importlib import resources
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from purposeguard.notice.grants import source_rows
+from purposeguard.notice.vocabulary import slug_of
+
+if TYPE_CHECKING:
+    from purposeguard.notice.notice import Notice
+
+
+class Language(StrEnum):
+    """The language of words and titles."""
+
+    en = "en"
+    ja = "ja"
+
+
+HOLE: Final = re.compile(r"\{(\w+)\}")
+NUMBERS: Final = frozenset(
+    {"allowed", "byte", "channels", "count", "days", "exposures", "families", "files", "found", "known", "length"}
+    | {"line", "next", "number", "pending", "purposes", "shown", "size", "sources", "tables"}
+)
+DAYS: Final = frozenset({"day", "notified", "now", "revision", "then"})
+PLACES: Final = frozenset({"place", "resource", "symbol"})
+LONGEST: Final = 4_000
+MOST_PARTS: Final = 40
+"""Characters of a sentence, and colons and semicolons in it, beyond which nothing is looked for."""
+LATIN: Final = re.compile(r"[A-Za-z]")
+
+
+@dataclass(slots=True)
+class Speech:
+    """The language of one run of the command line, and the titles of the notices that it has read."""
+
+    language: Language = Language.en
+    titles: dict[str, str] = field(default_factory=dict)
+    sentences: dict[str, str] = field(default_factory=dict)
+    """What was said before, by its English: a sentence that holds others is not taken apart twice."""
+
+
+_SPEECH: ContextVar[Speech | None] = ContextVar("purposeguard_speech", default=None)
+
+
+def begin(language: Language) -> Callable[[], None]:
+    """Begins a run in this language; what it gives ends the run."""
+    token = _SPEECH.set(Speech(language))
+    return lambda: _SPEECH.reset(token)
+
+
+def change(language: Language) -> None:
+    """Goes on in this language."""
+    speech = _SPEECH.get()
+    if speech is not None:
+        speech.language = language
+
+
+def language() -> Language:
+    """The language of this run; English where none has begun."""
+    speech = _SPEECH.get()
+    return Language.en if speech is None else speech.language
+
+
+def learn(notice: Notice) -> None:
+    """Has terms of this notice said by their Japanese titles."""
+    speech = _SPEECH.get()
+    if speech is None:
+        return
+    document = notice.document
+    titles = speech.titles
+    speech.sentences.clear()
+    _learn(document.model_dump(by_alias=True), titles)
+    purposes = [row for grant in document.grant for row in grant.purpose]
+    for row in chain(source_rows(document), purposes):
+        titles[f"{row.slug} ({row.id})"] = f"「{row.title.ja}」（{row.id}）"
+        titles.setdefault(row.slug, f"「{row.title.ja}」")
+    for family in document.family:
+        slug = slug_of(family.class_)
+        titles[f"{slug} ({', '.join(family.purposes)})"] = f"「{family.title.ja}」（{'、'.join(family.purposes)}）"
+        titles.setdefault(slug, f"「{family.title.ja}」")
+
+
+def _learn(node: Any, titles: dict[str, str]) -> None:
+    """Finds the titles in both languages wherever they are in a notice."""
+    if isinstance(node, Mapping):
+        if set(node) == {"en", "ja"}:
+            titles[node["en"]] = node["ja"]
+        elif "id" in node and "title" in node and not {"class", "controller"} & node.keys():
+            title = node["title"]  # of a channel, a request, a kind of recipient
+            titles.setdefault(node["id"], title["ja"])
+            titles[f"{node['id']} ({title['en']})"] = f"「{title['ja']}」（{node['id']}）"
+        node = node.values()
+    elif not isinstance(node, (list, tuple)):
+        return
+    for part in node:
+        _learn(part, titles)
+
+
+def said(text: str) -> str:
+    """A text of one or more lines in the language of this run; a line that the table lacks stays as it is."""
+    speech = _SPEECH.get()
+    if speech is None or speech.language is Language.en:
+        return text
+    return "\n".join(_line(line, speech) for line in text.split("\n"))
+
+
+def _line(line: str, speech: Speech) -> str:
+    bare = re.sub(r"<a text of ([\d,]+) characters?>", r"<\1文字の文字列>", line.strip(" "))
+    if not LATIN.search(bare) or len(bare) > LONGEST or bare.count(": ") + bare.count("; ") > MOST_PARTS:
+        return line  # it is data, and no sentence
+    return line[: len(line) - len(line.lstrip(" "))] + _sentence(bare, speech)
+
+
+def _sentence(text: str, speech: Speech) -> str:
+    known = speech.sentences.get(text)
+    if known is None:
+        known = speech.sentences[text] = _translated(text, speech)
+    return known
+
+
+def _translated(text: str, speech: Speech) -> str:
+    words, patterns = _table()
+    if (word := words.get(text)) is not None or (word := speech.titles.get(text)) is not None:
+        return word
+    translations = (pattern.translated(text, speech) for pattern in patterns)
+    return next((translated for translated in translations if translated is not None), text)
+
+
+def _terms(text: str, titles: Mapping[str, str]) -> str:
+    """Terms in a row: by their titles, with the commas of the language between them."""
+    words, _ = _table()
+    if (word := words.get(text)) is not None or (word := titles.get(text)) is not None:
+        return word
+    names = sorted((name for name in titles if name in text), key=len, reverse=True)
+    if names:
+        known = "|".join(map(re.escape, names))
+        text = re.sub(rf"(?<![\w.`/-])(?:{known})(?![\w.`/-])", lambda match: titles[match[0]], text)
+    text = re.sub(r" \(((?:[^()]|\([^()]*\))*)\)", r"（\1）", text)
+    text = re.sub(r" and (\d+) more\b", r"ほか\1件", text)
+    return re.sub(r", | and | or ", "、", text).replace("」、「", "」「")
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A sentence with what varies in it, and what it is in the other language."""
+
+    english: re.Pattern[str]
+    other: str
+
+    def translated(self, text: str, speech: Speech) -> str | None:
+        """The sentence in the other language; None if it is another one."""
+        match = self.english.fullmatch(text)
+        if match is None:
+            return None
+        values: dict[str, str] = {}
+        for name, value in match.groupdict().items():
+            if name == "what":
+                values[name] = sections_of_words()["what"][value]
+            elif name == "words":
+                values[name] = "、".join(_sentence(word, speech) for word in value.split(", "))
+            elif name.startswith(("text", "word")):
+                values[name] = _sentence(value, speech)
+                if name.startswith("text") and values[name] == value and LATIN.search(value):
+                    return None
+            else:
+                values[name] = _terms(value, speech.titles) if name.startswith("terms") else value
+        if len(set(values.values())) < len(set(match.groups())):
+            # What differs in English alone is shown in English.
+            values |= {name: value for name, value in match.groupdict().items() if name.startswith("word")}
+        return _filled(self.other, values)
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    """A sentence with its values: a blank that sets off Latin letters and digits is none between Japanese ones."""
+    parts = HOLE.split(template)
+    text = "".join(values[part] if number % 2 else part.replace(" ", "\0") for number, part in enumerate(parts))
+    return re.sub("(?<=[\u2e80-\uffef])\0(?=[\u2e80-\uffef])", "", text).replace("\0", " ")
+
+
+@cache
+def _table() -> tuple[Mapping[str, str], tuple[Pattern, ...]]:
+    """Whole sentences, and those in which something varies, the more particular first."""
+    sections = sections_of_words()
+    sentences = {english: other for section in sections.values() for english, other in section.items()}
+    what = "|".join(map(re.escape, sections["what"]))
+    varying = [_pattern(english, other, what) for english, other in sentences.items() if HOLE.search(english)]
+    return sentences, tuple(varying)
+
+
+@cache
+def sections_of_words() -> dict[str, dict[str, str]]:
+    """The table of words, as it is written."""
+    return tomllib.loads(resources.files("purposeguard.cli").joinpath("words.toml").read_text("utf-8"))
+
+
+def _pattern(english: str, other: str, what: str) -> Pattern:
+    parts: list[str] = []
+    for number, part in enumerate(HOLE.split(english)):
+        parts.append(f"(?P<{part}>{_kind(part, what)})" if number % 2 else re.escape(part))
+    return Pattern(re.compile("".join(parts)), other)
+
+
+def _kind(name: str, what: str) -> str:
+    """What may stand in the place of a name."""
+    if name in NUMBERS:
+        return r"\d[\d,]*"
+    if name in DAYS:
+        return r"\d{4}-\d\d-\d\d"
+    if name == "what":
+        return what
+    if name.startswith("terms"):
+        return r"[^:;\[\]“”]+?"
+    if name in PLACES:
+        return r"\S+?"
+    return ".+?" if name.startswith(("text", "word", "reason", "message")) else "[^;]+?"
+
+
+def configured(folder: Path) -> str | None:
+    """`[tool.purposeguard] language` of the nearest pyproject.toml, in this folder or above it; None without one.
+
+    Raises:
+        ValueError: the file cannot be read, or its table has another key.
+    """
+    for place in (folder, *folder.parents):
+        path = place / "pyproject.toml"
+        try:
+            if not path.is_file():
+                continue
+            tool = tomllib.loads(path.read_text("utf-8")).get("tool", {})
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path} cannot be read: {error}") from error
+        section = tool.get("purposeguard", {}) if isinstance(tool, dict) else {}
+        if not isinstance(section, dict) or not section.keys() <= {"language"}:
+            raise ValueError(f"`[tool.purposeguard]` of {path} has other keys than `language`")
+        return section.get("language")
+    return None

@@ -1,0 +1,264 @@
+"""`--language ja`: whatever the command line prints for people of the shop and of its notice is Japanese."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import typer
+from fastapi.testclient import TestClient
+
+from examples.shop.privacy import guard
+from examples.shop.settings import Settings
+from purposeguard.adapters import arrow
+from purposeguard.cli.commands import app as command_line
+from purposeguard.notices import trendmicro_jp as tm
+from tests.adapters.dbt.conftest import Shop as Project
+from tests.end_to_end.conftest import Asks
+from tests.unit.command_line import ROOT, TINY, run
+
+GUARD = "examples.shop.app:guard"
+DIFF = str(ROOT / "tests" / "golden" / "diff")
+FOR = ("--purpose", "renewal-guidance")
+
+RUNS: tuple[tuple[int, str], ...] = (
+    (0, "matrix"),
+    (0, "matrix --channel email"),
+    (2, "matrix --channel fax"),
+    (0, "explain 1.1(a),1.1(c) 1.2(1)①"),
+    (1, "explain 1.1(a),1.1(b) 1.2(1)①"),
+    (1, "explain 2.1(a) 2.2③ --channel phone"),
+    (1, "explain 2.1(a) 1.2(1)②"),
+    (2, "explain 9.9 1.2(1)①"),
+    (0, "validate trendmicro-jp"),
+    (2, "validate faulty.toml"),
+    (2, "validate absent"),
+    (1, "codegen trendmicro-jp -o absent.py --check"),
+    (2, "codegen trendmicro-jp --check"),
+    (1, "schema -o absent.json --check"),
+    (1, "export cedar trendmicro-jp -o cedar --check"),
+    (1, "export fides trendmicro-jp -o fides --check"),
+    (2, f"export fides next.toml -o fides --guard {GUARD}"),
+    (1, "export dpv trendmicro-jp -o dpv --check"),
+    (0, f"inventory {GUARD}"),
+    (2, "inventory examples.shop.app:nobody"),
+    (2, "inventory absent:guard"),
+    (0, f"diff {DIFF}/v1.toml {DIFF}/v2.toml"),
+    (0, f"diff {DIFF}/v2.toml {DIFF}/v3.toml"),
+    (0, "diff trendmicro-jp next.toml --app small:guard"),
+    (0, f"requests {GUARD}"),
+    (0, "requests {store} --overdue"),
+    (2, "requests absent.db"),
+    (0, f"disclose {GUARD} --subject customer:1"),
+    (2, f"disclose {GUARD} --subject customer:1 --values"),
+    (2, f"disclose {GUARD} --subject customer:1 --request 77"),
+    (0, f"sweep {GUARD}"),
+    (0, f"sweep {GUARD} --apply"),
+    (2, "sweep examples.shop.models:CustomerId"),
+    (0, "ledger verify {store}"),
+    (1, "ledger verify broken.jsonl"),
+    (2, "ledger verify absent.db"),
+    (0, "ledger show {store}"),
+    (0, "ledger show {store} --by activity,field --limit 1"),
+    (2, "ledger show {store} --since yesterday"),
+    (2, "ledger export {store} -o store.db"),
+    (0, "sql SELECT_email customer.parquet"),
+    (1, "sql SELECT_device customer.parquet"),
+    (1, "sql SELECT_device customer.parquet --explain"),
+    (2, "sql SELECT_phone customer.parquet"),
+    (2, "sql SELECT_email orders.csv"),
+    (2, "sql SELECT_total orders.csv"),
+    (1, "lint people.py"),
+    (2, "lint absent"),
+    (1, "dbt check dbt"),
+    (2, "dbt check absent"),
+    (1, "dbt labels dbt"),
+)
+"""Exit code → what is run. `sql SELECT_x file` is a query of that column of that file."""
+
+ALLOWED = {
+    "Web",
+    "PYTHONPATH",
+    "UTC",
+    "IP",
+    "MODULE",
+    "NAME",
+    "FILE",
+    "GUARD",
+    "Annotated",
+    "exposure",
+    "duckdb",
+    "count",
+    "avg",
+    "sum",
+}
+"""Latin words that Japanese engineers write as they are."""
+
+OTHERS = (
+    "MemberService Invoicing Visit Reading Accounting customer:2 PurposeViolation PurposeMissing CustomerId SQLite "
+    "purposeguard absent ja codegen schema json cedar fides dpv export dbt sql audience advertisement unexplained "
+    "revision class format grant surplus sources purpose analyst push erasure disclosure AnnotatedAlias Governance "
+    "lead telemetry published disclose small contact visitor advertise"
+)
+"""Further names: of the files below, of errors, of commands, and of keys of a notice."""
+
+SMALL = """
+from typing import Annotated
+
+from pydantic import BaseModel
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+
+guard = pg.Guard(tm.NOTICE)
+
+
+class Visitor(BaseModel):
+    contact: Annotated[str, tm.WebContact]
+    form: Annotated[str, tm.WebForm]
+
+
+@guard.access(withhold=True)
+def visitor() -> Visitor: ...
+
+
+@guard.access
+def contact() -> Annotated[str, tm.WebContact]: ...
+
+
+@guard.purpose(tm.WebProductGuidance, channel="email")
+def advertise() -> None: ...
+"""
+
+PEOPLE = """
+from pydantic import BaseModel
+
+
+class Customer(BaseModel):
+    email: str
+    date_of_birth: str
+    ip_address: str  # purposeguard: allow[no-such-rule] of no consequence
+"""
+
+
+def commands(group: Any, *above: str) -> Iterator[str]:
+    """The commands of the command line, by their full names."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *above, name)
+        else:
+            yield " ".join((*above, name))
+
+
+def test_each_command_is_run() -> None:
+    every = set(commands(typer.main.get_command(command_line)))
+    assert every == {name for name in every for _, line in RUNS if f"{line} ".startswith(f"{name} ")}
+
+
+@cache
+def declared() -> re.Pattern[str]:
+    """What the notice and the shop call things, what the shop's own people wrote, and `OTHERS`."""
+    document = tm.NOTICE.document
+    names = {
+        *OTHERS.split(),
+        "To improve what we offer",
+        "To improve",
+        tm.NOTICE.id,
+        *(channel.id for channel in document.channel),
+    }
+    for source in tm.NOTICE.sources:
+        names |= {source.slug, source.__name__}
+    for purpose in tm.NOTICE.purposes:
+        names |= {purpose.slug, purpose.__name__}
+    for family in tm.NOTICE.families:
+        names |= {family.slug, family.name}
+    for table in guard.tables:
+        names |= {table.name, *(column for column, _ in table.columns)}
+    for made in guard.reclassifications:
+        names |= {made.why, made.approver or made.name, made.name.partition(":")[0]}
+    for access in guard.accesses:
+        names |= {*access.fields, *access.sealed} - {""}
+    return re.compile("|".join(rf"(?<![A-Za-z]){re.escape(name)}(?![A-Za-z])" for name in sorted(names, key=len)[::-1]))
+
+
+IDENTIFIERS = re.compile(
+    r"`[^`\n]*`|\S*[/\\@]\S*|--[a-z-]+|\b[0-9a-f]{16,}\b|\b[A-Z]{2}\b|\[[a-z]+\]|[A-Za-z]+(?:[-_.:\[\]\d]+[A-Za-z]*)+"
+)
+"""By their form: code, paths and addresses, options, digests, countries, tables of TOML, and words tied together."""
+
+
+def english_in(text: str) -> list[str]:
+    """The Latin words of a text that are no identifiers."""
+    bare = declared().sub(" ", IDENTIFIERS.sub(" ", text))
+    return sorted(set(re.findall(r"[A-Za-z]{2,}", bare)) - ALLOWED)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Files that the commands read."""
+    monkeypatch.chdir(tmp_path)
+    rows = pa.table({"email": ["a@example.com"], "device": ["d"]})
+    tags = {"email": tm.Registration, "device": tm.ProductData}
+    pq.write_table(arrow.tagged(rows, tags, tm.NOTICE), "customer.parquet")
+    Path("orders.csv").write_text("customer,total\n1,10.5\n", "utf-8")
+    faults = {'sources = ["1"]': 'sources = ["7"]', 'class = "Mailing"': 'class = "Answering"', "format = 1\n": ""}
+    faulty = TINY
+    for good, bad in faults.items():
+        faulty = faulty.replace(good, bad)
+    Path("faulty.toml").write_text(f"{faulty}surplus = 1\n", "utf-8")
+    later = (Path(tm.__file__).parent / "notice.toml").read_text("utf-8")
+    Path("next.toml").write_text(
+        re.sub(r"(?m)^revision = .*$", "revision = 2026-04-01", later)
+        + '\n[[forbid]]\nsources = ["2.1(a)"]\npurposes = ["2.2①"]\nreason = { en = "no longer", ja = "案内の終了" }\n',
+        "utf-8",
+    )
+    Path("broken.jsonl").write_text('{"seq": 1}\n', "utf-8")
+    Path("small.py").write_text(SMALL, "utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "small", raising=False)
+    Path("people.py").write_text(PEOPLE, "utf-8")
+    Path("dbt").mkdir()
+    project = Project(tmp_path / "dbt")
+    project.model("audience", "select * from {customers}")
+    project.exposure("advertisement", "audience", meta={"purpose": "2.2①"})
+    project.exposure("unexplained", "audience")
+    project.written()
+    return tmp_path
+
+
+def arguments(line: str, store: str) -> Iterable[str]:
+    """What is typed, for a line of `RUNS`."""
+    name, *rest = line.replace("{store}", store).replace("store.db", store.removeprefix("sqlite:///")).split()
+    if name != "sql":
+        return name, *rest
+    query, file, *more = rest
+    return name, f"{query.replace('_', ' ')} FROM {file.partition('.')[0]}", file, *FOR, *more
+
+
+def test_nothing_is_left_in_english(
+    five_customers: TestClient, settings: Settings, ask: Asks, laboratory: dict[str, str], folder: Path
+) -> None:
+    ask("suspension-of-use", "customer:1")
+    five_customers.post("/privacy/requests", json={"kind": "disclosure", "subject": "customer:2"})
+    five_customers.post("/renewals/reminders", json={"due_before": "2030-02-01"})
+    five_customers.post("/laboratory/crashes")
+    five_customers.get("/mistakes/promote-from-summary?product=Shield")
+    five_customers.post("/mistakes/promote-upgrade?product=Shield")
+    five_customers.get("/mistakes/without-purpose/1")
+    five_customers.get("/telemetry/Shield/figures")
+    found: list[str] = []
+    for code, line in RUNS:
+        result = run("--language", "ja", *arguments(line, settings.governance_url), columns=500)
+        assert result.exit_code == code, (line, result.output)
+        printed = re.sub(r"<style>.*?</style>|<[^>]*>", " ", result.output, flags=re.DOTALL)
+        printed = "\n".join({row for row in printed.splitlines() if not row.startswith(("  +", "  -", "  @"))})
+        if left := english_in(printed):
+            found.append(f"{line}: {' '.join(left)}")
+    assert not found, "\n".join(found)
