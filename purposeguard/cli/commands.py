@@ -53,6 +53,7 @@ from purposeguard.cli.render import (
 )
 from purposeguard.cli.schema import schema_text
 from purposeguard.cli.sql import sql
+from purposeguard.cli.store import store_app
 from purposeguard.cli.words import Language, begin, change, language, said
 from purposeguard.errors import NoticeError
 from purposeguard.guard import Guard
@@ -323,3 +324,4 @@ app.command(
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(dbt_app, name="dbt")
 app.add_typer(export_app, name="export")
+app.add_typer(store_app, name="store")

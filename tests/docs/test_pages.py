@@ -92,7 +92,7 @@ PUBLIC = (
 
 FOR_EACH_OTHER = {
     *("Disclosure.model_config", "PreferenceCache.changed", "PreferenceCache.leave_to_the_parent"),
-    *("Store.leave_to_the_parent",),
+    *("Store.before_fork", "Store.forked"),
 }
 """What the parts of governance offer to each other."""
 

@@ -69,6 +69,8 @@ RUNS: tuple[tuple[int, str], ...] = (
     (0, "ledger show {store} --by activity,field --limit 1"),
     (2, "ledger show {store} --since yesterday"),
     (2, "ledger export {store} -o store.db"),
+    (0, "store upgrade {store}"),
+    (2, "store upgrade absent.db"),
     (0, "sql SELECT_email customer.parquet"),
     (1, "sql SELECT_device customer.parquet"),
     (1, "sql SELECT_device customer.parquet --explain"),

@@ -216,3 +216,12 @@ def test_what_is_to_be_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     result = run("requests", "sqlite:///store.db")
     assert result.exit_code == 2
     assert "pip install 'purposeguard[governance]'" in result.stderr
+
+
+def test_a_store_is_upgraded_on_request(store_url: str) -> None:
+    Store.open(store_url).close()
+    for language, said in ((), "up to date: `0"), (("--language", "ja"), "最新です: `0"):
+        result = run(*language, "store", "upgrade", store_url)
+        assert (result.exit_code, result.stdout.startswith(said)) == (0, True)
+    result = run("store", "upgrade", "mysql://host/name")
+    assert (result.exit_code, "a store's URL is `sqlite:///file.db`" in result.stderr) == (2, True)
