@@ -531,7 +531,7 @@ def gaps_of(notice: NoticeFacts, code: CodeFacts, records: Records | None) -> Ga
 
 def _code_gaps(notice: NoticeFacts, code: CodeFacts, records: Records | None) -> Iterator[tuple[str, tuple[Gap, ...]]]:
     """What the code does, or did, that no clause of the notice in force states."""
-    known = {source.id for source in notice.sources}
+    known = {NotPersonal.clause, *(source.id for source in notice.sources)}
     yield "purpose_gone", tuple(Gap(one.name, one.purpose) for one in code.activities if not one.purposes)
     yield (
         "source_gone",

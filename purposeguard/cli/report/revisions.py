@@ -126,7 +126,7 @@ class Rows:
         kind = "extended" if change.kind == "extension-basis" else change.kind
         what = self._words[f"change_{kind}"]
         if "what" in facts:
-            what = f"{self._words['what_' + facts['what']]}: {what}"
+            what = f"{self._words['what_' + facts['what']]}{self._words['colon']}{what}"
         purposes = facts.get("purposes") or ((facts["purpose"],) if "purpose" in facts else ())
         before, after = self._values(change)
         return Row(
