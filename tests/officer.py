@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from examples.shop.privacy import governance
 from examples.shop.revisions import REVISIONS
 from examples.shop.settings import Settings
 from tests.end_to_end.conftest import MORE, PEOPLE
-from tests.unit.command_line import process
+from tests.unit.command_line import process, run
 
 SUBJECTS = ("customer:77340191", "lead:88451202", "prospect:99562313")
 """People of whom the store knows. None of them may be found in a report."""
@@ -93,11 +94,25 @@ def next_revision(folder: Path) -> Path:
     return path
 
 
-def reported(folder: Path, store: Path, language: str = "en") -> Path:
-    """The report of the shop, written by the command."""
-    page = folder / f"report-{language}.html"
-    command = ("report", "examples.shop.app:guard", "--import", "examples.shop.revisions", "--store", str(store))
-    revision = ("--revision", str(next_revision(folder)))
-    done = process(*command, *revision, "--language", language, "-o", str(page))
+def command(folder: Path, language: str) -> tuple[str, ...]:
+    """The command line that writes the report of the shop, `report-en.html` or `report-ja.html`."""
+    imports = ("--import", "examples.shop.revisions")
+    others = ("--store", str(folder / "privacy.db"), "--revision", str(next_revision(folder)))
+    output = ("--language", language, "-o", str(folder / f"report-{language}.html"))
+    return ("report", "examples.shop.app:guard", *imports, *others, *output)
+
+
+def main(folder: Path) -> None:
+    """Takes the inventory, lives, and reports in both languages: `python -m tests.officer FOLDER`."""
+    # Before anything has run, as a process of its own would tell it.
+    inventory = run("inventory", "examples.shop.app:guard", "--import", "examples.shop.revisions", "--format", "json")
+    (folder / "inventory.json").write_text(inventory.stdout, "utf-8")
+    lived(folder)
+    done = process(*command(folder, "en"))
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    return page
+    result = run(*command(folder, "ja"))  # in this process, which costs no imports
+    assert (result.exit_code, result.output) == (0, ""), result.output
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

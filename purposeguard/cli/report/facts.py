@@ -99,6 +99,7 @@ class NoticeFacts:
     channels: Mapping[str, Titles]
     requests: Mapping[str, Titles]
     recipients: Mapping[str, Titles]
+    means: Mapping[str, Titles]
 
     def families_of(self, purpose: str) -> tuple[FamilyFact, ...]:
         """The families that a purpose belongs to."""
@@ -122,7 +123,7 @@ def notice_facts(notice: Notice) -> NoticeFacts:
     for source, purpose in notice.prohibited:
         forbidden[purpose].add(source)
     basis = bases(document)
-    rights, entrustment = document.rights, document.entrustment
+    rights, entrustment, safeguards = document.rights, document.entrustment, document.safeguards
     return NoticeFacts(
         id=notice.id,
         revision=notice.revision,
@@ -171,6 +172,7 @@ def notice_facts(notice: Notice) -> NoticeFacts:
         channels={row.id: row.title for row in document.channel},
         requests={} if rights is None else {row.id: row.title for row in rights.request},
         recipients={} if entrustment is None else {row.id: row.title for row in entrustment.recipients},
+        means={} if safeguards is None else {row.id: row.title for row in safeguards.means},
     )
 
 

@@ -91,6 +91,7 @@ class _Titles(NamedTuple):
     terms: Mapping[str, Titles]
     channels: Mapping[str, Titles]
     recipients: Mapping[str, Titles]
+    means: Mapping[str, Titles]
 
 
 @functools.cache
@@ -128,7 +129,7 @@ def page(facts: Facts, language: Language, registers: Sequence[Register] = ()) -
             style=style,
             script=script,
             policy=_policy(style, script),
-            titles=_Titles(terms, notice.channels, notice.recipients),
+            titles=_Titles(terms, notice.channels, notice.recipients, notice.means),
             relations=relations,
             map=drawn(relations, language, BADGES),
             options=_options(facts, relations, language),

@@ -267,22 +267,21 @@ class SqlReading(Reading):
     def _totals_between(self, first: int, last: int, kind: str, names: Sequence[str]) -> Iterator[Total]:
         """The totals of a kind among the entries of these numbers."""
         place = f"entries {first} to {last}"
-        values = self._members(names).label("values")
-        count = self._member("count")
-        counted = sa.cast(count, sa.BigInteger)
-        time = self._member("hour") if kind == USE else ledger.c.at
-        wanted = (
+        which = (ledger.c.kind == kind, ledger.c.seq.between(first, last))
+        read = (
             sa.select(
-                values,
-                sa.func.count(),
-                sa.func.sum(counted if kind == USE else sa.func.coalesce(counted, 1)),
-                sa.func.min(time),
-                sa.func.max(time),
-                sa.func.count(count),
+                self._members(names).label("members"),
+                sa.cast(self._member("count"), sa.BigInteger).label("counted"),
+                (self._member("hour") if kind == USE else ledger.c.at).label("time"),
             )
-            .where(ledger.c.kind == kind, ledger.c.seq.between(first, last))
-            .group_by(values)
+            .where(*which)
+            .cte()
+            .prefix_with("MATERIALIZED")  # each body is read once
         )
+        counted = read.c.counted if kind == USE else sa.func.coalesce(read.c.counted, 1)
+        numbers = (sa.func.count(), sa.func.sum(counted), sa.func.count(read.c.counted))
+        times = (sa.func.min(read.c.time), sa.func.max(read.c.time))
+        wanted = sa.select(read.c.members, *numbers, *times).group_by(read.c.members)
         try:
             rows = self._connection.execute(wanted).all()
         except exc.DBAPIError as error:
@@ -290,10 +289,10 @@ class SqlReading(Reading):
             if "malformed JSON" in str(error.orig) or getattr(error.orig, "sqlstate", "") == "22P02":
                 raise LedgerBroken(place, NO_ENTRY) from None
             raise
-        for text, entries_, total, since, until, counts in rows:
-            if kind == USE and (counts != entries_ or since is None):
+        for members, number, total, counts, since, until in rows:
+            if kind == USE and (counts != number or since is None):
                 raise LedgerBroken(place, NO_COUNT)
-            yield Total(kind, values_of(json.loads(text)[2:]), entries_, int(total), since, until)
+            yield Total(kind, values_of(json.loads(members)[2:]), number, int(total), since, until)
 
     def _member(self, name: str) -> sa.ColumnElement[Any]:
         """A text or number of the body; NULL if it is not there."""
