@@ -167,17 +167,14 @@ ALL_IN_FORCE: Final = (
 )
 """The declarations in force of all subjects."""
 
+_PURPOSES: Final = sa.cast(declaration.c.purposes, sa.Text)  # PostgreSQL compares no JSON
+
 _FIGURES: Final = (
-    sa.select(
-        declaration.c.kind,
-        sa.cast(declaration.c.purposes, sa.Text).label("purposes"),
-        declaration.c.revision,
-        sa.func.count(sa.distinct(declaration.c.subject)),
-    )
+    sa.select(declaration.c.kind, _PURPOSES, declaration.c.revision, sa.func.count(sa.distinct(declaration.c.subject)))
     .select_from(declaration.outerjoin(revocation))
     .where(revocation.c.declaration.is_(None))
-    .group_by(declaration.c.kind, "purposes", declaration.c.revision)
-    .order_by(declaration.c.kind, "purposes", declaration.c.revision)
+    .group_by(declaration.c.kind, _PURPOSES, declaration.c.revision)
+    .order_by(declaration.c.kind, _PURPOSES, declaration.c.revision)
 )
 """How many subjects have declared the same, and did not take it back."""
 

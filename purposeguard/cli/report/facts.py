@@ -21,7 +21,7 @@ from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
 from purposeguard.notice.schema import Basis, Derivation, Document, Overlay, Period, SourceRow, Titles
 from purposeguard.notice.timezones import zone
-from purposeguard.notice.vocabulary import Family, NotPersonal, Source
+from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.transfers import Recipient
 from purposeguard.runtime.declarations import Reclassification
@@ -283,7 +283,7 @@ class _Reader:
         self.notice = guard.notice
         self.table: PolicyTable = guard._engine.snapshot.matrix
         self.unread = read_annotations(guard)
-        self.present = {activity: self._purpose(activity) for activity in guard.activities}
+        self.present = {activity: self._present(activity) for activity in guard.activities}
         self.evidence: dict[tuple[str, str], Evidence] = {}
         for activity, purpose, _, evidence in records.uses() if records is not None else ():
             if activity is not None:
@@ -295,13 +295,12 @@ class _Reader:
             for counted in (records.counted("reclassification") if records is not None else ())
         }
 
-    def _purpose(self, activity: Activity) -> tuple[str, ...]:
-        """The purposes of an activity in the notice in force."""
+    def _present(self, activity: Activity) -> type[Purpose] | Family | None:
+        """The purpose of an activity in the notice in force; None if it is gone."""
         try:
-            purpose = self.table.purpose(activity.purpose)
+            return self.table.purpose(activity.purpose)
         except UnknownPurpose:
-            return ()
-        return tuple(one.clause for one in (purpose.members if isinstance(purpose, Family) else (purpose,)))
+            return None
 
     def clauses(self, label: Label | None) -> tuple[str, ...]:
         """The ids of a label's sources in the notice in force; of one that is gone, its own."""
@@ -322,8 +321,8 @@ class _Reader:
         """What comes of each activity that has a purpose calling each access function."""
         alike: dict[object, tuple[Outcome, ...]] = {}
         found: dict[Activity, tuple[Outcome, ...]] = {}
-        for activity, purposes in self.present.items():
-            if purposes:
+        for activity, purpose in self.present.items():
+            if purpose is not None:
                 key = activity.purpose, activity.channel
                 if key not in alike:
                     alike[key] = tuple(
@@ -360,21 +359,24 @@ def code_facts(guard: Guard, target: str, imports: Sequence[str], records: Recor
 
 
 def _activities(reader: _Reader, usable: Mapping[Activity, bool]) -> Iterator[ActivityFact]:
-    for activity, purposes in reader.present.items():
+    for activity, purpose in reader.present.items():
         family = activity.purpose if isinstance(activity.purpose, Family) else None
-        silent = bool(purposes) and activity.channel is None and reader.table.must_state_channel(activity.purpose)
         yield ActivityFact(
             name=activity.name,
             site=activity.site,
             purpose=activity.purpose_id,
-            purposes=purposes,
+            purposes=() if purpose is None else _clauses(purpose),
             family=None if family is None else family.name,
             channel=activity.channel,
             observing=activity.observing,
-            silent=silent,
-            starved=bool(purposes and reader.guard.accesses) and not usable[activity],
+            silent=purpose is not None and activity.channel is None and reader.table.must_state_channel(purpose),
+            starved=purpose is not None and bool(reader.guard.accesses) and not usable[activity],
             evidence=reader.evidence.get((activity.name, activity.purpose_id), NONE),
         )
+
+
+def _clauses(purpose: type[Purpose] | Family) -> tuple[str, ...]:
+    return tuple(one.clause for one in (purpose.members if isinstance(purpose, Family) else (purpose,)))
 
 
 def _accesses(reader: _Reader, reached: frozenset[Site] | set[Site]) -> Iterator[AccessFact]:
@@ -395,7 +397,7 @@ def _accesses(reader: _Reader, reached: frozenset[Site] | set[Site]) -> Iterator
 
 def _hand_overs(reader: _Reader) -> Iterator[HandOverFact]:
     guard = reader.guard
-    asked = {(activity.purpose, activity.channel) for activity, purposes in reader.present.items() if purposes}
+    asked = {(purpose, activity.channel) for activity, purpose in reader.present.items() if purpose is not None}
     for entrustment in guard.entrustments:
         label = entrustment.label
         known = entrustment.recipient if isinstance(entrustment.recipient, Recipient) else None
