@@ -13,6 +13,7 @@ from examples.shop.app import create_app
 from examples.shop.privacy import governance
 from examples.shop.revisions import REVISIONS
 from examples.shop.settings import Settings
+from tests import lindenrad
 from tests.end_to_end.conftest import MORE, PEOPLE
 from tests.unit.command_line import process, run
 
@@ -103,7 +104,7 @@ def command(folder: Path, language: str) -> tuple[str, ...]:
 
 
 def main(folder: Path) -> None:
-    """Takes the inventory, lives, and reports in both languages: `python -m tests.officer FOLDER`."""
+    """Takes the inventory, lives, and reports in both languages; another shop reports too."""
     # Before anything has run, as a process of its own would tell it.
     inventory = run("inventory", "examples.shop.app:guard", "--import", "examples.shop.revisions", "--format", "json")
     (folder / "inventory.json").write_text(inventory.stdout, "utf-8")
@@ -112,6 +113,11 @@ def main(folder: Path) -> None:
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     result = run(*command(folder, "ja"))  # in this process, which costs no imports
     assert (result.exit_code, result.output) == (0, ""), result.output
+    sys.path.insert(0, str(folder))
+    target = lindenrad.written(folder)
+    for language in ("en", "ja"):
+        result = run("report", target, "--language", language, "-o", folder / f"lindenrad-{language}.html")
+        assert result.exit_code == 0, result.output
 
 
 if __name__ == "__main__":

@@ -43,6 +43,6 @@ def test_a_store_tells_whether_it_is_open(store_url: str) -> None:
     store = Store()
     assert not store.is_open
     store.connect(store_url)
-    assert store.is_open
+    told = [store.is_open]
     store.close()
-    assert not store.is_open
+    assert [*told, store.is_open] == [True, False]

@@ -194,7 +194,7 @@ def test_what_a_replaced_notice_takes_away_is_a_gap(bare: str) -> None:
     assert {turn.activity for turn in step.turns if turn.stops} == {"bare.listen"}
     text = Read(page(found, "en")).text
     assert "Activities without a clause" in text
-    assert "names other channels" in text
+    assert "may be used by fewer channels" in text
 
 
 @pytest.mark.parametrize(

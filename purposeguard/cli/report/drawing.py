@@ -164,7 +164,7 @@ class _Drawer:
 
     def drawing(self) -> Drawing:
         nodes = [*self._purposes(), *self._grants(), *self._channels()]
-        families = TOP + len(self._relations.terms["channel"]) * PITCH
+        families = float(TOP) + len(self._relations.terms["channel"]) * PITCH
         families += TOP if self._relations.terms["channel"] else 0
         nodes += self._families(families)
         families = min((node.y for node in nodes if node.column == "family"), default=families)

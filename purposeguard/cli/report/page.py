@@ -163,6 +163,14 @@ def _policy(style: str, script: str) -> str:
 def _environment() -> Environment:
     with needing("report", "the report needs"):
         from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415  # needs the extra `report`
+        from markupsafe import Markup, escape  # noqa: PLC0415  # comes with it
+
+    def breakable(text: object) -> Markup:
+        """A name of code, which may go on in the next line behind a dot or an underscore."""
+        name = escape(_printable(text))
+        for mark in "._":
+            name = name.replace(mark, Markup("{}<wbr>").format(mark))
+        return name
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -171,7 +179,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"plain": _printable, "moment": _moment}
+    environment.filters |= {"plain": _printable, "breakable": breakable, "moment": _moment}
     return environment
 
 
