@@ -167,7 +167,8 @@ ALL_IN_FORCE: Final = (
 )
 """The declarations in force of all subjects."""
 
-_PURPOSES: Final = sa.cast(declaration.c.purposes, sa.Text)  # PostgreSQL compares no JSON
+# As a text, since PostgreSQL compares no JSON.
+_PURPOSES: Final[sa.ColumnElement[str | None]] = sa.cast(declaration.c.purposes, sa.Text)
 
 _FIGURES: Final = (
     sa.select(declaration.c.kind, _PURPOSES, declaration.c.revision, sa.func.count(sa.distinct(declaration.c.subject)))

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import datetime
 
+import pytest
+
+import purposeguard as pg
+from purposeguard.cli.report.records import Evidence, records_of
+from purposeguard.governance import Governance
 from purposeguard.governance.restrictions import Figure, figures
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
@@ -37,6 +42,33 @@ def test_figures_count_subjects_and_name_none(subjects: Subjects, store: Store, 
     with store.reading() as connection:
         later = set(figures(connection, time.now))
     assert expected - later == {Figure("stop-of-provision", None, REVISION, 1)}
+
+
+def test_the_report_reads_a_store_of_either_database(store: Store, store_url: str, time: Time) -> None:
+    governance = Governance(store, notice=tm.NOTICE, clock=time.clock)
+    guard = pg.Guard(tm.NOTICE, governance=governance, clock=time.clock)
+    with guard.purpose(tm.RenewalGuidance, activity="remind") as use:
+        use.open(pg.Personal("Aiko", tm.Registration))
+        with pytest.raises(pg.PurposeViolation):
+            use.check(tm.ProductData)
+    governance.restrict("7340-7340")
+    governance.requests.open("disclosure", subject="7340-7340", received_at=time.now - datetime.timedelta(days=3))
+    governance.ledger.flush()  # type: ignore[union-attr]  # the one in the store
+    read: list[int] = []
+    for target in (None, store_url):  # that of the guard, and one that is named
+        records = records_of(guard, target, lambda count, _: read.append(count))
+        assert records is not None
+        evidence = {(activity, purpose): each for activity, purpose, _, each in records.uses() if each.uses}
+        assert evidence == {("remind", "1.2(1)①"): Evidence(uses=1, last_use="2026-05-02T09:00Z")}
+        (denial,) = (each for *_, each in records.uses() if each.denials)
+        assert (denial.refused, denial.observed, denial.last_denial) == (1, 0, "2026-05-02T09:15:00.000000Z")
+        assert [figure[:2] for figure in records.restrictions] == [("suspension-of-use", None)]
+        assert {row.kind: row.states for row in records.requests if row.states} == {"disclosure": {"open": 1}}
+        assert records.where == store.where
+        assert "7340" not in repr(records)
+        assert sum(read) == records.entries
+        read.clear()
+    governance.close()
 
 
 def test_a_store_tells_whether_it_is_open(store_url: str) -> None:

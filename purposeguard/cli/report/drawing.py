@@ -7,6 +7,7 @@ fourth source, `p0` the first purpose. A part is shown for a term if it is of it
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,6 +41,8 @@ TALL: Final = 38
 
 INDENT: Final = 16
 SIZE: Final = 12.5
+BOLD: Final = 1.15
+"""How much wider bold text is."""
 
 
 class Node(NamedTuple):
@@ -172,7 +175,7 @@ class _Drawer:
         order: Sequence[Column] = tuple(PREFIX)
         nodes.sort(key=lambda node: (order.index(node.column), node.y))
         height = max(node.y + node.height for node in nodes) + 8
-        heads = tuple(
+        heads: tuple[tuple[Column, int, float], ...] = tuple(
             (column, PLACES[column][0], (families if column == "family" else TOP) - 16.0)
             for column in order
             if self._relations.terms[column]
@@ -198,7 +201,7 @@ class _Drawer:
         self._middles[column, term] = y + height / 2
         text: str = getattr(title, self._language)
         id_ = shown or ("" if column in {"family", "channel"} else term)
-        room = width - 16 - (18 if badge else 0) - (_length(f"{id_} ") if id_ and height == HEIGHT else 0)
+        room = width - 16 - (18 if badge else 0) - (BOLD * _length(f"{id_} ") if id_ and height == HEIGHT else 0)
         return Node(
             column=column,
             key=self._relations.key(column, term),
@@ -322,18 +325,27 @@ def _mean(values: Iterable[float]) -> float:
 def _spread(wanted: Mapping[str, float], sizes: Mapping[str, float], top: float = TOP) -> list[tuple[str, float]]:
     """The upper edges of boxes of these sizes, around the middles that are wanted, none on another."""
     gap = PITCH - HEIGHT
+    stacks: list[tuple[list[str], float]] = []  # boxes that touch, and the upper edge of the first
+    for name in sorted(wanted, key=lambda name: wanted[name]):
+        names, edge = [name], wanted[name] - sizes[name] / 2
+        while stacks and stacks[-1][1] + sum(sizes[above] + gap for above in stacks[-1][0]) > edge:
+            names = [*stacks.pop()[0], *names]
+            offsets = itertools.accumulate((sizes[one] + gap for one in names[:-1]), initial=0.0)
+            edge = _mean(wanted[one] - sizes[one] / 2 - offset for one, offset in zip(names, offsets, strict=True))
+        stacks.append((names, edge))
     placed: list[tuple[str, float]] = []
     free = top
-    for name in sorted(wanted, key=lambda name: wanted[name]):
-        y = max(free, wanted[name] - sizes[name] / 2)
-        placed.append((name, y))
-        free = y + sizes[name] + gap
+    for names, edge in stacks:
+        free = max(free, edge)
+        for name in names:
+            placed.append((name, free))
+            free += sizes[name] + gap
     return placed
 
 
 def _length(text: str) -> float:
     """About how long a text is."""
-    return sum(SIZE if unicodedata.east_asian_width(char) in "WFA" else SIZE * 0.52 for char in text)
+    return sum(SIZE if unicodedata.east_asian_width(char) in "WFA" else SIZE * 0.55 for char in text)
 
 
 def _fitting(text: str, room: float) -> str:

@@ -478,7 +478,8 @@ def _modules(guard: Guard, target: str, imports: Sequence[str]) -> list[str]:
 def _own_classes(modules: Iterable[str]) -> Iterator[type]:
     """The classes that these modules define and whose fields can carry tags, each once."""
     for module in modules:
-        for value in list(vars(sys.modules[module]).values()) if sys.modules[module] is not None else ():
+        # Code may put into `sys.modules` what is no module.
+        for value in list(getattr(sys.modules[module], "__dict__", {}).values()):
             if is_taggable(value) and value.__module__ == module:
                 yield value
 
