@@ -64,7 +64,7 @@ def test_the_report_reads_a_store_of_either_database(store: Store, store_url: st
         assert (denial.refused, denial.observed, denial.last_denial) == (1, 0, "2026-05-02T09:15:00.000000Z")
         assert [figure[:2] for figure in records.restrictions] == [("suspension-of-use", None)]
         assert {row.kind: row.states for row in records.requests if row.states} == {"disclosure": {"open": 1}}
-        assert records.where == store.where
+        assert records.where.endswith(str(store.engine.url.database))
         assert "7340" not in repr(records)
         assert sum(read) == records.entries
         read.clear()

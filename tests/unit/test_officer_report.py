@@ -330,6 +330,17 @@ def test_each_word_is_used_and_each_has_both_languages() -> None:
     assert not any(re.search(r"[()]", text) for text in words("ja").values())  # full-width ones
 
 
+def test_pictures_of_the_documentation_are_small() -> None:
+    pictures = sorted((ROOT / "docs" / "images").glob("report-*.png"))
+    assert len(pictures) == 4
+    page_ = (ROOT / "docs" / "how-to" / "report-to-the-officer.md").read_text("utf-8")
+    for picture in pictures:
+        data = picture.read_bytes()
+        assert len(data) <= 150_000
+        assert int.from_bytes(data[16:20]) == 1200  # the width, in the head of a PNG
+        assert f"](../images/{picture.name})" in page_
+
+
 # ---- Scale ----------------------------------------------------------------------------------------------------------
 
 MANY = """

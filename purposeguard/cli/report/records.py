@@ -221,7 +221,7 @@ def _read(guard: Guard, governance: Governance | None, stores: tuple[Store, Stor
     if governance is not None:
         plan = RetentionJob(store, notice, governance.erasers, clock=clock).plan()
     return Records(
-        where=store.where,
+        where=_address(store),
         entries=entries,
         since=min((total.first for total in totals), default=None),
         until=until,
@@ -234,6 +234,12 @@ def _read(guard: Guard, governance: Governance | None, stores: tuple[Store, Stor
         erasers_known=plan is not None,
         problems=() if plan is None else tuple(_problems(plan)),
     )
+
+
+def _address(store: Store) -> str:
+    """Where a store is, without user and password."""
+    url = store.engine.url
+    return f"{url.host or 'localhost'}/{url.database}" if store.dialect == "postgresql" else str(url.database)
 
 
 def _requests(overview: Overview, notice: Notice) -> tuple[RequestFigures, ...]:

@@ -179,11 +179,11 @@ class Rows:
         if kind in BY_VALUE:
             return words[f"{kind}_{value or 'none'}"]
         if kind in {"period", "answer-days"}:
-            return words["no_period"] if value is None else f"{value:,} {words['days']}"
+            return words["no_period"] if value is None else f"{value:,}{words['days']}"
         if kind == "country":
             if isinstance(value, str):
                 return words[f"country_{value}"]
-            return f"{words['country_limited']} {self._listed(value)}"
+            return f"{words['country_limited']}{self._listed(value)}"
         if isinstance(value, (Titles, Mapping)):
             return self._title(value)
         if isinstance(value, bool):
@@ -194,7 +194,7 @@ class Rows:
         if not facts[key]:
             return self._words["any_channel"]
         names = self._listed(self._channels.get(channel, channel) for channel in facts[key])
-        return f"{names} {self._words['closed' if facts[f'{key}_alone'] else 'open']}"
+        return f"{names}{self._words['closed' if facts[f'{key}_alone'] else 'open']}"
 
     def _listed(self, values: Iterable[object]) -> str:
         return self._words["comma"].join(map(str, values)) or self._words["none"]
@@ -205,12 +205,12 @@ class Rows:
         facts: Mapping[str, Any] = change.facts
         if facts.get("channels"):
             only = self._listed(self._channels.get(channel, channel) for channel in facts["channels"])
-            yield f"{words['channels_concerned']} {only}"
+            yield f"{words['channels_concerned']}{only}"
         yield from (words[name] for name in _notes(change.kind, facts))
         if facts.get("served"):
-            yield f"{words['note_served']} {self._listed(facts['served'])}"
+            yield f"{words['note_served']}{self._listed(facts['served'])}"
         if facts.get("notified"):
-            yield f"{words['notified_on']} {facts['notified']}"
+            yield f"{words['notified_on']}{facts['notified']}"
 
 
 def _notes(kind: str, facts: Mapping[str, Any]) -> Iterator[str]:
