@@ -242,6 +242,7 @@ def test_what_is_to_be_installed_is_said(tmp_path: Path) -> None:
 
 class Register(NamedTuple):
     title: str
+    note: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     gaps: tuple[str, ...]
@@ -249,10 +250,25 @@ class Register(NamedTuple):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_registers_are_tables_with_what_they_lack(facts: Facts, language: Language) -> None:
-    register = Register("Records <b>", ("Purpose", "Recipients"), (("Repair", "A & B"),), ("envisaged time limits",))
-    read = Read(page(facts, language, [register]))
-    for text in ("Records <b>", "Recipients", "A & B", "envisaged time limits", words(language)["register_gaps"]):
-        assert text in read.text
+    rows = (("Repair", "A & B", "within 30 days"), ("Sale", "C", "within 30 days"))
+    gaps = ("envisaged time limits",)
+    register = Register("Records <b>", "As of today.", ("Purpose", "Recipients", "Answer"), rows, gaps)
+    text = page(facts, language, [register])
+    read = Read(text)
+    for expected in (
+        "Records <b>",
+        "As of today.",
+        "Recipients",
+        "A & B",
+        "Sale",
+        *gaps,
+        words(language)["register_gaps"],
+    ):
+        assert expected in read.text
+    assert read.text.count("within 30 days") == 1  # what is the same in each row
+    assert words(language)["same"] in read.text
+    alone = register._replace(rows=rows[:1])
+    assert words(language)["same"] not in Read(page(facts, language, [alone])).text
     assert words(language)["h_registers"] not in Read(page(facts, language)).text
 
 

@@ -10,11 +10,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from purposeguard.cli.application import find_guard
 from purposeguard.cli.files import Problem, read_notice, write
 from purposeguard.cli.options import Imports, LanguageOption, Output, err
 from purposeguard.cli.render import Language, complain
-from purposeguard.cli.report.facts import Facts, facts_of
+from purposeguard.cli.report.facts import facts_of
 from purposeguard.cli.report.page import Register, page
+from purposeguard.guard import Guard
 
 
 def report(
@@ -54,6 +56,10 @@ def report(
     One HTML page that needs nothing but itself. Imports the application's modules, and runs nothing else of it but the
     part of its erasers that says what is due. No subject is named.
     """
+    guard = find_guard(target, imports or ())
+    registers = registers_of(guard, language)
+    if xlsx is not None and not registers:
+        raise Problem(f"{xlsx} is not written: there are no registers to be put into it")
     with _progress(err()) as progress:
         ledger = progress.add_task("ledger", total=None)
 
@@ -63,27 +69,20 @@ def report(
         others = [read_notice(name) for name in revision or ()]
         facts = facts_of(target, imports=imports or (), store=store, revisions=others, told=told)
         progress.update(ledger, total=1, completed=1)
-        registers = registers_of(facts, language)
         text = page(facts, language.value, registers)
     if output is None:
         print(text, end="")
     else:
         write(output, text)
-    if xlsx is not None:
-        _write_workbook(xlsx, registers)
     for problem in facts.records.problems if facts.records is not None else ():
         complain(err(), "finding", problem)
     return True
 
 
-def registers_of(facts: Facts, language: Language) -> Sequence[Register]:
-    """The registers that the page shows."""
-    del facts, language
+def registers_of(guard: Guard, language: Language) -> Sequence[Register]:
+    """The registers that the page shows, and that a workbook holds."""
+    del guard, language
     return ()
-
-
-def _write_workbook(path: Path, registers: Sequence[Register]) -> None:
-    raise Problem(f"{path} is not written: there are {len(registers)} registers")
 
 
 def _progress(console: Console) -> Progress:

@@ -43,11 +43,19 @@ UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Register(Protocol):
-    """A register that the page shows as a table; `gaps` are the entries that the notice cannot fill."""
+    """A register that the page shows as a table; `gaps` are the entries that the notice cannot fill.
+
+    A cell may have several lines.
+    """
 
     @property
     def title(self) -> str:
         """What it is."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """What to know before reading it."""
         ...
 
     @property
@@ -64,6 +72,17 @@ class Register(Protocol):
     def gaps(self) -> Sequence[str]:
         """What is left to be filled in."""
         ...
+
+
+class Shown(NamedTuple):
+    """A register as the page shows it: what is the `same` in each row (column, cell) is said once, above the table."""
+
+    title: str
+    note: str
+    same: tuple[tuple[str, str], ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    gaps: Sequence[str]
 
 
 class Code(NamedTuple):
@@ -145,7 +164,7 @@ def page(facts: Facts, language: Language, registers: Sequence[Register] = ()) -
             code_of={source.id: tuple(_code_of(facts, source.id)) for source in notice.sources},
             changes=changes,
             restrictions=() if records is None else tuple(_declared(records)),
-            registers=registers,
+            registers=tuple(map(_shown, registers)),
         )
     )
 
@@ -249,6 +268,22 @@ def _contents(facts: Facts, registers: Sequence[Register]) -> Iterator[tuple[str
     yield "people", None
     if registers:
         yield "registers", len(registers)
+
+
+def _shown(register: Register) -> Shown:
+    columns = list(zip(register.columns, *register.rows, strict=True))
+    # The first column names the row.
+    alike = {
+        number for number, column in enumerate(columns) if number and len(column) > 2 and len(set(column[1:])) == 1
+    }
+    return Shown(
+        title=register.title,
+        note=register.note,
+        same=tuple((columns[number][0], columns[number][1]) for number in sorted(alike)),
+        columns=tuple(column[0] for number, column in enumerate(columns) if number not in alike),
+        rows=tuple(tuple(cell for number, cell in enumerate(row) if number not in alike) for row in register.rows),
+        gaps=register.gaps,
+    )
 
 
 def _activities_of(facts: Facts) -> dict[str, list[ActivityFact]]:
