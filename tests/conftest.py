@@ -42,6 +42,7 @@ KINDS = {
     "tests/adapters/test_row_rules.py": "faults",
     "tests/docs/test_examples.py": "pages",
     "tests/end_to_end/test_demo.py": "processes",
+    "tests/end_to_end/test_officer_report.py": "browser",
     "tests/end_to_end/test_shop_canaries.py": "faults",
     "tests/end_to_end/test_shop_noninterference.py": "faults",
     "tests/end_to_end/test_shop_stories.py": "faults",

@@ -264,13 +264,16 @@ def effects(guard: Guard, comparison: Comparison) -> list[Effect]:
     """Every combination of an activity and an access function that the application declares."""
     unread = read_annotations(guard)
     revisions = _Revisions(guard, comparison)
-    return [
-        Effect(
-            *(forecast(side, activity, access, unread.get(access.site)) for side in revisions.sides(activity, access))
-        )
-        for activity in guard.activities
-        for access in guard.accesses
-    ]
+    forecasts: dict[tuple[object, Site], tuple[Outcome, ...]] = {}  # activities for the same purpose fare alike
+    every: list[Effect] = []
+    for activity in guard.activities:
+        for access in guard.accesses:
+            key = (activity.purpose, activity.channel), access.site
+            if key not in forecasts:
+                sides = revisions.sides(activity, access)
+                forecasts[key] = tuple(forecast(side, activity, access, unread.get(access.site)) for side in sides)
+            every.append(Effect(*(dataclasses.replace(each, activity=activity) for each in forecasts[key])))
+    return every
 
 
 class _Revisions:

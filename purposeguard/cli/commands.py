@@ -51,6 +51,7 @@ from purposeguard.cli.render import (
     show,
     verdict,
 )
+from purposeguard.cli.report.command import report
 from purposeguard.cli.schema import schema_text
 from purposeguard.cli.sql import sql
 from purposeguard.cli.store import store_app
@@ -318,6 +319,7 @@ app.command("lint", epilog="Exit codes: 0 nothing found, 1 a finding, 2 bad inpu
     ending(lint_paths)
 )
 app.command("inventory", epilog="Exit codes: 0 printed, 1 a finding (with --strict), 2 bad input.")(ending(inventory))
+app.command("report", epilog="Exit codes: 0 written, 2 bad input or no store.")(ending(report))
 app.command(
     "sweep", epilog="Exit codes: 0 listed, or all due is erased, 1 an eraser failed, 2 refused, bad input or no store."
 )(ending(sweep))

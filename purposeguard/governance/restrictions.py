@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import itertools
+import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Literal, NamedTuple, cast
 
@@ -166,6 +167,18 @@ ALL_IN_FORCE: Final = (
 )
 """The declarations in force of all subjects."""
 
+# As a text, since PostgreSQL compares no JSON.
+_PURPOSES: Final[sa.ColumnElement[str | None]] = sa.cast(declaration.c.purposes, sa.Text)
+
+_FIGURES: Final = (
+    sa.select(declaration.c.kind, _PURPOSES, declaration.c.revision, sa.func.count(sa.distinct(declaration.c.subject)))
+    .select_from(declaration.outerjoin(revocation))
+    .where(revocation.c.declaration.is_(None))
+    .group_by(declaration.c.kind, _PURPOSES, declaration.c.revision)
+    .order_by(declaration.c.kind, _PURPOSES, declaration.c.revision)
+)
+"""How many subjects have declared the same, and did not take it back."""
+
 _HISTORY: Final = (
     sa.select(
         declaration,
@@ -221,6 +234,24 @@ def all_stands(connection: sa.Connection, now: Span, clause_now: ClauseNow = unc
         if present != NOTHING_DECLARED:
             all_preferences[subject] = present
     return all_preferences
+
+
+class Figure(NamedTuple):
+    """How many subjects have declared the same under a revision: `kind` is that of a restriction, or `consent`."""
+
+    kind: str
+    purposes: tuple[str, ...] | None
+    revision: datetime.date
+    subjects: int
+
+
+def figures(connection: sa.Connection, now: datetime.datetime) -> list[Figure]:
+    """What is in force, as figures without persons: one query."""
+    lasting = sa.or_(declaration.c.until.is_(None), declaration.c.until > now)
+    return [
+        Figure(kind, None if purposes is None else tuple(json.loads(purposes)), revision, subjects)
+        for kind, purposes, revision, subjects in connection.execute(_FIGURES.where(lasting))
+    ]
 
 
 def _stands(rows: Sequence[Any], now: Span, clause_now: ClauseNow) -> Stands:

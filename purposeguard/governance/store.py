@@ -75,6 +75,11 @@ class Store:
         return self._engine
 
     @property
+    def is_open(self) -> bool:
+        """True between `connect` and `close`."""
+        return self._engine is not None and not self._closed
+
+    @property
     def dialect(self) -> Literal["sqlite", "postgresql"]:
         """The kind of database."""
         return "sqlite" if self.engine.dialect.name == "sqlite" else "postgresql"
@@ -104,7 +109,7 @@ class Store:
         Raises:
             RuntimeError: it is open.
         """
-        if self._engine is not None and not self._closed:
+        if self.is_open:
             raise RuntimeError(f"{self.where} is open: close it before another is opened in its place")
         if timeout <= 0:
             raise ValueError(f"a store needs some time to answer: timeout={timeout}")

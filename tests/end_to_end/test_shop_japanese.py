@@ -69,6 +69,8 @@ RUNS: tuple[tuple[int, str], ...] = (
     (0, "ledger show {store} --by activity,field --limit 1"),
     (2, "ledger show {store} --since yesterday"),
     (2, "ledger export {store} -o store.db"),
+    (0, f"report {GUARD} -o report.html --xlsx report.xlsx"),
+    (2, f"report {GUARD} -o report.html --revision absent"),
     (0, "store upgrade {store}"),
     (2, "store upgrade absent.db"),
     (0, "sql SELECT_email customer.parquet"),

@@ -7,16 +7,17 @@ import collections
 import dataclasses
 import datetime
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from purposeguard.errors import LedgerBroken
-from purposeguard.governance.ledger.chain import ENTRY_KEYS, USE, Entry, Head, Hour, hash_of, written
+from purposeguard.governance.ledger.chain import ENTRY_KEYS, USE, Body, Entry, Head, Hour, hash_of, written
 
 LONGEST: Final = 1 << 24
 """The length limit of a line, in bytes."""
 
 NO_ENTRY: Final = "this is no entry as one is written: it was changed, or was never one"
+NO_COUNT: Final = "the entry counts no uses"
 NO_HEAD: Final = "the head is missing: the number of entries is unknown"
 
 
@@ -37,6 +38,26 @@ class Verdict:
     entries: int
     head: Head
     went_back: int = 0
+
+
+class Total(NamedTuple):
+    """What the entries of a kind that have the same `values` under some keys amount to.
+
+    `entries` is their number; `counted` what they count: uses, subjects, or each entry once. `first` and `last` are
+    their times: the hours that uses are counted in, else moments.
+    """
+
+    kind: str
+    values: tuple[Any, ...]
+    entries: int
+    counted: int
+    first: str
+    last: str
+
+    def with_(self, other: Total) -> Total:
+        """Both together."""
+        first, last = min(self.first, other.first), max(self.last, other.last)
+        return Total(self.kind, self.values, self.entries + other.entries, self.counted + other.counted, first, last)
 
 
 class Reading(abc.ABC):
@@ -74,10 +95,7 @@ class Reading(abc.ABC):
         """The counts of the hours that begin in this period, open hours included."""
         counts = collections.Counter(self.head.open)
         for place, entry in self.placed({USE}):  # the time of an entry does not tell the hour that it counts
-            try:
-                key, count = Hour.of(entry.body)
-            except ValueError as error:
-                raise LedgerBroken(place, "the entry counts no uses") from error
+            key, count = hour_counted(entry.body, place)
             counts[key] += count
         first = "" if since is None else written(since)[:16]
         end = None if until is None else written(until)
@@ -85,6 +103,30 @@ class Reading(abc.ABC):
         for key in outside:
             del counts[key]
         return counts
+
+    def totals(
+        self, keys: Mapping[str, Sequence[str]], told: Callable[[int], object] = lambda _: None
+    ) -> tuple[Total, ...]:
+        """All entries of these kinds, and the uses of hours that are not over, added up by the keys of their kind.
+
+        The entries are not verified. `told` learns of progress: how many entries more were read.
+        """
+        return added_up(self._totals(keys, told))
+
+    def _totals(self, keys: Mapping[str, Sequence[str]], told: Callable[[int], object]) -> Iterator[Total]:
+        """The parts of `totals`."""
+        if USE in keys:
+            for hour, count in self.head.open.items():
+                yield _total(USE, hour.body(count), keys[USE], hour.hour)._replace(entries=0)
+        yield from self._written_totals(keys, told)
+
+    def _written_totals(self, keys: Mapping[str, Sequence[str]], told: Callable[[int], object]) -> Iterator[Total]:
+        """Those of the entries that are written."""
+        for place, entry in self.placed(list(keys)):
+            if entry.kind == USE:
+                hour_counted(entry.body, place)
+            yield _total(entry.kind, entry.body, keys[entry.kind], entry.at)
+            told(1)
 
     def verified(self) -> Iterator[Entry]:
         """All entries, each after it was verified; then the head is. Raises LedgerBroken at the first fault."""
@@ -104,6 +146,33 @@ class Reading(abc.ABC):
             what = "no entry has the hash that was noted: all that follows some entry was written anew since"
             raise LedgerBroken("ledger", what)
         return Verdict(self.head.seq, self.head, went_back)
+
+
+def hour_counted(body: Body, place: str) -> tuple[Hour, int]:
+    """The key and count of an entry of uses; raises LedgerBroken if it counts none."""
+    try:
+        return Hour.of(body)
+    except ValueError as error:
+        raise LedgerBroken(place, NO_COUNT) from error
+
+
+def _total(kind: str, body: Body, keys: Sequence[str], at: str) -> Total:
+    time = str(body.get("hour", at)) if kind == USE else at
+    return Total(kind, values_of([body.get(key) for key in keys]), 1, body.get("count", 1), time, time)
+
+
+def values_of(values: Sequence[Any]) -> tuple[Any, ...]:
+    """Values of a body that can be compared: lists as tuples."""
+    return tuple(tuple(value) if isinstance(value, list) else value for value in values)
+
+
+def added_up(totals: Iterable[Total]) -> tuple[Total, ...]:
+    """One total for all that are of the same kind and values."""
+    found: dict[tuple[str, tuple[Any, ...]], Total] = {}
+    for total in totals:
+        key = total.kind, total.values
+        found[key] = found[key].with_(total) if key in found else total
+    return tuple(found.values())
 
 
 def entry_of(line: bytes, place: str) -> Entry:

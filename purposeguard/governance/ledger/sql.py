@@ -6,17 +6,28 @@ import contextlib
 import datetime
 import json
 from collections import Counter
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
 import sqlalchemy as sa
+from sqlalchemy import exc
 
 from purposeguard.errors import LedgerBroken, PurposeMissing, StoreUnavailable
 from purposeguard.governance.ledger import entries
-from purposeguard.governance.ledger.chain import MALFORMED_HEAD, Body, Counts, Entry, Head, Hour, advanced, written
+from purposeguard.governance.ledger.chain import MALFORMED_HEAD, USE, Body, Counts, Entry, Head, Hour, advanced, written
 from purposeguard.governance.ledger.counting import INTERVAL, Counters
-from purposeguard.governance.ledger.reading import NO_HEAD, Placed, Reading, Verdict, row_of
+from purposeguard.governance.ledger.reading import (
+    NO_COUNT,
+    NO_ENTRY,
+    NO_HEAD,
+    Placed,
+    Reading,
+    Total,
+    Verdict,
+    row_of,
+    values_of,
+)
 from purposeguard.governance.schema import Serial, metadata
 from purposeguard.governance.store import Store
 from purposeguard.notice.label import Label
@@ -54,6 +65,9 @@ head: Final = sa.Table(
 
 ROWS: Final = 500
 """Rows that are fetched at a time."""
+
+ENTRIES: Final = 25_000
+"""Entries that the database adds up at a time."""
 
 
 class SqlLedger:
@@ -241,6 +255,57 @@ class SqlReading(Reading):
             for number, row in enumerate(result, 1):
                 place = f"entry {number if every else row.seq}"
                 yield Placed(place, row_of(tuple(row), place))
+
+    def _written_totals(self, keys: Mapping[str, Sequence[str]], told: Callable[[int], object]) -> Iterator[Total]:
+        """Those of the entries that are written, added up by the database."""
+        for first in range(1, self.head.seq + 1, ENTRIES):
+            last = min(first + ENTRIES - 1, self.head.seq)
+            for kind, names in keys.items():
+                yield from self._totals_between(first, last, kind, names)
+            told(last - first + 1)
+
+    def _totals_between(self, first: int, last: int, kind: str, names: Sequence[str]) -> Iterator[Total]:
+        """The totals of a kind among the entries of these numbers."""
+        place = f"entries {first} to {last}"
+        which = (ledger.c.kind == kind, ledger.c.seq.between(first, last))
+        read = (
+            sa.select(
+                self._members(names).label("members"),
+                sa.cast(self._member("count"), sa.BigInteger).label("counted"),
+                (self._member("hour") if kind == USE else ledger.c.at).label("time"),
+            )
+            .where(*which)
+            .cte()
+            .prefix_with("MATERIALIZED")  # each body is read once
+        )
+        counted = read.c.counted if kind == USE else sa.func.coalesce(read.c.counted, 1)
+        numbers = (sa.func.count(), sa.func.sum(counted), sa.func.count(read.c.counted))
+        times = (sa.func.min(read.c.time), sa.func.max(read.c.time))
+        wanted = sa.select(read.c.members, *numbers, *times).group_by(read.c.members)
+        try:
+            rows = self._connection.execute(wanted).all()
+        except exc.DBAPIError as error:
+            # SQLite has no code of its own for it; PostgreSQL has one.
+            if "malformed JSON" in str(error.orig) or getattr(error.orig, "sqlstate", "") == "22P02":
+                raise LedgerBroken(place, NO_ENTRY) from None
+            raise
+        for members, number, total, counts, since, until in rows:
+            if kind == USE and (counts != number or since is None):
+                raise LedgerBroken(place, NO_COUNT)
+            yield Total(kind, values_of(json.loads(members)[2:]), number, int(total), since, until)
+
+    def _member(self, name: str) -> sa.ColumnElement[Any]:
+        """A text or number of the body; NULL if it is not there."""
+        if self._connection.dialect.name == "sqlite":
+            return sa.func.json_extract(ledger.c.body, f"$.{name}")
+        return sa.cast(ledger.c.body, sa.JSON).op("->>")(name)
+
+    def _members(self, names: Sequence[str]) -> sa.ColumnElement[Any]:
+        """Several in a JSON list, after two that make it a list on SQLite."""
+        if self._connection.dialect.name == "sqlite":
+            return sa.func.json_extract(ledger.c.body, "$.seq", "$.seq", *(f"$.{name}" for name in names))
+        body = sa.cast(ledger.c.body, sa.JSON)
+        return sa.cast(sa.func.json_build_array(0, 0, *(body.op("->")(name) for name in names)), sa.Text)
 
 
 def head_in(connection: sa.Connection, *, lock: bool = False) -> Head:

@@ -1,0 +1,357 @@
+"""The notice as a map: sources, the clauses that grant, purposes, families and channels in columns, joined by lines.
+
+Each part of the map, and each row of the page that filters apply to, is `of` some terms, by their keys: `s3` is the
+fourth source, `p0` the first purpose. A part is shown for a term if it is of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, Literal, NamedTuple
+
+from purposeguard.cli.report.facts import NoticeFacts, PurposeFact, SourceFact
+from purposeguard.notice.schema import Titles
+
+Column = Literal["source", "grant", "purpose", "family", "channel"]
+PREFIX: Final[Mapping[Column, str]] = {"source": "s", "grant": "g", "purpose": "p", "family": "f", "channel": "c"}
+
+PLACES: Final[Mapping[Column, tuple[int, int]]] = {
+    "source": (1, 212),
+    "grant": (262, 138),
+    "purpose": (450, 288),
+    "family": (818, 181),
+    "channel": (818, 181),  # above the families: lines from purposes would run behind another column
+}
+"""Where each column begins, and how wide it is."""
+
+WIDTH: Final = 1000
+TOP: Final = 34
+"""The room for the heads of the columns."""
+
+PITCH: Final = 28
+"""From one purpose to the next."""
+
+HEIGHT: Final = 22
+TALL: Final = 38
+"""The height of a clause, which has two lines."""
+
+INDENT: Final = 16
+SIZE: Final = 12.5
+BOLD: Final = 1.15
+"""How much wider bold text is."""
+
+
+class Node(NamedTuple):
+    """A term in its place: its key, the terms that it is of, and its texts; `badge` is the letter of its basis."""
+
+    column: Column
+    key: str
+    of: str
+    x: float
+    y: float
+    width: float
+    height: float
+    id: str
+    label: str
+    title: str
+    badge: str
+
+
+class Line(NamedTuple):
+    """A line from one term to another: `part` of the purposes of a clause, `open` for a channel that is an example."""
+
+    of: str
+    path: str
+    style: Literal["whole", "part", "open"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Drawing:
+    """The map."""
+
+    width: int
+    height: int
+    nodes: tuple[Node, ...]
+    lines: tuple[Line, ...]
+    heads: tuple[tuple[Column, int, float], ...]
+
+
+class Relations:
+    """The keys of all terms, and of which terms each is."""
+
+    def __init__(self, notice: NoticeFacts) -> None:
+        self.notice = notice
+        self.terms: dict[Column, list[str]] = {
+            "source": [source.id for source in notice.sources],
+            "grant": [grant.clause for grant in notice.grants],
+            "purpose": [purpose.id for purpose in notice.purposes],
+            "family": [family.name for family in notice.families],
+            "channel": [
+                channel
+                for channel in notice.channels
+                if any(channel in purpose.channels for purpose in notice.purposes)
+            ],
+        }
+        self._keys = {
+            (column, term): f"{PREFIX[column]}{number}"
+            for column, terms in self.terms.items()
+            for number, term in enumerate(terms)
+        }
+        of: dict[str, set[str]] = defaultdict(set)
+        for purpose in notice.purposes:
+            terms = self.around(purpose)
+            for key in terms:
+                # Other sources, families and channels of the purpose are not its own.
+                of[key] |= {self.key("purpose", purpose.id), key} | {
+                    other for other in terms if other[0] != key[0] or other == key
+                }
+        for source in notice.sources:
+            if source.kind == "source" and source.parent is not None:
+                of[self.key("source", source.id)].add(self.key("source", source.parent))
+        self._of = of
+
+    def key(self, column: Column, term: str) -> str:
+        """The key of a term."""
+        return self._keys[column, term]
+
+    def around(self, purpose: PurposeFact) -> set[str]:
+        """The keys of a purpose, and of all that it is granted to, by, or belongs to."""
+        return {
+            self.key("purpose", purpose.id),
+            self.key("grant", purpose.clause),
+            *(self.key("source", source) for source in purpose.sources),
+            *(self.key("family", family.name) for family in self.notice.families_of(purpose.id)),
+            *(self.key("channel", channel) for channel in purpose.channels),
+        }
+
+    def of(self, column: Column, term: str) -> str:
+        """The keys of the terms that a term is of, as a page has them."""
+        key = self.key(column, term)
+        return _joined(self._of.get(key, set()) | {key})
+
+    def between(self, purposes: Iterable[PurposeFact], *ends: tuple[Column, str], above: str | None = None) -> str:
+        """The keys of the ends, of the purposes that join them, and of what these belong to; `above`: a parent too."""
+        keys = {self.key(*end) for end in ends}
+        keys |= set() if above is None else {self.key("source", above)}
+        columns = {end[0] for end in ends}
+        for purpose in purposes:
+            keys |= {key for key in self.around(purpose) if _column(key) not in columns}
+        return _joined(keys)
+
+
+def _column(key: str) -> Column:
+    return next(column for column, prefix in PREFIX.items() if key.startswith(prefix))
+
+
+def _joined(keys: Iterable[str]) -> str:
+    return " ".join(sorted(keys, key=lambda key: (key[0], int(key[1:]))))
+
+
+def drawn(relations: Relations, language: Literal["en", "ja"], badges: Mapping[str | None, str]) -> Drawing:
+    """The map of a notice, with titles in a language; `badges` are the letters of legal bases."""
+    return _Drawer(relations, language, badges).drawing()
+
+
+class _Drawer:
+    def __init__(self, relations: Relations, language: Literal["en", "ja"], badges: Mapping[str | None, str]) -> None:
+        self._relations = relations
+        self._notice = relations.notice
+        self._language = language
+        self._badges = badges
+        self._middles: dict[tuple[Column, str], float] = {}
+        self._indented: set[str] = set()
+
+    def drawing(self) -> Drawing:
+        nodes = [*self._purposes(), *self._grants(), *self._channels()]
+        families = float(TOP) + len(self._relations.terms["channel"]) * PITCH
+        families += TOP if self._relations.terms["channel"] else 0
+        nodes += self._families(families)
+        families = min((node.y for node in nodes if node.column == "family"), default=families)
+        nodes += self._sources()  # where the clauses are is known now
+        order: Sequence[Column] = tuple(PREFIX)
+        nodes.sort(key=lambda node: (order.index(node.column), node.y))
+        height = max(node.y + node.height for node in nodes) + 8
+        heads: tuple[tuple[Column, int, float], ...] = tuple(
+            (column, PLACES[column][0], (families if column == "family" else TOP) - 16.0)
+            for column in order
+            if self._relations.terms[column]
+        )
+        return Drawing(WIDTH, round(height), tuple(nodes), (*self._brackets(), *self._lines()), heads)
+
+    # ---- Terms ----------------------------------------------------------------------------------------------------
+
+    def _node(
+        self,
+        column: Column,
+        term: str,
+        title: Titles,
+        y: float,
+        *,
+        height: float = HEIGHT,
+        badge: str = "",
+        shown: str = "",
+    ) -> Node:
+        x, width = PLACES[column]
+        if column == "source" and term in self._indented:
+            x, width = x + INDENT, width - INDENT
+        self._middles[column, term] = y + height / 2
+        text: str = getattr(title, self._language)
+        id_ = shown or ("" if column in {"family", "channel"} else term)
+        room = width - 16 - (18 if badge else 0) - (BOLD * _length(f"{id_} ") if id_ and height == HEIGHT else 0)
+        return Node(
+            column=column,
+            key=self._relations.key(column, term),
+            of=self._relations.of(column, term),
+            x=x,
+            y=round(y, 1),
+            width=width,
+            height=height,
+            id=id_,
+            label=_fitting(text, room),
+            title=text,
+            badge=badge,
+        )
+
+    def _purposes(self) -> Iterator[Node]:
+        y = float(TOP)
+        clause = self._notice.purposes[0].clause
+        for purpose in self._notice.purposes:
+            if purpose.clause != clause:
+                y += PITCH / 2
+                clause = purpose.clause
+            yield self._node("purpose", purpose.id, purpose.title, y, badge=self._badges[purpose.basis])
+            y += PITCH
+
+    def _grants(self) -> Iterator[Node]:
+        titles = {grant.clause: grant.title for grant in self._notice.grants}
+        wanted = {
+            grant.clause: _mean(self._middles["purpose", purpose] for purpose in grant.purposes)
+            for grant in self._notice.grants
+        }
+        for clause, y in _spread(wanted, dict.fromkeys(wanted, float(TALL))):
+            yield self._node("grant", clause, titles[clause], y, height=TALL)
+
+    def _families(self, top: float) -> Iterator[Node]:
+        titles = {family.name: family.title for family in self._notice.families}
+        wanted = {
+            family.name: _mean(self._middles["purpose", purpose] for purpose in family.purposes)
+            for family in self._notice.families
+        }
+        for name, y in _spread(wanted, dict.fromkeys(wanted, float(HEIGHT)), top):
+            yield self._node("family", name, titles[name], y)
+
+    def _channels(self) -> Iterator[Node]:
+        for number, channel in enumerate(self._relations.terms["channel"]):
+            yield self._node("channel", channel, self._notice.channels[channel], TOP + number * PITCH)
+
+    def _sources(self) -> Iterator[Node]:
+        """Each clause with its items below it."""
+        groups: dict[str, list[SourceFact]] = {}
+        by_id = {source.id: source for source in self._notice.sources}
+        for source in self._notice.sources:
+            top = source
+            while top.parent is not None and top.parent in by_id:
+                top = by_id[top.parent]
+            groups.setdefault(top.id, []).append(source)
+            if top is not source:
+                self._indented.add(source.id)
+        wanted = {
+            name: _mean(
+                self._middles["grant", purpose.clause]
+                for purpose in self._notice.purposes
+                if not purpose.sources.isdisjoint(source.id for source in group)
+            )
+            for name, group in groups.items()
+        }
+        sizes = {name: len(group) * PITCH - (PITCH - HEIGHT) for name, group in groups.items()}
+        for name, y in _spread(wanted, {name: float(size) for name, size in sizes.items()}):
+            for number, source in enumerate(groups[name]):
+                shown = "" if source.kind != "overlay" else source.slug
+                yield self._node("source", source.id, source.title, y + number * PITCH, shown=shown)
+
+    # ---- Lines ----------------------------------------------------------------------------------------------------
+
+    def _brackets(self) -> Iterator[Line]:
+        """From each clause to its items."""
+        for source in self._notice.sources:
+            above = source.parent
+            if above is not None and ("source", above) in self._middles:
+                x = PLACES["source"][0] + INDENT / 2
+                top, end = self._middles["source", above] + HEIGHT / 2, self._middles["source", source.id]
+                path = f"M{x} {top:.1f}V{end:.1f}H{PLACES['source'][0] + INDENT}"
+                yield Line(self._relations.of("source", source.id), path, "whole")
+
+    def _lines(self) -> Iterator[Line]:
+        purposes = {purpose.id: purpose for purpose in self._notice.purposes}
+        for grant in self._notice.grants:
+            own = [purposes[purpose] for purpose in grant.purposes]
+            for source in self._notice.sources:
+                served = [purpose for purpose in own if source.id in purpose.sources]
+                # The items of a clause have lines of their own.
+                if served and not source.parents:
+                    ends: tuple[tuple[Column, str], tuple[Column, str]] = ("source", source.id), ("grant", grant.clause)
+                    of = self._relations.between(served, *ends, above=source.parent)
+                    yield self._line(of, *ends, "whole" if len(served) == len(own) else "part")
+            for purpose in own:
+                ends = ("grant", grant.clause), ("purpose", purpose.id)
+                yield self._line(self._relations.between([purpose], *ends), *ends, "whole")
+        for purpose in self._notice.purposes:
+            for family in self._notice.families_of(purpose.id):
+                ends = ("purpose", purpose.id), ("family", family.name)
+                yield self._line(self._relations.between([purpose], *ends), *ends, "whole")
+            for channel in purpose.channels:
+                ends = ("purpose", purpose.id), ("channel", channel)
+                of = self._relations.between([purpose], *ends)
+                yield self._line(of, *ends, "whole" if purpose.closed else "open")
+
+    def _line(
+        self, of: str, start: tuple[Column, str], end: tuple[Column, str], style: Literal["whole", "part", "open"]
+    ) -> Line:
+        left, right = sum(PLACES[start[0]]), PLACES[end[0]][0]
+        above, below = self._middles[start], self._middles[end]
+        middle = (left + right) / 2
+        return Line(of, f"M{left} {above:.1f}C{middle} {above:.1f} {middle} {below:.1f} {right} {below:.1f}", style)
+
+
+def _mean(values: Iterable[float]) -> float:
+    listed = list(values)
+    return sum(listed) / len(listed) if listed else TOP
+
+
+def _spread(wanted: Mapping[str, float], sizes: Mapping[str, float], top: float = TOP) -> list[tuple[str, float]]:
+    """The upper edges of boxes of these sizes, around the middles that are wanted, none on another."""
+    gap = PITCH - HEIGHT
+    stacks: list[tuple[list[str], float]] = []  # boxes that touch, and the upper edge of the first
+    for name in sorted(wanted, key=lambda name: wanted[name]):
+        names, edge = [name], wanted[name] - sizes[name] / 2
+        while stacks and stacks[-1][1] + sum(sizes[above] + gap for above in stacks[-1][0]) > edge:
+            names = [*stacks.pop()[0], *names]
+            offsets = itertools.accumulate((sizes[one] + gap for one in names[:-1]), initial=0.0)
+            edge = _mean(wanted[one] - sizes[one] / 2 - offset for one, offset in zip(names, offsets, strict=True))
+        stacks.append((names, edge))
+    placed: list[tuple[str, float]] = []
+    free = top
+    for names, edge in stacks:
+        free = max(free, edge)
+        for name in names:
+            placed.append((name, free))
+            free += sizes[name] + gap
+    return placed
+
+
+def _length(text: str) -> float:
+    """About how long a text is."""
+    return sum(SIZE if unicodedata.east_asian_width(char) in "WFA" else SIZE * 0.55 for char in text)
+
+
+def _fitting(text: str, room: float) -> str:
+    """The beginning of a text that has room."""
+    if _length(text) <= room:
+        return text
+    while text and _length(f"{text}…") > room:
+        text = text[:-1]
+    return f"{text.rstrip()}…"

@@ -1,0 +1,272 @@
+"""What a store tells, as figures: the ledger added up, requests, restrictions, what is due. No subject is named."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from purposeguard.cli.files import Problem
+from purposeguard.cli.options import needing
+from purposeguard.guard import Guard
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.schema import Period
+
+if TYPE_CHECKING:
+    from purposeguard.governance import Governance
+    from purposeguard.governance.ledger.reading import Total
+    from purposeguard.governance.request_records import Overview
+    from purposeguard.governance.restrictions import Figure
+    from purposeguard.governance.retention import Due, Plan
+    from purposeguard.governance.store import Store
+
+KEYS: Final[Mapping[str, Sequence[str]]] = {
+    "use": ("activity", "purpose", "sources"),
+    "denial": ("activity", "function", "purpose", "sources", "denied", "observed"),
+    "provision": ("recipient", "kind", "country"),
+    "exception": ("name", "basis"),
+    "reclassification": ("name",),
+}
+"""What entries of the ledger are added up by. None of these names a subject."""
+
+SOON: Final = 7
+"""Days within which a request is soon due."""
+
+Told = Callable[[int, int], object]
+"""Learns how many entries of the ledger more were read, and of how many."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the ledger tells of one thing: how often it was used, refused, or would have been (`observed`), and when."""
+
+    uses: int = 0
+    last_use: str | None = None
+    refused: int = 0
+    observed: int = 0
+    last_denial: str | None = None
+
+    @property
+    def denials(self) -> int:
+        """Refused and observed together."""
+        return self.refused + self.observed
+
+    def __bool__(self) -> bool:
+        return bool(self.uses or self.denials)
+
+    def __add__(self, other: Evidence) -> Evidence:
+        return Evidence(
+            self.uses + other.uses,
+            _later(self.last_use, other.last_use),
+            self.refused + other.refused,
+            self.observed + other.observed,
+            _later(self.last_denial, other.last_denial),
+        )
+
+
+def _later(one: str | None, other: str | None) -> str | None:
+    return max(filter(None, (one, other)), default=None)
+
+
+NONE: Final = Evidence()
+
+
+class Counted(NamedTuple):
+    """How often something is on record, and when last."""
+
+    values: tuple[Any, ...]
+    times: int
+    last: str
+
+
+class RequestFigures(NamedTuple):
+    """Requests of one kind: by state, and how those stand that are yet to be answered."""
+
+    kind: str
+    states: Mapping[str, int]
+    overdue: int
+    soon: int
+    next_due: datetime.date | None
+
+
+class Erasable(NamedTuple):
+    """What is due of one eraser; `failed` if it is not known how much."""
+
+    eraser: str
+    sources: tuple[str, ...]
+    period: Period | None
+    due: int
+    pending: int
+    known: int
+    failed: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Records:
+    """What a store tells. `entries` is the number of the ledger's entries, `since` and `until` when it was written."""
+
+    where: str
+    entries: int
+    since: str | None
+    until: str | None
+    totals: tuple[Total, ...]
+    today: datetime.date
+    requests: tuple[RequestFigures, ...]
+    restrictions: tuple[Figure, ...]
+    erasable: tuple[Erasable, ...]
+    unserved: tuple[Period, ...]
+    erasers_known: bool
+    problems: tuple[str, ...]
+
+    def uses(self) -> Iterable[tuple[str | None, str, tuple[str, ...], Evidence]]:
+        """Activity, purpose, sources, and the evidence of it; of a denial, the sources that were denied.
+
+        The purpose of what was done outside any is empty.
+        """
+        for total in self.totals:
+            if total.kind == "use":
+                activity, purpose, sources = total.values
+                yield activity, purpose, sources or (), Evidence(uses=total.counted, last_use=total.last)
+            elif total.kind == "denial":
+                activity, _, purpose, sources, denied, observed = total.values
+                yield activity, purpose or "", denied or sources or (), _denied(total, observed)
+
+    def denials_in(self) -> dict[str, Evidence]:
+        """Access function → the evidence of its denials."""
+        found: dict[str, Evidence] = {}
+        for total in self.totals:
+            if total.kind == "denial" and total.values[1] is not None:
+                found[total.values[1]] = found.get(total.values[1], NONE) + _denied(total, total.values[5])
+        return found
+
+    def counted(self, kind: str) -> tuple[Counted, ...]:
+        """What entries of a kind count."""
+        return tuple(
+            Counted(total.values, total.counted if kind == "exception" else total.entries, total.last)
+            for total in self.totals
+            if total.kind == kind
+        )
+
+
+def _denied(total: Total, observed: object) -> Evidence:
+    if observed:
+        return Evidence(observed=total.entries, last_denial=total.last)
+    return Evidence(refused=total.entries, last_denial=total.last)
+
+
+def records_of(guard: Guard, target: str | None, told: Told) -> Records | None:
+    """What the store `target` tells, else that of the guard's governance or ledger; None where there is none.
+
+    The erasers of the guard's governance say what is due.
+
+    Raises:
+        Problem: there is no such store, or its libraries are not installed.
+        StoreUnavailable: it cannot be read.
+        LedgerBroken: an entry of its ledger cannot be read.
+    """
+    if target is None and guard.governance is None and guard.ledger is None:
+        return None
+    with needing("governance", "a store needs"):
+        from purposeguard.governance import Governance  # noqa: PLC0415  # needs the extra `governance`
+    governance = guard.governance if isinstance(guard.governance, Governance) else None
+    with contextlib.ExitStack() as stack:
+        stores = stack.enter_context(_named(target)) if target is not None else _own(guard, governance)
+        if stores is None:
+            return None
+        return _read(guard, governance, stores, told)
+
+
+@contextlib.contextmanager
+def _named(target: str) -> Generator[tuple[Store, Store]]:
+    from purposeguard.governance.store import existing_store  # noqa: PLC0415  # as above
+
+    try:
+        store = existing_store(target)
+    except ValueError as error:  # of the URL
+        raise Problem(str(error)) from error
+    with store:
+        yield store, store
+
+
+def _own(guard: Guard, governance: Governance | None) -> tuple[Store, Store] | None:
+    """The store of the guard's governance, and that of its ledger; None if neither is open."""
+    from purposeguard.governance.ledger import SqlLedger  # noqa: PLC0415  # as above
+
+    kept = guard.ledger.store if isinstance(guard.ledger, SqlLedger) else None
+    store = governance.store if governance is not None else kept
+    if store is None or not store.is_open:
+        return None
+    return store, kept if kept is not None and kept.is_open else store
+
+
+def _read(guard: Guard, governance: Governance | None, stores: tuple[Store, Store], told: Told) -> Records:
+    from purposeguard.governance import request_records, restrictions  # noqa: PLC0415  # as above
+    from purposeguard.governance.ledger.sql import SqlReading  # noqa: PLC0415
+    from purposeguard.governance.retention import RetentionJob  # noqa: PLC0415
+
+    store, kept = stores
+    notice, clock = guard.notice, guard._engine.clock
+    now = clock.now()
+    with kept.reading() as connection:
+        ledger = SqlReading(connection)
+        entries = ledger.head.seq
+        totals = ledger.totals(KEYS, lambda count: told(count, entries))
+        until = ledger.head.at or None
+    with store.reading() as connection:
+        overview = request_records.overview(connection, now, notice.document.timezone)
+        figures = restrictions.figures(connection, now)
+    plan = None
+    if governance is not None:
+        plan = RetentionJob(store, notice, governance.erasers, clock=clock).plan()
+    return Records(
+        where=_address(store),
+        entries=entries,
+        since=min((total.first for total in totals), default=None),
+        until=until,
+        totals=totals,
+        today=overview.today,
+        requests=_requests(overview, notice),
+        restrictions=tuple(figures),
+        erasable=() if plan is None else tuple(map(_erasable, plan.parts)),
+        unserved=_periods(notice) if plan is None else plan.unserved,
+        erasers_known=plan is not None,
+        problems=() if plan is None else tuple(_problems(plan)),
+    )
+
+
+def _address(store: Store) -> str:
+    """Where a store is, without user and password."""
+    url = store.engine.url
+    return f"{url.host or 'localhost'}/{url.database}" if store.dialect == "postgresql" else str(url.database)
+
+
+def _requests(overview: Overview, notice: Notice) -> tuple[RequestFigures, ...]:
+    rights = notice.document.rights
+    kinds = dict.fromkeys(right.id for right in (rights.request if rights is not None else ()))
+    kinds |= dict.fromkeys(kind for kind, _ in overview.counts)
+    figures: list[RequestFigures] = []
+    soon = overview.today + datetime.timedelta(days=SOON)
+    for kind in kinds:
+        pending = [asked for asked in overview.pending if asked.kind == kind]
+        days = [asked.due_on for asked in pending if asked.due_on is not None]
+        states: dict[str, int] = {state: count for (other, state), count in overview.counts.items() if other == kind}
+        overdue = sum(asked.overdue(overview.today) for asked in pending)
+        nearing = sum(overview.today <= day <= soon for day in days)
+        figures.append(RequestFigures(kind, states, overdue, nearing, min(days, default=None)))
+    return tuple(figures)
+
+
+def _erasable(due: Due) -> Erasable:
+    failed = due.problem is not None
+    return Erasable(due.eraser, due.sources, due.period, due.count, due.pending, due.known, failed)
+
+
+def _periods(notice: Notice) -> tuple[Period, ...]:
+    retention = notice.document.retention
+    return () if retention is None else retention.period
+
+
+def _problems(plan: Plan) -> Iterable[str]:
+    return (f"eraser {part.eraser}: {part.problem}" for part in plan.parts if part.problem)
