@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import sqlite3
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -19,12 +22,33 @@ from purposeguard.errors import StoreUnavailable
 BEGIN: Final = "purposeguard_begin"
 """Execution option: the statement that begins a transaction on SQLite; None: there is no transaction."""
 
+NEARLY: Final = 0.05
+"""Seconds by which a wait may differ from what it should be."""
+
 LOG: Final = "purposeguard"
 """The name of stores in SQLAlchemy's logs, under `sqlalchemy.engine.Engine` and `sqlalchemy.pool`."""
 
 # At level DEBUG it logs the rows that are read, which are personal. Who debugs the application's own database sets that
 # level for all engines.
 logging.getLogger(f"sqlalchemy.engine.Engine.{LOG}").addFilter(lambda record: record.levelno > logging.DEBUG)
+
+
+_DEADLINE: Final[ContextVar[float]] = ContextVar("purposeguard_deadline", default=math.inf)
+
+
+@contextlib.contextmanager
+def answered_within(seconds: float) -> Generator[None]:
+    """A block that waits no longer than this for stores, in all; nor longer than a block around it may."""
+    token = _DEADLINE.set(min(_DEADLINE.get(), time.monotonic() + seconds))
+    try:
+        yield
+    finally:
+        _DEADLINE.reset(token)
+
+
+def deadline() -> float:
+    """Until when a store may be waited for here, by the monotonic clock; infinite outside `answered_within`."""
+    return _DEADLINE.get()
 
 
 def engine_of(target: str | URL, timeout: float) -> tuple[sa.Engine, str]:
@@ -54,9 +78,10 @@ def engine_of(target: str | URL, timeout: float) -> tuple[sa.Engine, str]:
 
 
 class _FileConnection(sqlite3.Connection):
-    """A connection that knows its file, should another one take the name."""
+    """A connection that knows its file, should another one take the name, and how long it waits for a lock."""
 
     file: tuple[int, int] | None = None
+    patience: float
 
 
 def _sqlite(url: URL, timeout: float) -> tuple[sa.Engine, str]:
@@ -83,6 +108,7 @@ def _sqlite(url: URL, timeout: float) -> tuple[sa.Engine, str]:
     )
     event.listen(engine, "begin", _begin)
     event.listen(engine, "checkout", _same_file(path))
+    event.listen(engine, "checkout", _in_time(timeout))
     return engine, where
 
 
@@ -109,6 +135,7 @@ def _connect(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
     )
     try:
         connection.file = file
+        connection.patience = timeout
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
     except BaseException:
@@ -131,6 +158,18 @@ def _same_file(path: Path) -> Callable[..., None]:
     def check(connection: _FileConnection, _record: object, _proxy: object) -> None:
         if connection.file is None or connection.file != _identity(path):
             raise exc.DisconnectionError
+
+    return check
+
+
+def _in_time(timeout: float) -> Callable[..., None]:
+    """Has connections wait for a lock until the deadline."""
+
+    def check(connection: _FileConnection, _record: object, _proxy: object) -> None:
+        patience = min(timeout, max(0.0, deadline() - time.monotonic()))
+        if abs(patience - connection.patience) > NEARLY:
+            connection.execute(f"PRAGMA busy_timeout={int(patience * 1000)}")
+            connection.patience = patience
 
     return check
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Final, Literal, Self, cast
 
@@ -142,6 +142,20 @@ class Governance:
             StoreUnavailable: it cannot be known now.
         """
         return self.preference_cache.preferences_of_each(subjects)
+
+    async def ready(self, subjects: Iterable[SubjectId] = (), /) -> None:
+        """Has what holds for these subjects at hand, so that checks that follow do not block the event loop.
+
+        To be awaited in an event loop (asyncio or trio) before something is asked of them. Without subjects it is seen
+        that the store answers. A check within half of `staleness` then neither reads the store nor waits for it.
+
+        Raises:
+            StoreUnavailable: it cannot be known within the `timeout` of the store. Checks are refused at once now.
+            TypeError, ValueError: one subject is given, and no collection; or as `subject_key`.
+        """
+        if isinstance(subjects, (str, bytes)):
+            raise TypeError("`ready` is given a collection of subjects: `ready([subject])`")
+        await self.preference_cache.ready([subject_key(subject) for subject in subjects])
 
     def roster(self) -> Roster:
         """What holds for all subjects who asked for something; for queries, which read the rows of many.
