@@ -162,9 +162,7 @@ class PreferenceCache:
                 return list(map(_PREFERENCES, cast("list[_Entry]", entries)))
             unknown = [subject for subject, entry in zip(subjects, entries, strict=True) if entry not in usable]
             unknown = list(dict.fromkeys(unknown))
-            read: dict[str, SubjectPreferences] = {}
-            for first in range(0, len(unknown), BATCH):
-                read |= self._read_each(unknown[first : first + BATCH])
+            read = self._read_each(unknown)
         if len(unknown) == len(subjects):
             return list(map(read.__getitem__, subjects))
         return [
@@ -179,9 +177,13 @@ class PreferenceCache:
             StoreUnavailable: it cannot be read now.
         """
         with answered_within(self.store.timeout):
-            self._look_if_stale()  # the next look finds what changes from here on
-            with self._refusing("read"):
-                return self._rosters.roster()
+            while True:
+                self._look_if_stale()  # the next look finds what changes from here on
+                began = time.monotonic()
+                with self._refusing("read"):
+                    roster = self._rosters.roster()
+                if time.monotonic() < began + self._staleness:  # else what changed meanwhile is read, which is quick
+                    return roster
 
     async def ready(self, subjects: Sequence[str] = (), /) -> None:
         """Has what holds for these subjects at hand: a check that follows neither reads the store nor waits for it.
@@ -216,22 +218,27 @@ class PreferenceCache:
         return all(entry is not None and self._is_usable(entry) for entry in entries)
 
     def _read_each(self, subjects: Sequence[str]) -> dict[str, SubjectPreferences]:
-        """What the store says of these subjects, once it was looked at. What changes meanwhile is not kept."""
+        """What the store says of these subjects, a batch by one query. What changes meanwhile is not kept.
+
+        A read may take long, as a look may: what had changed when the store was last looked at is read again.
+        """
         cache = self._cache  # `_begin_anew` may replace it meanwhile, by that of another store
         self._look_if_stale()  # the next look finds what changes from here on
         warn_if_blocking()
+        began = time.monotonic()
         read = _Read(subjects)
         with self._lock:
             self._reads.add(read)
+        present: dict[str, Stands] = {}
         try:
-            with self._refusing("read"):
-                present = self.subjects.stands_of_each(subjects)
-        except BaseException:
+            for first in range(0, len(subjects), BATCH):
+                with self._refusing("read"):
+                    present |= self.subjects.stands_of_each(subjects[first : first + BATCH])
+            self._look_if_stale()
+        finally:
             with self._lock:
                 self._reads.discard(read)
-            raise
         with self._lock:
-            self._reads.discard(read)
             numbers = list(map(id, present.values()))
             entries = {
                 number: self._entry(stands)
@@ -243,7 +250,10 @@ class PreferenceCache:
                 cache[subject] = given[subject]
             while len(cache) > self.maxsize:
                 del cache[next(iter(cache))]
-        return dict(zip(given, map(_PREFERENCES, given.values()), strict=True))
+        preferences = dict(zip(given, map(_PREFERENCES, given.values()), strict=True))
+        if time.monotonic() >= began + self._staleness and len(read.unchanged) < len(present):
+            preferences |= self._read_each([subject for subject in present if subject not in read.unchanged])
+        return preferences
 
     def _entry(self, stands: Stands) -> _Entry:
         preferences = self._all_preferences.setdefault(stands.preferences, stands.preferences)
@@ -321,24 +331,25 @@ class PreferenceCache:
             self._fresh_until = began + self._staleness
 
     def _look_if_stale(self) -> None:
-        if time.monotonic() < self._fresh_until:
-            return
-        if self._closed:
-            raise self._refused("closed")
-        self._refuse_if_down()
-        warn_if_blocking()
-        # While another thread looks, its result is shared. Who waits for the same look is refused at the same time.
-        ends = min(deadline(), self._look_ends)
-        if not self._looking.acquire(timeout=max(0.0, ends - time.monotonic())):
-            raise self._refused("waited")
-        try:
-            if time.monotonic() >= self._fresh_until:
-                self._refuse_if_down()
-                with self._refusing("look"):
-                    self._look()
-        finally:
-            self._looking.release()
-            self._watch()
+        while time.monotonic() >= self._fresh_until:
+            if self._closed:
+                raise self._refused("closed")
+            self._refuse_if_down()
+            warn_if_blocking()
+            # While another thread looks, its result is shared. Who waits for the same look is refused at the same time.
+            ends = min(deadline(), self._look_ends)
+            if not self._looking.acquire(timeout=max(0.0, ends - time.monotonic())):
+                raise self._refused("waited")
+            try:
+                if time.monotonic() >= self._fresh_until:
+                    self._refuse_if_down()
+                    with self._refusing("look"):
+                        self._look()
+                    if time.monotonic() >= max(self._fresh_until, deadline()):  # each took longer than it counts for
+                        raise self._refused("waited")
+            finally:
+                self._looking.release()
+                self._watch()
 
     def _refuse_if_down(self) -> None:
         """Raises where the last look failed: the watcher learns when the store is back, and no check waits for that."""

@@ -98,8 +98,9 @@ async def ask_ahead(engine: Engine, subjects: Iterable[str] = ()) -> None:
     Raises:
         StoreUnavailable: it cannot be known now.
     """
-    if isinstance(engine.oversight, AsksAhead):
-        await engine.oversight.ready(subjects)
+    oversight = cast("object", engine.oversight)
+    if isinstance(oversight, AsksAhead):
+        await oversight.ready(subjects)
 
 
 async def settled(engine: Engine) -> None:

@@ -58,7 +58,7 @@ class AsksOfMany(Protocol):
 
 @runtime_checkable
 class AsksAhead(Protocol):
-    """An oversight that code of an event loop can have know about subjects before it is asked, as `preferences` waits."""
+    """An oversight that learns of subjects ahead, without blocking an event loop, as `preferences` would."""
 
     async def ready(self, subjects: Iterable[str] = (), /) -> None:
         """Has what holds for these subjects at hand, by `subject_key`; without any, that the store answers.
