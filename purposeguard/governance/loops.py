@@ -50,7 +50,7 @@ def warn_if_blocking() -> None:
     )
 
 
-async def done_within(future: Future[None], seconds: float) -> bool:
+async def done_within(future: Future[Any], seconds: float) -> bool:
     """True once the future is done, False if it is not within this time; the loop that runs here goes on meanwhile."""
     if _asyncio_runs_here():
         finished, _ = await asyncio.wait([asyncio.wrap_future(future)], timeout=seconds)

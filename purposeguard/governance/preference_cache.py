@@ -106,7 +106,7 @@ class PreferenceCache:
         )
         self._entries: cachetools.FIFOCache[object, _Entry] = cachetools.FIFOCache(SHARED)
         self._reads: set[_Read] = set()
-        self._wanted: list[tuple[Sequence[str], Future[None]]] = []
+        self._wanted: list[tuple[Sequence[str], _Outcome]] = []
         self._lock = new_lock()  # guards the five above
         self._rosters = Rosters(self.subjects)
         self._looking = new_lock()  # guards those below
@@ -199,7 +199,7 @@ class PreferenceCache:
         if self._closed:
             raise self._refused("closed")
         self._refuse_if_down()
-        future: Future[None] = Future()
+        future: _Outcome = Future()
         with self._lock:
             self._wanted.append((subjects, future))
         watcher = self._watch()
@@ -209,7 +209,10 @@ class PreferenceCache:
         watcher.ring()
         if not await done_within(future, self.store.timeout):
             raise self._refused("waited")
-        future.result()
+        failure = future.result()
+        if failure is not None:
+            with self._refusing("look"):
+                raise StoreUnavailable(*failure.args)
 
     def _at_hand(self, subjects: Sequence[str]) -> bool:
         if time.monotonic() >= self._fresh_until - self._staleness / 2:
@@ -463,14 +466,15 @@ class _Read:
         self.unchanged = set(subjects)
 
 
-def _tell(wanted: Iterable[tuple[object, Future[None]]], failure: StoreUnavailable | None) -> None:
+_Outcome = Future[StoreUnavailable | None]
+"""What `ready` waits for: why it cannot be known, or None."""
+
+
+def _tell(wanted: Iterable[tuple[object, _Outcome]], failure: StoreUnavailable | None) -> None:
     """Ends the wait for what was asked for."""
     for _, future in wanted:
-        if future.set_running_or_notify_cancel():
-            if failure is None:
-                future.set_result(None)
-            else:
-                future.set_exception(StoreUnavailable(*failure.args))
+        if future.set_running_or_notify_cancel():  # unless nobody waits any more
+            future.set_result(failure)
 
 
 class _Watcher(threading.Thread):
