@@ -10,7 +10,7 @@ except ModuleNotFoundError as _error:
     raise ModuleNotFoundError(_message, name=_name) from _error
 
 from purposeguard.governance.erasers import Eraser
-from purposeguard.governance.governance import Governance
+from purposeguard.governance.governance import Governance, StoreFigures
 from purposeguard.governance.ledger import SqlLedger
 from purposeguard.governance.loops import BlockingStoreCall
 from purposeguard.governance.report import Disclosure
@@ -35,6 +35,7 @@ __all__ = [
     "SqlLedger",
     "Step",
     "Store",
+    "StoreFigures",
     "SubjectRecord",
     "Subjects",
 ]

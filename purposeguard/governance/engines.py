@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import sqlite3
 import time
-from collections.abc import Callable, Generator
-from contextvars import ContextVar
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -18,6 +16,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, make_url
 
 from purposeguard.errors import StoreUnavailable
+from purposeguard.governance.deadlines import deadline
 
 BEGIN: Final = "purposeguard_begin"
 """Execution option: the statement that begins a transaction on SQLite; None: there is no transaction."""
@@ -31,24 +30,6 @@ LOG: Final = "purposeguard"
 # At level DEBUG it logs the rows that are read, which are personal. Who debugs the application's own database sets that
 # level for all engines.
 logging.getLogger(f"sqlalchemy.engine.Engine.{LOG}").addFilter(lambda record: record.levelno > logging.DEBUG)
-
-
-_DEADLINE: Final[ContextVar[float]] = ContextVar("purposeguard_deadline", default=math.inf)
-
-
-@contextlib.contextmanager
-def answered_within(seconds: float) -> Generator[None]:
-    """A block that waits no longer than this for stores, in all; nor longer than a block around it may."""
-    token = _DEADLINE.set(min(_DEADLINE.get(), time.monotonic() + seconds))
-    try:
-        yield
-    finally:
-        _DEADLINE.reset(token)
-
-
-def deadline() -> float:
-    """Until when a store may be waited for here, by the monotonic clock; infinite outside `answered_within`."""
-    return _DEADLINE.get()
 
 
 def engine_of(target: str | URL, timeout: float) -> tuple[sa.Engine, str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Literal, Self, cast
+from typing import Any, Final, Literal, NamedTuple, Self, cast
 
 from sqlalchemy.engine import URL
 
@@ -35,6 +35,21 @@ from purposeguard.runtime.protocols import Roster
 
 OPEN_FOR: Final = datetime.timedelta(minutes=10)
 """How long the exception lasts, at most, under which a report is made."""
+
+
+class StoreFigures(NamedTuple):
+    """How a process gets on with its store, for operators: without anything personal.
+
+    `looks` and `failed_looks` at it so far; `staleness`, the seconds since the look that is relied on began (infinite
+    without one); `subjects` in the cache; `refusals` by cause; `waiting`, counts of uses that are not written yet.
+    """
+
+    looks: int
+    failed_looks: int
+    staleness: float
+    subjects: int
+    refusals: Mapping[str, int]
+    waiting: int
 
 
 class Governance:
@@ -164,6 +179,13 @@ class Governance:
             StoreUnavailable: it cannot be known now.
         """
         return self.preference_cache.roster()
+
+    def figures(self) -> StoreFigures:
+        """How this process gets on with the store; nothing is asked of it. A forked process begins at zero."""
+        cache = self.preference_cache
+        waiting = 0 if self._own is None else self._own.waiting
+        refusals: dict[str, int] = {**cache.refusals}
+        return StoreFigures(cache.looks, cache.failed_looks, cache.staleness, len(cache), refusals, waiting)
 
     def provided(self, provision: Provision, /) -> None:
         """Records a hand-over that is about to take place.

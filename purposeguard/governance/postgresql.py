@@ -14,7 +14,7 @@ from psycopg.waiting import wait_selector
 from sqlalchemy import event
 from sqlalchemy.engine import URL
 
-from purposeguard.governance.engines import deadline
+from purposeguard.governance.deadlines import deadline
 
 T = TypeVar("T")
 

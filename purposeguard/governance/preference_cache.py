@@ -21,7 +21,8 @@ import cachetools
 
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import changes
-from purposeguard.governance.engines import answered_within, deadline, unavailable
+from purposeguard.governance.deadlines import answered_within, deadline
+from purposeguard.governance.engines import unavailable
 from purposeguard.governance.loops import done_within, warn_if_blocking
 from purposeguard.governance.restrictions import Stands
 from purposeguard.governance.rosters import Rosters
@@ -454,6 +455,8 @@ class PreferenceCache:
 
     def leave_to_the_parent(self) -> None:
         """In a forked child: begins with an empty cache, and a thread of its own."""
+        self.looks = self.failed_looks = 0
+        self.refusals.clear()
         self._begin_anew()
 
 

@@ -8,7 +8,8 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from purposeguard.governance.engines import UNREACHED, deadline, unavailable
+from purposeguard.governance.deadlines import deadline
+from purposeguard.governance.engines import UNREACHED, unavailable
 from purposeguard.governance.loops import warn_if_blocking
 from purposeguard.governance.restrictions import NOTHING_DECLARED, Stands, all_stands, stands_of_each
 from purposeguard.governance.subjects import Subjects

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance.preference_cache import PreferenceCache
@@ -18,18 +19,21 @@ from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
 
+if TYPE_CHECKING:
+    Table = memoryview[float]
+
 WORKERS = 4
 SLOW = 0.05
 """Seconds: what took longer was answered when it returned, all else when it was asked."""
 
 
-def table(path: Path) -> memoryview:
+def table(path: Path) -> Table:
     """The file as an array."""
     with path.open("r+b") as file:
         return memoryview(mmap.mmap(file.fileno(), 0)).cast("d")
 
 
-def work(cache: PreferenceCache, seen: memoryview, worker: int, subjects: int) -> None:
+def work(cache: PreferenceCache, seen: Table, worker: int, subjects: int) -> None:
     """Asks of the present subjects, until there are none."""
     at = 2 + worker * subjects
     while (number := int(seen[1])) > 0:

@@ -28,7 +28,8 @@ from purposeguard.integrations.outgoing import Outgoing
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Recipient, Safeguard
 from tests.governance.conftest import Databases
-from tests.governance.test_waits import stalls, until
+from tests.governance.test_preferences import until
+from tests.governance.test_waits import stalls
 
 NAME = pg.Personal("Aiko", tm.Registration)
 SINCE = datetime.date(2024, 4, 1)

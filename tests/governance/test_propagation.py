@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy.engine import make_url
@@ -19,6 +21,9 @@ from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.conftest import Databases
 from tests.governance.prefork import WORKERS, table
+
+if TYPE_CHECKING:
+    from tests.governance.prefork import Table
 
 FAULTS_IN_ALL = 20
 """Faults in which so many subjects are restricted that all are; twenty at least."""
@@ -60,7 +65,7 @@ class Link:
                 end.shutdown(socket.SHUT_RDWR)
 
     @contextlib.contextmanager
-    def silent(self) -> Iterator[None]:
+    def silent(self) -> Generator[None]:
         self.open.clear()
         try:
             yield
@@ -73,7 +78,7 @@ class Link:
 
 
 @contextlib.contextmanager
-def workers(url: str, folder: Path, subjects: int) -> Iterator[memoryview]:
+def workers(url: str, folder: Path, subjects: int) -> Generator[Table]:
     path = folder / "seen"
     path.write_bytes(bytes(8 * (2 + WORKERS * subjects)))
     seen = table(path)
@@ -94,10 +99,14 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def _all_set(seen: Table, places: list[int]) -> bool:
+    return all(seen[place] for place in places)
+
+
 Fault = Callable[[], contextlib.AbstractContextManager[object]]
 
 
-def propagated(subjects: Subjects, seen: memoryview, total: int, fault: Fault, *, reached: bool = True) -> float:
+def propagated(subjects: Subjects, seen: Table, total: int, fault: Fault, *, reached: bool = True) -> float:
     """The most seconds for which a worker allowed somebody after their restriction was on record.
 
     Half of the subjects are restricted before the fault; the others during it if the server is `reached`, or after it.
@@ -109,7 +118,7 @@ def propagated(subjects: Subjects, seen: memoryview, total: int, fault: Fault, *
         middle = those[len(those) // 2]
         seen[0], seen[1] = float(those.start), float(len(those))
         places = [2 + worker * total + subject for worker in range(WORKERS) for subject in those]
-        until(lambda places=places: all(seen[place] for place in places))
+        until(functools.partial(_all_set, seen, places))
         done: dict[int, float] = {}
 
         def restrict(them: range, done: dict[int, float] = done) -> None:

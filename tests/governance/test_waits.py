@@ -8,7 +8,7 @@ import datetime
 import threading
 import time as real
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import ExitStack, closing
 from typing import Any
 
@@ -238,7 +238,7 @@ def test_who_waits_for_the_same_look_is_refused_at_the_same_time_and_others_at_o
 
 
 @contextlib.asynccontextmanager
-async def stalls(most: list[float]) -> Any:
+async def stalls(most: list[float]) -> AsyncGenerator[None]:
     """Notes the longest time for which the loop stood still meanwhile."""
 
     async def beat() -> None:
@@ -439,7 +439,8 @@ def test_a_batch_stops_when_a_consent_is_withdrawn_meanwhile(store: Store, monke
     with Governance(store, notice=tm.NOTICE, ledger=False) as governance:
         guard = pg.Guard(tm.NOTICE, governance=governance)
         values = [pg.Personal(f"{number}@example.jp", tm.Registration) for number in range(5)]
-        each, asked = governance.preferences_of_each, []
+        each = governance.preferences_of_each
+        asked: list[Any] = []
 
         def overtaken(subjects: Any) -> Any:
             present = each(subjects)
