@@ -184,8 +184,7 @@ class Governance:
         """How this process gets on with the store; nothing is asked of it. A forked process begins at zero."""
         cache = self.preference_cache
         waiting = 0 if self._own is None else self._own.waiting
-        refusals: dict[str, int] = {**cache.refusals}
-        return StoreFigures(cache.looks, cache.failed_looks, cache.staleness, len(cache), refusals, waiting)
+        return StoreFigures(cache.looks, cache.failed_looks, cache.staleness, len(cache), dict(cache.refusals), waiting)
 
     def provided(self, provision: Provision, /) -> None:
         """Records a hand-over that is about to take place.

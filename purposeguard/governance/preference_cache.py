@@ -94,7 +94,7 @@ class PreferenceCache:
         self._poll = poll
         self._closed = False
         self.looks = self.failed_looks = 0
-        self.refusals: collections.Counter[Cause] = collections.Counter()
+        self.refusals: collections.Counter[str] = collections.Counter()
         self._begin_anew()
         self.store.listeners.add(self)
         _CACHES.add(self)

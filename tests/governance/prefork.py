@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Table = memoryview[float]
 
 WORKERS = 4
-SLOW = 0.05
+SLOW = 0.1
 """Seconds: what took longer was answered when it returned, all else when it was asked."""
 
 
