@@ -133,12 +133,14 @@ class PreferenceCache:
             if now < self._fresh_until and now < entry.ends and entry.changing is None:
                 return entry.preferences
         with answered_within(self.store.timeout):
-            self._look_if_stale()
-            with self._lock:
-                kept = self._cache.get(subject)
-            if kept is not None and self._is_usable(kept):
-                return kept.preferences
-            return self._read_each((subject,))[subject]
+            while True:
+                self._look_if_stale()
+                with self._lock:
+                    kept = self._cache.get(subject)
+                if kept is None or not self._is_usable(kept):
+                    return self._read_each((subject,))[subject]
+                if time.monotonic() < self._fresh_until:  # otherwise this process was halted
+                    return kept.preferences
 
     def _is_usable(self, entry: _Entry) -> bool:
         """True if an entry counts, where the store was looked at in time."""
@@ -151,20 +153,25 @@ class PreferenceCache:
         Raises:
             StoreUnavailable: as `preferences`.
         """
-        with answered_within(self.store.timeout):
-            entries = list(map(self._cache.get, subjects))
-            if time.monotonic() >= self._fresh_until:
+        entries = list(map(self._cache.get, subjects))
+        now = time.monotonic()
+        if now >= self._fresh_until:
+            with answered_within(self.store.timeout):
                 self._look_if_stale()
-                entries = list(map(self._cache.get, subjects))
-            now = time.monotonic()
-            different = set(entries)  # few: subjects share them
-            usable = {entry for entry in different if entry is not None and now < entry.ends and entry.changing is None}
-            if len(usable) == len(different):
-                return list(map(_PREFERENCES, cast("list[_Entry]", entries)))
-            unknown = [subject for subject, entry in zip(subjects, entries, strict=True) if entry not in usable]
-            unknown = list(dict.fromkeys(unknown))
+                return self.preferences_of_each(subjects)
+        different = set(entries)  # few: subjects share them
+        usable = {entry for entry in different if entry is not None and now < entry.ends and entry.changing is None}
+        if len(usable) == len(different):
+            return list(map(_PREFERENCES, cast("list[_Entry]", entries)))
+        unknown = [subject for subject, entry in zip(subjects, entries, strict=True) if entry not in usable]
+        unknown = list(dict.fromkeys(unknown))
+        with answered_within(self.store.timeout):
             read = self._read_each(unknown)
-        if len(unknown) == len(subjects):
+            if time.monotonic() >= now + self._staleness:  # the others may have changed meanwhile
+                others = [subject for subject in subjects if subject not in read]
+                read.update(zip(others, self.preferences_of_each(others), strict=True))
+                usable.clear()
+        if not usable:
             return list(map(read.__getitem__, subjects))
         return [
             entry.preferences if entry in usable else read[subject]

@@ -182,7 +182,8 @@ class Engine:
         subjects = list(dict.fromkeys(row_context.subject for row_context in row_contexts))
         named = [subject for subject in subjects if subject is not None]
         known: dict[str | None, SubjectPreferences | None] = {}
-        known.update(zip(named, self.preferences_of_each(named), strict=True))
+        if named:
+            known.update(zip(named, self.preferences_of_each(named), strict=True))
         if len(named) != len(subjects):
             known[None] = self.preferences_of(None)
         return known

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextvars import Token, copy_context
 from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
 
@@ -243,7 +243,10 @@ class Use(Authorisation, Opener, Generic[P]):
             asked: dict[tuple[Label, tuple[RowContext, ...]], int] = {}
             for value, known in zip(values, row_contexts or ((),) * len(values), strict=True):
                 asked[value.label, known] = asked.get((value.label, known), 0) + 1
-            judged = self._judged_each(asked, permissions, used=used)
+            if len(asked) == 1:
+                judged = {one: self._judged(*one, permissions, used=used) for one in asked}
+            else:
+                judged = self._judged_each(asked, permissions, used=used)
             for one, refusal in judged.items():
                 if refusal is not None:
                     engine.refuse(refusal, self, advice=_SEALED)
@@ -253,18 +256,16 @@ class Use(Authorisation, Opener, Generic[P]):
         return [plain(value) for value in values]
 
     def _judged_each(
-        self, asked: Iterable[tuple[Label, tuple[RowContext, ...]]], permissions: Permissions, *, used: bool | None
+        self, asked: Collection[tuple[Label, tuple[RowContext, ...]]], permissions: Permissions, *, used: bool | None
     ) -> dict[tuple[Label, tuple[RowContext, ...]], Decision | None]:
         """Each of these, judged; those whose subjects asked for something meanwhile, judged again."""
-        every = list(asked)
-        row_contexts = [row_context for _, known in every for row_context in known]
-        if len(row_contexts) < 2:  # nothing to ask of together
-            return {one: self._judged(*one, permissions, used=used) for one in every}
+        row_contexts = [row_context for _, known in asked for row_context in known]
         before = self._engine.preferences_in(row_contexts)
-        judged = {one: self._judged(*one, permissions, used=used, known=before) for one in every}
+        judged = {one: self._judged(*one, permissions, used=used, known=before) for one in asked}
         now = self._engine.preferences_in(row_contexts)
-        for one in every:
-            if any(before[each.subject] != now[each.subject] for each in one[1]):
+        changed = () if now == before else {subject for subject in now if now[subject] != before[subject]}
+        for one in asked if changed else ():
+            if any(each.subject in changed for each in one[1]):
                 judged[one] = self._judged(*one, permissions, used=used, known=now)
         return judged
 

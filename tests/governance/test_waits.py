@@ -99,7 +99,7 @@ def test_a_look_counts_from_when_it_began(
     until(lambda: not raises(lambda: cache.preferences("7")))
 
 
-@pytest.mark.parametrize("ask", ["one", "all"])
+@pytest.mark.parametrize("ask", ["one", "many", "all"])
 def test_what_changes_during_a_slow_read_counts(
     store_url: str, make: Callable[..., PreferenceCache], subjects: Subjects, monkeypatch: pytest.MonkeyPatch, ask: str
 ) -> None:
@@ -107,21 +107,25 @@ def test_what_changes_during_a_slow_read_counts(
     cache.look()
     with Store.open(store_url) as other:
         elsewhere = Subjects(other, tm.NOTICE, clock=subjects.clock)
-        name = "stands" if ask == "one" else "clause_now"
+        name = "clause_now" if ask == "all" else "stands"
         patched = getattr(subjects, name)
 
         def slow(*asked: Any) -> Any:
             present = patched(*asked)
-            if ask == "one" or asked[0] == "2.2①":
+            if ask != "all" or asked[0] == "2.2①":
                 monkeypatch.undo()
                 elsewhere.restrict(7)
                 real.sleep(0.5)
             return present
 
         subjects.restrict(8, "2.2①")
+        if ask == "many":
+            assert cache.preferences("7") is CLEAR
         monkeypatch.setattr(subjects, name, slow)
         if ask == "one":
             assert cache.preferences("7").all_suspended
+        elif ask == "many":  # of which one is known, and the other is read
+            assert [each.all_suspended for each in cache.preferences_of_each(["7", "9"])] == [True, False]
         else:
             assert "7" in {each for group in cache.roster().groups.values() for each in group}
 
