@@ -181,7 +181,7 @@ class Telemetry(Observer):
             use.begin_again()
 
 
-class Figures(Protocol):
+class _Figures(Protocol):
     """What is told of a store, as `Governance.figures` gives it."""
 
     @property
@@ -215,15 +215,15 @@ class Figures(Protocol):
         ...
 
 
-class Figured(Protocol):
+class _Figured(Protocol):
     """A governance that can be observed."""
 
-    def figures(self) -> Figures:
+    def figures(self) -> _Figures:
         """The present figures."""
         ...
 
 
-def observe_store(governance: Figured, meter: metrics.Meter | None = None) -> None:
+def observe_store(governance: _Figured, meter: metrics.Meter | None = None) -> None:
     """Reports how this process gets on with the store of governance whenever metrics are exported; it is asked nothing.
 
     `meter` is that of the global provider by default. Governance is not kept alive by it.
@@ -231,7 +231,7 @@ def observe_store(governance: Figured, meter: metrics.Meter | None = None) -> No
     meter = meter or metrics.get_meter("purposeguard")
     known = weakref.ref(governance)
 
-    def reading(observe: Callable[[Figures], Iterable[metrics.Observation]]) -> _Read:
+    def reading(observe: Callable[[_Figures], Iterable[metrics.Observation]]) -> _Read:
         def read(_options: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
             there = known()
             return () if there is None else observe(there.figures())
@@ -249,24 +249,24 @@ def observe_store(governance: Figured, meter: metrics.Meter | None = None) -> No
 _Read = Callable[[metrics.CallbackOptions], Iterable[metrics.Observation]]
 
 
-def _looks(figures: Figures) -> Iterable[metrics.Observation]:
+def _looks(figures: _Figures) -> Iterable[metrics.Observation]:
     yield metrics.Observation(figures.looks - figures.failed_looks, {OUTCOME: "answered"})
     yield metrics.Observation(figures.failed_looks, {OUTCOME: "failed"})
 
 
-def _refusals(figures: Figures) -> Iterable[metrics.Observation]:
+def _refusals(figures: _Figures) -> Iterable[metrics.Observation]:
     return [metrics.Observation(count, {CAUSE: cause}) for cause, count in figures.refusals.items()]
 
 
-def _staleness(figures: Figures) -> Iterable[metrics.Observation]:
+def _staleness(figures: _Figures) -> Iterable[metrics.Observation]:
     return [] if math.isinf(figures.staleness) else [metrics.Observation(figures.staleness)]
 
 
-def _subjects(figures: Figures) -> Iterable[metrics.Observation]:
+def _subjects(figures: _Figures) -> Iterable[metrics.Observation]:
     return [metrics.Observation(figures.subjects)]
 
 
-def _waiting(figures: Figures) -> Iterable[metrics.Observation]:
+def _waiting(figures: _Figures) -> Iterable[metrics.Observation]:
     return [metrics.Observation(figures.waiting)]
 
 
