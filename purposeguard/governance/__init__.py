@@ -10,8 +10,9 @@ except ModuleNotFoundError as _error:
     raise ModuleNotFoundError(_message, name=_name) from _error
 
 from purposeguard.governance.erasers import Eraser
-from purposeguard.governance.governance import Governance
+from purposeguard.governance.governance import Governance, StoreFigures
 from purposeguard.governance.ledger import SqlLedger
+from purposeguard.governance.loops import BlockingStoreCall
 from purposeguard.governance.report import Disclosure
 from purposeguard.governance.request_records import Overview, Request, Step
 from purposeguard.governance.requests import Answer, Requests
@@ -21,6 +22,7 @@ from purposeguard.governance.subjects import Subjects
 
 __all__ = [
     "Answer",
+    "BlockingStoreCall",
     "Consent",
     "Disclosure",
     "Eraser",
@@ -33,6 +35,7 @@ __all__ = [
     "SqlLedger",
     "Step",
     "Store",
+    "StoreFigures",
     "SubjectRecord",
     "Subjects",
 ]

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -16,9 +17,13 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, make_url
 
 from purposeguard.errors import StoreUnavailable
+from purposeguard.governance.deadlines import deadline
 
 BEGIN: Final = "purposeguard_begin"
 """Execution option: the statement that begins a transaction on SQLite; None: there is no transaction."""
+
+NEARLY: Final = 0.05
+"""Seconds by which a wait may differ from what it should be."""
 
 LOG: Final = "purposeguard"
 """The name of stores in SQLAlchemy's logs, under `sqlalchemy.engine.Engine` and `sqlalchemy.pool`."""
@@ -55,9 +60,10 @@ def engine_of(target: str | URL, timeout: float) -> tuple[sa.Engine, str]:
 
 
 class _FileConnection(sqlite3.Connection):
-    """A connection that knows its file, should another one take the name."""
+    """A connection that knows its file, should another one take the name, and how long it waits for a lock."""
 
     file: tuple[int, int] | None = None
+    patience: float
 
 
 def _sqlite(url: URL, timeout: float) -> tuple[sa.Engine, str]:
@@ -84,6 +90,7 @@ def _sqlite(url: URL, timeout: float) -> tuple[sa.Engine, str]:
     )
     event.listen(engine, "begin", _begin)
     event.listen(engine, "checkout", _same_file(path))
+    event.listen(engine, "checkout", _in_time(timeout))
     return engine, where
 
 
@@ -113,6 +120,7 @@ def _connect(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
     )
     try:
         connection.file = file
+        connection.patience = timeout
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
     except BaseException:
@@ -135,6 +143,18 @@ def _same_file(path: Path) -> Callable[..., None]:
     def check(connection: _FileConnection, _record: object, _proxy: object) -> None:
         if connection.file is None or connection.file != _identity(path):
             raise exc.DisconnectionError
+
+    return check
+
+
+def _in_time(timeout: float) -> Callable[..., None]:
+    """Has connections wait for a lock until the deadline."""
+
+    def check(connection: _FileConnection, _record: object, _proxy: object) -> None:
+        patience = min(timeout, max(0.0, deadline() - time.monotonic()))
+        if abs(patience - connection.patience) > NEARLY:
+            connection.execute(f"PRAGMA busy_timeout={int(patience * 1000)}")
+            connection.patience = patience
 
     return check
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Literal, Self, cast
+from typing import Any, Final, Literal, NamedTuple, Self, cast
 
 from sqlalchemy.engine import URL
 
@@ -35,6 +35,21 @@ from purposeguard.runtime.protocols import Roster
 
 OPEN_FOR: Final = datetime.timedelta(minutes=10)
 """How long the exception lasts, at most, under which a report is made."""
+
+
+class StoreFigures(NamedTuple):
+    """How a process gets on with its store, for operators: without anything personal.
+
+    `looks` and `failed_looks` at it so far; `staleness`, the seconds since the look that is relied on began (infinite
+    without one); `subjects` in the cache; `refusals` by cause; `waiting`, counts of uses that are not written yet.
+    """
+
+    looks: int
+    failed_looks: int
+    staleness: float
+    subjects: int
+    refusals: Mapping[str, int]
+    waiting: int
 
 
 class Governance:
@@ -143,6 +158,20 @@ class Governance:
         """
         return self.preference_cache.preferences_of_each(subjects)
 
+    async def ready(self, subjects: Iterable[SubjectId] = (), /) -> None:
+        """Has what holds for these subjects at hand, so that checks that follow do not block the event loop.
+
+        To be awaited in an event loop (asyncio or trio) before something is asked of them. Without subjects it is seen
+        that the store answers. A check within half of `staleness` then neither reads the store nor waits for it.
+
+        Raises:
+            StoreUnavailable: it cannot be known within the `timeout` of the store. Checks are refused at once now.
+            TypeError, ValueError: one subject is given, and no collection; or as `subject_key`.
+        """
+        if isinstance(subjects, (str, bytes)):
+            raise TypeError("`ready` is given a collection of subjects: `ready([subject])`")
+        await self.preference_cache.ready([subject_key(subject) for subject in subjects])
+
     def roster(self) -> Roster:
         """What holds for all subjects who asked for something; for queries, which read the rows of many.
 
@@ -150,6 +179,12 @@ class Governance:
             StoreUnavailable: it cannot be known now.
         """
         return self.preference_cache.roster()
+
+    def figures(self) -> StoreFigures:
+        """How this process gets on with the store; nothing is asked of it. A forked process begins at zero."""
+        cache = self.preference_cache
+        waiting = 0 if self._own is None else self._own.waiting
+        return StoreFigures(cache.looks, cache.failed_looks, cache.staleness, len(cache), dict(cache.refusals), waiting)
 
     def provided(self, provision: Provision, /) -> None:
         """Records a hand-over that is about to take place.

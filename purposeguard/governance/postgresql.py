@@ -14,11 +14,13 @@ from psycopg.waiting import wait_selector
 from sqlalchemy import event
 from sqlalchemy.engine import URL
 
+from purposeguard.governance.deadlines import deadline
+
 T = TypeVar("T")
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """A connection that is closed when the server has said nothing for `patience` seconds."""
+    """A connection that is closed when the server has said nothing for `patience` seconds, or by the deadline."""
 
     patience: float = math.inf
 
@@ -36,16 +38,17 @@ class BoundedConnection(psycopg.Connection[Any]):
     def _bounded(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
         try:
             wanted = next(gen)
-            heard = time.monotonic()
+            began = heard = time.monotonic()
+            ends = deadline()
             while True:
                 ready = yield wanted
                 now = time.monotonic()
                 if ready:
                     heard = now
-                elif now - heard > self.patience:
+                elif now - heard > self.patience or now > ends:
                     gen.close()
                     self.pgconn.finish()
-                    raise psycopg.OperationalError(f"the server has not answered for {self.patience:g} s")
+                    raise psycopg.OperationalError(f"the server has not answered for {now - began:.1f} s")
                 wanted = gen.send(ready)
         except StopIteration as done:
             result: T = done.value
@@ -75,6 +78,11 @@ def engine(url: URL, timeout: float, **options: Any) -> sa.Engine:
     )
 
     def connect(_dialect: object, _record: object, args: list[Any], parameters: dict[str, Any]) -> BoundedConnection:
+        remaining = deadline() - time.monotonic()
+        if remaining <= 0:
+            raise psycopg.OperationalError("the server has not answered in time")
+        if remaining < seconds:
+            parameters = {**parameters, "connect_timeout": max(2, math.ceil(remaining))}
         try:
             connection = BoundedConnection.connect(*args, **parameters)
         except OSError as error:

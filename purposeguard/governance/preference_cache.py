@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import atexit
+import collections
 import contextlib
 import dataclasses
+import itertools
 import math
 import operator
 import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Final, cast
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import Final, Literal, cast
 
 import cachetools
 
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import changes
+from purposeguard.governance.deadlines import answered_within, deadline
 from purposeguard.governance.engines import unavailable
-from purposeguard.governance.restrictions import NOTHING_DECLARED, Stands, all_stands, stands
+from purposeguard.governance.loops import done_within, warn_if_blocking
+from purposeguard.governance.restrictions import Stands
+from purposeguard.governance.rosters import Rosters
 from purposeguard.governance.subjects import Subjects
 from purposeguard.locks import new_lock
-from purposeguard.policy.context import CLEAR, SubjectPreferences
-from purposeguard.runtime.clock import Span
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.runtime.protocols import Roster
-
-PATIENCE: Final = 0.25
-"""Seconds for which a check waits for a look that another thread has begun."""
 
 SHARED: Final = 4096
 """Preferences, and entries of the cache, that subjects share."""
@@ -38,8 +40,8 @@ STEPS: Final = 64
 BATCH: Final = 1_000
 """Subjects that one query asks for."""
 
-MOST_READ_SINGLY: Final = 200
-"""Changed subjects that are read one by one for the roster; if there are more, all are read again."""
+Cause = Literal["closed", "waited", "look", "read"]
+"""Why a check was refused: the cache is closed, a look under way did not end, the last one failed, a read failed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -64,8 +66,11 @@ class PreferenceCache:
     at within the last `staleness` seconds. So a change by any process is in force here by then, as a rule within `poll`
     seconds; a change through the same store is in force when the method that made it returns.
 
-    If the store was not looked at in time, a check looks itself. If that fails it raises StoreUnavailable; so do the
-    checks of the next `poll` seconds. The time of day decides nothing here.
+    A thread looks, and reads entries again before they are too old, a batch by one query. If it did not look in time,
+    a check looks itself, or waits for the look under way: `timeout` of the store bounds all waits of a call together.
+    After a look has failed, checks are refused at once until one succeeds. The time of day decides nothing here.
+
+    `looks` and `failed_looks` count looks, `refusals` refused questions by their `Cause`.
     """
 
     def __init__(
@@ -88,6 +93,8 @@ class PreferenceCache:
         self._staleness = staleness
         self._poll = poll
         self._closed = False
+        self.looks = self.failed_looks = 0
+        self.refusals: collections.Counter[str] = collections.Counter()
         self._begin_anew()
         self.store.listeners.add(self)
         _CACHES.add(self)
@@ -100,11 +107,13 @@ class PreferenceCache:
         )
         self._entries: cachetools.FIFOCache[object, _Entry] = cachetools.FIFOCache(SHARED)
         self._reads: set[_Read] = set()
-        self._rosters = _Rosters(self.subjects)
+        self._wanted: list[tuple[Sequence[str], _Outcome]] = []
         self._lock = new_lock()  # guards the five above
+        self._rosters = Rosters(self.subjects)
         self._looking = new_lock()  # guards those below
-        self._look_began = self._failed_until = self._fresh_until = -math.inf
-        self._failure = ""
+        self._failed_until = self._fresh_until = -math.inf
+        self._look_ends = math.inf  # by when the look under way has ended, or is given up
+        self._failure: str | None = None
         self._seen: int | None = None
         self._interruptions = self.store.interruptions
         self._watcher: _Watcher | None = None
@@ -118,18 +127,25 @@ class PreferenceCache:
         try:
             entry = self._cache[subject]
         except KeyError:
-            return self._read(subject)
-        now = time.monotonic()
-        if now < self._fresh_until and now < entry.ends and entry.changing is None:
-            return entry.preferences
-        self._look_if_stale()
-        with self._lock:
-            kept = self._cache.get(subject)
-        if kept is None or time.monotonic() >= kept.ends:
-            return self._read(subject)
-        if kept.changing is not None and not kept.changing.holds(self.subjects.clock.span()):
-            return self._read(subject)
-        return kept.preferences
+            pass
+        else:
+            now = time.monotonic()
+            if now < self._fresh_until and now < entry.ends and entry.changing is None:
+                return entry.preferences
+        with answered_within(self.store.timeout):
+            while True:
+                self._look_if_stale()
+                with self._lock:
+                    kept = self._cache.get(subject)
+                if kept is None or not self._is_usable(kept):
+                    return self._read_each((subject,))[subject]
+                if time.monotonic() < self._fresh_until:  # otherwise this process was halted
+                    return kept.preferences
+
+    def _is_usable(self, entry: _Entry) -> bool:
+        """True if an entry counts, where the store was looked at in time."""
+        changing = entry.changing
+        return time.monotonic() < entry.ends and (changing is None or changing.holds(self.subjects.clock.span()))
 
     def preferences_of_each(self, subjects: Sequence[str], /) -> list[SubjectPreferences]:
         """What holds for each of these subjects, in their order. Those not in the cache are read in batches.
@@ -138,20 +154,24 @@ class PreferenceCache:
             StoreUnavailable: as `preferences`.
         """
         entries = list(map(self._cache.get, subjects))
-        if time.monotonic() >= self._fresh_until:
-            self._look_if_stale()
-            entries = list(map(self._cache.get, subjects))
         now = time.monotonic()
+        if now >= self._fresh_until:
+            with answered_within(self.store.timeout):
+                self._look_if_stale()
+                return self.preferences_of_each(subjects)
         different = set(entries)  # few: subjects share them
         usable = {entry for entry in different if entry is not None and now < entry.ends and entry.changing is None}
         if len(usable) == len(different):
             return list(map(_PREFERENCES, cast("list[_Entry]", entries)))
         unknown = [subject for subject, entry in zip(subjects, entries, strict=True) if entry not in usable]
         unknown = list(dict.fromkeys(unknown))
-        read: dict[str, SubjectPreferences] = {}
-        for first in range(0, len(unknown), BATCH):
-            read |= self._read_each(unknown[first : first + BATCH])
-        if len(unknown) == len(subjects):
+        with answered_within(self.store.timeout):
+            read = self._read_each(unknown)
+            if time.monotonic() >= now + self._staleness:  # the others may have changed meanwhile
+                others = [subject for subject in subjects if subject not in read]
+                read.update(zip(others, self.preferences_of_each(others), strict=True))
+                usable.clear()
+        if not usable:
             return list(map(read.__getitem__, subjects))
         return [
             entry.preferences if entry in usable else read[subject]
@@ -164,38 +184,87 @@ class PreferenceCache:
         Raises:
             StoreUnavailable: it cannot be read now.
         """
-        self._look_if_stale()  # the next look finds what changes from here on
-        return self._rosters.roster()
+        with answered_within(self.store.timeout):
+            while True:
+                self._look_if_stale()  # the next look finds what changes from here on
+                began = time.monotonic()
+                with self._refusing("read"):
+                    roster = self._rosters.roster()
+                if time.monotonic() < began + self._staleness:  # else what changed meanwhile is read, which is quick
+                    return roster
 
-    def _read(self, subject: str) -> SubjectPreferences:
-        return self._read_each((subject,))[subject]
+    async def ready(self, subjects: Sequence[str] = (), /) -> None:
+        """Has what holds for these subjects at hand: a check that follows neither reads the store nor waits for it.
+
+        Nothing is waited for in the thread of the event loop. The look at the store is new enough for half of
+        `staleness` at least.
+
+        Raises:
+            StoreUnavailable: it cannot be known within the `timeout` of the store.
+        """
+        if self._at_hand(subjects):
+            return
+        if self._closed:
+            raise self._refused("closed")
+        self._refuse_if_down()
+        future: _Outcome = Future()
+        with self._lock:
+            self._wanted.append((subjects, future))
+        watcher = self._watch()
+        if watcher is None:  # no thread can be started, or `close` came between
+            self.preferences_of_each(subjects)
+            return
+        watcher.ring()
+        if not await done_within(future, self.store.timeout):
+            raise self._refused("waited")
+        failure = future.result()
+        if failure is not None:
+            with self._refusing("look"):
+                raise StoreUnavailable(*failure.args)
+
+    def _at_hand(self, subjects: Sequence[str]) -> bool:
+        if time.monotonic() >= self._fresh_until - self._staleness / 2:
+            return False
+        entries = map(self._cache.get, subjects)
+        return all(entry is not None and self._is_usable(entry) for entry in entries)
 
     def _read_each(self, subjects: Sequence[str]) -> dict[str, SubjectPreferences]:
-        """What the store says of these subjects. What changes meanwhile is not kept, nor what was read beside it."""
+        """What the store says of these subjects, a batch by one query. What changes meanwhile is not kept.
+
+        A read may take long, as a look may: what had changed when the store was last looked at is read again.
+        """
         cache = self._cache  # `_begin_anew` may replace it meanwhile, by that of another store
         self._look_if_stale()  # the next look finds what changes from here on
-        read = _Read(frozenset(subjects))
+        warn_if_blocking()
+        began = time.monotonic()
+        read = _Read(subjects)
         with self._lock:
             self._reads.add(read)
+        present: dict[str, Stands] = {}
         try:
-            present = self.subjects.stands_of_each(subjects)
-        except BaseException:
+            for first in range(0, len(subjects), BATCH):
+                with self._refusing("read"):
+                    present |= self.subjects.stands_of_each(subjects[first : first + BATCH])
+            self._look_if_stale()
+        finally:
             with self._lock:
                 self._reads.discard(read)
-            raise
         with self._lock:
-            self._reads.discard(read)
             numbers = list(map(id, present.values()))
             entries = {
                 number: self._entry(stands)
                 for number, stands in dict(zip(numbers, present.values(), strict=True)).items()
             }
             given = dict(zip(present, map(entries.__getitem__, numbers), strict=True))
-            if not read.spoiled:
-                cache.update(given)
-                while len(cache) > self.maxsize:
-                    del cache[next(iter(cache))]
-        return dict(zip(given, map(_PREFERENCES, given.values()), strict=True))
+            for subject in read.unchanged:
+                cache.pop(subject, None)  # so that the first is the one that is too old next
+                cache[subject] = given[subject]
+            while len(cache) > self.maxsize:
+                del cache[next(iter(cache))]
+        preferences = dict(zip(given, map(_PREFERENCES, given.values()), strict=True))
+        if time.monotonic() >= began + self._staleness and len(read.unchanged) < len(present):
+            preferences |= self._read_each([subject for subject in present if subject not in read.unchanged])
+        return preferences
 
     def _entry(self, stands: Stands) -> _Entry:
         preferences = self._all_preferences.setdefault(stands.preferences, stands.preferences)
@@ -221,7 +290,7 @@ class PreferenceCache:
             for subject in subjects:
                 self._cache.pop(subject, None)
             for read in self._reads:
-                read.spoiled = read.spoiled or not read.subjects.isdisjoint(subjects)
+                read.unchanged.difference_update(subjects)
         self._rosters.changed(subjects)
 
     def forget(self) -> None:
@@ -229,7 +298,7 @@ class PreferenceCache:
         with self._lock:
             self._cache.clear()
             for read in self._reads:
-                read.spoiled = True
+                read.unchanged.clear()
         self._rosters.forget()
 
     # ---- looks ----------------------------------------------------------------------------------------------------
@@ -244,18 +313,23 @@ class PreferenceCache:
             self._look()
 
     def _look(self) -> None:
-        self._look_began = began = time.monotonic()
+        began = time.monotonic()
+        self._look_ends = began + self.store.timeout
+        self.looks += 1
         try:
-            with self.store.reading(single=True) as connection:
+            with answered_within(self.store.timeout), self.store.reading(single=True) as connection:
                 if self._seen is None:
                     news = changes.Changes(changes.latest(connection), None)
                 else:
                     news = changes.since(connection, self._seen)
         except StoreUnavailable as error:
             self._seen = None  # when it is back it may be in an earlier state, or another in its place
-            self._failure = str(error.args[0])
+            self.failed_looks += 1
             self._failed_until = time.monotonic() + self._poll
+            self._failure = str(error.args[0])
             raise
+        finally:
+            self._look_ends = math.inf
         interruptions = self.store.interruptions
         if news.subjects is None or interruptions != self._interruptions:
             self.forget()
@@ -263,34 +337,108 @@ class PreferenceCache:
             self.changed(news.subjects)
         self._seen = news.seq
         self._interruptions = interruptions
-        self._failed_until = -math.inf
+        self._failure = None
         if not self._closed:
             self._fresh_until = began + self._staleness
 
     def _look_if_stale(self) -> None:
-        if time.monotonic() < self._fresh_until:
-            return
-        if self._closed:
-            raise unavailable(self.store.where, "was closed", "open it again")
-        # While another thread looks, its result is shared, and not waited for long.
-        if not self._looking.acquire(timeout=max(0.0, self._look_began + PATIENCE - time.monotonic())):
-            raise unavailable(self.store.where, "does not answer", "see that the database runs and can be reached")
-        try:
-            if time.monotonic() >= self._fresh_until:
-                if time.monotonic() < self._failed_until:
-                    raise StoreUnavailable(self._failure)
-                self._look()
-        finally:
-            self._looking.release()
-        self._watch()
+        while time.monotonic() >= self._fresh_until:
+            if self._closed:
+                raise self._refused("closed")
+            self._refuse_if_down()
+            warn_if_blocking()
+            # While another thread looks, its result is shared. Who waits for the same look is refused at the same time.
+            ends = min(deadline(), self._look_ends)
+            if not self._looking.acquire(timeout=max(0.0, ends - time.monotonic())):
+                raise self._refused("waited")
+            try:
+                if time.monotonic() >= self._fresh_until:
+                    self._refuse_if_down()
+                    with self._refusing("look"):
+                        self._look()
+                    if time.monotonic() >= max(self._fresh_until, deadline()):  # each took longer than it counts for
+                        raise self._refused("waited")
+            finally:
+                self._looking.release()
+                self._watch()
 
-    def _watch(self) -> None:
+    def _refuse_if_down(self) -> None:
+        """Raises where the last look failed: the watcher learns when the store is back, and no check waits for that."""
+        failure = self._failure
+        watcher = self._watcher
+        if failure is None or time.monotonic() < self._fresh_until:
+            return
+        if time.monotonic() < self._failed_until or (watcher is not None and watcher.is_alive()):
+            with self._refusing("look"):
+                raise StoreUnavailable(failure)
+
+    @contextlib.contextmanager
+    def _refusing(self, cause: Cause) -> Generator[None]:
+        """Counts a refusal in the block."""
+        try:
+            yield
+        except StoreUnavailable:
+            with self._lock:
+                self.refusals[cause] += 1
+            raise
+
+    def _refused(self, cause: Literal["closed", "waited"]) -> StoreUnavailable:
+        with self._lock:
+            self.refusals[cause] += 1
+        if cause == "closed":
+            return unavailable(self.store.where, "was closed", "open it again")
+        return unavailable(self.store.where, "does not answer", "see that the database runs and can be reached")
+
+    @property
+    def staleness(self) -> float:
+        """Seconds since the look began that the cache relies on; infinite if there is none."""
+        return time.monotonic() - (self._fresh_until - self._staleness)
+
+    # ---- the watcher ----------------------------------------------------------------------------------------------
+
+    def _watch(self) -> _Watcher | None:
+        """The thread that looks, started if need be; None if it cannot be."""
         with self._lock:
             if not self._closed and (self._watcher is None or not self._watcher.is_alive()):
                 with contextlib.suppress(RuntimeError):  # no thread can be started: checks go on looking themselves
-                    watcher = _Watcher(weakref.WeakMethod(self.look), self._poll)
+                    watcher = _Watcher(weakref.WeakMethod(self._turn), self._poll)
                     watcher.start()
                     self._watcher = watcher
+            return self._watcher
+
+    def _turn(self) -> float:
+        """Looks if it is time, reads what `ready` asked for and what is nearly too old; gives the seconds to wait."""
+        failure: StoreUnavailable | None = None
+        more = False
+        try:
+            if self.staleness >= self._poll:
+                self.look()
+        except StoreUnavailable as error:
+            failure = error
+        with self._lock:
+            wanted, self._wanted = self._wanted, []
+        try:
+            if failure is None and wanted:
+                self.preferences_of_each([subject for subjects, _ in wanted for subject in subjects])
+            if failure is None:
+                more = self._refresh()
+        except StoreUnavailable as error:
+            failure = error
+        _tell(wanted, failure)
+        if failure is not None:
+            return self._poll
+        return max(self._poll / 8, 0.0 if more else self._poll - self.staleness)
+
+    def _refresh(self) -> bool:
+        """Reads a batch of those who are in the last quarter of their time. True if there may be more of them."""
+        soon = time.monotonic() + self._max_age / 4
+        with self._lock:
+            first = itertools.takewhile(lambda item: item[1].ends < soon, self._cache.items())
+            due = [subject for subject, _ in itertools.islice(first, BATCH)]
+        if due:
+            with answered_within(self.store.timeout):
+                self._read_each(due)
+        return len(due) == BATCH
 
     def close(self) -> None:
         """Stops looking. From now on every question is refused."""
@@ -299,6 +447,10 @@ class PreferenceCache:
             watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.stop()
+        with self._lock:
+            wanted, self._wanted = self._wanted, []
+        if wanted:
+            _tell(wanted, self._refused("closed"))
         self._fresh_until = -math.inf
         self.forget()
 
@@ -310,132 +462,61 @@ class PreferenceCache:
 
     def leave_to_the_parent(self) -> None:
         """In a forked child: begins with an empty cache, and a thread of its own."""
+        self.looks = self.failed_looks = 0
+        self.refusals.clear()
         self._begin_anew()
 
 
 class _Read:
-    """A read of some subjects under way; spoiled if one of them changes meanwhile, so that its result is not kept."""
+    """A read of some subjects under way; `unchanged` are those who did not change since it began."""
 
-    __slots__ = ("spoiled", "subjects")
+    __slots__ = ("unchanged",)
 
-    def __init__(self, subjects: frozenset[str]) -> None:
-        self.subjects = subjects
-        self.spoiled = False
+    def __init__(self, subjects: Iterable[str]) -> None:
+        self.unchanged = set(subjects)
+
+
+_Outcome = Future[StoreUnavailable | None]
+"""What `ready` waits for: why it cannot be known, or None."""
+
+
+def _tell(wanted: Iterable[tuple[object, _Outcome]], failure: StoreUnavailable | None) -> None:
+    """Ends the wait for what was asked for."""
+    for _, future in wanted:
+        if future.set_running_or_notify_cancel():  # unless nobody waits any more
+            future.set_result(failure)
 
 
 class _Watcher(threading.Thread):
-    """Looks every `poll` seconds, until it is stopped or the cache is gone. Checks notice if a look fails."""
+    """Takes a turn when it is rung, and whenever the last turn said, until it is stopped or the cache is gone."""
 
-    def __init__(self, look: weakref.WeakMethod[Callable[[], None]], poll: float) -> None:
+    def __init__(self, turn: weakref.WeakMethod[Callable[[], float]], poll: float) -> None:
         super().__init__(name="purposeguard-watcher", daemon=True)
-        self._look = look
+        self._turn = turn
         self._poll = poll
-        self._stopping = threading.Event()
+        self._bell = threading.Event()
+        self._stopping = False
 
     def run(self) -> None:
-        """Looks, and waits."""
-        while not self._stopping.is_set() and self._looked():
-            self._stopping.wait(self._poll)
+        """Takes turns."""
+        while not self._stopping and (seconds := self._turned()) is not None:
+            self._bell.wait(seconds)
+            self._bell.clear()
 
-    def _looked(self) -> bool:
-        look = self._look()
-        if look is None:
-            return False
-        with contextlib.suppress(StoreUnavailable):
-            look()
-        return True
+    def _turned(self) -> float | None:
+        turn = self._turn()
+        return None if turn is None else turn()
+
+    def ring(self) -> None:
+        """Has it take a turn now."""
+        self._bell.set()
 
     def stop(self) -> None:
         """Ends the thread, and waits for it unless called in it."""
-        self._stopping.set()
+        self._stopping = True
+        self._bell.set()
         if self is not threading.current_thread():
             self.join()
-
-
-class _Rosters:
-    """Keeps a roster of all subjects: read whole once, then only the changed ones.
-
-    A change reported during a reading is read the next time, so none is lost.
-    """
-
-    def __init__(self, subjects: Subjects) -> None:
-        self._subjects = subjects
-        self._lock = new_lock()  # held while reading: others wait for the same answer
-        self._reading = False
-        self._noting = new_lock()  # guards the two that follow; never held for long
-        self._dirty: set[str] = set()
-        self._unknown = True
-        self._roster = Roster({})
-        self._all_preferences: dict[str, Stands] = {}
-        self._next_change = NOTHING_DECLARED  # when the first of them changes by itself
-
-    def changed(self, subjects: Collection[str], /) -> None:
-        """Has these subjects read again."""
-        with self._noting:
-            if not self._unknown:
-                self._dirty.update(subjects)
-
-    def forget(self) -> None:
-        """Has all subjects read again."""
-        with self._noting:
-            self._unknown = True
-            self._dirty.clear()
-
-    def roster(self) -> Roster:
-        """What holds for all subjects; the same object until something changes. Raises StoreUnavailable."""
-        with self._lock:
-            now = self._subjects.clock.span()
-            if self._reading:  # a signal handler or finaliser cannot wait for the thread that it interrupts
-                return _grouped(self._all(now))
-            due = not self._next_change.holds(now)
-            if not self._unknown and not self._dirty and not due:
-                return self._roster
-            self._reading = True
-            with self._noting:
-                whole, dirty = self._unknown, set(self._dirty)
-                self._unknown, self._dirty = False, set()
-            try:
-                if due:
-                    dirty.update(
-                        subject for subject, present in self._all_preferences.items() if not present.holds(now)
-                    )
-                if whole or len(dirty) > MOST_READ_SINGLY:
-                    self._all_preferences = self._all(now)
-                else:
-                    self._read(dirty, now)
-            except BaseException:
-                self.forget()
-                raise
-            finally:
-                self._reading = False
-            ends = [present.until for present in self._all_preferences.values() if present.until is not None]
-            began = [present.since for present in self._all_preferences.values() if present.since is not None]
-            self._next_change = Stands(CLEAR, min(ends, default=None), max(began, default=None))
-            roster = _grouped(self._all_preferences)
-            if roster.groups != self._roster.groups:  # a change that was reported twice is none the second time
-                self._roster = roster
-            return self._roster
-
-    def _all(self, now: Span) -> dict[str, Stands]:
-        with self._subjects.store.reading() as connection:
-            return all_stands(connection, now, self._subjects.clause_now)
-
-    def _read(self, dirty: Collection[str], now: Span) -> None:
-        with self._subjects.store.reading() as connection:
-            for subject in dirty:
-                present = stands(connection, subject, now, self._subjects.clause_now)
-                if present == NOTHING_DECLARED:
-                    self._all_preferences.pop(subject, None)
-                else:
-                    self._all_preferences[subject] = present
-
-
-def _grouped(all_preferences: Mapping[str, Stands]) -> Roster:
-    groups: dict[SubjectPreferences, list[str]] = {}
-    for subject, present in all_preferences.items():
-        if present.preferences != CLEAR:  # one that is clear now may be otherwise at another time
-            groups.setdefault(present.preferences, []).append(subject)
-    return Roster({preferences: tuple(sorted(subjects)) for preferences, subjects in groups.items()})
 
 
 _CACHES: Final[weakref.WeakSet[PreferenceCache]] = weakref.WeakSet()

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeVar
 
-from purposeguard.integrations.outgoing import Outbound, Outgoing, Place, must_hold_no_seal
+import anyio
+import anyio.to_thread
+
+from purposeguard.integrations.outgoing import Handover, Outbound, Outgoing, Place, must_hold_no_seal
+from purposeguard.integrations.threads import hopping, hops
 
 Client = TypeVar("Client")
 
@@ -43,7 +47,7 @@ class Guarded:
         self._proxy = None if proxy is None else _place(library.URL(getattr(proxy, "url", proxy)))
         self._socket = None if socket is None else Place.socket(str(socket))
 
-    def _leave(self, request: Any) -> None:
+    def _leave(self, request: Any, declared: Handover | None = None) -> None:
         headers = request.headers.raw
         loaded = b"".join(request.stream) if isinstance(request.stream, self._whole) else None
         target, sni = request.extensions.get("target"), request.extensions.get("sni_hostname")
@@ -53,7 +57,7 @@ class Guarded:
                 () if self._socket else tuple(_names(headers, sni)),
                 self._proxy,
                 (request.url.raw_path, loaded or b"", *(value for _, value in headers)),
-                request.extensions.get(EXTENSION),
+                declared or request.extensions.get(EXTENSION),
                 _misled(request.method, target),
             )
         )
@@ -82,7 +86,7 @@ class GuardedSync(Guarded):
 
 
 class GuardedAsync(Guarded):
-    """The same for an async client. The record is written before it awaits anything."""
+    """The same for an async client. A thread asks governance and writes the record, before anything is sent."""
 
     async def __aenter__(self) -> Any:
         await self._inner.__aenter__()
@@ -93,7 +97,14 @@ class GuardedAsync(Guarded):
 
     async def handle_async_request(self, request: Any) -> Any:
         """Sends a request that may leave. Raises as `Outgoing.leave`."""
-        self._leave(request)
+        outgoing = self._outgoing
+        use = outgoing.under_way
+        if use is None:
+            self._leave(request)
+        else:
+            declared = outgoing.declared(request.extensions.get(EXTENSION))
+            with hopping(use):
+                await anyio.to_thread.run_sync(hops(self._leave), request, declared)
         return await self._inner.handle_async_request(request)
 
     async def aclose(self) -> None:

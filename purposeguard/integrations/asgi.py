@@ -19,7 +19,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
-from purposeguard.integrations.threads import hopping
+from purposeguard.integrations.threads import hopping, settled
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.site import Site
 
@@ -164,11 +164,13 @@ def _run(name: str, block: Block[Any] | None) -> Run | None:
 def run_of(block: Block[Any], site: Site) -> Run:
     """What runs an application of ASGI for the purpose of a block: an activity, declared at once, at this place.
 
-    In threads and tasks of the request, the purpose is for `hops` to take there.
+    In threads and tasks of the request, the purpose is for `hops` to take there. What it asks of governance does not
+    wait in the event loop for a store that is silent.
     """
     engine = block._stated.engine
 
     async def handle(inner: App, scope: Scope, receive: Receive, send: Send) -> None:
+        await settled(engine)
         with hopping(engine.ambient()):
             await inner(scope, receive, send)
 

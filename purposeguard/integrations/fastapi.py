@@ -21,7 +21,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
@@ -43,7 +43,7 @@ from purposeguard.integrations.asgi import (
     original_of,
     run_of,
 )
-from purposeguard.integrations.threads import hopping, kind_behind, nothing_hops
+from purposeguard.integrations.threads import ask_ahead, hopping, kind_behind, nothing_hops, settled
 from purposeguard.integrations.versions import must_be_tested
 from purposeguard.notice.vocabulary import Family, Purpose, Source
 from purposeguard.policy.violations import ChannelViolation
@@ -249,7 +249,14 @@ class PurposeRoute(APIRoute):
             must_not_be_stopped(block, subject.of(values[self._parameter]))
             return endpoint(**values)
 
-        return asked
+        @functools.wraps(endpoint)
+        async def asked_ahead(**values: Any) -> Any:
+            whose = subject.of(values[self._parameter])
+            await ask_ahead(block._stated.engine, [cast("str", whose.subject)])
+            must_not_be_stopped(block, whose)
+            return await endpoint(**values)
+
+        return asked_ahead if kind_behind(endpoint) == "coroutine" else asked
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, for the purpose of this route."""
@@ -286,6 +293,7 @@ def entering(block: Block[P]) -> Callable[[HTTPConnection], AsyncGenerator[Use[P
 def _entering(block: Block[P], handle: ActivityHandle) -> Callable[[HTTPConnection], AsyncGenerator[Use[P]]]:
     async def entered(connection: HTTPConnection) -> AsyncGenerator[Use[P]]:
         _installed_in(connection.scope)
+        await settled(handle.engine)
         use: Use[P] = Use(handle)
         try:
             with hopping(use):

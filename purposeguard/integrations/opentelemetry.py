@@ -3,15 +3,18 @@
 ::
 
     guard = Guard(NOTICE, observers=[Telemetry()])
+
+And of the store that governance is kept in, for who operates it: `observe_store(governance)`.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from opentelemetry import metrics, trace
 
@@ -39,6 +42,8 @@ FUNCTION: Final = "purposeguard.function"
 RECIPIENT: Final = "purposeguard.recipient"
 BASIS: Final = "purposeguard.legal_basis"
 ERROR: Final = "error.type"
+OUTCOME: Final = "purposeguard.outcome"
+CAUSE: Final = "purposeguard.cause"
 OVERFLOW: Final = "otel.metric.overflow"
 
 MOST: Final = 2_000
@@ -174,6 +179,95 @@ class Telemetry(Observer):
         """Forgets what was counted, in a process that was forked."""
         for use in self._uses.values():
             use.begin_again()
+
+
+class _Figures(Protocol):
+    """What is told of a store, as `Governance.figures` gives it."""
+
+    @property
+    def looks(self) -> int:
+        """Looks at the store so far."""
+        ...
+
+    @property
+    def failed_looks(self) -> int:
+        """Those of them that failed."""
+        ...
+
+    @property
+    def staleness(self) -> float:
+        """Seconds since the look that is relied on; infinite without one."""
+        ...
+
+    @property
+    def subjects(self) -> int:
+        """Subjects in the cache."""
+        ...
+
+    @property
+    def refusals(self) -> Mapping[str, int]:
+        """Questions that were refused so far, by cause."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Counts of uses that are not written yet."""
+        ...
+
+
+class _Figured(Protocol):
+    """A governance that can be observed."""
+
+    def figures(self) -> _Figures:
+        """The present figures."""
+        ...
+
+
+def observe_store(governance: _Figured, meter: metrics.Meter | None = None) -> None:
+    """Reports how this process gets on with the store of governance whenever metrics are exported; it is asked nothing.
+
+    `meter` is that of the global provider by default. Governance is not kept alive by it.
+    """
+    meter = meter or metrics.get_meter("purposeguard")
+    known = weakref.ref(governance)
+
+    def reading(observe: Callable[[_Figures], Iterable[metrics.Observation]]) -> _Read:
+        def read(_options: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
+            there = known()
+            return () if there is None else observe(there.figures())
+
+        return read
+
+    counter, gauge = meter.create_observable_counter, meter.create_observable_gauge
+    counter("purposeguard.store.looks", [reading(_looks)], "{look}", "Looks at the store of governance")
+    counter("purposeguard.store.refusals", [reading(_refusals)], "{refusal}", "Questions that the store did not answer")
+    gauge("purposeguard.store.staleness", [reading(_staleness)], "s", "Time since the look that is relied on")
+    gauge("purposeguard.store.subjects", [reading(_subjects)], "{subject}", "Subjects whose preferences are cached")
+    gauge("purposeguard.store.counts", [reading(_waiting)], "{count}", "Counts of uses that are not written yet")
+
+
+_Read = Callable[[metrics.CallbackOptions], Iterable[metrics.Observation]]
+
+
+def _looks(figures: _Figures) -> Iterable[metrics.Observation]:
+    yield metrics.Observation(figures.looks - figures.failed_looks, {OUTCOME: "answered"})
+    yield metrics.Observation(figures.failed_looks, {OUTCOME: "failed"})
+
+
+def _refusals(figures: _Figures) -> Iterable[metrics.Observation]:
+    return [metrics.Observation(count, {CAUSE: cause}) for cause, count in figures.refusals.items()]
+
+
+def _staleness(figures: _Figures) -> Iterable[metrics.Observation]:
+    return [] if math.isinf(figures.staleness) else [metrics.Observation(figures.staleness)]
+
+
+def _subjects(figures: _Figures) -> Iterable[metrics.Observation]:
+    return [metrics.Observation(figures.subjects)]
+
+
+def _waiting(figures: _Figures) -> Iterable[metrics.Observation]:
+    return [metrics.Observation(figures.waiting)]
 
 
 _COUNTERS: Final = {

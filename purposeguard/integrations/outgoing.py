@@ -266,7 +266,7 @@ class Outgoing:
             SealedValue: a seal was written into it.
         """
         must_hold_no_seal(*request.texts)
-        declared = self._declared(request.declared)
+        declared = self.declared(request.declared)
         if request.misled is None and any(self._leads_elsewhere(request.place, name) for name in request.names):
             request = request._replace(misled="its `Host` header, or the name for TLS, leads to another one")
         parties = self._parties(request)
@@ -395,7 +395,13 @@ class Outgoing:
         hand_over.__code__ = hand_over.__code__.replace(co_firstlineno=self._line)
         return self._guard.entrust(recipient, label, means=means, product=product, task=task)(hand_over)
 
-    def _declared(self, given: object) -> Handover | None:
+    @property
+    def under_way(self) -> Use[Any] | None:
+        """The use that holds here, if it may be taken to another thread; for transports."""
+        use: Use[Any] = self._engine.ambient()
+        return use if use._carries and use._absence() is None else None
+
+    def declared(self, given: object) -> Handover | None:
         """What the request declares, or else the block around it; one that another use was entered in does not hold."""
         if given is not None:
             return given if isinstance(given, Handover) else self.handover(given)

@@ -26,7 +26,7 @@ from typing import Any, Final, cast
 from purposeguard.errors import PurposeGuardError
 from purposeguard.integrations.passport import HEADER, Passports, Permits, site_of, under_way
 from purposeguard.integrations.problems import MEDIA_TYPE, Problem, problem_of
-from purposeguard.integrations.threads import hopping
+from purposeguard.integrations.threads import hopping, settled
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import Use
 
@@ -186,6 +186,7 @@ class PassportMiddleware:
                     raise
                 await _answer(problem, scope, send)
                 return
+            await settled(self._passports.guard._engine)
             await self._app(scope, receive, send)
 
     def _enter(self, stack: contextlib.ExitStack, scope: Scope) -> None:

@@ -1,16 +1,21 @@
-"""The purpose of a request in the threads and tasks that its framework hops to: there the same request goes on."""
+"""The purpose of a request in the threads and tasks that its framework hops to: there the same request goes on.
+
+And what governance is asked before a request is answered in an event loop, so that the loop does not wait for it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextvars import ContextVar
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
-from purposeguard.errors import PurposeMissing
+from purposeguard.errors import PurposeMissing, StoreUnavailable
 from purposeguard.guard import Guard
+from purposeguard.runtime.engine import Engine
+from purposeguard.runtime.protocols import AsksAhead
 from purposeguard.runtime.use import Carried, Use
 from purposeguard.runtime.wrapping import surrounded
 from purposeguard.values.callables import Kind, kind_of
@@ -85,6 +90,23 @@ class _Around:
 
 
 _AROUND: Final = _Around()
+
+
+async def ask_ahead(engine: Engine, subjects: Iterable[str] = ()) -> None:
+    """Has governance know what holds for these subjects, by `subject_key`; the event loop goes on meanwhile.
+
+    Raises:
+        StoreUnavailable: it cannot be known now.
+    """
+    oversight = cast("object", engine.oversight)
+    if isinstance(oversight, AsksAhead):
+        await oversight.ready(subjects)
+
+
+async def settled(engine: Engine) -> None:
+    """Has it known whether the store of governance answers: where it does not, what needs it is refused at once."""
+    with contextlib.suppress(StoreUnavailable):
+        await ask_ahead(engine)
 
 
 def kind_behind(fn: Any) -> Kind:

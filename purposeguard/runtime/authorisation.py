@@ -13,7 +13,7 @@ from purposeguard.policy.context import ASKED_LATER, DenialReason
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import RowContext, subject_key
 from purposeguard.policy.verdict import Verdict
-from purposeguard.runtime.engine import ActivityHandle, Engine
+from purposeguard.runtime.engine import ActivityHandle, Engine, KnownPreferences
 from purposeguard.runtime.observer import Tick
 from purposeguard.runtime.registry import Access, Activity
 from purposeguard.runtime.snapshot import NO_LABELS, Permissions
@@ -86,18 +86,22 @@ class Authorisation:
         used: bool | None = None,
         access: Access | None = None,
         field: str | None = None,
+        known: KnownPreferences | None = None,
     ) -> Decision | None:
         """Why this use may not open data of this label; None where it may. Nothing is counted. For wrappers.
 
         `used`: True reports to observers that data is about to be used, False a question; None reports nothing.
+        `known`: what the subjects asked for, where it was asked before.
         """
         permissions = permissions or self._permissions
         if not row_contexts:
             if label in permissions.allowed_labels:
                 return None
             return self._told(permissions.decide(label), used, access, field)
+        if known is None and len(row_contexts) > 1:
+            known = self._engine.preferences_in(row_contexts)
         for row_context in row_contexts:
-            context = self._engine.context(row_context, label, permissions.snapshot)
+            context = self._engine.context(row_context, label, permissions.snapshot, known)
             if permissions.known_to_allow(label, context):
                 continue
             decision = self._told(permissions.decide(label, context), used, access, field)
@@ -170,7 +174,8 @@ class Authorisation:
         else:
             label = permissions.matrix.label(sources)
             row_contexts = self._row_contexts(subject)
-            contexts = [self._engine.context(row_context, label, permissions.snapshot) for row_context in row_contexts]
+            known = self._engine.preferences_in(row_contexts)
+            contexts = [self._engine.context(each, label, permissions.snapshot, known) for each in row_contexts]
             verdicts = [permissions.decide(label, context) for context in contexts]
             verdict = next((verdict for verdict in verdicts if not verdict.allowed), verdicts[0])
         self._told(verdict, used=False)

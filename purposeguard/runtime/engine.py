@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from types import MethodType
 from typing import Any, Protocol
@@ -31,6 +31,9 @@ from purposeguard.values.personal import Personal
 from purposeguard.values.rows import given_row_contexts
 from purposeguard.values.sealed import functions, named
 from purposeguard.values.withheld import Classes
+
+KnownPreferences = Mapping[str | None, SubjectPreferences | None]
+"""What is known of how things stand, by `subject_key`; for None, where nobody is named."""
 
 
 class Transforms:
@@ -131,16 +134,18 @@ class Engine:
             matrix, remembers_labels=not self.counting, requires_subject=named, observed=self.observers.want_each
         )
 
-    def context(self, row_context: RowContext, label: Label, snapshot: PolicySnapshot) -> Context:
-        """What decides of a datum beside its label, by what is known of it.
+    def context(
+        self, row_context: RowContext, label: Label, snapshot: PolicySnapshot, known: KnownPreferences | None = None
+    ) -> Context:
+        """What decides of a datum beside its label, by what is known of it: `known`, or else what governance says.
 
         Raises:
             StoreUnavailable: governance cannot say what the subject asked for.
             UnknownSource: a source is of another notice, or of a clause that is gone.
         """
-        return self.context_of(
-            self.preferences_of(row_context.subject), row_context.collected, row_context.ended, label, snapshot
-        )
+        subject = row_context.subject
+        preferences = self.preferences_of(subject) if known is None else known[subject]
+        return self.context_of(preferences, row_context.collected, row_context.ended, label, snapshot)
 
     def preferences_of(self, subject: str | None) -> SubjectPreferences | None:
         """How things stand for a subject; None where nobody is named, or nobody knows.
@@ -171,6 +176,17 @@ class Engine:
                 f"`preferences_of_each` of {type(oversight).__qualname__} gave no preferences for each subject"
             )
         return list(given)
+
+    def preferences_in(self, row_contexts: Iterable[RowContext]) -> KnownPreferences:
+        """`preferences_of` each subject in these, asked of governance together if it has a way to; raises likewise."""
+        subjects = list(dict.fromkeys(row_context.subject for row_context in row_contexts))
+        named = [subject for subject in subjects if subject is not None]
+        known: dict[str | None, SubjectPreferences | None] = {}
+        if named:
+            known.update(zip(named, self.preferences_of_each(named), strict=True))
+        if len(named) != len(subjects):
+            known[None] = self.preferences_of(None)
+        return known
 
     def context_of(
         self,

@@ -285,9 +285,8 @@ def against(
         reasons += ("it is not said by which means the data travels: `means=…`, here or of the recipient",)
     if reasons:
         yield refusal(document, asked, recipient, reasons)
-    oversight = engine.oversight
-    subjects = dict.fromkeys(row_context.subject for row_context in row_contexts if row_context.subject is not None)
-    if oversight is not None and any(oversight.preferences(subject).provision_stopped for subject in subjects):
+    asked_for = engine.preferences_in(row_contexts).values()
+    if any(preferences is not None and preferences.provision_stopped for preferences in asked_for):
         clause = document.rights.clause if document.rights is not None else "7"
         what = ", ".join(source.clause for source in asked.label)
         yield overruled(

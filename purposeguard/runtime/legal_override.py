@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import TracebackType
 from typing import Any, ClassVar, Final, Literal, NoReturn, get_args
 
@@ -175,6 +175,12 @@ class ExceptedUse(Use[Any]):
         unnamed = not named or None in named
         why = "it is not said whose data this is: name the subject" if unnamed else "it does not concern this subject"
         return _not_covered(label, f"an exception covers the subjects that it names, and {why}", DenialReason.SUBJECT)
+
+    def _judged_each(
+        self, asked: Collection[tuple[Label, tuple[RowContext, ...]]], permissions: Permissions, *, used: bool | None
+    ) -> dict[tuple[Label, tuple[RowContext, ...]], Decision | None]:
+        """Each of these, judged: nobody is asked what the subjects wanted."""
+        return {one: self._judged(*one, permissions, used=used) for one in asked}
 
     def _is_over(self) -> bool:
         return self._engine.clock.now() >= self._exception.until

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
@@ -13,7 +13,7 @@ from purposeguard.runtime.observer import Ledger
 if TYPE_CHECKING:
     from purposeguard.policy.transfers import Provision
 
-__all__ = ["CLEAR", "AsksOfMany", "Oversight", "Roster", "Rostered", "SubjectPreferences"]
+__all__ = ["CLEAR", "AsksAhead", "AsksOfMany", "Oversight", "Roster", "Rostered", "SubjectPreferences"]
 
 
 class Oversight(Protocol):
@@ -49,6 +49,19 @@ class AsksOfMany(Protocol):
 
     def preferences_of_each(self, subjects: Sequence[str], /) -> Sequence[SubjectPreferences]:
         """What holds for each of these subjects, by `subject_key`, in their order.
+
+        Raises:
+            StoreUnavailable: it cannot be known now.
+        """
+        ...
+
+
+@runtime_checkable
+class AsksAhead(Protocol):
+    """An oversight that learns of subjects ahead, without blocking an event loop, as `preferences` would."""
+
+    async def ready(self, subjects: Iterable[str] = (), /) -> None:
+        """Has what holds for these subjects at hand, by `subject_key`; without any, that the store answers.
 
         Raises:
             StoreUnavailable: it cannot be known now.

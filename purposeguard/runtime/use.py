@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextvars import Token, copy_context
 from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
 
 from purposeguard.errors import PurposeMissing, UnlabelledData
 from purposeguard.notice.label import Label, Sources
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
+from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import RowContext
 from purposeguard.runtime.authorisation import IDS, Authorisation
 from purposeguard.runtime.engine import ActivityHandle, Engine
@@ -173,7 +174,8 @@ class Use(Authorisation, Opener, Generic[P]):
     ) -> list[T]:
         """The plain values of sealed ones, in their order: of all or, where one may not be opened, of none.
 
-        `subjects` says of each value in turn whose it is, as `subject` of `open` does.
+        `subjects` says of each value in turn whose it is, as `subject` of `open` does. They are asked of together, and
+        again once all is decided: what one asked for meanwhile counts.
 
         Raises:
             PurposeMissing, PurposeViolation, UnknownSource, SealedValue: as `open`.
@@ -241,7 +243,10 @@ class Use(Authorisation, Opener, Generic[P]):
             asked: dict[tuple[Label, tuple[RowContext, ...]], int] = {}
             for value, known in zip(values, row_contexts or ((),) * len(values), strict=True):
                 asked[value.label, known] = asked.get((value.label, known), 0) + 1
-            judged = {one: self._judged(*one, permissions, used=used) for one in asked}
+            if len(asked) == 1:
+                judged = {one: self._judged(*one, permissions, used=used) for one in asked}
+            else:
+                judged = self._judged_each(asked, permissions, used=used)
             for one, refusal in judged.items():
                 if refusal is not None:
                     engine.refuse(refusal, self, advice=_SEALED)
@@ -249,6 +254,20 @@ class Use(Authorisation, Opener, Generic[P]):
             for (label, known), times in asked.items():
                 self._used(label, known, permissions, times)
         return [plain(value) for value in values]
+
+    def _judged_each(
+        self, asked: Collection[tuple[Label, tuple[RowContext, ...]]], permissions: Permissions, *, used: bool | None
+    ) -> dict[tuple[Label, tuple[RowContext, ...]], Decision | None]:
+        """Each of these, judged; those whose subjects asked for something meanwhile, judged again."""
+        row_contexts = [row_context for _, known in asked for row_context in known]
+        before = self._engine.preferences_in(row_contexts)
+        judged = {one: self._judged(*one, permissions, used=used, known=before) for one in asked}
+        now = self._engine.preferences_in(row_contexts)
+        changed = () if now == before else {subject for subject in now if now[subject] != before[subject]}
+        for one in asked if changed else ():
+            if any(each.subject in changed for each in one[1]):
+                judged[one] = self._judged(*one, permissions, used=used, known=now)
+        return judged
 
     def _under_way(self) -> Use[Any]:
         """The use of its guard that is under way here; itself where there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import os
 import threading
 from collections.abc import Iterator
@@ -19,8 +20,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Status, StatusCode
 
 import purposeguard as pg
+from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import Governance
-from purposeguard.integrations.opentelemetry import Telemetry
+from purposeguard.integrations.opentelemetry import Telemetry, observe_store
 from purposeguard.integrations.opentelemetry_spans import MaskedExporter, PurposeSpans
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Recipient, Safeguard
@@ -330,3 +332,36 @@ def test_attributes_names_links_and_events_are_masked() -> None:
     assert exported.end_time
     assert world.provider.force_flush()
     world.provider.shutdown()
+
+
+def test_operators_see_how_the_store_is_doing(tmp_path: Path) -> None:
+    world = World()
+    meter = MeterProvider([reader := InMemoryMetricReader()], shutdown_on_exit=False).get_meter("test")
+    world.reader = reader
+    governance = Governance(f"sqlite:///{tmp_path}/store.db", notice=tm.NOTICE)
+    observe_store(governance, meter)
+    assert "store.staleness" not in world.metrics()  # nothing was looked at yet
+    guard = pg.Guard(tm.NOTICE, governance=governance)
+    with guard.purpose(tm.RenewalGuidance) as use:
+        for subject in (7, 8, 7):
+            use.open(R, subject=subject)
+        found = world.metrics()
+        assert found["store.subjects"] == [(2, {})]
+        ((staleness, _),) = found["store.staleness"]
+        assert 0 <= staleness < 5
+        assert [attributes for _, attributes in found["store.looks"]] == [
+            {"outcome": "answered"},
+            {"outcome": "failed"},
+        ]
+        assert found["store.looks"][0][0] >= 1
+        assert "store.refusals" not in found
+        governance.close()
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable):
+                use.open(R, subject=9)
+    assert world.metrics()["store.refusals"] == [(2, {"cause": "closed"})]
+    assert world.metrics()["store.counts"] == [(0, {})]
+    must_hold_none(str(world.metrics()))
+    del governance, guard, use
+    gc.collect()
+    assert world.metrics() == {}

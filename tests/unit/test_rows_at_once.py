@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, SubjectPreferences
-from purposeguard.policy.row_context import subject_key, subject_keys
+from purposeguard.policy.row_context import RowContext, subject_key, subject_keys
 from purposeguard.runtime.execution import asked_here
 from purposeguard.runtime.protocols import asks_of_many
 from tests.unit.oversights import STOPPED, Counting, Office, guarded
@@ -102,7 +102,14 @@ class _Everywhere(Office):
 
 
 class _Batched(Office):
+    """Is asked of many; `batches` are those it was asked about together."""
+
+    def __init__(self, all_preferences: dict[str, SubjectPreferences] | None = None) -> None:
+        super().__init__(all_preferences)
+        self.batches: list[list[str]] = []
+
     def preferences_of_each(self, subjects: list[str], /) -> list[SubjectPreferences]:
+        self.batches.append(subjects)
         return [CLEAR for _ in subjects]
 
 
@@ -253,3 +260,40 @@ def test_a_use_of_a_callback_belongs_to_its_loop() -> None:
     finally:
         first.close()
         second.close()
+
+
+class _ChangesItsMind(Office):
+    """Somebody stops all use once everybody was asked about."""
+
+    def preferences_of_each(self, subjects: list[str], /) -> list[SubjectPreferences]:
+        preferences = [self.preferences(subject) for subject in subjects]
+        self.all_preferences = {"3": STOPPED}
+        return preferences
+
+
+def test_those_whose_values_are_opened_together_are_asked_of_together_and_again() -> None:
+    office = _Batched({})
+    values = [pg.Personal(number, R) for number in range(5)]
+    with guarded(office).purpose(tm.RenewalGuidance) as use:
+        assert use.open_all(values, range(5)) == list(range(5))
+        assert len(office.batches) == 2
+        assert use.open_all(values, [None, RowContext(), 1, 2, 3]) == list(range(5))
+        assert use.open_all(values[:1], [9]) == [0]
+        assert len(office.batches) == 4  # one alone is asked of as ever
+    with guarded(_ChangesItsMind({})).purpose(tm.RenewalGuidance) as use:
+        with pytest.raises(pg.SubjectViolation):
+            use.open_all(values, range(5))
+        assert use.open_all(values[:3], range(3)) == [0, 1, 2]
+
+
+def test_a_row_of_several_subjects_asks_of_them_together() -> None:
+    class Call(BaseModel):
+        caller: Annotated[int, pg.Subject]
+        called: Annotated[int, pg.Subject]
+        text: Annotated[str, R]
+
+    office = _Batched({})
+    with guarded(office).purpose(tm.RenewalGuidance) as use:
+        use.check(R, Call(caller=1, called=2, text="a"))
+        assert office.batches == [["1", "2"]]
+        assert use.explain(R, Call(caller=1, called=2, text="a")).allowed

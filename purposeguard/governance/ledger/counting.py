@@ -98,6 +98,11 @@ class Counters:
         self._writing = False
         self._ended = threading.Event()
 
+    @property
+    def waiting(self) -> int:
+        """Different counts that were read and are not written yet: for long only while the store cannot be written."""
+        return len(self._noted) + len(self._pending)
+
     # ---- counting ---------------------------------------------------------------------------------------------------
 
     def counter(self, activity: str | None, purpose: str, label: Label) -> Tick:

@@ -143,6 +143,11 @@ class SqlLedger:
             failure.add_note(f"not recorded: {body['reason']}")
             raise
 
+    @property
+    def waiting(self) -> int:
+        """Different counts that are not written yet: for long only while the store cannot be written."""
+        return self._counters.waiting
+
     def counter(self, activity: str | None, purpose: str, label: Label) -> Tick:
         """A function to be called at each use of data of this label."""
         return self._counters.counter(activity, purpose, label)

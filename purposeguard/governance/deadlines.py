@@ -1,0 +1,27 @@
+"""How long a call may wait for a store, in all that it does."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Generator
+from contextvars import ContextVar
+from typing import Final
+
+_DEADLINE: Final[ContextVar[float]] = ContextVar("purposeguard_deadline", default=math.inf)
+
+
+@contextlib.contextmanager
+def answered_within(seconds: float) -> Generator[None]:
+    """A block that waits no longer than this for stores, in all; nor longer than a block around it may."""
+    token = _DEADLINE.set(min(_DEADLINE.get(), time.monotonic() + seconds))
+    try:
+        yield
+    finally:
+        _DEADLINE.reset(token)
+
+
+def deadline() -> float:
+    """Until when a store may be waited for here, by the monotonic clock; infinite outside `answered_within`."""
+    return _DEADLINE.get()

@@ -1,0 +1,150 @@
+"""The roster of all subjects who asked for something: read whole once, and then kept by what has changed."""
+
+from __future__ import annotations
+
+import bisect
+import threading
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final
+
+from purposeguard.governance.deadlines import deadline
+from purposeguard.governance.engines import UNREACHED, unavailable
+from purposeguard.governance.loops import warn_if_blocking
+from purposeguard.governance.restrictions import NOTHING_DECLARED, Stands, all_stands, stands_of_each
+from purposeguard.governance.subjects import Subjects
+from purposeguard.locks import new_lock
+from purposeguard.policy.context import CLEAR, SubjectPreferences
+from purposeguard.runtime.clock import Span
+from purposeguard.runtime.protocols import Roster
+
+BATCH: Final = 1_000
+"""Subjects that one query asks for."""
+
+
+class Rosters:
+    """Keeps a roster of all subjects: read whole once, then only the changed ones.
+
+    A change reported during a reading is read the next time, so none is lost.
+    """
+
+    def __init__(self, subjects: Subjects) -> None:
+        self._subjects = subjects
+        self._lock = new_lock()  # held while reading: others wait for the same answer
+        self._reading = False
+        self._noting = new_lock()  # guards the two that follow; never held for long
+        self._changed: set[str] = set()
+        self._unknown = True
+        self._roster = Roster({})
+        self._all: dict[str, Stands] = {}
+        self._next_change = NOTHING_DECLARED  # when the first of them changes by itself, or earlier
+
+    def changed(self, subjects: Collection[str], /) -> None:
+        """Has these subjects read again."""
+        with self._noting:
+            if not self._unknown:
+                self._changed.update(subjects)
+
+    def forget(self) -> None:
+        """Has all subjects read again."""
+        with self._noting:
+            self._unknown = True
+            self._changed.clear()
+
+    def roster(self) -> Roster:
+        """What holds for all subjects; the same object until something changes. Raises StoreUnavailable."""
+        patience = min(deadline() - time.monotonic(), threading.TIMEOUT_MAX)
+        if not self._lock.acquire(timeout=max(0.0, patience)):
+            raise unavailable(self._subjects.store.where, "has not told of all subjects in time", UNREACHED)
+        try:
+            return self._present()
+        finally:
+            self._lock.release()
+
+    def _present(self) -> Roster:
+        now = self._subjects.clock.span()
+        if self._reading:  # a signal handler or finaliser cannot wait for the thread that it interrupts
+            return Roster(_grouped(self._read_all(now)))
+        due = not self._next_change.holds(now)
+        if not self._unknown and not self._changed and not due:
+            return self._roster
+        self._reading = True
+        with self._noting:
+            whole, changed = self._unknown, self._changed
+            self._unknown, self._changed = False, set()
+        try:
+            groups = self._anew(now) if whole else self._brought_up(changed, now, due=due)
+        except BaseException:
+            self.forget()
+            raise
+        finally:
+            self._reading = False
+        if groups != self._roster.groups:  # a change that was reported twice is none the second time
+            self._roster = Roster(groups)
+        return self._roster
+
+    def _anew(self, now: Span) -> Mapping[SubjectPreferences, tuple[str, ...]]:
+        self._all = self._read_all(now)
+        self._next_change = _first_of(self._all.values())
+        return _grouped(self._all)
+
+    def _brought_up(self, changed: set[str], now: Span, *, due: bool) -> Mapping[SubjectPreferences, tuple[str, ...]]:
+        """The groups, once these subjects were read again, and those who changed by themselves."""
+        if due:
+            changed.update(subject for subject, present in self._all.items() if not present.holds(now))
+        left: dict[SubjectPreferences, list[str]] = {}
+        joined: dict[SubjectPreferences, list[str]] = {}
+        for subject, present in self._read(list(changed), now).items():
+            before = self._all.pop(subject, NOTHING_DECLARED)
+            if present != NOTHING_DECLARED:
+                self._all[subject] = present
+            if before.preferences != present.preferences:
+                left.setdefault(before.preferences, []).append(subject)
+                joined.setdefault(present.preferences, []).append(subject)
+            self._next_change = _first_of((self._next_change, present))
+        if due:
+            self._next_change = _first_of(self._all.values())
+        groups = dict(self._roster.groups)
+        for preferences in (left.keys() | joined.keys()) - {CLEAR}:
+            members = _moved(groups.pop(preferences, ()), left.get(preferences, ()), joined.get(preferences, ()))
+            if members:
+                groups[preferences] = members
+        return groups
+
+    def _read(self, subjects: Sequence[str], now: Span) -> dict[str, Stands]:
+        read: dict[str, Stands] = {}
+        warn_if_blocking()
+        with self._subjects.store.reading() as connection:
+            for first in range(0, len(subjects), BATCH):
+                read |= stands_of_each(connection, subjects[first : first + BATCH], now, self._subjects.clause_now)
+        return read
+
+    def _read_all(self, now: Span) -> dict[str, Stands]:
+        warn_if_blocking()
+        with self._subjects.store.reading() as connection:
+            return all_stands(connection, now, self._subjects.clause_now)
+
+
+def _moved(members: tuple[str, ...], left: Iterable[str], joined: Iterable[str]) -> tuple[str, ...]:
+    """The members of a group, in order, without those who left and with those who joined."""
+    moved = list(members)
+    for subject in left:
+        del moved[bisect.bisect_left(moved, subject)]
+    for subject in joined:
+        bisect.insort(moved, subject)
+    return tuple(moved)
+
+
+def _first_of(several: Collection[Stands]) -> Stands:
+    """When the first of these changes by itself."""
+    ends = [present.until for present in several if present.until is not None]
+    began = [present.since for present in several if present.since is not None]
+    return Stands(CLEAR, min(ends, default=None), max(began, default=None))
+
+
+def _grouped(all_preferences: Mapping[str, Stands]) -> dict[SubjectPreferences, tuple[str, ...]]:
+    groups: dict[SubjectPreferences, list[str]] = {}
+    for subject, present in all_preferences.items():
+        if present.preferences != CLEAR:  # one that is clear now may be otherwise at another time
+            groups.setdefault(present.preferences, []).append(subject)
+    return {preferences: tuple(sorted(subjects)) for preferences, subjects in groups.items()}

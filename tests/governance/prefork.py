@@ -1,0 +1,69 @@
+"""Four workers forked from one process that has asked already, as gunicorn preloads: when each last allowed whom.
+
+`python -m tests.governance.prefork URL FILE SUBJECTS`. The file is an array of doubles: the first and the number of
+the subjects that are asked of, and then for each worker and subject when that was last allowed, by the machine's clock.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from purposeguard.errors import StoreUnavailable
+from purposeguard.governance.preference_cache import PreferenceCache
+from purposeguard.governance.store import Store
+from purposeguard.governance.subjects import Subjects
+from purposeguard.notices import trendmicro_jp as tm
+
+if TYPE_CHECKING:
+    Table = memoryview[float]
+
+WORKERS = 4
+SLOW = 0.1
+"""Seconds: what took longer was answered when it returned, all else when it was asked."""
+
+
+def table(path: Path) -> Table:
+    """The file as an array."""
+    with path.open("r+b") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0)).cast("d")
+
+
+def work(cache: PreferenceCache, seen: Table, worker: int, subjects: int) -> None:
+    """Asks of the present subjects, until there are none."""
+    at = 2 + worker * subjects
+    while (number := int(seen[1])) > 0:
+        first = int(seen[0])
+        for subject in range(first, first + number):
+            asked = time.monotonic()
+            try:
+                stopped = cache.preferences(str(subject)).all_suspended
+            except StoreUnavailable:
+                break
+            answered = time.monotonic()
+            if not stopped:
+                seen[at + subject] = answered if answered - asked > SLOW else asked
+        time.sleep(0.005)
+
+
+def main(url: str, path: Path, subjects: int) -> None:
+    """Forks the workers, and waits for them."""
+    seen = table(path)
+    cache = PreferenceCache(Subjects(Store.open(url, timeout=1.0), tm.NOTICE))
+    cache.preferences("before")
+    children = []
+    for worker in range(WORKERS):
+        child = os.fork()
+        if child == 0:
+            work(cache, seen, worker, subjects)
+            os._exit(0)
+        children.append(child)
+    sys.exit(max(os.waitpid(child, 0)[1] for child in children))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,460 @@
+"""How long a check waits: for the whole of it not above `timeout`, and in the thread of an event loop not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import threading
+import time as real
+import warnings
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import ExitStack, closing
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import trio
+
+import purposeguard as pg
+from purposeguard.errors import StoreUnavailable
+from purposeguard.governance import BlockingStoreCall, Governance, changes
+from purposeguard.governance.preference_cache import PreferenceCache
+from purposeguard.governance.store import Store
+from purposeguard.governance.subjects import Subjects
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import CLEAR
+from tests.governance.conftest import Databases
+from tests.governance.support import outage
+from tests.governance.test_preferences import make, queries, until
+
+__all__ = ["make"]
+
+TIMEOUT = 1.5
+"""Seconds: above those that a look takes on a busy machine."""
+
+
+class Slow:
+    """Looks that take some time from now on, until the block ends."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, seconds: float) -> None:
+        latest = changes.latest
+        self.ended = threading.Event()
+
+        def slow(connection: sa.Connection) -> int:
+            self.ended.wait(seconds)
+            return latest(connection)
+
+        patch.setattr(changes, "latest", slow)
+
+
+def asked_at_once(ask: Callable[[], object], threads: int = 12) -> list[tuple[float, bool]]:
+    """For each of several threads that ask at once: how long that took, and whether it was answered."""
+    outcomes: list[tuple[float, bool]] = []
+    barrier = threading.Barrier(threads)
+
+    def run() -> None:
+        barrier.wait()
+        began = real.monotonic()
+        try:
+            ask()
+        except StoreUnavailable:
+            outcomes.append((real.monotonic() - began, False))
+        else:
+            outcomes.append((real.monotonic() - began, True))
+
+    running = [threading.Thread(target=run) for _ in range(threads)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    return outcomes
+
+
+# ---- a healthy store --------------------------------------------------------------------------------------------
+
+
+def test_who_waits_for_a_slow_look_is_answered(
+    make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = make(staleness=0.8, poll=0.7)
+    assert cache.preferences("7") is CLEAR
+    Slow(monkeypatch, 0.5)
+    for _ in range(3):
+        real.sleep(0.75)
+        assert all(answered for _, answered in asked_at_once(lambda: cache.preferences("7")))
+    assert cache.refusals.total() == 0
+
+
+def test_a_look_counts_from_when_it_began(
+    store: Store, subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that was long on its way says what held when it was asked for."""
+    store.timeout = 1.0
+    cache = make(staleness=0.2, poll=0.1)
+    Slow(monkeypatch, 0.4)
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        cache.preferences("7")
+    monkeypatch.undo()
+    until(lambda: not raises(lambda: cache.preferences("7")))
+
+
+@pytest.mark.parametrize("ask", ["one", "many", "all"])
+def test_what_changes_during_a_slow_read_counts(
+    store_url: str, make: Callable[..., PreferenceCache], subjects: Subjects, monkeypatch: pytest.MonkeyPatch, ask: str
+) -> None:
+    cache = make(staleness=0.3, poll=0.1)
+    cache.look()
+    with Store.open(store_url) as other:
+        elsewhere = Subjects(other, tm.NOTICE, clock=subjects.clock)
+        name = "clause_now" if ask == "all" else "stands"
+        patched = getattr(subjects, name)
+
+        def slow(*asked: Any) -> Any:
+            present = patched(*asked)
+            if ask != "all" or asked[0] == "2.2①":
+                monkeypatch.undo()
+                elsewhere.restrict(7)
+                real.sleep(0.5)
+            return present
+
+        subjects.restrict(8, "2.2①")
+        if ask == "many":
+            assert cache.preferences("7") is CLEAR
+        monkeypatch.setattr(subjects, name, slow)
+        if ask == "one":
+            assert cache.preferences("7").all_suspended
+        elif ask == "many":  # of which one is known, and the other is read
+            assert [each.all_suspended for each in cache.preferences_of_each(["7", "9"])] == [True, False]
+        else:
+            assert "7" in {each for group in cache.roster().groups.values() for each in group}
+
+
+def test_entries_are_read_again_by_one_query_before_they_are_too_old(
+    store: Store, subjects: Subjects, make: Callable[..., PreferenceCache]
+) -> None:
+    cache = make(max_age=1.0, poll=0.05, maxsize=2_000)
+    keys = [str(number) for number in range(1_500)]
+    subjects.restrict(7)
+    cache.preferences_of_each(keys)
+    began, read = real.monotonic(), 0
+    with queries(store) as asked:
+        while real.monotonic() < began + 2.5:
+            for key in keys[::50]:
+                assert cache.preferences(key).all_suspended is (key == "7")
+            real.sleep(0.05)
+        read = len(asked)
+    assert 4 <= read <= 10  # twice or three times, by two queries each
+
+
+def test_who_changes_meanwhile_is_not_kept_and_the_others_are(
+    subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, read = make(max_age=0.5, poll=0.05), subjects.stands_of_each
+    cache.preferences_of_each(["7", "8", "9"])
+
+    def overtaken(keys: Any) -> Any:
+        present = read(keys)
+        monkeypatch.undo()
+        subjects.restrict(8)
+        return present
+
+    monkeypatch.setattr(subjects, "stands_of_each", overtaken)
+    until(lambda: set(cache) == {"7", "9"})
+    assert cache.preferences("8").all_suspended
+
+
+# ---- a store that does not answer -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def silent(postgresql: Databases) -> Iterator[PreferenceCache]:
+    name = postgresql.create(postgresql.template)
+    with (
+        Store.open(postgresql.url(name), timeout=TIMEOUT) as store,
+        closing(PreferenceCache(Subjects(store, tm.NOTICE), staleness=0.6, poll=0.1)) as cache,
+    ):
+        asked_at_once(lambda: cache.preferences_of_each(["7"]), 4)  # several connections, which fall silent
+        yield cache
+    postgresql.drop(name)
+
+
+ASKED: dict[str, Callable[[PreferenceCache], object]] = {
+    "one": lambda cache: cache.preferences(f"cold {threading.get_ident()}"),
+    "many": lambda cache: cache.preferences_of_each([f"{threading.get_ident()} {number}" for number in range(2_500)]),
+    "all": lambda cache: cache.roster(),
+}
+
+
+@pytest.mark.parametrize("stale", [False, True], ids=["looked at", "stale"])
+@pytest.mark.parametrize("what", ASKED)
+def test_one_deadline_bounds_all_waits_of_a_call(
+    silent: PreferenceCache, postgresql: Databases, what: str, stale: bool
+) -> None:
+    with postgresql.frozen():
+        if stale:
+            real.sleep(0.7)
+        outcomes = asked_at_once(lambda: ASKED[what](silent))
+        assert {answered for _, answered in outcomes} == {False}
+        assert max(took for took, _ in outcomes) < TIMEOUT + 0.6
+        until(lambda: silent.failed_looks > 0)
+        again = asked_at_once(lambda: ASKED[what](silent))
+        assert max(took for took, _ in again) < (0.5 if silent.staleness > 0.6 else TIMEOUT + 0.6)
+    until(lambda: not raises(lambda: silent.preferences("7")))
+
+
+def raises(ask: Callable[[], object]) -> bool:
+    try:
+        ask()
+    except StoreUnavailable:
+        return True
+    return False
+
+
+def test_who_waits_for_the_same_look_is_refused_at_the_same_time_and_others_at_once(
+    silent: PreferenceCache, postgresql: Databases
+) -> None:
+    with postgresql.frozen():
+        real.sleep(0.7)
+        ends: list[float] = []
+
+        def ask() -> None:
+            assert raises(lambda: silent.preferences("7"))
+            ends.append(real.monotonic())
+
+        threads = [threading.Thread(target=ask) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+            real.sleep(0.03)
+        for thread in threads:
+            thread.join()
+        assert max(ends) - min(ends) < 0.5
+        for _ in range(20):  # longer than a poll
+            began = real.monotonic()
+            assert raises(lambda: silent.preferences("7"))
+            assert real.monotonic() - began < 0.1
+            real.sleep(0.02)
+    assert until(lambda: not raises(lambda: silent.preferences("7"))) < TIMEOUT + 1
+    assert silent.refusals["look"] > 20
+
+
+# ---- event loops ------------------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def stalls(most: list[float]) -> AsyncGenerator[None]:
+    """Notes the longest time for which the loop stood still meanwhile."""
+
+    async def beat() -> None:
+        last = real.monotonic()
+        while True:
+            await asyncio.sleep(0.001)
+            now = real.monotonic()
+            most.append(now - last)
+            last = now
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()
+
+
+@pytest.fixture
+def governance(postgresql: Databases) -> Iterator[Governance]:
+    name = postgresql.create(postgresql.template)
+    with ExitStack() as stack:
+        stack.callback(postgresql.drop, name)
+        store = stack.enter_context(Store.open(postgresql.url(name), timeout=TIMEOUT))
+        yield stack.enter_context(Governance(store, notice=tm.NOTICE))
+
+
+def test_a_loop_goes_on_while_the_server_is_silent(governance: Governance, postgresql: Databases) -> None:
+    async def story(most: list[float]) -> None:
+        await governance.ready(["7"])
+        assert governance.preferences("7") is CLEAR
+        with postgresql.frozen():
+            async with stalls(most):
+                for subjects in (["cold"], ["7"], ["7"], []):
+                    with contextlib.suppress(StoreUnavailable):
+                        await governance.ready(subjects)
+                        await asyncio.sleep(0.3)
+                async with asyncio.timeout(0.2):
+                    with pytest.raises(StoreUnavailable):
+                        await governance.ready(["7"])
+                with pytest.raises(StoreUnavailable):
+                    governance.preferences("7")  # at once
+
+    longest = []
+    for _ in range(3):  # a machine under load lets a loop wait too
+        most: list[float] = []
+        asyncio.run(story(most))
+        longest.append(max(most))
+        until(lambda: not raises(lambda: governance.preferences("7")))
+        if longest[-1] < 0.02:
+            break
+    assert min(longest) < 0.02
+
+
+def test_those_who_ask_at_once_share_queries(store: Store) -> None:
+    with Governance(store, notice=tm.NOTICE, ledger=False) as governance:
+        governance.restrict(7)
+
+        async def story() -> None:
+            await governance.ready()
+            with queries(store) as asked:
+                await asyncio.gather(*(governance.ready([number]) for number in range(200)))
+                assert len(asked) <= 10
+                found = [governance.preferences(str(number)).all_suspended for number in range(200)]
+                assert found == [number == 7 for number in range(200)]
+                assert len(asked) <= 10
+            with pytest.raises(TypeError, match="collection"):
+                await governance.ready("7")
+            with pytest.raises(ValueError, match="subject"):
+                await governance.ready([" "])
+
+        asyncio.run(story())
+
+
+def test_under_trio_too(store: Store, request: pytest.FixtureRequest) -> None:
+    with Governance(store, notice=tm.NOTICE, ledger=False) as governance:
+
+        async def story() -> None:
+            await governance.ready(["7"])
+            assert governance.preferences("7") is CLEAR
+            with pytest.warns(BlockingStoreCall):
+                governance.preferences("9")
+
+        trio.run(story)
+
+        async def refused() -> None:
+            await trio.sleep(1.1)
+            with pytest.raises(StoreUnavailable):
+                await governance.ready(["7"])
+
+        with outage(store, request):
+            trio.run(refused)
+
+
+def test_a_loop_does_not_wait_longer_than_the_timeout(
+    store: Store, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.timeout = 0.4
+    cache = make(staleness=0.2, poll=0.1)
+    cache.preferences("7")
+    slow = Slow(monkeypatch, 10)
+
+    async def story() -> None:
+        await asyncio.sleep(0.3)
+        began = real.monotonic()
+        with pytest.raises(StoreUnavailable, match="does not answer"):
+            await cache.ready(["7"])
+        assert 0.3 < real.monotonic() - began < 1
+
+    asyncio.run(story())
+
+    async def trio_story() -> None:
+        began = real.monotonic()
+        with pytest.raises(StoreUnavailable, match="does not answer"):
+            await cache.ready(["7"])
+        assert 0.3 < real.monotonic() - began < 1
+
+    trio.run(trio_story)
+    slow.ended.set()
+
+
+def test_what_is_closed_refuses_who_waits(
+    store: Store, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = make(staleness=0.2, poll=0.1)
+    cache.preferences("7")
+    slow = Slow(monkeypatch, 10)
+
+    async def story() -> None:
+        await asyncio.sleep(0.3)
+        waiting = asyncio.create_task(cache.ready(["7"]))
+        given_up = asyncio.create_task(cache.ready(["8"]))
+        await asyncio.sleep(0.05)
+        given_up.cancel()
+        threading.Timer(0.1, slow.ended.set).start()
+        await asyncio.to_thread(cache.close)
+        with contextlib.suppress(StoreUnavailable):  # by the look that ended, or because it was closed meanwhile
+            await waiting
+        with pytest.raises(StoreUnavailable, match="was closed"):
+            await cache.ready()
+
+    asyncio.run(story())
+
+
+def test_where_no_thread_can_be_started_the_loop_asks_itself(
+    subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    subjects.restrict(7)
+    cache = make()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    async def story() -> None:
+        with pytest.warns(BlockingStoreCall):
+            await cache.ready(["7"])
+        assert cache.preferences("7").all_suspended
+
+    asyncio.run(story())
+
+
+def test_a_call_that_blocks_a_loop_is_warned_of_once_for_each_place(make: Callable[..., PreferenceCache]) -> None:
+    cache = make()
+
+    async def story() -> None:
+        for number in range(3):
+            cache.preferences(str(number))
+        cache.roster()
+        cache.preferences("0")
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("default")
+        asyncio.run(story())
+    assert [(each.category, each.filename) for each in told] == [(BlockingStoreCall, __file__)] * 2
+    assert "await governance.ready" in str(told[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cache.preferences("10")  # no loop runs here
+
+
+# ---- many subjects ----------------------------------------------------------------------------------------------
+
+
+def test_ten_thousand_rows_are_one_query_a_batch(store: Store) -> None:
+    with Governance(store, notice=tm.NOTICE, ledger=False) as governance:
+        guard = pg.Guard(tm.NOTICE, governance=governance)
+        values = [pg.Personal(f"{number}@example.jp", tm.Registration) for number in range(10_000)]
+        ids = list(range(10_000))
+        with guard.purpose(tm.RenewalGuidance) as use, queries(store) as asked:
+            assert len(use.open_all(values, ids)) == 10_000
+            assert len(asked) == 10
+            for value, subject in zip(values[:100], ids, strict=False):
+                use.open(value, subject=subject)
+            assert len(asked) == 10
+
+
+def test_a_batch_stops_when_a_consent_is_withdrawn_meanwhile(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Governance(store, notice=tm.NOTICE, ledger=False) as governance:
+        guard = pg.Guard(tm.NOTICE, governance=governance)
+        values = [pg.Personal(f"{number}@example.jp", tm.Registration) for number in range(5)]
+        each = governance.preferences_of_each
+        asked: list[Any] = []
+
+        def overtaken(subjects: Any) -> Any:
+            present = each(subjects)
+            if not asked:
+                asked.append(governance.restrict(3, tm.RenewalGuidance))
+            return present
+
+        monkeypatch.setattr(governance, "preferences_of_each", overtaken)
+        with guard.purpose(tm.RenewalGuidance) as use:
+            with pytest.raises(pg.SubjectViolation):
+                use.open_all(values, range(5))
+            governance.lift(asked[0], at=datetime.datetime.now(datetime.UTC))
+            assert len(use.open_all(values, range(5))) == 5
