@@ -99,9 +99,9 @@ def command(folder: Path, language: str) -> tuple[str, ...]:
     """The command line that writes the report of the shop, `report-en.html` or `report-ja.html`."""
     imports = ("--import", "examples.shop.revisions")
     others = ("--store", str(folder / "privacy.db"), "--revision", str(next_revision(folder)))
-    output = ("--language", language, "-o", str(folder / f"report-{language}.html"))
-    output += ("--xlsx", str(folder / f"registers-{language}.xlsx"))
-    return ("report", "examples.shop.app:guard", *imports, *others, *output)
+    page = ("--language", language, "-o", str(folder / f"report-{language}.html"))
+    workbook = ("--xlsx", str(folder / f"registers-{language}.xlsx"))
+    return ("report", "examples.shop.app:guard", *imports, *others, *page, *workbook)
 
 
 def main(folder: Path) -> None:
