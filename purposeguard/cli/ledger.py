@@ -109,6 +109,7 @@ def _verdict_data(verdict: Verdict) -> dict[str, Any]:
         "at": verdict.head.at or None,
         "hash": verdict.head.hash,
         "open_uses": sum(verdict.head.open.values()),
+        "open_denials": sum(verdict.head.repeated.values()),
         "went_back": verdict.went_back,
     }
 
@@ -117,6 +118,8 @@ def _verdict_lines(data: dict[str, Any]) -> tuple[str, list[str]]:
     lines = [f"last written to at {data['at']}", f"hash {data['hash']}"] if data["at"] else []
     if data["open_uses"]:
         lines.append(f"{_counted(data['open_uses'], 'use')} counted in hours that are not over")
+    if data["open_denials"]:
+        lines.append(f"{_counted(data['open_denials'], 'denial')} that came again in hours that are not over")
     if data["went_back"]:
         lines.append(
             f"{_counted(data['went_back'], 'time')} an entry is dated before the one before it: a clock was set"
@@ -260,10 +263,14 @@ def ledger_report(
     warnings = tuple(
         f"{count:,} earlier {what} are left out (--limit {limit})" for what, count in left.items() if count
     )
+    repeated = _repeated(ledger, activity, since, until) if "denial" in wanted else []
+    warnings += _doubts(ledger, since, until)
     tables = (*([_uses(uses)] if "use" in wanted else []), *([_entries(newest)] if wanted - {"use"} else []))
+    tables += (_again(repeated),) if repeated else ()
     data = {
         "uses": [key.body(count) for key, count in uses],
         "entries": [{"seq": entry.seq, "at": entry.at, "kind": entry.kind, "body": entry.body} for entry in newest],
+        "repeated": repeated,
         "left_out": left,
     }
     return Report(data, tables, warnings)
@@ -317,7 +324,9 @@ def grouped_report(
         | dict(zip(("first", "last"), times[key], strict=True))
         for key in keys
     ]
-    warnings = (f"{left:,} earlier rows are left out (--limit {limit})",) if left else ()
+    warnings = ((f"{left:,} earlier rows are left out (--limit {limit})",) if left else ()) + _doubts(
+        ledger, since, until
+    )
     title = f"Uses and denials by {', '.join(by)} ({len(keys):,})"
     return Report({"groups": data, "left_out": left}, (Table(title, columns, tuple(rows)),), warnings)
 
@@ -330,8 +339,28 @@ def _happened(
         for hour, count in ledger.uses(since, until).items():
             yield hour.body(count), "used", count, hour.hour
     if "denial" in kinds:
-        for entry in ledger.entries({"denial"}, since, until):
-            yield entry.body, "observed" if entry.body.get("observed") else "refused", 1, f"{entry.at[:16]}Z"
+        for body, count, at in ledger.denials(since, until):
+            yield body, "observed" if body.get("observed") else "refused", count, at
+
+
+def _doubts(ledger: Reading, since: datetime.datetime | None, until: datetime.datetime | None) -> tuple[str, ...]:
+    """What is to be known of a period: entries that were made in it, as their numbers show, and bear another time."""
+    count = ledger.misdated(since, until)
+    what = "a clock was wrong: see `ledger show` without a period"
+    return (f"{_counted(count, 'entry', 'entries')} made between these have a time outside the period: {what}",) * (
+        count > 0
+    )
+
+
+def _repeated(
+    ledger: Reading, activity: str | None, since: datetime.datetime | None, until: datetime.datetime | None
+) -> list[dict[str, Any]]:
+    """The bodies of denials that came again in hours that are not over."""
+    return [
+        {**body, "count": count}
+        for body, count, _ in ledger.denials(since, until)
+        if "hour" in body and "count" not in body and activity in (None, body.get("activity"))
+    ]
 
 
 def _field(body: Mapping[str, Any]) -> object:
@@ -355,6 +384,15 @@ def _entries(entries: Collection[Entry]) -> Table:
     columns = (Column("entry"), Column("at (UTC)"), Column("kind"), Column("what"), Column("more", "under"))
     rows = [(f"{entry.seq:,}", _second(entry.at), entry.kind, *_what(entry.kind, entry.body)) for entry in entries]
     return Table(f"Entries ({len(entries):,})", columns, tuple(rows))
+
+
+def _again(bodies: Collection[Mapping[str, Any]]) -> Table:
+    columns = (Column("hour (UTC)", "group"), Column("activity"), Column("what"), Column("times"))
+    rows = [
+        (_hour(body["hour"]), body.get("activity") or "-", str(body["reason"]), f"{body['count']:,}")
+        for body in sorted(bodies, key=lambda body: (body["hour"], body["reason"]))
+    ]
+    return Table(f"Denials that came again ({sum(body['count'] for body in bodies):,})", columns, tuple(rows))
 
 
 def _hour(hour: str) -> str:

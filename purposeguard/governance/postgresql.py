@@ -75,6 +75,7 @@ def engine(url: URL, timeout: float, **options: Any) -> sa.Engine:
     def set_up(connection: Any, _record: object) -> None:
         with connection.cursor() as cursor:
             cursor.execute(f"SET lock_timeout = {max(1, int(timeout * 1000))}")
+            cursor.execute("SET default_transaction_isolation = 'read committed'")  # that of the database may differ
         connection.commit()
 
     event.listen(made, "do_connect", connect)

@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable, Generator
 from typing import Final
 
-from purposeguard.errors import PurposeGuardError, StoreUnavailable
+from purposeguard.errors import PurposeGuardError
 from purposeguard.governance.ledger.chain import Counts, Hour, hour_of, written
 from purposeguard.governance.ledger.entries import clauses
 from purposeguard.locks import new_lock
@@ -126,6 +126,11 @@ class Counters:
                 self._take_back(used, count)
                 raise
 
+    def also_in(self, hour: str) -> None:
+        """Something else was counted in this hour, which is to be written when it is over."""
+        self._open = self._open or hour
+        self._start()
+
     def _start(self) -> None:
         if self._thread is not None:
             return
@@ -173,24 +178,6 @@ class Counters:
                 self._write(dict(self._pending), last)
                 self._open = hour if self._pending else ""
                 self._pending.clear()
-
-    @contextlib.contextmanager
-    def taking(self) -> Generator[Counts]:
-        """The counts, for a block that writes them together with an entry; where it fails they are kept.
-
-        Raises:
-            StoreUnavailable: this interrupts a write of its own thread, in a signal handler for example.
-        """
-        with self._one_at_a_time() as mine:
-            if not mine:
-                raise StoreUnavailable(
-                    "the ledger was interrupted while it wrote, and cannot be written from in between"
-                )
-            hour = self._collect()
-            yield dict(self._pending)
-            if self._pending:
-                self._open = hour
-            self._pending.clear()
 
     @contextlib.contextmanager
     def _one_at_a_time(self) -> Generator[bool]:

@@ -15,7 +15,8 @@ from purposeguard.errors import StoreUnavailable
 from purposeguard.governance.engines import engine_of, translated
 from purposeguard.governance.ledger.exports import Export
 from purposeguard.governance.ledger.reading import Reading
-from purposeguard.governance.ledger.sql import SqlReading, head
+from purposeguard.governance.ledger.sql import SqlReading
+from purposeguard.governance.ledger.tables import counts
 
 SQLITE: Final = b"SQLite format 3\x00"
 """What a file of SQLite begins with."""
@@ -54,7 +55,7 @@ def _in_database(url: str | sa.URL, timeout: float) -> Generator[SqlReading]:
     engine, where = engine_of(url, timeout)
     try:
         with engine.connect() as connection:
-            there = sa.inspect(connection).has_table(head.name)
+            there = sa.inspect(connection).has_table(counts.name)
         if not there:
             raise StoreUnavailable(f"there is no ledger in {where}")
         with engine.connect() as connection:

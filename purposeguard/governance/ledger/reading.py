@@ -7,11 +7,11 @@ import collections
 import dataclasses
 import datetime
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from purposeguard.errors import LedgerBroken
-from purposeguard.governance.ledger.chain import ENTRY_KEYS, USE, Entry, Head, Hour, hash_of, written
+from purposeguard.governance.ledger.chain import DENIAL, ENTRY_KEYS, USE, Entry, Head, Hour, hash_of, written
 
 LONGEST: Final = 1 << 24
 """The length limit of a line, in bytes."""
@@ -67,6 +67,30 @@ class Reading(abc.ABC):
         first = None if since is None else written(since)
         end = None if until is None else written(until)
         return (entry for _, entry in self.placed(kinds, first, end))
+
+    def misdated(self, since: datetime.datetime | None = None, until: datetime.datetime | None = None) -> int:
+        """The entries between the first and the last one of this period that bear a time outside it."""
+        first = "" if since is None else written(since)
+        end = None if until is None else written(until)
+        met = found = between = 0
+        for _, entry in self.placed() if first or end else ():
+            if entry.at >= first and (end is None or entry.at < end):
+                met, found, between = 1, found + between, 0
+            else:
+                between += met
+        return found
+
+    def denials(
+        self, since: datetime.datetime | None = None, until: datetime.datetime | None = None
+    ) -> Iterator[tuple[Mapping[str, Any], int, str]]:
+        """The denials of this period: body, how often, and when, to the minute, or the hour in which it came again."""
+        for entry in self.entries({DENIAL}, since, until):
+            yield entry.body, entry.body.get("count", 1), entry.body.get("hour", f"{entry.at[:16]}Z")
+        first = "" if since is None else written(since)[:16]
+        for text, count in self.head.repeated.items():
+            body = json.loads(text)
+            if body["hour"] >= first and (until is None or body["hour"] < written(until)):
+                yield body, count, body["hour"]
 
     def uses(
         self, since: datetime.datetime | None = None, until: datetime.datetime | None = None
