@@ -71,13 +71,20 @@ class Counters:
     """The uses since the last write.
 
     `write(counts, last)` has them on record when it returns; `last` says that no more will follow. What it cannot write
-    is kept, and given to it again.
+    is kept, and given to it again. `beside(last)` is called by the thread after each write, and at the end.
     """
 
-    def __init__(self, write: Callable[[Counts, bool], object], clock: Clock, interval: float = INTERVAL) -> None:
+    def __init__(
+        self,
+        write: Callable[[Counts, bool], object],
+        clock: Clock,
+        interval: float = INTERVAL,
+        beside: Callable[[bool], object] | None = None,
+    ) -> None:
         if interval <= 0:
             raise ValueError(f"the seconds between two writes are above zero: interval={interval}")
         self._write = write
+        self._beside = beside
         self._clock = clock
         self._interval = interval
         self._tickers: dict[int, Ticker] = {}  # all that may have been called since they were read
@@ -85,7 +92,7 @@ class Counters:
         self._noted: collections.deque[tuple[Used, int]] = collections.deque()
         self._pending: collections.Counter[Hour] = collections.Counter()
         self._open = ""  # the last hour of which counts were written
-        self._failing = False
+        self._failing = self._failing_beside = False
         self._thread: threading.Thread | None = None
         self._closed = False
         self._make_locks()
@@ -131,6 +138,11 @@ class Counters:
         self._open = self._open or hour
         self._start()
 
+    def begin(self) -> None:
+        """Starts the thread, if there is something that it does beside."""
+        if self._beside is not None:
+            self._start()
+
     def _start(self) -> None:
         if self._thread is not None:
             return
@@ -166,6 +178,19 @@ class Counters:
                 if self._failing:
                     self._failing = False
                     _log.warning("counts of uses are written again; none was lost")
+            self._do_beside(last=False)
+
+    def _do_beside(self, *, last: bool) -> None:
+        if self._beside is None:
+            return
+        try:
+            self._beside(last)
+        except Exception as error:  # noqa: BLE001  # as above: a sink may be anybody's code
+            if not self._failing_beside:
+                _log.error("no checkpoint of the ledger can be made: %s", _described(error))
+            self._failing_beside = True
+        else:
+            self._failing_beside = False
 
     def flush(self, *, last: bool = False) -> None:
         """Writes the counts; where that fails they are kept, and the error is raised."""
@@ -233,6 +258,7 @@ class Counters:
         except Exception as error:  # noqa: BLE001  # logged: there is no caller left
             if self._pending:
                 self._log_losses(error)
+        self._do_beside(last=True)
 
     def resume(self) -> None:
         """Counts, and writes, again after `close`."""

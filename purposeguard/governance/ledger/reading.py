@@ -31,12 +31,14 @@ class Placed(NamedTuple):
 class Verdict:
     """The result of a verification that found no fault: the number of entries, and the head.
 
-    `went_back`: the number of entries with a time before that of their predecessor (a wrong clock).
+    `went_back`: the number of entries with a time before that of their predecessor (a wrong clock). `new`: how many
+    entries were read: those behind a checkpoint, if there is one.
     """
 
     entries: int
     head: Head
     went_back: int = 0
+    new: int = 0
 
 
 class Reading(abc.ABC):
@@ -52,9 +54,14 @@ class Reading(abc.ABC):
 
     @abc.abstractmethod
     def placed(
-        self, kinds: Collection[str] | None = None, since: str | None = None, until: str | None = None
+        self,
+        kinds: Collection[str] | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        *,
+        after: int = 0,
     ) -> Iterator[Placed]:
-        """The entries of these kinds and this period, oldest first, with their places."""
+        """The entries of these kinds and this period, behind entry `after`, oldest first, with their places."""
 
     def entries(
         self,
@@ -127,7 +134,7 @@ class Reading(abc.ABC):
         if not met:
             what = "no entry has the hash that was noted: all that follows some entry was written anew since"
             raise LedgerBroken("ledger", what)
-        return Verdict(self.head.seq, self.head, went_back)
+        return Verdict(self.head.seq, self.head, went_back, self.head.seq)
 
 
 def entry_of(line: bytes, place: str) -> Entry:
@@ -163,10 +170,10 @@ def _entry(data: Any) -> Entry | None:
 
 
 class Chain:
-    """Follows entries from the first on."""
+    """Follows entries behind one, from the first on if none is given."""
 
-    def __init__(self) -> None:
-        self.last = Head()
+    def __init__(self, last: Head | None = None) -> None:
+        self.last = last or Head()
 
     def follow(self, placed: Placed) -> Entry:
         """Verifies the next entry, or raises LedgerBroken."""

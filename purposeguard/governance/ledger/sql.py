@@ -35,10 +35,11 @@ from purposeguard.governance.ledger.chain import (
     repeated_of,
 )
 from purposeguard.governance.ledger.chain import written as written_at
+from purposeguard.governance.ledger.checkpoints import Checkpoint, Checkpoints, checkpoint_of, verify_from
 from purposeguard.governance.ledger.counting import INTERVAL, Counters
 from purposeguard.governance.ledger.reading import NO_HEAD, Placed, Reading, Verdict, row_of
 from purposeguard.governance.ledger.tables import counts, head, ledger, writers
-from purposeguard.governance.ledger.writing import Conflict, Counted, Event, Turns, Writing, written
+from purposeguard.governance.ledger.writing import Conflict, Counted, Event, Turns, Writing, counted_in, written
 from purposeguard.governance.store import Store
 from purposeguard.notice.label import Label
 from purposeguard.policy.transfers import Provision
@@ -71,12 +72,23 @@ class SqlLedger:
     Uses are counted; counts are written every `interval` seconds, when the process ends, and by `flush` and `close`.
     Methods that report an event raise StoreUnavailable if it cannot be recorded, and LedgerBroken if the ledger was
     changed, so that nothing is written behind it. `clock` gives the time, for tests.
+    `checkpoints`: where they go; the thread that counts makes them, and `close` the last.
     """
 
-    def __init__(self, store: Store, *, interval: float = INTERVAL, clock: Now | Clock | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        interval: float = INTERVAL,
+        clock: Now | Clock | None = None,
+        checkpoints: Checkpoints | None = None,
+    ) -> None:
         self.store = store
         self._clock = Clock.of(clock or system_time)
-        self._counters = Counters(self._count, self._clock, interval)
+        self._checkpoints = checkpoints
+        self._checkpoint: tuple[sa.Engine, Checkpoint] | None = None
+        self._due = -math.inf
+        self._counters = Counters(self._count, self._clock, interval, None if checkpoints is None else self._keep)
         self._turns = Turns(self._record, lambda: self.store.timeout or PATIENCE)
         self._process = _Process()
         self._seen: tuple[sa.Engine | None, int, str] = (None, 0, GENESIS)  # the last entry, as of this process
@@ -88,6 +100,7 @@ class SqlLedger:
             TypeError, ValueError: as `entry_made`.
         """
         self._turns.write(_addition(kind, body))
+        self._counters.begin()
 
     def append_in(self, connection: sa.Connection, kind: str, body: Mapping[str, Any]) -> None:
         """Records one entry within a transaction of `store.writing()`: the entry and its changes, or neither.
@@ -102,6 +115,7 @@ class SqlLedger:
     def _record(self, events: Sequence[Event]) -> None:
         """Writes events durably, all of them or none."""
         repeats = Counter(event for event in events if isinstance(event, Counted))
+        self._own().rows.update(repeats)
         made = [event for event in events if not isinstance(event, Counted)]
         self._write(self._writing(entries=made, counts=repeats))
 
@@ -116,6 +130,7 @@ class SqlLedger:
             pending -= own.sent
             if pending:
                 own.batch, own.doubt = own.batch + 1, pending
+                own.rows.update(pending)
                 self._write(self._writing(counts=pending, batch=own.batch))
             own.sent, own.doubt = Counter(), None
             still_open = hours_open(self._clock.read())
@@ -131,7 +146,7 @@ class SqlLedger:
             rows = connection.execute(sa.select(counts).where(wanted)).mappings().all()
         totals: Counter[Counted] = Counter()
         for row in rows:
-            totals[Counted(row["hour"], row["kind"], row["body"])] += row["count"]
+            totals[counted_in(row)] += row["count"]
         taken = [{name: row[name] for name in ("process", "key", "count")} for row in rows]
         made = [counted.entry(total) for counted, total in sorted(totals.items())]
         if made:
@@ -193,6 +208,7 @@ class SqlLedger:
                 self._turns.write(Counted(hour, kind, canonical({**json.loads(body), "hour": hour})))
                 return
             self._turns.write((kind, body))
+            self._counters.begin()
         except StoreUnavailable as failure:
             failure.add_note(f"not recorded: {json.loads(body)['reason']}")
             raise
@@ -257,6 +273,46 @@ class SqlLedger:
         with self.reading() as reading:
             return reading.verify(expect)
 
+    # ---- checkpoints ----------------------------------------------------------------------------------------------
+
+    def checkpoint(self) -> Checkpoint:
+        """Makes a checkpoint, once what was written since the last one of this process is verified.
+
+        Raises:
+            LedgerBroken: the ledger was changed since.
+            StoreUnavailable: the ledger is unreadable, or the sink cannot be written.
+            ValueError: there are no `checkpoints`.
+        """
+        if self._checkpoints is None:
+            raise ValueError("this ledger has no `checkpoints`, so there is nowhere to keep one")
+        engine = self.store.engine
+        with self.reading() as reading:
+            if self._checkpoint is not None and self._checkpoint[0] is engine:
+                verify_from(reading, self._checkpoint[1], reading.connection, key=None)
+            self._check_own(reading.connection)
+            made = checkpoint_of(reading, reading.connection, written_at(self._clock.read()))
+        kept = self._checkpoints.keep(made)
+        self._checkpoint = engine, kept
+        return kept
+
+    def _check_own(self, connection: sa.Connection) -> None:
+        """Raises LedgerBroken where a row of counts has more than this process has ever counted."""
+        own, present = self._own(), set()
+        for row in connection.execute(sa.select(counts).where(counts.c.process == own.name)).mappings():
+            counted = counted_in(row)
+            present.add(counted)
+            if row["count"] > own.rows[counted]:
+                raise LedgerBroken("counts", f"more was counted in {counted.hour} than this process has counted")
+        still_open = hours_open(self._clock.read())
+        for counted in [key for key in list(own.rows) if key not in present and key.hour not in still_open]:
+            del own.rows[counted]
+
+    def _keep(self, last: bool) -> None:
+        """In the thread that counts: makes a checkpoint when one is due."""
+        if self._checkpoints is not None and (last or time.monotonic() >= self._due):
+            self._due = time.monotonic() + self._checkpoints.interval
+            self.checkpoint()
+
     # ---- the end ---------------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
@@ -286,7 +342,7 @@ class SqlReading(Reading):
     def __init__(self, connection: sa.Connection) -> None:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-        self._connection = connection
+        self.connection = connection
         self._head: Head | None = None
 
     @property
@@ -299,35 +355,36 @@ class SqlReading(Reading):
     def _read_head(self) -> Head:
         joined = head.outerjoin(ledger, ledger.c.seq == head.c.seq)
         wanted = sa.select(head.c.seq, head.c.hash, ledger.c.at).select_from(joined).where(head.c.id == 1)
-        row = self._connection.execute(wanted).one_or_none()
+        row = self.connection.execute(wanted).one_or_none()
         if row is None:
             raise LedgerBroken("head", NO_HEAD)
         if type(row.seq) is not int or not isinstance(row.hash, str) or not isinstance(row.at or "", str):
             raise LedgerBroken("head", MALFORMED_HEAD)
         uses: Counter[Hour] = Counter()
         repeated: Counter[str] = Counter()
-        for hour, kind, body, count in self._connection.execute(
-            sa.select(counts.c.hour, counts.c.kind, counts.c.body, counts.c.count)
-        ):
-            try:
-                data = {**json.loads(body), "count": count}
-                if data["hour"] != hour or kind not in (USE, DENIAL):
-                    raise ValueError(MALFORMED_COUNT)  # noqa: TRY301  # as those that are raised for it
-                if kind == USE:
-                    key, number = Hour.of(data)
-                    uses[key] += number
-                else:
-                    text, number = repeated_of(data)
-                    repeated[text] += number
-            except (ValueError, TypeError, KeyError, RecursionError):
-                raise LedgerBroken("counts", MALFORMED_COUNT) from None
+        for found in self.connection.execute(sa.select(counts)).mappings():
+            counted = counted_in(found)
+            data = {**json.loads(counted.body), "count": found["count"]}
+            if counted.kind == USE:
+                key, number = Hour.of(data)
+                uses[key] += number
+            else:
+                text, number = repeated_of(data)
+                repeated[text] += number
         return Head(row.seq, row.at or "", row.hash, dict(uses), dict(repeated))
 
     def placed(
-        self, kinds: Collection[str] | None = None, since: str | None = None, until: str | None = None
+        self,
+        kinds: Collection[str] | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        *,
+        after: int = 0,
     ) -> Iterator[Placed]:
         """The entries; where all are read, each with the number that it should have."""
         wanted = sa.select(ledger).order_by(ledger.c.seq)
+        if after:
+            wanted = wanted.where(ledger.c.seq > after)
         if kinds is not None:
             wanted = wanted.where(ledger.c.kind.in_(list(kinds)))
         if since is not None:
@@ -335,13 +392,10 @@ class SqlReading(Reading):
         if until is not None:
             wanted = wanted.where(ledger.c.at < until)
         every = kinds is since is until is None
-        with contextlib.closing(self._connection.execute(wanted.execution_options(yield_per=ROWS))) as result:
-            for number, row in enumerate(result, 1):
+        with contextlib.closing(self.connection.execute(wanted.execution_options(yield_per=ROWS))) as result:
+            for number, row in enumerate(result, after + 1):
                 place = f"entry {number if every else row.seq}"
                 yield Placed(place, row_of(tuple(row), place))
-
-
-MALFORMED_COUNT: Final = "a count of an hour that is not over is none as one is written: it was changed"
 
 
 def _addition(kind: str, body: Mapping[str, Any]) -> tuple[str, str]:
@@ -360,4 +414,5 @@ class _Process:
     doubt: Counter[Counted] | None = None  # the counts of this batch, while it is unknown whether they were written
     sent: Counter[Counted] = dataclasses.field(default_factory=Counter)  # those of earlier batches that were
     hour: str = ""  # in which it last looked for counts of hours that are over
+    rows: Counter[Counted] = dataclasses.field(default_factory=Counter)  # at most so much is in its rows
     recent: dict[str, float] = dataclasses.field(default_factory=dict)  # denials that became entries, and when

@@ -18,7 +18,7 @@ from sqlalchemy import exc
 from sqlalchemy.dialects.sqlite import insert
 
 from purposeguard.errors import LedgerBroken, StoreUnavailable
-from purposeguard.governance.ledger.chain import GENESIS, Entry, canonical
+from purposeguard.governance.ledger.chain import DENIAL, GENESIS, USE, Entry, Hour, canonical, repeated_of
 from purposeguard.governance.ledger.reading import NO_HEAD
 from purposeguard.governance.ledger.tables import counts, head, ledger, writers
 from purposeguard.locks import new_lock
@@ -55,6 +55,19 @@ class Counted(NamedTuple):
     def entry(self, count: int) -> tuple[str, str]:
         """The entry that the count becomes."""
         return self.kind, canonical({**json.loads(self.body), "count": count})
+
+
+def counted_in(row: Mapping[Any, Any]) -> Counted:
+    """What a row of counts counts; raises LedgerBroken unless it is as it was written."""
+    try:
+        counted = Counted(row["hour"], row["kind"], row["body"])
+        data = {**json.loads(counted.body), "count": row["count"]}
+        (Hour.of if counted.kind == USE else repeated_of)(data)
+        if counted.kind in (USE, DENIAL) and data["hour"] == counted.hour and row["key"] == counted.key:
+            return counted
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    raise LedgerBroken("counts", "a count of an hour that is not over is none as one is written: it was changed")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
