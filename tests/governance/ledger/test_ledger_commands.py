@@ -52,6 +52,7 @@ def test_verify_says_that_a_ledger_is_whole(filled: Place) -> None:
     assert data == {
         "intact": True,
         "entries": 10,
+        "new": 10,
         "at": "2026-05-02T10:18:00.000000Z",
         "open_uses": 3,
         "open_denials": 0,
