@@ -199,11 +199,11 @@ class SqlLedger:
     def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
         """A use was refused, or would have been (`observed`). The same within a minute is counted, as durably."""
         kind, body = _addition(DENIAL, entries.denial(error, observed=observed))
-        recent, present = self._own().recent, time.monotonic()
-        repeated = recent.get(body, -math.inf) > present - REPEATED
+        present = time.monotonic()
         hour = hour_of(written_at(self._clock.read()))
         try:
-            if repeated:
+            recent = self._own().denied_in(self.store.engine)
+            if recent.get(body, -math.inf) > present - REPEATED:
                 self._counters.also_in(hour)
                 self._turns.write(Counted(hour, kind, canonical({**json.loads(body), "hour": hour})))
                 return
@@ -416,3 +416,10 @@ class _Process:
     hour: str = ""  # in which it last looked for counts of hours that are over
     rows: Counter[Counted] = dataclasses.field(default_factory=Counter)  # at most so much is in its rows
     recent: dict[str, float] = dataclasses.field(default_factory=dict)  # denials that became entries, and when
+    engine: sa.Engine | None = None  # of the store in which they did
+
+    def denied_in(self, engine: sa.Engine) -> dict[str, float]:
+        """The denials that became entries in this store, and when."""
+        if self.engine is not engine:  # another was opened in its place
+            self.engine, self.recent = engine, {}
+        return self.recent
