@@ -144,8 +144,7 @@ def _verified(ledger: Reading, expect: str | None, since: str | None, key: Path 
                 checkpoint = sink.last()
         else:
             checkpoint = checkpoints.last_in(Path(since))
-        connection = getattr(ledger, "connection", None)
-        return checkpoints.verify_from(ledger, checkpoint, connection, key=public, stopped=stopped)
+        return checkpoints.verify_from(ledger, checkpoint, key=public, stopped=stopped)
     number, colon, noted = (expect or "").partition(":")
     if not colon:
         return ledger.verify(expect)
@@ -212,7 +211,7 @@ def checkpoint(
     with _reading(target) as ledger:
         from purposeguard.governance.ledger import chain, checkpoints  # noqa: PLC0415  # needs the extra `governance`
 
-        if not hasattr(ledger, "connection"):
+        if ledger.connection is None:
             raise Problem(f"`{target}` is an export: name the store")
         ledger.verify()
         with needing("checkpoints", "signatures need"):
@@ -248,7 +247,7 @@ def reconcile(target: Target, form: TextOption = TextFormat.text) -> None:
     with _reading(target) as ledger:
         from purposeguard.governance.reconciling import reconcile as differences  # noqa: PLC0415  # as above
 
-        if not hasattr(ledger, "connection"):
+        if ledger.connection is None:
             raise Problem(f"`{target}` is an export: name the store")
         found = list(differences(ledger, ledger.connection))
     if form is TextFormat.json:

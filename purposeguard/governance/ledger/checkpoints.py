@@ -126,17 +126,12 @@ def declarations_digest(connection: sa.Connection) -> str:
 
 
 def verify_from(
-    reading: Reading,
-    checkpoint: Checkpoint,
-    connection: sa.Connection | None,
-    *,
-    key: Ed25519PublicKey | None,
-    stopped: bool = False,
+    reading: Reading, checkpoint: Checkpoint, *, key: Ed25519PublicKey | None, stopped: bool = False
 ) -> Verdict:
     """Verifies what was written after a checkpoint, and that nothing before is missing or another.
 
-    An entry before it that was changed, and kept its hash, is found by `verify` alone. `connection` is that of the
-    reading, None for an export, which has no tables of restrictions. `stopped`: nothing was written since.
+    An entry before it that was changed, and kept its hash, is found by `verify` alone. Restrictions and consents are
+    verified in a store. `stopped`: nothing was written since.
 
     Raises:
         LedgerBroken: the ledger was changed: the place, and the fault.
@@ -160,7 +155,7 @@ def verify_from(
         raise LedgerBroken("ledger", f"more was written than at the checkpoint, {verdict.new} entries or some counts")
     if same and reading.head.open_digest != checkpoint.counts:
         raise LedgerBroken("counts", "the open counts are others than at the checkpoint, and nothing was counted since")
-    asked = kinds & {"restriction", "consent"}
+    connection, asked = reading.connection, kinds & {"restriction", "consent"}
     if connection is not None and not asked and declarations_digest(connection) != checkpoint.declarations:
         what = "restrictions or consents were changed without an entry since: see `purposeguard ledger reconcile`"
         raise LedgerBroken("declarations", what)

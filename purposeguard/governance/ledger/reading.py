@@ -10,6 +10,8 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+import sqlalchemy as sa
+
 from purposeguard.errors import LedgerBroken
 from purposeguard.governance.ledger.chain import DENIAL, ENTRY_KEYS, USE, Entry, Head, Hour, hash_of, written
 
@@ -46,6 +48,11 @@ class Reading(abc.ABC):
 
     Methods raise LedgerBroken if an entry or the head is malformed, and StoreUnavailable if the ledger is unreadable.
     """
+
+    @property
+    def connection(self) -> sa.Connection | None:
+        """The connection to the store; None for an export."""
+        return None
 
     @property
     @abc.abstractmethod

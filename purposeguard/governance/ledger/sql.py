@@ -288,7 +288,7 @@ class SqlLedger:
         engine = self.store.engine
         with self.reading() as reading:
             if self._checkpoint is not None and self._checkpoint[0] is engine:
-                verify_from(reading, self._checkpoint[1], reading.connection, key=None)
+                verify_from(reading, self._checkpoint[1], key=None)
             self._check_own(reading.connection)
             made = checkpoint_of(reading, reading.connection, written_at(self._clock.read()))
         kept = self._checkpoints.keep(made)
@@ -342,8 +342,13 @@ class SqlReading(Reading):
     def __init__(self, connection: sa.Connection) -> None:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-        self.connection = connection
+        self._connection = connection
         self._head: Head | None = None
+
+    @property
+    def connection(self) -> sa.Connection:
+        """The connection to the store."""
+        return self._connection
 
     @property
     def head(self) -> Head:
@@ -355,14 +360,14 @@ class SqlReading(Reading):
     def _read_head(self) -> Head:
         joined = head.outerjoin(ledger, ledger.c.seq == head.c.seq)
         wanted = sa.select(head.c.seq, head.c.hash, ledger.c.at).select_from(joined).where(head.c.id == 1)
-        row = self.connection.execute(wanted).one_or_none()
+        row = self._connection.execute(wanted).one_or_none()
         if row is None:
             raise LedgerBroken("head", NO_HEAD)
         if type(row.seq) is not int or not isinstance(row.hash, str) or not isinstance(row.at or "", str):
             raise LedgerBroken("head", MALFORMED_HEAD)
         uses: Counter[Hour] = Counter()
         repeated: Counter[str] = Counter()
-        for found in self.connection.execute(sa.select(counts)).mappings():
+        for found in self._connection.execute(sa.select(counts)).mappings():
             counted = counted_in(found)
             data = {**json.loads(counted.body), "count": found["count"]}
             if counted.kind == USE:
@@ -392,7 +397,7 @@ class SqlReading(Reading):
         if until is not None:
             wanted = wanted.where(ledger.c.at < until)
         every = kinds is since is until is None
-        with contextlib.closing(self.connection.execute(wanted.execution_options(yield_per=ROWS))) as result:
+        with contextlib.closing(self._connection.execute(wanted.execution_options(yield_per=ROWS))) as result:
             for number, row in enumerate(result, after + 1):
                 place = f"entry {number if every else row.seq}"
                 yield Placed(place, row_of(tuple(row), place))

@@ -128,7 +128,7 @@ class House:
             reading = SqlReading(connection)
             key = public_key(self.pair.with_name("ledger.key.pub"))
             for check in (
-                lambda: verify_from(reading, last_in(self.file), connection, key=key, stopped=stopped),
+                lambda: verify_from(reading, last_in(self.file), key=key, stopped=stopped),
                 reading.verify,
                 lambda: faults.extend(place for place, _ in reconcile(reading, connection)),
             ):
@@ -491,7 +491,7 @@ def test_an_export_is_verified_from_a_checkpoint(house: House, tmp_path: Path) -
     with house.ledger.reading() as reading:
         path.write_bytes(b"".join(exported(reading)))
     with opened(path) as found:
-        verdict = verify_from(found, house.made, None, key=None)
+        verdict = verify_from(found, house.made, key=None)
         assert (verdict.entries, verdict.new) == (last(house), last(house) - house.made.seq)
 
 
@@ -581,7 +581,7 @@ def test_a_million_entries_are_verified_from_the_last_checkpoint_in_a_second(sto
         made.append("sweep", {"number": number})
     begun = clock_time.perf_counter()
     with made.reading() as reading:
-        verdict = verify_from(reading, checkpoint, reading.connection, key=None)
+        verdict = verify_from(reading, checkpoint, key=None)
     took = clock_time.perf_counter() - begun
     assert (verdict.entries, verdict.new) == (1_000_100, 100)
     assert took < 1, took
