@@ -132,11 +132,12 @@ class SqlLedger:
                 own.batch, own.doubt = own.batch + 1, pending
                 own.rows.update(pending)
                 self._write(self._writing(counts=pending, batch=own.batch))
-            own.sent, own.doubt = Counter(), None
+                own.sent, own.doubt = own.sent + pending, None
             still_open = hours_open(self._clock.read())
             if last or own.hour != still_open[0] or any(counted.hour not in still_open for counted in pending):
                 self._close_hours(still_open, own.name if last else None)
                 own.hour = still_open[0]
+            own.sent = Counter()  # until here it is given again what was written
 
     def _close_hours(self, still_open: Sequence[str], process: str | None) -> None:
         """Makes entries of counts: those in other hours, of whichever process, and all of `process`."""

@@ -7,10 +7,12 @@ import threading
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 import purposeguard as pg
 from purposeguard.errors import LedgerBroken
 from purposeguard.governance.ledger import Hour, SqlLedger
+from purposeguard.governance.ledger.tables import head as head_table
 from purposeguard.governance.ledger.writing import Counted
 from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.ledger import places
@@ -325,6 +327,24 @@ def test_counts_of_a_process_that_was_killed_become_entries_of_another(place: Pl
     killed.flush()
     killed.close()
     assert other.verify().entries == 1
+
+
+def test_counts_are_written_once_though_they_cannot_become_entries(place: Place, time: Time) -> None:
+    ledger = place.open(clock=time)
+    kept = place.row(head_table, 1)
+    ledger._counters.add("mail", "1.2(1)①", R, 3)
+    ledger.flush()
+    place.change(sa.delete(head_table))
+    time.passes(hours=2)
+    for number in (1, 1):
+        ledger._counters.add("mail", "1.2(1)①", R, number)
+        with pytest.raises(LedgerBroken):
+            ledger.flush()
+    place.change(sa.insert(head_table).values(kept))
+    ledger._counters.add("mail", "1.2(1)①", R, 1)
+    ledger.flush()
+    assert sum(ledger.uses().values()) == 6
+    assert sum(body["count"] for body in bodies(ledger, "use")) == 3
 
 
 def test_counts_that_change_while_they_become_entries_are_left_for_later(
