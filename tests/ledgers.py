@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from purposeguard.governance.ledger.chain import Head, Hour, advanced, written
-from purposeguard.governance.ledger.sql import head, ledger
+from purposeguard.governance.ledger.chain import GENESIS, Hour, canonical, written
+from purposeguard.governance.ledger.tables import head, ledger
+from purposeguard.governance.ledger.writing import chained
 from purposeguard.governance.store import Store
 from purposeguard.notices import trendmicro_jp as tm
 
@@ -21,29 +22,30 @@ AN_HOUR: Final = 40
 
 def filled(url: str, entries: int, activities: Sequence[str]) -> int:
     """Makes a store whose ledger has so many entries, of uses and some denials; gives the number of uses."""
-    uses = 0
-    state = Head()
+    uses, seq, last = 0, 0, GENESIS
     turns = itertools.cycle(enumerate(activities))
     with Store.open(url) as store, store.writing() as connection:
         rows: list[dict[str, Any]] = []
-        while state.seq < entries:
-            at = written(BEGINNING + datetime.timedelta(hours=state.seq // AN_HOUR))
-            counts: dict[Hour, int] = {}
-            for number, activity in itertools.islice(turns, min(AN_HOUR, entries - state.seq) - 1):
+        while seq < entries:
+            at = written(BEGINNING + datetime.timedelta(hours=seq // AN_HOUR))
+            additions = [("denial", canonical(denied(activities[0])))]
+            for number, activity in itertools.islice(turns, min(AN_HOUR, entries - seq) - 1):
                 purpose = tm.NOTICE.purposes[number % len(tm.NOTICE.purposes)]
-                counts[Hour(f"{at[:13]}:00Z", activity, purpose.clause, ("1.1(a)",))] = number % 9 + 1
-            made, state = advanced(state, at, [("denial", denied(activities[0]))], counts, close=True)
-            uses += sum(counts.values())
+                count = number % 9 + 1
+                hour = Hour(f"{at[:13]}:00Z", activity, purpose.clause, ("1.1(a)",))
+                additions.append(("use", canonical(hour.body(count))))
+                uses += count
+            made = chained(seq, last, at, additions)
+            seq, last = made[-1].seq, made[-1].hash
             rows += [
                 {name: getattr(entry, name) for name in ("seq", "at", "kind", "prev", "hash")}
                 | {"body": entry.body_text}
                 for entry in made
             ]
-            if len(rows) > 20_000 or state.seq >= entries:
+            if len(rows) > 20_000 or seq >= entries:
                 connection.execute(sa.insert(ledger), rows)
                 rows.clear()
-        values = {name: getattr(state, name) for name in ("seq", "at", "hash", "digest")}
-        connection.execute(sa.update(head).where(head.c.id == 1).values(**values, open=state.open_text))
+        connection.execute(sa.update(head).where(head.c.id == 1).values(seq=seq, hash=last))
     return uses
 
 

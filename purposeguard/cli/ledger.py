@@ -7,9 +7,9 @@ import contextlib
 import datetime
 import functools
 import json
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final, TypeVar
 
 import typer
 
@@ -31,6 +31,8 @@ ledger_app = typer.Typer(
 )
 """Registered by `commands`."""
 
+
+T = TypeVar("T")
 
 _KEYS: Final = ("activity", "field", "purpose", "sources")
 _COUNTS: Final = ("used", "refused", "observed")
@@ -77,21 +79,45 @@ def _opened(target: str) -> Generator[Reading]:
 @ledger_app.command(epilog="Exit codes: 0 as it was written, 1 broken, 2 it cannot be read.")
 def verify(
     target: Target,
+    *,
     expect: Annotated[
         str | None,
-        typer.Option(metavar="HASH", help="A hash noted earlier, which an entry must have.", show_default=False),
+        typer.Option(
+            metavar="[SEQ:]HASH",
+            help="A hash noted earlier, which an entry must have; with its number, only what follows is read.",
+            show_default=False,
+        ),
     ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="CHECKPOINTS",
+            help="The file, or the URL of the database, in which checkpoints are: only what follows the last is read.",
+            show_default=False,
+        ),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="The public key by which the checkpoint must be signed.", show_default=False),
+    ] = None,
+    stopped: Annotated[
+        bool, typer.Option("--stopped", help="Nothing was written since the last checkpoint: it must be the end.")
+    ] = False,
     form: TextOption = TextFormat.text,
 ) -> None:
     """Read a ledger from the first entry to the last, and say whether it is as it was written, or where it is not.
 
-    That shows any change, save by somebody who writes anew all that follows it. Such a change shows as well where a
-    hash was noted elsewhere before: `--expect HASH`.
+    That shows any change, save by somebody who writes anew all that follows it, or puts an older copy in its place.
+    Such a change shows where a checkpoint (`--from`) or a hash (`--expect`) was kept elsewhere before.
     """
+    if (key is not None or stopped) and since is None:
+        with reporting():
+            raise Problem("`--key` and `--stopped` are about checkpoints: name them with `--from`")
     data: dict[str, object]
     with _reading(target) as ledger:
         try:
-            data = _verdict_data(ledger.verify(expect))
+            data = _verdict_data(_verified(ledger, expect, since, key, stopped=stopped))
         except LedgerBroken as error:
             data = {"intact": False, "place": error.place, "what": error.what}
     intact = bool(data["intact"])
@@ -104,13 +130,47 @@ def verify(
     raise typer.Exit(OK if intact else NO)
 
 
+def _verified(ledger: Reading, expect: str | None, since: str | None, key: Path | None, *, stopped: bool) -> Verdict:
+    """The verdict of the wanted kind; raises LedgerBroken, Problem, or StoreUnavailable."""
+    from purposeguard.governance.ledger import checkpoints  # noqa: PLC0415  # needs the extra `governance`
+
+    if since is not None:
+        with needing("checkpoints", "signatures need"):
+            public = None if key is None else _key(checkpoints.public_key, key)
+        if "://" in since:
+            try:
+                sink = checkpoints.DatabaseSink(since)
+            except ValueError as error:
+                raise Problem(str(error)) from error
+            with sink:
+                checkpoint = sink.last()
+        else:
+            checkpoint = checkpoints.last_in(Path(since))
+        return checkpoints.verify_from(ledger, checkpoint, key=public, stopped=stopped)
+    number, colon, noted = (expect or "").partition(":")
+    if not colon:
+        return ledger.verify(expect)
+    if not (number.isascii() and number.isdigit()):
+        raise Problem(f"`{expect}` is no number and hash: give `17:9f…`, as `ledger verify` printed it")
+    return checkpoints.continued(ledger, int(number), noted)
+
+
+def _key(load: Callable[[Path], T], path: Path) -> T:
+    try:
+        return load(path)
+    except ValueError as error:
+        raise Problem(str(error)) from error
+
+
 def _verdict_data(verdict: Verdict) -> dict[str, Any]:
     return {
         "intact": True,
         "entries": verdict.entries,
+        "new": verdict.new,
         "at": verdict.head.at or None,
         "hash": verdict.head.hash,
         "open_uses": sum(verdict.head.open.values()),
+        "open_denials": sum(verdict.head.repeated.values()),
         "went_back": verdict.went_back,
     }
 
@@ -119,15 +179,87 @@ def _verdict_lines(data: dict[str, Any]) -> tuple[str, list[str]]:
     lines = [f"last written to at {data['at']}", f"hash {data['hash']}"] if data["at"] else []
     if data["open_uses"]:
         lines.append(f"{_counted(data['open_uses'], 'use')} counted in hours that are not over")
+    if data["open_denials"]:
+        lines.append(f"{_counted(data['open_denials'], 'denial')} that came again in hours that are not over")
     if data["went_back"]:
         lines.append(
             f"{_counted(data['went_back'], 'time')} an entry is dated before the one before it: a clock was set"
         )
-    return _counted(data["entries"], "entry", "entries"), lines
+    new = "" if data["new"] == data["entries"] else f", {data['new']:,} of them read"
+    return _counted(data["entries"], "entry", "entries") + new, lines
 
 
 def _counted(number: int, noun: str, many: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else many or f'{noun}s'}"
+
+
+@ledger_app.command(epilog="Exit codes: 0 made, 1 the ledger is broken, 2 bad input.")
+def checkpoint(
+    target: Target,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="SINK", help="A file that it is appended to, or a database.", show_default=False
+        ),
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="The private key that signs it.", show_default=False)] = None,
+) -> None:
+    """Make a checkpoint of a store: where its ledger ends now. It is printed, or kept where `--output` says.
+
+    Keep it where those who can write to the store cannot: `ledger verify --from` then finds what was changed since.
+    """
+    from purposeguard.runtime.clock import system_time  # noqa: PLC0415  # as below
+
+    with _reading(target) as ledger:
+        from purposeguard.governance.ledger import chain, checkpoints  # noqa: PLC0415  # needs the extra `governance`
+
+        if ledger.connection is None:
+            raise Problem(f"`{target}` is an export: name the store")
+        ledger.verify()
+        with needing("checkpoints", "signatures need"):
+            try:
+                sink = checkpoints.Checkpoints(output or print, key)
+            except ValueError as error:
+                raise Problem(str(error)) from error
+        sink.keep(checkpoints.checkpoint_of(ledger, ledger.connection, chain.written(system_time())))
+
+
+@ledger_app.command(epilog="Exit codes: 0 made, 2 bad input.")
+def key(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="The file of the private key.", show_default=False)],
+) -> None:
+    """Make a pair of keys that sign checkpoints: FILE (0600), and FILE.pub, which verifies."""
+    with reporting():
+        with needing("checkpoints", "signatures need"):
+            from purposeguard.governance.ledger.checkpoints import make_keys  # noqa: PLC0415
+
+            try:
+                public = make_keys(path)
+            except OSError as error:
+                raise Problem(f"{error.filename} cannot be made: {error.strerror or error}") from error
+        print(f"{path} signs, {public} verifies")
+
+
+@ledger_app.command(epilog="Exit codes: 0 the same, 1 there are differences, 2 bad input.")
+def reconcile(target: Target, form: TextOption = TextFormat.text) -> None:
+    """Compare the restrictions, consents, requests and provisions of a store with what its ledger says was done.
+
+    A row that was changed, deleted or inserted behind the library's back differs. Verify the ledger too.
+    """
+    with _reading(target) as ledger:
+        from purposeguard.governance.reconciling import reconcile as differences  # noqa: PLC0415  # as above
+
+        if ledger.connection is None:
+            raise Problem(f"`{target}` is an export: name the store")
+        found = list(differences(ledger, ledger.connection))
+    if form is TextFormat.json:
+        print(json_text({"differences": [difference._asdict() for difference in found]}), end="")
+    elif found:
+        lines = [f"{place}: {what}" for place, what in found]
+        verdict(out(), "broken", _counted(len(found), "difference"), lines)
+    else:
+        verdict(out(), "intact", "restrictions, consents, requests and provisions are as the ledger says", ())
+    raise typer.Exit(NO if found else OK)
 
 
 @ledger_app.command(name="show", epilog="Exit codes: 0 printed, 1 the ledger is broken, 2 bad input.")
@@ -262,10 +394,14 @@ def ledger_report(
     warnings = tuple(
         f"{count:,} earlier {what} are left out (--limit {limit})" for what, count in left.items() if count
     )
+    repeated = _repeated(ledger, activity, since, until) if "denial" in wanted else []
+    warnings += _doubts(ledger, since, until)
     tables = (*([_uses(uses)] if "use" in wanted else []), *([_entries(newest)] if wanted - {"use"} else []))
+    tables += (_again(repeated),) if repeated else ()
     data = {
         "uses": [key.body(count) for key, count in uses],
         "entries": [{"seq": entry.seq, "at": entry.at, "kind": entry.kind, "body": entry.body} for entry in newest],
+        "repeated": repeated,
         "left_out": left,
     }
     return Report(data, tables, warnings)
@@ -324,7 +460,9 @@ def grouped_report(
         | dict(zip(("first", "last"), times[key], strict=True))
         for key in keys
     ]
-    warnings = (f"{left:,} earlier rows are left out (--limit {limit})",) if left else ()
+    warnings = ((f"{left:,} earlier rows are left out (--limit {limit})",) if left else ()) + _doubts(
+        ledger, since, until
+    )
     title = f"Uses and denials by {', '.join(by)} ({len(keys):,})"
     return Report({"groups": data, "left_out": left}, (Table(title, columns, tuple(rows)),), warnings)
 
@@ -337,8 +475,28 @@ def _happened(
         for hour, count in ledger.uses(since, until).items():
             yield hour.body(count), "used", count, hour.hour
     if "denial" in kinds:
-        for entry in ledger.entries({"denial"}, since, until):
-            yield entry.body, "observed" if entry.body.get("observed") else "refused", 1, f"{entry.at[:16]}Z"
+        for body, count, at in ledger.denials(since, until):
+            yield body, "observed" if body.get("observed") else "refused", count, at
+
+
+def _doubts(ledger: Reading, since: datetime.datetime | None, until: datetime.datetime | None) -> tuple[str, ...]:
+    """What is to be known of a period: entries that were made in it, as their numbers show, and bear another time."""
+    count = ledger.misdated(since, until)
+    what = "a clock was wrong: see `ledger show` without a period"
+    return (f"{_counted(count, 'entry', 'entries')} made between these have a time outside the period: {what}",) * (
+        count > 0
+    )
+
+
+def _repeated(
+    ledger: Reading, activity: str | None, since: datetime.datetime | None, until: datetime.datetime | None
+) -> list[dict[str, Any]]:
+    """The bodies of denials that came again in hours that are not over."""
+    return [
+        {**body, "count": count}
+        for body, count, _ in ledger.denials(since, until)
+        if "hour" in body and "count" not in body and activity in (None, body.get("activity"))
+    ]
 
 
 def _field(body: Mapping[str, Any]) -> object:
@@ -374,6 +532,15 @@ def _entries(entries: Collection[Entry]) -> Table:
     )
     rows = [(f"{entry.seq:,}", _second(entry.at), entry.kind, *_what(entry.kind, entry.body)) for entry in entries]
     return Table(f"Entries ({len(entries):,})", columns, tuple(rows))
+
+
+def _again(bodies: Collection[Mapping[str, Any]]) -> Table:
+    columns = (Column("hour (UTC)", "group"), Column("activity"), Column("what"), Column("times"))
+    rows = [
+        (_hour(body["hour"]), body.get("activity") or "-", str(body["reason"]), f"{body['count']:,}")
+        for body in sorted(bodies, key=lambda body: (body["hour"], body["reason"]))
+    ]
+    return Table(f"Denials that came again ({sum(body['count'] for body in bodies):,})", columns, tuple(rows))
 
 
 def _hour(hour: str) -> str:

@@ -165,6 +165,23 @@ def _begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
+def read_only(path: Path, timeout: float) -> tuple[sa.Engine, str]:
+    """An engine that reads a file of SQLite which this process may not write, and makes none beside it."""
+    beside = path.with_name(f"{path.name}-wal")
+    # Where there is no log of writes to be read along, nothing of the file can change.
+    mode = "ro" if beside.exists() and beside.stat().st_size else "ro&immutable=1"
+    engine = sa.create_engine(
+        "sqlite+pysqlite://",
+        creator=lambda: _connect(path, mode, timeout),
+        hide_parameters=True,
+        logging_name=LOG,
+        poolclass=sa.NullPool,
+    )
+    event.listen(engine, "begin", _begin)
+    event.listen(engine, "handle_error", hush)
+    return engine, f"`{path}`"
+
+
 # ---- PostgreSQL ---------------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from purposeguard.errors import Fault, NoticeError, RequestError, UnknownPurpose
 from purposeguard.governance.disclosure import Door, disclosure, on_record
 from purposeguard.governance.erasers import Erasers
 from purposeguard.governance.holdings import Holdings
-from purposeguard.governance.ledger import SqlLedger
+from purposeguard.governance.ledger import Checkpoints, SqlLedger
 from purposeguard.governance.preference_cache import PreferenceCache
 from purposeguard.governance.report import Disclosure, Language
 from purposeguard.governance.request_records import Request
@@ -72,6 +72,7 @@ class Governance:
         requires_subject: bool = False,
         days: int | None = None,
         suspend_while_open: bool = False,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         """Opens the store of a URL, or uses one that is open, and leaves it open.
 
@@ -80,6 +81,7 @@ class Governance:
 
         `ledger` is the one in the store unless another is given; with False there is none. `staleness`: seconds for
         which the last answer of the store is relied on. `requires_subject`: nothing is opened without its subject.
+        `checkpoints`: where those of the ledger in the store go.
         `days` and `suspend_while_open` are those of `Requests`.
 
         Raises:
@@ -98,7 +100,7 @@ class Governance:
                 undo.callback(self.store.close)
                 if store is not None:
                     self.store.connect(store)
-            own = SqlLedger(self.store, clock=self._clock) if ledger is None else None
+            own = SqlLedger(self.store, clock=self._clock, checkpoints=checkpoints) if ledger is None else None
             self._own = own
             if own is not None:
                 undo.callback(own.close)

@@ -233,7 +233,7 @@ class Store:
         """
         if not self.secret:  # an unkeyed digest could be guessed
             raise unavailable(self.where, "was not opened yet", "open it when the application starts")
-        return hashlib.blake2b(subject.encode(), key=self.secret, digest_size=16).hexdigest()
+        return digest_of(self.secret, subject)
 
     # ---- The end --------------------------------------------------------------------------------------------------
 
@@ -268,6 +268,11 @@ class Store:
 
     def __repr__(self) -> str:
         return f"<Store {self.where}>"
+
+
+def digest_of(secret: bytes, subject: str) -> str:
+    """The digest by which the ledger of a store with this secret names a subject."""
+    return hashlib.blake2b(subject.encode(), key=secret, digest_size=16).hexdigest()
 
 
 # ---- Versions -----------------------------------------------------------------------------------------------------

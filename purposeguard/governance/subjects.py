@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import sqlalchemy as sa
@@ -281,7 +281,7 @@ class Subjects:
 
     def _declare(self, connection: sa.Connection, row: dict[str, Any]) -> Restriction | Consent:
         number = connection.execute(sa.insert(declaration).values(row).returning(declaration.c.id)).scalar_one()
-        self._report(connection, row["kind"], row["subject"], {"id": number, **_details(row)})
+        self._report(connection, row["kind"], row["subject"], {"id": number, **details(row)})
         return history(connection, declaration.c.id == number)[0]
 
     def _revoke(
@@ -289,20 +289,20 @@ class Subjects:
     ) -> tuple[Restriction | Consent, ...]:
         for record in declared:
             connection.execute(sa.insert(revocation).values(declaration=record.id, **row))
-            self._report(connection, kind, record.subject, {"id": record.id, **_details(row)})
+            self._report(connection, kind, record.subject, {"id": record.id, **details(row)})
         return tuple(history(connection, declaration.c.id.in_([record.id for record in declared])))
 
-    def _report(self, connection: sa.Connection, what: str, subject: str, details: dict[str, Any]) -> None:
+    def _report(self, connection: sa.Connection, what: str, subject: str, told: dict[str, Any]) -> None:
         kind = "consent" if what in (CONSENT, "withdrawn") else "restriction"
-        body = {"what": what, "subject": self.store.digest(subject), **details}
+        body = {"what": what, "subject": self.store.digest(subject), **told}
         report(self.ledger, self.store, connection, kind, body)
 
 
-def _details(row: dict[str, Any]) -> dict[str, Any]:
+def details(row: Mapping[str, Any]) -> dict[str, Any]:
     """What a ledger is told: never the reference, which is free text."""
     names = ("purposes", "revision", "asked_by", "asked_at", "until", "request")
-    details = {name: row[name] for name in names if name in row}
-    return {name: value.isoformat() if isinstance(value, datetime.date) else value for name, value in details.items()}
+    told = {name: row[name] for name in names if name in row}
+    return {name: value.isoformat() if isinstance(value, datetime.date) else value for name, value in told.items()}
 
 
 # ---- Arguments ----------------------------------------------------------------------------------------------------

@@ -278,6 +278,8 @@ class Reader:
                 value = narrowed(token, value, shape, access, one=one, again=self.before)
                 if value is LEFT_OUT:
                     return value
+            if self.marked and not access.withhold and access.label is not None:
+                token._rows_given(access.label)
             if access.withhold:
                 return without(token, value, shape, access, again=self.before)
             return with_steps(token, value, shape, self.before) if self._holds_later else value

@@ -138,9 +138,12 @@ class Authorisation:
             decision = None if verdict.allowed else self._told(verdict, used=True, access=access)
         if decision is None and not permissions.known_to_allow(label, ASKED_LATER):
             decision = self._told(permissions.decide(label, ASKED_LATER), used=True, access=access)
-        if decision is None and self._engine.counting:
-            self._handle.count(label, 1, None)
         return decision
+
+    def _rows_given(self, label: Label) -> None:
+        """Counts what has said whose it is, none of which was refused, and is about to be used."""
+        if self._engine.counting:
+            self._handle.count(label, 1, None)
 
     def _used(self, label: Label, row_contexts: tuple[RowContext, ...], permissions: Permissions, times: int) -> None:
         """Counts data that is allowed, and about to be used."""

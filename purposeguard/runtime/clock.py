@@ -78,6 +78,11 @@ class Clock:
         """A clock, or the one of a function that gives the time."""
         return given if isinstance(given, Clock) else cls(given)
 
+    @property
+    def is_system(self) -> bool:
+        """True if the time is the system's."""
+        return self._now is system_time
+
     def read(self) -> datetime.datetime:
         """The time of day as it is read, right or not: for records.
 

@@ -207,6 +207,9 @@ class ExceptedUse(Use[Any]):
         self._permissions.matrix.label(label)
         return None if outside is None else self._refusal(outside)
 
+    def _rows_given(self, label: Label) -> None:
+        """Each row was put on record."""
+
     def _open_of(self, value: Any, subject: object) -> Any:
         return self._open((value,), row_contexts=(self._row_contexts(subject),))[0]
 

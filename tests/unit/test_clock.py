@@ -25,6 +25,11 @@ def test_a_clock_that_is_set_back_says_the_latest_time() -> None:
     assert [clock.now() for _ in range(5)] == [NOON, NOON, NOON + HOUR, NOON + HOUR, NOON + 2 * HOUR]
 
 
+def test_a_clock_tells_whether_its_time_is_the_systems() -> None:
+    assert Clock().is_system
+    assert not Clock(lambda: NOON).is_system
+
+
 def test_what_has_not_ended_by_a_clock_that_is_set_back_has_not() -> None:
     times = iter([NOON, NOON + 87600 * HOUR, NOON + HOUR, NOON])
     clock = Clock(lambda: next(times))

@@ -10,8 +10,8 @@ import dataclasses
 import datetime
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, cast
 
 from purposeguard.runtime.clock import UTC
 
@@ -23,6 +23,9 @@ GENESIS: Final = "0" * 64
 
 USE: Final = "use"
 """The kind of entry that a count becomes when its hour is over."""
+
+DENIAL: Final = "denial"
+"""The kind of entry that is counted where it comes again within a minute."""
 
 
 class Hour(NamedTuple):
@@ -37,6 +40,11 @@ class Hour(NamedTuple):
     def order(self) -> tuple[str, bool, str, str, tuple[str, ...]]:
         """The sort key: time, then name; bare checks, which have no activity, come first."""
         return self.hour, self.activity is not None, self.activity or "", self.purpose, self.sources
+
+    @property
+    def text(self) -> str:
+        """The body without its count, as canonical JSON."""
+        return canonical(self._asdict())
 
     def body(self, count: int) -> dict[str, Any]:
         """The body of the entry for this count."""
@@ -77,11 +85,13 @@ def hour_of(at: str) -> str:
     return f"{at[:13]}:00Z"
 
 
-def _hour_after(at: str) -> str | None:
+def hours_open(moment: datetime.datetime) -> tuple[str, ...]:
+    """The present hour, and the next, which another process may be in already. A later one is of a wrong clock."""
+    present = hour_of(written(moment))
     try:
-        return hour_of(written(datetime.datetime.fromisoformat(at) + datetime.timedelta(hours=1)))
-    except (ValueError, OverflowError):  # no time is known yet, or there is none after it
-        return None
+        return present, hour_of(written(moment + datetime.timedelta(hours=1)))
+    except OverflowError:  # there is no time after it
+        return (present,)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -132,44 +142,57 @@ def hash_of(seq: int, at: str, kind: str, body: str, prev: str) -> str:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Head:
-    """The end of a chain: number and hash of the last entry, time of the last write, in an export the bytes before it.
+    """The end of a chain: number, time and hash of the last entry, in an export the bytes before it.
 
-    `open` are the counts of hours that are not over. They become one entry each when the hour ends.
+    `open` are the counts of uses in hours that are not over, and `repeated` those of denials, by the canonical JSON of
+    their bodies. They become entries when the hour ends.
     """
 
     seq: int = 0
     at: str = ""
     hash: str = GENESIS
     open: Counts = dataclasses.field(default_factory=dict)
+    repeated: Mapping[str, int] = dataclasses.field(default_factory=dict)
     bytes: int = 0
 
     @property
-    def open_text(self) -> str:
-        """The open counts as canonical JSON."""
-        return canonical([key.body(self.open[key]) for key in sorted(self.open, key=lambda key: key.order)])
+    def bodies(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The bodies of the entries that the open counts would become: uses, and repeated denials."""
+        uses = [key.body(self.open[key]) for key in sorted(self.open, key=lambda key: key.order)]
+        return uses, [{**json.loads(body), "count": self.repeated[body]} for body in sorted(self.repeated)]
+
+    @property
+    def open_digest(self) -> str:
+        """The hash over the open counts."""
+        return hashlib.sha256(canonical(self.bodies).encode()).hexdigest()
+
+    @property
+    def _data(self) -> dict[str, Any]:
+        uses, repeated = self.bodies
+        data = {"at": self.at, "bytes": self.bytes, "hash": self.hash, "seq": self.seq}
+        return {**data, "open": uses, "repeated": repeated}
 
     @property
     def digest(self) -> str:
         """The hash over the whole head."""
-        rest = f'"bytes":{self.bytes},"hash":{canonical(self.hash)},"open":{self.open_text},"seq":{self.seq}'
-        return hashlib.sha256(f'{{"at":{canonical(self.at)},{rest}}}'.encode()).hexdigest()
+        return hashlib.sha256(canonical(self._data).encode()).hexdigest()
 
     @property
     def text(self) -> str:
         """The head as JSON on one line."""
-        data = {"at": self.at, "bytes": self.bytes, "digest": self.digest, "hash": self.hash, "seq": self.seq}
-        return canonical({**data, "open": json.loads(self.open_text)})
+        return canonical({**self._data, "digest": self.digest})
 
     @classmethod
     def of(cls, data: Mapping[str, object]) -> Head:
         """The head that was read back; raises ValueError if it is malformed or its digest is wrong."""
         seq, at, hash_, length = (data.get(name) for name in ("seq", "at", "hash", "bytes"))
-        open_ = data.get("open")
         if not (type(seq) is int and type(length) is int and isinstance(at, str) and isinstance(hash_, str)):
             raise ValueError(MALFORMED_HEAD)
-        if not isinstance(open_, list) or not all(isinstance(count, dict) for count in open_):
+        lists = data.get("open"), data.get("repeated")
+        if not all(isinstance(bodies, list) and all(isinstance(body, dict) for body in bodies) for bodies in lists):
             raise ValueError(MALFORMED_HEAD)
-        head = cls(seq, at, hash_, dict(map(Hour.of, open_)), length)
+        uses, repeated = cast("tuple[list[dict[str, Any]], list[dict[str, Any]]]", lists)
+        head = cls(seq, at, hash_, dict(map(Hour.of, uses)), dict(map(repeated_of, repeated)), length)
         if data.get("digest") != head.digest:
             raise ValueError("the head was changed: it does not have its digest")
         return head
@@ -178,32 +201,9 @@ class Head:
 MALFORMED_HEAD: Final = "malformed head"
 
 
-def advanced(
-    head: Head,
-    now: str,
-    additions: Iterable[tuple[str, Body]] = (),
-    counts: Counts | None = None,
-    *,
-    close: bool = False,
-) -> tuple[Sequence[Entry], Head]:
-    """The entries to write behind a head, and the new head, whose `bytes` are unchanged.
-
-    Counts of other hours than the present one become entries; with `close`, all do. Counts of the next hour stay open:
-    another process may be in it already. An hour further ahead comes from a wrong clock and is closed.
-    """
-    at = now or head.at
-    current = {hour_of(at), _hour_after(at)}
-    still_open = dict(head.open)
-    for key, count in (counts or {}).items():
-        still_open[key] = still_open.get(key, 0) + count
-    over = sorted((key for key in still_open if close or key.hour not in current), key=lambda key: key.order)
-    closed = [(USE, key.body(still_open.pop(key))) for key in over]
-    entries: list[Entry] = []
-    seq, last = head.seq, head.hash
-    for kind, body in (*additions, *closed):
-        entry = Entry.after(seq, last, at, kind, body)
-        entries.append(entry)
-        seq, last = entry.seq, entry.hash
-    if not entries and still_open == head.open:
-        return [], head
-    return entries, dataclasses.replace(head, seq=seq, at=at, hash=last, open=still_open)
+def repeated_of(body: Body) -> tuple[str, int]:
+    """The body of a repeated denial as canonical JSON, and its count; raises ValueError if it has none."""
+    count = body.get("count")
+    if type(count) is not int or count < 1 or not isinstance(body.get("hour"), str):
+        raise ValueError("no count of denials")
+    return canonical({name: value for name, value in body.items() if name != "count"}), count

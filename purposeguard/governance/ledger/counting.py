@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable, Generator
 from typing import Final
 
-from purposeguard.errors import PurposeGuardError, StoreUnavailable
+from purposeguard.errors import PurposeGuardError
 from purposeguard.governance.ledger.chain import Counts, Hour, hour_of, written
 from purposeguard.governance.ledger.entries import clauses
 from purposeguard.locks import new_lock
@@ -71,13 +71,20 @@ class Counters:
     """The uses since the last write.
 
     `write(counts, last)` has them on record when it returns; `last` says that no more will follow. What it cannot write
-    is kept, and given to it again.
+    is kept, and given to it again. `beside(last)` is called by the thread after each write, and at the end.
     """
 
-    def __init__(self, write: Callable[[Counts, bool], object], clock: Clock, interval: float = INTERVAL) -> None:
+    def __init__(
+        self,
+        write: Callable[[Counts, bool], object],
+        clock: Clock,
+        interval: float = INTERVAL,
+        beside: Callable[[bool], object] | None = None,
+    ) -> None:
         if interval <= 0:
             raise ValueError(f"the seconds between two writes are above zero: interval={interval}")
         self._write = write
+        self._beside = beside
         self._clock = clock
         self._interval = interval
         self._tickers: dict[int, Ticker] = {}  # all that may have been called since they were read
@@ -85,7 +92,7 @@ class Counters:
         self._noted: collections.deque[tuple[Used, int]] = collections.deque()
         self._pending: collections.Counter[Hour] = collections.Counter()
         self._open = ""  # the last hour of which counts were written
-        self._failing = False
+        self._failing = self._failing_beside = False
         self._thread: threading.Thread | None = None
         self._closed = False
         self._make_locks()
@@ -131,6 +138,16 @@ class Counters:
                 self._take_back(used, count)
                 raise
 
+    def also_in(self, hour: str) -> None:
+        """Something else was counted in this hour, which is to be written when it is over."""
+        self._open = self._open or hour
+        self._start()
+
+    def begin(self) -> None:
+        """Starts the thread, if there is something that it does beside."""
+        if self._beside is not None:
+            self._start()
+
     def _start(self) -> None:
         if self._thread is not None:
             return
@@ -166,6 +183,19 @@ class Counters:
                 if self._failing:
                     self._failing = False
                     _log.warning("counts of uses are written again; none was lost")
+            self._do_beside(last=False)
+
+    def _do_beside(self, *, last: bool) -> None:
+        if self._beside is None:
+            return
+        try:
+            self._beside(last)
+        except Exception as error:  # noqa: BLE001  # as above: a sink may be anybody's code
+            if not self._failing_beside:
+                _log.error("no checkpoint of the ledger can be made: %s", _described(error))
+            self._failing_beside = True
+        else:
+            self._failing_beside = False
 
     def flush(self, *, last: bool = False) -> None:
         """Writes the counts; where that fails they are kept, and the error is raised."""
@@ -178,24 +208,6 @@ class Counters:
                 self._write(dict(self._pending), last)
                 self._open = hour if self._pending else ""
                 self._pending.clear()
-
-    @contextlib.contextmanager
-    def taking(self) -> Generator[Counts]:
-        """The counts, for a block that writes them together with an entry; where it fails they are kept.
-
-        Raises:
-            StoreUnavailable: this interrupts a write of its own thread, in a signal handler for example.
-        """
-        with self._one_at_a_time() as mine:
-            if not mine:
-                raise StoreUnavailable(
-                    "the ledger was interrupted while it wrote, and cannot be written from in between"
-                )
-            hour = self._collect()
-            yield dict(self._pending)
-            if self._pending:
-                self._open = hour
-            self._pending.clear()
 
     @contextlib.contextmanager
     def _one_at_a_time(self) -> Generator[bool]:
@@ -251,6 +263,7 @@ class Counters:
         except Exception as error:  # noqa: BLE001  # logged: there is no caller left
             if self._pending:
                 self._log_losses(error)
+        self._do_beside(last=True)
 
     def resume(self) -> None:
         """Counts, and writes, again after `close`."""

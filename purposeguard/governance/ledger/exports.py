@@ -63,13 +63,20 @@ class Export(Reading):
         return head
 
     def placed(
-        self, kinds: Collection[str] | None = None, since: str | None = None, until: str | None = None
+        self,
+        kinds: Collection[str] | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        *,
+        after: int = 0,
     ) -> Iterator[Placed]:
         """The entries, with their lines."""
         with self._lines() as lines:
             number = 0
             while (line := lines.readline(LONGEST)) and not line.startswith(HEAD):
                 number += 1
+                if number <= after:
+                    continue
                 entry = entry_of(line, f"line {number}")
                 if (
                     (kinds is None or entry.kind in kinds)

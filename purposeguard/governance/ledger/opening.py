@@ -12,13 +12,17 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from purposeguard.errors import StoreUnavailable
-from purposeguard.governance.engines import engine_of, translated
+from purposeguard.governance.engines import engine_of, read_only, translated
 from purposeguard.governance.ledger.exports import Export
 from purposeguard.governance.ledger.reading import Reading
-from purposeguard.governance.ledger.sql import SqlReading, head
+from purposeguard.governance.ledger.sql import SqlReading
+from purposeguard.governance.ledger.tables import counts
 
 SQLITE: Final = b"SQLite format 3\x00"
 """What a file of SQLite begins with."""
+
+EFFECTIVE: Final = os.access in os.supports_effective_ids
+"""Whether the system says what the effective user may do."""
 
 
 @contextlib.contextmanager
@@ -31,7 +35,7 @@ def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Generator
     """
     text = os.fspath(target)
     if "://" in text and not text.startswith("sqlite"):
-        with _in_database(text, timeout) as reading:
+        with _in_database(*engine_of(text, timeout)) as reading:
             yield reading
         return
     path = Path(text.partition(":///")[2] if "://" in text else text).absolute()
@@ -41,7 +45,11 @@ def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Generator
     except OSError as error:
         raise StoreUnavailable(f"the ledger `{path}` cannot be read: {error.strerror or error}") from None
     if start == SQLITE:
-        with _in_database(sa.URL.create("sqlite", database=str(path)), timeout) as reading:
+        writable = os.access(path, os.W_OK, effective_ids=EFFECTIVE) and os.access(
+            path.parent, os.W_OK, effective_ids=EFFECTIVE
+        )
+        url = sa.URL.create("sqlite", database=str(path))
+        with _in_database(*(engine_of(url, timeout) if writable else read_only(path, timeout))) as reading:
             yield reading
     elif "://" in text:
         raise StoreUnavailable(f"`{path}` is no store: it is no file of SQLite")
@@ -50,11 +58,10 @@ def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Generator
 
 
 @contextlib.contextmanager
-def _in_database(url: str | sa.URL, timeout: float) -> Generator[SqlReading]:
-    engine, where = engine_of(url, timeout)
+def _in_database(engine: sa.Engine, where: str) -> Generator[SqlReading]:
     try:
         with engine.connect() as connection:
-            there = sa.inspect(connection).has_table(head.name)
+            there = sa.inspect(connection).has_table(counts.name)
         if not there:
             raise StoreUnavailable(f"there is no ledger in {where}")
         with engine.connect() as connection:

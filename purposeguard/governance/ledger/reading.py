@@ -10,8 +10,10 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+import sqlalchemy as sa
+
 from purposeguard.errors import LedgerBroken
-from purposeguard.governance.ledger.chain import ENTRY_KEYS, USE, Body, Entry, Head, Hour, hash_of, written
+from purposeguard.governance.ledger.chain import DENIAL, ENTRY_KEYS, USE, Body, Entry, Head, Hour, hash_of, written
 
 LONGEST: Final = 1 << 24
 """The length limit of a line, in bytes."""
@@ -32,12 +34,14 @@ class Placed(NamedTuple):
 class Verdict:
     """The result of a verification that found no fault: the number of entries, and the head.
 
-    `went_back`: the number of entries with a time before that of their predecessor (a wrong clock).
+    `went_back`: the number of entries with a time before that of their predecessor (a wrong clock). `new`: how many
+    entries were read: those behind a checkpoint, if there is one.
     """
 
     entries: int
     head: Head
     went_back: int = 0
+    new: int = 0
 
 
 class Total(NamedTuple):
@@ -67,15 +71,25 @@ class Reading(abc.ABC):
     """
 
     @property
+    def connection(self) -> sa.Connection | None:
+        """The connection to the store; None for an export."""
+        return None
+
+    @property
     @abc.abstractmethod
     def head(self) -> Head:
         """The head."""
 
     @abc.abstractmethod
     def placed(
-        self, kinds: Collection[str] | None = None, since: str | None = None, until: str | None = None
+        self,
+        kinds: Collection[str] | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        *,
+        after: int = 0,
     ) -> Iterator[Placed]:
-        """The entries of these kinds and this period, oldest first, with their places."""
+        """The entries of these kinds and this period, behind entry `after`, oldest first, with their places."""
 
     def entries(
         self,
@@ -88,6 +102,30 @@ class Reading(abc.ABC):
         first = None if since is None else written(since)
         end = None if until is None else written(until)
         return (entry for _, entry in self.placed(kinds, first, end))
+
+    def misdated(self, since: datetime.datetime | None = None, until: datetime.datetime | None = None) -> int:
+        """The entries between the first and the last one of this period that bear a time outside it."""
+        first = "" if since is None else written(since)
+        end = None if until is None else written(until)
+        met = found = between = 0
+        for _, entry in self.placed() if first or end else ():
+            if entry.at >= first and (end is None or entry.at < end):
+                met, found, between = 1, found + between, 0
+            else:
+                between += met
+        return found
+
+    def denials(
+        self, since: datetime.datetime | None = None, until: datetime.datetime | None = None
+    ) -> Iterator[tuple[Mapping[str, Any], int, str]]:
+        """The denials of this period: body, how often, and when, to the minute, or the hour in which it came again."""
+        for entry in self.entries({DENIAL}, since, until):
+            yield entry.body, entry.body.get("count", 1), entry.body.get("hour", f"{entry.at[:16]}Z")
+        first = "" if since is None else written(since)[:16]
+        for text, count in self.head.repeated.items():
+            body = json.loads(text)
+            if body["hour"] >= first and (until is None or body["hour"] < written(until)):
+                yield body, count, body["hour"]
 
     def uses(
         self, since: datetime.datetime | None = None, until: datetime.datetime | None = None
@@ -107,7 +145,7 @@ class Reading(abc.ABC):
     def totals(
         self, keys: Mapping[str, Sequence[str]], told: Callable[[int], object] = lambda _: None
     ) -> tuple[Total, ...]:
-        """All entries of these kinds, and the uses of hours that are not over, added up by the keys of their kind.
+        """All entries of these kinds, and the counts of hours that are not over, added up by the keys of their kind.
 
         The entries are not verified. `told` learns of progress: how many entries more were read.
         """
@@ -118,6 +156,9 @@ class Reading(abc.ABC):
         if USE in keys:
             for hour, count in self.head.open.items():
                 yield _total(USE, hour.body(count), keys[USE], hour.hour)._replace(entries=0)
+        for body, count in self.head.repeated.items() if DENIAL in keys else ():
+            denial = json.loads(body)
+            yield _total(DENIAL, {**denial, "count": count}, keys[DENIAL], denial["hour"])._replace(entries=0)
         yield from self._written_totals(keys, told)
 
     def _written_totals(self, keys: Mapping[str, Sequence[str]], told: Callable[[int], object]) -> Iterator[Total]:
@@ -145,7 +186,7 @@ class Reading(abc.ABC):
         if not met:
             what = "no entry has the hash that was noted: all that follows some entry was written anew since"
             raise LedgerBroken("ledger", what)
-        return Verdict(self.head.seq, self.head, went_back)
+        return Verdict(self.head.seq, self.head, went_back, self.head.seq)
 
 
 def hour_counted(body: Body, place: str) -> tuple[Hour, int]:
@@ -208,10 +249,10 @@ def _entry(data: Any) -> Entry | None:
 
 
 class Chain:
-    """Follows entries from the first on."""
+    """Follows entries behind one, from the first on if none is given."""
 
-    def __init__(self) -> None:
-        self.last = Head()
+    def __init__(self, last: Head | None = None) -> None:
+        self.last = last or Head()
 
     def follow(self, placed: Placed) -> Entry:
         """Verifies the next entry, or raises LedgerBroken."""

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import json
+import math
+import os
+import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from types import TracebackType
@@ -14,8 +19,24 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from purposeguard.errors import LedgerBroken, PurposeMissing, StoreUnavailable
+from purposeguard.governance.engines import unavailable
 from purposeguard.governance.ledger import entries
-from purposeguard.governance.ledger.chain import MALFORMED_HEAD, USE, Body, Counts, Entry, Head, Hour, advanced, written
+from purposeguard.governance.ledger.chain import (
+    DENIAL,
+    GENESIS,
+    MALFORMED_HEAD,
+    USE,
+    Counts,
+    Entry,
+    Head,
+    Hour,
+    canonical,
+    hour_of,
+    hours_open,
+    repeated_of,
+)
+from purposeguard.governance.ledger.chain import written as written_at
+from purposeguard.governance.ledger.checkpoints import Checkpoint, Checkpoints, checkpoint_of, verify_from
 from purposeguard.governance.ledger.counting import INTERVAL, Counters
 from purposeguard.governance.ledger.reading import (
     NO_COUNT,
@@ -28,7 +49,8 @@ from purposeguard.governance.ledger.reading import (
     row_of,
     values_of,
 )
-from purposeguard.governance.schema import Serial, metadata
+from purposeguard.governance.ledger.tables import counts, head, ledger, writers
+from purposeguard.governance.ledger.writing import Conflict, Counted, Event, Turns, Writing, counted_in, written
 from purposeguard.governance.store import Store
 from purposeguard.notice.label import Label
 from purposeguard.policy.transfers import Provision
@@ -37,111 +59,176 @@ from purposeguard.runtime.clock import Clock, Now, system_time
 from purposeguard.runtime.declarations import LegalException, Reclassification
 from purposeguard.runtime.observer import Tick
 
-ledger: Final = sa.Table(
-    "purposeguard_ledger",
-    metadata,
-    sa.Column("seq", Serial, primary_key=True, autoincrement=False),
-    sa.Column("at", sa.String(27), nullable=False),
-    sa.Column("kind", sa.String(32), nullable=False),
-    sa.Column("body", sa.Text, nullable=False),
-    sa.Column("prev", sa.String(64), nullable=False),
-    sa.Column("hash", sa.String(64), nullable=False),
-    sa.Index(None, "kind", "seq"),
-)
-"""The entries."""
-
-head: Final = sa.Table(
-    "purposeguard_ledger_head",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("seq", sa.BigInteger, nullable=False),
-    sa.Column("at", sa.String(27), nullable=False),
-    sa.Column("hash", sa.String(64), nullable=False),
-    sa.Column("open", sa.Text, nullable=False),
-    sa.Column("digest", sa.String(64), nullable=False),
-    sa.CheckConstraint("id = 1", name="one_row"),
-)
-"""One row, which every writer holds until it commits: so entries are in the order of commits."""
-
 ROWS: Final = 500
 """Rows that are fetched at a time."""
 
 ENTRIES: Final = 25_000
 """Entries that the database adds up at a time."""
+PATIENCE: Final = 5.0
+"""Seconds to wait for other threads, where the store was never opened."""
+
+REPEATED: Final = 60.0
+"""Seconds within which the same denial by the same process is counted, and not an entry of its own."""
+
+FORGOTTEN: Final = datetime.timedelta(days=7)
+"""After which the last batch of a process that ended without `close` is forgotten."""
+
+REMEMBERED: Final = 10_000
+"""Denials of which a process remembers that they became entries."""
 
 
 class SqlLedger:
     """A ledger in a store; any number of processes write one chain. An event is on record when its method returns.
 
+    Entries have the time of the server on PostgreSQL, and that of the machine on SQLite.
+
     Uses are counted; counts are written every `interval` seconds, when the process ends, and by `flush` and `close`.
     Methods that report an event raise StoreUnavailable if it cannot be recorded, and LedgerBroken if the ledger was
     changed, so that nothing is written behind it. `clock` gives the time, for tests.
+    `checkpoints`: where they go; the thread that counts makes them, and `close` the last.
     """
 
-    def __init__(self, store: Store, *, interval: float = INTERVAL, clock: Now | Clock | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        interval: float = INTERVAL,
+        clock: Now | Clock | None = None,
+        checkpoints: Checkpoints | None = None,
+    ) -> None:
         self.store = store
         self._clock = Clock.of(clock or system_time)
-        self._counters = Counters(lambda counts, last: self._write([], counts, last), self._clock, interval)
-        self._unconfirmed: tuple[str, Counter[Hour]] | None = None  # a commit of unknown outcome, by its head
-        self._committed: Counter[Hour] = Counter()  # counts of such commits that took place
+        self._checkpoints = checkpoints
+        self._checkpoint: tuple[sa.Engine, Checkpoint] | None = None
+        self._due = -math.inf
+        self._counters = Counters(self._count, self._clock, interval, None if checkpoints is None else self._keep)
+        self._turns = Turns(self._record, lambda: self.store.timeout or PATIENCE)
+        self._process = _Process()
+        self._seen: tuple[sa.Engine | None, int, str] = (None, 0, GENESIS)  # the last entry, as of this process
 
     def append(self, kind: str, body: Mapping[str, Any]) -> None:
-        """Records one entry of one of the `KINDS`, and the counts so far.
+        """Records one entry of one of the `KINDS`.
 
         Raises:
             TypeError, ValueError: as `entry_made`.
         """
-        addition = entries.entry_made(kind, body)
-        with self._counters.taking() as counts:
-            self._write([addition], counts)
+        self._turns.write(_addition(kind, body))
+        self._counters.begin()
 
     def append_in(self, connection: sa.Connection, kind: str, body: Mapping[str, Any]) -> None:
         """Records one entry within a transaction of `store.writing()`: the entry and its changes, or neither.
 
         Comes last in the transaction: until it ends, nobody else writes to the ledger. Raises as `append`.
         """
-        self._advance(connection, [entries.entry_made(kind, body)])
+        try:
+            written(connection, self._writing(entries=[_addition(kind, body)]))
+        except Conflict:
+            raise self._in_the_way() from None
 
-    def _write(self, additions: Sequence[tuple[str, Body]], counts: Counts, last: bool = False) -> None:
-        """Writes entries and counts, durably; one call at a time. With `last`, all open counts become entries."""
-        pending = Counter(counts)
-        with self.store.writing() as connection:
-            # A commit whose connection was lost may have taken place: what it counted is not counted again.
-            if self._unconfirmed is not None and head_in(connection, lock=True).digest == self._unconfirmed[0]:
-                self._committed += self._unconfirmed[1]
-            pending -= self._committed
-            self._unconfirmed = None
-            self._unconfirmed = self._advance(connection, additions, pending, last).digest, pending
-        self._unconfirmed, self._committed = None, Counter()
+    def _record(self, events: Sequence[Event]) -> None:
+        """Writes events durably, all of them or none."""
+        repeats = Counter(event for event in events if isinstance(event, Counted))
+        self._own().rows.update(repeats)
+        made = [event for event in events if not isinstance(event, Counted)]
+        self._write(self._writing(entries=made, counts=repeats))
 
-    def _advance(
-        self,
-        connection: sa.Connection,
-        additions: Sequence[tuple[str, Body]],
-        counts: Counts | None = None,
-        last: bool = False,
-    ) -> Head:
-        before = head_in(connection, lock=True)
-        made, after = advanced(before, written(self._clock.read()), additions, counts, close=last)
+    def _count(self, uses: Counts, last: bool) -> None:
+        """Writes counts, durably; one call at a time. Those of hours that are over become entries, with `last` all."""
+        own = self._own()
+        pending = Counter({Counted(key.hour, USE, key.text): count for key, count in uses.items()})
+        with self._turns.alone() if self.store.dialect == "sqlite" else contextlib.nullcontext():
+            if own.doubt is not None:  # its answer was lost; it is counted once, however often it comes
+                self._write(self._writing(counts=own.doubt, batch=own.batch))
+                own.sent, own.doubt = own.sent + own.doubt, None
+            pending -= own.sent
+            if pending:
+                own.batch, own.doubt = own.batch + 1, pending
+                own.rows.update(pending)
+                self._write(self._writing(counts=pending, batch=own.batch))
+                own.sent, own.doubt = own.sent + pending, None
+            still_open = hours_open(self._clock.read())
+            if last or own.hour != still_open[0] or any(counted.hour not in still_open for counted in pending):
+                self._close_hours(still_open, own.name if last else None)
+                own.hour = still_open[0]
+            own.sent = Counter()  # until here it is given again what was written
+
+    def _close_hours(self, still_open: Sequence[str], process: str | None) -> None:
+        """Makes entries of counts: those in other hours, of whichever process, and all of `process`."""
+        over = counts.c.hour.not_in(still_open)
+        wanted = over if process is None else over | (counts.c.process == process)
+        with self.store.reading(single=True) as connection:
+            rows = connection.execute(sa.select(counts).where(wanted)).mappings().all()
+        totals: Counter[Counted] = Counter()
+        for row in rows:
+            totals[counted_in(row)] += row["count"]
+        taken = [{name: row[name] for name in ("process", "key", "count")} for row in rows]
+        made = [counted.entry(total) for counted, total in sorted(totals.items())]
         if made:
-            names = ("seq", "at", "kind", "prev", "hash")
-            rows = [{**{name: getattr(entry, name) for name in names}, "body": entry.body_text} for entry in made]
-            connection.execute(sa.insert(ledger), rows)
-        if after != before:
-            values = {name: getattr(after, name) for name in ("seq", "at", "hash", "digest")}
-            connection.execute(sa.update(head).where(head.c.id == 1).values(**values, open=after.open_text))
-        return after
+            with contextlib.suppress(Conflict):  # another process counts on, or takes them: they are not lost
+                self._write(self._writing(entries=made, taken=taken), again=False)
+        gone = writers.c.hour < hour_of(written_at(self._clock.read() - FORGOTTEN))
+        with self._connected() as connection:
+            connection.execute(sa.delete(writers).where(gone | (writers.c.process == process)))
+
+    def _writing(self, **parts: Any) -> Writing:
+        own = self._own()
+        present = self._clock.read()
+        server = self.store.dialect == "postgresql" and self._clock.is_system
+        seen = self._seen[1:] if self._seen[0] is self.store.engine else (0, GENESIS)
+        at = written_at(present)
+        return Writing(None if server else at, own.name, hour_of(at), self.store.timeout, seen=seen, **parts)
+
+    def _write(self, writing: Writing, *, again: bool = True) -> None:
+        """Writes durably, in a transaction of its own; again, while there is time, where another got in the way."""
+        deadline = time.monotonic() + self.store.timeout
+        while True:
+            try:
+                with self._connected() as connection:
+                    engine, end = self.store.engine, written(connection, writing)
+            except Conflict:
+                if not again:
+                    raise
+                if time.monotonic() > deadline:
+                    raise self._in_the_way() from None
+            else:
+                if end is not None and (self._seen[0] is not engine or self._seen[1] < end[0]):
+                    self._seen = engine, *end
+                return
+
+    def _connected(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        """A connection for one transaction: on PostgreSQL, for one statement that is one."""
+        return self.store.reading(single=True) if self.store.dialect == "postgresql" else self.store.writing()
+
+    def _in_the_way(self) -> StoreUnavailable:
+        return unavailable(self.store.where, "cannot be written: other transactions got in the way", "try again")
+
+    def _own(self) -> _Process:
+        """The state of this process, which a forked child does not share."""
+        if self._process.pid != os.getpid():
+            self._process = _Process()
+        return self._process
 
     # ---- reported by a guard ---------------------------------------------------------------------------------------
 
     def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
-        """A use was refused, or would have been (`observed`)."""
-        body = entries.denial(error, observed=observed)
+        """A use was refused, or would have been (`observed`). The same within a minute is counted, as durably."""
+        kind, body = _addition(DENIAL, entries.denial(error, observed=observed))
+        present = time.monotonic()
+        hour = hour_of(written_at(self._clock.read()))
         try:
-            self.append("denial", body)
+            recent = self._own().denied_in(self.store.engine)
+            if recent.get(body, -math.inf) > present - REPEATED:
+                self._counters.also_in(hour)
+                self._turns.write(Counted(hour, kind, canonical({**json.loads(body), "hour": hour})))
+                return
+            self._turns.write((kind, body))
+            self._counters.begin()
         except StoreUnavailable as failure:
-            failure.add_note(f"not recorded: {body['reason']}")
+            failure.add_note(f"not recorded: {json.loads(body)['reason']}")
             raise
+        if len(recent) >= REMEMBERED:
+            recent.clear()
+        recent[body] = present
 
     @property
     def waiting(self) -> int:
@@ -205,6 +292,46 @@ class SqlLedger:
         with self.reading() as reading:
             return reading.verify(expect)
 
+    # ---- checkpoints ----------------------------------------------------------------------------------------------
+
+    def checkpoint(self) -> Checkpoint:
+        """Makes a checkpoint, once what was written since the last one of this process is verified.
+
+        Raises:
+            LedgerBroken: the ledger was changed since.
+            StoreUnavailable: the ledger is unreadable, or the sink cannot be written.
+            ValueError: there are no `checkpoints`.
+        """
+        if self._checkpoints is None:
+            raise ValueError("this ledger has no `checkpoints`, so there is nowhere to keep one")
+        engine = self.store.engine
+        with self.reading() as reading:
+            if self._checkpoint is not None and self._checkpoint[0] is engine:
+                verify_from(reading, self._checkpoint[1], key=None)
+            self._check_own(reading.connection)
+            made = checkpoint_of(reading, reading.connection, written_at(self._clock.read()))
+        kept = self._checkpoints.keep(made)
+        self._checkpoint = engine, kept
+        return kept
+
+    def _check_own(self, connection: sa.Connection) -> None:
+        """Raises LedgerBroken where a row of counts has more than this process has ever counted."""
+        own, present = self._own(), set()
+        for row in connection.execute(sa.select(counts).where(counts.c.process == own.name)).mappings():
+            counted = counted_in(row)
+            present.add(counted)
+            if row["count"] > own.rows[counted]:
+                raise LedgerBroken("counts", f"more was counted in {counted.hour} than this process has counted")
+        still_open = hours_open(self._clock.read())
+        for counted in [key for key in list(own.rows) if key not in present and key.hour not in still_open]:
+            del own.rows[counted]
+
+    def _keep(self, last: bool) -> None:
+        """In the thread that counts: makes a checkpoint when one is due."""
+        if self._checkpoints is not None and (last or time.monotonic() >= self._due):
+            self._due = time.monotonic() + self._checkpoints.interval
+            self.checkpoint()
+
     # ---- the end ---------------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
@@ -238,17 +365,50 @@ class SqlReading(Reading):
         self._head: Head | None = None
 
     @property
+    def connection(self) -> sa.Connection:
+        """The connection to the store."""
+        return self._connection
+
+    @property
     def head(self) -> Head:
         """The head."""
         if self._head is None:
-            self._head = head_in(self._connection)
+            self._head = self._read_head()
         return self._head
 
+    def _read_head(self) -> Head:
+        joined = head.outerjoin(ledger, ledger.c.seq == head.c.seq)
+        wanted = sa.select(head.c.seq, head.c.hash, ledger.c.at).select_from(joined).where(head.c.id == 1)
+        row = self._connection.execute(wanted).one_or_none()
+        if row is None:
+            raise LedgerBroken("head", NO_HEAD)
+        if type(row.seq) is not int or not isinstance(row.hash, str) or not isinstance(row.at or "", str):
+            raise LedgerBroken("head", MALFORMED_HEAD)
+        uses: Counter[Hour] = Counter()
+        repeated: Counter[str] = Counter()
+        for found in self._connection.execute(sa.select(counts)).mappings():
+            counted = counted_in(found)
+            data = {**json.loads(counted.body), "count": found["count"]}
+            if counted.kind == USE:
+                key, number = Hour.of(data)
+                uses[key] += number
+            else:
+                text, number = repeated_of(data)
+                repeated[text] += number
+        return Head(row.seq, row.at or "", row.hash, dict(uses), dict(repeated))
+
     def placed(
-        self, kinds: Collection[str] | None = None, since: str | None = None, until: str | None = None
+        self,
+        kinds: Collection[str] | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        *,
+        after: int = 0,
     ) -> Iterator[Placed]:
         """The entries; where all are read, each with the number that it should have."""
         wanted = sa.select(ledger).order_by(ledger.c.seq)
+        if after:
+            wanted = wanted.where(ledger.c.seq > after)
         if kinds is not None:
             wanted = wanted.where(ledger.c.kind.in_(list(kinds)))
         if since is not None:
@@ -257,7 +417,7 @@ class SqlReading(Reading):
             wanted = wanted.where(ledger.c.at < until)
         every = kinds is since is until is None
         with contextlib.closing(self._connection.execute(wanted.execution_options(yield_per=ROWS))) as result:
-            for number, row in enumerate(result, 1):
+            for number, row in enumerate(result, after + 1):
                 place = f"entry {number if every else row.seq}"
                 yield Placed(place, row_of(tuple(row), place))
 
@@ -294,8 +454,8 @@ class SqlReading(Reading):
             if "malformed JSON" in str(error.orig) or getattr(error.orig, "sqlstate", "") == "22P02":
                 raise LedgerBroken(place, NO_ENTRY) from None
             raise
-        for members, number, total, counts, since, until in rows:
-            if kind == USE and (counts != number or since is None):
+        for members, number, total, stated, since, until in rows:
+            if kind == USE and (stated != number or since is None):
                 raise LedgerBroken(place, NO_COUNT)
             yield Total(kind, values_of(json.loads(members)[2:]), number, int(total), since, until)
 
@@ -313,17 +473,28 @@ class SqlReading(Reading):
         return sa.cast(sa.func.json_build_array(0, 0, *(body.op("->")(name) for name in names)), sa.Text)
 
 
-def head_in(connection: sa.Connection, *, lock: bool = False) -> Head:
-    """The head; with `lock`, nobody else changes it until the transaction ends.
+def _addition(kind: str, body: Mapping[str, Any]) -> tuple[str, str]:
+    """An entry to be, its body as canonical JSON; raises as `entry_made`."""
+    kind, normalized = entries.entry_made(kind, body)
+    return kind, canonical(normalized)
 
-    Raises:
-        LedgerBroken: it is missing, or malformed.
-    """
-    wanted = sa.select(head.c.seq, head.c.at, head.c.hash, head.c.open, head.c.digest).where(head.c.id == 1)
-    row = connection.execute(wanted.with_for_update() if lock else wanted).one_or_none()
-    if row is None:
-        raise LedgerBroken("head", NO_HEAD)
-    try:
-        return Head.of({**row._asdict(), "open": json.loads(row.open), "bytes": 0})
-    except (ValueError, TypeError, RecursionError) as error:
-        raise LedgerBroken("head", str(error) if isinstance(error, ValueError) else MALFORMED_HEAD) from None
+
+@dataclasses.dataclass(slots=True)
+class _Process:
+    """What a process knows of its own writing."""
+
+    pid: int = dataclasses.field(default_factory=os.getpid)
+    name: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
+    batch: int = 0
+    doubt: Counter[Counted] | None = None  # the counts of this batch, while it is unknown whether they were written
+    sent: Counter[Counted] = dataclasses.field(default_factory=Counter)  # those of earlier batches that were
+    hour: str = ""  # in which it last looked for counts of hours that are over
+    rows: Counter[Counted] = dataclasses.field(default_factory=Counter)  # at most so much is in its rows
+    recent: dict[str, float] = dataclasses.field(default_factory=dict)  # denials that became entries, and when
+    engine: sa.Engine | None = None  # of the store in which they did
+
+    def denied_in(self, engine: sa.Engine) -> dict[str, float]:
+        """The denials that became entries in this store, and when."""
+        if self.engine is not engine:  # another was opened in its place
+            self.engine, self.recent = engine, {}
+        return self.recent

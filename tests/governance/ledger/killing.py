@@ -7,7 +7,6 @@ LONGEST` prints one JSON object a victim; `LONGEST` is how many seconds one live
 from __future__ import annotations
 
 import collections
-import datetime
 import json
 import os
 import random
@@ -147,7 +146,6 @@ def main(target: str, rounds: int, longest: float) -> None:
         ledger.append("sweep", {})
         entries = 0
         for number in range(rounds):
-            begun = datetime.datetime.now(datetime.UTC)
             victims = [Victim(place, f"{number}.{each}") for each in range(VICTIMS)]
             for victim in victims:
                 while b"ready" not in victim.told:  # killing what has not begun shows nothing
@@ -159,7 +157,10 @@ def main(target: str, rounds: int, longest: float) -> None:
             verdict = ledger.verify()
             assert verdict.entries > entries or not sum(one["denied"] for one in told)
             entries = verdict.entries
-            denied = collections.Counter(entry.body["activity"] for entry in ledger.entries(["denial"], begun))
+            with ledger.reading() as reading:
+                denied = collections.Counter(str(entry.body["activity"]) for entry in reading.entries(["denial"]))
+                for body, count in reading.head.repeated.items():
+                    denied[json.loads(body)["activity"]] += count
             uses = collections.Counter[str]()
             for key, count in ledger.uses().items():
                 uses[str(key.activity)] += count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import signal
@@ -11,12 +12,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
+from purposeguard.governance.governance import Governance
 from purposeguard.governance.ledger.chain import Counts, Hour
 from purposeguard.governance.ledger.counting import Counters
 from purposeguard.governance.ledger.opening import opened
@@ -447,3 +450,35 @@ def test_what_a_guard_tells_it_adds_up(place: Place) -> None:
         ("family", "1.2(1)②", ("1.1(a)",)): 4,
         (None, "1.2(1)①", ("1.1(a)",)): 1,
     }
+
+
+class Customer(BaseModel):
+    number: Annotated[int, tm.Registration, pg.Subject]
+    name: Annotated[str, tm.Registration]
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_use_that_is_refused_by_what_its_rows_say_is_not_counted(place: Place) -> None:
+    governance = Governance(place.store, notice=tm.NOTICE)
+    guard = pg.Guard(tm.NOTICE, governance=governance)
+    governance.restrict(2)
+
+    @guard.access
+    def load(*numbers: int) -> list[Customer]:
+        return [Customer(number=number, name="name") for number in numbers]
+
+    @guard.access
+    def each(*numbers: int) -> Iterator[Customer]:
+        for number in numbers:
+            yield Customer(number=number, name="name")
+
+    def counted(read: Callable[..., Any], *numbers: int) -> int:
+        before = sum(governance.ledger.uses().values())  # type: ignore[union-attr]
+        with guard.purpose(tm.RenewalGuidance, activity="it"), contextlib.suppress(pg.PurposeViolation):
+            list(read(*numbers))
+        return sum(governance.ledger.uses().values()) - before  # type: ignore[union-attr]
+
+    assert [counted(load, 1, 3), counted(load, 2), counted(load, 1, 2), counted(load, 1)] == [1, 0, 0, 1]
+    assert counted(each, 2) == 0
+    assert counted(each, 1, 3) > counted(each, 1, 2) > 0
+    governance.close()

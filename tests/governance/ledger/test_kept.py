@@ -7,10 +7,13 @@ import threading
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 import purposeguard as pg
 from purposeguard.errors import LedgerBroken
-from purposeguard.governance.ledger import Hour
+from purposeguard.governance.ledger import Hour, SqlLedger
+from purposeguard.governance.ledger.tables import head as head_table
+from purposeguard.governance.ledger.writing import Counted
 from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.ledger import places
 from tests.governance.ledger.places import DIGEST, C, D, Place, R
@@ -124,7 +127,40 @@ def test_a_guard_is_refused_once_its_denial_is_on_record(place: Place) -> None:
         for number in range(1, 4):
             with pytest.raises(pg.PurposeViolation):
                 use.open(device)  # type: ignore[arg-type]  # the point of it
-            assert len(bodies(other, "denial")) == number
+            assert on_record(other) == number
+
+
+def on_record(ledger: SqlLedger) -> int:
+    """The denials that are on record."""
+    with ledger.reading() as reading:
+        return len(list(reading.entries(["denial"]))) + sum(reading.head.repeated.values())
+
+
+def test_the_same_denial_again_is_counted_and_becomes_an_entry_when_the_hour_is_over(
+    place: Place, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, other = place.open(clock=time), place.open(clock=time)
+    device, other_field = places.denial(activity="mail"), places.denial(activity="mail", field="plan")
+    for refused in (device, other_field, device, device):
+        ledger.denied(refused, observed=False)
+    ledger.denied(device, observed=True)
+    other.denied(device, observed=False)
+    assert on_record(other) == 6
+    found = [(body["field"], body["observed"]) for body in bodies(other, "denial")]
+    assert found == [(None, False), ("plan", False), (None, True), (None, False)]
+    assert closed(ledger, time) == [{**bodies(other)[0], "hour": NINE, "count": 2}]
+    assert on_record(other) == 5
+    monkeypatch.setattr("purposeguard.governance.ledger.sql.REPEATED", 0)
+    ledger.denied(device, observed=False)
+    assert "count" not in bodies(other, "denial")[-1]
+
+
+def closed(ledger: SqlLedger, time: Time) -> list[dict[str, Any]]:
+    """The entries that counts become when the hour is over."""
+    before = ledger.verify().entries
+    time.passes(hours=2)
+    ledger.flush()
+    return [dict(entry.body) for entry in ledger.entries() if entry.seq > before]
 
 
 def test_no_subject_is_named_by_its_id(place: Place) -> None:
@@ -219,18 +255,20 @@ def test_uses_are_added_up_by_activity_sources_purpose_and_hour(place: Place, ti
         assert {key.hour for key in ledger.uses(since, until)} == hours
 
 
-def test_what_was_counted_is_written_along_with_an_entry(place: Place, time: Time) -> None:
+def test_an_entry_writes_no_count(place: Place, time: Time) -> None:
     ledger, other = place.open(clock=time), place.open(clock=time)
     tick = ledger.counter("mail", "1.2(1)①", R)
     tick()
     with pytest.raises(TypeError):
         ledger.append("sweep", {"share": 0.5})
-    assert not other.uses()
     ledger.append("sweep", {"number": 1})
+    assert not other.uses()
+    ledger.flush()
     assert other.uses() == {use_of("mail"): 1}
     time.passes(hours=1)
     tick()
     ledger.append("sweep", {"number": 2})
+    ledger.flush()
     assert other.uses() == {use_of("mail"): 1, use_of("mail", TEN): 1}
     kinds = [(entry.kind, entry.body.get("number", entry.body.get("hour"))) for entry in other.entries()]
     assert kinds == [("sweep", 1), ("sweep", 2), ("use", NINE)]
@@ -270,12 +308,68 @@ def test_two_processes_count_into_the_same_hour(place: Place, time: Time) -> Non
         ledger._counters.add("mail", "1.2(1)①", R, count)
         ledger.flush()
     assert one.uses() == other.uses() == {use_of("mail"): 12}
-    one.close()  # what the other has counted so far is closed as well
+    one.close()  # the other counts on
+    assert bodies(other) == [use_of("mail").body(8)]
     other._counters.add("mail", "1.2(1)①", R, 1)
     other.close()
-    assert bodies(other) == [use_of("mail").body(12), use_of("mail").body(1)]
+    assert bodies(other) == [use_of("mail").body(8), use_of("mail").body(5)]
     assert other.uses() == {use_of("mail"): 13}
     assert other.verify().entries == 2
+
+
+def test_counts_of_a_process_that_was_killed_become_entries_of_another(place: Place, time: Time) -> None:
+    killed, other = place.open(clock=time), place.open(clock=time)
+    for ledger, count in ((killed, 3), (other, 4)):
+        ledger._counters.add("mail", "1.2(1)①", R, count)
+        ledger.flush()
+    assert closed(other, time) == [use_of("mail").body(7)]
+    assert other.uses() == {use_of("mail"): 7}
+    killed.flush()
+    killed.close()
+    assert other.verify().entries == 1
+
+
+def test_counts_are_written_once_though_they_cannot_become_entries(place: Place, time: Time) -> None:
+    ledger = place.open(clock=time)
+    kept = place.row(head_table, 1)
+    ledger._counters.add("mail", "1.2(1)①", R, 3)
+    ledger.flush()
+    place.change(sa.delete(head_table))
+    time.passes(hours=2)
+    for number in (1, 1):
+        ledger._counters.add("mail", "1.2(1)①", R, number)
+        with pytest.raises(LedgerBroken):
+            ledger.flush()
+    place.change(sa.insert(head_table).values(kept))
+    ledger._counters.add("mail", "1.2(1)①", R, 1)
+    ledger.flush()
+    assert sum(ledger.uses().values()) == 6
+    assert sum(body["count"] for body in bodies(ledger, "use")) == 3
+
+
+def test_counts_that_change_while_they_become_entries_are_left_for_later(
+    place: Place, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, other = place.open(clock=time), place.open(clock=time)
+    ledger._counters.add("mail", "1.2(1)①", R, 3)
+    ledger.flush()
+    write = other._write
+
+    def late(writing: Any, **options: bool) -> None:
+        if writing.taken:
+            ledger._write(ledger._writing(counts={Counted(NINE, "use", use_of("mail").text): 2}))
+        write(writing, **options)
+
+    monkeypatch.setattr(other, "_write", late)
+    time.passes(hours=2)
+    other._counters.add("mail", "1.2(1)①", R, 1)
+    other.flush()
+    monkeypatch.undo()
+    assert other.verify().entries == 0
+    assert sum(other.uses().values()) == 6
+    time.passes(hours=1)
+    other.flush()
+    assert sorted(body["count"] for body in bodies(other, "use")) == [1, 5]
 
 
 # ---- time -----------------------------------------------------------------------------------------------------------
@@ -307,6 +401,7 @@ def test_a_clock_that_is_set_back_changes_no_order(place: Place, time: Time) -> 
     back = time.now
     time.passes(days=401)
     other.append("sweep", {"number": 4})
+    other.flush()
     assert [entry.body["number"] for entry in ledger.entries(["sweep"])] == [1, 2, 3, 4]
     assert [entry.moment for entry in ledger.entries(["sweep"])] == [START, back, back, time.now]
     assert [key.hour for key in ledger.uses()] == ["2025-03-28T09:00Z"]
@@ -322,6 +417,7 @@ def test_one_time_far_ahead_dates_no_other_entry_and_keeps_no_count_open(place: 
     ledger.flush()
     time.passes(days=-3650)
     ledger.append("sweep", {"number": 2})
+    ledger.flush()
     assert [entry.moment for entry in ledger.entries(["sweep"])] == [START + datetime.timedelta(days=3650), START]
     assert [entry.kind for entry in ledger.entries()].count("use") == 1
     assert sum(ledger.uses(since=START).values()) == 1

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 import purposeguard as pg
 from purposeguard.governance.ledger.opening import opened
-from purposeguard.governance.ledger.sql import head as ledger_head
-from purposeguard.governance.ledger.sql import ledger as ledger_rows
+from purposeguard.governance.ledger.tables import head as ledger_head
+from purposeguard.governance.ledger.tables import ledger as ledger_rows
 from purposeguard.governance.store import Store
 from tests.governance.ledger.places import C, Place, R, denial, tell
 from tests.governance.support import START, Time
@@ -23,8 +23,9 @@ from tests.unit.command_line import process, run
 
 
 @pytest.fixture
-def filled(place: Place) -> Place:
-    """A bit of everything, from 9:22 to 10:18; and counts of the hour that is not over."""
+def filled(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A bit of everything, from 9:22 to 10:18, each denial an entry; and counts of the hour that is not over."""
+    monkeypatch.setattr("purposeguard.governance.ledger.sql.REPEATED", 0)
     time = Time()
     tell(place.open(clock=time), 9, time)
     return place
@@ -51,8 +52,10 @@ def test_verify_says_that_a_ledger_is_whole(filled: Place) -> None:
     assert data == {
         "intact": True,
         "entries": 10,
+        "new": 10,
         "at": "2026-05-02T10:18:00.000000Z",
         "open_uses": 3,
+        "open_denials": 0,
         "went_back": 0,
     }
 
@@ -83,7 +86,7 @@ def test_verify_says_what_is_broken_and_where(filled: Place) -> None:
 def test_verify_asks_for_a_hash_that_was_noted(filled: Place) -> None:
     data = json.loads(told("verify", filled.target, "--format", "json"))
     filled.open(clock=lambda: START + datetime.timedelta(hours=2)).append("sweep", {})
-    assert told("verify", filled.target, "--expect", data["hash"]).startswith("intact: 12 entries")
+    assert told("verify", filled.target, "--expect", data["hash"]).startswith("intact: 11 entries")
     done = run("ledger", "verify", filled.target, "--expect", "f" * 64)
     assert done.exit_code == 1
     assert done.stdout.startswith("broken: ledger: no entry has the hash that was noted")
@@ -204,6 +207,32 @@ def test_show_adds_up_by_activity_and_field(filled: Place) -> None:
     assert groups("activity", "--activity", "shop.mail.remind", "--since", "2026-05-02T10:00Z") == [
         ["shop.mail.remind", 3, 1, 0, "2026-05-02T10:00Z", "2026-05-02T10:11Z"]
     ]
+
+
+@ONE
+def test_show_tells_of_denials_that_came_again_and_of_times_that_are_wrong(place: Place, tmp_path: Path) -> None:
+    time = Time()
+    ledger = place.open(clock=time)
+    for _ in range(100):
+        ledger.denied(denial(activity="shop.mail.remind"), observed=False)
+    ahead = place.open(clock=Time(START + datetime.timedelta(days=3650)))
+    ahead.append("sweep", {})
+    ledger.append("sweep", {})
+    path = tmp_path / "export.jsonl"
+    told("export", place.target, "-o", path)
+    for target in (place.target, path):
+        text = told("show", target)
+        assert "Denials that came again (99)" in text
+        assert (
+            "2026-05-02 09:00 shop.mail.remind renewal-guidance (1.2(1)①) may not use product-data (1.1(b)) 99" in text
+        )
+        (group,) = json.loads(told("show", target, "--format", "json", "--by", "activity"))["groups"]
+        assert group["refused"] == 100
+        assert "  99 denials that came again in hours that are not over" in told("verify", target)
+        done = run("ledger", "show", target, "--since", "2026-05-02", "--until", "2026-05-03", columns=200)
+        assert "1 entry made between these have a time outside the period: a clock was wrong" in done.stderr
+        done = run("ledger", "show", target, "--since", "2027-05-02", "--by", "activity")
+        assert done.stderr == ""
 
 
 @ONE

@@ -19,12 +19,14 @@ from hypothesis import strategies as st
 
 from purposeguard.errors import LedgerBroken
 from purposeguard.governance.ledger import SqlLedger
-from purposeguard.governance.ledger.chain import Entry, Head, advanced
+from purposeguard.governance.ledger.chain import Entry, Head, canonical
 from purposeguard.governance.ledger.exports import exported
 from purposeguard.governance.ledger.opening import opened
 from purposeguard.governance.ledger.reading import Chain, Placed, entry_of
-from purposeguard.governance.ledger.sql import head as head_table
-from purposeguard.governance.ledger.sql import ledger as ledger_table
+from purposeguard.governance.ledger.tables import counts as count_table
+from purposeguard.governance.ledger.tables import head as head_table
+from purposeguard.governance.ledger.tables import ledger as ledger_table
+from purposeguard.governance.ledger.writing import chained
 from tests.governance.ledger.places import Place, tell
 from tests.governance.support import Time
 
@@ -241,7 +243,7 @@ def test_rows_that_are_taken_out_added_or_swapped_are_found(place: Place) -> Non
     swap(place, 3, 4)
     assert made.verify().entries == last
     with made.reading() as found:
-        (more,), _ = advanced(found.head, found.head.at, [("sweep", {"step": "ended"})])
+        (more,) = chained(found.head.seq, found.head.hash, found.head.at, [("sweep", '{"step":"ended"}')])
     place.change(sa.insert(ledger_table).values(row_values(more)))
     error = broken(made.verify)
     assert (error.place, error.what) == (
@@ -257,25 +259,37 @@ def row_values(entry: Entry) -> dict[str, object]:
 def test_any_column_of_the_head_that_is_changed_is_found(place: Place) -> None:
     made = filled(place)
     kept = place.row(head_table, 1)
-    assert '"count":' in kept["open"]
-    changes: list[tuple[str, object]] = [
-        ("seq", kept["seq"] - 1),
-        ("at", "2026-05-02T09:15:00.000001Z"),
-        ("hash", f"g{kept['hash'][1:]}"),
-        ("digest", f"g{kept['digest'][1:]}"),
-        ("open", kept["open"].replace('"count":', '"count":1')),
-        ("open", kept["open"].replace('"count":', '"counts":')),
-        *[("open", text) for text in ("", "[", "{}", "null", "[1]", "[{}]", "[" * 100_000)],
-    ]
-    for column, changed in changes:
+    for column, changed in (("seq", kept["seq"] - 1), ("seq", kept["seq"] + 1), ("hash", f"g{kept['hash'][1:]}")):
         place.change(sa.update(head_table).values({column: changed}))
-        for act in (made.verify, made.uses, lambda: made.append("sweep", {})):
-            assert broken(act).place == "head"
+        assert broken(made.verify).place in ("head", f"entry {kept['seq'] + 1}")
+        assert broken(lambda: made.append("sweep", {})).place == "head"
+        with place.store.writing() as connection:
+            assert broken(lambda: made.append_in(connection, "sweep", {})).place == "head"  # at once
+            connection.rollback()
         place.change(sa.update(head_table).values(kept))
     made.append("sweep", {})
     place.change(sa.delete(head_table))
     assert broken(made.verify).what.startswith("the head is missing")
     assert broken(lambda: made.append("sweep", {})).place == "head"
+
+
+def test_a_count_that_is_none_is_found(place: Place) -> None:
+    made = filled(place)
+    with place.store.reading() as connection:
+        kept = connection.execute(sa.select(count_table)).mappings().one()
+    changes: list[tuple[str, object]] = [
+        ("count", 0),
+        ("kind", "sweep"),
+        ("hour", "2026-05-02T11:00Z"),
+        *[("body", text) for text in ("", "[", "{}", "null", "[1]", "[{}]", "[" * 100_000)],
+        ("body", kept["body"].replace('"hour":', '"hours":')),
+    ]
+    for column, changed in changes:
+        place.change(sa.update(count_table).values({column: changed}))
+        for act in (made.verify, made.uses):
+            assert broken(act).place == "counts"
+        place.change(sa.update(count_table).values(kept))
+    made.verify()
 
 
 def test_the_last_rows_that_are_cut_off_together_are_missed(place: Place) -> None:
@@ -302,7 +316,7 @@ def test_what_sqlite_lets_anybody_put_into_a_column_is_no_entry(place: Place) ->
     place.change(row(1, body="[" * 100_000))
     assert broken(made.verify).place == "entry 1"
     place.change(row(1, **kept))
-    place.change(sa.update(head_table).values(at=sa.text("x'00'")))
+    place.change(sa.update(head_table).values(hash=sa.text("x'00'")))
     assert broken(made.verify).place == "head"
 
 
@@ -390,10 +404,10 @@ def test_what_is_told_is_read_back_and_anything_else_is_found(told: list[Any], d
     entries: list[Entry] = []
     head = Head()
     for kind, body in told:
-        made, head = advanced(
-            head, data.draw(st.sampled_from(["2026-05-02T09:15", "2026-05-02T10:15"])), [(kind, body)]
-        )
-        entries += made
+        at = data.draw(st.sampled_from(["2026-05-02T09:15", "2026-05-02T10:15"]))
+        (entry,) = chained(head.seq, head.hash, at, [(kind, canonical(body))])
+        head = Head(entry.seq, entry.at, entry.hash)
+        entries.append(entry)
     read = [entry_of(entry.line, "line") for entry in entries]
     assert read == entries == walked(read, head)
     assert [(one.kind, one.body) for one in read] == told

@@ -13,6 +13,7 @@ from purposeguard.governance.ledger import sql
 from purposeguard.governance.ledger.exports import exported
 from purposeguard.governance.ledger.opening import opened
 from purposeguard.governance.ledger.reading import Reading, Total
+from purposeguard.governance.ledger.tables import ledger
 from tests.governance.ledger.places import C, D, Place, R, tell
 from tests.governance.support import Time
 
@@ -81,10 +82,8 @@ def test_an_export_is_added_up_too(full: Place, tmp_path: Any) -> None:
 @pytest.mark.parametrize("body", ["no JSON at all", '{"count":3}', '{"activity":"a","purpose":"p","sources":[]}'])
 def test_an_entry_that_counts_no_uses_is_told(full: Place, body: str) -> None:
     with full.store.reading() as connection:
-        number = connection.execute(
-            sa.select(sa.func.min(sql.ledger.c.seq)).where(sql.ledger.c.kind == "use")
-        ).scalar_one()
-    full.change(sa.update(sql.ledger).where(sql.ledger.c.seq == number).values(body=body))
+        number = connection.execute(sa.select(sa.func.min(ledger.c.seq)).where(ledger.c.kind == "use")).scalar_one()
+    full.change(sa.update(ledger).where(ledger.c.seq == number).values(body=body))
     with full.store.reading() as connection, pytest.raises(LedgerBroken) as broken:
         sql.SqlReading(connection).totals(KEYS)
     assert broken.value.place == f"entries {(number - 1) // 7 * 7 + 1} to {(number - 1) // 7 * 7 + 7}"

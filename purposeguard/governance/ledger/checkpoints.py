@@ -1,0 +1,391 @@
+"""Checkpoints: where a ledger ended at some time, signed, and kept where its database's users cannot change it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import dataclasses
+import hashlib
+import hmac
+import json
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self, cast
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from purposeguard.errors import LedgerBroken, StoreUnavailable
+from purposeguard.governance.engines import engine_of, translated
+from purposeguard.governance.ledger.chain import DENIAL, USE, Head, canonical
+from purposeguard.governance.ledger.reading import Chain, Reading, Verdict
+from purposeguard.governance.restrictions import declaration, revocation
+from purposeguard.governance.schema import keys
+
+if TYPE_CHECKING:
+    import httpx
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+Sink = Callable[[str], object]
+"""Has a checkpoint, one line of JSON, on record when it returns."""
+
+INTERVAL: Final = 60.0
+"""Seconds between two checkpoints of a process."""
+
+TAIL: Final = 1 << 20
+"""Bytes at the end of a file in which the last checkpoint is looked for."""
+
+PREFIX: Final = b"purposeguard checkpoint\n"
+"""What is signed begins with it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The end of a ledger at some time.
+
+    `open` are the open counts, added up by kind and hour (`use 2026-05-02T09:00Z`), `counts` is the digest of each of
+    them. `declarations` is the digest of the restrictions and consents that are not revoked, keyed with the store's
+    secret. `signature` is Ed25519 in base64 over the rest; None where there is no key.
+    """
+
+    seq: int
+    hash: str
+    at: str
+    open: dict[str, int]
+    counts: str
+    declarations: str
+    signature: str | None = None
+
+    @property
+    def line(self) -> str:
+        """The checkpoint as one line of JSON."""
+        return canonical(dataclasses.asdict(self))
+
+    @property
+    def _message(self) -> bytes:
+        data = dataclasses.asdict(self)
+        del data["signature"]
+        return PREFIX + canonical(data).encode()
+
+    def signed(self, key: Ed25519PrivateKey) -> Checkpoint:
+        """The same, with its signature."""
+        return dataclasses.replace(self, signature=base64.b64encode(key.sign(self._message)).decode())
+
+    def check(self, key: Ed25519PublicKey) -> None:
+        """Verifies the signature; raises LedgerBroken if it is missing or wrong."""
+        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415  # of the extra `checkpoints`
+
+        if self.signature is None:
+            raise LedgerBroken("checkpoint", "the checkpoint is not signed")
+        try:
+            key.verify(base64.b64decode(self.signature, validate=True), self._message)
+        except (InvalidSignature, binascii.Error):
+            raise LedgerBroken("checkpoint", "the signature is not that of this checkpoint by this key") from None
+
+    @classmethod
+    def of(cls, line: str) -> Checkpoint:
+        """The checkpoint on a line; raises LedgerBroken unless it is one as it was written."""
+        try:
+            made: Any = cls(**json.loads(line))
+            texts = (made.hash, made.at, made.counts, made.declarations, made.signature or "")
+            counts = all(type(count) is int for count in made.open.values())
+            if type(made.seq) is int and all(isinstance(text, str) for text in texts) and counts and made.line == line:
+                return cast("Checkpoint", made)
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            pass
+        raise LedgerBroken("checkpoint", "this is no checkpoint as one is written: it was changed, or was never one")
+
+
+def checkpoint_of(reading: Reading, connection: sa.Connection, at: str) -> Checkpoint:
+    """The checkpoint of what is read now; `connection` is that of the reading."""
+    head = reading.head
+    return Checkpoint(head.seq, head.hash, at, _by_hour(head), head.open_digest, declarations_digest(connection))
+
+
+def _by_hour(head: Head) -> dict[str, int]:
+    totals: Counter[str] = Counter()
+    for kind, bodies in zip((USE, DENIAL), head.bodies, strict=True):
+        for body in bodies:
+            totals[f"{kind} {body['hour']}"] += body["count"]
+    return dict(totals)
+
+
+def declarations_digest(connection: sa.Connection) -> str:
+    """The digest of the restrictions and consents that are not revoked."""
+    secret = connection.execute(sa.select(keys.c.secret)).scalar_one_or_none() or b""
+    columns = [column for column in declaration.c if column.name != "reference"]
+    revoked = sa.select(revocation.c.declaration)
+    wanted = sa.select(*columns).where(declaration.c.id.not_in(revoked)).order_by(declaration.c.id)
+    digest = hmac.new(bytes(secret), digestmod=hashlib.sha256)
+    for row in connection.execute(wanted):
+        digest.update(canonical([value if type(value) in (int, list) else str(value) for value in row]).encode())
+    return digest.hexdigest()
+
+
+def verify_from(
+    reading: Reading, checkpoint: Checkpoint, *, key: Ed25519PublicKey | None, stopped: bool = False
+) -> Verdict:
+    """Verifies what was written after a checkpoint, and that nothing before is missing or another.
+
+    An entry before it that was changed, and kept its hash, is found by `verify` alone. Restrictions and consents are
+    verified in a store. `stopped`: nothing was written since.
+
+    Raises:
+        LedgerBroken: the ledger was changed: the place, and the fault.
+    """
+    if key is not None:
+        checkpoint.check(key)
+    kinds: set[str] = set()
+    left = Counter(checkpoint.open)
+    verdict = continued(reading, checkpoint.seq, checkpoint.hash)
+    for _, entry in reading.placed(after=checkpoint.seq):
+        kinds.add(entry.kind)
+        if entry.kind == USE or (entry.kind == DENIAL and "count" in entry.body):
+            left[f"{entry.kind} {entry.body.get('hour')}"] -= int(entry.body.get("count", 0))
+    present = _by_hour(reading.head)
+    left.subtract(present)
+    if fewer := sorted(hour for hour, count in left.items() if count > 0 and hour in checkpoint.open):
+        what = f"fewer were counted than the checkpoint says ({', '.join(fewer)})"
+        raise LedgerBroken("counts", what)
+    same = reading.head.seq == checkpoint.seq and present == checkpoint.open
+    if stopped and not same:
+        raise LedgerBroken("ledger", f"more was written than at the checkpoint, {verdict.new} entries or some counts")
+    if same and reading.head.open_digest != checkpoint.counts:
+        raise LedgerBroken("counts", "the open counts are others than at the checkpoint, and nothing was counted since")
+    connection, asked = reading.connection, kinds & {"restriction", "consent"}
+    if connection is not None and not asked and declarations_digest(connection) != checkpoint.declarations:
+        what = "restrictions or consents were changed without an entry since: see `purposeguard ledger reconcile`"
+        raise LedgerBroken("declarations", what)
+    return verdict
+
+
+def continued(reading: Reading, seq: int, hash_: str) -> Verdict:
+    """Verifies the entries behind one, which is to have this hash, and the head; raises LedgerBroken."""
+    head = reading.head
+    if head.seq < seq:
+        what = f"entry {seq} was there, and the ledger ends at {head.seq}: its end was cut off, or it is an older copy"
+        raise LedgerBroken("ledger", what)
+    chain = Chain(Head() if seq == 0 else Head(seq, "", hash_))
+    if seq:
+        _, entry = next(reading.placed(after=seq - 1), (None, None))
+        if entry is None or (entry.seq, entry.hash) != (seq, hash_):
+            raise LedgerBroken(f"entry {seq}", "the entry has another hash than was noted: the ledger was written anew")
+    new, went_back, before = 0, 0, ""
+    for placed in reading.placed(after=seq):
+        entry = chain.follow(placed)
+        new, went_back, before = new + 1, went_back + (entry.at < before), entry.at
+    chain.end(head)
+    return Verdict(head.seq, head, went_back, new)
+
+
+def last_in(path: Path) -> Checkpoint:
+    """The last checkpoint in a file: of those at its end, the one of the longest ledger.
+
+    Raises:
+        LedgerBroken: a line is no checkpoint, or there is none.
+        StoreUnavailable: the file is unreadable.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - TAIL))
+            text = file.read().decode("utf-8", "replace")
+    except OSError as error:
+        raise StoreUnavailable(f"the checkpoints in `{path}` cannot be read: {error.strerror or error}") from None
+    # A line without its end was cut off when a process was killed; the first may have been cut off here.
+    lines = text.split("\n")[1 if size > TAIL else 0 : -1]
+    if not lines:
+        raise LedgerBroken("checkpoint", f"there is no checkpoint in `{path}`")
+    return max(map(Checkpoint.of, lines), key=lambda each: (each.seq, each.at))
+
+
+# ---- making them ----------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """Where the checkpoints of a ledger go, by which key they are signed, and every how many seconds they are made.
+
+    `sink`: the path of a file, which is appended to (0600); the URL of another store's database; or a function that is
+    given a line. `key`: the path of a private key, or the key; None: they are not signed, and prove what they say as
+    far as nobody else writes to the sink.
+    """
+
+    sink: str | os.PathLike[str] | Sink
+    key: str | os.PathLike[str] | Ed25519PrivateKey | None = None
+    interval: float = INTERVAL
+    _key: Any = dataclasses.field(init=False, repr=False, default=None)
+    _write: Sink = dataclasses.field(init=False, repr=False, default=print)
+
+    def __post_init__(self) -> None:
+        """Reads the key.
+
+        Raises:
+            ValueError: the interval is not above zero, or the file holds no such key.
+            StoreUnavailable: the key cannot be read.
+        """
+        if self.interval <= 0:
+            raise ValueError(f"the seconds between two checkpoints are above zero: interval={self.interval}")
+        key = private_key(Path(self.key)) if isinstance(self.key, (str, os.PathLike)) else self.key
+        object.__setattr__(self, "_key", key)
+        object.__setattr__(self, "_write", _sink(self.sink))
+
+    def keep(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Signs a checkpoint, and gives it to the sink."""
+        made = checkpoint if self._key is None else checkpoint.signed(self._key)
+        self._write(made.line)
+        return made
+
+
+def _sink(sink: str | os.PathLike[str] | Sink) -> Sink:
+    if isinstance(sink, str) and "://" in sink:
+        return DatabaseSink(sink)
+    if isinstance(sink, (str, os.PathLike)):
+        return FileSink(Path(sink).absolute())
+    return sink
+
+
+class FileSink:
+    """A file to which lines are appended, each on the disk when the call returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, line: str) -> None:
+        """Raises StoreUnavailable if it cannot be written."""
+        try:
+            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                data = f"{line}\n".encode()
+                if os.write(file, data) != len(data):
+                    raise OSError("no room is left")  # as the system says it
+                os.fsync(file)
+            finally:
+                os.close(file)
+        except OSError as error:
+            what = f"checkpoints cannot be written to `{self._path}`: {error.strerror or error}"
+            raise StoreUnavailable(what) from None
+
+
+checkpoints: Final = sa.Table(
+    "purposeguard_checkpoint",
+    sa.MetaData(),  # in another database than the tables of governance
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("line", sa.Text, nullable=False),
+)
+
+
+class DatabaseSink:
+    """A table of another database, made when it is first needed."""
+
+    def __init__(self, url: str, timeout: float = 5.0) -> None:
+        """Raises ValueError if the URL is neither of a SQLite file nor of PostgreSQL."""
+        self._engine, self._where = engine_of(url, timeout)
+
+    def __call__(self, line: str) -> None:
+        """Raises StoreUnavailable if it cannot be written."""
+        try:
+            with self._engine.begin() as connection:
+                checkpoints.create(connection, checkfirst=True)
+                connection.execute(sa.insert(checkpoints).values(line=line))
+        except exc.DBAPIError as error:
+            failure = translated(self._where, error)
+        else:
+            return
+        raise failure
+
+    def last(self) -> Checkpoint:
+        """The checkpoint of the longest ledger among the last hundred.
+
+        Raises:
+            LedgerBroken: a row is no checkpoint, or there is none.
+        """
+        with (
+            self._engine.connect() as connection,
+            contextlib.closing(
+                connection.execute(sa.select(checkpoints.c.line).order_by(checkpoints.c.id.desc()).limit(100))
+            ) as rows,
+        ):
+            lines = rows.scalars().all()
+        if not lines:
+            raise LedgerBroken("checkpoint", f"there is no checkpoint in {self._where}")
+        return max(map(Checkpoint.of, lines), key=lambda each: (each.seq, each.at))
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def webhook(client: httpx.Client, url: str) -> Sink:
+    """A sink that sends each checkpoint by POST; an answer that is no success is an error."""
+
+    def send(line: str) -> None:
+        client.post(url, content=line.encode(), headers={"content-type": "application/json"}).raise_for_status()
+
+    return send
+
+
+# ---- keys -----------------------------------------------------------------------------------------------------------
+
+
+def make_keys(path: Path) -> Path:
+    """Makes a pair of keys: the private one in a new file (0600), the public one beside it, whose path is returned.
+
+    Raises:
+        OSError: a file is there already, or cannot be written.
+    """
+    from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415  # as above
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
+    public = key.public_key().public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo)
+    beside = path.with_name(f"{path.name}.pub")
+    for target, data, mode in ((path, private, 0o600), (beside, public, 0o644)):
+        with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(data)
+    return beside
+
+
+def private_key(path: Path) -> Ed25519PrivateKey:
+    """The private key in a file; raises StoreUnavailable if it is unreadable, ValueError if it holds none."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
+    key = _loaded(path, lambda data: load_pem_private_key(data, password=None))
+    if not isinstance(key, Ed25519PrivateKey):
+        what = f"`{path}` holds no private key of Ed25519: make one with `purposeguard ledger key`"
+        raise ValueError(what)  # noqa: TRY004  # of the file
+    return key
+
+
+def public_key(path: Path) -> Ed25519PublicKey:
+    """The public key in a file; raises StoreUnavailable if it is unreadable, ValueError if it holds none."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415
+
+    key = _loaded(path, load_pem_public_key)
+    if not isinstance(key, Ed25519PublicKey):
+        what = f"`{path}` holds no public key of Ed25519: it is the file that ends in `.pub`"
+        raise ValueError(what)  # noqa: TRY004  # of the file
+    return key
+
+
+def _loaded(path: Path, load: Callable[[bytes], object]) -> object:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StoreUnavailable(f"the key `{path}` cannot be read: {error.strerror or error}") from None
+    try:
+        return load(data)
+    except (ValueError, TypeError):  # the latter where it needs a password
+        return None

@@ -1,0 +1,284 @@
+"""Writing a ledger in a store: entries and counts in one transaction, which on PostgreSQL is one round trip."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import copy
+import dataclasses
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.dialects.sqlite import insert
+
+from purposeguard.errors import LedgerBroken, StoreUnavailable
+from purposeguard.governance.ledger.chain import DENIAL, GENESIS, USE, Entry, Hour, canonical, repeated_of
+from purposeguard.governance.ledger.reading import NO_HEAD
+from purposeguard.governance.ledger.tables import counts, head, ledger, writers
+from purposeguard.locks import new_lock
+
+AGAIN: Final = ("40001", "40P01")
+"""PostgreSQL's codes of transactions that another one got in the way of: they are tried again."""
+
+WRITE: Final = sa.text("SELECT last_seq, last_hash FROM purposeguard_ledger_write(CAST(:request AS jsonb))")
+
+FAULTS: Final = {
+    "missing": NO_HEAD,
+    "end": "the head is not that of the last entry",
+    "seen": "the entry that this process saw last is gone, or is another one: the ledger was written anew, or is an "
+    "older copy. Who put it back on purpose starts the process again",
+}
+"""Why nothing is written behind a ledger, by the words of `purposeguard_ledger_write`."""
+
+MOST: Final = 500
+"""Events that are written in one transaction."""
+
+
+class Counted(NamedTuple):
+    """What is counted within an hour: the kind of the entry to be, and its body without count, as canonical JSON."""
+
+    hour: str
+    kind: str
+    body: str
+
+    @property
+    def key(self) -> str:
+        """The digest by which rows of it are found."""
+        return hashlib.sha256(f"{self.kind}{self.body}".encode()).hexdigest()
+
+    def entry(self, count: int) -> tuple[str, str]:
+        """The entry that the count becomes."""
+        return self.kind, canonical({**json.loads(self.body), "count": count})
+
+
+def counted_in(row: Mapping[Any, Any]) -> Counted:
+    """What a row of counts counts; raises LedgerBroken unless it is as it was written."""
+    try:
+        counted = Counted(row["hour"], row["kind"], row["body"])
+        data = {**json.loads(counted.body), "count": row["count"]}
+        (Hour.of if counted.kind == USE else repeated_of)(data)
+        if counted.kind in (USE, DENIAL) and data["hour"] == counted.hour and row["key"] == counted.key:
+            return counted
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    raise LedgerBroken("counts", "a count of an hour that is not over is none as one is written: it was changed")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Writing:
+    """One transaction: entries, counts of a process, and rows of counts that become entries.
+
+    `batch` is the number of these counts, which are added once though they come twice. `seen` are number and hash of
+    an entry that must be there. `at` is the time of the entries, None for that of the server. `patience`: the seconds
+    for which a server lets this wait for what others hold.
+    """
+
+    at: str | None
+    process: str
+    hour: str
+    patience: float
+    entries: Sequence[tuple[str, str]] = ()
+    counts: Mapping[Counted, int] = dataclasses.field(default_factory=dict)
+    batch: int | None = None
+    taken: Sequence[Mapping[str, Any]] = ()
+    seen: tuple[int, str] = (0, GENESIS)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of the counts."""
+        return [{"key": counted.key, **counted._asdict(), "count": count} for counted, count in self.counts.items()]
+
+
+class Conflict(Exception):
+    """Another transaction got in the way: this one has changed nothing."""
+
+
+def written(connection: sa.Connection, writing: Writing) -> tuple[int, str] | None:
+    """Writes all of it, or nothing; number and hash of the last entry, None where there are no entries.
+
+    Raises:
+        LedgerBroken: the ledger was changed, so that nothing is written behind it.
+        Conflict: try again.
+    """
+    if connection.dialect.name == "sqlite":
+        return _written_in_file(connection, writing)
+    request: dict[str, Any] = {
+        "process": writing.process,
+        "hour": writing.hour,
+        "patience": max(1, int(writing.patience * 1000)),
+        "entries": [{"kind": kind, "body": body} for kind, body in writing.entries],
+        "counts": writing.rows,
+        "taken": list(writing.taken),
+        "seen": writing.seen[0],
+        "seen_hash": writing.seen[1],
+    }
+    request |= {} if writing.batch is None else {"batch": writing.batch}
+    request |= {} if writing.at is None else {"at": writing.at}
+    try:
+        seq, hash_ = connection.execute(WRITE, {"request": canonical(request)}).one()
+    except exc.DBAPIError as error:
+        code = getattr(error.orig, "sqlstate", None)
+        if code in AGAIN:
+            raise Conflict from None
+        if code == "LB001":
+            raise broken(error.orig.diag.message_primary) from None  # type: ignore[union-attr]
+        raise
+    return None if seq is None else (seq, hash_)
+
+
+def broken(fault: str) -> LedgerBroken:
+    """The error of a ledger behind which nothing is written."""
+    return LedgerBroken("ledger" if fault == "seen" else "head", FAULTS[fault])
+
+
+def _written_in_file(connection: sa.Connection, writing: Writing) -> tuple[int, str] | None:
+    """As the function of PostgreSQL, within a transaction that nobody else writes in."""
+    new = True
+    if writing.batch is not None:
+        marked = insert(writers).values(process=writing.process, batch=writing.batch, hour=writing.hour)
+        changed = {"batch": marked.excluded.batch, "hour": marked.excluded.hour}
+        earlier = writers.c.batch < marked.excluded.batch
+        mark = marked.on_conflict_do_update(index_elements=["process"], set_=changed, where=earlier)
+        new = connection.execute(mark).rowcount == 1
+    if writing.counts and new:
+        added = insert(counts)
+        total = {"count": counts.c.count + added.excluded.count}
+        rows = [{"process": writing.process, **row} for row in writing.rows]
+        connection.execute(added.on_conflict_do_update(index_elements=["process", "key"], set_=total), rows)
+    for row in writing.taken:
+        same = [counts.c[name] == row[name] for name in ("process", "key", "count")]
+        if connection.execute(sa.delete(counts).where(*same)).rowcount != 1:
+            raise Conflict
+    if not writing.entries:
+        return None
+    found = connection.execute(sa.select(head.c.seq, head.c.hash).where(head.c.id == 1)).one_or_none()
+    if found is None:
+        raise broken("missing")
+    end: tuple[int, str] = found[0], found[1]
+    last = sa.select(ledger.c.seq, ledger.c.hash).order_by(ledger.c.seq.desc()).limit(1)
+    if end != tuple(connection.execute(last).one_or_none() or (0, GENESIS)):
+        raise broken("end")
+    seen, seen_hash = writing.seen
+    if seen and connection.scalar(sa.select(ledger.c.hash).where(ledger.c.seq == seen)) != seen_hash:
+        raise broken("seen")
+    made = chained(*end, str(writing.at), writing.entries)
+    names = ("seq", "at", "kind", "prev", "hash")
+    rows = [{**{name: getattr(entry, name) for name in names}, "body": entry.body_text} for entry in made]
+    connection.execute(sa.insert(ledger), rows)
+    end = made[-1].seq, made[-1].hash
+    connection.execute(sa.update(head).where(head.c.id == 1).values(seq=end[0], hash=end[1]))
+    return end
+
+
+def chained(seq: int, hash_: str, at: str, additions: Sequence[tuple[str, str]]) -> list[Entry]:
+    """The entries behind the one with this number and hash; `additions` are kinds, and bodies as canonical JSON."""
+    made: list[Entry] = []
+    for kind, body in additions:
+        entry = Entry.after(seq, hash_, at, kind, json.loads(body))
+        made.append(entry)
+        seq, hash_ = entry.seq, entry.hash
+    return made
+
+
+# ---- threads --------------------------------------------------------------------------------------------------------
+
+Event = tuple[str, str] | Counted
+"""What a thread has on record before it goes on: the kind and body of an entry, or what is counted once more."""
+
+
+class _Waiting:
+    """An event of a thread, which waits until it is on record, or cannot be."""
+
+    __slots__ = ("done", "error", "event")
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+        self.done = False
+        self.error: Exception | None = None
+
+
+class Turns:
+    """Events of threads that wait at the same time are written together, by one of these threads.
+
+    `write` has all of them on record when it returns, or none. `timeout` gives the seconds that a thread waits for its
+    turn.
+    """
+
+    def __init__(self, write: Callable[[Sequence[Event]], None], timeout: Callable[[], float]) -> None:
+        self._write = write
+        self._timeout = timeout
+        self._turn = new_lock()
+        self._renew()
+
+    def _renew(self) -> None:
+        self._process = os.getpid()
+        self._busy = 0  # the thread that writes
+        self._waiting: collections.deque[_Waiting] = collections.deque()
+
+    def write(self, event: Event) -> None:
+        """Has an event on record when it returns.
+
+        Raises:
+            StoreUnavailable: it cannot be recorded.
+        """
+        if self._process != os.getpid():  # what other threads of the parent wait for is theirs
+            self._renew()
+        own = _Waiting(event)
+        self._waiting.append(own)
+        try:
+            with self.alone():
+                if not own.done:
+                    self._lead(own)
+        finally:
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(own)
+        if own.error is not None:
+            raise own.error
+
+    @contextlib.contextmanager
+    def alone(self) -> Generator[None]:
+        """A block in which no other thread of this process writes.
+
+        Raises:
+            StoreUnavailable: it is not this thread's turn in time, or this interrupts a write of its own thread, in a
+                signal handler for example.
+        """
+        if not self._turn.acquire(timeout=self._timeout()):
+            raise StoreUnavailable("the ledger cannot be written: other threads of this process wait for the store too")
+        try:
+            if self._busy == threading.get_ident():
+                raise StoreUnavailable(
+                    "the ledger was interrupted while it wrote, and cannot be written from in between"
+                )
+            self._busy = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._busy = 0
+        finally:
+            self._turn.release()
+
+    def _lead(self, own: _Waiting) -> None:
+        """Writes what waits, `own` in any case."""
+        together = [own]
+        while self._waiting and len(together) < MOST:
+            other = self._waiting.popleft()
+            if other is not own:
+                together.append(other)
+        failure: Exception | None = StoreUnavailable("the ledger was interrupted while it wrote")
+        try:
+            self._write([waiting.event for waiting in together])
+            failure = None
+        except Exception as error:
+            failure = error
+            raise
+        finally:
+            for waiting in together:
+                waiting.error = None if failure is None or waiting is own else copy.copy(failure)
+                waiting.done = True

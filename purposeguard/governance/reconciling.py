@@ -1,0 +1,136 @@
+"""Compares what is in the tables of governance with what the ledger says was done to them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from purposeguard.governance.ledger import entries
+from purposeguard.governance.ledger.chain import Body
+from purposeguard.governance.ledger.reading import Reading
+from purposeguard.governance.request_records import request, step
+from purposeguard.governance.restrictions import CONSENT, declaration, revocation
+from purposeguard.governance.schema import keys
+from purposeguard.governance.store import digest_of
+from purposeguard.governance.subjects import details
+from purposeguard.governance.transfers import MOST_NAMED, provided_subject, provision
+
+REVOKED: Final = ("lifted", "withdrawn")
+"""What entries say of restrictions and consents that were taken back."""
+
+
+class Difference(NamedTuple):
+    """A row that the ledger contradicts: `restriction 4`, and the fault."""
+
+    place: str
+    what: str
+
+
+NOT_THERE: Final = "the ledger says so, and the row is gone"
+NOT_SAID: Final = "the row is there, and the ledger says nothing of it"
+CHANGED: Final = "the row says something else than the ledger"
+
+Facts = Mapping[tuple[Any, ...], tuple[str, object]]
+"""What was recorded, by a key: its name, and its content."""
+
+
+def reconcile(reading: Reading, connection: sa.Connection) -> Iterator[Difference]:
+    """The rows of restrictions, consents, requests and provisions that are not as the ledger says, and missing ones.
+
+    `connection` is that of the reading. The ledger itself is not verified. A row from before the ledger was kept is a
+    difference.
+
+    Raises:
+        LedgerBroken: an entry is malformed.
+    """
+    secret = bytes(connection.execute(sa.select(keys.c.secret)).scalar_one_or_none() or b"")
+    said = _said(reading)
+    try:
+        there = _there(connection, secret)
+    except (ValueError, TypeError):
+        yield Difference("tables", "a row holds what is written nowhere: it was changed")
+        return
+    for key in sorted({*said, *there}, key=str):
+        if key not in there:
+            yield Difference(said[key][0], NOT_THERE)
+        elif key not in said:
+            yield Difference(there[key][0], NOT_SAID)
+        elif said[key][1] != there[key][1]:
+            yield Difference(there[key][0], CHANGED)
+
+
+def _said(reading: Reading) -> Facts:
+    facts: dict[tuple[Any, ...], tuple[str, object]] = {}
+    steps: defaultdict[Any, int] = defaultdict(int)
+    for entry in reading.entries({"restriction", "consent", "request", "provision"}):
+        body = dict(entry.body)
+        if entry.kind in ("restriction", "consent"):
+            revoked = body.get("what") in REVOKED
+            key: tuple[Any, ...] = ("revocation" if revoked else "declaration", body.get("id"))
+            facts[key] = f"{entry.kind} {body.get('id')}{', taken back' if revoked else ''}", body
+        elif entry.kind == "request":
+            number = body.get("request")
+            steps[number] += 1
+            facts["step", number, steps[number]] = f"request {number}, step {steps[number]}", _step(body)
+            facts["request", number] = f"request {number}", body | {"did": None}
+        elif "provision" in body:
+            number = body["provision"]
+            facts["provision", number] = f"provision {number}", body | {"subjects": None}
+            named = body.get("subjects")
+            facts["subjects", number] = (
+                f"subjects of provision {number}",
+                sorted(named) if named is not None and len(named) == body["count"] else body["count"],
+            )
+    return facts
+
+
+def _step(body: Body) -> dict[str, Any]:
+    return {name: body.get(name) for name in ("did", "state", "due_on")}
+
+
+def _there(connection: sa.Connection, secret: bytes) -> Facts:
+    facts: dict[tuple[Any, ...], tuple[str, object]] = {}
+    kinds: dict[int, tuple[str, str]] = {}
+    for row in connection.execute(sa.select(declaration)).mappings():
+        kind, subject = "consent" if row["kind"] == CONSENT else "restriction", digest_of(secret, row["subject"])
+        kinds[row["id"]] = kind, subject
+        body = {"what": row["kind"], "subject": subject, "id": row["id"], **details(dict(row))}
+        facts["declaration", row["id"]] = f"{kind} {row['id']}", _normal(kind, body)
+    for row in connection.execute(sa.select(revocation)).mappings():
+        number = row["declaration"]
+        kind, subject = kinds.get(number, ("restriction", ""))
+        what = "withdrawn" if kind == "consent" else "lifted"
+        body = {"what": what, "subject": subject or None, "id": number, **details(dict(row))}
+        facts["revocation", number] = f"{kind} {number}, taken back", _normal(kind, body)
+    for row in connection.execute(sa.select(request)).mappings():
+        body = {name: row[name] for name in ("kind", "requester", "purposes", "revision", "due_on", "state")}
+        subject = row["subject"] and digest_of(secret, row["subject"])
+        body |= {"subject": subject, "did": None, "request": row["id"]}
+        facts["request", row["id"]] = f"request {row['id']}", _normal("request", body)
+    for row in connection.execute(sa.select(step)).mappings():
+        name = f"request {row['request']}, step {row['number']}"
+        facts["step", row["request"], row["number"]] = name, _step(_normal("request", dict(row)))
+    given: defaultdict[int, list[str]] = defaultdict(list)
+    for row in connection.execute(sa.select(provided_subject)).mappings():
+        given[row["provision"]].append(row["subject"])
+    for row in connection.execute(sa.select(provision)).mappings():
+        number = row["id"]
+        body = {name: value for name, value in row.items() if name not in ("id", "at", "name", "subjects")}
+        body |= {"provision": number, "handed_over": row["at"], "count": row["subjects"], "subjects": None}
+        facts["provision", number] = f"provision {number}", _normal("provision", body)
+        few = row["subjects"] <= MOST_NAMED
+        facts["subjects", number] = (
+            f"subjects of provision {number}",
+            sorted(given.pop(number, [])) if few else len(given.pop(number, [])),
+        )
+    for number in given:
+        facts["subjects", number] = f"subjects of provision {number}", None
+    return facts
+
+
+def _normal(kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body as an entry has it."""
+    return entries.entry_made(kind, body)[1]
