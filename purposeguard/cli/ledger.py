@@ -237,7 +237,7 @@ def key(
                 public = make_keys(path)
             except OSError as error:
                 raise Problem(f"{error.filename} cannot be made: {error.strerror or error}") from error
-        print(f"{path} signs, {public} verifies")
+        print(said(f"{path} signs, {public} verifies"))
 
 
 @ledger_app.command(epilog="Exit codes: 0 the same, 1 there are differences, 2 bad input.")

@@ -163,7 +163,7 @@ class Store:
             if present and present != set(scripts.get_heads()) and not upgrade:
                 what = "was made by an older version of purposeguard"
                 raise unavailable(self.where, what, "make a copy of it, then run `purposeguard store upgrade`")
-            _bring_up_to_date(connection, scripts)
+            bring_up_to_date(connection, scripts)
             self.secret = _secret(connection)
 
     # ---- Transactions ---------------------------------------------------------------------------------------------
@@ -291,14 +291,14 @@ def _revisions(connection: sa.Connection) -> set[str]:
     return set(MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_heads())
 
 
-def _bring_up_to_date(connection: sa.Connection, scripts: ScriptDirectory) -> None:
-    """Runs the migrations that are missing, within the transaction that is under way.
+def bring_up_to_date(connection: sa.Connection, scripts: ScriptDirectory, revision: str = "head") -> None:
+    """Runs the migrations that are missing up to this one, within the transaction that is under way.
 
     Without Alembic's global `context` and `op`: the application may be imported by an `env.py` of its own.
     """
 
     def missing(present: tuple[str, ...], _: MigrationContext) -> Sequence[MigrationStep]:
-        newest_first = scripts.iterate_revisions("head", present or "base")
+        newest_first = scripts.iterate_revisions(revision, present or "base")
         return [MigrationStep.upgrade_from_script(scripts.revision_map, script) for script in newest_first][::-1]
 
     # DDL of SQLite is transactional too: `Store` begins its transactions itself.

@@ -76,7 +76,10 @@ def test_from_the_register_to_the_disclosure(governance, letters):
 
     governance.ledger.flush()
     found = [kind for kind in kinds(governance) if kind != "use"]
-    assert found == ["denial", "denial", "provision", "restriction", "denial", "provision"]
+    # The second refusal reads as the first one, within a minute: it is counted.
+    assert found == ["denial", "provision", "restriction", "denial", "provision"]
+    with governance.ledger.reading() as reading:
+        assert list(reading.head.repeated.values()) == [1]
     (told,) = governance.disclose(7, by="DPO").provisions
     assert (told.recipient, told.country, told.means, told.sources) == (
         "Mail House",

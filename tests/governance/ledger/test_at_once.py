@@ -16,13 +16,14 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from alembic.script import ScriptDirectory
 
 from purposeguard.errors import LedgerBroken, StoreUnavailable
 from purposeguard.governance.ledger import SqlLedger
 from purposeguard.governance.ledger.tables import head as head_table
 from purposeguard.governance.ledger.tables import ledger as ledger_table
 from purposeguard.governance.ledger.writing import Event, Turns
-from purposeguard.governance.store import Store
+from purposeguard.governance.store import Store, bring_up_to_date, configuration
 from tests.governance.conftest import Databases
 from tests.governance.ledger.measuring import delayed, measured
 from tests.governance.ledger.places import NEVER, R, denial
@@ -342,19 +343,13 @@ def test_who_gets_in_the_way_until_the_end_is_reported(ledger: SqlLedger, monkey
 
 
 def test_counts_that_were_in_the_head_are_kept(empty_url: str) -> None:
-    from alembic import command
-
-    from purposeguard.governance.store import configuration
-
     engine = sa.create_engine(empty_url)
-    config = configuration()
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001_tables")
+        bring_up_to_date(connection, ScriptDirectory.from_config(configuration()), "0001_tables")
         use = '{"activity":null,"count":7,"hour":"2026-05-02T09:00Z","purpose":"1.2(1)①","sources":["1.1(a)"]}'
         connection.execute(sa.text("UPDATE purposeguard_ledger_head SET open = :open"), {"open": f"[{use}]"})
     engine.dispose()
-    with Store.open(empty_url) as store, SqlLedger(store, interval=NEVER) as ledger:
+    with Store.open(empty_url, upgrade=True) as store, SqlLedger(store, interval=NEVER) as ledger:
         assert ledger.uses() == {("2026-05-02T09:00Z", None, "1.2(1)①", ("1.1(a)",)): 7}
         ledger._counters.add("it", "1.2(1)①", R, 1)
         ledger.flush()
