@@ -15,8 +15,13 @@ from collections import Counter
 from collections.abc import Generator
 from typing import Final, Protocol
 
+from purposeguard.locks import new_lock
+
 PATIENCE: Final = 5.0
 """Seconds for which a fork waits for transactions of other threads."""
+
+PAUSE: Final = 0.001
+"""Seconds between two looks at whether they have ended."""
 
 
 class Forked(Protocol):
@@ -37,36 +42,43 @@ class _Gate:
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self._condition = threading.Condition()
+        self._lock = new_lock()
         self._inside: Counter[int] = Counter()
-        self._forking = 0  # threads, of which one holds the lock
+        self._forking = 0  # threads that are about to fork; one at a time holds the lock meanwhile
         self._torn = False
 
     @contextlib.contextmanager
     def transaction(self) -> Generator[None]:
         """A block that no other thread's fork interrupts."""
         thread = threading.get_ident()
-        with self._condition:
-            while self._forking and thread not in self._inside:
-                self._condition.wait()
-            self._inside[thread] += 1
+        while not self._entered(thread):
+            time.sleep(PAUSE)
         try:
             yield
         finally:
-            with self._condition:
+            with self._lock:
                 self._inside[thread] -= 1
                 if not self._inside[thread]:
                     del self._inside[thread]
-                    self._condition.notify_all()
+
+    def _entered(self, thread: int) -> bool:
+        with self._lock:
+            if self._forking and thread not in self._inside:
+                return False
+            self._inside[thread] += 1
+        return True
 
     def close(self) -> None:
         """Before a fork: waits for other threads, and lets none begin until `open`."""
         thread = threading.get_ident()
-        self._condition.acquire()
-        self._forking += 1
+        with self._lock:
+            self._forking += 1
         deadline = time.monotonic() + PATIENCE
-        while self._inside.keys() - {thread} and (left := deadline - time.monotonic()) > 0:
-            self._condition.wait(left)
+        self._lock.acquire()
+        while self._inside.keys() - {thread} and time.monotonic() < deadline:
+            self._lock.release()
+            time.sleep(PAUSE)
+            self._lock.acquire()
         self._torn = bool(self._inside)  # its own transaction is the parent's as well
         if not self._torn:
             for each in list(self.told):
@@ -75,8 +87,7 @@ class _Gate:
     def open(self) -> None:
         """After a fork, in the parent."""
         self._forking -= 1
-        self._condition.notify_all()
-        self._condition.release()
+        self._lock.release()
 
     def open_in_child(self) -> None:
         """After a fork, in the child, which has one thread, and no transaction."""
