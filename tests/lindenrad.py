@@ -60,6 +60,11 @@ def rider(key: int) -> Rider: ...
 def rides(key: int) -> list[str]: ...
 
 
+def block() -> None:
+    with guard.purpose("3.3②", activity="block") as use:
+        use.check("2.4")
+
+
 @guard.purpose("3.1①", activity=HOSTILE).with_use
 def fulfil(use) -> None:
     use.check("2.1(a)")
