@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import Governance
+from purposeguard.governance.ledger import SqlLedger
 from purposeguard.governance.ledger.opening import opened
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.row_context import subject_key
@@ -58,6 +59,7 @@ def test_each_role_may_do_what_it_needs_and_no_more(urls: dict[str, str]) -> Non
         for subject in (7, 7):  # the second is counted
             with pytest.raises(pg.SubjectViolation):
                 guard.check(tm.Contract, tm.RenewalGuidance, subject=subject)
+        assert isinstance(shop.ledger, SqlLedger)
         shop.ledger.flush()
         refuse(
             shop,
