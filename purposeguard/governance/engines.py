@@ -22,6 +22,9 @@ from purposeguard.governance.deadlines import deadline
 BEGIN: Final = "purposeguard_begin"
 """Execution option: the statement that begins a transaction on SQLite; None: there is no transaction."""
 
+WRITING: Final = "BEGIN IMMEDIATE"
+"""The one that begins a transaction that writes."""
+
 NEARLY: Final = 0.05
 """Seconds by which a wait may differ from what it should be."""
 

@@ -73,6 +73,7 @@ class _Gate:
         thread = threading.get_ident()
         with self._lock:
             self._forking += 1
+            self._torn = True  # until the others have ended: a signal handler may raise in this, and the fork goes on
         deadline = time.monotonic() + PATIENCE
         self._lock.acquire()
         while self._inside.keys() - {thread} and time.monotonic() < deadline:

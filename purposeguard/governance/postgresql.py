@@ -15,6 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL
 
 from purposeguard.governance.deadlines import deadline
+from purposeguard.governance.engines import BEGIN, WRITING
 
 T = TypeVar("T")
 
@@ -97,11 +98,13 @@ def engine(url: URL, timeout: float, **options: Any) -> sa.Engine:
 
 
 def _limit(connection: sa.Connection, timeout: float) -> None:
-    """Has the server end what lasts too long, and confirm a commit when it is on disk; in each transaction.
+    """Has the server end what lasts too long, and confirm a commit when it is on disk; in each transaction that writes.
 
-    A process that is frozen in a transaction loses it while others still wait for what it holds.
+    A process that is frozen in a transaction loses it while others still wait for what it holds. One that only reads
+    holds nothing that others wait for, and may take its time between two pages of a ledger.
     """
-    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+    options = connection.get_execution_options()
+    if options.get("isolation_level") == "AUTOCOMMIT" or options.get(BEGIN, WRITING) != WRITING:
         return
     limits = {"lock_timeout": timeout, "idle_in_transaction_session_timeout": max(timeout / 2, 0.1)}
     settings = [f"SET LOCAL {name} = {max(1, int(seconds * 1000))}" for name, seconds in limits.items()]

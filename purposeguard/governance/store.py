@@ -23,7 +23,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, make_url
 
-from purposeguard.governance.engines import BEGIN, engine_of, translated, unavailable
+from purposeguard.governance.engines import BEGIN, WRITING, engine_of, translated, unavailable
 from purposeguard.governance.forking import FORKS
 from purposeguard.governance.schema import VERSION_TABLE, keys, metadata
 from purposeguard.runtime.clock import UTC
@@ -191,7 +191,7 @@ class Store:
         """
         changed: set[str] = set()
         try:
-            with self._translating(), self._connection("BEGIN IMMEDIATE", changed) as connection, connection.begin():
+            with self._translating(), self._connection(WRITING, changed) as connection, connection.begin():
                 yield connection
         finally:
             if changed:

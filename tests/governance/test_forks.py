@@ -79,6 +79,41 @@ def test_a_fork_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.Monke
         assert in_child(WORK, store) == "written"
 
 
+def test_a_child_of_a_fork_that_stopped_waiting_is_torn(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = forking._Gate()
+    told: list[bool] = []
+
+    class Told:
+        def before_fork(self) -> None:
+            raise AssertionError("a transaction is under way")
+
+        def forked(self, *, torn: bool) -> None:
+            told.append(torn)
+
+    one = Told()
+    gate.told.add(one)
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with gate.transaction():
+            held.set()
+            done.wait(30)
+
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+    monkeypatch.setattr("time.sleep", interrupted)
+    with pytest.raises(KeyboardInterrupt):  # of which `os.fork` takes no notice
+        gate.close()
+    done.set()
+    thread.join()
+    gate.open_in_child()
+    assert told == [True]
+
+
 def test_no_transaction_begins_while_a_process_forks(tmp_path: Path) -> None:
     gate = forking._Gate()
     gate.close()

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +20,7 @@ from sqlalchemy import event
 
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import changes
+from purposeguard.governance.ledger.sql import ROWS, SqlLedger
 from purposeguard.governance.restrictions import revocation
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
@@ -333,6 +335,21 @@ def test_a_frozen_process_stops_nobody_else(postgresql: Databases) -> None:
         with Store.open(url) as store, store.writing() as connection:
             assert changes.record(connection, ["2"]) == 1
         frozen.kill()
+    postgresql.drop(name)
+
+
+def test_who_reads_slowly_is_not_cut_off(postgresql: Databases) -> None:
+    name = postgresql.create(postgresql.template)
+    with Store.open(postgresql.url(name), timeout=0.4) as store, SqlLedger(store) as ledger:
+        subjects = Subjects(store, tm.NOTICE, ledger=ledger)
+        for number in range(2 * ROWS):  # more than one page
+            subjects.restrict(number)
+        entries = ledger.entries()
+        next(entries)
+        time.sleep(1)
+        assert sum(1 for _ in entries) == 2 * ROWS - 1
+        with store.reading() as connection:
+            assert connection.execute(sa.text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "0"
     postgresql.drop(name)
 
 
