@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import sys
 import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 import purposeguard as pg
 from purposeguard.cli.report.drawing import HEIGHT, WIDTH, Drawing, Relations, drawn
 from purposeguard.cli.report.facts import Facts, facts_of, notice_facts
-from purposeguard.cli.report.page import BADGES, TEMPLATES, Language, page, words
+from purposeguard.cli.report.page import BADGES, TEMPLATES, page, words
+from purposeguard.cli.report.registers import Language, Register
 from purposeguard.cli.report.revisions import Rows
 from purposeguard.notice.schema import Table
 from purposeguard.notices import trendmicro_jp as tm
@@ -241,19 +243,12 @@ def test_what_is_to_be_installed_is_said(tmp_path: Path) -> None:
     )
 
 
-class Register(NamedTuple):
-    title: str
-    note: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    gaps: tuple[str, ...]
-
-
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_registers_are_tables_with_what_they_lack(facts: Facts, language: Language) -> None:
     rows = (("Repair", "A & B", "within 30 days"), ("Sale", "C", "within 30 days"))
     gaps = ("envisaged time limits",)
-    register = Register("Records <b>", "As of today.", ("Purpose", "Recipients", "Answer"), rows, gaps)
+    columns = ("Purpose", "Recipients", "Answer")
+    register = Register("records", "Records <b>", "As of today.", columns, rows, gaps, absent="?")
     text = page(facts, language, [register])
     read = Read(text)
     for expected in (
@@ -268,7 +263,7 @@ def test_registers_are_tables_with_what_they_lack(facts: Facts, language: Langua
         assert expected in read.text
     assert read.text.count("within 30 days") == 1  # what is the same in each row
     assert words(language)["same"] in read.text
-    alone = register._replace(rows=rows[:1])
+    alone = dataclasses.replace(register, rows=rows[:1])
     assert words(language)["same"] not in Read(page(facts, language, [alone])).text
     assert words(language)["h_registers"] not in Read(page(facts, language)).text
 

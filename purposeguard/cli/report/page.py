@@ -9,12 +9,13 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from purposeguard.cli.options import needing
 from purposeguard.cli.report.drawing import Relations, drawn
 from purposeguard.cli.report.facts import ActivityFact, Facts
 from purposeguard.cli.report.records import NONE, Evidence, Records
+from purposeguard.cli.report.registers import Language, Register
 from purposeguard.cli.report.revisions import Rows
 from purposeguard.notice.schema import Titles
 from purposeguard.runtime.site import Site
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     import datetime
 
     from jinja2 import Environment
-
-Language = Literal["en", "ja"]
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -40,38 +39,6 @@ BADGES: Final[Mapping[str | None, str]] = {
 """The letters of legal bases, which are told apart without colour."""
 
 UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-class Register(Protocol):
-    """A register that the page shows as a table; `gaps` are the entries that the notice cannot fill.
-
-    A cell may have several lines.
-    """
-
-    @property
-    def title(self) -> str:
-        """What it is."""
-        ...
-
-    @property
-    def note(self) -> str:
-        """What to know before reading it."""
-        ...
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """The heads of its columns."""
-        ...
-
-    @property
-    def rows(self) -> Sequence[Sequence[str]]:
-        """Its rows, with a cell for each column."""
-        ...
-
-    @property
-    def gaps(self) -> Sequence[str]:
-        """What is left to be filled in."""
-        ...
 
 
 class Shown(NamedTuple):

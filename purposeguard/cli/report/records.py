@@ -203,8 +203,8 @@ def _own(guard: Guard, governance: Governance | None) -> tuple[Store, Store] | N
 
 def _read(guard: Guard, governance: Governance | None, stores: tuple[Store, Store], told: Told) -> Records:
     from purposeguard.governance import request_records, restrictions  # noqa: PLC0415  # as above
-    from purposeguard.governance.ledger.sql import SqlReading  # noqa: PLC0415
-    from purposeguard.governance.retention import RetentionJob  # noqa: PLC0415
+    from purposeguard.governance.ledger.sql import SqlReading  # noqa: PLC0415  # likewise
+    from purposeguard.governance.retention import RetentionJob  # noqa: PLC0415  # likewise
 
     store, kept = stores
     notice, clock = guard.notice, guard._engine.clock
