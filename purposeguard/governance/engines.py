@@ -195,7 +195,12 @@ def _postgresql(url: URL, timeout: float) -> tuple[sa.Engine, str]:
         message = "a store on PostgreSQL needs psycopg: `pip install purposeguard[postgresql]`"
         raise ModuleNotFoundError(message, name="psycopg") from error
     where = f"`{url.database or ''}` on {url.host or url.query.get('host') or 'localhost'}"
-    return postgresql.engine(url, timeout, hide_parameters=True, logging_name=LOG), where
+    return postgresql.engine(url, timeout, _writes, hide_parameters=True, logging_name=LOG), where
+
+
+def _writes(connection: sa.Connection) -> bool:
+    options = connection.get_execution_options()
+    return options.get("isolation_level") != "AUTOCOMMIT" and options.get(BEGIN, WRITING) == WRITING
 
 
 # ---- Faults -------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 import psycopg
@@ -15,7 +15,6 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL
 
 from purposeguard.governance.deadlines import deadline
-from purposeguard.governance.engines import BEGIN, WRITING
 
 T = TypeVar("T")
 
@@ -56,8 +55,11 @@ class BoundedConnection(psycopg.Connection[Any]):
             return result
 
 
-def engine(url: URL, timeout: float, **options: Any) -> sa.Engine:
-    """An engine whose connections wait no longer than `timeout` for the server, or for what another process holds."""
+def engine(url: URL, timeout: float, writes: Callable[[sa.Connection], bool], **options: Any) -> sa.Engine:
+    """An engine whose connections wait no longer than `timeout` for the server, or for what another process holds.
+
+    `writes` says whether the transaction that a connection begins is one that writes.
+    """
     seconds = max(2, math.ceil(timeout))  # libpq takes 1 for 2
     made = sa.create_engine(
         url.set(drivername="postgresql+psycopg"),
@@ -93,7 +95,7 @@ def engine(url: URL, timeout: float, **options: Any) -> sa.Engine:
         return connection
 
     event.listen(made, "do_connect", connect)
-    event.listen(made, "begin", lambda connection: _limit(connection, timeout))
+    event.listen(made, "begin", lambda connection: _limit(connection, timeout) if writes(connection) else None)
     return made
 
 
@@ -103,9 +105,6 @@ def _limit(connection: sa.Connection, timeout: float) -> None:
     A process that is frozen in a transaction loses it while others still wait for what it holds. One that only reads
     holds nothing that others wait for, and may take its time between two pages of a ledger.
     """
-    options = connection.get_execution_options()
-    if options.get("isolation_level") == "AUTOCOMMIT" or options.get(BEGIN, WRITING) != WRITING:
-        return
     limits = {"lock_timeout": timeout, "idle_in_transaction_session_timeout": max(timeout / 2, 0.1)}
     settings = [f"SET LOCAL {name} = {max(1, int(seconds * 1000))}" for name, seconds in limits.items()]
     # Without parameters, so that all of them are one message.
