@@ -101,11 +101,11 @@ def test_no_route_holds_up_the_others_while_the_server_is_silent(
                     answers = await asyncio.gather(*(client.get(path) for path in paths * 4))
                     began = real.monotonic()
                     answers += [await client.get(path) for path in paths]
-                    assert real.monotonic() - began < 1  # what is known to be silent is refused at once
+                    assert real.monotonic() - began < 0.5  # what is known to be silent is refused at once
                 assert {answer.status_code for answer in answers} == {503}
                 longest.append(max(most))
 
-    for _ in range(6):  # a machine under load lets a loop wait too
+    for _ in range(10):  # a machine under load lets a loop wait too; what blocks, blocks in each round
         asyncio.run(story())
         until(lambda: knows(governance))
         if longest[-1] < 0.02:
@@ -163,7 +163,7 @@ def test_a_request_is_recorded_off_the_loop(guard: pg.Guard, governance: Governa
         return max(most)
 
     longest = []
-    for _ in range(3):
+    for _ in range(10):  # likewise
         longest.append(asyncio.run(story()))
         until(lambda: knows(governance))
         if longest[-1] < 0.02:

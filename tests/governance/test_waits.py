@@ -228,14 +228,16 @@ def test_who_waits_for_the_same_look_is_refused_at_the_same_time_and_others_at_o
             real.sleep(0.03)
         for thread in threads:
             thread.join()
-        assert max(ends) - min(ends) < 1
+        assert max(ends) - min(ends) < 0.5
         for _ in range(20):  # longer than a poll
             began = real.monotonic()
             assert raises(lambda: silent.preferences("7"))
-            assert real.monotonic() - began < 0.5
+            assert real.monotonic() - began < 0.1
             real.sleep(0.02)
     assert until(lambda: not raises(lambda: silent.preferences("7"))) < TIMEOUT + 1
+    # Those who waited together, for a look that failed or did not end, and the twenty after it.
     assert silent.refusals["look"] >= 20
+    assert silent.refusals["look"] + silent.refusals["waited"] >= 12 + 20
 
 
 # ---- event loops ------------------------------------------------------------------------------------------------
@@ -286,7 +288,7 @@ def test_a_loop_goes_on_while_the_server_is_silent(governance: Governance, postg
                     governance.preferences("7")  # at once
 
     longest = []
-    for _ in range(6):  # a machine under load lets a loop wait too
+    for _ in range(10):  # a machine under load lets a loop wait too; what blocks, blocks in each round
         most: list[float] = []
         asyncio.run(story(most))
         longest.append(max(most))
