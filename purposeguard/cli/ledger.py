@@ -231,7 +231,7 @@ def key(
     """Make a pair of keys that sign checkpoints: FILE (0600), and FILE.pub, which verifies."""
     with reporting():
         with needing("checkpoints", "signatures need"):
-            from purposeguard.governance.ledger.checkpoints import make_keys  # noqa: PLC0415
+            from purposeguard.governance.ledger.checkpoints import make_keys  # noqa: PLC0415  # needs the extra
 
             try:
                 public = make_keys(path)

@@ -344,7 +344,7 @@ def make_keys(path: Path) -> Path:
         OSError: a file is there already, or cannot be written.
     """
     from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415  # as above
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415  # as above
 
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
@@ -358,8 +358,8 @@ def make_keys(path: Path) -> Path:
 
 def private_key(path: Path) -> Ed25519PrivateKey:
     """The private key in a file; raises StoreUnavailable if it is unreadable, ValueError if it holds none."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415  # as above
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415  # as above
 
     key = _loaded(path, lambda data: load_pem_private_key(data, password=None))
     if not isinstance(key, Ed25519PrivateKey):
@@ -370,8 +370,8 @@ def private_key(path: Path) -> Ed25519PrivateKey:
 
 def public_key(path: Path) -> Ed25519PublicKey:
     """The public key in a file; raises StoreUnavailable if it is unreadable, ValueError if it holds none."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415  # as above
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415  # as above
 
     key = _loaded(path, load_pem_public_key)
     if not isinstance(key, Ed25519PublicKey):

@@ -64,6 +64,7 @@ ROWS: Final = 500
 
 ENTRIES: Final = 25_000
 """Entries that the database adds up at a time."""
+
 PATIENCE: Final = 5.0
 """Seconds to wait for other threads, where the store was never opened."""
 
