@@ -39,13 +39,15 @@ class _Gate:
 
     def __init__(self) -> None:
         self.told: weakref.WeakSet[Forked] = weakref.WeakSet()
+        self.torn: set[str] = set()
+        """Files of SQLite whose locks this process inherited within a transaction: whoever opens them is refused."""
         self._begin_anew()
 
     def _begin_anew(self) -> None:
         self._lock = new_lock()
         self._inside: Counter[int] = Counter()
         self._forking = 0  # threads that are about to fork; one at a time holds the lock meanwhile
-        self._torn = False
+        self._tearing = False
 
     @contextlib.contextmanager
     def transaction(self) -> Generator[None]:
@@ -73,15 +75,17 @@ class _Gate:
         thread = threading.get_ident()
         with self._lock:
             self._forking += 1
-            self._torn = True  # until the others have ended: a signal handler may raise in this, and the fork goes on
+            self._tearing = (
+                True  # until the others have ended: a signal handler may raise in this, and the fork goes on
+            )
         deadline = time.monotonic() + PATIENCE
         self._lock.acquire()
         while self._inside.keys() - {thread} and time.monotonic() < deadline:
             self._lock.release()
             time.sleep(PAUSE)
             self._lock.acquire()
-        self._torn = bool(self._inside)  # its own transaction is the parent's as well
-        if not self._torn:
+        self._tearing = bool(self._inside)  # its own transaction is the parent's as well
+        if not self._tearing:
             for each in list(self.told):
                 each.before_fork()
 
@@ -92,7 +96,7 @@ class _Gate:
 
     def open_in_child(self) -> None:
         """After a fork, in the child, which has one thread, and no transaction."""
-        torn = self._torn
+        torn = self._tearing
         self._begin_anew()
         for each in list(self.told):
             each.forked(torn=torn)

@@ -63,7 +63,6 @@ class Store:
         self._engine: sa.Engine | None = None
         self._closed = False
         self._inherited: list[object] = []
-        self._torn = False
         _STORES.add(self)
         FORKS.told.add(self)
 
@@ -78,6 +77,12 @@ class Store:
     def is_open(self) -> bool:
         """True between `connect` and `close`."""
         return self._engine is not None and not self._closed
+
+    @property
+    def _file(self) -> str | None:
+        """The file of SQLite, by whichever name it was opened."""
+        database = self.engine.url.database
+        return os.path.realpath(database) if self.dialect == "sqlite" and database is not None else None
 
     @property
     def dialect(self) -> Literal["sqlite", "postgresql"]:
@@ -202,7 +207,7 @@ class Store:
     def _connection(self, begin: str | None, changed: set[str] | None = None) -> Generator[sa.Connection]:
         if self._closed:
             raise unavailable(self.where, "was closed", "open it again")
-        if self._torn:
+        if FORKS.torn and self._file in FORKS.torn:
             advice = "fork before threads write, or start the process anew (`spawn`)"
             raise unavailable(self.where, "was in a transaction when this process was forked", advice)
         engine, pool = self.engine, self.engine.pool
@@ -256,7 +261,8 @@ class Store:
         if self._engine is not None:
             self._inherited.append(self._engine.pool)
             self._engine.dispose(close=False)
-            self._torn = torn and self.dialect == "sqlite"
+            if torn and self._file is not None:
+                FORKS.torn.add(self._file)
 
     def __enter__(self) -> Self:
         return self

@@ -131,10 +131,18 @@ def test_no_transaction_begins_while_a_process_forks(tmp_path: Path) -> None:
     assert entered.is_set()
 
 
-def test_a_store_is_refused_in_a_child_and_not_in_its_parent(tmp_path: Path) -> None:
-    with Store.open(f"sqlite:///{tmp_path}/a.db") as store:
+def test_a_torn_file_is_refused_by_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forking.FORKS, "torn", set())
+    url = f"sqlite:///{tmp_path}/a.db"
+    with Store.open(url) as store, Store.open(f"sqlite:///{tmp_path}/b.db") as other:
         store.forked(torn=True)
+        (tmp_path / "c.db").symlink_to(tmp_path / "a.db")
         with pytest.raises(StoreUnavailable, match="help: fork before threads write"), store.reading():
+            pass
+        for again in (url, f"sqlite:///{tmp_path}/c.db"):
+            with pytest.raises(StoreUnavailable, match="was in a transaction when this process was forked"):
+                Store.open(again)
+        with other.reading():
             pass
     never = Store()
     never.before_fork()
