@@ -281,7 +281,7 @@ def test_counts_are_written_in_the_background(place: Place) -> None:
     ledger, other = place.open(interval=0.05), place.open()
     told = threading.Event()
     ledger.counter("mail", "1.2(1)①", R)()
-    for _ in range(200):
+    for _ in range(1200):
         if other.uses():
             break
         told.wait(0.05)
