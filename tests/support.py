@@ -189,7 +189,7 @@ def racing(guard: Guard, notice: Notice, method: str = "row") -> Any:
     return mock.patch.object(PolicyTable, method, racer)
 
 
-def printed_by(script: str, timeout: int = 60) -> tuple[str, str]:
+def printed_by(script: str, timeout: int = 300) -> tuple[str, str]:
     """What a script prints in a fresh interpreter: its output, and what it says of errors."""
     program = [sys.executable, "-c", textwrap.dedent(script)]
     done = subprocess.run(program, capture_output=True, text=True, timeout=timeout, check=False)

@@ -57,7 +57,7 @@ def another(url: str) -> Iterator[Other]:
         yield other
         assert other.process.stdin is not None
         other.process.stdin.close()
-        assert other.process.wait(30) == 0
+        assert other.process.wait(120) == 0
 
 
 def stops(cache: PreferenceCache, subject: str) -> bool:

@@ -80,7 +80,7 @@ sys.stdout.buffer.write(pickle.dumps([error, str(error), error.args]))
 
 
 def test_a_violation_says_the_same_in_another_process() -> None:
-    done = subprocess.run([sys.executable, "-c", ELSEWHERE], capture_output=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", ELSEWHERE], capture_output=True, timeout=300, check=True)
     error, text, args = pickle.loads(done.stdout)
     assert type(error) is pg.PurposeViolation
     assert text.startswith("renewal-guidance (1.2(1)①) may not use product-data (1.1(b))")
