@@ -15,6 +15,7 @@ from purposeguard.cli.files import Problem, difference, read_notice, write
 from purposeguard.cli.inventory import inventory
 from purposeguard.cli.ledger import ledger_app
 from purposeguard.cli.lint.command import lint_paths
+from purposeguard.cli.new import new
 from purposeguard.cli.options import (
     BAD_INPUT,
     NO,
@@ -309,6 +310,7 @@ def decision_data(decision: Decision) -> dict[str, Any]:
     }
 
 
+app.command("new", epilog="Exit codes: 0 written, 2 bad input.")(ending(new))
 app.command("requests", epilog="Exit codes: 0 printed, 1 one is overdue (with --overdue), 2 bad input or no store.")(
     ending(list_requests)
 )

@@ -109,8 +109,9 @@ class Column:
     """A column of a table, and what it looks like in a terminal.
 
     `text`; `under`: beneath the column before it, in the same place; `mark`: yes, `consent`, `forbidden` or no;
-    `verdict`: coloured by its first word; `group`: said once for all rows that share it. `words`: the cells are words of this program, not
-    data, and so said in the language of the reader; those of a verdict always are. `data`: its name is data too.
+    `verdict`: coloured by its first word; `group`: said once for all rows that share it. `words`: the cells are words
+    of this program, not data, and so said in the language of the reader; those of a verdict always are. `data`: its
+    name is data too.
     """
 
     name: str
