@@ -15,11 +15,11 @@ from purposeguard.cli.files import Problem, difference, read_notice, write
 from purposeguard.cli.inventory import inventory
 from purposeguard.cli.ledger import ledger_app
 from purposeguard.cli.lint.command import lint_paths
+from purposeguard.cli.new import new
 from purposeguard.cli.options import (
     BAD_INPUT,
     NO,
     OK,
-    REFERENCE,
     Channel,
     Check,
     LanguageOfAll,
@@ -39,7 +39,7 @@ from purposeguard.cli.options import (
 from purposeguard.cli.people import disclose, list_requests, sweep
 from purposeguard.cli.render import (
     CONSENT,
-    CONSENT_MARK,
+    FORBIDDEN,
     Cell,
     Column,
     Format,
@@ -98,7 +98,7 @@ def root(
 
 @app.command(epilog="Exit codes: 0 printed, 2 bad input.")
 def matrix(
-    notice: NoticeOption = REFERENCE,
+    notice: NoticeOption = None,
     overlay: Overlays = None,
     channel: Channel = None,
     form: TableOption = Format.table,
@@ -122,7 +122,7 @@ def explain(
     ],
     *,
     channel: Channel = None,
-    notice: NoticeOption = REFERENCE,
+    notice: NoticeOption = None,
     overlay: Overlays = None,
     form: TextOption = TextFormat.text,
 ) -> None:
@@ -207,7 +207,8 @@ def _deliver(text: str, output: Path | None, check: bool, command: str) -> None:
 def matrix_report(notice: Notice, channel: str | None, language: Language) -> Report:
     """What each source may serve: every purpose and every family, by the channel where one is given.
 
-    What rests on consent is granted for the data of subjects who gave it: `consent` stands there.
+    What rests on consent is granted for the data of subjects who gave it: `consent` stands there. `forbidden` stands
+    where a prohibition denies what may be granted elsewhere.
 
     Raises:
         UnknownChannel: the notice names no such channel.
@@ -217,11 +218,15 @@ def matrix_report(notice: Notice, channel: str | None, language: Language) -> Re
     named = {row.id: row.channels for row in notice.document.purposes}
 
     def cells(purpose: type[Purpose] | Family) -> dict[str, Cell]:
-        return {source.clause: cell(guard.explain(source, purpose, channel)) for source in notice.sources}
+        return {source.clause: cell(source, guard.explain(source, purpose, channel)) for source in notice.sources}
 
-    def cell(decision: Decision) -> Cell:
+    def cell(source: type[Source], decision: Decision) -> Cell:
         # Nobody is asked about here, so that nothing but consent is missing from a subject.
-        return CONSENT if is_about_the_subject(decision) else decision.allowed
+        if decision or is_about_the_subject(decision):
+            return decision.allowed or CONSENT
+        members = decision.purpose.members if isinstance(decision.purpose, Family) else (decision.purpose,)
+        forbidden = all((source.clause, member.clause) in notice.prohibited for member in members)
+        return FORBIDDEN if forbidden else False
 
     purposes: list[dict[str, Any]] = [
         {
@@ -254,8 +259,6 @@ def matrix_report(notice: Notice, channel: str | None, language: Language) -> Re
     marks = tuple(Column(source.clause, "mark") for source in notice.sources)
     by = f" by {channel}" if channel else ""
     head = f"{notice.id}, revision of {notice.revision}: what may serve each"
-    if any(CONSENT in row["sources"].values() for row in (*purposes, *families)):
-        by += f" ({CONSENT_MARK}: of subjects who consent to it)"
     rows = tuple(
         (row["id"], row["title"], _channels_text(named[row["id"]]), *row["sources"].values()) for row in purposes
     )
@@ -307,6 +310,7 @@ def decision_data(decision: Decision) -> dict[str, Any]:
     }
 
 
+app.command("new", epilog="Exit codes: 0 written, 2 bad input.")(ending(new))
 app.command("requests", epilog="Exit codes: 0 printed, 1 one is overdue (with --overdue), 2 bad input or no store.")(
     ending(list_requests)
 )

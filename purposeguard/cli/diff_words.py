@@ -21,6 +21,8 @@ WHAT: Final[Mapping[str, str]] = {
     "clause": "clause",
     "notice": "notice",
     "recipient": "kind of recipient",
+    "provision": "provision to third parties",
+    "incorporated": "incorporated notice",
     "measure": "safeguard",
     "means": "means of handing over",
     "request": "request that subjects may make",

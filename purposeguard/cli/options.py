@@ -13,18 +13,24 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from purposeguard.cli.files import Problem
+from purposeguard.cli.files import REFERENCE, Problem, configuration
 from purposeguard.cli.render import Format, TextFormat, complain
-from purposeguard.cli.words import Language, change, configured, language
+from purposeguard.cli.words import Language, change, language
 from purposeguard.errors import PurposeGuardError
 
 P = ParamSpec("P")
 
 OK, NO, BAD_INPUT = 0, 1, 2
-REFERENCE = "trendmicro-jp"
-
 NOTICE_HELP = "A TOML file, or the name of a bundled notice."
-NoticeOption = Annotated[str, typer.Option("--notice", metavar="NOTICE", help=NOTICE_HELP)]
+NoticeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--notice",
+        metavar="NOTICE",
+        help=f"{NOTICE_HELP} Else `notice` of `[tool.purposeguard]` in pyproject.toml, or {REFERENCE}.",
+        show_default=False,
+    ),
+]
 NoticeArgument = Annotated[str, typer.Argument(metavar="NOTICE", help=NOTICE_HELP, show_default=False)]
 Overlays = Annotated[
     list[Path] | None,
@@ -87,10 +93,7 @@ def configured_language(folder: Path) -> Language:
     Raises:
         Problem: it cannot be read, or is no language that is known here.
     """
-    try:
-        given = configured(folder)
-    except ValueError as error:
-        raise Problem(str(error)) from error
+    given = configuration(folder).language
     if given is None:
         return Language.en
     if given not in list(Language):

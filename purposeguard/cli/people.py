@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from purposeguard.cli.application import find
 from purposeguard.cli.files import Problem, read_notice, write
-from purposeguard.cli.options import REFERENCE, Imports, Output, TableOption, err, needing, out
+from purposeguard.cli.options import Imports, Output, TableOption, err, needing, out
 from purposeguard.cli.render import Column, Format, Report, Table, complain, show
 from purposeguard.cli.words import language, learn, said
 from purposeguard.guard import Guard
@@ -43,7 +43,8 @@ Target = Annotated[
     ),
 ]
 Of = Annotated[
-    str, typer.Option("--notice", metavar="NOTICE", help="Of a store: the notice, a TOML file or a bundled one.")
+    str | None,
+    typer.Option("--notice", metavar="NOTICE", help="Of a store: the notice, a TOML file or a bundled one."),
 ]
 
 
@@ -52,7 +53,7 @@ def list_requests(
     *,
     pending: Annotated[bool, typer.Option("--open", help="Only those that are yet to be answered.")] = False,
     overdue: Annotated[bool, typer.Option("--overdue", help="Only overdue ones; exit 1 where there is one.")] = False,
-    notice: Of = REFERENCE,
+    notice: Of = None,
     imports: Imports = None,
     form: TableOption = Format.table,
 ) -> bool:
@@ -74,7 +75,7 @@ def disclose(
     request: Annotated[
         int | None, typer.Option("--request", metavar="NO", help="The request that it answers.", show_default=False)
     ] = None,
-    notice: Of = REFERENCE,
+    notice: Of = None,
     imports: Imports = None,
     form: Annotated[Page, typer.Option("--format", help="How to write it.")] = Page.html,
     output: Output = None,

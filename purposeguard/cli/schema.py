@@ -20,6 +20,10 @@ RULES: dict[str, dict[str, Any]] = {
         "if": {"properties": {"basis": {"const": "related"}}, "required": ["basis"]},
         "then": {"required": ["notified"]},
     },
+    "Period": {
+        "if": {"properties": {"from": {"const": "collection"}}, "required": ["from"]},
+        "then": {"properties": {"days": {"minimum": 1}}},
+    },
     "Office": {"anyOf": [{"required": ["email"]}, {"required": ["phone"]}, {"required": ["address"]}]},
 }
 
@@ -49,6 +53,8 @@ KEYS: dict[str, dict[str, str]] = {
         "extension": "what this revision extends to data collected under earlier ones",
         "renamed": "sources and purposes that had another id in the revision before",
         "entrustment": "to whom the handling of data is entrusted",
+        "provision": "to which third parties data is provided, who use it for ends of their own",
+        "incorporated": "other notices that are part of this one",
         "transfer": "to which countries data may be handed",
         "safeguards": "what must be on record before data is handed over",
         "rights": "what subjects may ask for",
@@ -111,6 +117,14 @@ KEYS: dict[str, dict[str, str]] = {
         "scope": "what they may do with it: what the data may serve anyway",
         "supervision": "whether they must be supervised, or that is only recorded",
     },
+    "ThirdPartyProvision": {
+        "recipients": "the kinds of third party, who use the data for ends of their own",
+        "sources": "the sources that are provided; a parent means all its items; without it, all",
+        "purposes": "the purposes or families that they are provided for; without it, whatever the data may serve",
+        "form": "`personal`, or `aggregate`: no personal data, only what a declassification made of it",
+        "countries": "ISO 3166-1 alpha-2 codes, or `any`; without it, as `transfer` has it",
+        "safeguards": "whether a measure of `safeguards` must be on record first, or that is only recorded",
+    },
     "TransferLimit": {
         "recipient": "the only recipient",
         "products": "the only products",
@@ -129,7 +143,7 @@ KEYS: dict[str, dict[str, str]] = {
         "scope": "what data is handed abroad for",
         "country": "the countries that the notice lists",
         "equivalent": "countries that need no listing, since their protection is recognised as equivalent",
-        "otherwise": "what becomes of any other country",
+        "otherwise": "what becomes of any other country: refused, or a measure of `safeguards` must be on record",
     },
     "Safeguards": {
         "before_transfer": "whether a measure must be on record first",
@@ -141,12 +155,20 @@ KEYS: dict[str, dict[str, str]] = {
         "requesters": "who may ask",
         "request": "what may be asked for",
     },
-    "Period": {"source": "the source whose data is kept so long", "from": "when the period begins"},
+    "Period": {
+        "source": "the source whose data is kept so long",
+        "days": "the days; the end of a range; 0 from the end of use: as long as it is used",
+        "from": "when the period begins",
+        "at_least": "the beginning of a range, in days",
+    },
+    "Criterion": {"source": "the source whose data is kept so long", "title": "how long, in your own words"},
+    "Incorporated": {"id": "its name in code, in lower case with hyphens", "where": "where it is published"},
     "Retention": {
         "starts": "when the period begins",
         "bases": "what data may be kept for after the end of use",
         "after": "what it may be used for once the period is over",
         "period": "the controller's own periods, by source",
+        "criterion": "how long data is kept where the notice gives no number, by source",
     },
     "Office": {
         "name": "what it is called",

@@ -26,7 +26,6 @@ from enum import StrEnum
 from functools import cache
 from importlib import resources
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from purposeguard.notice.grants import source_rows
@@ -240,24 +239,3 @@ def _kind(name: str, what: str) -> str:
     if name in PLACES:
         return r"\S+?"
     return ".+?" if name.startswith(("text", "word", "reason", "message")) else "[^;]+?"
-
-
-def configured(folder: Path) -> str | None:
-    """`[tool.purposeguard] language` of the nearest pyproject.toml, in this folder or above it; None without one.
-
-    Raises:
-        ValueError: the file cannot be read, or its table has another key.
-    """
-    for place in (folder, *folder.parents):
-        path = place / "pyproject.toml"
-        try:
-            if not path.is_file():
-                continue
-            tool = tomllib.loads(path.read_text("utf-8")).get("tool", {})
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{path} cannot be read: {error}") from error
-        section = tool.get("purposeguard", {}) if isinstance(tool, dict) else {}
-        if not isinstance(section, dict) or not section.keys() <= {"language"}:
-            raise ValueError(f"`[tool.purposeguard]` of {path} has other keys than `language`")
-        return section.get("language")
-    return None

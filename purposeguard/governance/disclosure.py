@@ -398,7 +398,7 @@ class _Words:
         self._notice = notice
         self._language: Language = language
         self._rights = () if document.rights is None else document.rights.request
-        self._recipients = _titles(document.entrustment.recipients if document.entrustment else (), language)
+        self._recipients = _titles(document.recipients, language)
         self._means = _titles(document.safeguards.means if document.safeguards else (), language)
         transfer = document.transfer
         self._countries = (

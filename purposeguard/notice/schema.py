@@ -213,6 +213,24 @@ class Entrustment(Table):
     supervision: Literal["required", "recorded"]
 
 
+class ThirdPartyProvision(Table):
+    """A clause that lets data be provided to third parties, who use it for ends of their own.
+
+    `sources` and `purposes` say which data and for what; without them, all data and whatever it may serve. Of `form`
+    `aggregate` no personal data is provided: only what a declassification made of it. `countries` are those that the
+    clause names, or `any` where it lets data go anywhere; without them clause 5 says where data may go.
+    """
+
+    clause: Id
+    title: Titles
+    recipients: tuple[RecipientKind, ...] = Field(min_length=1)
+    sources: tuple[Id, ...] | None = Field(default=None, min_length=1)
+    purposes: tuple[Id, ...] | None = Field(default=None, min_length=1)
+    form: Literal["personal", "aggregate"] = "personal"
+    countries: tuple[Country, ...] | Literal["any"] | None = Field(default=None, min_length=1)
+    safeguards: Literal["required", "recorded"] = "required"
+
+
 class TransferLimit(Table):
     """Narrower terms for one country: only to this recipient, for these products, for these tasks."""
 
@@ -238,14 +256,14 @@ class Equivalence(Table):
 
 
 class Transfer(Table):
-    """Clause 5: to which countries data may be handed. Any other is refused."""
+    """Clause 5: to which countries data may be handed. Any other is refused, or needs a safeguard of clause 6."""
 
     clause: Id
     home: Country
-    scope: Literal["entrustment-only"]
+    scope: Literal["entrustment-only", "any-recipient"]
     country: tuple[TransferCountry, ...]
     equivalent: tuple[Equivalence, ...]
-    otherwise: Literal["refuse"]
+    otherwise: Literal["refuse", "safeguards"]
 
 
 class Safeguards(Table):
@@ -273,11 +291,31 @@ class Rights(Table):
 
 
 class Period(Table):
-    """How long data of a source is kept, from its collection or from the end of use: the controller's own choice."""
+    """How long data of a source is kept, from its collection or from the end of use: the controller's own choice.
+
+    Of a range, `days` is its end and `at_least` its beginning: data is kept at least so long, and never longer than
+    `days`. A period of no days from the end of use means: as long as it is used.
+    """
 
     source: Id
-    days: Days
+    days: Annotated[int, Field(ge=0, strict=True, description="a period in days")]
     from_: Literal["collection", "end-of-use"] = Field(default="end-of-use", alias="from")
+    at_least: Days | None = None
+
+    @model_validator(mode="after")
+    def _lasts(self) -> Self:
+        if self.days == 0 and self.from_ == "collection":
+            raise ValueError("no data is kept for no days from its collection: give `days` above zero")
+        if self.at_least is not None and self.at_least > self.days:
+            raise ValueError("ends before `at_least`: `days` is the end of the range")
+        return self
+
+
+class Criterion(Table):
+    """How long data of a source is kept where the notice gives no number: a text, which nothing can enforce."""
+
+    source: Id
+    title: Titles
 
 
 class Retention(Table):
@@ -288,6 +326,7 @@ class Retention(Table):
     bases: tuple[Literal["law", "granted-purposes"], ...] = Field(min_length=1)
     after: Literal["law-only"]
     period: tuple[Period, ...] = ()
+    criterion: tuple[Criterion, ...] = ()
 
 
 class Office(Table):
@@ -330,6 +369,12 @@ class Changes(Table):
     required_by_law: Literal["notice", "consent"]
 
 
+class Incorporated(Kind):
+    """Another notice that this one makes part of itself; `where` says where it is published."""
+
+    where: Text
+
+
 class Document(Table):
     """A notice file, whole. The tables follow the order of a notice's clauses."""
 
@@ -349,6 +394,7 @@ class Document(Table):
     extension: tuple[Extension, ...] = ()
     renamed: tuple[Renaming, ...] = ()
     entrustment: Entrustment | None = None
+    provision: tuple[ThirdPartyProvision, ...] = ()
     transfer: Transfer | None = None
     safeguards: Safeguards | None = None
     rights: Rights | None = None
@@ -356,6 +402,13 @@ class Document(Table):
     contact: Contact | None = None
     voluntary: Voluntary | None = None
     changes: Changes | None = None
+    incorporated: tuple[Incorporated, ...] = ()
+
+    @property
+    def recipients(self) -> tuple[RecipientKind, ...]:
+        """All kinds of recipients: those that data is entrusted to, then those that it is provided to."""
+        entrusted = () if self.entrustment is None else self.entrustment.recipients
+        return (*entrusted, *(kind for row in self.provision for kind in row.recipients))
 
     @property
     def purposes(self) -> tuple[PurposeRow, ...]:

@@ -16,7 +16,17 @@ from pydantic import BaseModel
 
 from purposeguard.errors import Fault
 from purposeguard.notice.grants import Grants, Lineage, granted, reached, source_rows
-from purposeguard.notice.schema import Channels, Document, Extension, FamilyRow, Named, Period, PurposeRow, Renaming
+from purposeguard.notice.schema import (
+    Channels,
+    Criterion,
+    Document,
+    Extension,
+    FamilyRow,
+    Named,
+    Period,
+    PurposeRow,
+    Renaming,
+)
 from purposeguard.notice.vocabulary import NotPersonal, fold, nearest
 
 Slip = tuple[Extension | Renaming, str, str, str]
@@ -114,7 +124,7 @@ RESERVED = frozenset(
 RESERVED_FUNCTIONS = frozenset({"derive", "final", "json", *keyword.kwlist, *dir(builtins)})
 """Names of functions that it needs too, or that none can have."""
 
-ROWS = ("channel", "source", "grant", "family", "derivation", "forbid", "overlay", "extension", "renamed")
+ROWS = ("channel", "source", "grant", "family", "derivation", "forbid", "overlay", "extension", "renamed", "provision")
 """The tables of rows in which faults of sense can be, in the order of the file."""
 
 Names = dict[str, str]
@@ -155,6 +165,7 @@ class Sense:
         self._overlays_narrow()
         self._rows_differ()
         self._countries_differ()
+        self._recipients_differ()
         for row, key, message, suggestion in slips(self.document):
             self._fault(row, key, message, suggestion)
         self._nothing_twice(document)
@@ -284,9 +295,19 @@ class Sense:
             )
             for row in document.renamed
         )
+        changes["provision"] = tuple(
+            refer(
+                row,
+                **({} if row.sources is None else {"sources": to_sources}),
+                **({} if row.purposes is None else {"purposes": (either, "purpose or family")}),
+            )
+            for row in document.provision
+        )
         retention = getattr(document, "retention", None)
         if retention is not None:
-            changes["retention"] = retention.model_copy(update={"period": self._periods(retention.period)})
+            changes["retention"] = retention.model_copy(
+                update={"period": self._periods(retention.period), "criterion": self._criteria(retention.criterion)}
+            )
         return document.model_copy(update=changes)
 
     def _periods(self, rows: tuple[Period, ...]) -> tuple[Period, ...]:
@@ -302,6 +323,12 @@ class Sense:
                 seen.add((source, row.from_))
             kept.append(self._with(row, source=source))
         return tuple(kept)
+
+    def _criteria(self, rows: tuple[Criterion, ...]) -> tuple[Criterion, ...]:
+        self._places.update({id(row): f"retention.criterion[{index}]" for index, row in enumerate(rows)})
+        return tuple(
+            self._with(row, source=self._one(row, "source", row.source, self._sources, "source")) for row in rows
+        )
 
     def _channelled(self, row: PurposeRow) -> PurposeRow:
         if row.channels is None:
@@ -382,6 +409,17 @@ class Sense:
                     place = f"transfer.equivalent[{index}].countries[{number}]"
                     message = f"duplicate: `{code}` is one of `{seen[code]}` already"
                     self.faults.append(Fault(place, message, "name each country once"))
+
+    def _recipients_differ(self) -> None:
+        """Data is entrusted to a kind of recipient, or provided to it: the terms of the two differ."""
+        entrustment = getattr(self.document, "entrustment", None)
+        entrusted = {_folded(kind.id) for kind in entrustment.recipients} if entrustment is not None else set[str]()
+        for row in self.document.provision:
+            for index, kind in enumerate(row.recipients):
+                if _folded(kind.id) in entrusted:
+                    message = f"data is entrusted to `{kind.id}` already"
+                    suggestion = "give third parties a kind of their own"
+                    self._fault(row, f"recipients[{index}].id", message, suggestion)
 
     def _nothing_twice(self, document: Document) -> None:
         """No list of the file says a thing twice, in whatever spelling: two rows that mean one could contradict.

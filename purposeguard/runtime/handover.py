@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar, cast
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.retention import day_in
-from purposeguard.notice.vocabulary import is_text
+from purposeguard.notice.vocabulary import Family, is_text
 from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision, name_of, overruled
 from purposeguard.policy.row_context import RowContext
@@ -239,11 +239,10 @@ class Handing:
     ) -> Provision:
         notice = self._engine.snapshot.matrix.notice
         document = notice.document
-        kinds = document.entrustment.recipients if document.entrustment is not None else ()
         ways = document.safeguards.means if document.safeguards is not None else ()
         return Provision(
             recipient=recipient.id,
-            kind=canonical(kinds, recipient.kind),
+            kind=canonical(document.recipients, recipient.kind),
             country=recipient.country,
             clauses=clauses(document, recipient),
             sources=tuple(source.clause for source in label),
@@ -276,11 +275,24 @@ def against(
 
     `stated`: the means must be said.
     """
-    document = engine.snapshot.matrix.notice.document
+    matrix = engine.snapshot.matrix
+    document = matrix.notice.document
+    sources = tuple(matrix.current(source).clause for source in asked.label)
+    members = asked.purpose.members if isinstance(asked.purpose, Family) else (asked.purpose,)
+    purposes = tuple(member.clause for member in members)
     reasons: tuple[str, ...] = ()
     for moment in engine.clock.span():  # whichever of the two it is, a safeguard holds on it
         today = day_in(document.timezone, moment)
-        reasons = reasons or objections(document, recipient, means=means, product=product, task=task, today=today)
+        reasons = reasons or objections(
+            document,
+            recipient,
+            sources=sources,
+            purposes=purposes,
+            means=means,
+            product=product,
+            task=task,
+            today=today,
+        )
     if stated and means is None:
         reasons += ("it is not said by which means the data travels: `means=…`, here or of the recipient",)
     if reasons:

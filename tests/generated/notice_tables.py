@@ -246,8 +246,9 @@ def some_facts(draw: st.DrawFn, made: Tables) -> Tables:
     periods = st.lists(
         st.fixed_dictionaries(
             {"source": st.sampled_from(sources_of_tables(made)), "days": st.integers(1, 9_999)},
-            optional={"from": st.sampled_from(["collection", "end-of-use"])},
-        ),
+            optional={"from": st.sampled_from(["collection", "end-of-use"]), "at_least": st.just(1)},
+        )
+        | st.fixed_dictionaries({"source": st.sampled_from(sources_of_tables(made)), "days": st.just(0)}),
         max_size=3,
         unique_by=lambda row: (row["source"], row.get("from", "end-of-use")),
     )
@@ -267,13 +268,13 @@ def some_facts(draw: st.DrawFn, made: Tables) -> Tables:
         {
             "clause": st.just("5"),
             "home": st.just("JP"),
-            "scope": st.just("entrustment-only"),
+            "scope": st.sampled_from(["entrustment-only", "any-recipient"]),
             "country": st.lists(countries, max_size=3, unique_by=itemgetter("code")),
             "equivalent": st.lists(
                 st.fixed_dictionaries({"id": st.just("eea"), "title": title, "countries": st.just(["DE", "FR"])}),
                 max_size=1,
             ),
-            "otherwise": st.just("refuse"),
+            "otherwise": st.sampled_from(["refuse", "safeguards"]),
         }
     )
     requests: Any = st.builds(_effective, kind, st.sampled_from(EFFECTS))
@@ -287,6 +288,20 @@ def some_facts(draw: st.DrawFn, made: Tables) -> Tables:
         },
         optional={"days": st.integers(1, 60)},
     )
+    provisions = st.fixed_dictionaries(
+        {
+            "clause": st.sampled_from(["4.1", "4.2", "shared-with-partners"]),
+            "title": title,
+            "recipients": kinds.map(lambda rows: [{**row, "id": f"third-{row['id']}"} for row in rows]),
+        },
+        optional={
+            "sources": some(sources_of_tables(made)),
+            "purposes": some(purposes_of(made)),
+            "form": st.sampled_from(["personal", "aggregate"]),
+            "countries": st.just("any") | some(["JP", "US", "DE"]),
+            "safeguards": st.sampled_from(["required", "recorded"]),
+        },
+    )
     facts: Tables = draw(
         st.fixed_dictionaries(
             {"title": title, "controller": title},
@@ -294,6 +309,8 @@ def some_facts(draw: st.DrawFn, made: Tables) -> Tables:
                 "timezone": st.sampled_from(["UTC", "Asia/Tokyo", "Europe/Berlin", "America/St_Johns"]),
                 "renamed": st.just([{"kind": "source", "old": "0.9", "new": made["source"][0]["id"]}]),
                 "transfer": transfer,
+                "provision": st.lists(provisions, max_size=2, unique_by=itemgetter("clause")),
+                "incorporated": kinds.map(lambda rows: [{**row, "where": "https://example.org/"} for row in rows]),
                 "rights": rights,
                 "changes": st.fixed_dictionaries(
                     {
@@ -321,7 +338,14 @@ def some_facts(draw: st.DrawFn, made: Tables) -> Tables:
                         "bases": st.sampled_from([["law"], ["law", "granted-purposes"]]),
                         "after": st.just("law-only"),
                         "period": periods,
-                    }
+                    },
+                    optional={
+                        "criterion": st.lists(
+                            st.fixed_dictionaries({"source": st.sampled_from(sources_of_tables(made)), "title": title}),
+                            max_size=2,
+                            unique_by=itemgetter("source"),
+                        )
+                    },
                 ),
                 "contact": st.fixed_dictionaries({"controller": office}, optional={"complaints": office}),
                 "voluntary": st.fixed_dictionaries({"clause": st.just("10"), "optional": st.booleans()}),

@@ -123,7 +123,7 @@ def notice_facts(notice: Notice) -> NoticeFacts:
     for source, purpose in notice.prohibited:
         forbidden[purpose].add(source)
     basis = bases(document)
-    rights, entrustment, safeguards = document.rights, document.entrustment, document.safeguards
+    rights, safeguards = document.rights, document.safeguards
     return NoticeFacts(
         id=notice.id,
         revision=notice.revision,
@@ -171,7 +171,7 @@ def notice_facts(notice: Notice) -> NoticeFacts:
         ),
         channels={row.id: row.title for row in document.channel},
         requests={} if rights is None else {row.id: row.title for row in rights.request},
-        recipients={} if entrustment is None else {row.id: row.title for row in entrustment.recipients},
+        recipients={row.id: row.title for row in document.recipients},
         means={} if safeguards is None else {row.id: row.title for row in safeguards.means},
     )
 

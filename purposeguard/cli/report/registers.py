@@ -275,8 +275,7 @@ class _Entries:
     # ---- In both -----------------------------------------------------------------------------------------------------
 
     def _recipients(self) -> Iterator[str]:
-        if self._document.entrustment is not None:
-            yield from (self._title(kind.title) for kind in self._document.entrustment.recipients)
+        yield from (self._title(kind.title) for kind in self._document.recipients)
 
     def _transfers(self, _: object) -> str:
         transfer, safeguards = self._document.transfer, self._document.safeguards

@@ -147,11 +147,12 @@ class _Export:
                 "skos:notation": channel.id,
                 "skos:prefLabel": _both(channel.title),
             }
-        for kind in () if document.entrustment is None else document.entrustment.recipients:
+        entrusted = () if document.entrustment is None else document.entrustment.recipients
+        for kind in document.recipients:
             yield {
                 "@id": self._recipient(kind.id),
                 "@type": ["rdfs:Class", "skos:Concept", "dpv:Recipient"],
-                "rdfs:subClassOf": "dpv:DataProcessor",
+                "rdfs:subClassOf": "dpv:DataProcessor" if kind in entrusted else "dpv:ThirdParty",
                 "skos:notation": kind.id,
                 "skos:prefLabel": _both(kind.title),
             }
@@ -202,17 +203,24 @@ class _Export:
         }
 
     def _families(self, row: PurposeRow) -> list[str]:
-        return self._purposes(family.class_ for family in self._document.family if row.id in family.purposes)
+        return self._purposes(self._families_of(row))
+
+    def _families_of(self, row: PurposeRow) -> list[str]:
+        return [family.class_ for family in self._document.family if row.id in family.purposes]
 
     def _process(self, grant: Grant, row: PurposeRow) -> Node:
         basis = row.basis or grant.basis
         banned = self._reading.banned(row.id)
         sources = self._reading.may(grant.clause, row.id)
-        entrustment = self._document.entrustment
+        document = self._document
+        kinds = [] if document.entrustment is None else list(document.entrustment.recipients)
+        for provision in document.provision:
+            if provision.purposes is None or {row.id, *self._families_of(row)} & {*provision.purposes}:
+                kinds += provision.recipients
         links = {
             "dpv:hasPersonalData": self._sources(source for source in sources if source not in banned),
             "dpv:hasLegalBasis": None if basis is None else BASES[basis],
-            "dpv:hasRecipient": entrustment and [self._recipient(kind.id) for kind in entrustment.recipients],
+            "dpv:hasRecipient": [self._recipient(kind.id) for kind in kinds],
             "dpv:hasPermission": [f"#permission/{row.slug}"] if sources else None,
         }
         return {

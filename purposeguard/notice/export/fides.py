@@ -223,8 +223,8 @@ class _Export:
             declaration["legal_basis_for_processing"] = BASES[basis]
         if periods := self._periods(sources):
             declaration["retention_period"] = periods
-        if self._document.entrustment is not None:
-            kinds = [self._title(kind.title) for kind in self._document.entrustment.recipients]
+        if self._document.recipients:
+            kinds = [self._title(kind.title) for kind in self._document.recipients]
             declaration |= {
                 "data_shared_with_third_parties": True,
                 "third_parties": ", ".join(kinds),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from purposeguard.notice.grants import granted, source_rows
 from purposeguard.notice.history import History
@@ -20,6 +20,7 @@ from purposeguard.notice.schema import (
     Overlay,
     Prohibition,
     PurposeRow,
+    RecipientKind,
     Rights,
     SourceRow,
     Titles,
@@ -214,6 +215,7 @@ def facts(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
         "safeguards": _safeguards(old, new),
         "rights": _rights(old.rights, new.rights),
         "retention": _periods(old, new, matching),
+        "provision": _provisions(old, new, matching),
     }
     for key, changes in changes_of.items():
         listed = list(changes)
@@ -251,31 +253,83 @@ def _titles(title: Titles) -> Mapping[str, str]:
 
 def _recipients(old: Document, new: Document) -> Iterator[Change]:
     was, is_ = old.entrustment, new.entrustment
-    before, after = was.recipients if was else (), is_.recipients if is_ else ()
+    yield from _recipient_kinds(was.recipients if was else (), is_.recipients if is_ else ())
+    if was and is_ and was.supervision != is_.supervision:
+        direction: Direction = "widened" if is_.supervision == "recorded" else "narrowed"
+        yield _change("supervision", direction, old=was.supervision, new=is_.supervision)
+
+
+def _recipient_kinds(before: Sequence[RecipientKind], after: Sequence[RecipientKind]) -> Iterator[Change]:
     yield from _listed("recipient", before, after, "widened", "narrowed")
     places = {row.id: row.place for row in before}
     for row in after:
         if row.id in places and places[row.id] != row.place:
-            direction: Direction = (
-                "widened" if row.place is None else "narrowed" if places[row.id] is None else "widened"
-            )
+            direction: Direction = "narrowed" if places[row.id] is None else "widened"
             yield _change(
                 "value", direction, what="recipient", id=row.id, key="place", old=places[row.id], new=row.place
             )
-    if was and is_ and was.supervision != is_.supervision:
-        direction = "widened" if is_.supervision == "recorded" else "narrowed"
-        yield _change("supervision", direction, old=was.supervision, new=is_.supervision)
+
+
+def _provisions(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
+    """Clause by clause: what is provided to third parties, to whom, for what and where."""
+    was = {row.clause: row for row in old.provision}
+    for row in new.provision:
+        before = was.pop(row.clause, None)
+        if before is None:
+            yield _change("added", "widened", what="provision", id=row.clause, title=_titles(row.title))
+            continue
+        facts: dict[str, Fact] = {"what": "provision", "id": row.clause}
+        if before.title != row.title:
+            yield Change("title", "neutral", {**facts, "old": _titles(before.title), "new": _titles(row.title)})
+        yield from _recipient_kinds(before.recipients, row.recipients)
+        terms: dict[str, tuple[Fact, Fact, bool]] = {
+            "sources": _narrower(before.sources, row.sources, matching.source_ids),
+            "purposes": _narrower(before.purposes, row.purposes, matching.purpose_ids),
+            "form": (before.form, row.form, row.form == "aggregate"),
+            "countries": _narrower_countries(before.countries, row.countries),
+            "safeguards": (before.safeguards, row.safeguards, row.safeguards == "required"),
+        }
+        for key, (then, now, narrower) in terms.items():
+            if then != now:
+                yield _change("value", "narrowed" if narrower else "widened", **facts, key=key, old=then, new=now)
+    for clause, row in was.items():
+        yield _change("removed", "narrowed", what="provision", id=clause, title=_titles(row.title))
+
+
+def _narrower(
+    was: tuple[str, ...] | None, is_: tuple[str, ...] | None, moved: Mapping[str, str]
+) -> tuple[Fact, Fact, bool]:
+    """The two sets of ids in the later revision's spelling, and whether the second is within the first; None is all."""
+    then = None if was is None else tuple(sorted(moved.get(id_, id_) for id_ in was))
+    now = None if is_ is None else tuple(sorted(is_))
+    return then, now, now is not None and (then is None or {*now} <= {*then})
+
+
+def _narrower_countries(
+    was: tuple[str, ...] | Literal["any"] | None, is_: tuple[str, ...] | Literal["any"] | None
+) -> tuple[Fact, Fact, bool]:
+    """None is the countries of clause 5, of which nobody tells here whether they are fewer than those listed."""
+    within = was == "any" or (isinstance(was, tuple) and isinstance(is_, tuple) and {*is_} <= {*was})
+    return was, is_, within and is_ != "any"
 
 
 def _countries(old: Document, new: Document) -> Iterator[Change]:
     """Country by country: refused, under narrower terms, or open."""
     before, after = _open_to(old), _open_to(new)
+    other_before, other_after = _otherwise(old), _otherwise(new)
     titles = {code: title for document in (old, new) for code, title in _country_titles(document).items()}
     for code in sorted({*before, *after}):
-        was, is_ = before.get(code, REFUSED), after.get(code, REFUSED)
+        was, is_ = before.get(code, other_before), after.get(code, other_after)
         if was != is_:
             facts: dict[str, Fact] = {"code": code, "title": titles.get(code), "old": _said(was), "new": _said(is_)}
             yield _change("country", "narrowed" if _within(is_, was) else "widened", **facts)
+    if other_before != other_after:
+        facts = {"code": "other countries", "title": None, "old": other_before, "new": other_after}
+        yield _change("country", "narrowed" if _within(other_after, other_before) else "widened", **facts)
+    if old.transfer and new.transfer and old.transfer.scope != new.transfer.scope:
+        direction: Direction = "widened" if new.transfer.scope == "any-recipient" else "narrowed"
+        facts = {"what": "table", "id": "transfer", "key": "scope"}
+        yield _change("value", direction, **facts, old=old.transfer.scope, new=new.transfer.scope)
     if old.transfer and new.transfer and old.transfer.home != new.transfer.home:
         yield Change("home", "neutral", {"old": old.transfer.home, "new": new.transfer.home})
 
@@ -293,6 +347,12 @@ def _open_to(document: Document) -> dict[str, str | Terms]:
         if limit is not None:
             terms_of[row.code] = limit.recipient.id, limit.products.id, frozenset(task.id for task in limit.tasks)
     return terms_of
+
+
+def _otherwise(document: Document) -> str:
+    """What becomes of a country that clause 5 does not name."""
+    rule = document.transfer
+    return OPEN if rule is not None and rule.otherwise == "safeguards" else REFUSED
 
 
 def _country_titles(document: Document) -> dict[str, Mapping[str, str]]:
@@ -378,6 +438,7 @@ def _rest(old: Document, new: Document) -> Iterator[Change]:
     if old.voluntary and new.voluntary and old.voluntary.optional != new.voluntary.optional:
         direction: Direction = "narrowed" if new.voluntary.optional else "widened"
         yield _change("voluntary", direction, old=old.voluntary.optional, new=new.voluntary.optional)
+    yield from _listed("incorporated", old.incorporated, new.incorporated, "neutral", "neutral")
     for key in ("contact", "changes"):
         if getattr(old, key) != getattr(new, key):
             yield Change("table", "neutral", {"key": key})
