@@ -197,25 +197,29 @@ def _read(path: Path, draft: Draft) -> None:
         if len(row) != len(head):
             raise Problem(f"{here}: {len(row)} cells, and the first line has {len(head)}")
         cells = dict(zip(purposes or map(str.lower, head), row, strict=True))
-        kind = row[0]
-        uses = {purpose: cells[purpose] for purpose in purposes[1:]} or {cells["purpose"]: cells.get("basis", "")}
-        if not kind or not all(uses):
+        if not row[0] or not cells.get("purpose", "a purpose"):
             raise Problem(f"{here}: `data` or `purpose` is empty")
-        if kind not in draft.data:
-            draft.data.append(kind)
-        for purpose, cell in uses.items():
-            bases = draft.uses.setdefault(purpose, {})
-            if purposes and cell.lower() in NO:
-                continue
-            try:
-                basis = None if cell.lower() in YES else _basis(cell)
-            except ValueError as error:
-                raise Problem(f"{here}: {error}") from error
-            if bases.setdefault(kind, basis) != basis:
-                raise Problem(f"{here}: a second basis of `{kind}` for `{purpose}`")
+        if row[0] not in draft.data:
+            draft.data.append(row[0])
+        for purpose in purposes[1:]:
+            draft.uses.setdefault(purpose, {})
+            if cells[purpose].lower() not in NO:
+                _use(here, draft, row[0], purpose, cells[purpose])
+        if not purposes:
+            _use(here, draft, row[0], cells["purpose"], cells.get("basis", ""))
     for purpose, kinds in draft.uses.items():
         if not kinds:
             raise Problem(f"{path}: no data serves `{purpose}`")
+
+
+def _use(here: str, draft: Draft, kind: str, purpose: str, cell: str) -> None:
+    """Adds what one cell says."""
+    try:
+        basis = None if cell.lower() in YES else _basis(cell)
+    except ValueError as error:
+        raise Problem(f"{here}: {error}") from error
+    if draft.uses.setdefault(purpose, {}).setdefault(kind, basis) != basis:
+        raise Problem(f"{here}: a second basis of `{kind}` for `{purpose}`")
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
