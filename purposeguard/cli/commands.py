@@ -59,6 +59,7 @@ from purposeguard.cli.words import Language, begin, change, language, said
 from purposeguard.errors import NoticeError
 from purposeguard.guard import Guard
 from purposeguard.notice.codegen import generate
+from purposeguard.notice.languages import title_in
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import Channels
 from purposeguard.notice.vocabulary import Family, Purpose, Source
@@ -227,7 +228,7 @@ def matrix_report(notice: Notice, channel: str | None, language: Language) -> Re
         {
             "id": purpose.clause,
             "slug": purpose.slug,
-            "title": purpose.title[language],
+            "title": title_in(purpose.title, language),
             "channels": _channels_data(named[purpose.clause]),
             "sources": cells(purpose),
         }
@@ -237,7 +238,7 @@ def matrix_report(notice: Notice, channel: str | None, language: Language) -> Re
         {
             "name": family.name,
             "slug": family.slug,
-            "title": family.title[language],
+            "title": title_in(family.title, language),
             "purposes": [member.clause for member in family.members],
             "sources": cells(family),
         }
@@ -272,13 +273,13 @@ def matrix_report(notice: Notice, channel: str | None, language: Language) -> Re
     if families:
         columns = (Column("family"), Column("purposes", "under"), *marks)
         tables.append(Table(f"{head} family{by}", columns, family_rows))
-    source_rows = tuple((source.clause, source.slug, source.title[language]) for source in notice.sources)
+    source_rows = tuple((source.clause, source.slug, title_in(source.title, language)) for source in notice.sources)
     tables.append(Table("Sources", (Column("id"), Column("slug"), Column("title")), source_rows))
     return Report(data, tuple(tables))
 
 
 def _term(term: type[Source], language: Language) -> dict[str, str]:
-    return {"id": term.clause, "slug": term.slug, "title": term.title[language]}
+    return {"id": term.clause, "slug": term.slug, "title": title_in(term.title, language)}
 
 
 def _channels_data(channels: Channels | None) -> dict[str, list[str]] | None:

@@ -39,6 +39,7 @@ from purposeguard.governance.transfers import ProvisionRecord
 from purposeguard.notice.grants import bases
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
+from purposeguard.notice.languages import title_in
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods, day_in
 from purposeguard.notice.schema import Kind, Office, Titles
@@ -265,7 +266,7 @@ def _sources(notice: Notice, labels: Iterable[Label], language: Language) -> tup
         parts.append(
             SourcePart(
                 id=id_,
-                title=(source or met[id_]).title[language],
+                title=title_in((source or met[id_]).title, language),
                 in_force=source is not None,
                 retention=tuple(RetentionPart(days=period.days, counted_from=period.from_) for period in retention),
             )
@@ -281,7 +282,7 @@ def _purposes(
     return tuple(
         PurposePart(
             id=purpose.clause,
-            title=purpose.title[language],
+            title=title_in(purpose.title, language),
             granted_by=clause_of[purpose.clause],
             basis=resting_on[purpose.clause],
             suspended=preferences.stops(purpose.clause),
@@ -423,7 +424,7 @@ class _Words:
         except UnknownPurpose:
             return clause
         # A clause may be another purpose's by now; families have none.
-        return purpose.title[self._language] if now is not None or isinstance(purpose, Family) else clause
+        return title_in(purpose.title, self._language) if now is not None or isinstance(purpose, Family) else clause
 
     def request(self, kind: str) -> str:
         return next((titled(row.title, self._language) for row in self._rights if row.id == kind), kind)
@@ -455,4 +456,4 @@ def _titles(kinds: Iterable[Kind], language: Language) -> dict[str, str]:
 
 def titled(titles: Titles, language: Language) -> str:
     """A title in a language."""
-    return titles.ja if language == "ja" else titles.en
+    return title_in(titles, language)

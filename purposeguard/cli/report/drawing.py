@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from purposeguard.cli.report.facts import NoticeFacts, PurposeFact, SourceFact
+from purposeguard.notice.languages import title_in
 from purposeguard.notice.schema import Titles
 
 Column = Literal["source", "grant", "purpose", "family", "channel"]
@@ -199,7 +200,7 @@ class _Drawer:
         if column == "source" and term in self._indented:
             x, width = x + INDENT, width - INDENT
         self._middles[column, term] = y + height / 2
-        text: str = getattr(title, self._language)
+        text = title_in(title, self._language)
         id_ = shown or ("" if column in {"family", "channel"} else term)
         room = width - 16 - (18 if badge else 0) - (BOLD * _length(f"{id_} ") if id_ and height == HEIGHT else 0)
         return Node(

@@ -163,7 +163,7 @@ def notice_facts(notice: Notice) -> NoticeFacts:
             FamilyFact(
                 family.name,
                 family.slug,
-                Titles(**family.title),
+                Titles(dict(family.title)),
                 tuple(member.clause for member in family.members),
                 frozenset(source for member in family.members for source in served[member.clause]),
             )

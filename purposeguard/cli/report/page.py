@@ -17,6 +17,7 @@ from purposeguard.cli.report.facts import ActivityFact, Facts
 from purposeguard.cli.report.records import NONE, Evidence, Records
 from purposeguard.cli.report.registers import Language, Register
 from purposeguard.cli.report.revisions import Rows
+from purposeguard.notice.languages import title_in
 from purposeguard.notice.schema import Titles
 from purposeguard.runtime.site import Site
 
@@ -184,14 +185,14 @@ def _options(facts: Facts, relations: Relations, language: Language) -> dict[str
     notice = facts.notice
     return {
         "family": [
-            (relations.key("family", family.name), getattr(family.title, language)) for family in notice.families
+            (relations.key("family", family.name), title_in(family.title, language)) for family in notice.families
         ],
         "source": [
-            (relations.key("source", source.id), f"{source.id} {getattr(source.title, language)}")
+            (relations.key("source", source.id), f"{source.id} {title_in(source.title, language)}")
             for source in notice.sources
         ],
         "purpose": [
-            (relations.key("purpose", purpose.id), f"{purpose.id} {getattr(purpose.title, language)}")
+            (relations.key("purpose", purpose.id), f"{purpose.id} {title_in(purpose.title, language)}")
             for purpose in notice.purposes
         ],
     }

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from purposeguard.notice.export.notation import WIDTH, around, comment, entity, flat, items, text
 from purposeguard.notice.export.reading import Ban, Reading, Term
+from purposeguard.notice.languages import title_in
 from purposeguard.notice.schema import Document, FamilyRow, Grant, Titles
 
 Language = Literal["en", "ja"]
@@ -56,7 +57,7 @@ class _Export:
         self._ids: set[str] = set()
 
     def _title(self, given: Titles) -> str:
-        return given.ja if self._language == "ja" else given.en
+        return title_in(given, self._language)
 
     def _head(self, *more: str) -> Iterator[str]:
         document = self._document

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from purposeguard.notice.export.reading import Reading
+from purposeguard.notice.languages import title_in
 from purposeguard.notice.schema import Basis, Document, Grant, Office, PurposeRow, Titles
 
 Language = Literal["en", "ja"]
@@ -81,7 +82,7 @@ class _Export:
         self._uses = {row.id: f"{self._root}.{row.slug}" for row in document.purposes}
 
     def _title(self, given: Titles) -> str:
-        return given.ja if self._language == "ja" else given.en
+        return title_in(given, self._language)
 
     def _named(self, given: str, title: Titles) -> str:
         return f"{given} {self._title(title)}"

@@ -246,7 +246,7 @@ def _listed(
 
 
 def _titles(title: Titles) -> Mapping[str, str]:
-    return {"en": title.en, "ja": title.ja}
+    return dict(title)
 
 
 def _recipients(old: Document, new: Document) -> Iterator[Change]:
