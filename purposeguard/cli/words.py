@@ -189,7 +189,7 @@ class Pattern:
                 values[name] = "、".join(_sentence(word, speech) for word in value.split(", "))
             elif name.startswith(("text", "word")):
                 values[name] = _sentence(value, speech)
-                if name.startswith("text") and values[name] == value and LATIN.search(value):
+                if name.startswith("text") and values[name] == value not in speech.titles and LATIN.search(value):
                     return None
             else:
                 values[name] = _terms(value, speech.titles) if name.startswith("terms") else value
