@@ -14,7 +14,7 @@ from purposeguard.notice.grants import Grants, bases, granted, prohibited, sourc
 from purposeguard.notice.languages import nearest_language, title_in
 from purposeguard.notice.parsing import merged, parse_toml, read_toml, validated
 from purposeguard.notice.passages import Reader
-from purposeguard.notice.schema import Document, Named, Passage, Prohibition, Texts
+from purposeguard.notice.schema import Document, Named, Passage, Prohibition, Texts, by_language
 from purposeguard.notice.vocabulary import (
     Family,
     Immutable,
@@ -199,6 +199,11 @@ class Notice(Immutable):
     def revision(self) -> datetime.date:
         """The day from which this revision holds."""
         return self.document.revision
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The tags of all languages that its titles and texts have, in the order of the file."""
+        return tuple(dict.fromkeys(tag for texts in by_language(self.document) for tag in texts))
 
     def source(self, given: object) -> type[Source]:
         """The source category that an id, a class name, a slug or a class of this notice means.

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from purposeguard.errors import Fault
-from purposeguard.notice.schema import LINES, Passage, Texts
+from purposeguard.notice.schema import LINES, Passage
 
 LARGEST: Final = 16 * 2**20
 """Bytes of a file of words that are read at most."""
@@ -158,14 +158,3 @@ def _only(words: str, content: str, passage: Passage) -> int:
 def _loosely(words: str) -> re.Pattern[str]:
     """The words, whatever blanks and line breaks are between them."""
     return re.compile(r"\s+".join(map(re.escape, words.split())) or r"(?!)")
-
-
-def texts_of(table: BaseModel) -> Iterator[tuple[BaseModel, Texts]]:
-    """Each row, of a table and of those inside it, that has a text."""
-    for name in type(table).model_fields:
-        value = getattr(table, name)
-        if isinstance(value, Texts):
-            yield table, value
-        for row in value if isinstance(value, tuple) else (value,):
-            if isinstance(row, BaseModel) and not isinstance(row, Texts):
-                yield from texts_of(row)

@@ -504,3 +504,14 @@ class Document(Table):
     def purposes(self) -> tuple[PurposeRow, ...]:
         """All purposes of all grants, in the notice's order."""
         return tuple(row for grant in self.grant for row in grant.purpose)
+
+
+def by_language(table: Table) -> Iterator[ByLanguage[Any]]:
+    """The titles and texts of a table and of all in it, in the order of the file."""
+    for name in type(table).model_fields:
+        value = getattr(table, name)
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, ByLanguage):
+                yield part
+            elif isinstance(part, Table):
+                yield from by_language(part)
