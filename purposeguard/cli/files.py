@@ -14,7 +14,6 @@ from typing import BinaryIO, NamedTuple
 from purposeguard.cli.words import learn
 from purposeguard.errors import NoticeError
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.parsing import merged, read_toml
 
 
 class Problem(Exception):
@@ -87,9 +86,7 @@ def _notice(name: str, overlays: Sequence[Path]) -> Notice:
             raise  # the notice exists, and its module does not match it
         suggestion = error.faults[0].suggestion
         raise Problem(f"no file and no bundled notice is called `{name}` (help: {suggestion})") from error
-    if not overlays:
-        return notice
-    return Notice.parse(merged(notice.dump(), [(str(overlay), read_toml(overlay)) for overlay in overlays]), name)
+    return notice.overlaid(*overlays) if overlays else notice
 
 
 def _is_path(name: str) -> bool:

@@ -17,6 +17,8 @@ from purposeguard.cli.files import REFERENCE, Problem, configuration
 from purposeguard.cli.render import Format, TextFormat, complain
 from purposeguard.cli.words import Language, change, language
 from purposeguard.errors import PurposeGuardError
+from purposeguard.notice.languages import nearest_language, well_formed
+from purposeguard.notice.notice import Notice
 
 P = ParamSpec("P")
 
@@ -46,6 +48,7 @@ Imports = Annotated[
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of printing.")]
 Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 where the file is not what it should be.")]
 TableOption = Annotated[Format, typer.Option("--format", help="How to print it.")]
+TextsOption = Annotated[bool, typer.Option("--text", help="Show what the notice itself says there, in full.")]
 TextOption = Annotated[TextFormat, typer.Option("--format", help="How to print it.")]
 
 
@@ -66,6 +69,38 @@ LanguageOption = Annotated[
     Language, typer.Option("--language", callback=_go_on_in, help=LANGUAGE_HELP, show_default=False)
 ]
 """Of a command that hands its language on; without it, the language is that of the whole command line."""
+
+
+def _titles_in(tag: str | None) -> str | None:
+    if tag is not None:
+        if not well_formed(tag):
+            raise typer.BadParameter(f"`{tag}` is no language tag: write one of BCP 47, e.g. `de`, `pt-BR`")
+        change(Language(nearest_language(list(Language), tag)))
+    return tag
+
+
+TitleLanguageOption = Annotated[
+    str,
+    typer.Option(
+        "--language",
+        metavar="TAG",
+        callback=_titles_in,
+        help="The language of titles, any that the notice has; words are English or Japanese.",
+        show_default=False,
+    ),
+]
+"""Of a command that prints titles in whatever language the notice has them."""
+
+
+def having(notice: Notice, tag: str) -> str:
+    """The language of titles that is asked for.
+
+    Raises:
+        Problem: neither the notice nor this program has it, not even in a variety.
+    """
+    if not nearest_language(["", *notice.languages, *Language], tag):
+        raise Problem(f"the notice has no titles in `{tag}`: it has {', '.join(notice.languages)}")
+    return tag
 
 
 class Speaking(TyperGroup):

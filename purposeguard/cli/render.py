@@ -17,6 +17,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from purposeguard.cli.words import Language, language, said
+from purposeguard.errors import printable
 
 Cell = str | bool
 
@@ -52,6 +53,9 @@ VERDICTS = {
 NARROWEST_TEXT = 24
 """Columns that a text column of a terminal's table gets at least beside marks."""
 
+
+SHORT = 240
+"""Characters of words that are shown where the whole is not wanted."""
 
 NOT_FIRST = frozenset(" 、。，．」』）】〉》：；！？・…ー々ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ),.:;!?]")
 NOT_LAST = frozenset("「『（【〈《([")
@@ -225,6 +229,14 @@ def verdict(console: Console, word: str, headline: str, details: Iterable[str]) 
     console.print(answer if language() is Language.en else Padding(answer, 0))  # by itself it becomes a plain Text
     for line in details:
         console.print(Padding(Prose(said(line)), (0, 0, 0, 2)))
+
+
+def quote(console: Console, headline: str, words: str, *, whole: bool) -> None:
+    """Prints words of a notice, as they are, below a headline: all of them or their beginning."""
+    line = " ".join(words.split())
+    shown = words if whole or len(line) <= SHORT else f"{line[:SHORT].rstrip()}…"
+    console.print(Padding(Prose(said(headline)), (0, 0, 0, 2)))
+    console.print(Padding(Prose(printable(shown), "dim"), (0, 0, 0, 4)))
 
 
 def complain(console: Console, kind: str, text: str) -> None:

@@ -13,6 +13,11 @@ from purposeguard.notice.schema import Document
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
+LANGUAGE = {
+    "pattern": "^[A-Za-z0-9]{1,8}(-[A-Za-z0-9]{1,8})*$",
+    "description": "a language tag of BCP 47: `en`, `pt-BR`",
+}
+
 RULES: dict[str, dict[str, Any]] = {
     # Between the keys of one table; in the models these are validators, which pydantic's schema cannot show.
     "Channels": {"oneOf": [{"required": ["closed"]}, {"required": ["open"]}]},
@@ -24,6 +29,15 @@ RULES: dict[str, dict[str, Any]] = {
         "if": {"properties": {"from": {"const": "collection"}}, "required": ["from"]},
         "then": {"properties": {"days": {"minimum": 1}}},
     },
+    "Titles": {"propertyNames": LANGUAGE},
+    "Texts": {"propertyNames": LANGUAGE},
+    "Passage": {
+        "oneOf": [
+            {"required": ["words"], "maxProperties": 1},
+            {"required": ["file", "lines"], "properties": {"from": False, "to": False}},
+            {"required": ["file", "from"], "properties": {"lines": False}},
+        ],
+    },
     "Office": {"anyOf": [{"required": ["email"]}, {"required": ["phone"]}, {"required": ["address"]}]},
 }
 
@@ -31,10 +45,9 @@ COMMON = {
     "basis": "on what it rests in law; without it the notice states none",
     "class": "the name of the generated class, in CamelCase: `RenewalGuidance`",
     "clause": "the clause of the notice that says this, as the notice prints it: `1.2(1)`",
-    "en": "in English",
     "id": "the id as the notice prints it; code may spell it more loosely",
-    "ja": "in Japanese",
-    "title": "a short title in your own words",
+    "text": "what the notice itself says here, by language: the words, or where a file beside the notice has them",
+    "title": 'a short title in your own words, by language: `{ en = "…" }`',
 }
 """What a key means in every table where `KEYS` has nothing more particular."""
 
@@ -62,6 +75,14 @@ KEYS: dict[str, dict[str, str]] = {
         "contact": "who answers questions and complaints",
         "voluntary": "whether giving data is optional",
         "changes": "what a change of the notice needs",
+    },
+    "Passage": {
+        "words": "the words themselves; in quotes they need no key",
+        "file": "a file in the folder of the notice, or below it",
+        "lines": "the lines of the file that are meant: `12`, `12-18`",
+        "from": "the words with which the passage begins; the file has them once",
+        "to": "the words with which it ends; without them it ends with the paragraph",
+        "sha256": "of the words; where it is stated, the file must have these words still",
     },
     "Channel": {"id": "the channel's name in code: `email`, `in_product`"},
     "Channels": {
@@ -195,10 +216,11 @@ def notice_schema() -> dict[str, Any]:
     schema = Document.model_json_schema(by_alias=True, mode="validation")
     tables: dict[str, Any] = {"Document": schema, **schema.pop("$defs")}
     for name, table in tables.items():
-        table["properties"] = {
-            key: _described(_plain(value), KEYS.get(name, {}).get(key) or COMMON.get(key))
-            for key, value in table["properties"].items()
-        }
+        if "properties" in table:
+            table["properties"] = {
+                key: _described(_plain(value), KEYS.get(name, {}).get(key) or COMMON.get(key))
+                for key, value in table["properties"].items()
+            }
         table.pop("title", None)
         table.update(RULES.get(name, {}))
     return {**tables.pop("Document"), "$schema": DIALECT, "$defs": tables, "title": "purposeguard notice file"}

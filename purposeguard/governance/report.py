@@ -42,6 +42,7 @@ class NoticePart(Part):
     revision: datetime.date
     title: str
     controller: str
+    language: str = Field(description="of the titles: that of the report, or else one that the notice has")
 
 
 class ItemPart(Part):
@@ -193,7 +194,7 @@ class Disclosure(Part):
     """What is held of one subject, under which clause, for which purposes, and to whom it was provided."""
 
     format: Literal[1] = Field(default=1, description="the version of this format")
-    language: Language = Field(description="of all titles")
+    language: Language = Field(description="of the words, and of titles where the notice has them in it")
     made_at: AwareDatetime = Field(description="in the notice's time zone, as all moments and days of the report are")
     time_zone: str
     subject: str = Field(description="the application's id of the person")

@@ -11,8 +11,10 @@ from typing import Any, cast
 
 from purposeguard.errors import Fault, NoticeError, UnknownChannel, UnknownPurpose, UnknownSource, UnknownTerm, shown_id
 from purposeguard.notice.grants import Grants, bases, granted, prohibited, source_rows
+from purposeguard.notice.languages import nearest_language, title_in
 from purposeguard.notice.parsing import merged, parse_toml, read_toml, validated
-from purposeguard.notice.schema import Document, Named, Prohibition
+from purposeguard.notice.passages import Reader
+from purposeguard.notice.schema import Document, Named, Passage, Prohibition, Texts, by_language
 from purposeguard.notice.vocabulary import (
     Family,
     Immutable,
@@ -34,6 +36,8 @@ class Notice(Immutable):
     `sources`, `purposes` and `families` are in the notice's order; `document` holds the whole file as models;
     `grants` says, source class by source class, which purposes are granted and by which clause; `prohibited` which
     pairs of source id and purpose id are forbidden, and by which row.
+
+    `words` are those that the files beside a notice have, by their SHA-256: of a notice that was read from its file.
     """
 
     __slots__ = (
@@ -48,6 +52,7 @@ class Notice(Immutable):
         "prohibited",
         "purposes",
         "sources",
+        "words",
     )
 
     document: Document
@@ -57,12 +62,18 @@ class Notice(Immutable):
     channels: tuple[str, ...]
     grants: Mapping[type[Source], Mapping[type[Purpose], str]]
     prohibited: Mapping[tuple[str, str], Prohibition]
+    words: Mapping[str, str]
     _own_purposes: frozenset[object]
     _sources: Mapping[str, object]
     _purposes: Mapping[str, object]
     _families: Mapping[str, object]
 
-    def __init__(self, document: Document, classes: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        document: Document,
+        classes: Mapping[str, object] | None = None,
+        words: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Use `load`, `loads`, `parse` or `bundled`; `classes` is for generated modules."""
         pairs = granted(document)
         purposes = {row.id: row for row in document.purposes}
@@ -86,6 +97,7 @@ class Notice(Immutable):
             channels=tuple(row.id for row in document.channel),
             grants=MappingProxyType(grants),
             prohibited=MappingProxyType(prohibited(document)),
+            words=MappingProxyType(dict(words)),
             _own_purposes=frozenset(purpose_classes.values()),
             _sources=_named((one, one.clause, one.__name__) for one in sources),
             _purposes=_named(
@@ -99,11 +111,28 @@ class Notice(Immutable):
     def load(cls, path: str | Path, *overlays: str | Path) -> Notice:
         """Reads a notice from a TOML file, and product overlays (rule 8) from further ones.
 
+        The words that a `text` has in a file are looked for in the folder of the file that says so.
+
         Raises:
             NoticeError: with every fault of the files, each with its place.
         """
-        extra = [(str(overlay), read_toml(Path(overlay))) for overlay in overlays]
-        return cls.parse(merged(read_toml(Path(path)), extra), origin=str(path))
+        reader = Reader()
+        tables = reader.filled(read_toml(Path(path)), Path(path).parent)
+        return cls._overlaid(tables, map(Path, overlays), str(path), reader)
+
+    def overlaid(self, *overlays: str | Path) -> Notice:
+        """This notice with product overlays (rule 8) from files; raises NoticeError as `load` does."""
+        return self._overlaid(self.dump(), map(Path, overlays), self.id, Reader(self.words))
+
+    @classmethod
+    def _overlaid(cls, tables: Mapping[str, Any], overlays: Iterable[Path], origin: str, reader: Reader) -> Notice:
+        own = [*reader.faults]
+        extra = []
+        for path in overlays:
+            extra.append((str(path), reader.filled(read_toml(path), path.parent)))
+            if faults := reader.faults[len(own) :]:
+                raise NoticeError(faults, str(path))
+        return cls(validated(merged(tables, extra), origin, own), words=reader.words)
 
     @classmethod
     def loads(cls, text: str, origin: str = "notice") -> Notice:
@@ -145,6 +174,22 @@ class Notice(Immutable):
         """The tables of the notice file, as plain JSON values; `Notice.parse(notice.dump()) == notice`."""
         return self.document.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
+    def text(self, row: object, language: str = "en") -> tuple[str, str] | None:
+        """The language and the words of a row's `text`, in this language or the nearest that it has.
+
+        Of words in a file that this notice was not read with, the place. None where the row has no text.
+        """
+        texts = getattr(row, "text", None)
+        if not isinstance(texts, Texts):
+            return None
+        tag = nearest_language(texts, language)
+        return tag, self.words_of(texts[tag])
+
+    def words_of(self, passage: Passage) -> str:
+        """The words of a passage; where they are in a file that this notice was not read with, their place."""
+        known = passage.words or self.words.get(passage.sha256 or "")
+        return f"({passage.place})" if known is None else known
+
     @property
     def id(self) -> str:
         """The notice's own name, the same in all its revisions."""
@@ -154,6 +199,11 @@ class Notice(Immutable):
     def revision(self) -> datetime.date:
         """The day from which this revision holds."""
         return self.document.revision
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The tags of all languages that its titles and texts have, in the order of the file."""
+        return tuple(dict.fromkeys(tag for texts in by_language(self.document) for tag in texts))
 
     def source(self, given: object) -> type[Source]:
         """The source category that an id, a class name, a slug or a class of this notice means.
@@ -307,7 +357,7 @@ def _namespace(row: Named) -> dict[str, Any]:
         "clause": row.id,
         "slug": row.slug,
         "title": row.title.model_dump(),
-        "__doc__": f"{row.title.en} ({row.id}).",
+        "__doc__": f"{title_in(row.title, 'en')} ({row.id}).",
         "__module__": "purposeguard.notice.notice",
     }
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from purposeguard.errors import Fault, NoticeError
-from purposeguard.notice.schema import FORMAT, ONE_LINE, Document, PurposeRow
+from purposeguard.notice.schema import FORMAT, ONE_LINE, ByLanguage, Document, PurposeRow
 from purposeguard.notice.timezones import suggestion as nearest_zones
 from purposeguard.notice.validation import ROWS, Sense
 from purposeguard.notice.vocabulary import nearest
@@ -71,8 +71,8 @@ def _article(given: object) -> str:
     return "None" if given is None else f"a {type(given).__name__}"
 
 
-def validated(tables: Mapping[str, Any], origin: str) -> Document:
-    """The document that these tables are, its references in canonical spelling.
+def validated(tables: Mapping[str, Any], origin: str, others: Iterable[Fault] = ()) -> Document:
+    """The document that these tables are, its references in canonical spelling; `others` are faults found before.
 
     Raises:
         NoticeError: with every fault of shape and of sense.
@@ -84,7 +84,7 @@ def validated(tables: Mapping[str, Any], origin: str) -> Document:
             f"a notice is read from the tables of its file, a mapping, not from {_article(given)}: `Notice.load(path)` "
             "reads a file, `Notice.loads(text)` a text"
         )
-    faults: list[Fault] = []
+    faults = [*others]
     try:
         sense = Sense(Document.model_validate(tables))
     except ValidationError as error:
@@ -145,7 +145,7 @@ def _position(place: str) -> list[int]:
 def _shape_faults(error: ValidationError) -> Iterator[Fault]:
     every = error.errors(include_url=False, include_input=True)
     for found in every:
-        location = found["loc"]
+        location = tuple(part for part in found["loc"] if part != "[key]")  # a language is at fault where it stands
         if found["type"] == "too_short":
             if any(other["loc"][: len(location)] == location and other is not found for other in every):
                 continue  # only short because its faulty rows were not counted
@@ -209,7 +209,7 @@ def _keys_at(location: tuple[str | int, ...]) -> list[str]:
 def _inner(model: type[BaseModel], key: str) -> type[BaseModel] | None:
     """The model of the table, or list of tables, under `key`."""
     for name, field in model.model_fields.items():
-        if key == (field.alias or name):
+        if key == (field.alias or name) or issubclass(model, ByLanguage):
             pending: list[Any] = [field.annotation]
             while pending:
                 candidate = pending.pop()
@@ -291,7 +291,7 @@ def _salvaged(name: str, given: object, place: str) -> BaseModel | None:
 _STOOD_IN: Final = ("title", "reason", "basis")
 """Whose stand-ins stay: there is no nothing of them."""
 
-_BLANK = {"en": "-", "ja": "-"}
+_BLANK = {"en": "-"}
 _STAND_INS: Final[dict[str, Any]] = {
     "title": _BLANK,
     "reason": _BLANK,

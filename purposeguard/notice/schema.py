@@ -7,11 +7,28 @@ of the TOML file; where a key is a Python keyword the attribute ends in an under
 from __future__ import annotations
 
 import datetime
+import itertools
 import keyword
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    RootModel,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
+from purposeguard.notice.languages import well_formed
 from purposeguard.notice.timezones import UTC, known
 from purposeguard.notice.vocabulary import fold, slug_of
 
@@ -21,6 +38,9 @@ FORMAT = 1
 
 ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 """Text without line breaks and control characters."""
+
+LINES = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
+"""Text that may have several lines, without other control characters."""
 
 
 class Table(BaseModel):
@@ -39,6 +59,19 @@ def _class_name(text: str) -> str:
     if keyword.iskeyword(text) or text.upper() == text:
         raise ValueError("cannot name a Python class: use words in CamelCase, e.g. `RenewalGuidance`")
     return text
+
+
+def _language(tag: str) -> str:
+    if not well_formed(tag):
+        raise ValueError("is no language tag: write one of BCP 47, e.g. `en`, `pt-BR`, `zh-Hant`")
+    return tag
+
+
+def _beside(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.name or set(name) & {"\\", ":"}:
+        raise ValueError("is no file beside the notice: write a path below its folder, e.g. `texts/notice.en.txt`")
+    return name
 
 
 def _email(text: str) -> str:
@@ -68,19 +101,110 @@ Basis = Literal["consent", "contract", "law", "legitimate-interest", "public-tas
 """On what the use of data rests in law, where the notice states it."""
 
 
-class Titles(Table):
-    """A short title in the file author's own words, in English and Japanese."""
+V = TypeVar("V")
+Language = Annotated[str, Field(max_length=100), AfterValidator(_language)]
 
-    en: Text
-    ja: Text
+
+class ByLanguage(RootModel[dict[Language, V]], Mapping[str, V], Generic[V]):
+    """Something in one language or more, by their tags (BCP 47); the first is read where no other is asked for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    root: Annotated[dict[Language, V], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        tags = sorted(self.root, key=str.casefold)
+        for tag, other in itertools.pairwise(tags):
+            if tag.casefold() == other.casefold():
+                raise ValueError(f"names the language `{tag}` a second time, as `{other}`")
+        return self
+
+    def __getitem__(self, tag: str) -> V:
+        return self.root[tag]
+
+    def __iter__(self) -> Iterator[str]:  # type: ignore[override]  # as a mapping, not as a model
+        return iter(self.root)
+
+    def __len__(self) -> int:
+        return len(self.root)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.root.items()))
+
+
+class Titles(ByLanguage[Text]):
+    """A short title in the file author's own words, by language."""
+
+
+class Passage(Table):
+    """The published words of a row: themselves, or the place where a file beside the notice has them.
+
+    `lines`: lines of the file, `12` or `12-18`. Or `from` and `to`: the passage from some words, which the file has
+    once, to the end of some others; without `to` to the end of the paragraph. `sha256` is that of the words in a file:
+    who reads the file fills it in, or holds the words to the one that the notice states.
+    """
+
+    words: Annotated[str, Field(min_length=1, pattern=LINES)] | None = None
+    file: Annotated[str, Field(min_length=1, max_length=200, pattern=ONE_LINE), AfterValidator(_beside)] | None = None
+    lines: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,6}(-[1-9][0-9]{0,6})?$")] | None = None
+    from_: Text | None = Field(default=None, alias="from")
+    to: Text | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+    @model_validator(mode="after")
+    def _placed(self) -> Self:
+        if self.words is not None:
+            if self.model_fields_set != {"words"}:
+                raise ValueError("needs either `words` or a `file`")
+            if not self.words.strip():
+                raise ValueError("is blank")
+        elif self.file is None or (self.lines is None) == (self.from_ is None) or (self.to and not self.from_):
+            raise ValueError('needs words in quotes, or a `file` with `lines` ("12-18") or with `from` and `to`')
+        elif self.sha256 is None:
+            raise ValueError(
+                f"is in the file `{self.file}`, and none is beside this notice: read it with `Notice.load(path)`, or "
+                "state the `sha256` of the words"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _plain(self, handler: SerializerFunctionWrapHandler) -> Any:
+        return handler(self) if self.words is None else self.words
+
+    @property
+    def place(self) -> str | None:
+        """Where a file has the words: `notice.en.txt, lines 12-18`; None for words that stand in the notice itself."""
+        if self.file is None:
+            return None
+        if self.lines is not None:
+            return f"{self.file}, line{'s' if '-' in self.lines else ''} {self.lines}"
+        return f"{self.file}, from “{self.from_}”"
+
+
+def _from_words(given: object) -> object:
+    return {"words": given} if isinstance(given, str) else given
+
+
+class _OrWords:
+    """In the JSON Schema: words in quotes, or a place."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string", "minLength": 1}, handler(schema)]}
+
+
+class Texts(ByLanguage[Annotated[Passage, BeforeValidator(_from_words), _OrWords]]):
+    """What the notice itself says in a row, word by word, by language."""
 
 
 class Named(Table):
-    """A row that becomes a class: its id, class name and titles."""
+    """A row that becomes a class: its id, class name and titles, and the `text` that it is read from."""
 
     id: Id
     class_: ClassName = Field(alias="class")
     title: Titles
+    text: Texts | None = None
 
     @property
     def slug(self) -> str:
@@ -93,6 +217,7 @@ class Channel(Table):
 
     id: ChannelId
     title: Titles
+    text: Texts | None = None
 
 
 class SourceRow(Named):
@@ -129,6 +254,7 @@ class Grant(Table):
 
     clause: Id
     title: Titles
+    text: Texts | None = None
     sources: tuple[Id, ...] = Field(min_length=1)
     basis: Basis | None = None
     purpose: tuple[PurposeRow, ...] = Field(min_length=1)
@@ -139,6 +265,7 @@ class FamilyRow(Table):
 
     class_: ClassName = Field(alias="class")
     title: Titles
+    text: Texts | None = None
     purposes: tuple[Id, ...] = Field(min_length=2)
 
     @property
@@ -163,6 +290,7 @@ class Prohibition(Table):
     sources: tuple[Id, ...] = Field(min_length=1)
     purposes: tuple[Id, ...] = Field(min_length=1)
     reason: Titles
+    text: Texts | None = None
 
 
 class Overlay(Named):
@@ -181,6 +309,7 @@ class Extension(Table):
     sources: tuple[Id, ...] | None = Field(default=None, min_length=1)
     basis: Literal["related", "consent"]
     notified: datetime.date | None = None
+    text: Texts | None = None
 
 
 class Renaming(Table):
@@ -196,6 +325,7 @@ class Kind(Table):
 
     id: Slug
     title: Titles
+    text: Texts | None = None
 
 
 class RecipientKind(Kind):
@@ -211,6 +341,7 @@ class Entrustment(Table):
     recipients: tuple[RecipientKind, ...] = Field(min_length=1)
     scope: Literal["granted-purposes"]
     supervision: Literal["required", "recorded"]
+    text: Texts | None = None
 
 
 class ThirdPartyProvision(Table):
@@ -229,6 +360,7 @@ class ThirdPartyProvision(Table):
     form: Literal["personal", "aggregate"] = "personal"
     countries: tuple[Country, ...] | Literal["any"] | None = Field(default=None, min_length=1)
     safeguards: Literal["required", "recorded"] = "required"
+    text: Texts | None = None
 
 
 class TransferLimit(Table):
@@ -237,6 +369,7 @@ class TransferLimit(Table):
     recipient: Kind
     products: Kind
     tasks: tuple[Kind, ...] = Field(min_length=1)
+    text: Texts | None = None
 
 
 class TransferCountry(Table):
@@ -244,6 +377,7 @@ class TransferCountry(Table):
 
     code: Country
     title: Titles
+    text: Texts | None = None
     limit: TransferLimit | None = None
 
 
@@ -252,6 +386,7 @@ class Equivalence(Table):
 
     id: Slug
     title: Titles
+    text: Texts | None = None
     countries: tuple[Country, ...] = Field(min_length=1)
 
 
@@ -264,6 +399,7 @@ class Transfer(Table):
     country: tuple[TransferCountry, ...]
     equivalent: tuple[Equivalence, ...]
     otherwise: Literal["refuse", "safeguards"]
+    text: Texts | None = None
 
 
 class Safeguards(Table):
@@ -271,6 +407,7 @@ class Safeguards(Table):
 
     clause: Id
     before_transfer: Literal["required"]
+    text: Texts | None = None
     measures: tuple[Kind, ...] = Field(min_length=1)
     means: tuple[Kind, ...] = Field(min_length=1)
 
@@ -285,6 +422,7 @@ class Rights(Table):
     """Clause 7: who may ask for what, and within how many days it is answered."""
 
     clause: Id
+    text: Texts | None = None
     days: Days | None = None
     requesters: tuple[Literal["subject", "agent"], ...] = Field(min_length=1)
     request: tuple[Request, ...] = Field(min_length=1)
@@ -299,6 +437,7 @@ class Period(Table):
 
     source: Id
     days: Annotated[int, Field(ge=0, strict=True, description="a period in days")]
+    text: Texts | None = None
     from_: Literal["collection", "end-of-use"] = Field(default="end-of-use", alias="from")
     at_least: Days | None = None
 
@@ -316,12 +455,14 @@ class Criterion(Table):
 
     source: Id
     title: Titles
+    text: Texts | None = None
 
 
 class Retention(Table):
     """Clause 8: what data is kept for after the end of use, and how long where the controller has set it."""
 
     clause: Id
+    text: Texts | None = None
     starts: Literal["end-of-use"]
     bases: tuple[Literal["law", "granted-purposes"], ...] = Field(min_length=1)
     after: Literal["law-only"]
@@ -333,6 +474,7 @@ class Office(Table):
     """Who answers: at least one of e-mail, phone and address."""
 
     clause: Id
+    text: Texts | None = None
     name: Titles
     unit: Titles | None = None
     email: Annotated[str, AfterValidator(_email)] | None = None
@@ -358,6 +500,7 @@ class Voluntary(Table):
 
     clause: Id
     optional: bool = Field(strict=True)
+    text: Texts | None = None
 
 
 class Changes(Table):
@@ -367,6 +510,7 @@ class Changes(Table):
     announced_by: tuple[ChannelId | Literal["other"], ...] = Field(min_length=1)
     material: Literal["notice"]
     required_by_law: Literal["notice", "consent"]
+    text: Texts | None = None
 
 
 class Incorporated(Kind):
@@ -384,6 +528,7 @@ class Document(Table):
     timezone: TimeZone = Field(default=UTC, description="the IANA time zone in which days are counted")
     controller: Titles
     title: Titles
+    text: Texts | None = None
     channel: tuple[Channel, ...] = ()
     source: tuple[SourceRow, ...] = Field(min_length=1)
     grant: tuple[Grant, ...] = Field(min_length=1)
@@ -414,3 +559,14 @@ class Document(Table):
     def purposes(self) -> tuple[PurposeRow, ...]:
         """All purposes of all grants, in the notice's order."""
         return tuple(row for grant in self.grant for row in grant.purpose)
+
+
+def by_language(table: Table) -> Iterator[ByLanguage[Any]]:
+    """The titles and texts of a table and of all in it, in the order of the file."""
+    for name in type(table).model_fields:
+        value = getattr(table, name)
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, ByLanguage):
+                yield part
+            elif isinstance(part, Table):
+                yield from by_language(part)

@@ -11,6 +11,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 from purposeguard.errors import printable
 from purposeguard.notice.label import Label
+from purposeguard.notice.languages import title_in
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, UNNAMED, Context, DenialReason
 from purposeguard.policy.table import PolicyTable, Row
@@ -148,7 +149,7 @@ class Decision:
         for member in _members(self.purpose):
             rule = self._matrix.notice.prohibited.get((current.clause, member.clause))
             if rule is not None:
-                return f"{source.clause} is forbidden to serve {name_of(member)}: {rule.reason.en}"
+                return f"{source.clause} is forbidden to serve {name_of(member)}: {title_in(rule.reason, 'en')}"
         items = self._matrix.children.get(current, ())
         denied = [item for item in items if not self._may(item)]
         if denied and len(denied) < len(items):

@@ -14,6 +14,7 @@ from typing import Final
 
 from purposeguard.errors import shown_id
 from purposeguard.notice.grants import Lineage
+from purposeguard.notice.languages import title_in
 from purposeguard.notice.schema import (
     Document,
     Entrustment,
@@ -306,8 +307,9 @@ def _of_limit(
     """The narrower terms of one country: this recipient only, for these products only, for these tasks only."""
     own = recipient.own_subsidiary and limit.recipient.id == OWN_SUBSIDIARY
     if not own and fold(recipient.kind) != fold(limit.recipient.id):
-        yield f"{only} to {limit.recipient.id} ({limit.recipient.title.en}), and this recipient is not said to be it"
-    products = f"{only} for {limit.products.id} ({limit.products.title.en})"
+        title = title_in(limit.recipient.title, "en")
+        yield f"{only} to {limit.recipient.id} ({title}), and this recipient is not said to be it"
+    products = f"{only} for {limit.products.id} ({title_in(limit.products.title, 'en')})"
     if product is None:
         yield f"{products}, and no product is stated: `product=…`"
     elif _name(product) not in {_name(one) for one in recipient.products}:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import purposeguard as pg
 from purposeguard.notice.grants import granted
+from purposeguard.notice.languages import title_in
 from tests.unit.command_line import process, run
 
 USES = """\
@@ -29,7 +30,7 @@ def begun(tmp_path, text, *options):
 
 def uses(notice):
     """Title of a purpose → titles of the data that may serve it."""
-    title = {row.id: row.title.one("en") for row in (*notice.document.source, *notice.document.purposes)}
+    title = {row.id: title_in(row.title, "en") for row in (*notice.document.source, *notice.document.purposes)}
     found: dict[str, set[str]] = {title[row.id]: set() for row in notice.document.purposes}
     for source, purposes in granted(notice.document).items():
         for purpose in purposes:
@@ -105,8 +106,9 @@ def test_no_file_is_overwritten_and_the_next_step_is_told(tmp_path):
 
 
 @given(
-    data=st.lists(st.text(min_size=1, max_size=12).map(str.strip).filter(str.isprintable).filter(bool), unique=True)
-    .filter(bool),
+    data=st.lists(
+        st.text(min_size=1, max_size=12).map(str.strip).filter(str.isprintable).filter(bool), unique=True
+    ).filter(bool),
     bases=st.lists(st.sampled_from(["consent", "law", "x"]), min_size=1, max_size=4),
     titles=st.sampled_from(["en", "de", "pt-BR"]),
 )
@@ -146,7 +148,7 @@ def test_answers_to_questions(tmp_path):
     for step in ("[1/5]", "[5/5] purpose 1 of 2: Delivery", "numbers from 1 to 2, please", "did you mean `consent`?"):
         assert step in result.stdout
     notice = pg.Notice.load(path)
-    assert notice.document.controller.one("en") == "Corner Shop"
+    assert title_in(notice.document.controller, "en") == "Corner Shop"
     assert uses(notice) == {"Delivery": {"Orders"}, "Newsletter": {"Account", "Orders"}}
     assert [row.basis for row in notice.document.purposes] == ["contract", "consent"]
 

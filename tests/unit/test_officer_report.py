@@ -19,7 +19,7 @@ from purposeguard.cli.report.facts import Facts, facts_of, notice_facts
 from purposeguard.cli.report.page import BADGES, TEMPLATES, page, words
 from purposeguard.cli.report.registers import Language, Register
 from purposeguard.cli.report.revisions import Rows
-from purposeguard.notice.schema import Table
+from purposeguard.notice.schema import Titles
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.diff import compare
 from tests import lindenrad
@@ -403,4 +403,4 @@ def test_many_activities_and_a_long_ledger(entries: int, tmp_path: Path, monkeyp
     assert sum(activity.evidence.uses for activity in found.code.activities) == uses
     assert f"{uses:,}" in Read(text).text
     assert spent < 10
-    assert isinstance(found.notice.title, Table)
+    assert isinstance(found.notice.title, Titles)

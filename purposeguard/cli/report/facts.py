@@ -19,7 +19,7 @@ from purposeguard.notice.grants import bases, source_rows
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
-from purposeguard.notice.schema import Basis, Derivation, Document, Overlay, Period, SourceRow, Titles
+from purposeguard.notice.schema import Basis, Derivation, Document, Grant, Named, Overlay, Period, SourceRow, Titles
 from purposeguard.notice.timezones import zone
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.table import PolicyTable
@@ -36,6 +36,10 @@ Kind = Literal["source", "derivation", "overlay"]
 # ---- The notice ---------------------------------------------------------------------------------------------------
 
 
+Texts = Mapping[str, str]
+"""What the notice itself says in a row, by language; empty where it holds no words of it."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class SourceFact:
     """A source: what kind it is, its parent, and the periods for which its data is kept."""
@@ -47,6 +51,7 @@ class SourceFact:
     parent: str | None
     parents: bool
     periods: tuple[Period, ...]
+    texts: Texts
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class PurposeFact:
     closed: bool
     sources: frozenset[str]
     forbidden: frozenset[str]
+    texts: Texts
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,6 +77,7 @@ class GrantFact:
     clause: str
     title: Titles
     purposes: tuple[str, ...]
+    texts: Texts
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -123,6 +130,10 @@ def notice_facts(notice: Notice) -> NoticeFacts:
     for source, purpose in notice.prohibited:
         forbidden[purpose].add(source)
     basis = bases(document)
+
+    def texts(row: Named | Grant) -> Texts:
+        return {} if row.text is None else {tag: notice.words_of(passage) for tag, passage in row.text.items()}
+
     rights, safeguards = document.rights, document.safeguards
     return NoticeFacts(
         id=notice.id,
@@ -138,11 +149,13 @@ def notice_facts(notice: Notice) -> NoticeFacts:
                 _parent(row),
                 row.id in parents,
                 periods.of(row.id),
+                texts(row),
             )
             for row in rows
         ),
         grants=tuple(
-            GrantFact(grant.clause, grant.title, tuple(row.id for row in grant.purpose)) for grant in document.grant
+            GrantFact(grant.clause, grant.title, tuple(row.id for row in grant.purpose), texts(grant))
+            for grant in document.grant
         ),
         purposes=tuple(
             PurposeFact(
@@ -155,6 +168,7 @@ def notice_facts(notice: Notice) -> NoticeFacts:
                 closed=row.channels is not None and row.channels.closed is not None,
                 sources=frozenset(served[row.id]),
                 forbidden=frozenset(forbidden[row.id]),
+                texts=texts(row),
             )
             for grant in document.grant
             for row in grant.purpose
@@ -163,7 +177,7 @@ def notice_facts(notice: Notice) -> NoticeFacts:
             FamilyFact(
                 family.name,
                 family.slug,
-                Titles(**family.title),
+                Titles(dict(family.title)),
                 tuple(member.clause for member in family.members),
                 frozenset(source for member in family.members for source in served[member.clause]),
             )

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, TypeVar
 from purposeguard.guard import Guard
 from purposeguard.notice.grants import bases
 from purposeguard.notice.label import Label
+from purposeguard.notice.languages import title_in
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
 from purposeguard.notice.schema import Derivation, Office, Overlay, PurposeRow, SourceRow, Titles, TransferLimit
@@ -105,7 +106,7 @@ class _Entries:
         return word.format(**facts)
 
     def _title(self, titles: Titles) -> str:
-        return titles.ja if self._language == "ja" else titles.en
+        return title_in(titles, self._language)
 
     def _named(self, row: Data | PurposeRow) -> str:
         return f"{row.id} {self._title(row.title)}"

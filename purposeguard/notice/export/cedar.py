@@ -13,9 +13,8 @@ from typing import Any, Literal
 
 from purposeguard.notice.export.notation import WIDTH, around, comment, entity, flat, items, text
 from purposeguard.notice.export.reading import Ban, Reading, Term
+from purposeguard.notice.languages import title_in
 from purposeguard.notice.schema import Document, FamilyRow, Grant, Titles
-
-Language = Literal["en", "ja"]
 
 SCHEMA, POLICIES, ENTITIES = "schema.cedarschema", "policies.cedar", "entities.json"
 
@@ -32,10 +31,10 @@ NOT_HERE = (
 )
 
 
-def export(document: Document, language: Language = "en") -> dict[str, str]:
+def export(document: Document, language: str = "en") -> dict[str, str]:
     """The files of a notice, name → text: `schema.cedarschema`, `policies.cedar` and `entities.json`.
 
-    The same document gives the same texts anywhere. `language` is that of titles.
+    The same document gives the same texts anywhere. `language` is the tag of that of titles.
     """
     made = _Export(document, language)
     return {
@@ -46,9 +45,9 @@ def export(document: Document, language: Language = "en") -> dict[str, str]:
 
 
 class _Export:
-    def __init__(self, document: Document, language: Language) -> None:
+    def __init__(self, document: Document, language: str) -> None:
         self._document = document
-        self._language: Language = language
+        self._language = language
         self._reading = Reading(document)
         taken = {row.id for row in document.purposes}
         self._groups = {grant.clause: _unlike(f"clause {grant.clause}", taken) for grant in document.grant}
@@ -56,7 +55,7 @@ class _Export:
         self._ids: set[str] = set()
 
     def _title(self, given: Titles) -> str:
-        return given.ja if self._language == "ja" else given.en
+        return title_in(given, self._language)
 
     def _head(self, *more: str) -> Iterator[str]:
         document = self._document
@@ -125,7 +124,7 @@ class _Export:
         """The lines of the policies."""
         self._ids = set()
         yield from self._head("", *NOT_HERE)
-        yield from self._policy("unlabelled", UNLABELLED[self._language], "forbid", "action")
+        yield from self._policy("unlabelled", title_in(UNLABELLED, self._language), "forbid", "action")
         yield from _ended([_block("when", [f"{SOURCES}.isEmpty()"])])
         for grant in self._document.grant:
             yield from self._clause(grant)

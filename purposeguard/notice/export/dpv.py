@@ -129,7 +129,7 @@ class _Export:
             "@id": "#notice",
             "@type": "dpv:PrivacyNotice",
             "dcterms:identifier": document.id,
-            "dcterms:title": _both(document.title),
+            "dcterms:title": dict(document.title),
             "dcterms:valid": document.revision.isoformat(),
             "dpv:hasDataController": "#controller",
         }
@@ -137,7 +137,7 @@ class _Export:
         yield {
             "@id": "#controller",
             "@type": ["dpv:DataController", "odrl:Party"],
-            "skos:prefLabel": _both(document.controller),
+            "skos:prefLabel": dict(document.controller),
             **contact,
         }
         for channel in document.channel:
@@ -145,7 +145,7 @@ class _Export:
                 "@id": self._channel(channel.id),
                 "@type": "skos:Concept",
                 "skos:notation": channel.id,
-                "skos:prefLabel": _both(channel.title),
+                "skos:prefLabel": dict(channel.title),
             }
         entrusted = () if document.entrustment is None else document.entrustment.recipients
         for kind in document.recipients:
@@ -154,7 +154,7 @@ class _Export:
                 "@type": ["rdfs:Class", "skos:Concept", "dpv:Recipient"],
                 "rdfs:subClassOf": "dpv:DataProcessor" if kind in entrusted else "dpv:ThirdParty",
                 "skos:notation": kind.id,
-                "skos:prefLabel": _both(kind.title),
+                "skos:prefLabel": dict(kind.title),
             }
 
     def _contact(self, office: Office) -> Node:
@@ -182,7 +182,7 @@ class _Export:
             "@type": ["rdfs:Class", "skos:Concept", "dpv:PersonalData", "odrl:Asset"],
             "rdfs:subClassOf": f"dpv:{how}PersonalData",
             "skos:notation": given,
-            "skos:prefLabel": _both(title),
+            "skos:prefLabel": dict(title),
             **more,
             **({"dpv:hasStorageCondition": kept} if kept else {}),
         }
@@ -198,7 +198,7 @@ class _Export:
             "@type": ["rdfs:Class", "skos:Concept", "dpv:Purpose"],
             "rdfs:subClassOf": "dpv:Purpose",
             "skos:notation": given,
-            "skos:prefLabel": _both(title),
+            "skos:prefLabel": dict(title),
             **({"skos:broader": list(families)} if families else {}),
         }
 
@@ -243,7 +243,7 @@ class _Export:
             {
                 "@id": f"#prohibition/{number}",
                 "@type": "odrl:Prohibition",
-                "skos:prefLabel": _both(ban.rule.reason),
+                "skos:prefLabel": dict(ban.rule.reason),
                 "odrl:target": self._sources(ban.sources),
                 "odrl:action": "odrl:use",
                 "odrl:constraint": [_constraint("odrl:purpose", self._purposes(ban.purposes))],
@@ -254,7 +254,7 @@ class _Export:
             "@id": "#rules",
             "@type": "odrl:Set",
             "odrl:uid": "#rules",
-            "dcterms:title": _both(document.title),
+            "dcterms:title": dict(document.title),
             "dcterms:source": {"@id": "#notice"},
             "odrl:assigner": "#controller",
             "odrl:conflict": "odrl:prohibit",
@@ -301,14 +301,9 @@ class _Export:
         }
 
 
-def _both(given: Titles) -> dict[str, str]:
-    """A title as a map of languages."""
-    return {"en": given.en, "ja": given.ja}
-
-
-def _texts(given: Titles) -> list[Node]:
+def _texts(given: Mapping[str, str]) -> list[Node]:
     """A title as texts in a language each."""
-    return [{"@value": given.en, "@language": "en"}, {"@value": given.ja, "@language": "ja"}]
+    return [{"@value": title, "@language": language} for language, title in given.items()]
 
 
 def _constraint(left: str, right: Sequence[str]) -> Node:
@@ -329,6 +324,6 @@ def _kept(days: int, since: str) -> Node:
         "dpv:hasDuration": {
             "@type": "dpv:TemporalDuration",
             "rdf:value": {"@value": f"P{days}D", "@type": "xsd:duration"},
-            "dcterms:description": _texts(Titles(en=en, ja=ja)),
+            "dcterms:description": _texts({"en": en, "ja": ja}),
         },
     }

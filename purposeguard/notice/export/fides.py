@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from purposeguard.notice.export.reading import Reading
+from purposeguard.notice.languages import title_in
 from purposeguard.notice.schema import Basis, Document, Grant, Office, PurposeRow, Titles
 
-Language = Literal["en", "ja"]
 Tables = Mapping[str, Mapping[str, Sequence[str]]]
 """What of an application is tagged: table or function → column or field → ids of sources."""
 
@@ -46,10 +46,10 @@ NOT_HERE: Final = (
 )
 
 
-def export(document: Document, language: Language = "en", tables: Tables | None = None) -> dict[str, str]:
+def export(document: Document, language: str = "en", tables: Tables | None = None) -> dict[str, str]:
     """The manifests of a notice, name → text: `notice.yml` and, where there are `tables`, `dataset.yml`.
 
-    The same arguments give the same texts anywhere. `language` is that of titles.
+    The same arguments give the same texts anywhere. `language` is the tag of that of titles.
 
     Raises:
         KeyError: `tables` name a source that the notice does not have.
@@ -72,16 +72,16 @@ def _manifest(head: Iterable[str], resources: Mapping[str, Any]) -> str:
 
 
 class _Export:
-    def __init__(self, document: Document, language: Language) -> None:
+    def __init__(self, document: Document, language: str) -> None:
         self._document = document
-        self._language: Language = language
+        self._language = language
         self._reading = Reading(document)
         self._root = root_of(document)
         self._categories = dict(self._keys())
         self._uses = {row.id: f"{self._root}.{row.slug}" for row in document.purposes}
 
     def _title(self, given: Titles) -> str:
-        return given.ja if self._language == "ja" else given.en
+        return title_in(given, self._language)
 
     def _named(self, given: str, title: Titles) -> str:
         return f"{given} {self._title(title)}"
@@ -153,7 +153,7 @@ class _Export:
         return f"by {', '.join(row.channels.open or ())} or otherwise"
 
     def _data_subject(self) -> dict[str, Any]:
-        name = {"en": "Whom the notice is about", "ja": "本人（通知文書の対象者）"}[self._language]
+        name = title_in({"en": "Whom the notice is about", "ja": "本人（通知文書の対象者）"}, self._language)
         subject: dict[str, Any] = {"fides_key": self._root, "name": name}
         if self._document.rights is not None:
             effects = {request.effect for request in self._document.rights.request}

@@ -13,23 +13,18 @@ from purposeguard.notice.grants import granted, source_rows
 from purposeguard.notice.history import History
 from purposeguard.notice.retention import Periods
 from purposeguard.notice.schema import (
-    Derivation,
     Document,
     Kind,
     Named,
-    Overlay,
     Prohibition,
     PurposeRow,
     RecipientKind,
     Rights,
-    SourceRow,
     Titles,
 )
 from purposeguard.notice.vocabulary import fold
-from purposeguard.policy.diff.changes import AnyPair, Change, Direction, Fact, Matching, Pair, id_of
-
-KINDS: Mapping[type, str] = {SourceRow: "source", Overlay: "overlay", Derivation: "derivation", PurposeRow: "purpose"}
-"""What rows are called; any other is a family."""
+from purposeguard.policy.diff.changes import KINDS, AnyPair, Change, Direction, Fact, Matching, Pair, id_of, kind_of
+from purposeguard.policy.diff.texts import bare
 
 SOURCES = frozenset({"source", "overlay", "derivation"})
 
@@ -42,7 +37,7 @@ def terms(history: History, matching: Matching) -> Iterator[Change]:
     purposes = matching.purpose_ids
     every: tuple[AnyPair, ...] = (*matching.sources, *matching.purposes, *matching.families)
     for pair in every:
-        what = _kind(pair)
+        what = kind_of(pair)
         if pair.old is None:
             yield _term("added", "neutral", pair, what)
         elif pair.new is None:
@@ -62,10 +57,6 @@ def terms(history: History, matching: Matching) -> Iterator[Change]:
     yield from _clauses(old, new, matching)
     yield from _channels(old, new)
     yield from _prohibitions(old, new, matching)
-
-
-def _kind(pair: AnyPair) -> str:
-    return KINDS.get(type(pair.row), "family")
 
 
 def _term(kind: str, direction: Direction, pair: AnyPair, what: str, **more: Fact) -> Change:
@@ -99,7 +90,7 @@ def _reused(matching: Matching) -> Iterator[Change]:
             other = was.get(pair.id)
             if pair.new is not None and other is not None and other is not pair:
                 old_class = other.old.class_ if other.old is not None else ""
-                facts: dict[str, Fact] = {"what": _kind(pair), "id": pair.id, "old_class": old_class}
+                facts: dict[str, Fact] = {"what": kind_of(pair), "id": pair.id, "old_class": old_class}
                 moved = other.how == "stated" or pair.how == "stated"
                 yield Change("reused", "neutral", {**facts, "new_class": pair.row.class_, "moved": moved})
 
@@ -120,14 +111,14 @@ def _made_otherwise(matching: Matching) -> Iterator[Change]:
     moved |= dict.fromkeys(("purposes", "serves"), purposes)
     pairs: tuple[AnyPair, ...] = (*matching.families, *matching.sources)
     for pair in pairs:
-        was, is_, what = pair.old, pair.new, _kind(pair)
+        was, is_, what = pair.old, pair.new, kind_of(pair)
         if was is None or is_ is None:
             continue
         if type(was) is not type(is_):
             yield from _value(what, pair.id, "kind", KINDS[type(was)], KINDS[type(is_)])
             continue
         for name, field in type(is_).model_fields.items():
-            if name not in {"id", "class_", "title"}:  # these name the row itself
+            if name not in {"id", "class_", "title", "text"}:  # these name the row itself, and words
                 now = moved.get(name, {})
                 before, after, key = getattr(was, name), getattr(is_, name), field.alias or name
                 if isinstance(after, tuple):
@@ -220,7 +211,7 @@ def facts(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
     for key, changes in changes_of.items():
         listed = list(changes)
         was, is_ = getattr(old, key), getattr(new, key)
-        if was is not None and is_ is not None and was != is_ and not listed:
+        if was is not None and is_ is not None and bare(was) != bare(is_) and not listed:
             listed.append(Change("table", "neutral", {"key": key}))  # a clause's number, a note, a list's order
         yield from listed
     yield from _rest(old, new)
@@ -248,7 +239,7 @@ def _listed(
 
 
 def _titles(title: Titles) -> Mapping[str, str]:
-    return {"en": title.en, "ja": title.ja}
+    return dict(title)
 
 
 def _recipients(old: Document, new: Document) -> Iterator[Change]:
@@ -440,9 +431,16 @@ def _rest(old: Document, new: Document) -> Iterator[Change]:
         yield _change("voluntary", direction, old=old.voluntary.optional, new=new.voluntary.optional)
     yield from _listed("incorporated", old.incorporated, new.incorporated, "neutral", "neutral")
     for key in ("contact", "changes"):
-        if getattr(old, key) != getattr(new, key):
+        if bare(getattr(old, key)) != bare(getattr(new, key)):
             yield Change("table", "neutral", {"key": key})
     for key in ("entrustment", "transfer", "safeguards", "rights", "retention", "voluntary"):
         was, is_ = getattr(old, key), getattr(new, key)
         if (was is None) != (is_ is None):
             yield Change("added" if was is None else "removed", "neutral", {"what": "table", "id": key})
+
+
+def reordered(old: Document, new: Document) -> Iterator[Change]:
+    """Tables that differ although nothing comes of it, such as by the order of their rows."""
+    for key in type(new).model_fields:
+        if key != "revision" and getattr(old, key) != getattr(new, key):
+            yield Change("table", "neutral", {"key": key})
