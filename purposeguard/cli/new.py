@@ -9,6 +9,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from keyword import iskeyword
 from pathlib import Path
 from typing import Annotated, Final, get_args
 
@@ -226,7 +227,9 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
     """The lines of a CSV file that are not empty, with their numbers."""
     try:
         reader = csv.reader(io.StringIO(path.read_text("utf-8-sig"), newline=""), strict=True)
-        lines = [(reader.line_num, [" ".join(cell.split()) for cell in row]) for row in reader if any(map(str.strip, row))]
+        lines = [
+            (reader.line_num, [" ".join(cell.split()) for cell in row]) for row in reader if any(map(str.strip, row))
+        ]
     except (OSError, UnicodeDecodeError) as error:
         raise Problem(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     except csv.Error as error:
@@ -314,16 +317,17 @@ def _bases(kinds: Mapping[str, Basis | None], sources: Mapping[str, tuple[str, s
     """On what a purpose rests: once, or by the data where it differs."""
     by_basis: dict[Basis | None, list[str]] = {}
     for kind, basis in kinds.items():
-        by_basis.setdefault(basis, []).append(_quoted(sources[kind][0]))
+        by_basis.setdefault(basis, []).append(kind)
     if len(by_basis) == 1:
         (basis,) = by_basis
         if basis is not None:
             yield f"basis = {_quoted(basis)}"
         return
     if None in by_basis:
-        raise Problem(f"a basis is stated for some data of a purpose, and none for {', '.join(by_basis[None])}")
-    for basis, ids in by_basis.items():
-        yield from ("", "[[grant.purpose.bases]]", f"basis = {_quoted(str(basis))}", f"sources = [{', '.join(ids)}]")
+        raise Problem(f"a basis is stated for some data of a purpose, and none for `{by_basis[None][0]}`")
+    for basis, members in by_basis.items():
+        ids = ", ".join(_quoted(sources[kind][0]) for kind in members)
+        yield from ("", "[[grant.purpose.bases]]", f"basis = {_quoted(str(basis))}", f"sources = [{ids}]")
 
 
 def _named(texts: Iterable[str], kind: str, tail: str, taken: set[str]) -> dict[str, tuple[str, str]]:
@@ -332,7 +336,7 @@ def _named(texts: Iterable[str], kind: str, tail: str, taken: set[str]) -> dict[
     for number, text in enumerate(texts, 1):
         words = re.findall(r"[A-Za-z0-9]+", text)[:LONGEST_CLASS] if text.isascii() else []
         class_ = "".join(word[:1].upper() + word[1:] for word in words)
-        if not re.match(r"[A-Z]", class_) or class_.upper() == class_:
+        if not re.match(r"[A-Z]", class_) or class_.upper() == class_ or iskeyword(class_):
             class_ = f"{kind}{class_.capitalize() or number}"
         candidates = (class_, f"{class_}{tail}", *(f"{class_}{tail}{count}" for count in range(2, 10_000)))
         class_ = next(name for name in candidates if name.lower() not in {each.lower() for each in taken})

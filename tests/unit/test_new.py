@@ -82,7 +82,7 @@ def test_a_basis_by_the_data(tmp_path):
         ("data,purpose,basis\na,b,consnet\n", ":2: unknown basis `consnet` (help: did you mean `consent`?)"),
         ("data,purpose,basis\na,b,同意\n", ":2: unknown basis `同意` (help: write consent, contract"),
         ("data,purpose,basis\na,b,consent\na,b,law\n", ":3: a second basis of `a` for `b`"),
-        ("data,purpose,basis\na,b,consent\nc,b,\n", 'a basis is stated for some data of a purpose, and none for "c"'),
+        ("data,purpose,basis\na,b,consent\nc,b,\n", "a basis is stated for some data of a purpose, and none for `c`"),
         ("data,p\na,no\n", "no data serves `p`"),
         ('data,purpose\n"a,b\n', "is no CSV"),
     ],
