@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from purposeguard.notice.grants import LegalGrounds, bases, bases_in_words, granted, proviso, source_rows
+from purposeguard.notice.grants import LegalGrounds, bases_in_words, granted, proviso, source_rows, stated_bases
 from purposeguard.notice.notice import Notice, bases_of
 from purposeguard.notice.schema import Document, FamilyRow, Named
 
@@ -47,7 +47,7 @@ def _head(document: Document) -> Iterator[str]:
 def _classes(document: Document) -> Iterator[str]:
     pairs = granted(document)
     grounds = LegalGrounds(document)
-    stated = bases(document)
+    stated = stated_bases(document)
     for purpose in document.purposes:
         users = [f"{row.class_} ({row.id})" for row in source_rows(document) if purpose.id in pairs[row.id]]
         basis = bases_in_words(stated[purpose.id])

@@ -149,7 +149,7 @@ Extensions = dict[tuple[str, str], Extension]
 """Source id and purpose id → the row that extends the one's earlier data to the other."""
 
 
-def stated_bases(grant: Grant, purpose: PurposeRow) -> tuple[BasisRow, ...]:
+def basis_rows(grant: Grant, purpose: PurposeRow) -> tuple[BasisRow, ...]:
     """The bases of a purpose: its own, else those of its grant; one without a basis where the notice states none."""
     for row in (purpose, grant):
         if row.bases:
@@ -159,9 +159,19 @@ def stated_bases(grant: Grant, purpose: PurposeRow) -> tuple[BasisRow, ...]:
     return (BasisRow.model_construct(),)
 
 
-def bases(document: Document) -> dict[str, tuple[BasisRow, ...]]:
+def stated_bases(document: Document) -> dict[str, tuple[BasisRow, ...]]:
     """Purpose id → its bases, of which one that applies is enough."""
-    return {row.id: stated_bases(grant, row) for grant in document.grant for row in grant.purpose}
+    return {row.id: basis_rows(grant, row) for grant in document.grant for row in grant.purpose}
+
+
+def bases(document: Document) -> dict[str, Basis | Literal["several"] | None]:
+    """Purpose id → its basis, where the notice states one for all its data; `several` where there is more to say."""
+    return {
+        purpose: "several"
+        if len(rows) > 1 or rows[0] != BasisRow.model_construct(basis=rows[0].basis)
+        else rows[0].basis
+        for purpose, rows in stated_bases(document).items()
+    }
 
 
 class Ground(NamedTuple):
@@ -228,7 +238,7 @@ class LegalGrounds:
         for grant in document.grant:
             for purpose in grant.purpose:
                 when = frozenset(self.when[purpose.id])
-                rows = stated_bases(grant, purpose)
+                rows = basis_rows(grant, purpose)
                 self._of_purpose[purpose.id] = (
                     tuple(Ground(row.basis, when.union(row.when), row.opt_out) for row in rows),
                 )
@@ -240,7 +250,6 @@ class LegalGrounds:
         for prohibition in document.forbid:
             for pair in _covered(document, prohibition) if prohibition.unless else ():
                 self._unless[pair] = (*self._unless.get(pair, ()), prohibition)
-
         every = [ground for groups in self._of_purpose.values() for group in groups for ground in group]
         self._conditional = bool(self._unless) or any(ground.when for ground in every)
 
@@ -255,17 +264,17 @@ class LegalGrounds:
             return grounds
         return tuple(tuple(ground for ground in group if ground.when <= conditions) for group in grounds)
 
-    def exceptions(self, source: str, purpose: str) -> tuple[Prohibition, ...]:
-        """The prohibitions of a pair that do not hold under conditions, whatever is stated."""
+    def forbidden_unless(self, source: str, purpose: str) -> tuple[Prohibition, ...]:
+        """The prohibitions of a pair that conditions lift."""
         return self._unless.get((source, purpose), ())
 
     def _of(self, source: str, purpose: str) -> Grounds:
         if not self._unless and purpose not in self._particular:
             return self._of_purpose[purpose]
-        rules = self.exceptions(source, purpose)
+        rules = self.forbidden_unless(source, purpose)
         found: dict[tuple[Ground, ...], None] = {}
         for item in self._lineage.leaves(self._narrowed.get(source, source)):
-            also = {one for rule in (*rules, *self.exceptions(item, purpose)) for one in rule.unless}
+            also = {one for rule in (*rules, *self.forbidden_unless(item, purpose)) for one in rule.unless}
             (grounds,) = self._of_purpose[purpose]
             rows = self._particular.get(purpose)
             if rows is not None:

@@ -206,7 +206,7 @@ class Decision:
         matrix, purpose, current = self._matrix, name_of(self.purpose), self._matrix.current(source)
         missing = self._missing(source, lambda bar: bar is not DenialReason.CONDITION)
         for member in _members(self.purpose):
-            for rule in matrix.grounds.exceptions(current.clause, member.clause):
+            for rule in matrix.grounds.forbidden_unless(current.clause, member.clause):
                 if not self.context.conditions.issuperset(rule.unless):
                     reason = f"{source.clause} is forbidden to serve {name_of(member)}: {rule.reason.en}"
                     return f"{reason}; save where {_stating(missing)}"
