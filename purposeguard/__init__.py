@@ -12,6 +12,7 @@ from purposeguard.errors import (
     PurposeMissing,
     SealedValue,
     UnknownChannel,
+    UnknownCondition,
     UnknownPurpose,
     UnknownSource,
     UnknownTerm,
@@ -26,6 +27,7 @@ from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.violations import (
     ChannelViolation,
+    ConditionViolation,
     PurposeViolation,
     RecipientViolation,
     RetentionViolation,
@@ -44,6 +46,7 @@ __all__ = [
     "ByRow",
     "ChannelViolation",
     "Collected",
+    "ConditionViolation",
     "Decision",
     "Ended",
     "Family",
@@ -69,6 +72,7 @@ __all__ = [
     "Subject",
     "SubjectViolation",
     "UnknownChannel",
+    "UnknownCondition",
     "UnknownPurpose",
     "UnknownSource",
     "UnknownTerm",

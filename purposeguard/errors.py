@@ -9,6 +9,7 @@
     │   │   └── UnknownOperation
     │   ├── UnknownPurpose
     │   ├── UnknownChannel
+    │   ├── UnknownCondition
     │   └── UnknownRecipient
     ├── UnlabelledData         a check, or a function, with no sources
     ├── PurposeMissing         data read outside any purpose
@@ -24,6 +25,7 @@
     ├── FlowViolation          data would flow where its tags do not follow (also a PermissionError)
     └── PurposeViolation       the notice does not grant this use (also a PermissionError)
         ├── ChannelViolation
+        ├── ConditionViolation
         ├── RecipientViolation
         ├── SubjectViolation
         ├── RetentionViolation
@@ -153,6 +155,12 @@ class UnknownChannel(UnknownTerm):
     """The notice declares no such way of contacting a person."""
 
     kind = "channel"
+
+
+class UnknownCondition(UnknownTerm):
+    """The notice makes nothing depend on such a condition."""
+
+    kind = "condition"
 
 
 class UnknownRecipient(UnknownTerm):

@@ -19,7 +19,9 @@ from purposeguard.notice.history import History
 from purposeguard.notice.label import Label, OneSource, Sources
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, Purpose, Source, TermMeta
+from purposeguard.policy.context import NO_CONDITIONS
 from purposeguard.policy.explanation import Decision, name_of
+from purposeguard.policy.table import Conditions
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.access import Reader, access_function
 from purposeguard.runtime.activity import Block, Stated, carried, decorated
@@ -178,21 +180,29 @@ class Guard:
             self._engine.replace(present, history)
         self._attach()
 
-    def allows(self, sources: Sources, purpose: object, channel: str | None = None, subject: Whose = None) -> bool:
+    def allows(
+        self,
+        sources: Sources,
+        purpose: object,
+        channel: str | None = None,
+        subject: Whose = None,
+        conditions: Conditions = (),
+    ) -> bool:
         """Whether the notice lets these sources (of this subject) serve this purpose (by this channel).
 
         `purpose` is a class, an id, a family's name, or the union of a family's members. `subject` is the id of a
         subject, a `RowContext`, or a row whose marked fields say whose it is and from when. What rests on consent
-        serves subjects who gave it, so nobody where none is named.
+        serves subjects who gave it, so nobody where none is named. `conditions` are those of the notice that hold, as
+        in `purpose`.
 
         Raises:
             UnknownTerm: an id means nothing in the notice.
             UnlabelledData: there are no sources.
             StoreUnavailable: governance cannot say what the subject asked for.
-            TypeError: a subject is named and the guard has no governance.
+            TypeError: a subject is named and the guard has no governance; `conditions` is no set, list or tuple.
         """
-        if subject is not None:
-            return bool(self.explain(sources, purpose, channel, subject=subject))
+        if subject is not None or conditions:
+            return bool(self.explain(sources, purpose, channel, subject, conditions))
         if channel is None:
             rows, purposes = self._engine.snapshot.known  # of one revision, whole
             try:
@@ -207,30 +217,48 @@ class Guard:
         self._engine.decided(verdict, used=False)
         return verdict.allowed
 
-    def _decide(self, sources: Sources, purpose: object, channel: str | None, subject: Whose = None) -> Verdict:
+    def _decide(
+        self,
+        sources: Sources,
+        purpose: object,
+        channel: str | None,
+        subject: Whose = None,
+        conditions: Conditions = (),
+    ) -> Verdict:
         """What the notice in force says; nobody is told. Raises as `allows` does."""
         engine = self._engine
         snapshot = engine.snapshot  # once: all is decided by one revision
         matrix = snapshot.matrix
         wanted, by = matrix.purpose(purpose), matrix.channel(channel)
+        holding = matrix.conditions(conditions)
         if subject is None:
-            return snapshot.decide(sources, wanted, by)
+            return snapshot.decide(sources, wanted, by, conditions=holding)
         label = matrix.label(sources)
         contexts = [engine.context(row_context, label, snapshot) for row_context in engine.row_contexts(subject)]
-        verdicts = [snapshot.decide(label, wanted, by, context) for context in contexts]
+        verdicts = [snapshot.decide(label, wanted, by, context, conditions=holding) for context in contexts]
         return next((verdict for verdict in verdicts if not verdict.allowed), verdicts[0])
 
-    def check(self, sources: Sources, purpose: object, channel: str | None = None, subject: Whose = None) -> None:
+    def check(
+        self,
+        sources: Sources,
+        purpose: object,
+        channel: str | None = None,
+        subject: Whose = None,
+        conditions: Conditions = (),
+    ) -> None:
         """Nothing where the notice lets these sources (of this subject) serve this purpose (by this channel).
 
         Raises:
-            PurposeViolation: it does not; ChannelViolation where only the channel is wrong, SubjectViolation,
-                RevisionViolation or RetentionViolation where only that stands against it.
+            PurposeViolation: it does not; ChannelViolation where only the channel is wrong, ConditionViolation where
+                conditions are not stated, SubjectViolation, RevisionViolation or RetentionViolation where only that
+                stands against it.
             UnknownTerm, UnlabelledData, StoreUnavailable, TypeError: as `allows`.
         """
         engine = self._engine
         snapshot = engine.snapshot
-        if subject is None and engine.counting:
+        if conditions:
+            pass  # decided below
+        elif subject is None and engine.counting:
             try:
                 tick = snapshot.checked[sources, purpose, channel]
             except (KeyError, TypeError):
@@ -246,28 +274,37 @@ class Guard:
                     return
             except (KeyError, TypeError):
                 pass  # not asked in this form before, or not hashable
-        self._check(sources, purpose, channel, subject)
+        self._check(sources, purpose, channel, subject, conditions)
 
-    def _check(self, sources: Sources, purpose: object, channel: str | None, subject: Whose) -> None:
+    def _check(
+        self, sources: Sources, purpose: object, channel: str | None, subject: Whose, conditions: Conditions
+    ) -> None:
         """The way of `check` where it is not a short one."""
         if hasattr(sources, "__next__"):  # an iterator can be asked once only
             sources = tuple(cast("Iterable[OneSource]", sources))
         engine = self._engine
         snapshot = engine.snapshot
-        verdict = self._decide(sources, purpose, channel, subject)
+        verdict = self._decide(sources, purpose, channel, subject, conditions)
         engine.decided(verdict, used=True)
         decision = Decision(verdict)
         if not decision:
             engine.refuse(decision)
         elif engine.counting:
             tick = engine.count_check(decision)
-            if subject is None and isinstance(sources, (str, Label, TermMeta)):
+            if subject is None and not verdict.context.conditions and isinstance(sources, (str, Label, TermMeta)):
                 # No iterable, which may give others next time.
                 snapshot.remember((sources, purpose, channel), tick)
 
-    def explain(self, sources: Sources, purpose: object, channel: str | None = None, subject: Whose = None) -> Decision:
+    def explain(
+        self,
+        sources: Sources,
+        purpose: object,
+        channel: str | None = None,
+        subject: Whose = None,
+        conditions: Conditions = (),
+    ) -> Decision:
         """The decision with its reasons; an error only as in `allows`, never for a denial."""
-        verdict = self._decide(sources, purpose, channel, subject)
+        verdict = self._decide(sources, purpose, channel, subject, conditions)
         self._engine.decided(verdict, used=False)
         return Decision(verdict)
 
@@ -444,7 +481,13 @@ class Guard:
 
     @overload
     def purpose(
-        self, purpose: type[P], *, channel: str | None = None, activity: str | None = None, mode: Mode | None = None
+        self,
+        purpose: type[P],
+        *,
+        channel: str | None = None,
+        activity: str | None = None,
+        mode: Mode | None = None,
+        conditions: Conditions = (),
     ) -> Block[P]: ...
     # Ids before type forms: some type checkers read any text given for a form as an annotation.
     @overload
@@ -455,27 +498,44 @@ class Guard:
         channel: str | None = None,
         activity: str | None = None,
         mode: Mode | None = None,
+        conditions: Conditions = (),
     ) -> Block[Any]: ...
     @overload
     def purpose(
-        self, purpose: TypeForm[P], *, channel: str | None = None, activity: str | None = None, mode: Mode | None = None
+        self,
+        purpose: TypeForm[P],
+        *,
+        channel: str | None = None,
+        activity: str | None = None,
+        mode: Mode | None = None,
+        conditions: Conditions = (),
     ) -> Block[P]: ...
     def purpose(
-        self, purpose: Any, *, channel: str | None = None, activity: str | None = None, mode: Mode | None = None
+        self,
+        purpose: Any,
+        *,
+        channel: str | None = None,
+        activity: str | None = None,
+        mode: Mode | None = None,
+        conditions: Conditions = (),
     ) -> Block[Any]:
         """An activity: a decorator for functions of any kind, and a context manager that gives a `Use`.
 
         Inside, the purpose is ambient: access functions read only what it may use. Nested ones replace it and restore
         it on exit. The activity is named after its function unless `activity` names it. `mode="observe"` lets this one
-        activity do what would be refused, recorded (to roll out in stages).
+        activity do what would be refused, recorded (to roll out in stages). `conditions` are those of the notice that
+        hold for all data that is used in it, such as `{"adult"}`: what is not stated does not hold.
 
         Raises:
-            UnknownPurpose, UnknownChannel: an id means nothing in the notice.
+            UnknownPurpose, UnknownChannel, UnknownCondition: an id means nothing in the notice.
+            TypeError: `conditions` is no set, list or tuple.
             ChannelViolation: the purpose is closed and no channel, or one that it does not admit, is stated (rule 7).
         """
         frame = sys._getframe(1)
         snapshot = self._engine.snapshot
-        place = (id(frame.f_code), frame.f_lasti, purpose, channel, mode)
+        matrix = snapshot.matrix
+        holding = matrix.conditions(conditions) if conditions else NO_CONDITIONS
+        place = (id(frame.f_code), frame.f_lasti, purpose, channel, mode, holding)
         try:
             before = snapshot.stated[place]
             if before.name == activity:
@@ -487,9 +547,10 @@ class Guard:
         stated = Stated(
             self._engine,
             self._register,
-            snapshot.matrix.purpose(purpose),
-            snapshot.matrix.channel(channel),
+            matrix.purpose(purpose),
+            matrix.channel(channel),
             activity,
+            conditions=holding,
             observing=(self._mode if mode is None else _mode(mode)) == "observe",
             frame=frame,
         )
@@ -545,6 +606,7 @@ class Guard:
         product: str | None = None,
         task: str | None = None,
         channel: str | None = None,
+        conditions: Conditions = (),
     ) -> None:
         """Nothing where data from these sources (of this subject) may be handed to this recipient for this purpose.
 
@@ -563,7 +625,7 @@ class Guard:
 
         engine = self._engine
         must_be_recipient(engine, recipient)
-        decision = self.explain(sources, purpose, channel, subject=subject)
+        decision = self.explain(sources, purpose, channel, subject, conditions)
         if not decision:
             engine.refuse(decision)
         party = resolved(engine, recipient)

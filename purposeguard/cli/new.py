@@ -227,9 +227,8 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
     """The lines of a CSV file that are not empty, with their numbers."""
     try:
         reader = csv.reader(io.StringIO(path.read_text("utf-8-sig"), newline=""), strict=True)
-        lines = [
-            (reader.line_num, [" ".join(cell.split()) for cell in row]) for row in reader if any(map(str.strip, row))
-        ]
+        cells = ((reader.line_num, [" ".join(cell.split()) for cell in row]) for row in reader)
+        lines = [(number, row) for number, row in cells if any(row)]
     except (OSError, UnicodeDecodeError) as error:
         raise Problem(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     except csv.Error as error:

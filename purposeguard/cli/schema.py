@@ -20,6 +20,7 @@ LANGUAGE = {
 
 RULES: dict[str, dict[str, Any]] = {
     # Between the keys of one table; in the models these are validators, which pydantic's schema cannot show.
+    "BasisRow": {"anyOf": [{"required": ["basis"]}, {"required": ["opt_out"]}]},
     "Channels": {"oneOf": [{"required": ["closed"]}, {"required": ["open"]}]},
     "Extension": {
         "if": {"properties": {"basis": {"const": "related"}}, "required": ["basis"]},
@@ -38,10 +39,13 @@ RULES: dict[str, dict[str, Any]] = {
             {"required": ["file", "from"], "properties": {"lines": False}},
         ],
     },
+    "Grant": {"not": {"required": ["basis", "bases"]}},
+    "PurposeRow": {"not": {"required": ["basis", "bases"]}},
     "Office": {"anyOf": [{"required": ["email"]}, {"required": ["phone"]}, {"required": ["address"]}]},
 }
 
 COMMON = {
+    "bases": "several, in place of `basis`, of which one that applies is enough",
     "basis": "on what it rests in law; without it the notice states none",
     "class": "the name of the generated class, in CamelCase: `RenewalGuidance`",
     "clause": "the clause of the notice that says this, as the notice prints it: `1.2(1)`",
@@ -56,6 +60,7 @@ KEYS: dict[str, dict[str, str]] = {
         "id": "the notice's own name, the same in all its revisions: `acme-privacy`",
         "controller": "who publishes the notice and answers for the data",
         "title": "what the notice is called",
+        "condition": "facts on which uses depend: an age, a region, a product; code states those that hold",
         "channel": "the ways of contacting a person that purposes and activities may name",
         "source": "what is collected: the clauses that list it, and their items",
         "grant": "what it may be used for: a clause, its sources and its purposes",
@@ -84,6 +89,15 @@ KEYS: dict[str, dict[str, str]] = {
         "to": "the words with which it ends; without them it ends with the paragraph",
         "sha256": "of the words; where it is stated, the file must have these words still",
     },
+    "Condition": {
+        "id": "its name in code, in lower case with hyphens: `adult`, `outside-eu`",
+        "kind": "what it is about",
+    },
+    "BasisRow": {
+        "sources": "the sources that it is for; without it, all of the grant",
+        "when": "the conditions where it holds, all of them; without it, always",
+        "opt_out": "it holds for a person who is named, until that person objects",
+    },
     "Channel": {"id": "the channel's name in code: `email`, `in_product`"},
     "Channels": {
         "closed": "these channels and no other",
@@ -91,12 +105,15 @@ KEYS: dict[str, dict[str, str]] = {
     },
     "SourceRow": {"parent": "the clause of which this is an item; a parent may serve only what all its items may"},
     "Grant": {
-        "sources": "the sources that may serve these purposes; a parent means all its items",
+        "sources": "the sources that may serve these purposes, or `any`; a parent means all its items",
+        "when": "the conditions without which the clause grants nothing",
         "purpose": "the purposes that the clause states, in its order",
     },
     "PurposeRow": {
         "channels": "the channels that the purpose names; without it any will do",
         "basis": "on what it rests in law, if not on what the grant rests on",
+        "when": "the conditions without which nothing may serve it, beside those of the grant",
+        "open_end": "the clause leaves open what is done: it is stated at collection, or incidental to others",
     },
     "FamilyRow": {"purposes": "the members: two purposes or more"},
     "Derivation": {
@@ -106,8 +123,9 @@ KEYS: dict[str, dict[str, str]] = {
         "serves": "the purposes that the result may serve, and no other",
     },
     "Prohibition": {
-        "sources": "the sources that may not; a parent means all its items",
+        "sources": "the sources that may not, or `any`; a parent means all its items",
         "purposes": "the purposes or families that they may not serve",
+        "unless": "the conditions under which they may all the same, where all of them hold",
         "reason": "why, for messages",
     },
     "Overlay": {

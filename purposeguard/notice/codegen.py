@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
-from purposeguard.notice.grants import bases as legal_bases
-from purposeguard.notice.grants import granted, source_rows
+from purposeguard.notice.grants import LegalGrounds, bases_in_words, granted, proviso, source_rows, stated_bases
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.notice import Notice, bases_of
 from purposeguard.notice.schema import Document, FamilyRow, Named, Titles
@@ -49,25 +48,32 @@ def _head(document: Document) -> Iterator[str]:
 
 def _classes(document: Document) -> Iterator[str]:
     pairs = granted(document)
-    basis_of = legal_bases(document)
+    grounds = LegalGrounds(document)
+    stated = stated_bases(document)
     for purpose in document.purposes:
         users = [f"{row.class_} ({row.id})" for row in source_rows(document) if purpose.id in pairs[row.id]]
-        basis = basis_of[purpose.id]
+        basis = bases_in_words(stated[purpose.id])
         uses = _sentence("May use", users, "no data") + (f" It rests on {basis}." if basis else "")
+        when = grounds.when[purpose.id]
+        uses += f" Only where {' and '.join(when)}." if when else ""
         yield from _class(purpose, ("Purpose",), uses, leaf=False)
     rows = {row.id: row for row in source_rows(document)}
     parents = {row.parent for row in document.source}
-    for given, bases in bases_of(document, pairs).items():
+    for given, above in bases_of(document, pairs).items():
         served = [
-            f"{row.class_} ({row.id}{', by consent' if basis_of[row.id] == 'consent' else ''})"
+            f"{row.class_} ({row.id}{_PROVISOS[proviso(grounds.of(given, row.id))]})"
             for row in document.purposes
             if row.id in pairs[given]
         ]
-        yield from _class(rows[given], bases, _sentence("May serve", served, "no purpose"), leaf=given not in parents)
+        yield from _class(rows[given], above, _sentence("May serve", served, "no purpose"), leaf=given not in parents)
     yield ""
     class_of = {row.id: row.class_ for row in document.purposes}
     for family in document.family:
         yield from _family(family, [class_of[given] for given in family.purposes])
+
+
+_PROVISOS: Final = {None: "", "consent": ", by consent", "conditions": ", under conditions"}
+"""What an editor shows beside a purpose that not all data may serve."""
 
 
 def _sentence(verb: str, classes: Sequence[str], none: str) -> str:

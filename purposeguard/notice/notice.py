@@ -9,8 +9,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
-from purposeguard.errors import Fault, NoticeError, UnknownChannel, UnknownPurpose, UnknownSource, UnknownTerm, shown_id
-from purposeguard.notice.grants import Grants, bases, granted, prohibited, source_rows
+from purposeguard.errors import (
+    Fault,
+    NoticeError,
+    UnknownChannel,
+    UnknownCondition,
+    UnknownPurpose,
+    UnknownSource,
+    UnknownTerm,
+    shown_id,
+)
+from purposeguard.notice.grants import Grants, LegalGrounds, granted, prohibited, proviso, source_rows
 from purposeguard.notice.languages import nearest_language, title_in
 from purposeguard.notice.parsing import merged, parse_toml, read_toml, validated
 from purposeguard.notice.passages import Reader
@@ -46,6 +55,7 @@ class Notice(Immutable):
         "_purposes",
         "_sources",
         "channels",
+        "conditions",
         "document",
         "families",
         "grants",
@@ -60,6 +70,7 @@ class Notice(Immutable):
     purposes: tuple[type[Purpose], ...]
     families: tuple[Family, ...]
     channels: tuple[str, ...]
+    conditions: tuple[str, ...]
     grants: Mapping[type[Source], Mapping[type[Purpose], str]]
     prohibited: Mapping[tuple[str, str], Prohibition]
     words: Mapping[str, str]
@@ -95,6 +106,7 @@ class Notice(Immutable):
             purposes=tuple(purpose_classes.values()),
             families=families,
             channels=tuple(row.id for row in document.channel),
+            conditions=tuple(row.id for row in document.condition),
             grants=MappingProxyType(grants),
             prohibited=MappingProxyType(prohibited(document)),
             words=MappingProxyType(dict(words)),
@@ -249,6 +261,19 @@ class Notice(Immutable):
         known = f"the notice knows {', '.join(self.channels)}" if self.channels else "the notice names no channels"
         raise UnknownChannel(given, known, lambda: nearest(given, self.channels))
 
+    def condition(self, given: object) -> str:
+        """The condition that a name means; case, blanks and hyphens do not matter.
+
+        Raises:
+            UnknownCondition: with the nearest names.
+        """
+        found = isinstance(given, str) and fold(given)
+        for condition in self.conditions:
+            if found and fold(condition) == found:
+                return condition
+        known = f"the notice knows {', '.join(self.conditions)}" if self.conditions else "the notice has no conditions"
+        raise UnknownCondition(given, known, lambda: nearest(given, self.conditions))
+
     def purpose_or_family(self, given: object) -> type[Purpose] | Family:
         """What a purpose argument means; raises UnknownPurpose where it means nothing."""
         if isinstance(given, str):
@@ -303,11 +328,12 @@ class Notice(Immutable):
         """What notebooks show: what each source may serve."""
         from purposeguard.notice.notebook import table  # noqa: PLC0415  # a program outside notebooks starts without
 
-        rests_on = bases(self.document)
+        grounds = LegalGrounds(self.document)
+        marks_of = {None: "✓", "consent": "c", "conditions": "?"}
 
         def mark(source: type[Source], purpose: type[Purpose]) -> str:
             if purpose in self.grants[source]:
-                return "c" if rests_on[purpose.clause] == "consent" else "✓"
+                return marks_of[proviso(grounds.of(source.clause, purpose.clause))]
             return "✗" if (source.clause, purpose.clause) in self.prohibited else "·"
 
         rows = [
@@ -315,7 +341,8 @@ class Notice(Immutable):
             for purpose in self.purposes
         ]
         head = ("", *(f"{source.clause} {source.__name__}" for source in self.sources))
-        marks = "✓ may use, c by consent, ✗ prohibited, · not granted"
+        under = "? under conditions, " if self.conditions else ""
+        marks = f"✓ may use, c by consent, {under}✗ prohibited, · not granted"
         return table(f"{self.id}, revision of {self.revision} ({marks})", head, rows)
 
 

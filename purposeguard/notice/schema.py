@@ -9,9 +9,9 @@ from __future__ import annotations
 import datetime
 import itertools
 import keyword
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -20,8 +20,11 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    PlainSerializer,
     RootModel,
     SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
     model_serializer,
     model_validator,
 )
@@ -86,7 +89,38 @@ def _time_zone(text: str) -> str:
     return text
 
 
+EVERY: Final = ("*",)
+"""What `sources = "any"` is held as: no id, so that code that does not expand it finds no source."""
+
+
+def _unless_any(given: object, read: Callable[[object], Any]) -> Any:
+    return EVERY if given == "any" else read(given)
+
+
+def _any_or_ids(held: tuple[str, ...]) -> str | list[str]:
+    return "any" if held == EVERY else list(held)
+
+
 Id = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_readable_id)]
+SourceIds = Annotated[
+    tuple[Id, ...],
+    Field(min_length=1),
+    WrapValidator(_unless_any),
+    PlainSerializer(_any_or_ids),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "any"},
+                {
+                    "type": "array",
+                    "items": {"type": "string", "minLength": 1, "maxLength": 100},
+                    "minItems": 1,
+                },
+            ]
+        }
+    ),
+]
+"""Ids of sources, or all data: `"any"`."""
 ClassName = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=100), AfterValidator(_class_name)]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=100)]
 ChannelId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=50)]
@@ -99,6 +133,7 @@ Days = Annotated[int, Field(gt=0, strict=True, description="a period in days")]
 TimeZone = Annotated[str, Field(min_length=1, max_length=100, pattern=ONE_LINE), AfterValidator(_time_zone)]
 Basis = Literal["consent", "contract", "law", "legitimate-interest", "public-task", "vital-interest"]
 """On what the use of data rests in law, where the notice states it."""
+When = Annotated[tuple[Slug, ...], Field(min_length=1, description="only where all these conditions are stated")]
 
 
 V = TypeVar("V")
@@ -212,6 +247,14 @@ class Named(Table):
         return slug_of(self.class_)
 
 
+class Condition(Table):
+    """A fact on which the notice makes a use depend, such as an age or a region. Code states it where it holds."""
+
+    id: Slug
+    title: Titles
+    kind: Literal["age", "region", "product", "platform", "version", "other"] = "other"
+
+
 class Channel(Table):
     """A way of contacting a person."""
 
@@ -242,11 +285,47 @@ class Channels(Table):
         return self
 
 
+class BasisRow(Table):
+    """One of several bases of a use: of these `sources` alone (None: of all), under these conditions (`when`) alone.
+
+    `opt_out`: it holds for subjects who are named, and did not ask for the use to stop.
+    """
+
+    basis: Basis | None = None
+    sources: tuple[Id, ...] | None = Field(default=None, min_length=1)
+    when: When = ()
+    opt_out: bool = Field(default=False, strict=True, description="holds until the person objects, who is named")
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.basis is None and not self.opt_out:
+            raise ValueError("needs a `basis`, or `opt_out = true`")
+        return self
+
+
+_Stating = TypeVar("_Stating", "PurposeRow", "Grant")
+
+
+def _one_or_several(row: _Stating) -> _Stating:
+    if row.basis is not None and row.bases:
+        raise ValueError("has `basis` and `bases`: write the one as a row of the others")
+    return row
+
+
 class PurposeRow(Named):
-    """A purpose of use, as one item of a grant. Its `basis`, where it states one, goes before that of the grant."""
+    """A purpose of use, as one item of a grant. Its basis or bases, where it states any, go before those of the grant.
+
+    `bases`: one that is met is enough. `open_end`: the clause leaves open what is done; such a purpose is decided as
+    any other is.
+    """
 
     channels: Channels | None = None
     basis: Basis | None = None
+    bases: Annotated[tuple[BasisRow, ...], Field(min_length=1)] = ()
+    when: When = ()
+    open_end: Literal["stated-at-collection", "incidental"] | None = None
+
+    _states_one_or_several = model_validator(mode="after")(_one_or_several)
 
 
 class Grant(Table):
@@ -255,9 +334,13 @@ class Grant(Table):
     clause: Id
     title: Titles
     text: Texts | None = None
-    sources: tuple[Id, ...] = Field(min_length=1)
+    sources: SourceIds
     basis: Basis | None = None
+    bases: Annotated[tuple[BasisRow, ...], Field(min_length=1)] = ()
+    when: When = ()
     purpose: tuple[PurposeRow, ...] = Field(min_length=1)
+
+    _states_one_or_several = model_validator(mode="after")(_one_or_several)
 
 
 class FamilyRow(Table):
@@ -285,12 +368,16 @@ class Derivation(Named):
 
 
 class Prohibition(Table):
-    """These sources may not serve these purposes (or families), whatever a grant says (rule 5)."""
+    """These sources may not serve these purposes (or families), whatever a grant says (rule 5).
 
-    sources: tuple[Id, ...] = Field(min_length=1)
+    `unless`: save where all these conditions are stated.
+    """
+
+    sources: SourceIds
     purposes: tuple[Id, ...] = Field(min_length=1)
     reason: Titles
     text: Texts | None = None
+    unless: When = ()
 
 
 class Overlay(Named):
@@ -529,6 +616,7 @@ class Document(Table):
     controller: Titles
     title: Titles
     text: Texts | None = None
+    condition: tuple[Condition, ...] = ()
     channel: tuple[Channel, ...] = ()
     source: tuple[SourceRow, ...] = Field(min_length=1)
     grant: tuple[Grant, ...] = Field(min_length=1)

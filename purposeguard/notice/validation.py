@@ -15,13 +15,16 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel
 
 from purposeguard.errors import Fault
-from purposeguard.notice.grants import Grants, Lineage, granted, reached, source_rows
+from purposeguard.notice.grants import Grants, LegalGrounds, Lineage, granted, reached, source_rows
 from purposeguard.notice.schema import (
+    EVERY,
+    BasisRow,
     Channels,
     Criterion,
     Document,
     Extension,
     FamilyRow,
+    Grant,
     Named,
     Period,
     PurposeRow,
@@ -124,7 +127,10 @@ RESERVED = frozenset(
 RESERVED_FUNCTIONS = frozenset({"derive", "final", "json", *keyword.kwlist, *dir(builtins)})
 """Names of functions that it needs too, or that none can have."""
 
-ROWS = ("channel", "source", "grant", "family", "derivation", "forbid", "overlay", "extension", "renamed", "provision")
+ROWS = (
+    *("condition", "channel", "source", "grant", "family", "derivation", "forbid", "overlay", "extension", "renamed"),
+    "provision",
+)
 """The tables of rows in which faults of sense can be, in the order of the file."""
 
 Names = dict[str, str]
@@ -134,6 +140,7 @@ _KINDS: Final[Mapping[type[BaseModel], str]] = {PurposeRow: "purpose", FamilyRow
 """What rows of one namespace are, one by one."""
 
 Row = TypeVar("Row", bound=BaseModel)
+_Stating = TypeVar("_Stating", PurposeRow, Grant)
 
 
 class Sense:
@@ -149,6 +156,8 @@ class Sense:
         self.faults: list[Fault] = []
         self._places = dict(places or {id(row): place for place, row in _walk(document)})
         self._excused = _ids(tables) if tables else {}
+        conditions = getattr(document, "condition", ())
+        self._conditions = self._names(((row, "id", row.id, row.id) for row in conditions), "condition")
         self._channels = self._names(((row, "id", row.id, row.id) for row in document.channel), "channel")
         self._names(((row, "clause", row.clause, row.clause) for row in document.grant), "grant")
         self._sources = self._names(_spellings(source_rows(document)), "source")
@@ -163,6 +172,7 @@ class Sense:
         self._grants_name_clauses()
         self._derivations_end()
         self._overlays_narrow()
+        self._bases_cover()
         self._rows_differ()
         self._countries_differ()
         self._recipients_differ()
@@ -266,7 +276,10 @@ class Sense:
                 for row in document.source
             ),
             "grant": tuple(
-                self._with(refer(grant, sources=to_sources), purpose=tuple(map(self._channelled, grant.purpose)))
+                self._with(
+                    self._lawful(grant if grant.sources == EVERY else refer(grant, sources=to_sources)),
+                    purpose=tuple(self._lawful(self._channelled(row)) for row in grant.purpose),
+                )
                 for grant in document.grant
             ),
             "family": tuple(refer(row, purposes=to_purposes) for row in document.family),
@@ -274,7 +287,15 @@ class Sense:
                 refer(row, from_=to_sources, with_=to_sources, serves=to_purposes) for row in document.derivation
             ),
             "forbid": tuple(
-                refer(row, sources=to_sources, purposes=(either, "purpose or family")) for row in document.forbid
+                self._with(
+                    refer(
+                        row,
+                        **({} if row.sources == EVERY else {"sources": to_sources}),
+                        purposes=(either, "purpose or family"),
+                        unless=(self._conditions, "condition"),
+                    )
+                )
+                for row in document.forbid
             ),
             "overlay": tuple(
                 self._with(
@@ -330,6 +351,42 @@ class Sense:
             self._with(row, source=self._one(row, "source", row.source, self._sources, "source")) for row in rows
         )
 
+    def _lawful(self, row: _Stating) -> _Stating:
+        """A grant or purpose with the references of its conditions and bases."""
+        place = self._places[id(row)]
+        self._places.update({id(one): f"{place}.bases[{number}]" for number, one in enumerate(row.bases)})
+        bases: list[BasisRow] = []
+        for one in row.bases:
+            changes: dict[str, object] = {"when": self._all(one, "when", one.when, self._conditions, "condition")}
+            if one.sources is not None:
+                changes["sources"] = self._all(one, "sources", one.sources, self._sources, "source")
+            bases.append(self._with(one, **changes))
+        when = self._all(row, "when", row.when, self._conditions, "condition")
+        return self._with(row, bases=tuple(bases), when=when)
+
+    def _bases_cover(self) -> None:
+        """Of several bases, some row is for each source that may serve the purpose; overlays have those of theirs."""
+        narrowed = {overlay.id: overlay.source for overlay in self.document.overlay}
+        stated = [one for grant in self.document.grant for row in (grant, *grant.purpose) for one in row.bases]
+        for one in stated:
+            for given in one.sources or ():
+                if given in narrowed:
+                    message = f"`{given}` is an overlay, and rests on what the source that it narrows rests on"
+                    self._fault(one, "sources", message, f"name `{narrowed[given]}`")
+        told = [fault.place for fault in self.faults]
+        pairs, grounds = granted(self.document), LegalGrounds(self.document)
+        for grant in self.document.grant:
+            for row in grant.purpose:
+                owner = row if row.bases or row.basis else grant
+                if not owner.bases or any(place.startswith(f"{self._places[id(owner)]}.") for place in told):
+                    continue
+                lacking = [given for given in pairs if row.id in pairs[given] and () in grounds.of(given, row.id)]
+                if lacking:
+                    message = (
+                        f"no row is for {', '.join(f'`{given}`' for given in lacking)}, which may serve `{row.id}`"
+                    )
+                    self._fault(owner, "bases", message, "add one for it, or one without `sources`")
+
     def _channelled(self, row: PurposeRow) -> PurposeRow:
         if row.channels is None:
             return row
@@ -356,7 +413,7 @@ class Sense:
         """What overlays and derivations may serve is said in their own rows."""
         clauses = {row.id for row in self.document.source}
         for row in self.document.grant:
-            for given in row.sources:
+            for given in () if row.sources == EVERY else row.sources:
                 if given not in clauses:
                     self._fault(
                         row, "sources", f"`{given}` is no clause", "say what it serves in its own row, `serves`"
@@ -505,6 +562,7 @@ def _ids(tables: Mapping[str, Any]) -> dict[str, frozenset[str]]:
     grants = [row for row in _rows(tables.get("grant")) if isinstance(row, Mapping)]
     purposes = [one for row in grants for one in _rows(row.get("purpose"))]
     found = {
+        "condition": _spelled(_rows(tables.get("condition"))),
         "channel": _spelled(_rows(tables.get("channel"))),
         "source": _spelled([one for name in ("source", "overlay", "derivation") for one in _rows(tables.get(name))]),
         "purpose": _spelled(purposes),

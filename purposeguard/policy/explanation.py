@@ -161,6 +161,8 @@ class Decision:
         """Why a source is refused that some clause grants the purpose."""
         purpose = name_of(self.purpose)
         preferences = self.context.preferences
+        if bar is DenialReason.CONDITION:
+            return self._under_conditions(source)
         if bar is DenialReason.REVISION:
             then = self._matrix.collected_under(source, self.context)
             now = self._matrix.notice.revision
@@ -175,6 +177,12 @@ class Decision:
                     f"{source.clause} was collected under the revision of {then}, in which {purpose} names its "
                     "channels and closes the list, and no channel is stated: `channel=…` (rules 7 and 9)"
                 )
+            missing = self._missing(source, lambda other: other is not DenialReason.REVISION)
+            if missing:
+                return (
+                    f"{source.clause} was collected under the revision of {then}, which grants {purpose} where "
+                    f"{_stating(missing)} (rule 9)"
+                )
             return (
                 f"{source.clause} was collected under the revision of {then}, which does not grant {purpose}, and that "
                 f"of {now} does not extend it to such data (rule 9)"
@@ -182,14 +190,45 @@ class Decision:
         if bar is DenialReason.RETENTION:
             return f"the period for which {source.clause} may be kept is over, save for a use based on law (clause 8)"
         if preferences is None or preferences is UNNAMED:
-            rests = f"{purpose} rests on consent, and " if bar is DenialReason.CONSENT else ""
+            rests = f"people may opt out of {purpose}, and " if preferences is None else ""
+            rests = f"{purpose} rests on consent, and " if bar is DenialReason.CONSENT else rests
             return f"{rests}it is not said whose data of {source.clause} this is: name the subject"
         if bar is DenialReason.CONSENT:
-            return f"{purpose} rests on consent here, which the subject did not give, or took back"
+            missing = self._missing(source, lambda other: other is None)
+            unless = f", unless {_stating(missing)}" if missing else ""
+            return f"{purpose} rests on consent here, which the subject did not give, or took back{unless}"
         if preferences.erased:
             return "the subject asked for the data to be erased (clause 7)"
         what = "all use" if preferences.all_suspended else f"the use for {purpose}"
         return f"the subject asked for {what} of the data to stop (clause 7)"
+
+    def _under_conditions(self, source: type[Source]) -> str:
+        """Why a source is refused that may serve the purpose under conditions alone."""
+        matrix, purpose, current = self._matrix, name_of(self.purpose), self._matrix.current(source)
+        missing = self._missing(source, lambda bar: bar is not DenialReason.CONDITION)
+        for member in _members(self.purpose):
+            for rule in matrix.grounds.forbidden_unless(current.clause, member.clause):
+                if not self.context.conditions.issuperset(rule.unless):
+                    reason = f"{source.clause} is forbidden to serve {name_of(member)}: {rule.reason.en}"
+                    return f"{reason}; save where {_stating(missing)}"
+        return f"{purpose} may use {source.clause} only where {_stating(missing)}"
+
+    def _missing(self, source: type[Source], lifted: Callable[[DenialReason | None], bool]) -> tuple[str, ...]:
+        """The conditions that lift a denial where they are stated as well, in the notice's order; empty if none do."""
+        matrix = self._matrix
+
+        def lifts(conditions: Iterable[str]) -> bool:
+            context = self.context._replace(conditions=self.context.conditions.union(conditions))
+            bars = [matrix.bar(source, member, self.channel, context) for member in _members(self.purpose)]
+            return any(lifted(bar) for bar in bars if bar is not DenialReason.GRANT)
+
+        needed = [one for one in matrix.notice.conditions if one not in self.context.conditions]
+        if not lifts(needed):
+            return ()
+        for one in tuple(needed):  # more conditions never allow less: those left in the end are all needed
+            rest = [other for other in needed if other != one]
+            needed = rest if lifts(rest) else needed
+        return tuple(needed)
 
     def _is_for_want_of_a_channel(self, source: type[Source]) -> bool:
         """Whether the revision of collection grants what is refused, by channels that it names."""
@@ -316,6 +355,13 @@ def name_of(term: type[Source | Purpose] | Family) -> str:
     if isinstance(term, Family):
         return f"{term.slug} ({', '.join(member.clause for member in term.members)})"
     return f"{term.slug} ({term.clause})"
+
+
+def _stating(conditions: Iterable[str]) -> str:
+    """What is to be stated: ``adult` and `outside-eu` hold: state `conditions={"adult", "outside-eu"}``."""
+    named = [f"`{condition}`" for condition in conditions]
+    written = ", ".join(f'"{name[1:-1]}"' for name in named)
+    return f"{_listed(named)} hold{'s' if len(named) == 1 else ''}, which is stated by `conditions={{{written}}}`"
 
 
 def _members(purpose: type[Purpose] | Family) -> tuple[type[Purpose], ...]:

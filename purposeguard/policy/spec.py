@@ -9,35 +9,53 @@ compiled `table` equal to it. Ids are in the documents' own spelling, and mean t
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date
 
 from purposeguard.errors import UnlabelledData
-from purposeguard.notice.schema import Derivation, Document, Overlay, SourceRow
+from purposeguard.notice.schema import EVERY, BasisRow, Derivation, Document, Overlay, SourceRow
+
+Stated = AbstractSet[str]
+NONE: Stated = frozenset()
 
 
-def permits(notice: Document, sources: Collection[str], purpose: str, channel: str | None = None) -> bool:
+def permits(
+    notice: Document, sources: Collection[str], purpose: str, channel: str | None = None, conditions: Stated = NONE
+) -> bool:
     """Whether data from these sources may serve the purpose or family, by the channel where one is given."""
     if not sources:
         raise UnlabelledData("no sources")  # rule 4
     members = {row.class_: row.purposes for row in notice.family}.get(purpose, (purpose,))
     # Rule 2: every source must be allowed. Rule 3: for a family, each by some purpose of it.
-    return all(any(may(notice, source, member, channel) for member in members) for source in sources)
+    return all(any(may(notice, source, member, channel, conditions) for member in members) for source in sources)
 
 
-def may(notice: Document, source: str, purpose: str, channel: str | None) -> bool:
-    """Whether one source may serve one purpose."""
+def may(notice: Document, source: str, purpose: str, channel: str | None, conditions: Stated = NONE) -> bool:
+    """Whether one source may serve one purpose, where these conditions are stated: more of them never allow less."""
     row = _row(notice, source)
     if items := [item.id for item in notice.source if item.parent == source]:
-        return all(may(notice, item, purpose, channel) for item in items)  # a parent: what every item may
-    if _forbidden(notice, source, purpose):
+        return all(may(notice, item, purpose, channel, conditions) for item in items)  # a parent: what every item may
+    if _forbidden(notice, source, purpose, conditions):
         return False  # rule 5, before any grant
     if isinstance(row, Overlay):
-        return purpose in row.serves and may(notice, row.source, purpose, channel)  # rule 8: only narrows
+        return purpose in row.serves and may(notice, row.source, purpose, channel, conditions)  # rule 8: only narrows
     if isinstance(row, Derivation):
-        return purpose in row.serves and _admits(notice, purpose, channel)  # rule 6
-    granting = [grant for grant in notice.grant if set(grant.sources) & {source, *_above(notice, source)}]
-    # Rule 1: only a grant allows.
-    return any(purpose == p.id for grant in granting for p in grant.purpose) and _admits(notice, purpose, channel)
+        granted_to = row.serves  # rule 6
+    else:  # Rule 1: only a grant allows.
+        granting = [grant for grant in notice.grant if _named(grant.sources, {source, *_above(notice, source)})]
+        granted_to = tuple(purpose.id for grant in granting for purpose in grant.purpose)
+    granted_here = purpose in granted_to and _admits(notice, purpose, channel)
+    return granted_here and bool(rests_on(notice, source, purpose, conditions))
+
+
+def rests_on(notice: Document, source: str, purpose: str, conditions: Stated) -> list[BasisRow]:
+    """The bases that a use has where these conditions are stated, of which one must be met; none: it may not be."""
+    grant, row = next((grant, row) for grant in notice.grant for row in grant.purpose if row.id == purpose)
+    if not conditions >= {*grant.when, *row.when}:
+        return []
+    one = row if row.basis or row.bases else grant  # its own go before those of the grant
+    rows = [row for row in one.bases or [BasisRow.model_construct(basis=one.basis)] if conditions >= set(row.when)]
+    return [row for row in rows if row.sources is None or set(row.sources) & {source, *_above(notice, source)}]
 
 
 def derived(notice: Document, operation: str, one: str, other: str) -> str | None:
@@ -54,9 +72,15 @@ def _admits(notice: Document, purpose: str, channel: str | None) -> bool:  # rul
     return channel is None or named is None or named.closed is None or channel in named.closed
 
 
-def _forbidden(notice: Document, source: str, purpose: str) -> bool:  # by its own name, its clause's, or its origins'
+def _named(sources: tuple[str, ...], names: set[str]) -> bool:
+    return sources == EVERY or bool(names & set(sources))
+
+
+def _forbidden(notice: Document, source: str, purpose: str, conditions: Stated) -> bool:
     families = {row.class_: row.purposes for row in notice.family}
-    rules = [rule for rule in notice.forbid if set(rule.sources) & _origins(notice, source)]
+    rules = [rule for rule in notice.forbid if not rule.unless or not conditions >= set(rule.unless)]
+    # By its own name, its clause's, or its origins'.
+    rules = [rule for rule in rules if _named(rule.sources, _origins(notice, source))]
     return any(purpose in families.get(given, (given,)) for rule in rules for given in rule.purposes)
 
 
@@ -95,27 +119,37 @@ def allowed(
     consents: Collection[tuple[str, date]] = (),  # purposes agreed to, each with the revision under which that was
     overdue: Collection[str] = (),  # sources that may be kept no longer
     activity: bool = False,  # an activity asks, and not somebody who wants to know of any channel
+    conditions: Stated = NONE,  # what is stated to hold
+    named: bool = False,  # it is said whose the data is
 ) -> bool:
     """Whether data from these sources may serve the purpose or family in this context."""
+
+    def lawful(notice: Document, source: str, member: str, *, agreed: bool, past: bool = False) -> bool:
+        source = {row.id: row.source for row in notice.overlay}.get(source, source)  # an overlay: as what it narrows
+        if items := [item.id for item in notice.source if item.parent == source]:
+            return all(lawful(notice, item, member, agreed=agreed, past=past) for item in items)
+        # Clause 8: past its period, data serves only what rests on law. What rests on consent serves only the data of
+        # those who gave it, and what may be opted out of that of those who are named.
+        rows = [row for row in rests_on(notice, source, member, conditions) if row.basis == "law" or not past]
+        return any((row.basis != "consent" or agreed) and (named or not row.opt_out) for row in rows)
+
     now = notices[-1]
     then = now if collected_under is None else next((n for n in notices if n.revision == collected_under), None)
 
     def serves(source: str, member: str) -> bool:
         agreed = [day for given_to, day in consents if moved(notices, "purpose", member, day) == given_to]
-        if not may(now, source, member, channel):
+        if not may(now, source, member, channel, conditions):
             return False  # Rules 1 to 8: the revision in force must grant it, whatever another one did.
         if stopped or any(moved(notices, "purpose", member, n.revision) in suspended for n in notices):
             return False  # Clause 7: the subject asked for the use to stop, by any id that the purpose ever had.
-        if source in overdue and basis(now, member) != "law":
-            return False  # Clause 8: past its period, data serves only what rests on law.
-        if basis(now, member) == "consent" and not agreed:
-            return False  # What rests on consent serves only the data of those who gave it.
+        if not lawful(now, source, member, past=source in overdue, agreed=bool(agreed)):
+            return False
         if then is now or then is None:
             return then is now  # Of a revision that is not known, nobody knows what it granted.
         # Rule 9: of data collected under another revision, that one must have granted it too, on its own terms …
         one, other = moved(notices, "source", source, then.revision), moved(notices, "purpose", member, then.revision)
         if one is not None and other is not None and granted(then, one, other, channel, activity):
-            return basis(then, other) != "consent" or bool(agreed)
+            return may(then, one, other, channel, conditions) and lawful(then, one, other, agreed=bool(agreed))
         # … or the revision in force, a later one, expressly extends it to data collected earlier.
         agreed_since = any(day > then.revision for day in agreed)
         return then.revision < now.revision and extended(now, source, member, agreed_since)
@@ -140,9 +174,9 @@ def moved(notices: Sequence[Document], kind: str, given: str, day: date) -> str 
 
 
 def granted(notice: Document, source: str, purpose: str, channel: str | None, activity: bool = False) -> bool:
-    """Whether another revision grants it; one that has no such source grants it nothing."""
+    """Whether another revision grants it, on whichever conditions; one that has no such source grants it nothing."""
     known = (row.id for row in (*notice.source, *notice.overlay, *notice.derivation))
-    if source not in known or not may(notice, source, purpose, channel):
+    if source not in known or not may(notice, source, purpose, channel, {row.id for row in notice.condition}):
         return False
     return not activity or stated(notice, purpose, channel)
 
@@ -164,8 +198,3 @@ def extended(notice: Document, source: str, purpose: str, agreed_since: bool) ->
         if named and any(purpose in families.get(given, (given,)) for given in row.purposes):
             return row.basis == "related" or agreed_since  # related: notice was given, which is enough
     return False
-
-
-def basis(notice: Document, purpose: str) -> str | None:
-    """On what a purpose rests: what it states itself, else what its grant states."""
-    return next(row.basis or grant.basis for grant in notice.grant for row in grant.purpose if row.id == purpose)

@@ -45,7 +45,18 @@ class Stated:
     `fits`: the purpose admits the channel, or its absence (rule 7); otherwise that was observed, and let pass.
     """
 
-    __slots__ = ("_handle", "channel", "engine", "fits", "name", "observing", "purpose", "register", "where")
+    __slots__ = (
+        "_handle",
+        "channel",
+        "conditions",
+        "engine",
+        "fits",
+        "name",
+        "observing",
+        "purpose",
+        "register",
+        "where",
+    )
 
     def __init__(
         self,
@@ -55,6 +66,7 @@ class Stated:
         channel: str | None,
         name: str | None,
         *,
+        conditions: frozenset[str],
         observing: bool,
         frame: FrameType,
     ) -> None:
@@ -63,6 +75,7 @@ class Stated:
         self.register = register
         self.purpose = purpose
         self.channel = channel
+        self.conditions = conditions
         self.name = name
         self.observing = observing
         self.where = (frame.f_code, frame.f_lineno, frame.f_globals.get("__name__", "?"))
@@ -71,7 +84,7 @@ class Stated:
 
     def activity(self, site: Site, name: str) -> Activity:
         """The activity of this name at a place."""
-        return Activity(name, self.purpose, self.channel, self.observing, site)
+        return Activity(name, self.purpose, self.channel, self.observing, site, self.conditions)
 
     def handle(self) -> ActivityHandle:
         """The activity of the block itself, listed in the inventory when it is first entered."""
@@ -293,7 +306,9 @@ def _must_fit(engine: Engine, activity: Activity) -> bool:
         holder for holder in holders if not any(holder is not other and issubclass(holder, other) for other in holders)
     ]
     label = Label(*(heads or (NotPersonal,)))
-    verdict = engine.snapshot.decide(label, activity.purpose, activity.channel, activity=True)
+    verdict = engine.snapshot.decide(
+        label, activity.purpose, activity.channel, activity=True, conditions=activity.conditions
+    )
     decision = Decision(verdict._replace(closed=True))
     advice = "state " + " or ".join(f'`channel="{channel}"`' for channel in admitted)
     engine.tell(ChannelViolation(decision, activity.name or None, advice=advice), activity)

@@ -210,7 +210,7 @@ class Handing:
         others = list(
             against(
                 engine,
-                Decision(engine.snapshot.decide(label, use.purpose, use.channel)),
+                Decision(engine.snapshot.decide(label, use.purpose, use.channel, conditions=use.conditions)),
                 recipient,
                 row_contexts,
                 means=means,

@@ -55,7 +55,13 @@ def some(ids: Sequence[str], least: int = 1, most: int = 4) -> st.SearchStrategy
 
 @st.composite
 def tables(
-    draw: st.DrawFn, *, derivations: bool = True, prohibitions: bool = True, overlays: bool = True, facts: bool = False
+    draw: st.DrawFn,
+    *,
+    derivations: bool = True,
+    prohibitions: bool = True,
+    overlays: bool = True,
+    facts: bool = False,
+    conditions: bool = False,
 ) -> Tables:
     """The tables of a valid notice; `facts`: with some of the facts of clauses 4 to 11, bases and extensions too."""
     made: Tables = {
@@ -80,6 +86,9 @@ def tables(
     if facts:
         made |= draw(some_facts(made))
         add_bases(draw, made)
+    if conditions:
+        add_conditions(draw, made)
+    if facts:
         add_extensions(draw, made)
     return made
 
@@ -365,6 +374,62 @@ def add_bases(draw: st.DrawFn, made: Tables) -> None:
         for row in (grant, *grant["purpose"]):
             if basis := draw(st.sampled_from([None, None, *BASES])):
                 row["basis"] = basis
+
+
+CONDITIONS: Final = ("adult", "outside-eu", "pro")
+
+
+def add_conditions(draw: st.DrawFn, made: Tables) -> None:
+    """Conditions, and what depends on them: grants, purposes, bases (several, of some data), prohibitions; all data."""
+    made["condition"] = [{"id": given, "title": titled(given)} for given in CONDITIONS[: draw(st.integers(0, 3))]]
+    ids = [row["id"] for row in made["condition"]]
+    overlays = {row["id"] for row in made.get("overlay", ())}
+    named = [given for given in sources_of_tables(made) if given not in overlays]
+    for grant in made["grant"]:
+        for row in (grant, *grant["purpose"]):
+            if ids and draw(st.sampled_from([False, False, False, True])):
+                row["when"] = draw(some(ids, most=2))
+            if draw(st.sampled_from([False, False, True])):
+                row.pop("basis", None)
+                row["bases"] = draw(_bases(ids, named))
+        if draw(st.sampled_from([False] * 5 + [True])):
+            grant["sources"] = "any"
+    for row in made.get("forbid", ()):
+        if ids and draw(st.booleans()):
+            row["unless"] = draw(some(ids, most=2))
+    if len(made.get("forbid", ())) == 1 and draw(st.sampled_from([False, False, True])):
+        made["forbid"][0]["sources"] = "any"
+
+
+@st.composite
+def _bases(draw: st.DrawFn, conditions: Sequence[str], sources: Sequence[str]) -> list[Tables]:
+    """Several bases, of which one at least is for all the data."""
+    rows: list[Tables] = []
+    for number in range(draw(st.integers(1, 3))):
+        row: Tables = {"basis": draw(st.sampled_from([*BASES, "consent"]))}
+        if draw(st.sampled_from([False, False, True])):
+            row["opt_out"] = True
+            if draw(st.booleans()):
+                del row["basis"]
+        if conditions and draw(st.booleans()):
+            row["when"] = draw(some(conditions, most=2))
+        if number and draw(st.booleans()):
+            row["sources"] = draw(some(sources, most=3))
+        rows.append(row)
+    return draw(st.permutations(rows))
+
+
+def without_conditions(made: Tables) -> None:
+    """Takes away what `add_conditions` added."""
+    made.pop("condition", None)
+    for grant in made["grant"]:
+        for row in (grant, *grant["purpose"]):
+            row.pop("when", None)
+            row.pop("bases", None)
+    for row in (*made["grant"], *made.get("forbid", ())):
+        row.pop("unless", None)
+        if row["sources"] == "any":
+            row["sources"] = [one["id"] for one in made["source"]]
 
 
 def add_extensions(draw: st.DrawFn, made: Tables) -> None:

@@ -52,6 +52,7 @@ def denial(error: PurposeViolation | PurposeMissing, *, observed: bool) -> dict[
     if not isinstance(error, PurposeViolation):
         return {**body, "reason": str(error)}
     decision = error.decision
+    conditions = decision.context.conditions
     return {
         **body,
         "reason": decision.headline,
@@ -62,6 +63,7 @@ def denial(error: PurposeViolation | PurposeMissing, *, observed: bool) -> dict[
         "sources": clauses(decision.label),
         "denied": clauses(decision.denied),
         "channel": decision.channel,
+        **({"conditions": sorted(conditions)} if conditions else {}),
     }
 
 
