@@ -106,7 +106,7 @@ Language = Annotated[str, Field(max_length=100), AfterValidator(_language)]
 
 
 class ByLanguage(RootModel[dict[Language, V]], Mapping[str, V], Generic[V]):
-    """Something in one language or more, by their tags (BCP 47); the first is read where no other is asked for."""
+    """Something in one language or more, by their tags (BCP 47); the first where no other is asked for."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -119,6 +119,14 @@ class ByLanguage(RootModel[dict[Language, V]], Mapping[str, V], Generic[V]):
             if tag.casefold() == other.casefold():
                 raise ValueError(f"names the language `{tag}` a second time, as `{other}`")
         return self
+
+    def begin_with(self, tag: str) -> None:
+        """Puts this language first, if it is there; what is equal stays so."""
+        if tag in self.root:
+            others = {other: value for other, value in self.root.items() if other != tag}
+            first = self.root[tag]
+            self.root.clear()
+            self.root.update({tag: first, **others})
 
     def __getitem__(self, tag: str) -> V:
         return self.root[tag]
@@ -499,6 +507,13 @@ class Document(Table):
     contact: Contact | None = None
     voluntary: Voluntary | None = None
     changes: Changes | None = None
+
+    @model_validator(mode="after")
+    def _own_language_first(self) -> Self:
+        """Where a language is asked for that is not there, all titles are read in the one that the notice has first."""
+        for texts in by_language(self):
+            texts.begin_with(next(iter(self.title)))
+        return self
 
     @property
     def purposes(self) -> tuple[PurposeRow, ...]:
