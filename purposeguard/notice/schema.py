@@ -181,10 +181,8 @@ class Passage(Table):
         return handler(self) if self.words is None else self.words
 
     @property
-    def place(self) -> str | None:
-        """Where a file has the words: `notice.en.txt, lines 12-18`; None for words that stand in the notice itself."""
-        if self.file is None:
-            return None
+    def place(self) -> str:
+        """Where a file has the words: `notice.en.txt, lines 12-18`."""
         if self.lines is not None:
             return f"{self.file}, line{'s' if '-' in self.lines else ''} {self.lines}"
         return f"{self.file}, from “{self.from_}”"

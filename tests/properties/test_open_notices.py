@@ -9,13 +9,17 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purposeguard import Guard, Notice, Source
+from purposeguard import Guard, Notice, Purpose, Source
 from purposeguard.notice import languages
 from purposeguard.notice.codegen import generate
 from purposeguard.notice.languages import nearest_language, title_in, well_formed
 from purposeguard.policy.diff import compare
 from tests.generated.notice_tables import Tables
 from tests.generated.open_tables import LANGUAGES, open_tables
+
+
+def terms_of(notice: Notice) -> list[type[Source | Purpose]]:
+    return [*notice.sources, *notice.purposes]
 
 
 def module_of(notice: Notice) -> dict[str, Any]:
@@ -34,7 +38,7 @@ def test_toml_to_classes_to_toml_is_the_identity(made: tuple[Tables, Tables]) ->
         assert other.dump() == tables
         assert hash(other.document) == hash(notice.document)
         assert other.languages == notice.languages
-        for mine, theirs in zip((*notice.sources, *notice.purposes), (*other.sources, *other.purposes), strict=True):
+        for mine, theirs in zip(terms_of(notice), terms_of(other), strict=True):
             assert (mine.clause, mine.slug, dict(mine.title)) == (theirs.clause, theirs.slug, dict(theirs.title))
     assert {row["id"]: row.get("text") for row in tables["source"]} == {
         row["id"]: row.get("text") for row in made[1]["source"]
@@ -64,7 +68,7 @@ def test_nothing_is_decided_by_languages_ids_and_texts(made: tuple[Tables, Table
 @given(open_tables())
 def test_ids_are_found_as_they_are_written(made: tuple[Tables, Tables]) -> None:
     notice = Notice.parse(made[1])
-    for term in (*notice.sources, *notice.purposes):
+    for term in terms_of(notice):
         find = notice.source if issubclass(term, Source) else notice.purpose
         assert {find(name) for name in (term.clause, term.clause.upper(), term.__name__, term.slug)} == {term}
         assert term.clause in repr(term)

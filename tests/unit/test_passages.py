@@ -144,6 +144,9 @@ def test_a_file_that_cannot_be_read_is_a_fault(folder: Path, monkeypatch: pytest
     assert of("bell.txt").startswith("bell.txt, line 1: holds a control character")
     (folder / "folder.txt").mkdir()
     assert of("folder.txt").startswith("there is no file `folder.txt`")
+    assert of("名" * 200).startswith("`名名名名")  # longer than a file's name may be
+    (folder / "loop.txt").symlink_to("loop.txt")
+    assert "loop.txt" in of("loop.txt")
     monkeypatch.setattr(passages, "LARGEST", 5)
     assert of("words.de.txt").startswith("`words.de.txt` is larger than 5 bytes")
 
@@ -164,6 +167,7 @@ def test_paths_stay_in_the_folder_of_the_notice(folder: Path) -> None:
 
 def test_every_fault_is_told_at_once(folder: Path) -> None:
     made = tables(source=passage(lines="99"), grant={"de": {"file": "gone.txt", "lines": "1"}}, purpose={"de": 3})
+    made["rights"]["request"][0]["text"] = passage(lines="1")
     made["grant"][0]["sources"] = ["§ 4"]
     with pytest.raises(pg.NoticeError) as refused:
         pg.Notice.load(written(folder, made))
