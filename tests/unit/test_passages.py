@@ -364,11 +364,15 @@ def test_words_are_compared_wherever_they_stand(folder: Path) -> None:
 
 def test_a_difference_of_long_words_is_shown_with_a_little_around_it(folder: Path) -> None:
     head, tail = "x" * 50, "y" * 50
-    earlier = tables(purpose={"de": f"{head} Erst {tail}"}, grant={"de": "Z" * 300})
-    later = tables(purpose={"de": f"{head} Dann {tail}"}, grant={"de": "W" * 300}) | {"revision": "2026-05-01"}
+    wordy = [f"Wir nutzen diese Daten nur {what} und danach nicht mehr weiter" for what in ("heute", "morgen")]
+    earlier = tables(purpose={"de": f"{head} Erst {tail}"}, grant={"de": "Z" * 300}, source={"de": wordy[0]})
+    later = tables(purpose={"de": f"{head} Dann {tail}"}, grant={"de": "W" * 300}, source={"de": wordy[1]}) | {
+        "revision": "2026-05-01"
+    }
     old, new = (written(folder, made, f"{made['revision']}.toml") for made in (earlier, later))
     said = run("diff", old, new).stdout
-    assert f"are “…{'x' * 19} Dann {'y' * 19}…”, before “…{'x' * 19} Erst {'y' * 19}…”" in said
+    assert "are “…diese Daten nur morgen und danach nicht…”, before “…diese Daten nur heute und danach nicht…”" in said
+    assert "are “…Dann…”, before “…Erst…”" in said
     assert f"are “{'W' * 200}…”, before “{'Z' * 200}…”" in said
 
 
