@@ -167,7 +167,6 @@ class Diff:
             neutral = "Numbers and names" if change.kind in NAMING else "Also different"
             title = neutral if change.direction == "neutral" else change.direction.capitalize()
             sections[title].append(words.say(change))
-        sections["Compared"] = compared(self.comparison)
         if self.comparison.changes:
             sections["What it needs"] = self._needs()
         if self.effects is not None:
@@ -180,6 +179,7 @@ class Diff:
                 f"Starts in {self.target}": starts,
                 f"The rest of {self.target}": [f"{_counted(same, 'combination')} {stay}"],
             }
+        sections["Compared"] = compared(self.comparison)
         return [(title, lines) for title, lines in sections.items() if lines]
 
     def _needs(self) -> list[str]:

@@ -269,6 +269,10 @@ def _around(text: str, start: int, end: int) -> str:
     if not text:
         return "none"
     first, last = max(start - AROUND, 0), min(len(text) - end + AROUND, len(text))
+    if first:  # with whole words, where blanks divide them
+        first = text.find(" ", first, start) + 1 or first
+    if last < len(text) and (blank := text.rfind(" ", len(text) - end, last)) >= 0:
+        last = blank
     if last - first > LONGEST:
         last = first + LONGEST
     return f"“{'…' if first else ''}{text[first:last]}{'…' if last < len(text) else ''}”"

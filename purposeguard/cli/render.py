@@ -234,7 +234,7 @@ def verdict(console: Console, word: str, headline: str, details: Iterable[str]) 
 def quote(console: Console, headline: str, words: str, *, whole: bool) -> None:
     """Prints words of a notice, as they are, below a headline: all of them or their beginning."""
     line = " ".join(words.split())
-    shown = words if whole or len(line) <= SHORT else f"{line[:SHORT].rstrip()}…"
+    shown = words if whole else line if len(line) <= SHORT else f"{line[:SHORT].rstrip()}…"
     console.print(Padding(Prose(said(headline)), (0, 0, 0, 2)))
     console.print(Padding(Prose(printable(shown), "dim"), (0, 0, 0, 4)))
 

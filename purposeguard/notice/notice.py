@@ -33,6 +33,7 @@ from purposeguard.notice.vocabulary import (
     fold,
     is_union,
     nearest,
+    slug_of,
     union_members,
 )
 
@@ -408,12 +409,14 @@ def _bound_classes(document: Document, pairs: Grants, classes: Mapping[str, obje
 
 
 def _named(terms: Iterable[tuple[object, str, str]]) -> Mapping[str, object]:
-    """Every folded spelling of every term."""
+    """Every folded spelling of every term; a slug with digits (`old-tier2-data`) folds otherwise than its class."""
     found: dict[str, object] = {}
-    for term, *spellings in terms:
-        for spelling in spellings:
+    slugs: dict[str, object] = {}
+    for term, clause, name in terms:
+        for spelling in (clause, name):
             found[fold(spelling) or spelling] = term
-    return MappingProxyType(found)
+        slugs.setdefault(fold(slug_of(name)) or name, term)
+    return MappingProxyType(slugs | found)
 
 
 def _names(term: object) -> tuple[str, ...]:

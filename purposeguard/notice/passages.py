@@ -7,6 +7,7 @@ dump and a generated module have the place and the hash, so they need nothing be
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -78,8 +79,8 @@ class Reader:
         return {**given, "sha256": found}
 
     def _content(self, name: str, folder: Path) -> str:
-        root = folder.resolve()
-        path = (root / name).resolve()
+        root = Path(os.path.realpath(folder))
+        path = Path(os.path.realpath(root / name))  # a circle of links leads nowhere, and raises nothing
         if not path.is_relative_to(root):
             raise ValueError(f"`{name}` leads out of the folder of the notice (help: put the file beside the notice)")
         if path not in self._contents:

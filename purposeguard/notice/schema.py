@@ -141,7 +141,7 @@ Language = Annotated[str, Field(max_length=100), AfterValidator(_language)]
 
 
 class ByLanguage(RootModel[dict[Language, V]], Mapping[str, V], Generic[V]):
-    """Something in one language or more, by their tags (BCP 47); the first is read where no other is asked for."""
+    """Something in one language or more, by their tags (BCP 47); the first where no other is asked for."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -154,6 +154,14 @@ class ByLanguage(RootModel[dict[Language, V]], Mapping[str, V], Generic[V]):
             if tag.casefold() == other.casefold():
                 raise ValueError(f"names the language `{tag}` a second time, as `{other}`")
         return self
+
+    def begin_with(self, tag: str) -> None:
+        """Puts this language first, if it is there; what is equal stays so."""
+        if tag in self.root:
+            others = {other: value for other, value in self.root.items() if other != tag}
+            first = self.root[tag]
+            self.root.clear()
+            self.root.update({tag: first, **others})
 
     def __getitem__(self, tag: str) -> V:
         return self.root[tag]
@@ -208,10 +216,8 @@ class Passage(Table):
         return handler(self) if self.words is None else self.words
 
     @property
-    def place(self) -> str | None:
-        """Where a file has the words: `notice.en.txt, lines 12-18`; None for words that stand in the notice itself."""
-        if self.file is None:
-            return None
+    def place(self) -> str:
+        """Where a file has the words: `notice.en.txt, lines 12-18`."""
         if self.lines is not None:
             return f"{self.file}, line{'s' if '-' in self.lines else ''} {self.lines}"
         return f"{self.file}, from “{self.from_}”"
@@ -642,6 +648,13 @@ class Document(Table):
         """All kinds of recipients: those that data is entrusted to, then those that it is provided to."""
         entrusted = () if self.entrustment is None else self.entrustment.recipients
         return (*entrusted, *(kind for row in self.provision for kind in row.recipients))
+
+    @model_validator(mode="after")
+    def _own_language_first(self) -> Self:
+        """Where a language is asked for that is not there, all titles are read in the one that the notice has first."""
+        for texts in by_language(self):
+            texts.begin_with(next(iter(self.title)))
+        return self
 
     @property
     def purposes(self) -> tuple[PurposeRow, ...]:

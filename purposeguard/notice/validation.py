@@ -30,7 +30,7 @@ from purposeguard.notice.schema import (
     PurposeRow,
     Renaming,
 )
-from purposeguard.notice.vocabulary import NotPersonal, fold, nearest
+from purposeguard.notice.vocabulary import NotPersonal, fold, nearest, slug_of
 
 Slip = tuple[Extension | Renaming, str, str, str]
 """The row and the key at fault, what is wrong, and what to do."""
@@ -187,8 +187,11 @@ class Sense:
         """Reads (row, key, spelling, canonical id); reports the ids that two rows share."""
         owner: dict[str, BaseModel] = {}
         found: Names = {}
+        slugs: Names = {}
         for row, key, spelling, canonical in spellings:
             folded = _folded(spelling)
+            if key == "class":
+                slugs.setdefault(_folded(slug_of(spelling)), canonical)
             if kind == "source" and folded == _folded(NotPersonal.clause) and spelling not in RESERVED:
                 self._fault(
                     row, key, f"`{spelling}` means data that is not personal, in every notice", "choose another"
@@ -199,7 +202,7 @@ class Sense:
                 other = _KINDS.get(type(owner[folded]), kind)
                 message = f"duplicate: `{spelling}` is already an id of {other} `{found[folded]}`"
                 self._fault(row, key, message, "give each row an id of its own")
-        return found
+        return slugs | found
 
     def _class_names(self, document: Document) -> None:
         """A generated module holds all classes side by side, so no two kinds may share a name either."""

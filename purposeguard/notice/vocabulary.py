@@ -230,8 +230,9 @@ def slug_of(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()
 
 
-_TOKEN = re.compile(r"[0-9]+|[^\W\d_]+")
-_READABLE = re.compile(r"(?:[0-9]|[^\W\d_]|[\s_.,()\[\]§:/\-\N{HYPHEN}\N{EN DASH}])*")
+_BETWEEN = r"\s_.,()\[\]§¶°&'’:/·・\-\N{HYPHEN}\N{EN DASH}\N{EM DASH}"
+_TOKEN = re.compile(rf"\d+|[^\d{_BETWEEN}]+")
+_READABLE = re.compile(rf"(?:[^\W_]|[{_BETWEEN}])*")
 
 
 def fold(given: str) -> str | None:
@@ -240,19 +241,28 @@ def fold(given: str) -> str | None:
     Clause ids fold to their numbers and letters (`1.2(1)①`, `1.2(1)-1` and `１．２（１）１` to `1.2.1.1`), names to
     their letters (`RenewalGuidance` and `renewal-guidance` to `renewalguidance`). Circled and parenthesised digits
     are read by their numeric value, since the notice mixes glyphs of several blocks and NFKC does not fold them all.
-    Letters of other scripts that only look alike stay different.
+    Letters keep the marks that their script writes them with. Letters and digits of other scripts stay different.
     """
     if len(given) > LONGEST_ID:
         return None
     if not given.isascii():
         given = unicodedata.normalize("NFKC", "".join(map(_plain_number, given)))
     given = given.casefold()
-    if not _READABLE.fullmatch(given):
+    if not _READABLE.fullmatch(given) and not _READABLE.fullmatch(_unmarked(given)):
         return None
     tokens = _TOKEN.findall(given)
     if not tokens:
         return None
     return "".join(tokens) if all(token.isalpha() for token in tokens) else ".".join(tokens)
+
+
+def _unmarked(text: str) -> str:
+    """A text without the marks above, below and beside letters (`धारा`), where they stand at a letter."""
+    return re.sub(r"(?<=[^\W\d_])\W+", lambda others: others[0].lstrip("".join(filter(_is_mark, others[0]))), text)
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char) in ("Mn", "Mc")
 
 
 def _plain_number(char: str) -> str:

@@ -167,7 +167,7 @@ def test_all_of_it_can_be_said(pair: tuple[Notice, Notice]) -> None:
     texts = [one["text"] for one in data["changes"]]
     assert set(texts) <= set(lines)
     rule = bool(found.changes) and found.old.document.changes is not None
-    assert len(lines) == len(texts) + (2 if found.changes else 0) + rule
+    assert len(lines) == len(texts) + (4 if found.changes else 2) + rule
     for text in texts:
         assert text.strip()
         words = set(re.findall(r"\bNone\b|\bFalse\b|\bTrue\b|frozenset|Mapping", text))
