@@ -151,11 +151,11 @@ def _verified(ledger: Reading, expect: str | None, since: str | None, key: Path 
         checkpoint = _given(checkpoints.last_kept, since)
         return checkpoints.verify_from(ledger, checkpoint, key=public, stopped=stopped)
     if public is not None:
+        checkpoints.attested(ledger, public)
         if not ledger.parts[-1].start.seq:
             raise Problem(
                 "nothing was archived, so nothing is signed: `--key` is for checkpoints (`--from`) and archives"
             )
-        checkpoints.attested(ledger, public)
     number, colon, noted = (expect or "").partition(":")
     if not colon:
         return ledger.verify(expect)

@@ -530,6 +530,7 @@ def test_the_ledger_is_told_of_each_step_and_not_what_was_said(store: Store) -> 
     ]
     assert ledger.kept[1][1] == {
         "did": "verified",
+        "by": "clerk",
         "request": one.id,
         "kind": "suspension-of-use",
         "requester": "agent",

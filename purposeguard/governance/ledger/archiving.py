@@ -93,9 +93,10 @@ def archive(
             if through is None:
                 return None
             _write(path, exported(reading, through))
-        start = reading.start
-        kept = _read_back(path)
-        first, last = kept.start, kept.head
+    kept = _read_back(path)
+    first, last = kept.start, kept.head
+    with store.reading() as connection:
+        start = SqlReading(connection).start
         there = connection.scalar(sa.select(ledger.c.hash).where(ledger.c.seq == last.seq))
     here = (start.seq, start.hash) == (last.seq, last.hash)  # all of it was deleted before
     if not here and (there != last.hash or first.seq > start.seq):

@@ -389,5 +389,10 @@ class Chain:
             raise LedgerBroken("head", "the head is not that of the last entry")
 
 
+def missing(first: int, last: int) -> LedgerBroken:
+    """The error of entries that are not there, before the one that comes next."""
+    return LedgerBroken(f"entry {first}", f"entry {_span(first, last)} missing: entry {last + 1} comes next")
+
+
 def _span(first: int, last: int) -> str:
     return f"{first} is" if first == last else f"{first} to {last} are"

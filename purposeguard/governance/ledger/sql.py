@@ -54,6 +54,7 @@ from purposeguard.governance.ledger.reading import (
     Total,
     Verdict,
     boundary_in,
+    missing,
     row_of,
     values_of,
 )
@@ -397,7 +398,9 @@ class SqlReading(Reading):
             first = self._connection.execute(FIRST).one_or_none()
             boundary = None if first is None or first.seq <= 1 else self.boundary
             self._start = Head()
-            if first is not None and boundary is not None and boundary.seq >= first.seq - 1:
+            if first is not None and first.seq > 1:
+                if boundary is None or boundary.seq < first.seq - 1:
+                    raise missing(1, first.seq - 1)
                 # Where not all that was archived is deleted yet, it starts with the rest.
                 before = boundary.hash if boundary.seq == first.seq - 1 else first.prev
                 self._start = Head(first.seq - 1, "", before)
