@@ -80,8 +80,9 @@ def archive(
         connection.execute(sa.delete(ledger).where(ledger.c.seq < 1))  # refused to who may delete none
     with store.reading() as connection:
         reading = SqlReading(connection)
+        unsigned = reading.boundary is not None and reading.boundary.signature is None
         # What was archived without a signature is signed by this call, where the file is there.
-        public = None if key is None or path.exists() else key.public_key()
+        public = None if key is None or (unsigned and path.exists()) else key.public_key()
         if checkpoint is not None:
             verify_from(reading, checkpoint, key=public)
         elif public is not None:
@@ -98,9 +99,9 @@ def archive(
     with store.reading() as connection:
         start = SqlReading(connection).start
         there = connection.scalar(sa.select(ledger.c.hash).where(ledger.c.seq == last.seq))
-    here = (start.seq, start.hash) == (last.seq, last.hash)  # all of it was deleted before
-    if not here and (there != last.hash or first.seq > start.seq):
-        raise _foreign(path, f"it holds the entries {first.seq + 1} to {last.seq}, not those that are the oldest here")
+    deleted = (start.seq, start.hash) == (last.seq, last.hash)  # all of it was, before
+    if last.at >= written(before) or (not deleted and (there != last.hash or first.seq > start.seq)):
+        raise _foreign(path, f"it holds the entries {first.seq + 1} to {last.seq}, not those that are as old here")
     _record(store, last, key, now if clock is not system_time or store.dialect == "sqlite" else None)
     for end in range(start.seq + DELETED, last.seq + DELETED, DELETED):
         with store.writing() as connection:

@@ -11,7 +11,7 @@ import hmac
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
@@ -21,7 +21,7 @@ from sqlalchemy import exc
 from purposeguard.errors import LedgerBroken, StoreUnavailable
 from purposeguard.governance.engines import engine_of, translated
 from purposeguard.governance.ledger.chain import DENIAL, USE, Head, canonical
-from purposeguard.governance.ledger.reading import Chain, Reading, Verdict
+from purposeguard.governance.ledger.reading import Reading, Verdict
 from purposeguard.governance.restrictions import declaration, revocation
 from purposeguard.governance.schema import keys
 
@@ -198,17 +198,11 @@ def continued(reading: Reading, seq: int, hash_: str) -> Verdict:
     if head.seq < seq:
         what = f"entry {seq} was there, and the ledger ends at {head.seq}: its end was cut off, or it is an older copy"
         raise LedgerBroken("ledger", what)
-    chain = Chain(Head() if seq == 0 else Head(seq, "", hash_))
     if seq:
         _, entry = (None, start) if seq == start.seq else next(reading.placed(after=seq - 1), (None, None))
         if entry is None or (entry.seq, entry.hash) != (seq, hash_):
             raise LedgerBroken(f"entry {seq}", "the entry has another hash than was noted: the ledger was written anew")
-    new, went_back, before = 0, 0, ""
-    for placed in reading.placed(after=seq):
-        entry = chain.follow(placed)
-        new, went_back, before = new + 1, went_back + (entry.at < before), entry.at
-    chain.end(head)
-    return Verdict(head.seq, head, went_back, new, start.seq)
+    return reading.verify(start=Head(seq, "", hash_) if seq else start)
 
 
 def last_kept(sink: str) -> Checkpoint:
@@ -235,8 +229,13 @@ def last_in(path: Path) -> Checkpoint:
         raise StoreUnavailable(f"the checkpoints in `{path}` cannot be read: {error.strerror or error}") from None
     # A line without its end was cut off when a process was killed; the first may have been cut off here.
     lines = text.split("\n")[1 if size > TAIL else 0 : -1]
+    return _longest(lines, f"`{path}`")
+
+
+def _longest(lines: Sequence[str], where: str) -> Checkpoint:
+    """The checkpoint of the longest ledger."""
     if not lines:
-        raise LedgerBroken("checkpoint", f"there is no checkpoint in `{path}`")
+        raise LedgerBroken("checkpoint", f"there is no checkpoint in {where}")
     return max(map(Checkpoint.of, lines), key=lambda each: (each.seq, each.at))
 
 
@@ -352,10 +351,7 @@ class DatabaseSink:
                 connection.execute(sa.select(checkpoints.c.line).order_by(checkpoints.c.id.desc()).limit(100))
             ) as rows,
         ):
-            lines = rows.scalars().all()
-        if not lines:
-            raise LedgerBroken("checkpoint", f"there is no checkpoint in {self._where}")
-        return max(map(Checkpoint.of, lines), key=lambda each: (each.seq, each.at))
+            return _longest(rows.scalars().all(), self._where)
 
     def close(self) -> None:
         """Closes the connections."""

@@ -216,10 +216,15 @@ class Reading(abc.ABC):
             yield _total(entry.kind, entry.body, keys[entry.kind], entry.at)
             told(1)
 
-    def verified(self) -> Iterator[Entry]:
-        """All entries, each after it was verified; then the head is. Raises LedgerBroken at the first fault."""
-        chain = Chain(self.start)
+    def verified(self, start: Head | None = None) -> Iterator[Entry]:
+        """All entries, each after it was verified; then the head is. Raises LedgerBroken at the first fault.
+
+        `start`: only those behind this one.
+        """
+        chain = Chain(start or self.start)
         for part in self.parts:
+            if part.head.seq < chain.last.seq and part is not self.parts[-1]:
+                continue
             boundary = None if part.connection is None else part.boundary
             for placed in part.placed(after=chain.last.seq):
                 entry = chain.follow(placed)
@@ -228,19 +233,20 @@ class Reading(abc.ABC):
                     raise LedgerBroken(placed.place, "another entry was archived than stands here")
             chain.end(part.head)
 
-    def verify(self, expect: str | None = None) -> Verdict:
-        """Verifies the ledger. Raises LedgerBroken also if no entry has the hash `expect`, noted earlier."""
+    def verify(self, expect: str | None = None, start: Head | None = None) -> Verdict:
+        """Verifies the ledger. Raises LedgerBroken also if no entry has the hash `expect`, noted earlier.
+
+        `start`: the ledger behind this entry.
+        """
         met = expect is None
-        went_back, before = 0, ""
-        for entry in self.verified():
+        new, went_back, before = 0, 0, ""
+        for entry in self.verified(start):
             met = met or entry.hash == expect
-            went_back += entry.at < before
-            before = entry.at
+            new, went_back, before = new + 1, went_back + (entry.at < before), entry.at
         if not met:
             what = "no entry has the hash that was noted: all that follows some entry was written anew since"
             raise LedgerBroken("ledger", f"{what}, or it was archived" if self.start.seq else what)
-        archived = self.start.seq
-        return Verdict(self.head.seq, self.head, went_back, self.head.seq - archived, archived)
+        return Verdict(self.head.seq, self.head, went_back, new, self.start.seq)
 
 
 class Joined(Reading):
