@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import sqlalchemy as sa
 
@@ -45,11 +45,14 @@ def reconcile(reading: Reading, connection: sa.Connection) -> Iterator[Differenc
 
     Raises:
         LedgerBroken: an entry is malformed.
+        ValueError: entries were archived, and the reading is without them.
     """
+    if reading.start.seq:
+        raise ValueError(f"entries 1 to {reading.start.seq} were archived: name the archives before the store")
     secret = bytes(connection.execute(sa.select(keys.c.secret)).scalar_one_or_none() or b"")
     said = _said(reading)
     try:
-        there = _there(connection, secret)
+        there = _there(connection, secret, said)
     except (ValueError, TypeError):
         yield Difference("tables", "a row holds what is written nowhere: it was changed")
         return
@@ -75,7 +78,7 @@ def _said(reading: Reading) -> Facts:
             number = body.get("request")
             steps[number] += 1
             facts["step", number, steps[number]] = f"request {number}, step {steps[number]}", _step(body)
-            facts["request", number] = f"request {number}", body | {"did": None}
+            facts["request", number] = f"request {number}", body | {"did": None, "by": None}
         elif "provision" in body:
             number = body["provision"]
             facts["provision", number] = f"provision {number}", body | {"subjects": None}
@@ -88,10 +91,10 @@ def _said(reading: Reading) -> Facts:
 
 
 def _step(body: Body) -> dict[str, Any]:
-    return {name: body.get(name) for name in ("did", "state", "due_on")}
+    return {name: body[name] for name in ("did", "by", "state", "due_on") if name in body}
 
 
-def _there(connection: sa.Connection, secret: bytes) -> Facts:
+def _there(connection: sa.Connection, secret: bytes, said: Facts) -> Facts:
     facts: dict[tuple[Any, ...], tuple[str, object]] = {}
     kinds: dict[int, tuple[str, str]] = {}
     for row in connection.execute(sa.select(declaration)).mappings():
@@ -108,11 +111,14 @@ def _there(connection: sa.Connection, secret: bytes) -> Facts:
     for row in connection.execute(sa.select(request)).mappings():
         body = {name: row[name] for name in ("kind", "requester", "purposes", "revision", "due_on", "state")}
         subject = row["subject"] and digest_of(secret, row["subject"])
-        body |= {"subject": subject, "did": None, "request": row["id"]}
+        body |= {"subject": subject, "did": None, "by": None, "request": row["id"]}
         facts["request", row["id"]] = f"request {row['id']}", _normal("request", body)
     for row in connection.execute(sa.select(step)).mappings():
-        name = f"request {row['request']}, step {row['number']}"
-        facts["step", row["request"], row["number"]] = name, _step(_normal("request", dict(row)))
+        key = "step", row["request"], row["number"]
+        taken = _step(_normal("request", dict(row)))
+        if key in said and "by" not in cast("Body", said[key][1]):
+            del taken["by"]  # entries of older versions do not name the clerk
+        facts[key] = f"request {row['request']}, step {row['number']}", taken
     given: defaultdict[int, list[str]] = defaultdict(list)
     for row in connection.execute(sa.select(provided_subject)).mappings():
         given[row["provision"]].append(row["subject"])

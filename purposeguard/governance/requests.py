@@ -75,7 +75,7 @@ class Requests:
     """Receives requests, verifies them, fulfils or refuses them, within the notice's deadline.
 
     A request goes from open to verified to fulfilled; until then it may be refused or withdrawn. Every step is kept,
-    with its clerk and their note. Ledgers are told of each step, without clerk and note.
+    with its clerk and their note. Ledgers are told of each step and its clerk, without the note.
 
     `after` of a step is the number of the last step that the clerk has seen: where there is a later one by now, the
     step is refused.
@@ -390,14 +390,15 @@ class Requests:
         number = sa.select(sa.func.count() + 1).where(step.c.request == after.id).scalar_subquery()
         note = {"request": after.id, "number": number, "did": did, "at": now, "by": by, "text": text}
         connection.execute(sa.insert(step).values(**note, state=after.state, due_on=after.due_on))
-        self._report(connection, after, did)
+        self._report(connection, after, did, by)
         return after
 
-    def _report(self, connection: sa.Connection, after: Request, did: Did) -> None:
-        """Tells the ledger, without clerk and note."""
+    def _report(self, connection: sa.Connection, after: Request, did: Did, by: str | None) -> None:
+        """Tells the ledger, without the note."""
         body = {
             "subject": None if after.subject is None else self.store.digest(after.subject),
             "did": did,
+            "by": by,
             "request": after.id,
             "kind": after.kind,
             "requester": after.requester,

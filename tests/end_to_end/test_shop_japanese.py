@@ -71,6 +71,10 @@ RUNS: tuple[tuple[int, str], ...] = (
     (0, "ledger verify {store} --from checkpoints.jsonl"),
     (2, "ledger verify {store} --from absent.jsonl"),
     (2, "ledger verify {store} --stopped"),
+    (0, "ledger archive {store} --before 2001-01-01 -o none.jsonl"),
+    (2, "ledger archive {store} --before 2001-01-01 -o broken.jsonl"),
+    (2, "ledger archive {store} --before 2999-01-01 -o none.jsonl"),
+    (2, "ledger verify {store} --key signing.key.pub"),
     (0, "ledger reconcile {store}"),
     (2, "ledger reconcile broken.jsonl"),
     (0, "ledger show {store}"),
@@ -117,7 +121,7 @@ OTHERS = (
     "MemberService Invoicing Visit Reading Accounting customer:2 PurposeViolation PurposeMissing CustomerId SQLite "
     "purposeguard absent ja codegen schema json cedar fides dpv export dbt sql audience advertisement unexplained "
     "revision class format grant surplus sources purpose analyst push erasure disclosure AnnotatedAlias Governance "
-    "lead telemetry published disclose small contact visitor advertise"
+    "lead telemetry published disclose small contact visitor advertise clerk"
 )
 """Further names: of the files below, of errors, of commands, and of keys of a notice."""
 

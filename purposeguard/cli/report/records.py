@@ -211,7 +211,7 @@ def _read(guard: Guard, governance: Governance | None, stores: tuple[Store, Stor
     now = clock.now()
     with kept.reading() as connection:
         ledger = SqlReading(connection)
-        entries = ledger.head.seq
+        entries = ledger.head.seq - ledger.start.seq
         totals = ledger.totals(KEYS, lambda count: told(count, entries))
         until = ledger.head.at or None
     with store.reading() as connection:

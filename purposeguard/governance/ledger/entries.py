@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from purposeguard.errors import PurposeMissing
-from purposeguard.governance.ledger.chain import USE, canonical, written
+from purposeguard.governance.ledger.chain import ARCHIVE, USE, canonical, written
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, Purpose, Source
 from purposeguard.policy.transfers import Provision
@@ -26,6 +26,7 @@ KINDS: Final = {
     "request": "a step of a subject's request",
     "sweep": "a run that looked for data past its period",
     "erasure": "data that was erased",
+    "archive": "older entries were moved to an archive",
 }
 """The kinds of entries, and what each reports."""
 
@@ -118,6 +119,8 @@ def entry_made(kind: str, body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]
         raise ValueError(f"an entry of a ledger says at most {LONGEST_BODY:,} characters")
     if kind == USE:
         raise ValueError("uses are counted, by `counter` or `allowed`, and become entries when their hour is over")
+    if kind == ARCHIVE:
+        raise ValueError("entries are archived by `purposeguard ledger archive`, which says so itself")
     if kind not in KINDS:
         raise ValueError(f"there are no entries of kind `{kind}`: {', '.join(KINDS)}")
     return kind, normalized

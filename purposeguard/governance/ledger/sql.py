@@ -36,16 +36,25 @@ from purposeguard.governance.ledger.chain import (
     repeated_of,
 )
 from purposeguard.governance.ledger.chain import written as written_at
-from purposeguard.governance.ledger.checkpoints import Checkpoint, Checkpoints, checkpoint_of, verify_from
+from purposeguard.governance.ledger.checkpoints import (
+    Checkpoint,
+    Checkpoints,
+    attested,
+    checkpoint_of,
+    verify_from,
+)
 from purposeguard.governance.ledger.counting import INTERVAL, Counters
 from purposeguard.governance.ledger.reading import (
     NO_COUNT,
     NO_ENTRY,
     NO_HEAD,
+    Boundary,
     Placed,
     Reading,
     Total,
     Verdict,
+    boundary_in,
+    missing,
     row_of,
     values_of,
 )
@@ -64,6 +73,8 @@ ROWS: Final = 500
 
 ENTRIES: Final = 25_000
 """Entries that the database adds up at a time."""
+
+FIRST: Final = sa.select(ledger.c.seq, ledger.c.prev).order_by(ledger.c.seq).limit(1)
 
 PATIENCE: Final = 5.0
 """Seconds to wait for other threads, where the store was never opened."""
@@ -308,7 +319,9 @@ class SqlLedger:
         engine = self.store.engine
         with self.reading() as reading:
             if self._checkpoint is not None and self._checkpoint[0] is engine:
-                verify_from(reading, self._checkpoint[1], key=None)
+                verify_from(reading, self._checkpoint[1], key=self._checkpoints.public)
+            elif self._checkpoints.public is not None:
+                attested(reading, self._checkpoints.public)
             self._check_own(reading.connection)
             made = checkpoint_of(reading, reading.connection, written_at(self._clock.read()))
         kept = self._checkpoints.keep(made)
@@ -364,6 +377,7 @@ class SqlReading(Reading):
             connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         self._connection = connection
         self._head: Head | None = None
+        self._start: Head | None = None
 
     @property
     def connection(self) -> sa.Connection:
@@ -376,6 +390,26 @@ class SqlReading(Reading):
         if self._head is None:
             self._head = self._read_head()
         return self._head
+
+    @property
+    def start(self) -> Head:
+        """The entry before the first one."""
+        if self._start is None:
+            first = self._connection.execute(FIRST).one_or_none()
+            boundary = None if first is None or first.seq <= 1 else self.boundary
+            self._start = Head()
+            if first is not None and first.seq > 1:
+                if boundary is None or boundary.seq < first.seq - 1:
+                    raise missing(1, first.seq - 1)
+                # Where not all that was archived is deleted yet, it starts with the rest.
+                before = boundary.hash if boundary.seq == first.seq - 1 else first.prev
+                self._start = Head(first.seq - 1, "", before)
+        return self._start
+
+    @property
+    def boundary(self) -> Boundary | None:
+        """What the last entry of kind `archive` says."""
+        return boundary_in(self._connection)
 
     def _read_head(self) -> Head:
         joined = head.outerjoin(ledger, ledger.c.seq == head.c.seq)
@@ -417,14 +451,15 @@ class SqlReading(Reading):
         if until is not None:
             wanted = wanted.where(ledger.c.at < until)
         every = kinds is since is until is None
+        first = max(after, self.start.seq) + 1 if every else 0
         with contextlib.closing(self._connection.execute(wanted.execution_options(yield_per=ROWS))) as result:
-            for number, row in enumerate(result, after + 1):
+            for number, row in enumerate(result, first):
                 place = f"entry {number if every else row.seq}"
                 yield Placed(place, row_of(tuple(row), place))
 
     def _written_totals(self, keys: Mapping[str, Sequence[str]], told: Callable[[int], object]) -> Iterator[Total]:
         """Those of the entries that are written, added up by the database."""
-        for first in range(1, self.head.seq + 1, ENTRIES):
+        for first in range(self.start.seq + 1, self.head.seq + 1, ENTRIES):
             last = min(first + ENTRIES - 1, self.head.seq)
             for kind, names in keys.items():
                 yield from self._totals_between(first, last, kind, names)

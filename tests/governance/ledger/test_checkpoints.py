@@ -229,6 +229,14 @@ def restriction(number: int, **facts: Any) -> Callable[[House], None]:
     return changed(sa.update(declaration).where(declaration.c.id == number).values(facts))
 
 
+def without_clerks(entries: list[dict[str, Any]]) -> None:
+    """Makes the entries those of a version that named no clerks."""
+    for row in entries:
+        body = json.loads(row["body"])
+        body.pop("by", None)
+        row["body"] = json.dumps(body)
+
+
 LOWER = sa.update(counts).values(count=1)
 WAYS: dict[str, Callable[[House], None]] = {
     "ledger emptied": lambda house: house.rewrite(lambda entries: entries.clear()),
@@ -286,6 +294,12 @@ WAYS: dict[str, Callable[[House], None]] = {
     "a request of somebody else": changed(sa.update(request).values(subject="shiro")),
     "a due day put off": changed(sa.update(request).values(due_on=datetime.date(2030, 1, 1))),
     "a step taken out": changed(sa.delete(step).where(step.c.number == 2)),
+    "another clerk in a step": changed(sa.update(step).where(step.c.number == 2).values(by="another")),
+    "no clerk in a step": changed(sa.update(step).where(step.c.number == 2).values(by=None)),
+    "another clerk in the ledger, hashes anew": lambda house: house.rewrite(
+        lambda entries: [row.update(body=row["body"].replace('"by":"clerk"', '"by":"another"')) for row in entries]
+    ),
+    "no clerk in the ledger, hashes anew": lambda house: house.rewrite(without_clerks),
     "a step made another": changed(sa.update(step).where(step.c.number == 2).values(did="refused")),
     "a request put in": duplicated(request, id=99),
     "a provision deleted": changed(sa.delete(provided_subject), sa.delete(provision)),
@@ -310,6 +324,19 @@ def test_there_are_fifty_ways_and_nothing_is_found_where_nothing_was_done(house:
     assert house.found() == []
     house.ledger.checkpoint()
     assert house.found() == []
+
+
+def test_a_chain_of_a_version_that_named_no_clerks_verifies_and_goes_on(house: House) -> None:
+    house.rewrite(without_clerks)
+    house.file.unlink()
+    with SqlLedger(house.store, interval=NEVER, checkpoints=Checkpoints(house.file, house.pair)) as anew:
+        anew.checkpoint()
+        with Governance(house.store, notice=NOTICE, ledger=anew) as governance:
+            governance.requests.refuse(1, reason="none", by="clerk 2")
+        assert [entry.body.get("by") for entry in anew.entries({"request"})] == [None, None, "clerk 2"]
+    assert house.found() == []
+    house.change(sa.update(step).where(step.c.number == 3).values(by="clerk 3"))
+    assert house.found() == ["request 1, step 3"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -525,7 +552,8 @@ def test_commands_make_keys_and_checkpoints_and_verify_by_them(house: House, tmp
     for arguments, message in (
         (("verify", house.url, "--from", file, "--key", key), "holds no public key"),
         (("verify", house.url, "--from", file, "--key", tmp_path / "none"), "cannot be read"),
-        (("verify", house.url, "--key", f"{key}.pub"), "name them with `--from`"),
+        (("verify", house.url, "--stopped"), "name them with `--from`"),
+        (("verify", house.url, "--key", f"{key}.pub"), "nothing was archived, so nothing is signed"),
         (("verify", house.url, "--from", tmp_path / "none"), "cannot be read"),
         (("verify", house.url, "--from", "mysql://a/b"), "a store's URL is"),
         (("checkpoint", house.url, "--key", f"{key}.pub"), "holds no private key"),
