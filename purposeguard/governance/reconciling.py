@@ -13,8 +13,6 @@ from purposeguard.governance.ledger.chain import Body
 from purposeguard.governance.ledger.reading import Reading
 from purposeguard.governance.request_records import request, step
 from purposeguard.governance.restrictions import CONSENT, declaration, revocation
-from purposeguard.governance.schema import keys
-from purposeguard.governance.store import digest_of
 from purposeguard.governance.subjects import details
 from purposeguard.governance.transfers import MOST_NAMED, provided_subject, provision
 
@@ -46,10 +44,9 @@ def reconcile(reading: Reading, connection: sa.Connection) -> Iterator[Differenc
     Raises:
         LedgerBroken: an entry is malformed.
     """
-    secret = bytes(connection.execute(sa.select(keys.c.secret)).scalar_one_or_none() or b"")
     said = _said(reading)
     try:
-        there = _there(connection, secret)
+        there = _there(connection)
     except (ValueError, TypeError):
         yield Difference("tables", "a row holds what is written nowhere: it was changed")
         return
@@ -91,11 +88,11 @@ def _step(body: Body) -> dict[str, Any]:
     return {name: body.get(name) for name in ("did", "state", "due_on")}
 
 
-def _there(connection: sa.Connection, secret: bytes) -> Facts:
+def _there(connection: sa.Connection) -> Facts:
     facts: dict[tuple[Any, ...], tuple[str, object]] = {}
     kinds: dict[int, tuple[str, str]] = {}
     for row in connection.execute(sa.select(declaration)).mappings():
-        kind, subject = "consent" if row["kind"] == CONSENT else "restriction", digest_of(secret, row["subject"])
+        kind, subject = "consent" if row["kind"] == CONSENT else "restriction", row["pseudonym"]
         kinds[row["id"]] = kind, subject
         body = {"what": row["kind"], "subject": subject, "id": row["id"], **details(dict(row))}
         facts["declaration", row["id"]] = f"{kind} {row['id']}", _normal(kind, body)
@@ -107,15 +104,14 @@ def _there(connection: sa.Connection, secret: bytes) -> Facts:
         facts["revocation", number] = f"{kind} {number}, taken back", _normal(kind, body)
     for row in connection.execute(sa.select(request)).mappings():
         body = {name: row[name] for name in ("kind", "requester", "purposes", "revision", "due_on", "state")}
-        subject = row["subject"] and digest_of(secret, row["subject"])
-        body |= {"subject": subject, "did": None, "request": row["id"]}
+        body |= {"subject": row["pseudonym"], "did": None, "request": row["id"]}
         facts["request", row["id"]] = f"request {row['id']}", _normal("request", body)
     for row in connection.execute(sa.select(step)).mappings():
         name = f"request {row['request']}, step {row['number']}"
         facts["step", row["request"], row["number"]] = name, _step(_normal("request", dict(row)))
     given: defaultdict[int, list[str]] = defaultdict(list)
     for row in connection.execute(sa.select(provided_subject)).mappings():
-        given[row["provision"]].append(row["subject"])
+        given[row["provision"]].append(row["pseudonym"])
     for row in connection.execute(sa.select(provision)).mappings():
         number = row["id"]
         body = {name: value for name, value in row.items() if name not in ("id", "at", "name", "subjects")}

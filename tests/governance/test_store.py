@@ -64,11 +64,11 @@ def test_a_store_that_is_not_opened_yet_says_so(store_url: str) -> None:
         with pytest.raises(StoreUnavailable, match=r"the store of governance was not opened yet"), use():
             pass
     with pytest.raises(StoreUnavailable, match=r"was not opened yet"):
-        store.digest("7")
+        store.pseudonym("7")
     store.close()
     with store:
         store.connect(store_url)
-        assert len(store.digest("7")) == 32
+        assert len(store.pseudonym("7")) == 32
         with pytest.raises(RuntimeError, match="is open"):
             store.connect(store_url)
     store.connect(store_url)
