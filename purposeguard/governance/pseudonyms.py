@@ -46,8 +46,12 @@ pseudonym: Final = sa.Table(
     metadata,
     sa.Column("subject", sa.String(200), primary_key=True),
     sa.Column("pseudonym", sa.String(32), nullable=False, unique=True),
+    sa.Column("key", sa.LargeBinary),  # none: of a store that was made before there were pseudonyms
 )
-"""The key of each person: the one row from which it can be told who is meant."""
+"""The key of each person: the one row from which it can be told who is meant.
+
+A pseudonym is `digest_of(key, subject)` of a random key, so that nobody can be given that of another unnoticed.
+"""
 
 barred: Final = sa.Table("purposeguard_barred", metadata, sa.Column("digest", sa.String(64), primary_key=True))
 """Persons who were forgotten, and of whom nothing may be used ever again: by a digest keyed with the secret."""
@@ -227,8 +231,8 @@ class Keys:
         return names
 
     def _add(self, connection: sa.Connection, subjects: Sequence[str]) -> None:
-        names = dict(self._former_names(connection, subjects))
-        rows = [{"subject": subject, "pseudonym": names.get(subject) or secrets.token_hex(16)} for subject in subjects]
+        former = dict(self._former_names(connection, subjects))
+        rows = [_row(subject, former.get(subject)) for subject in subjects]
         with self.writing(connection) as own:
             insert = sqlite.insert if own.dialect.name == "sqlite" else postgresql.insert
             if self.apart is not None:
@@ -285,9 +289,15 @@ def keys_of(connection: sa.Connection) -> Keys:
     return cast("Keys", connection.get_execution_options()[KEYS])
 
 
-def digest_of(secret: bytes, subject: str) -> str:
-    """The digest by which a ledger named a subject before there were pseudonyms."""
-    return hashlib.blake2b(subject.encode(), key=secret, digest_size=16).hexdigest()
+def _row(subject: str, former: str | None) -> dict[str, Any]:
+    """The key of a person, made anew unless they have a name already."""
+    key = secrets.token_bytes(32) if former is None else None
+    return {"subject": subject, "pseudonym": former if key is None else digest_of(key, subject), "key": key}
+
+
+def digest_of(key: bytes, subject: str) -> str:
+    """The name of a subject under a key: that of the subject, or the one that a store had before."""
+    return hashlib.blake2b(subject.encode(), key=key, digest_size=16).hexdigest()
 
 
 # ---- where they lie -------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from purposeguard.governance.ledger import entries
 from purposeguard.governance.ledger.chain import Body
 from purposeguard.governance.ledger.reading import Reading
+from purposeguard.governance.pseudonyms import digest_of, forgotten, pseudonym
 from purposeguard.governance.request_records import request, step
 from purposeguard.governance.restrictions import CONSENT, declaration, revocation
 from purposeguard.governance.subjects import details
@@ -50,6 +51,7 @@ def reconcile(reading: Reading, connection: sa.Connection) -> Iterator[Differenc
     except (ValueError, TypeError):
         yield Difference("tables", "a row holds what is written nowhere: it was changed")
         return
+    yield from _keys(connection)
     for key in sorted({*said, *there}, key=str):
         if key not in there:
             yield Difference(said[key][0], NOT_THERE)
@@ -62,7 +64,7 @@ def reconcile(reading: Reading, connection: sa.Connection) -> Iterator[Differenc
 def _said(reading: Reading) -> Facts:
     facts: dict[tuple[Any, ...], tuple[str, object]] = {}
     steps: defaultdict[Any, int] = defaultdict(int)
-    for entry in reading.entries({"restriction", "consent", "request", "provision"}):
+    for entry in reading.entries({"restriction", "consent", "request", "provision", "erasure"}):
         body = dict(entry.body)
         if entry.kind in ("restriction", "consent"):
             revoked = body.get("what") in REVOKED
@@ -73,6 +75,9 @@ def _said(reading: Reading) -> Facts:
             steps[number] += 1
             facts["step", number, steps[number]] = f"request {number}, step {steps[number]}", _step(body)
             facts["request", number] = f"request {number}", body | {"did": None}
+        elif entry.kind == "erasure":
+            if "subject" in body:  # otherwise data of the application was erased
+                facts["forgotten", body["subject"]] = f"pseudonym {body['subject']}, forgotten", body
         elif "provision" in body:
             number = body["provision"]
             facts["provision", number] = f"provision {number}", body | {"subjects": None}
@@ -122,9 +127,27 @@ def _there(connection: sa.Connection) -> Facts:
             f"subjects of provision {number}",
             sorted(given.pop(number, [])) if few else len(given.pop(number, [])),
         )
+    for row in connection.execute(sa.select(forgotten)).mappings():
+        body = {"what": "subject", "subject": row["pseudonym"], "barred": row["bar"]}
+        facts["forgotten", row["pseudonym"]] = f"pseudonym {row['pseudonym']}, forgotten", _normal("erasure", body)
     for number in given:
         facts["subjects", number] = f"subjects of provision {number}", None
     return facts
+
+
+def _keys(connection: sa.Connection) -> Iterator[Difference]:
+    """The keys in the store that are not those of the persons they name, and persons without one."""
+    if not sa.inspect(connection).has_table(pseudonym.name):  # they lie apart
+        return
+    known = set(connection.execute(sa.select(forgotten.c.pseudonym)).scalars())
+    for row in connection.execute(sa.select(pseudonym)):
+        known.add(row.pseudonym)
+        if row.key is not None and digest_of(row.key, row.subject) != row.pseudonym:
+            yield Difference(f"key of pseudonym {row.pseudonym}", "it was given to another person")
+    for table in (declaration, request):
+        named = sa.select(table.c.pseudonym).where(table.c.pseudonym.is_not(None)).distinct()
+        for name in sorted(set(connection.execute(named).scalars()) - known):
+            yield Difference(f"key of pseudonym {name}", "it is gone, and the person was not forgotten")
 
 
 def _normal(kind: str, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def test_the_store_names_no_subject(provisions, store):
     provisions.record(replace(GIVEN, subjects=("hanako@example.jp",)))
     with store.reading() as connection:
         kept = connection.execute(sa.select(provided_subject)).all()
-    assert [row.subject for row in kept] == [store.pseudonym("hanako@example.jp")]
+    assert [row.pseudonym for row in kept] == [store.pseudonym("hanako@example.jp")]
 
 
 def test_the_ledger_is_told_in_the_same_transaction(store):

@@ -75,6 +75,7 @@ def _tables(operations: Operations) -> tuple[sa.Table, sa.Table]:
         "purposeguard_pseudonym",
         sa.Column("subject", sa.String(200), primary_key=True),
         sa.Column("pseudonym", sa.String(32), nullable=False, unique=True),
+        sa.Column("key", sa.LargeBinary),
     )
     operations.create_table("purposeguard_barred", sa.Column("digest", sa.String(64), primary_key=True))
     operations.create_table(
