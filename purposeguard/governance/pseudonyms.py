@@ -24,6 +24,8 @@ from purposeguard.runtime.clock import UTC
 KEYS: Final = "purposeguard_keys"
 """Execution option of connections: the keys of their store."""
 
+NO_SAMPLE: Final = "ALTER TABLE purposeguard_pseudonym ALTER COLUMN subject SET STATISTICS 0"
+
 AT_A_TIME: Final = 5_000
 """Persons in one statement."""
 
@@ -53,8 +55,19 @@ pseudonym: Final = sa.Table(
 A pseudonym is `digest_of(key, subject)` of a random key, so that nobody can be given that of another unnoticed.
 """
 
-barred: Final = sa.Table("purposeguard_barred", metadata, sa.Column("digest", sa.String(64), primary_key=True))
-"""Persons who were forgotten, and of whom nothing may be used ever again: by a digest keyed with the secret."""
+# PostgreSQL would keep a sample of the ids beside the table, also of those that are gone.
+sa.event.listen(pseudonym, "after_create", sa.DDL(NO_SAMPLE).execute_if(dialect="postgresql"))
+
+barred: Final = sa.Table(
+    "purposeguard_barred",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""Persons who were forgotten, and of whom nothing may be used ever again: by a digest keyed with the secret.
+
+Its rows lie in their own order. In that of their making the n-th would be the n-th that was forgotten.
+"""
 
 TABLES: Final = (vault, pseudonym, barred)
 """The tables of the keys, wherever they lie."""
@@ -263,10 +276,7 @@ class Keys:
             while some := list(islice(rows, AT_A_TIME)):
                 found = own.execute(SUBJECTS[own.dialect.name], {"pseudonyms": [row.pseudonym for row in some]}).all()
                 bars = {row.pseudonym for row in some if row.bar}
-                digests = [{"digest": self.bar(subject)} for name, subject in found if name in bars]
-                insert = sqlite.insert if own.dialect.name == "sqlite" else postgresql.insert
-                if digests:
-                    own.execute(insert(barred).on_conflict_do_nothing(), digests)
+                _bar(own, {self.bar(subject) for name, subject in found if name in bars})
                 gone = pseudonym.c.pseudonym.in_(listed(own.dialect.name, "pseudonyms"))
                 own.execute(sa.delete(pseudonym).where(gone), {"pseudonyms": [name for name, _ in found]})
                 own.execute(sa.update(vault).values(applied=some[-1].seq))
@@ -282,6 +292,14 @@ class Keys:
         digests = list(map(self.bar, subjects))
         with self.writing(connection) as own:
             own.execute(sa.delete(barred).where(barred.c.digest.in_(digests)))
+
+
+def _bar(own: sa.Connection, digests: Collection[str]) -> None:
+    if not digests:
+        return
+    # PostgreSQL keeps rows in the order in which they were written: all are written anew.
+    present = own.execute(sa.delete(barred).returning(barred.c.digest)).scalars()
+    own.execute(sa.insert(barred), [{"digest": digest} for digest in sorted({*present, *digests})])
 
 
 def keys_of(connection: sa.Connection) -> Keys:
@@ -330,6 +348,7 @@ def attach(connection: sa.Connection, own: Keys, apart: Apart | None, where: str
         _move(connection, apart, mark)
     with apart.reading() as there:
         row = there.execute(sa.select(vault)).one_or_none()
+    own.rely_on(connection.execute(sa.text("SELECT issued FROM purposeguard_counter")).scalar_one())
     own._mark = mark or ""
     own._check([] if row is None else [(row.mark, row.issued)])
     own.learn(row)

@@ -77,7 +77,11 @@ def _tables(operations: Operations) -> tuple[sa.Table, sa.Table]:
         sa.Column("pseudonym", sa.String(32), nullable=False, unique=True),
         sa.Column("key", sa.LargeBinary),
     )
-    operations.create_table("purposeguard_barred", sa.Column("digest", sa.String(64), primary_key=True))
+    if operations.get_bind().dialect.name == "postgresql":
+        operations.execute("ALTER TABLE purposeguard_pseudonym ALTER COLUMN subject SET STATISTICS 0")
+    operations.create_table(
+        "purposeguard_barred", sa.Column("digest", sa.String(64), primary_key=True), sqlite_with_rowid=False
+    )
     operations.create_table(
         "purposeguard_forgotten",
         sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
