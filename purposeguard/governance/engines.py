@@ -126,6 +126,7 @@ def _connect(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
         connection.patience = timeout
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten, and in no copy of the file
     except BaseException:
         connection.close()
         raise

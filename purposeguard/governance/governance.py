@@ -73,6 +73,7 @@ class Governance:
         days: int | None = None,
         suspend_while_open: bool = False,
         checkpoints: Checkpoints | None = None,
+        keys: URL | str | None = None,
     ) -> None:
         """Opens the store of a URL, or uses one that is open, and leaves it open.
 
@@ -82,7 +83,7 @@ class Governance:
         `ledger` is the one in the store unless another is given; with False there is none. `staleness`: seconds for
         which the last answer of the store is relied on. `requires_subject`: nothing is opened without its subject.
         `checkpoints`: where those of the ledger in the store go.
-        `days` and `suspend_while_open` are those of `Requests`.
+        `days` and `suspend_while_open` are those of `Requests`. `keys` is that of `Store.open`.
 
         Raises:
             StoreUnavailable: the store cannot be opened.
@@ -99,7 +100,7 @@ class Governance:
             if not isinstance(store, Store):
                 undo.callback(self.store.close)
                 if store is not None:
-                    self.store.connect(store)
+                    self.store.connect(store, keys=keys)
             own = SqlLedger(self.store, clock=self._clock, checkpoints=checkpoints) if ledger is None else None
             self._own = own
             if own is not None:
@@ -129,6 +130,7 @@ class Governance:
         self.lift: Final = self.subjects.lift
         self.consent: Final = self.subjects.consent
         self.withdraw: Final = self.subjects.withdraw
+        self.forget: Final = self.subjects.forget
         self.holding: Final = self.holdings.holding
         self.eraser: Final = self.erasers.register
 
@@ -331,8 +333,8 @@ class Governance:
 
     # ---- The end --------------------------------------------------------------------------------------------------
 
-    def open(self, url: URL | str, *, timeout: float = 5.0) -> None:
-        """Opens the store, for the first time or after `close`.
+    def open(self, url: URL | str, *, keys: URL | str | None = None, timeout: float = 5.0) -> None:
+        """Opens the store, for the first time or after `close`. `keys` is that of `Store.open`.
 
         Raises:
             StoreUnavailable: it cannot be opened, or was made by a newer version of this package.
@@ -341,7 +343,7 @@ class Governance:
         """
         if self._lent:
             raise RuntimeError("the store was passed in: its owner opens it")
-        self.store.connect(url, timeout=timeout)
+        self.store.connect(url, keys=keys, timeout=timeout)
         if self._resting:
             self._resting = False
             self.preference_cache.resume()

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import datetime
-import hashlib
 import os
-import secrets
 import time
 import weakref
 from collections.abc import Collection, Generator, Sequence
@@ -25,8 +22,8 @@ from sqlalchemy.engine import URL, make_url
 
 from purposeguard.governance.engines import BEGIN, WRITING, engine_of, translated, unavailable
 from purposeguard.governance.forking import FORKS
-from purposeguard.governance.schema import VERSION_TABLE, keys, metadata
-from purposeguard.runtime.clock import UTC
+from purposeguard.governance.pseudonyms import KEYS, TABLES, Keys, attach
+from purposeguard.governance.schema import VERSION_TABLE, metadata
 
 UPGRADE_LOCK: Final = 0x7075_7270_6F73_6531
 """PostgreSQL's advisory lock for upgrades."""
@@ -49,17 +46,18 @@ class Store:
     """A database: `Store.open(url)`, or `Store()` and later `connect`. Its faults are StoreUnavailable.
 
     `engine` is SQLAlchemy's; `dialect` is `sqlite` or `postgresql`; `where` names the store in messages, without user
-    and password. `secret` is made with the store; everybody who can read the store knows it. `listeners` get changes;
-    they are held weakly. `interruptions` counts lost connections: after one, the store may be in an earlier state.
+    and password. `keys` know whose pseudonym is whose. `listeners` get changes; they are held weakly. `interruptions`
+    counts lost connections: after one, the store may be in an earlier state.
     """
 
     def __init__(self) -> None:
         """A store that is not opened yet: it refuses everything."""
         self.where = "of governance"
         self.timeout = 0.0
-        self.secret = b""
+        self.keys = Keys()
         self.listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
         self.interruptions = 0
+        self._apart: KeyStore | None = None
         self._engine: sa.Engine | None = None
         self._closed = False
         self._inherited: list[object] = []
@@ -93,22 +91,32 @@ class Store:
 
     @classmethod
     def open(
-        cls, url: str | URL = "sqlite:///purposeguard.db", *, timeout: float = 5.0, upgrade: bool = False
-    ) -> Store:
+        cls,
+        url: str | URL = "sqlite:///purposeguard.db",
+        *,
+        keys: str | URL | None = None,
+        timeout: float = 5.0,
+        upgrade: bool = False,
+    ) -> Self:
         """Opens a store, or makes it.
 
+        `keys`: the URL of another database, in which the keys lie that tell whose a pseudonym is; None: in the store.
         `timeout`: seconds to wait for another process, or for the server, at most. `upgrade`: tables of an older
         version of this package are brought up to date, as `purposeguard store upgrade` does, and not refused.
 
         Raises:
-            StoreUnavailable: it cannot be opened, or its tables are of another version of this package.
-            ValueError: the URL is neither of a SQLite file nor of PostgreSQL, or the timeout is not above zero.
+            StoreUnavailable: it cannot be opened, its tables are of another version of this package, or these are not
+                its keys.
+            ValueError: a URL is neither of a SQLite file nor of PostgreSQL, both are of one database, or the timeout
+                is not above zero.
         """
         store = cls()
-        store.connect(url, timeout=timeout, upgrade=upgrade)
+        store.connect(url, keys=keys, timeout=timeout, upgrade=upgrade)
         return store
 
-    def connect(self, url: str | URL, *, timeout: float = 5.0, upgrade: bool = False) -> None:
+    def connect(
+        self, url: str | URL, *, keys: str | URL | None = None, timeout: float = 5.0, upgrade: bool = False
+    ) -> None:
         """Opens this store, for the first time or after `close`. Raises as `open`.
 
         Raises:
@@ -118,6 +126,8 @@ class Store:
             raise RuntimeError(f"{self.where} is open: close it before another is opened in its place")
         if timeout <= 0:
             raise ValueError(f"a store needs some time to answer: timeout={timeout}")
+        if keys is not None and _place(keys) == _place(url):
+            raise ValueError("keys that lie apart are in another database than the store")
         self._engine, self.where = engine_of(url, timeout)
         self.timeout = timeout
         self.interruptions += 1  # nothing that is known of the previous store holds for this one
@@ -126,6 +136,8 @@ class Store:
         try:
             if self.dialect == "sqlite":
                 self._write_ahead()
+            if keys is not None:
+                self._apart = KeyStore.open(keys, timeout=timeout)
             self._prepare(upgrade)
         except BaseException:
             self.close()
@@ -169,7 +181,33 @@ class Store:
                 what = "was made by an older version of purposeguard"
                 raise unavailable(self.where, what, "make a copy of it, then run `purposeguard store upgrade`")
             bring_up_to_date(connection, scripts)
-            self.secret = _secret(connection)
+            keys = Keys()
+            attach(connection, keys, self._apart, self.where, move=upgrade)
+            self.keys = keys
+        with self.reading() as connection:
+            behind = keys.behind(connection)
+        if behind:
+            self.destroy_keys()
+
+    def destroy_keys(self) -> None:
+        """Destroys the keys of those who were forgotten, where that was not done yet.
+
+        Raises:
+            StoreUnavailable: the store, or its keys, cannot be used.
+        """
+        with self.writing() as connection:
+            self.keys.destroy(connection)
+        for each in (self, self._apart):
+            if each is not None and each.dialect == "sqlite":
+                each._truncate()
+
+    def _truncate(self) -> None:
+        """Empties the log of writes, in which older pages of the file are."""
+        with self.reading(single=True) as connection:
+            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+        if busy:
+            what = "has a reader, so that its log, in which older pages are, was not emptied"
+            raise unavailable(self.where, what, "try again")
 
     # ---- Transactions ---------------------------------------------------------------------------------------------
 
@@ -200,8 +238,12 @@ class Store:
                 yield connection
         finally:
             if changed:
-                for listener in list(self.listeners):
-                    listener.changed(changed)
+                self.tell(changed)
+
+    def tell(self, subjects: Collection[str]) -> None:
+        """Tells the listeners of this process whose preferences have changed."""
+        for listener in list(self.listeners):
+            listener.changed(subjects)
 
     @contextlib.contextmanager
     def _connection(self, begin: str | None, changed: set[str] | None = None) -> Generator[sa.Connection]:
@@ -213,7 +255,7 @@ class Store:
         engine, pool = self.engine, self.engine.pool
         try:
             with FORKS.transaction(), engine.connect() as connection:
-                yield connection.execution_options(**{BEGIN: begin, CHANGED: changed})
+                yield connection.execution_options(**{BEGIN: begin, CHANGED: changed, KEYS: self.keys})
         finally:
             if self._closed or engine is not self._engine:  # type: ignore[redundant-expr]  # in another thread
                 # `close` did not meet this connection, which was in use.
@@ -230,15 +272,22 @@ class Store:
             return
         raise failure from None
 
-    def digest(self, subject: str) -> str:
-        """The digest by which a ledger names a subject: only who has the store can compute it.
+    def pseudonym(self, subject: str) -> str:
+        """The pseudonym of one person; as `pseudonyms`."""
+        return self.pseudonyms([subject])[0]
+
+    def pseudonyms(self, subjects: Sequence[str]) -> list[str]:
+        """The pseudonyms by which tables and ledger name these persons, by `subject_key`: random, made when needed.
 
         Raises:
-            StoreUnavailable: the store was never opened.
+            StoreUnavailable: the store, or the keys, cannot be used.
         """
-        if not self.secret:  # an unkeyed digest could be guessed
-            raise unavailable(self.where, "was not opened yet", "open it when the application starts")
-        return digest_of(self.secret, subject)
+        with self.reading() as connection:
+            names = self.keys.known(connection, subjects).names
+        if len(names) < len(set(subjects)):
+            with self.writing() as connection:
+                names = self.keys.issue(connection, subjects)
+        return [names[subject] for subject in subjects]
 
     # ---- The end --------------------------------------------------------------------------------------------------
 
@@ -247,6 +296,9 @@ class Store:
         self._closed = True
         if self._engine is not None:
             self._engine.dispose()
+        if self._apart is not None:
+            self._apart.close()
+            self._apart = None
 
     def _interrupted(self, *_: Any) -> None:
         self.interruptions += 1
@@ -276,9 +328,25 @@ class Store:
         return f"<Store {self.where}>"
 
 
-def digest_of(secret: bytes, subject: str) -> str:
-    """The digest by which the ledger of a store with this secret names a subject."""
-    return hashlib.blake2b(subject.encode(), key=secret, digest_size=16).hexdigest()
+class KeyStore(Store):
+    """A database that holds the keys of a store, and nothing else of it."""
+
+    def _prepare(self, upgrade: bool) -> None:  # noqa: ARG002  # of one version
+        with self.writing() as connection:
+            if self.dialect == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_LOCK)))
+            metadata.create_all(connection, tables=TABLES)
+
+
+def _place(target: str | URL) -> object:
+    """Where a database is, whoever asks for it."""
+    try:
+        url = make_url(target)
+    except (exc.ArgumentError, ValueError):  # which `engine_of` reports
+        return target
+    if url.get_backend_name() == "sqlite":
+        return "sqlite", os.path.realpath(url.database or "")
+    return "postgresql", url.host or url.query.get("host"), url.port, url.database
 
 
 # ---- Versions -----------------------------------------------------------------------------------------------------
@@ -318,16 +386,7 @@ def bring_up_to_date(connection: sa.Connection, scripts: ScriptDirectory, revisi
     context.run_migrations(operations=Operations(context))
 
 
-def _secret(connection: sa.Connection) -> bytes:
-    """The secret of the store, made with it."""
-    secret = connection.execute(sa.select(keys.c.secret)).scalar_one_or_none()
-    if secret is None:
-        secret = secrets.token_bytes(32)
-        connection.execute(sa.insert(keys).values(id=1, secret=secret, made=datetime.datetime.now(UTC)))
-    return bytes(secret)
-
-
-def existing_store(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Store:
+def existing_store(target: str | os.PathLike[str], *, keys: str | URL | None = None, timeout: float = 5.0) -> Store:
     """The store of a URL, or in the SQLite file of a path; nothing is made, and no table is changed.
 
     Raises:
@@ -335,13 +394,16 @@ def existing_store(target: str | os.PathLike[str], *, timeout: float = 5.0) -> S
         ValueError: the URL is neither of a SQLite file nor of PostgreSQL.
     """
     url, _ = _existing(target, timeout)
-    return Store.open(url, timeout=timeout)
+    return Store.open(url, keys=keys, timeout=timeout)
 
 
-def upgraded(target: str | os.PathLike[str], *, timeout: float = 5.0) -> tuple[str, str]:
-    """Brings the tables of a store up to date; returns their revision before and after. Raises as `existing_store`."""
+def upgraded(target: str | os.PathLike[str], *, keys: str | URL | None = None, timeout: float = 5.0) -> tuple[str, str]:
+    """Brings the tables of a store up to date; returns their revision before and after. Raises as `existing_store`.
+
+    With `keys`, those that the store holds are moved there.
+    """
     url, before = _existing(target, timeout)
-    Store.open(url, timeout=timeout, upgrade=True).close()
+    Store.open(url, keys=keys, timeout=timeout, upgrade=True).close()
     return before, _existing(target, timeout)[1]
 
 

@@ -80,12 +80,18 @@ def test_a_check_asks_the_store_once_and_by_index(
             assert cache.preferences("8") is CLEAR
     assert len(asked) == 2
     explain = "EXPLAIN QUERY PLAN " if store.dialect == "sqlite" else "EXPLAIN "
-    statement = sa.text(explain + asked[0].replace("?", ":subject").replace("%(subject)s::VARCHAR", ":subject"))
+    marks = {"%(subject)s::VARCHAR": ":subject", "%(digest)s::VARCHAR": ":digest"}
+    statement = asked[0].replace("?", ":subject", 1).replace("?", ":digest")
+    for mark, name in marks.items():
+        statement = statement.replace(mark, name)
+    statement = sa.text(explain + statement)
     with store.reading() as connection:
         if store.dialect == "postgresql":
             connection.exec_driver_sql("SET enable_seqscan = off")  # of a few rows it would rather read all
-        plan = " ".join(str(part) for row in connection.execute(statement, {"subject": "7"}) for part in row)
-    assert "ix_purposeguard_declaration_subject" in plan
+        plan = " ".join(
+            str(part) for row in connection.execute(statement, {"subject": "7", "digest": "7"}) for part in row
+        )
+    assert "ix_purposeguard_declaration_pseudonym" in plan
     assert "SCAN" not in plan.upper().replace("INDEX SCAN", "").replace("INDEX ONLY SCAN", "")
 
 
@@ -118,9 +124,10 @@ def test_what_is_kept_is_read_again_when_it_is_too_old(
 ) -> None:
     cache = make(max_age=0.1, staleness=NEVER)
     assert cache.preferences("7") is CLEAR
+    name = store.pseudonym("7")
     with store.writing() as connection:  # behind the back of those who tell of changes
         made = subjects.restrict(8, within=connection)
-        connection.execute(sa.update(declaration).where(declaration.c.id == made.id).values(subject="7"))
+        connection.execute(sa.update(declaration).where(declaration.c.id == made.id).values(pseudonym=name))
     until(lambda: cache.preferences("7").all_suspended)
 
 
@@ -401,8 +408,9 @@ def test_where_the_feed_has_a_hole_everything_is_read_again(
     assert cache.preferences("7") is CLEAR
     elsewhere.restrict(7)
     elsewhere.restrict(8)
+    name = elsewhere.store.pseudonym("7")
     with elsewhere.store.writing() as connection:
-        connection.execute(sa.delete(changes.change).where(changes.change.c.subject == "7"))
+        connection.execute(sa.delete(changes.change).where(changes.change.c.pseudonym == name))
     cache.look()
     assert cache.preferences("7").all_suspended
 

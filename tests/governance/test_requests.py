@@ -534,7 +534,7 @@ def test_the_ledger_is_told_of_each_step_and_not_what_was_said(store: Store) -> 
         "request": one.id,
         "kind": "suspension-of-use",
         "requester": "agent",
-        "subject": store.digest("7"),
+        "subject": store.pseudonym("7"),
         "purposes": None,
         "revision": "2024-04-01",
         "due_on": "2026-05-17",
@@ -554,7 +554,7 @@ def test_a_ledger_elsewhere_is_told_too(store: Store) -> None:
 
     it = requests(store, ledger=Elsewhere())
     it.fulfil(verified(it), by="clerk")
-    digest = store.digest("7")
+    digest = store.pseudonym("7")
     assert told == [
         ("opened", digest),
         ("verified", digest),

@@ -32,19 +32,19 @@ def test_processes_that_make_one_store_at_once_do_not_meet(empty_url: str) -> No
 
 
 def test_threads_that_make_one_store_at_once_do_not_meet(empty_url: str) -> None:
-    secrets: list[bytes] = []
+    names: list[str] = []
 
     def open_it() -> None:
         with Store.open(empty_url) as store:
-            secrets.append(store.secret)
+            names.append(store.pseudonym("7"))
 
     threads = [threading.Thread(target=open_it) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(secrets) == 4
-    assert len(set(secrets)) == 1
+    assert len(names) == 4
+    assert len(set(names)) == 1
 
 
 def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(store: Store, store_url: str) -> None:
@@ -63,12 +63,12 @@ def test_an_upgrade_that_fails_leaves_nothing_behind(empty_url: str, monkeypatch
     def fail(*_: object) -> bytes:
         raise RuntimeError("out of entropy")
 
-    monkeypatch.setattr("purposeguard.governance.store._secret", fail)
+    monkeypatch.setattr("purposeguard.governance.pseudonyms._make", fail)
     with pytest.raises(RuntimeError, match="out of entropy"):
         Store.open(empty_url)
     monkeypatch.undo()
     with Store.open(empty_url) as store:
-        assert len(store.secret) == 32
+        assert len(store.pseudonym("7")) == 32
 
 
 def test_opening_prints_nothing_and_leaves_logging_as_it_is(empty_url: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -118,7 +118,7 @@ def test_an_older_store_is_refused_until_it_is_upgraded(
     assert upgraded(store_url) == (before, "9998_next")
     assert upgraded(store_url) == ("9998_next", "9998_next")
     with existing_store(store_url) as present, present.reading() as connection:
-        assert present.secret == store.secret
+        assert present.pseudonym("7") == store.pseudonym("7")
         assert connection.execute(sa.text("SELECT id FROM purposeguard_next")).scalar_one() == 2
     monkeypatch.undo()
     with pytest.raises(StoreUnavailable, match="was made by a newer version"):  # there is no way down

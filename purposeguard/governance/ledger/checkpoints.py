@@ -7,7 +7,6 @@ import binascii
 import contextlib
 import dataclasses
 import hashlib
-import hmac
 import json
 import os
 from collections import Counter
@@ -23,7 +22,6 @@ from purposeguard.governance.engines import engine_of, translated
 from purposeguard.governance.ledger.chain import DENIAL, USE, Head, canonical
 from purposeguard.governance.ledger.reading import Reading, Verdict
 from purposeguard.governance.restrictions import declaration, revocation
-from purposeguard.governance.schema import keys
 
 if TYPE_CHECKING:
     import httpx
@@ -38,6 +36,9 @@ INTERVAL: Final = 60.0
 TAIL: Final = 1 << 20
 """Bytes at the end of a file in which the last checkpoint is looked for."""
 
+DECLARED: Final = "2:"
+"""What the digest of declarations begins with. Those of earlier versions, over ids, are compared with nothing."""
+
 PREFIX: Final = b"purposeguard checkpoint\n"
 """What is signed begins with it."""
 
@@ -47,8 +48,8 @@ class Checkpoint:
     """The end of a ledger at some time.
 
     `open` are the open counts, added up by kind and hour (`use 2026-05-02T09:00Z`), `counts` is the digest of each of
-    them. `declarations` is the digest of the restrictions and consents that are not revoked, keyed with the store's
-    secret. `signature` is Ed25519 in base64 over the rest; None where there is no key.
+    them. `declarations` is the digest of the restrictions and consents that are not revoked. `signature` is Ed25519 in
+    base64 over the rest; None where there is no key.
     """
 
     seq: int
@@ -136,15 +137,14 @@ def _by_hour(head: Head) -> dict[str, int]:
 
 
 def declarations_digest(connection: sa.Connection) -> str:
-    """The digest of the restrictions and consents that are not revoked."""
-    secret = connection.execute(sa.select(keys.c.secret)).scalar_one_or_none() or b""
+    """The digest of the restrictions and consents that are not revoked; it names nobody but by a pseudonym."""
     columns = [column for column in declaration.c if column.name != "reference"]
     revoked = sa.select(revocation.c.declaration)
     wanted = sa.select(*columns).where(declaration.c.id.not_in(revoked)).order_by(declaration.c.id)
-    digest = hmac.new(bytes(secret), digestmod=hashlib.sha256)
+    digest = hashlib.sha256()
     for row in connection.execute(wanted):
         digest.update(canonical([value if type(value) in (int, list) else str(value) for value in row]).encode())
-    return digest.hexdigest()
+    return f"{DECLARED}{digest.hexdigest()}"
 
 
 def verify_from(
@@ -182,7 +182,7 @@ def verify_from(
     if same and reading.head.open_digest != checkpoint.counts:
         raise LedgerBroken("counts", "the open counts are others than at the checkpoint, and nothing was counted since")
     connection = reading.connection
-    asked = not checkpoint.declarations or kinds & {"restriction", "consent"}
+    asked = kinds & {"restriction", "consent"} or not checkpoint.declarations.startswith(DECLARED)
     if connection is not None and not asked and declarations_digest(connection) != checkpoint.declarations:
         what = "restrictions or consents were changed without an entry since: see `purposeguard ledger reconcile`"
         raise LedgerBroken("declarations", what)

@@ -257,13 +257,13 @@ class SqlLedger:
 
     def excepted(self, exception: LegalException, label: Label, subject: str | None, count: int) -> None:
         """Data is about to be used under an exception; `subject` is a `subject_key`, if known."""
-        digest = None if subject is None else self.store.digest(subject)
-        self.append("exception", entries.exception(exception, label, digest, count))
+        name = None if subject is None else self.store.pseudonym(subject)
+        self.append("exception", entries.exception(exception, label, name, count))
 
     def provided(self, provision: Provision) -> None:
         """A hand-over is about to take place."""
-        digests = [self.store.digest(subject) for subject in provision.subjects]
-        self.append("provision", entries.provision(provision, digests))
+        names = self.store.pseudonyms(provision.subjects)
+        self.append("provision", entries.provision(provision, names))
 
     # ---- reading ---------------------------------------------------------------------------------------------------
 

@@ -25,10 +25,10 @@ from purposeguard.governance.ledger.checkpoints import DatabaseSink, last_in, ma
 from purposeguard.governance.ledger.exports import exported
 from purposeguard.governance.ledger.opening import opened
 from purposeguard.governance.ledger.tables import counts, head, ledger
+from purposeguard.governance.pseudonyms import forgotten, pseudonym
 from purposeguard.governance.reconciling import reconcile
 from purposeguard.governance.request_records import request, step
 from purposeguard.governance.restrictions import declaration, revocation
-from purposeguard.governance.schema import keys
 from purposeguard.governance.store import Store
 from purposeguard.governance.transfers import provided_subject, provision
 from purposeguard.notices import trendmicro_jp as tm
@@ -278,20 +278,24 @@ WAYS: dict[str, Callable[[House], None]] = {
     "a count put in": duplicated(counts, key="0" * 64),
     "a restriction deleted": changed(sa.delete(declaration).where(declaration.c.id == 2)),
     "all restrictions deleted": changed(sa.delete(revocation), sa.delete(declaration)),
-    "a restriction put in": duplicated(declaration, id=99, subject="saburo"),
-    "a restriction for somebody else": restriction(2, subject="shiro"),
+    "a restriction put in": duplicated(declaration, id=99, pseudonym="saburo"),
+    "a restriction for somebody else": restriction(2, pseudonym="shiro"),
     "a restriction for another purpose": restriction(2, purposes=["1.2(1)②"]),
     "a restriction that ends": restriction(2, until=datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)),
     "an erasure made a suspension": restriction(3, kind="suspension-of-use"),
     "a restriction made a consent": restriction(2, kind="consent"),
     "a restriction lifted": duplicated(revocation, declaration=2),
     "a lifted restriction restored": changed(sa.delete(revocation).where(revocation.c.declaration == 1)),
-    "a consent put in": duplicated(declaration, id=98, subject="jiro", kind="consent", purposes=["1.2(2)④"]),
+    "a consent put in": duplicated(declaration, id=98, pseudonym="jiro", kind="consent", purposes=["1.2(2)④"]),
     "a consent back in force": changed(sa.delete(revocation)),
-    "all subjects renamed by another secret": changed(sa.update(keys).values(secret=b"0" * 32)),
+    "a restriction for somebody else, by their key": changed(
+        sa.update(pseudonym).where(pseudonym.c.subject == "jiro").values(subject="shiro")
+    ),
+    "all keys gone": changed(sa.delete(pseudonym)),
+    "somebody forgotten": changed(sa.insert(forgotten).values(seq=1, pseudonym="0" * 32, bar=False)),
     "a request deleted": changed(sa.delete(step), sa.delete(request)),
     "a request closed": changed(sa.update(request).values(state="refused")),
-    "a request of somebody else": changed(sa.update(request).values(subject="shiro")),
+    "a request of somebody else": changed(sa.update(request).values(pseudonym="shiro")),
     "a due day put off": changed(sa.update(request).values(due_on=datetime.date(2030, 1, 1))),
     "a step taken out": changed(sa.delete(step).where(step.c.number == 2)),
     "another clerk in a step": changed(sa.update(step).where(step.c.number == 2).values(by="another")),
@@ -307,7 +311,7 @@ WAYS: dict[str, Callable[[House], None]] = {
     "a provision of other sources": changed(sa.update(provision).values(sources=["1.1(c)"])),
     "a subject of a provision taken out": changed(
         sa.delete(provided_subject).where(
-            provided_subject.c.subject == sa.select(sa.func.min(provided_subject.c.subject)).scalar_subquery()
+            provided_subject.c.pseudonym == sa.select(sa.func.min(provided_subject.c.pseudonym)).scalar_subquery()
         )
     ),
     "a provision put in": duplicated(provision, id=99),

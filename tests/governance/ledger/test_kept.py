@@ -36,7 +36,7 @@ def bodies(ledger: Any, *kinds: str) -> list[dict[str, Any]]:
 
 def test_each_kind_of_entry_is_read_back_as_it_was_told(place: Place, time: Time) -> None:
     ledger = place.open(clock=time)
-    named = place.store.digest
+    named = place.store.pseudonym
     ledger.denied(places.denial(activity="mail", function="shop.read", field="device"), observed=False)
     ledger.denied(pg.PurposeMissing("data was read outside any purpose: say why"), observed=True)
     ledger.reclassified(places.RECLASSIFICATION, D, "report")
