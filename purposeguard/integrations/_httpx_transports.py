@@ -100,7 +100,8 @@ class GuardedAsync(Guarded):
         outgoing = self._outgoing
         use = outgoing.under_way
         if use is None:
-            self._leave(request)
+            async with outgoing.off_loop():
+                self._leave(request)
         else:
             declared = outgoing.declared(request.extensions.get(EXTENSION))
             with hopping(use):
