@@ -33,7 +33,6 @@ from urllib.parse import urlsplit
 
 from purposeguard.errors import SealedValue, UnlabelledData
 from purposeguard.guard import Guard
-from purposeguard.integrations.threads import off_loop
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta
 from purposeguard.policy.context import DenialReason
@@ -395,10 +394,6 @@ class Outgoing:
         hand_over.__module__, hand_over.__qualname__ = self._module, f"outgoing({whom}: {sources})"
         hand_over.__code__ = hand_over.__code__.replace(co_firstlineno=self._line)
         return self._guard.entrust(recipient, label, means=means, product=product, task=task)(hand_over)
-
-    def off_loop(self) -> contextlib.AbstractAsyncContextManager[object]:
-        """A block in an event loop that ends when what was denied in it is on record; for transports."""
-        return off_loop(self._engine)
 
     @property
     def under_way(self) -> Use[Any] | None:

@@ -26,7 +26,7 @@ from tests.governance.test_waits import stalls
 
 __all__ = ["held"]
 
-CRASHES = pg.Personal(3, tm.ProductData)  # not for guidance about renewals
+CRASHES: Any = pg.Personal(3, tm.ProductData)  # not for guidance about renewals
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ from tests.governance.test_preferences import until
 from tests.governance.test_waits import stalls
 
 NAME = pg.Personal("Aiko", tm.Registration)
-CRASHES = pg.Personal(3, tm.ProductData)  # not for guidance about renewals
+CRASHES: Any = pg.Personal(3, tm.ProductData)  # not for guidance about renewals
 DENIED = ("/denied", "/caught", "/purposeless")
 SINCE = datetime.date(2024, 4, 1)
 

@@ -21,7 +21,7 @@ from purposeguard.governance.ledger import SqlLedger
 from purposeguard.governance.store import Store
 from purposeguard.notices import trendmicro_jp as tm
 
-CRASHES = pg.Personal(3, tm.ProductData)  # not for guidance about renewals
+CRASHES: Any = pg.Personal(3, tm.ProductData)  # not for guidance about renewals
 
 
 @pytest.fixture
