@@ -185,7 +185,7 @@ class Governance:
                 the `timeout` of the store, so that there must be no answer.
             LedgerBroken: likewise, where the ledger was changed.
         """
-        ledger = self._ledger
+        ledger = cast("object", self._ledger)
         return ledger.off_loop() if isinstance(ledger, RecordsOffLoop) else contextlib.nullcontext(_nothing_to_record)
 
     def roster(self) -> Roster:

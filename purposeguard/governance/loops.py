@@ -113,7 +113,9 @@ class _Block:
                 self._failure = StoreUnavailable("the ledger cannot be written: the store does not answer")
             elif self._writes and self._writes[0] is write:  # else another task that waits came before
                 del self._writes[0]
-                self._failure = self._failure or write.result()
+                failure = write.result()
+                if failure is not None:
+                    self._failure = failure
         if self._failure is not None:
             raise copy.copy(self._failure)
 

@@ -117,7 +117,7 @@ def off_loop(engine: Engine) -> contextlib.AbstractAsyncContextManager[Callable[
     Raises:
         StoreUnavailable, LedgerBroken: what was denied cannot be recorded.
     """
-    ledger = engine.ledger
+    ledger = cast("object", engine.ledger)
     return ledger.off_loop() if isinstance(ledger, RecordsOffLoop) else contextlib.nullcontext(_nothing_to_record)
 
 

@@ -69,7 +69,7 @@ def fastapi_app(guard: pg.Guard) -> Any:
         return {"name": guard.use(tm.RenewalGuidance).open(NAME, subject=key)}
 
     @router.get("/denied")
-    async def denied() -> int:
+    async def denied() -> Any:
         return guard.use(tm.RenewalGuidance).open(CRASHES)
 
     @router.get("/caught")

@@ -103,7 +103,7 @@ def test_four_processes_work_through_an_upgrade(empty_url: str, versions: Versio
     of_old = [Process(empty_url, old, "purposeguard_legacy") for _ in range(2)]
     with contextlib.ExitStack() as stack, versions.being(new):
         of_new: list[Process] = []
-        stack.callback(lambda: [each.kill() for each in (*of_old, *of_new)])
+        stack.callback(_kill, of_old, of_new)
         for each in of_old:
             each.goes_on()
         with pytest.raises(StoreUnavailable, match="older version"):
@@ -137,6 +137,11 @@ def test_four_processes_work_through_an_upgrade(empty_url: str, versions: Versio
             ledger.verify()
             denials = sum(int(entry.body.get("count", 1)) for entry in ledger.entries(["denial"]))
             assert denials == rounds + newer
+
+
+def _kill(*processes: list[Process]) -> None:
+    for process in itertools.chain(*processes):
+        process.kill()
 
 
 def _count(url: str, table: str) -> int:
