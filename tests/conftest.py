@@ -51,6 +51,7 @@ KINDS = {
     "tests/faults": "faults",
     "tests/governance/ledger/test_killed.py": "processes",
     "tests/governance/test_requests_at_once.py": "processes",
+    "tests/governance/test_rolling_upgrade.py": "processes",
     "tests/governance/test_two_processes.py": "processes",
     "tests/testing/canaries": "faults",
     "tests/testing/effects": "faults",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Literal, NamedTuple, Self, cast
 
@@ -31,7 +31,7 @@ from purposeguard.policy.row_context import SubjectId, subject_key
 from purposeguard.policy.transfers import Provision, Recipient
 from purposeguard.runtime.clock import Clock, Now, system_time
 from purposeguard.runtime.observer import Ledger, method_for
-from purposeguard.runtime.protocols import Roster
+from purposeguard.runtime.protocols import RecordsOffLoop, Roster
 
 OPEN_FOR: Final = datetime.timedelta(minutes=10)
 """How long the exception lasts, at most, under which a report is made."""
@@ -175,6 +175,20 @@ class Governance:
         if isinstance(subjects, (str, bytes)):
             raise TypeError("`ready` is given a collection of subjects: `ready([subject])`")
         await self.preference_cache.ready([subject_key(subject) for subject in subjects])
+
+    def off_loop(self) -> contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
+        """A block in an event loop (asyncio or trio) whose denials a thread records: `async with` this, then answer.
+
+        A denial is raised at once, and the block ends once all of them are on record. To answer in the block, `async
+        with … as recorded`, and `await recorded()` before. A ledger of another kind records at once.
+
+        Raises:
+            StoreUnavailable: in place of what the block raises or returns: a denial cannot be recorded, or not within
+                the `timeout` of the store, so that there must be no answer.
+            LedgerBroken: likewise, where the ledger was changed.
+        """
+        ledger = cast("object", self._ledger)
+        return ledger.off_loop() if isinstance(ledger, RecordsOffLoop) else contextlib.nullcontext(_nothing_to_record)
 
     def roster(self) -> Roster:
         """What holds for all subjects who asked for something; for queries, which read the rows of many.
@@ -370,6 +384,10 @@ class Governance:
 
     def __repr__(self) -> str:
         return f"<Governance of {self._notice.id} in {self.store.where}>"
+
+
+async def _nothing_to_record() -> None:
+    """Of a ledger that records at once, or of none."""
 
 
 def _in_force(notice: object, clock: Clock) -> Notice:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import itertools
 import os
+import re
 import time
 import weakref
 from collections.abc import Collection, Generator, Sequence
@@ -16,17 +18,26 @@ import sqlalchemy as sa
 from alembic.config import Config
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext, MigrationStep
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, make_url
 
-from purposeguard.governance.engines import BEGIN, WRITING, engine_of, translated, unavailable
+from purposeguard.governance.engines import APPLICATION, BEGIN, WRITING, engine_of, translated, unavailable
 from purposeguard.governance.forking import FORKS
 from purposeguard.governance.pseudonyms import KEYS, TABLES, Keys, attach
 from purposeguard.governance.schema import VERSION_TABLE, metadata
 
 UPGRADE_LOCK: Final = 0x7075_7270_6F73_6531
 """PostgreSQL's advisory lock for upgrades."""
+
+FORMAT: Final = re.compile(r"\d{4}(?=[a-z]?_)")
+"""What the revisions begin with between which migrations only add: `0004_notes`, `0004a_…` and `0004b_…`."""
+
+SESSION: Final = re.compile(rf"(?<=\b{APPLICATION} )(\d{{4}})[a-z]?_\w+$")
+"""The revision in the name of a session of PostgreSQL."""
+
+Upgrade = Literal["nothing", "additions", "all"]
+"""What opening a store may do to its tables."""
 
 CHANGED: Final = "purposeguard_changed"
 """Execution option: the subjects whose preferences a transaction changes."""
@@ -102,7 +113,7 @@ class Store:
 
         `keys`: the URL of another database, in which the keys lie that tell whose a pseudonym is; None: in the store.
         `timeout`: seconds to wait for another process, or for the server, at most. `upgrade`: tables of an older
-        version of this package are brought up to date, as `purposeguard store upgrade` does, and not refused.
+        version of this package are brought up to date, as `purposeguard store upgrade --contract` does.
 
         Raises:
             StoreUnavailable: it cannot be opened, its tables are of another version of this package, or these are not
@@ -122,13 +133,17 @@ class Store:
         Raises:
             RuntimeError: it is open.
         """
+        self._connect(url, keys, timeout, "all" if upgrade else "nothing")
+
+    def _connect(self, url: str | URL, keys: str | URL | None, timeout: float, upgrade: Upgrade) -> None:
         if self.is_open:
             raise RuntimeError(f"{self.where} is open: close it before another is opened in its place")
         if timeout <= 0:
             raise ValueError(f"a store needs some time to answer: timeout={timeout}")
         if keys is not None and _place(keys) == _place(url):
             raise ValueError("keys that lie apart are in another database than the store")
-        self._engine, self.where = engine_of(url, timeout)
+        scripts = ScriptDirectory.from_config(configuration())
+        self._engine, self.where = engine_of(url, timeout, f"{APPLICATION} {scripts.get_current_head()}")
         self.timeout = timeout
         self.interruptions += 1  # nothing that is known of the previous store holds for this one
         self._closed = False
@@ -138,7 +153,7 @@ class Store:
                 self._write_ahead()
             if keys is not None:
                 self._apart = KeyStore.open(keys, timeout=timeout)
-            self._prepare(upgrade)
+            self._prepare(scripts, upgrade)
         except BaseException:
             self.close()
             raise
@@ -162,27 +177,22 @@ class Store:
                 raise failure
             time.sleep(0.01)
 
-    def _prepare(self, upgrade: bool) -> None:
-        """Makes the tables, or sees that they are those of this version, and reads the secret; in one transaction."""
+    def _prepare(self, scripts: ScriptDirectory, upgrade: Upgrade) -> None:
+        """Makes the tables, or sees that this version can use them, and opens the keys; in one transaction."""
         with self.writing() as connection, contextlib.ExitStack() as stack:
             if self.dialect == "postgresql":
                 from purposeguard.governance.postgresql import unhurried  # noqa: PLC0415  # needs psycopg
 
                 stack.enter_context(unhurried(connection))
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_LOCK)))
-            scripts = ScriptDirectory.from_config(configuration())
             present = _revisions(connection)
-            unknown = sorted(present - {script.revision for script in scripts.walk_revisions()})
-            if unknown:
-                what = f"was made by a newer version of purposeguard: `{unknown[0]}` is not known to this one"
-                advice = "upgrade purposeguard, or put back the copy of the store that was made before its upgrade"
-                raise unavailable(self.where, what, advice)
-            if present and present != set(scripts.get_heads()) and not upgrade:
-                what = "was made by an older version of purposeguard"
-                raise unavailable(self.where, what, "make a copy of it, then run `purposeguard store upgrade`")
-            bring_up_to_date(connection, scripts)
+            steps = _steps(self.where, scripts, present, upgrade)
+            if steps:
+                if present and self.dialect == "postgresql":
+                    _must_not_be_in_use(self.where, connection, steps[-1].revision)
+                bring_up_to_date(connection, scripts, steps[-1].revision)
             keys = Keys()
-            attach(connection, keys, self._apart, self.where, move=upgrade)
+            attach(connection, keys, self._apart, self.where, move=upgrade != "nothing")
             self.keys = keys
         with self.reading() as connection:
             behind = keys.behind(connection)
@@ -331,7 +341,7 @@ class Store:
 class KeyStore(Store):
     """A database that holds the keys of a store, and nothing else of it."""
 
-    def _prepare(self, upgrade: bool) -> None:  # noqa: ARG002  # of one version
+    def _prepare(self, scripts: ScriptDirectory, upgrade: Upgrade) -> None:  # noqa: ARG002  # of one version
         with self.writing() as connection:
             if self.dialect == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_LOCK)))
@@ -363,6 +373,53 @@ def configuration() -> Config:
 def _revisions(connection: sa.Connection) -> set[str]:
     """The revision of the tables that are there; empty if there are none."""
     return set(MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_heads())
+
+
+def _format_of(revision: str) -> str | None:
+    """The number that a revision begins with: a library reads tables of the number of its own head, however new."""
+    number = FORMAT.match(revision)
+    return None if number is None else number[0]
+
+
+def _steps(where: str, scripts: ScriptDirectory, present: set[str], upgrade: Upgrade) -> list[Script]:
+    """The migrations to run, oldest first; raises StoreUnavailable where these tables cannot be used without others."""
+    every = list(scripts.walk_revisions())[::-1]
+    if not present:
+        return every
+    known = [script.revision for script in every]
+    revision = ", ".join(sorted(present))
+    if revision not in known:
+        if _format_of(revision) is not None and _format_of(revision) == _format_of(known[-1]):
+            return []  # a newer version has added something, which this one need not know
+        what = f"was made by a newer version of purposeguard: `{revision}` is not known to this one"
+        advice = "use the version that upgraded it or a later one, or put back the copy that was made before"
+        raise unavailable(where, what, advice)
+    pending = every[known.index(revision) + 1 :]
+    additions = list(itertools.takewhile(lambda script: _format_of(script.revision) == _format_of(revision), pending))
+    needed = [script for script in pending[len(additions) :] if not getattr(script.module, "can_wait", False)]
+    if upgrade == "all":
+        return pending
+    if upgrade == "additions" and needed:
+        what = f"needs `{pending[len(additions)].revision}`, which takes away what older versions of purposeguard use"
+        advice = "stop them, make a copy of the store, then run `purposeguard store upgrade --contract`"
+        raise unavailable(where, what, advice)
+    if upgrade == "nothing" and (additions or needed):
+        what = "was made by an older version of purposeguard"
+        raise unavailable(where, what, "make a copy of it, then run `purposeguard store upgrade`")
+    return additions
+
+
+def _must_not_be_in_use(where: str, connection: sa.Connection, revision: str) -> None:
+    """Raises StoreUnavailable where PostgreSQL knows of a session of a version that cannot use this revision.
+
+    Who gave sessions another name than `APPLICATION` and a revision, as versions before 0003 did not, is not seen.
+    """
+    wanted = "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()"
+    named = (SESSION.search(name or "") for name in connection.scalars(sa.text(wanted)))
+    older = sorted(each[0] for each in named if each is not None and each[1] < str(_format_of(revision)))
+    if older:
+        what = f"is in use by an older version of purposeguard: {len(older)} sessions, the oldest of `{older[0]}`"
+        raise unavailable(where, what, "stop its processes, then try again: they could not go on")
 
 
 def bring_up_to_date(connection: sa.Connection, scripts: ScriptDirectory, revision: str = "head") -> None:
@@ -397,14 +454,29 @@ def existing_store(target: str | os.PathLike[str], *, keys: str | URL | None = N
     return Store.open(url, keys=keys, timeout=timeout)
 
 
-def upgraded(target: str | os.PathLike[str], *, keys: str | URL | None = None, timeout: float = 5.0) -> tuple[str, str]:
-    """Brings the tables of a store up to date; returns their revision before and after. Raises as `existing_store`.
+def upgraded(
+    target: str | os.PathLike[str], *, keys: str | URL | None = None, timeout: float = 5.0, contract: bool = False
+) -> tuple[str, str]:
+    """Adds to the tables of a store what this version needs; returns their revision before and after.
 
-    With `keys`, those that the store holds are moved there.
+    Older versions go on using them. With `contract` they cannot: what this version does not need is taken away. With
+    `keys`, those that the store holds are moved there.
+
+    Raises:
+        StoreUnavailable: as `existing_store`; this version needs `contract`; or an older one is seen to use the store,
+            which SQLite does not tell.
+        ValueError: as `existing_store`.
     """
     url, before = _existing(target, timeout)
-    Store.open(url, keys=keys, timeout=timeout, upgrade=True).close()
+    with Store() as store:
+        store._connect(url, keys, timeout, "all" if contract else "additions")
     return before, _existing(target, timeout)[1]
+
+
+def left_to_contract(revision: str) -> bool:
+    """True if `upgraded` left tables of this revision with something that this version does not need."""
+    known = [script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()]
+    return revision in known[1:]
 
 
 def _existing(target: str | os.PathLike[str], timeout: float) -> tuple[str | URL, str]:

@@ -185,6 +185,11 @@ class Engine:
             )
         return list(given)
 
+    def ask_ahead(self, subjects: list[str]) -> None:
+        """Has governance know of all these, if it has a way to learn of many at once; raises as `preferences_of`."""
+        if subjects and asks_of_many(self.oversight):
+            self.preferences_of_each(subjects)
+
     def preferences_in(self, row_contexts: Iterable[RowContext]) -> KnownPreferences:
         """`preferences_of` each subject in these, asked of governance together if it has a way to; raises likewise."""
         subjects = list(dict.fromkeys(row_context.subject for row_context in row_contexts))

@@ -84,6 +84,7 @@ RUNS: tuple[tuple[int, str], ...] = (
     (0, f"report {GUARD} -o report.html --xlsx report.xlsx"),
     (2, f"report {GUARD} -o report.html --revision absent"),
     (0, "store upgrade {store}"),
+    (0, "store upgrade {store} --contract"),
     (2, "store upgrade absent.db"),
     (0, "sql SELECT_email customer.parquet"),
     (1, "sql SELECT_device customer.parquet"),

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.engine import make_url
 
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import changes
@@ -280,6 +281,17 @@ def test_a_server_that_falls_silent_is_not_waited_for(postgresql: Databases) -> 
         with store.reading() as connection:
             assert changes.latest(connection) == 0
     postgresql.drop(name)
+
+
+def test_no_address_of_a_silent_server_is_waited_for_longer_than_the_timeout(postgresql: Databases) -> None:
+    url = make_url(postgresql.url(postgresql.template))
+    thrice = url.update_query_dict({"host": [str(url.query["host"])] * 3})
+    with Store.open(thrice, timeout=0.5) as store, postgresql.frozen():
+        store.engine.dispose()
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable), store.reading():
+            pass
+        assert time.monotonic() - began < 5  # psycopg itself waits for two seconds and more, three times
 
 
 def test_a_server_that_was_started_again_is_found_again(postgresql: Databases) -> None:

@@ -10,11 +10,12 @@ import time as real
 import warnings
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import ExitStack, closing
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import sqlalchemy as sa
 import trio
+from pydantic import TypeAdapter
 
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
@@ -450,6 +451,27 @@ def test_ten_thousand_rows_are_one_query_a_batch(store: Store) -> None:
             for value, subject in zip(values[:100], ids, strict=False):
                 use.open(value, subject=subject)
             assert len(asked) == 10
+
+
+class Owner(pg.PersonalModel):
+    id: Annotated[int, pg.Subject]
+    name: pg.Personal[str, tm.Registration]
+
+
+@pytest.mark.parametrize("options", [{}, {"narrow": True}, {"withhold": True}], ids=str)
+def test_a_list_with_seals_is_one_query_a_batch_and_its_dump_none(store: Store, options: dict[str, Any]) -> None:
+    with Governance(store, notice=tm.NOTICE, ledger=False) as governance:
+        guard = pg.Guard(tm.NOTICE, governance=governance)
+
+        @guard.access(**options)
+        def owners() -> list[Owner]:
+            return [Owner.model_validate({"id": number, "name": "Aiko"}) for number in range(2_500)]
+
+        with guard.purpose(tm.RenewalGuidance), queries(store) as asked:
+            rows = owners()
+            assert len(asked) == 3
+            assert TypeAdapter(list[Owner]).dump_python(rows)[-1] == {"id": 2_499, "name": "Aiko"}
+            assert len(asked) == 3
 
 
 def test_a_batch_stops_when_a_consent_is_withdrawn_meanwhile(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

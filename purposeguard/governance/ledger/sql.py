@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import functools
 import json
 import math
 import os
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -60,6 +62,7 @@ from purposeguard.governance.ledger.reading import (
 )
 from purposeguard.governance.ledger.tables import counts, head, ledger, writers
 from purposeguard.governance.ledger.writing import Conflict, Counted, Event, Turns, Writing, counted_in, written
+from purposeguard.governance.loops import off_loop, warn_if_blocking, written_off_loop
 from purposeguard.governance.store import Store
 from purposeguard.notice.label import Label
 from purposeguard.policy.transfers import Provision
@@ -84,6 +87,9 @@ REPEATED: Final = 60.0
 
 FORGOTTEN: Final = datetime.timedelta(days=7)
 """After which the last batch of a process that ended without `close` is forgotten."""
+
+THREADS: Final = 8
+"""Threads that write denials on behalf of event loops: what waits in them at the same time is written together."""
 
 REMEMBERED: Final = 10_000
 """Denials of which a process remembers that they became entries."""
@@ -224,7 +230,12 @@ class SqlLedger:
 
     def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
         """A use was refused, or would have been (`observed`). The same within a minute is counted, as durably."""
-        kind, body = _addition(DENIAL, entries.denial(error, observed=observed))
+        write = functools.partial(self._deny, *_addition(DENIAL, entries.denial(error, observed=observed)))
+        if not written_off_loop(self._own().threads_of_loops, write):
+            warn_if_blocking("`async with governance.off_loop():` around")
+            write()
+
+    def _deny(self, kind: str, body: str) -> None:
         present = time.monotonic()
         hour = hour_of(written_at(self._clock.read()))
         try:
@@ -241,6 +252,14 @@ class SqlLedger:
         if len(recent) >= REMEMBERED:
             recent.clear()
         recent[body] = present
+
+    def off_loop(self) -> contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
+        """A block in an event loop whose denials a thread records meanwhile. It ends once they are on record.
+
+        It gives a function to be awaited for that before, such as before an answer is begun. A denial is raised at
+        once; where it cannot be recorded, the block raises StoreUnavailable, or LedgerBroken, in its place.
+        """
+        return off_loop(lambda: self.store.timeout or PATIENCE)
 
     @property
     def waiting(self) -> int:
@@ -354,6 +373,7 @@ class SqlLedger:
 
     def close(self) -> None:
         """Writes the counts, those of the present hour included, and ends counting."""
+        self._own().end_threads()
         self._counters.close()
 
     def resume(self) -> None:
@@ -528,6 +548,19 @@ class _Process:
     rows: Counter[Counted] = dataclasses.field(default_factory=Counter)  # at most so much is in its rows
     recent: dict[str, float] = dataclasses.field(default_factory=dict)  # denials that became entries, and when
     engine: sa.Engine | None = None  # of the store in which they did
+    threads: ThreadPoolExecutor | None = None  # that write on behalf of event loops
+
+    def threads_of_loops(self) -> ThreadPoolExecutor:
+        """The threads that write on behalf of event loops."""
+        if self.threads is None:
+            self.threads = ThreadPoolExecutor(THREADS, "purposeguard denials")
+        return self.threads
+
+    def end_threads(self) -> None:
+        """Ends them, once they have written."""
+        threads, self.threads = self.threads, None
+        if threads is not None:
+            threads.shutdown()
 
     def denied_in(self, engine: sa.Engine) -> dict[str, float]:
         """The denials that became entries in this store, and when."""

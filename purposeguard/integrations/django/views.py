@@ -13,7 +13,7 @@ from django.http import StreamingHttpResponse
 from django.template.response import SimpleTemplateResponse
 
 from purposeguard.guard import Guard, Mode, guard_named
-from purposeguard.integrations.threads import hopping, settled
+from purposeguard.integrations.threads import hopping, off_loop, settled
 from purposeguard.policy.table import Conditions
 from purposeguard.runtime.site import Site
 
@@ -118,7 +118,8 @@ def _call(fn: Call, /, *args: Any, **kwargs: Any) -> Any:
 async def _await(guard: Guard, fn: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any) -> Any:
     await settled(guard._engine)
     with hopping(guard):
-        return await fn(*args, **kwargs)
+        async with off_loop(guard._engine):
+            return await fn(*args, **kwargs)
 
 
 def _to_be_sent(response: Any, run: Call, run_async: Call) -> Any:

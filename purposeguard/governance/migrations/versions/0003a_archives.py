@@ -7,8 +7,8 @@ import importlib
 import sqlalchemy as sa
 from alembic.operations import Operations
 
-revision = "0004_archives"
-down_revision = "0002_ledger_counts"
+revision = "0003a_archives"
+down_revision = "0003_pseudonyms"
 
 SEEN = "SELECT hash INTO found_hash FROM purposeguard_ledger WHERE seq = (request->>'seen')::bigint;\n"
 
