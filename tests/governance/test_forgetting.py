@@ -468,7 +468,7 @@ def test_keys_are_moved_apart_when_asked_for(empty_url: str, apart_url: str) -> 
         governance.forget(HANAKO)
         with pytest.raises(StoreUnavailable, match="purposeguard store upgrade STORE --keys URL"):
             Store.open(empty_url, keys=apart_url)
-        upgraded(empty_url, keys=apart_url)
+        upgraded(empty_url, keys=apart_url, contract=True)
         # Who goes on with the keys in the store misses them, and refuses.
         for person in (TARO, "7"):
             with pytest.raises(StoreUnavailable):
@@ -490,11 +490,11 @@ def test_a_move_that_was_interrupted_is_made_anew(tmp_path: Path, monkeypatch: p
     drop = sa.Table.drop
     monkeypatch.setattr(sa.Table, "drop", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        upgraded(store, keys=keys)
+        upgraded(store, keys=keys, contract=True)
     monkeypatch.setattr(sa.Table, "drop", drop)
     with Store.open(store) as again:  # nothing was moved
         Subjects(again, tm.NOTICE).restrict(HANAKO)
-    upgraded(store, keys=keys)
+    upgraded(store, keys=keys, contract=True)
     with Store.open(store, keys=keys) as moved:
         subjects = Subjects(moved, tm.NOTICE)
         assert all(subjects.preferences(person).all_suspended for person in (TARO, HANAKO))
@@ -601,7 +601,7 @@ def of_before(url: str, *, given: tuple[str, ...] = ()) -> None:
 @pytest.mark.parametrize("given", [(TARO,), (TARO, "7")])
 def test_a_store_from_before_keeps_what_it_has(empty_url: str, apart_url: str, given: tuple[str, ...]) -> None:
     of_before(empty_url, given=given)
-    assert upgraded(empty_url, keys=apart_url)[0] == "0002_ledger_counts"
+    assert upgraded(empty_url, keys=apart_url, contract=True)[0] == "0002_ledger_counts"
     with House(empty_url, apart_url).governance() as governance:
         store = governance.store
         assert governance.preferences(TARO).all_suspended
