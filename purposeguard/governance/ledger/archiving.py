@@ -135,11 +135,12 @@ def _write(path: Path, lines: Iterable[bytes]) -> None:
         os.link(draft, path)  # unlike a renaming, it replaces nothing
     finally:
         draft.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    if os.name == "posix":  # pragma: no branch  # Windows opens no folders
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _read_back(path: Path) -> Export:

@@ -223,7 +223,7 @@ class Reading(abc.ABC):
         """
         chain = Chain(start or self.start)
         for part in self.parts:
-            if part.head.seq < chain.last.seq and part is not self.parts[-1]:
+            if part is not self.parts[-1] and part.head.seq < chain.last.seq:
                 continue
             boundary = None if part.connection is None else part.boundary
             for placed in part.placed(after=chain.last.seq):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import datetime
+import functools
 import gzip
 import json
 import os
@@ -271,9 +272,7 @@ def broken_off(url: str, copied: Callable[[], Store], folder: Path, pair: Path, 
         store, file = copied(), folder / f"{number}.jsonl.gz"
         target = store.engine.url.render_as_string(hide_password=False)
 
-        def act(store: Store = store, file: Path = file) -> object:
-            return archive(store, file, LATER, key=private_key(pair))
-
+        act = functools.partial(archive, store, file, LATER, key=private_key(pair))
         killed = killed_at(number, act)
         complete = file.exists()
         assert chain(*([file] if complete else []), target) == before
