@@ -29,6 +29,8 @@ from purposeguard.integrations.asgi import PurposeRoutes
 from purposeguard.integrations.fastapi import PurposeRouter, SubjectFrom, install
 from purposeguard.integrations.httpx2 import AsyncGuardedTransport
 from purposeguard.integrations.outgoing import Outgoing
+from purposeguard.integrations.passport import Passports
+from purposeguard.integrations.passport_http import PassportMiddleware
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Recipient, Safeguard
 from tests.governance.conftest import Databases
@@ -211,6 +213,28 @@ def test_no_answer_is_given_before_the_denial_is_on_record(
             assert denials(governance) >= 2  # the same within a minute is counted
             with held():
                 assert (await client.get(path)).status_code == 503
+
+    asyncio.run(story())
+
+
+def test_no_answer_of_a_service_behind_passports_either(
+    guard: pg.Guard, governance: Governance, held: Callable[[], Any]
+) -> None:
+    async def caught(_scope: Any, _receive: Any, send: Any) -> None:
+        with contextlib.suppress(pg.PurposeMissing):
+            guard.use(tm.RenewalGuidance).open(CRASHES)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"nothing"})
+
+    passports = Passports(guard, keys={"a": b"k" * 32})
+    app: Any = PassportMiddleware(caught, passports, permits=[tm.RenewalGuidance], required=False)
+
+    async def story() -> None:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://shop") as client:
+            assert (await client.get("/")).status_code == 200
+            assert denials(governance) == 1
+            with held():
+                assert (await client.get("/")).status_code == 503
 
     asyncio.run(story())
 
