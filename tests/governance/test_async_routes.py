@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import datetime
 import time as real
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, cast
 
@@ -235,6 +235,41 @@ def test_no_answer_of_a_service_behind_passports_either(
             assert denials(governance) == 1
             with held():
                 assert (await client.get("/")).status_code == 503
+
+    asyncio.run(story())
+
+
+def test_what_an_application_begins_when_it_starts_records_at_once(guard: pg.Guard, governance: Governance) -> None:
+    refused = asyncio.Event()
+
+    async def beside() -> None:
+        with pytest.warns(BlockingStoreCall), contextlib.suppress(pg.PurposeMissing):
+            guard.use(tm.RenewalGuidance).open(CRASHES)
+        assert denials(governance) == 1
+        refused.set()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        task = asyncio.create_task(beside())
+        yield
+        await task
+
+    async def story() -> None:
+        app = FastAPI(lifespan=lifespan)
+        install(app, guard)
+        messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            await asyncio.sleep(0.1)
+            return next(messages)
+
+        async def send(message: Any) -> None:
+            sent.append(message["type"])
+
+        await app({"type": "lifespan"}, receive, send)
+        assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+        assert refused.is_set()
 
     asyncio.run(story())
 
