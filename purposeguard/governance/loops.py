@@ -91,6 +91,8 @@ class _Block:
                 return error
             return None
 
+        while self._writes and self._writes[0].done() and self._failure is None and self._writes[0].result() is None:
+            del self._writes[0]  # nobody may ask for long
         try:
             self._writes.append(threads.submit(failure))
         except RuntimeError:  # no thread can be started, or they have ended

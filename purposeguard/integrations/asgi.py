@@ -189,13 +189,16 @@ async def answered_off_loop(
     *,
     refuse: Callable[[StoreUnavailable], Awaitable[None]] | None = None,
 ) -> None:
-    """Runs an application, of whose answer nothing is sent before what was denied is on record.
+    """Runs an application, of whose answer to a request nothing is sent before what was denied is on record.
 
     `refuse` answers a request where it cannot be, and nothing was sent yet.
 
     Raises:
         StoreUnavailable, LedgerBroken: it cannot be recorded.
     """
+    if scope["type"] == "lifespan":  # what begins in it goes on beside all requests
+        await app(scope, receive, send)
+        return
     begun = False
     try:
         async with off_loop(engine) as recorded:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import datetime
 import time as real
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, cast
 
@@ -29,6 +29,8 @@ from purposeguard.integrations.asgi import PurposeRoutes
 from purposeguard.integrations.fastapi import PurposeRouter, SubjectFrom, install
 from purposeguard.integrations.httpx2 import AsyncGuardedTransport
 from purposeguard.integrations.outgoing import Outgoing
+from purposeguard.integrations.passport import Passports
+from purposeguard.integrations.passport_http import PassportMiddleware
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Recipient, Safeguard
 from tests.governance.conftest import Databases
@@ -211,6 +213,63 @@ def test_no_answer_is_given_before_the_denial_is_on_record(
             assert denials(governance) >= 2  # the same within a minute is counted
             with held():
                 assert (await client.get(path)).status_code == 503
+
+    asyncio.run(story())
+
+
+def test_no_answer_of_a_service_behind_passports_either(
+    guard: pg.Guard, governance: Governance, held: Callable[[], Any]
+) -> None:
+    async def caught(_scope: Any, _receive: Any, send: Any) -> None:
+        with contextlib.suppress(pg.PurposeMissing):
+            guard.use(tm.RenewalGuidance).open(CRASHES)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"nothing"})
+
+    passports = Passports(guard, keys={"a": b"k" * 32})
+    app: Any = PassportMiddleware(caught, passports, permits=[tm.RenewalGuidance], required=False)
+
+    async def story() -> None:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://shop") as client:
+            assert (await client.get("/")).status_code == 200
+            assert denials(governance) == 1
+            with held():
+                assert (await client.get("/")).status_code == 503
+
+    asyncio.run(story())
+
+
+def test_what_an_application_begins_when_it_starts_records_at_once(guard: pg.Guard, governance: Governance) -> None:
+    refused = asyncio.Event()
+
+    async def beside() -> None:
+        with pytest.warns(BlockingStoreCall), contextlib.suppress(pg.PurposeMissing):
+            guard.use(tm.RenewalGuidance).open(CRASHES)
+        assert denials(governance) == 1
+        refused.set()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        task = asyncio.create_task(beside())
+        yield
+        await task
+
+    async def story() -> None:
+        app = FastAPI(lifespan=lifespan)
+        install(app, guard)
+        messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            await asyncio.sleep(0.1)
+            return next(messages)
+
+        async def send(message: Any) -> None:
+            sent.append(message["type"])
+
+        await app({"type": "lifespan"}, receive, send)
+        assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+        assert refused.is_set()
 
     asyncio.run(story())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,10 +17,11 @@ import trio
 
 import purposeguard as pg
 from purposeguard.errors import LedgerBroken, StoreUnavailable
-from purposeguard.governance import BlockingStoreCall, Governance
+from purposeguard.governance import BlockingStoreCall, Governance, loops
 from purposeguard.governance.ledger import SqlLedger
 from purposeguard.governance.store import Store
 from purposeguard.notices import trendmicro_jp as tm
+from tests.governance.test_preferences import until
 
 CRASHES: Any = pg.Personal(3, tm.ProductData)  # not for guidance about renewals
 
@@ -84,6 +86,22 @@ def test_the_block_ends_once_they_are_on_record(governance: Governance, deny: Ca
             deny()
             await recorded()
             assert denials(governance) == 3
+
+    asyncio.run(story())
+
+
+def test_what_is_on_record_is_not_kept_by_a_block_that_lasts(governance: Governance, deny: Callable[[], None]) -> None:
+    def has(number: int) -> bool:
+        return denials(governance) >= number
+
+    async def story() -> None:
+        async with governance.off_loop():
+            for number in range(1, 11):
+                deny()
+                await asyncio.to_thread(until, functools.partial(has, number))
+            block = loops._BLOCK.get()
+            assert block is not None
+            assert len(block._writes) < 5
 
     asyncio.run(story())
 

@@ -142,14 +142,14 @@ def test_an_office_that_overrides_the_question_about_one_subject_is_asked_by_it(
 
 class Owned(pg.PersonalModel):
     key: Annotated[int, pg.Subject]
-    email: pg.Personal[str, R]
+    email: pg.Personal[str, tm.Registration]
     since: Annotated[datetime.date, pg.Collected] = datetime.date(2026, 5, 1)
 
 
 class Shared(pg.PersonalModel):
     key: Annotated[int, pg.Subject]
     other: Annotated[int, pg.Subject] = 9
-    email: pg.Personal[str, R]
+    email: pg.Personal[str, tm.Registration]
 
 
 def sealing(strict: pg.Guard, **options: Any) -> Any:
