@@ -75,7 +75,8 @@ def _titles_in(tag: str | None) -> str | None:
     if tag is not None:
         if not well_formed(tag):
             raise typer.BadParameter(f"`{tag}` is no language tag: write one of BCP 47, e.g. `de`, `pt-BR`")
-        change(Language(nearest_language(list(Language), tag)))
+        if words := nearest_language(["", *Language], tag):  # words go on as they are where titles are German
+            change(Language(words))
     return tag
 
 
@@ -99,7 +100,7 @@ def having(notice: Notice, tag: str) -> str:
         Problem: neither the notice nor this program has it, not even in a variety.
     """
     if not nearest_language(["", *notice.languages, *Language], tag):
-        raise Problem(f"the notice has no titles in `{tag}`: it has {', '.join(notice.languages)}")
+        raise Problem(f"the notice has no titles in `{tag}`: it has `{'`, `'.join(notice.languages)}`")
     return tag
 
 

@@ -37,6 +37,10 @@ RUNS: tuple[tuple[int, str], ...] = (
     (1, "explain 2.1(a) 2.2③ --channel phone"),
     (1, "explain 2.1(a) 1.2(1)②"),
     (2, "explain 9.9 1.2(1)①"),
+    (0, "matrix --notice worded.toml --text"),
+    (2, "matrix --notice worded.toml --language jp"),
+    (0, "explain 1 2① --notice worded.toml"),
+    (0, "diff worded.toml worded-anew.toml"),
     (0, "validate trendmicro-jp"),
     (2, "validate faulty.toml"),
     (2, "validate absent"),
@@ -122,7 +126,7 @@ OTHERS = (
     "MemberService Invoicing Visit Reading Accounting customer:2 PurposeViolation PurposeMissing CustomerId SQLite "
     "purposeguard absent ja codegen schema json cedar fides dpv export dbt sql audience advertisement unexplained "
     "revision class format grant surplus sources purpose analyst push erasure disclosure AnnotatedAlias Governance "
-    "lead telemetry published disclose small contact visitor advertise clerk"
+    "lead telemetry published disclose small contact visitor advertise clerk tiny given"
 )
 """Further names: of the files below, of errors, of commands, and of keys of a notice."""
 
@@ -230,6 +234,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for good, bad in faults.items():
         faulty = faulty.replace(good, bad)
     Path("faulty.toml").write_text(f"{faulty}surplus = 1\n", "utf-8")
+    worded = TINY.replace("title", 'text = { ja = "本文を示します。" }\ntitle')
+    Path("worded.toml").write_text(worded, "utf-8")
+    anew = worded.replace("2025-01-01", "2026-01-01").replace("示します。", "改めます。", 2)
+    Path("worded-anew.toml").write_text(anew.replace('text = { ja = "本文を示します。" }\n', "", 1), "utf-8")
     later = (Path(tm.__file__).parent / "notice.toml").read_text("utf-8")
     Path("next.toml").write_text(
         re.sub(r"(?m)^revision = .*$", "revision = 2026-04-01", later)

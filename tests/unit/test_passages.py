@@ -305,8 +305,10 @@ def test_the_matrix_shows_titles_and_words_in_a_language_of_the_notice(folder: P
     assert "Nous recueillons." in run("matrix", "--notice", path, "--language", "fr", "--text").stdout
     assert "Wir erheben." in run("--language", "ja", "matrix", "--notice", path, "--text").stdout
     unknown = run("matrix", "--notice", path, "--language", "jp")
-    assert (unknown.exit_code, unknown.stderr) == (2, "error: the notice has no titles in `jp`: it has de, fr\n")
+    assert (unknown.exit_code, unknown.stderr) == (2, "error: the notice has no titles in `jp`: it has `de`, `fr`\n")
     assert run("matrix", "--notice", path, "--language", "f_r").exit_code == 2
+    assert "題名" in run("--language", "ja", "matrix", "--notice", path, "--language", "fr").stdout
+    assert "title" in run("--language", "ja", "matrix", "--notice", path, "--language", "en-US").stdout
 
 
 def test_exports_have_the_language_that_is_asked_for(folder: Path) -> None:

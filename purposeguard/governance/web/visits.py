@@ -20,7 +20,7 @@ from purposeguard.governance.governance import Governance
 from purposeguard.governance.report import Language, policy_for, words
 from purposeguard.governance.web.clerks import Clerk, Right
 from purposeguard.governance.web.forms import Tokens
-from purposeguard.notice.languages import title_in
+from purposeguard.notice.languages import nearest_language, title_in
 from purposeguard.notice.retention import day_in
 from purposeguard.notice.timezones import zone
 
@@ -149,6 +149,11 @@ class Visit:
     def moment_of(self, moment: datetime.datetime) -> str:
         """A moment in that time zone, as it is shown."""
         return f"{moment.astimezone(zone(self.timezone)):%Y-%m-%d %H:%M}"
+
+    @property
+    def titles_language(self) -> str:
+        """The language of the notice's titles: this one, or else one that the notice has."""
+        return nearest_language(self.governance.notice.document.title, self.language)
 
     def kinds(self) -> dict[str, str]:
         """The requests that the notice grants: id → title."""
