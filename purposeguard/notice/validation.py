@@ -346,15 +346,18 @@ class Sense:
     def _bases_cover(self) -> None:
         """Of several bases, some row is for each source that may serve the purpose; overlays have those of theirs."""
         narrowed = {overlay.id: overlay.source for overlay in self.document.overlay}
-        stated = [one for grant in self.document.grant for row in (grant, *grant.purpose) for one in row.bases]
-        for one in stated:
+        grants, purposes = self.document.grant, self.document.purposes
+        rows = [one for grant in grants for one in grant.bases] + [one for row in purposes for one in row.bases]
+        if all(one.sources is None for one in rows):
+            return
+        for one in rows:
             for given in one.sources or ():
                 if given in narrowed:
                     message = f"`{given}` is an overlay, and rests on what the source that it narrows rests on"
                     self._fault(one, "sources", message, f"name `{narrowed[given]}`")
         told = [fault.place for fault in self.faults]
         pairs, grounds = granted(self.document), LegalGrounds(self.document)
-        for grant in self.document.grant:
+        for grant in grants:
             for row in grant.purpose:
                 owner = row if row.bases or row.basis else grant
                 if not owner.bases or any(place.startswith(f"{self._places[id(owner)]}.") for place in told):
