@@ -51,7 +51,7 @@ class SourceFact:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PurposeFact:
-    """A purpose: its clause, its basis or bases, its conditions and channels, the sources that may serve it, or may not.
+    """A purpose: its clause, its basis or bases, its conditions and channels, the sources that may serve it or may not.
 
     `bases`: where there are several, each with its basis, its sources, the titles of its conditions, and whether people
     may opt out.
