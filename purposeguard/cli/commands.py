@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ from purposeguard.cli.options import (
     REFERENCE,
     Channel,
     Check,
+    Conditions,
     LanguageOfAll,
     NoticeArgument,
     NoticeOption,
@@ -38,6 +40,8 @@ from purposeguard.cli.options import (
 )
 from purposeguard.cli.people import disclose, list_requests, sweep
 from purposeguard.cli.render import (
+    CONDITIONS,
+    CONDITIONS_MARK,
     CONSENT,
     CONSENT_MARK,
     Cell,
@@ -62,6 +66,7 @@ from purposeguard.notice.codegen import generate
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import Channels
 from purposeguard.notice.vocabulary import Family, Purpose, Source
+from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision, is_about_the_subject
 
 app = typer.Typer(
@@ -101,11 +106,12 @@ def matrix(
     notice: NoticeOption = REFERENCE,
     overlay: Overlays = None,
     channel: Channel = None,
+    condition: Conditions = None,
     form: TableOption = Format.table,
 ) -> None:
     """Print the whole table: which sources may serve which purposes and families."""
     with reporting():
-        report = matrix_report(read_notice(notice, overlay or ()), channel, language())
+        report = matrix_report(read_notice(notice, overlay or ()), channel, language(), condition or ())
         show(report, form, out())
 
 
@@ -122,6 +128,7 @@ def explain(
     ],
     *,
     channel: Channel = None,
+    condition: Conditions = None,
     notice: NoticeOption = REFERENCE,
     overlay: Overlays = None,
     form: TextOption = TextFormat.text,
@@ -134,7 +141,7 @@ def explain(
     with reporting():
         guard = Guard(read_notice(notice, overlay or ()))
         named = [name.strip() for text in sources for name in text.split(",") if name.strip()]
-        decision = guard.explain(named, purpose, channel)
+        decision = guard.explain(named, purpose, channel, conditions=condition or ())
         if form is TextFormat.json:
             print(json_text(decision_data(decision)), end="")
         else:
@@ -204,23 +211,29 @@ def _deliver(text: str, output: Path | None, check: bool, command: str) -> None:
         raise typer.Exit(NO)
 
 
-def matrix_report(notice: Notice, channel: str | None, language: Language) -> Report:
+def matrix_report(notice: Notice, channel: str | None, language: Language, stated: Sequence[str] = ()) -> Report:
     """What each source may serve: every purpose and every family, by the channel where one is given.
 
-    What rests on consent is granted for the data of subjects who gave it: `consent` stands there.
+    What rests on consent is granted for the data of subjects who gave it: `consent` stands there; `conditions` where
+    more than what is `stated` must hold.
 
     Raises:
-        UnknownChannel: the notice names no such channel.
+        UnknownChannel, UnknownCondition: the notice names no such channel or condition.
     """
     guard = Guard(notice)
     channel = None if channel is None else notice.channel(channel)
     named = {row.id: row.channels for row in notice.document.purposes}
 
     def cells(purpose: type[Purpose] | Family) -> dict[str, Cell]:
-        return {source.clause: cell(guard.explain(source, purpose, channel)) for source in notice.sources}
+        return {
+            source.clause: cell(guard.explain(source, purpose, channel, conditions=[*stated]))
+            for source in notice.sources
+        }
 
     def cell(decision: Decision) -> Cell:
         # Nobody is asked about here, so that nothing but consent is missing from a subject.
+        if decision.reason is DenialReason.CONDITION:
+            return CONDITIONS
         return CONSENT if is_about_the_subject(decision) else decision.allowed
 
     purposes: list[dict[str, Any]] = [
@@ -256,6 +269,8 @@ def matrix_report(notice: Notice, channel: str | None, language: Language) -> Re
     head = f"{notice.id}, revision of {notice.revision}: what may serve each"
     if any(CONSENT in row["sources"].values() for row in (*purposes, *families)):
         by += f" ({CONSENT_MARK}: of subjects who consent to it)"
+    if any(CONDITIONS in row["sources"].values() for row in (*purposes, *families)):
+        by += f" ({CONDITIONS_MARK}: where {', '.join(notice.conditions)})"
     rows = tuple(
         (row["id"], row["title"], _channels_text(named[row["id"]]), *row["sources"].values()) for row in purposes
     )
@@ -301,6 +316,7 @@ def decision_data(decision: Decision) -> dict[str, Any]:
         "sources": [source.clause for source in decision.label],
         "purpose": purpose.name if isinstance(purpose, Family) else purpose.clause,
         "channel": decision.channel,
+        **({"conditions": sorted(decision.context.conditions)} if decision.context.conditions else {}),
         "grants": {source.clause: clause for source, clause in decision.grants.items()},
         "reasons": list(decision.reasons),
         "alternatives": [alternative.clause for alternative in decision.alternatives],

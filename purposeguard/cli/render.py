@@ -24,10 +24,16 @@ CONSENT = "consent"
 """In the place of a yes: of subjects who consent."""
 
 CONSENT_MARK = "c"
+
+CONDITIONS = "conditions"
+"""The same: where conditions hold."""
+
+CONDITIONS_MARK = "?"
 MARKS: dict[Cell, Text] = {
     True: Text("✓", "bold green"),
     False: Text("·", "dim red"),
     CONSENT: Text(CONSENT_MARK, "bold yellow"),
+    CONDITIONS: Text(CONDITIONS_MARK, "bold yellow"),
 }
 VERDICTS = {
     "allowed": "green",

@@ -191,7 +191,9 @@ class Decision:
         if preferences is None or preferences is UNNAMED:
             rests = f"people may opt out of {purpose}, and " if preferences is None else ""
             rests = f"{purpose} rests on consent, and " if bar is DenialReason.CONSENT else rests
-            return f"{rests}it is not said whose data of {source.clause} this is: name the subject"
+            missing = self._missing(source, lambda other: other is None)
+            instead = f", unless {_stating(missing)}" if missing else ""
+            return f"{rests}it is not said whose data of {source.clause} this is: name the subject{instead}"
         if bar is DenialReason.CONSENT:
             missing = self._missing(source, lambda other: other is None)
             unless = f", unless {_stating(missing)}" if missing else ""
