@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import keyword
 from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    ValidationInfo,
     WithJsonSchema,
     WrapValidator,
     model_validator,
@@ -185,13 +186,13 @@ class BasisRow(Table):
         return self
 
 
-_Stating = TypeVar("_Stating", "PurposeRow", "Grant")
+def _instead_of_one(bases: tuple[BasisRow, ...], read: ValidationInfo) -> tuple[BasisRow, ...]:
+    if bases and read.data.get("basis") is not None:
+        raise ValueError("stands beside `basis`: write that as a row of these")
+    return bases
 
 
-def _one_or_several(row: _Stating) -> _Stating:
-    if row.basis is not None and row.bases:
-        raise ValueError("has `basis` and `bases`: write the one as a row of the others")
-    return row
+Bases = Annotated[tuple[BasisRow, ...], Field(min_length=1), AfterValidator(_instead_of_one)]
 
 
 class PurposeRow(Named):
@@ -203,11 +204,9 @@ class PurposeRow(Named):
 
     channels: Channels | None = None
     basis: Basis | None = None
-    bases: Annotated[tuple[BasisRow, ...], Field(min_length=1)] = ()
+    bases: Bases = ()
     when: When = ()
     open_end: Literal["stated-at-collection", "incidental"] | None = None
-
-    _states_one_or_several = model_validator(mode="after")(_one_or_several)
 
 
 class Grant(Table):
@@ -217,11 +216,9 @@ class Grant(Table):
     title: Titles
     sources: SourceIds
     basis: Basis | None = None
-    bases: Annotated[tuple[BasisRow, ...], Field(min_length=1)] = ()
+    bases: Bases = ()
     when: When = ()
     purpose: tuple[PurposeRow, ...] = Field(min_length=1)
-
-    _states_one_or_several = model_validator(mode="after")(_one_or_several)
 
 
 class FamilyRow(Table):

@@ -26,6 +26,7 @@ from purposeguard.notice.schema import (
     Grant,
     Named,
     Period,
+    Prohibition,
     PurposeRow,
     Renaming,
 )
@@ -282,12 +283,11 @@ class Sense:
                 refer(row, from_=to_sources, with_=to_sources, serves=to_purposes) for row in document.derivation
             ),
             "forbid": tuple(
-                self._with(
+                self._lifted(
                     refer(
                         row,
                         **({} if row.sources == EVERY else {"sources": to_sources}),
                         purposes=(either, "purpose or family"),
-                        unless=(self._conditions, "condition"),
                     )
                 )
                 for row in document.forbid
@@ -329,6 +329,10 @@ class Sense:
                 seen.add((source, row.from_))
             kept.append(self._with(row, source=source))
         return tuple(kept)
+
+    def _lifted(self, row: Prohibition) -> Prohibition:
+        # One whose conditions are unknown, which is told, is no more than it was: what it seems to forbid is not told.
+        return self._with(row, unless=self._all(row, "unless", row.unless, self._conditions, "condition") or row.unless)
 
     def _lawful(self, row: _Stating) -> _Stating:
         """A grant or purpose with the references of its conditions and bases."""
