@@ -100,7 +100,7 @@ GUARD = pg.Guard(NOTICE)
 BOTH = {"outside-eu", "adult"}
 
 
-def reason(source: str, asked: str, conditions: Any = (), guard: pg.Guard = GUARD, **more: Any) -> DenialReason | None:
+def reason(source: Any, asked: str, conditions: Any = (), guard: pg.Guard = GUARD, **more: Any) -> DenialReason | None:
     return guard.explain(source, asked, conditions=conditions, **more).reason
 
 
