@@ -374,8 +374,8 @@ def add_conditions(draw: st.DrawFn, made: Tables) -> None:
     for row in made.get("forbid", ()):
         if draw(st.booleans()) and ids:
             row["unless"] = draw(some(ids, most=2))
-    if len(made.get("forbid", ())) == 1 and draw(_SELDOM):
-        made["forbid"][0]["sources"] = "any"
+            if len(made["forbid"]) == 1 and draw(st.booleans()):
+                row["sources"] = "any"
 
 
 @st.composite
