@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +24,7 @@ from purposeguard.cli.options import (
     OK,
     Channel,
     Check,
+    Conditions,
     LanguageOfAll,
     NoticeArgument,
     NoticeOption,
@@ -43,6 +44,7 @@ from purposeguard.cli.options import (
 )
 from purposeguard.cli.people import disclose, list_requests, sweep
 from purposeguard.cli.render import (
+    CONDITIONS,
     CONSENT,
     FORBIDDEN,
     Cell,
@@ -70,6 +72,7 @@ from purposeguard.notice.languages import title_in
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import Channels
 from purposeguard.notice.vocabulary import Family, Purpose, Source
+from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision, is_about_the_subject
 
 app = typer.Typer(
@@ -110,6 +113,7 @@ def matrix(
     notice: NoticeOption = None,
     overlay: Overlays = None,
     channel: Channel = None,
+    condition: Conditions = None,
     form: TableOption = Format.table,
     language: TitleLanguageOption = Language.en,
     text: TextsOption = False,
@@ -117,7 +121,7 @@ def matrix(
     """Print the whole table: which sources may serve which purposes and families."""
     with reporting():
         read = read_notice(notice, overlay or ())
-        report = matrix_report(read, channel, having(read, language), texts=text)
+        report = matrix_report(read, channel, having(read, language), condition or (), texts=text)
         show(report, form, out())
 
 
@@ -134,6 +138,7 @@ def explain(
     ],
     *,
     channel: Channel = None,
+    condition: Conditions = None,
     notice: NoticeOption = None,
     overlay: Overlays = None,
     form: TextOption = TextFormat.text,
@@ -147,7 +152,7 @@ def explain(
     with reporting():
         guard = Guard(read_notice(notice, overlay or ()))
         named = [name for given in sources for name in _ids(guard.notice, given)]
-        decision = guard.explain(named, purpose, channel)
+        decision = guard.explain(named, purpose, channel, conditions=condition or ())
         texts = list(_texts_of(guard.notice, decision))
         if form is TextFormat.json:
             print(json_text(decision_data(decision) | ({"texts": texts} if texts else {})), end="")
@@ -247,15 +252,18 @@ def _texts_of(notice: Notice, decision: Decision) -> Iterator[dict[str, str]]:
             yield {"what": what, "id": id_, "language": text[0], "words": text[1]}
 
 
-def matrix_report(notice: Notice, channel: str | None, language: str, *, texts: bool = False) -> Report:
+def matrix_report(
+    notice: Notice, channel: str | None, language: str, stated: Sequence[str] = (), *, texts: bool = False
+) -> Report:
     """What each source may serve: every purpose and every family, by the channel where one is given.
 
-    What rests on consent is granted for the data of subjects who gave it: `consent` stands there. `forbidden` stands
-    where a prohibition denies what may be granted elsewhere. With `texts`, the tables have what the notice itself says
+    What rests on consent is granted for the data of subjects who gave it: `consent` stands there; `conditions` where
+    more than what is `stated` must hold; `forbidden` where a prohibition denies what may be granted elsewhere. With
+    `texts`, the tables have what the notice itself says
     under the titles.
 
     Raises:
-        UnknownChannel: the notice names no such channel.
+        UnknownChannel, UnknownCondition: the notice names no such channel or condition.
     """
     guard = Guard(notice)
     channel = None if channel is None else notice.channel(channel)
@@ -263,12 +271,17 @@ def matrix_report(notice: Notice, channel: str | None, language: str, *, texts: 
     rows_of = {row.id: row for row in source_rows(notice.document)}
 
     def cells(purpose: type[Purpose] | Family) -> dict[str, Cell]:
-        return {source.clause: cell(source, guard.explain(source, purpose, channel)) for source in notice.sources}
+        return {
+            source.clause: cell(source, guard.explain(source, purpose, channel, conditions=[*stated]))
+            for source in notice.sources
+        }
 
     def cell(source: type[Source], decision: Decision) -> Cell:
         # Nobody is asked about here, so that nothing but consent is missing from a subject.
         if decision or is_about_the_subject(decision):
             return decision.allowed or CONSENT
+        if decision.reason is DenialReason.CONDITION:
+            return CONDITIONS
         members = decision.purpose.members if isinstance(decision.purpose, Family) else (decision.purpose,)
         forbidden = all((source.clause, member.clause) in notice.prohibited for member in members)
         return FORBIDDEN if forbidden else False
@@ -362,6 +375,7 @@ def decision_data(decision: Decision) -> dict[str, Any]:
         "sources": [source.clause for source in decision.label],
         "purpose": purpose.name if isinstance(purpose, Family) else purpose.clause,
         "channel": decision.channel,
+        **({"conditions": sorted(decision.context.conditions)} if decision.context.conditions else {}),
         "grants": {source.clause: clause for source, clause in decision.grants.items()},
         "reasons": list(decision.reasons),
         "alternatives": [alternative.clause for alternative in decision.alternatives],

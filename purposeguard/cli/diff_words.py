@@ -17,6 +17,7 @@ WHAT: Final[Mapping[str, str]] = {
     "overlay": "product overlay",
     "derivation": "derivation",
     "channel": "channel",
+    "condition": "condition",
     "prohibition": "prohibition",
     "clause": "clause",
     "notice": "notice",
@@ -85,6 +86,7 @@ SENTENCES: Final[Mapping[str, str]] = {
         "number refers to another term, or to none"
     ),
     "basis": "{p} rests on {is_}, before on {was}",
+    "conditions": "{p} may use {s} {is_}, before {was}",
     "extended": "{p} may also use data of {s} collected before {earlier}, {how}",
     "extension-dropped": (
         "{p} may no longer use data of {s} collected before {earlier}, unless the revision of that time "
@@ -226,7 +228,9 @@ class Words:
         if kind == "channels-named":
             return {"was": _channels(facts, "old"), "is_": _channels(facts, "new")}
         if kind == "basis":
-            return {"was": BASES[old], "is_": BASES[new]}
+            return {"was": _bases(old), "is_": _bases(new)}
+        if kind == "conditions":
+            return {"was": _where(old), "is_": _where(new)}
         say = _country if kind == "country" else _shown
         return {"was": say(old), "is_": say(new)}
 
@@ -296,6 +300,14 @@ def _shown(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
+def _bases(stated: Any) -> str:
+    return " or ".join(stated) if isinstance(stated, tuple) else BASES[stated]
+
+
+def _where(ways: tuple[str, ...]) -> str:
+    return f"only where {' or '.join(ways)}" if ways else "always"
+
+
 def _country(rule: Any) -> str:
     if rule == "refused":
         return "nothing may be handed there"
@@ -328,6 +340,8 @@ def _renamed(facts: Mapping[str, Any], values: Mapping[str, Any]) -> str:
 def _tails(kind: str, facts: Mapping[str, Any]) -> Iterator[str]:
     """The consequences of a change."""
     if kind in {"granted", "channels-opened"}:  # whose data, and collected when
+        if facts.get("when"):
+            yield f", {_where(facts['when'])}"
         if facts["consent"]:
             yield ", of subjects who agree to it"
         yield EARLIER[facts["earlier"]]

@@ -41,6 +41,10 @@ Overlays = Annotated[
 Channel = Annotated[
     str | None, typer.Option("--channel", help="How the person is contacted: `email`, `phone`, …", show_default=False)
 ]
+Conditions = Annotated[
+    list[str] | None,
+    typer.Option("--condition", metavar="ID", help="A condition that holds; may be repeated.", show_default=False),
+]
 Imports = Annotated[
     list[str] | None,
     typer.Option("--import", metavar="MODULE", help="Import this too; may be repeated.", show_default=False),

@@ -27,15 +27,20 @@ CONSENT = "consent"
 FORBIDDEN = "forbidden"
 """In the place of a no: a prohibition says so."""
 
+CONDITIONS = "conditions"
+"""In the place of a yes: where conditions hold that were not stated."""
+
 MARKS: dict[Cell, Text] = {
     True: Text("✓", "bold green"),
     CONSENT: Text("c", "bold yellow"),
+    CONDITIONS: Text("?", "bold yellow"),
     FORBIDDEN: Text("✗", "bold red"),
     False: Text("·", "dim"),
 }
 LEGEND: dict[Cell, str] = {
     True: "may serve",
     CONSENT: "of subjects who consent",
+    CONDITIONS: "under conditions",
     FORBIDDEN: "forbidden",
     False: "no clause grants it",
 }

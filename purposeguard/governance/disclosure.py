@@ -15,6 +15,7 @@ from pydantic_core import from_json, to_json
 from purposeguard.errors import RequestError, UnknownPurpose, UnknownSource
 from purposeguard.governance.holdings import Held, Holding, held_in, opened
 from purposeguard.governance.report import (
+    BasisPart,
     CategoryPart,
     ConsentPart,
     ContactPart,
@@ -36,7 +37,7 @@ from purposeguard.governance.report import (
 from purposeguard.governance.request_records import KIND_OF, Request
 from purposeguard.governance.restrictions import ClauseNow, SubjectRecord, unchanged
 from purposeguard.governance.transfers import ProvisionRecord
-from purposeguard.notice.grants import bases
+from purposeguard.notice.grants import LegalGrounds, bases, stated_bases
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.languages import nearest_language, title_in
@@ -278,7 +279,9 @@ def _sources(notice: Notice, labels: Iterable[Label], language: Language) -> tup
 def _purposes(
     notice: Notice, wanted: Container[str], preferences: SubjectPreferences, language: Language
 ) -> tuple[PurposePart, ...]:
-    resting_on = bases(notice.document)
+    resting_on, stated = bases(notice.document), stated_bases(notice.document)
+    conditions = {row.id: title_in(row.title, language) for row in notice.document.condition}
+    when = LegalGrounds(notice.document).when
     clause_of = {row.id: grant.clause for grant in notice.document.grant for row in grant.purpose}
     return tuple(
         PurposePart(
@@ -287,7 +290,20 @@ def _purposes(
             granted_by=clause_of[purpose.clause],
             basis=resting_on[purpose.clause],
             suspended=preferences.stops(purpose.clause),
-            agreed=preferences.agreed(purpose.clause) if resting_on[purpose.clause] == "consent" else None,
+            agreed=preferences.agreed(purpose.clause)
+            if any(row.basis == "consent" for row in stated[purpose.clause])
+            else None,
+            bases=tuple(
+                BasisPart(
+                    basis=row.basis,
+                    sources=row.sources or (),
+                    when=tuple(conditions[given] for given in row.when),
+                    opt_out=row.opt_out,
+                )
+                for row in stated[purpose.clause]
+                if resting_on[purpose.clause] == "several"
+            ),
+            when=tuple(conditions[given] for given in when[purpose.clause]),
         )
         for purpose in notice.purposes
         if purpose.clause in wanted

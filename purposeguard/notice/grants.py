@@ -192,15 +192,15 @@ class Ground(NamedTuple):
 
 def bases_in_words(rows: tuple[BasisRow, ...]) -> str:
     """The bases of a purpose on one line; empty where the notice states none."""
-    return " or ".join(filter(None, map(_in_words, rows)))
+    return " or ".join(map(basis_in_words, rows)) if rows != (BasisRow.model_construct(),) else ""
 
 
-def _in_words(row: BasisRow) -> str:
-    said = [row.basis or ""]
-    said += [f"for {', '.join(row.sources)}"] if row.sources is not None else []
-    said += [f"where {' and '.join(row.when)}"] if row.when else []
-    said += ["until the person objects"] if row.opt_out else []
-    return " ".join(filter(None, said))
+def basis_in_words(row: BasisRow) -> str:
+    """A basis of several: `legitimate-interest where outside-eu`."""
+    said = str(row.basis or "no stated basis")
+    said += f" for {', '.join(row.sources)}" if row.sources is not None else ""
+    said += f" where {' and '.join(row.when)}" if row.when else ""
+    return said + (" until the person objects" if row.opt_out else "")
 
 
 Grounds = tuple[tuple[Ground, ...], ...]
@@ -263,6 +263,14 @@ class LegalGrounds:
         if conditions is None or not self._conditional:
             return grounds
         return tuple(tuple(ground for ground in group if ground.when <= conditions) for group in grounds)
+
+    def ways(self, source: str, purpose: str) -> frozenset[frozenset[str]]:
+        """The smallest sets of conditions of which each lets a pair that is granted be used at all."""
+        ways = {frozenset[str]()}
+        for group in self._of(source, purpose):
+            every = {way | ground.when for way in ways for ground in group}
+            ways = {way for way in every if not any(other < way for other in every)}
+        return frozenset(ways)
 
     def forbidden_unless(self, source: str, purpose: str) -> tuple[Prohibition, ...]:
         """The prohibitions of a pair that conditions lift."""

@@ -23,6 +23,7 @@ from pydantic import (
     PlainSerializer,
     RootModel,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
     WithJsonSchema,
     WrapValidator,
     model_serializer,
@@ -309,13 +310,13 @@ class BasisRow(Table):
         return self
 
 
-_Stating = TypeVar("_Stating", "PurposeRow", "Grant")
+def _instead_of_one(bases: tuple[BasisRow, ...], read: ValidationInfo) -> tuple[BasisRow, ...]:
+    if bases and read.data.get("basis") is not None:
+        raise ValueError("stands beside `basis`: write that as a row of these")
+    return bases
 
 
-def _one_or_several(row: _Stating) -> _Stating:
-    if row.basis is not None and row.bases:
-        raise ValueError("has `basis` and `bases`: write the one as a row of the others")
-    return row
+Bases = Annotated[tuple[BasisRow, ...], Field(min_length=1), AfterValidator(_instead_of_one)]
 
 
 class PurposeRow(Named):
@@ -327,11 +328,9 @@ class PurposeRow(Named):
 
     channels: Channels | None = None
     basis: Basis | None = None
-    bases: Annotated[tuple[BasisRow, ...], Field(min_length=1)] = ()
+    bases: Bases = ()
     when: When = ()
     open_end: Literal["stated-at-collection", "incidental"] | None = None
-
-    _states_one_or_several = model_validator(mode="after")(_one_or_several)
 
 
 class Grant(Table):
@@ -342,11 +341,9 @@ class Grant(Table):
     text: Texts | None = None
     sources: SourceIds
     basis: Basis | None = None
-    bases: Annotated[tuple[BasisRow, ...], Field(min_length=1)] = ()
+    bases: Bases = ()
     when: When = ()
     purpose: tuple[PurposeRow, ...] = Field(min_length=1)
-
-    _states_one_or_several = model_validator(mode="after")(_one_or_several)
 
 
 class FamilyRow(Table):

@@ -27,6 +27,7 @@ from purposeguard.notice.schema import (
     Grant,
     Named,
     Period,
+    Prohibition,
     PurposeRow,
     Renaming,
 )
@@ -290,12 +291,11 @@ class Sense:
                 refer(row, from_=to_sources, with_=to_sources, serves=to_purposes) for row in document.derivation
             ),
             "forbid": tuple(
-                self._with(
+                self._lifted(
                     refer(
                         row,
                         **({} if row.sources == EVERY else {"sources": to_sources}),
                         purposes=(either, "purpose or family"),
-                        unless=(self._conditions, "condition"),
                     )
                 )
                 for row in document.forbid
@@ -354,6 +354,10 @@ class Sense:
             self._with(row, source=self._one(row, "source", row.source, self._sources, "source")) for row in rows
         )
 
+    def _lifted(self, row: Prohibition) -> Prohibition:
+        # One whose conditions are unknown, which is told, is no more than it was: what it seems to forbid is not told.
+        return self._with(row, unless=self._all(row, "unless", row.unless, self._conditions, "condition") or row.unless)
+
     def _lawful(self, row: _Stating) -> _Stating:
         """A grant or purpose with the references of its conditions and bases."""
         place = self._places[id(row)]
@@ -370,15 +374,18 @@ class Sense:
     def _bases_cover(self) -> None:
         """Of several bases, some row is for each source that may serve the purpose; overlays have those of theirs."""
         narrowed = {overlay.id: overlay.source for overlay in self.document.overlay}
-        stated = [one for grant in self.document.grant for row in (grant, *grant.purpose) for one in row.bases]
-        for one in stated:
+        grants, purposes = self.document.grant, self.document.purposes
+        rows = [one for grant in grants for one in grant.bases] + [one for row in purposes for one in row.bases]
+        if all(one.sources is None for one in rows):
+            return
+        for one in rows:
             for given in one.sources or ():
                 if given in narrowed:
                     message = f"`{given}` is an overlay, and rests on what the source that it narrows rests on"
                     self._fault(one, "sources", message, f"name `{narrowed[given]}`")
         told = [fault.place for fault in self.faults]
         pairs, grounds = granted(self.document), LegalGrounds(self.document)
-        for grant in self.document.grant:
+        for grant in grants:
             for row in grant.purpose:
                 owner = row if row.bases or row.basis else grant
                 if not owner.bases or any(place.startswith(f"{self._places[id(owner)]}.") for place in told):

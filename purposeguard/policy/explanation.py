@@ -177,7 +177,7 @@ class Decision:
                     f"{source.clause} was collected under the revision of {then}, in which {purpose} names its "
                     "channels and closes the list, and no channel is stated: `channel=…` (rules 7 and 9)"
                 )
-            missing = self._missing(source, lambda other: other is not DenialReason.REVISION)
+            missing = self._missing(source, lambda after: after is None or after > DenialReason.REVISION)
             if missing:
                 return (
                     f"{source.clause} was collected under the revision of {then}, which grants {purpose} where "
@@ -192,9 +192,11 @@ class Decision:
         if preferences is None or preferences is UNNAMED:
             rests = f"people may opt out of {purpose}, and " if preferences is None else ""
             rests = f"{purpose} rests on consent, and " if bar is DenialReason.CONSENT else rests
-            return f"{rests}it is not said whose data of {source.clause} this is: name the subject"
+            missing = self._missing(source, lambda after: after is None)
+            instead = f", unless {_stating(missing)}" if missing else ""
+            return f"{rests}it is not said whose data of {source.clause} this is: name the subject{instead}"
         if bar is DenialReason.CONSENT:
-            missing = self._missing(source, lambda other: other is None)
+            missing = self._missing(source, lambda after: after is None)
             unless = f", unless {_stating(missing)}" if missing else ""
             return f"{purpose} rests on consent here, which the subject did not give, or took back{unless}"
         if preferences.erased:
@@ -205,12 +207,15 @@ class Decision:
     def _under_conditions(self, source: type[Source]) -> str:
         """Why a source is refused that may serve the purpose under conditions alone."""
         matrix, purpose, current = self._matrix, name_of(self.purpose), self._matrix.current(source)
-        missing = self._missing(source, lambda bar: bar is not DenialReason.CONDITION)
-        for member in _members(self.purpose):
-            for rule in matrix.grounds.forbidden_unless(current.clause, member.clause):
-                if not self.context.conditions.issuperset(rule.unless):
-                    reason = f"{source.clause} is forbidden to serve {name_of(member)}: {rule.reason.en}"
-                    return f"{reason}; save where {_stating(missing)}"
+        missing = self._missing(source, lambda after: after is None or after > DenialReason.CONDITION)
+        rules = (
+            []
+            if isinstance(self.purpose, Family)
+            else matrix.grounds.forbidden_unless(current.clause, self.purpose.clause)
+        )
+        for rule in rules:
+            if not self.context.conditions.issuperset(rule.unless):
+                return f"{source.clause} is forbidden to serve {purpose}: {title_in(rule.reason, 'en')}; save where {_stating(missing)}"
         return f"{purpose} may use {source.clause} only where {_stating(missing)}"
 
     def _missing(self, source: type[Source], lifted: Callable[[DenialReason | None], bool]) -> tuple[str, ...]:
@@ -220,7 +225,7 @@ class Decision:
         def lifts(conditions: Iterable[str]) -> bool:
             context = self.context._replace(conditions=self.context.conditions.union(conditions))
             bars = [matrix.bar(source, member, self.channel, context) for member in _members(self.purpose)]
-            return any(lifted(bar) for bar in bars if bar is not DenialReason.GRANT)
+            return any(map(lifted, bars))
 
         needed = [one for one in matrix.notice.conditions if one not in self.context.conditions]
         if not lifts(needed):

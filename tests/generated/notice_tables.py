@@ -377,6 +377,7 @@ def add_bases(draw: st.DrawFn, made: Tables) -> None:
 
 
 CONDITIONS: Final = ("adult", "outside-eu", "pro")
+_SELDOM: Final = st.sampled_from([False, False, True])
 
 
 def add_conditions(draw: st.DrawFn, made: Tables) -> None:
@@ -387,18 +388,18 @@ def add_conditions(draw: st.DrawFn, made: Tables) -> None:
     named = [given for given in sources_of_tables(made) if given not in overlays]
     for grant in made["grant"]:
         for row in (grant, *grant["purpose"]):
-            if ids and draw(st.sampled_from([False, False, False, True])):
+            if draw(_SELDOM) and ids:
                 row["when"] = draw(some(ids, most=2))
-            if draw(st.sampled_from([False, False, True])):
+            if draw(_SELDOM):
                 row.pop("basis", None)
                 row["bases"] = draw(_bases(ids, named))
-        if draw(st.sampled_from([False] * 5 + [True])):
+        if draw(_SELDOM) and draw(st.booleans()):
             grant["sources"] = "any"
     for row in made.get("forbid", ()):
-        if ids and draw(st.booleans()):
+        if draw(st.booleans()) and ids:
             row["unless"] = draw(some(ids, most=2))
-    if len(made.get("forbid", ())) == 1 and draw(st.sampled_from([False, False, True])):
-        made["forbid"][0]["sources"] = "any"
+            if len(made["forbid"]) == 1 and draw(st.booleans()):
+                row["sources"] = "any"
 
 
 @st.composite
@@ -407,11 +408,11 @@ def _bases(draw: st.DrawFn, conditions: Sequence[str], sources: Sequence[str]) -
     rows: list[Tables] = []
     for number in range(draw(st.integers(1, 3))):
         row: Tables = {"basis": draw(st.sampled_from([*BASES, "consent"]))}
-        if draw(st.sampled_from([False, False, True])):
+        if draw(_SELDOM):
             row["opt_out"] = True
             if draw(st.booleans()):
                 del row["basis"]
-        if conditions and draw(st.booleans()):
+        if draw(st.booleans()) and conditions:
             row["when"] = draw(some(conditions, most=2))
         if number and draw(st.booleans()):
             row["sources"] = draw(some(sources, most=3))

@@ -15,7 +15,7 @@ from purposeguard.cli.report.records import NONE, Evidence, Records, Told, recor
 from purposeguard.cli.report.revisions import Step, steps
 from purposeguard.errors import UnknownPurpose, UnlabelledData
 from purposeguard.guard import Guard
-from purposeguard.notice.grants import bases, source_rows
+from purposeguard.notice.grants import bases, source_rows, stated_bases
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
@@ -56,18 +56,24 @@ class SourceFact:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PurposeFact:
-    """A purpose: its clause, its basis, its channels, the sources that may serve it, those that are forbidden to."""
+    """A purpose: its clause, its basis or bases, its conditions and channels, the sources that may serve it or may not.
+
+    `bases`: where there are several, each with its basis, its sources, the titles of its conditions, and whether people
+    may opt out.
+    """
 
     id: str
     slug: str
     title: Titles
     clause: str
-    basis: Basis | None
+    basis: Basis | Literal["several"] | None
     channels: tuple[str, ...]
     closed: bool
     sources: frozenset[str]
     forbidden: frozenset[str]
     texts: Texts
+    when: tuple[Titles, ...] = ()
+    bases: tuple[tuple[Basis | None, tuple[str, ...], tuple[Titles, ...], bool], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -129,7 +135,8 @@ def notice_facts(notice: Notice) -> NoticeFacts:
     forbidden: dict[str, set[str]] = defaultdict(set)
     for source, purpose in notice.prohibited:
         forbidden[purpose].add(source)
-    basis = bases(document)
+    basis, stated = bases(document), stated_bases(document)
+    conditions = {row.id: row.title for row in document.condition}
 
     def texts(row: Named | Grant) -> Texts:
         return {} if row.text is None else {tag: notice.words_of(passage) for tag, passage in row.text.items()}
@@ -169,6 +176,12 @@ def notice_facts(notice: Notice) -> NoticeFacts:
                 sources=frozenset(served[row.id]),
                 forbidden=frozenset(forbidden[row.id]),
                 texts=texts(row),
+                when=tuple(conditions[one] for one in dict.fromkeys((*grant.when, *row.when))),
+                bases=tuple(
+                    (one.basis, one.sources or (), tuple(conditions[given] for given in one.when), one.opt_out)
+                    for one in stated[row.id]
+                    if basis[row.id] == "several"
+                ),
             )
             for grant in document.grant
             for row in grant.purpose

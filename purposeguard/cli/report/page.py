@@ -30,6 +30,7 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 
 BADGES: Final[Mapping[str | None, str]] = {
     None: "",
+    "several": "S",
     "consent": "C",
     "contract": "K",
     "law": "L",

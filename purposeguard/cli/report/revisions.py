@@ -176,6 +176,8 @@ class Rows:
 
     def _value(self, kind: str, value: Any) -> str:
         words = self._words
+        if isinstance(value, tuple) and kind in {"basis", "conditions"}:
+            return words["or"].join(value) or words["always"]
         if kind in BY_VALUE:
             return words[f"{kind}_{value or 'none'}"]
         if kind in {"period", "answer-days"}:
@@ -207,6 +209,8 @@ class Rows:
             only = self._listed(self._channels.get(channel, channel) for channel in facts["channels"])
             yield f"{words['channels_concerned']}{only}"
         yield from (words[name] for name in _notes(change.kind, facts))
+        if facts.get("when"):
+            yield f"{words['only_where']}{words['or'].join(facts['when'])}"
         if facts.get("served"):
             yield f"{words['note_served']}{self._listed(facts['served'])}"
         if facts.get("notified"):

@@ -8,11 +8,13 @@ What no permission allows is not allowed, and a prohibition goes before a permis
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from purposeguard.notice.export.reading import Reading, Term
+from purposeguard.notice.grants import basis_rows
 from purposeguard.notice.schema import Basis, Document, FamilyRow, Grant, Office, PurposeRow, SourceRow, Titles
 
 NOTICE: Final = "notice.jsonld"
@@ -73,6 +75,13 @@ NOT_HERE: Final = (
     },
 )
 """What the rules cannot say, in each language; it stands at the set of rules."""
+
+CONDITIONS: Final = {
+    "en": "What is allowed under conditions alone is not permitted here; prohibitions stand as if nothing lifted them.",
+    "ja": "条件付きで許可されるものは、ここでは許可しません。条件によって解除される禁止も、"
+    "解除されないものとして示します。",
+}
+"""The same, of a notice that has conditions."""
 
 
 def export(document: Document) -> dict[str, str]:
@@ -209,7 +218,8 @@ class _Export:
         return [family.class_ for family in self._document.family if row.id in family.purposes]
 
     def _process(self, grant: Grant, row: PurposeRow) -> Node:
-        basis = row.basis or grant.basis
+        stated = dict.fromkeys(one.basis for one in basis_rows(grant, row) if one.basis is not None)
+        legal: Any = [BASES[basis] for basis in stated]
         banned = self._reading.banned(row.id)
         sources = self._reading.may(grant.clause, row.id)
         document = self._document
@@ -219,9 +229,9 @@ class _Export:
                 kinds += provision.recipients
         links = {
             "dpv:hasPersonalData": self._sources(source for source in sources if source not in banned),
-            "dpv:hasLegalBasis": None if basis is None else BASES[basis],
+            "dpv:hasLegalBasis": legal[0] if len(legal) == 1 else legal,
             "dpv:hasRecipient": [self._recipient(kind.id) for kind in kinds],
-            "dpv:hasPermission": [f"#permission/{row.slug}"] if sources else None,
+            "dpv:hasPermission": [rule["@id"] for rule in self._granted(grant, row)],
         }
         return {
             "@id": f"#process/{row.slug}",
@@ -250,6 +260,7 @@ class _Export:
             }
             for number, ban in enumerate(self._reading.bans, 1)
         ]
+        notes = (*NOT_HERE, CONDITIONS) if document.condition else NOT_HERE
         return {
             "@id": "#rules",
             "@type": "odrl:Set",
@@ -258,14 +269,19 @@ class _Export:
             "dcterms:source": {"@id": "#notice"},
             "odrl:assigner": "#controller",
             "odrl:conflict": "odrl:prohibit",
-            "skos:note": {language: [note[language] for note in NOT_HERE] for language in ("en", "ja")},
+            "skos:note": {language: [note[language] for note in notes] for language in ("en", "ja")},
             "odrl:permission": permissions,
             **({"odrl:prohibition": prohibitions} if prohibitions else {}),
         }
 
     def _granted(self, grant: Grant, row: PurposeRow) -> Iterator[Node]:
-        if sources := self._reading.may(grant.clause, row.id):
-            yield self._permission(row.slug, row.id, sources, self._reading.terms[row.id])
+        """A permission for each of the terms by which its sources may serve a purpose; mostly one for all."""
+        channels = row.channels.closed if row.channels else None
+        groups = self._reading.grouped(grant.clause, row.id)
+        rules = [(sources, term) for terms, sources in groups.items() for term in terms or (Term(),)]
+        for number, (sources, term) in enumerate(rules, 1):
+            name = row.slug if len(rules) == 1 else f"{row.slug}/{number}"
+            yield self._permission(name, row.id, sources, dataclasses.replace(term, channels=channels))
 
     def _of_family(self, row: FamilyRow) -> Iterator[Node]:
         """Each source by one of the members: as many permissions as there are terms, of which one must be met."""

@@ -13,6 +13,9 @@ from purposeguard.notice.grants import granted, source_rows
 from purposeguard.notice.history import History
 from purposeguard.notice.retention import Periods
 from purposeguard.notice.schema import (
+    EVERY,
+    Channel,
+    Condition,
     Document,
     Kind,
     Named,
@@ -55,7 +58,8 @@ def terms(history: History, matching: Matching) -> Iterator[Change]:
         yield from _renamed_nothing(before, after)
     yield from _made_otherwise(matching)
     yield from _clauses(old, new, matching)
-    yield from _channels(old, new)
+    yield from _facts_of_uses("channel", old.channel, new.channel)
+    yield from _facts_of_uses("condition", old.condition, new.condition)
     yield from _prohibitions(old, new, matching)
 
 
@@ -134,6 +138,7 @@ def _clauses(old: Document, new: Document, matching: Matching) -> Iterator[Chang
     for pair in matching.purposes:
         if pair.old is not None and pair.new is not None:
             yield from _value("purpose", pair.id, "clause", was[pair.old.id], is_[pair.new.id])
+            yield from _value("purpose", pair.id, "open_end", pair.old.open_end, pair.new.open_end)
     titles = {grant.clause: grant.title for grant in old.grant}
     for grant in new.grant:
         title = titles.get(grant.clause, grant.title)
@@ -154,17 +159,20 @@ def _set_change(what: str, id_: str, key: str, was: Sequence[str], is_: Sequence
         yield Change("members", "neutral", {"what": what, "id": id_, "key": key, "added": added, "removed": removed})
 
 
-def _channels(old: Document, new: Document) -> Iterator[Change]:
-    was, is_ = ({row.id: row.title for row in document.channel} for document in (old, new))
+def _facts_of_uses(
+    what: str, old: Iterable[Channel | Condition], new: Iterable[Channel | Condition]
+) -> Iterator[Change]:
+    """What code states of a use: channels and conditions."""
+    was, is_ = ({row.id: row.title for row in rows} for rows in (old, new))
     for id_, title in is_.items():
         if id_ not in was:
-            yield Change("added", "neutral", {"what": "channel", "id": id_, "title": _titles(title)})
+            yield Change("added", "neutral", {"what": what, "id": id_, "title": _titles(title)})
         elif was[id_] != title:
-            facts: dict[str, Fact] = {"what": "channel", "id": id_}
+            facts: dict[str, Fact] = {"what": what, "id": id_}
             yield Change("title", "neutral", {**facts, "old": _titles(was[id_]), "new": _titles(title)})
     for id_ in was:
         if id_ not in is_:
-            yield Change("removed", "narrowed", {"what": "channel", "id": id_, "title": _titles(was[id_])})
+            yield Change("removed", "narrowed", {"what": what, "id": id_, "title": _titles(was[id_])})
 
 
 def _prohibitions(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
@@ -189,7 +197,11 @@ def _prohibitions(old: Document, new: Document, matching: Matching) -> Iterator[
 
 
 def _prohibition(row: Prohibition) -> dict[str, Fact]:
-    return {"what": "prohibition", "sources": row.sources, "purposes": row.purposes}
+    return {
+        "what": "prohibition",
+        "sources": ("any",) if row.sources == EVERY else row.sources,
+        "purposes": row.purposes,
+    }
 
 
 Terms = tuple[str, str, frozenset[str]]
