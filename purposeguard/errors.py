@@ -63,14 +63,22 @@ class PurposeGuardError(Exception):
 
 
 class Fault(NamedTuple):
-    """One thing wrong with a notice file: where (`grant[2].purpose[0].channels`), what, and what to do."""
+    """One thing wrong with a notice file: where (`grant[2].purpose[0].channels`), what, and what to do.
+
+    `file`, `line` and `column` (both from 1) say where that is written, if the notice was read from a text. Of an
+    overlay's own file, `place` counts the rows of that file.
+    """
 
     place: str
     message: str
     suggestion: str | None = None
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
 
     def __str__(self) -> str:
-        text = f"{self.place}: {self.message}" if self.place else self.message
+        where = [] if self.line is None else [f"{self.file}:{self.line}:{self.column}"]
+        text = ": ".join([*where, *([self.place] if self.place else []), self.message])
         return f"{text} (help: {self.suggestion})" if self.suggestion else text
 
 

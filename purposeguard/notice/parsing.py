@@ -7,15 +7,19 @@ a slip of typing in one row does not hide a wrong reference in another.
 
 from __future__ import annotations
 
+import datetime
+import re
 import tomllib
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from purposeguard.errors import Fault, NoticeError
-from purposeguard.notice.schema import FORMAT, ONE_LINE, Document, PurposeRow
+from purposeguard.notice.positions import Position, positions
+from purposeguard.notice.schema import FORMAT, ONE_LINE, Channels, Document, PurposeRow, Titles
 from purposeguard.notice.timezones import suggestion as nearest_zones
 from purposeguard.notice.validation import ROWS, Sense
 from purposeguard.notice.vocabulary import nearest
@@ -24,7 +28,21 @@ LARGEST_FILE = 16 * 2**20
 """Bytes of a notice file that are read at most: some thirty times a notice of 2,000 purposes."""
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+class Written(NamedTuple):
+    """A text that tables were read from; of overlays in a file of their own, how many rows come before its own."""
+
+    origin: str
+    text: str
+    rows_before: int | None = None
+
+
+class Tables(dict[str, Any]):
+    """The tables of one file, or of a notice and its overlays, and the texts that they were read from."""
+
+    written: tuple[Written, ...] = ()
+
+
+def read_toml(path: Path) -> Tables:
     """The tables of a TOML file.
 
     Raises:
@@ -41,12 +59,12 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise _alone(origin, f"line {line} is not UTF-8", "save the file as UTF-8") from error
+        before = content[: error.start].decode("utf-8-sig")
+        raise _at_the_end_of(before, origin, "is not UTF-8 from here on", "save the file as UTF-8") from error
     return parse_toml(text, origin)
 
 
-def parse_toml(text: str, origin: str) -> dict[str, Any]:
+def parse_toml(text: str, origin: str) -> Tables:
     """The tables of a TOML text.
 
     Raises:
@@ -57,14 +75,53 @@ def parse_toml(text: str, origin: str) -> dict[str, Any]:
     if not isinstance(given, str):
         raise TypeError(f"a notice is read from a text in TOML, not from {_article(given)}")
     try:
-        tables = tomllib.loads(text)
+        tables = Tables(tomllib.loads(text))
     except RecursionError as error:
-        raise _alone(origin, "is nested too deeply to be a notice") from error
+        raise _alone(origin, "is nested too deeply to be a notice", "write a table under a `[header]`") from error
     except ValueError as error:  # a TOMLDecodeError, or a number of too many digits
-        raise _alone(origin, f"is not TOML: {error}") from error
+        raise _not_toml(text, origin, str(error)) from error
     if not tables:
         raise _alone(origin, "is empty", "`purposeguard schema` prints the tables of a notice")
+    tables.written = (Written(origin, text),)
     return tables
+
+
+def _not_toml(text: str, origin: str, said: str) -> NoticeError:
+    """What `tomllib` said of a text, at the place that it names, with what to write."""
+    text = text.replace("\r\n", "\n")
+    named = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", said, re.DOTALL)
+    what, before = (named[1] if named else said), text
+    if named and named[2]:
+        lines = text.split("\n")[: int(named[2])]
+        before = "\n".join([*lines[:-1], lines[-1][: int(named[3]) - 1]])
+    suggestion = next((cure for part, cure in _CURES.items() if part in what), None)
+    found = text[len(before) : len(before) + 1]
+    plain = _STRAIGHT.get(found, unicodedata.normalize("NFKC", found).strip())
+    if found and not found.isascii():
+        suggestion = f"type `{plain}` for `{found}`" if plain.isascii() and plain else 'put it in quotes, `"…"`'
+        suggestion = suggestion if found.strip() else "remove the full-width blank"
+    return _at_the_end_of(before, origin, f"is not TOML: {what[:1].lower()}{what[1:]}".replace("\n", "\\n"), suggestion)
+
+
+_STRAIGHT: Final = dict.fromkeys("“”„‟«»「」『』＂", '"') | dict.fromkeys("‘’‚‛＇", "'")
+
+_CURES: Final = {
+    "Expected '=' after a key": 'write `key = "value"`, and `[[source]]` above the keys of a row',
+    "Expected newline": 'write one key on each line; a text stands in quotes, `"…"`, and a quote in it is `\\"`',
+    "Invalid value": 'a text stands in quotes, `"…"`, a list in brackets, `["…", "…"]`; `true` in none',
+    "Illegal character": 'end the text with a quote on its own line, `"…"`',
+    "Unterminated string": 'end the text with a quote on its own line, `"…"`',
+    "Unclosed array": 'write `["…", "…"]`, with a comma between two entries',
+    "Unclosed inline table": 'write `{ en = "…", ja = "…" }` on one line, with a comma between two keys',
+    "Invalid initial character": "write a table in braces on one line, or put the key in quotes",
+    "Expected ']": "a header is `[[source]]` for one row of many, `[retention]` for the only one",
+    "Invalid statement": 'write `key = "value"`; a key of other characters than A-Z, 0-9, _ and - stands in quotes',
+    "Unescaped '\\'": "write `\\\\` for a backslash, or put the text in single quotes",
+    "twice": "`[[source]]`, in two brackets, begins each row of a list",
+    "Cannot overwrite a value": "remove one of the two; `[[source]]`, in two brackets, begins another row of a list",
+    "Cannot mutate": "what is written in braces ends with them: write all of it there",
+}
+"""What to write, by a part of what `tomllib` says."""
 
 
 def _article(given: object) -> str:
@@ -92,11 +149,43 @@ def validated(tables: Mapping[str, Any], origin: str) -> Document:
         sense = _sense_of_sound_rows(tables)
     faults += sense.faults
     if faults:
-        raise NoticeError(sorted(faults, key=lambda fault: _position(fault.place)), origin)
+        raise NoticeError(located(sorted(faults, key=lambda fault: _position(fault.place)), tables), origin)
     return sense.document
 
 
-def merged(tables: Mapping[str, Any], overlays: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+def located(faults: Iterable[Fault], tables: Mapping[str, Any]) -> list[Fault]:
+    """These faults with the lines and columns at which they are written, in that order; where none is known, as given.
+
+    What is not written, such as a key that is missing, is where its table begins.
+    """
+    texts = tables.written if isinstance(tables, Tables) else ()
+    known = [{_place(where): found for where, found in positions(one.text).items()} for one in texts]
+    placed = [_located(fault, texts, known) for fault in faults]
+    order = {one.origin: number for number, one in enumerate(texts)}
+    return sorted(placed, key=lambda fault: (order.get(fault.file or "", 0), fault.line or 0, fault.column or 0))
+
+
+def _located(fault: Fault, texts: tuple[Written, ...], known: list[dict[str, Position]]) -> Fault:
+    row = re.match(r"overlay\[(\d+)\]", fault.place)
+    for one, found in reversed([*zip(texts, known, strict=True)]):
+        before = one.rows_before or 0
+        if one.rows_before is not None if row is None else int(row[1]) < before:
+            continue  # overlays apart, all is in the notice's own file
+        place = fault.place if row is None else f"overlay[{int(row[1]) - before}]{fault.place[row.end() :]}"
+        position = next(found[near] for near in _ever_shorter(place) if near in found)
+        return fault._replace(place=place, file=one.origin, line=position.line, column=position.column)
+    return fault
+
+
+def _ever_shorter(place: str) -> Iterator[str]:
+    """A place, that of the table or list that it is in, …, and of the file."""
+    yield place
+    for end in reversed([part.start() for part in re.finditer(r"[.\[]", place)]):
+        yield place[:end]
+    yield ""
+
+
+def merged(tables: Mapping[str, Any], overlays: Iterable[tuple[str, Mapping[str, Any]]]) -> Tables:
     """`tables` with the `[[overlay]]` rows of further files behind its own.
 
     Raises:
@@ -104,6 +193,7 @@ def merged(tables: Mapping[str, Any], overlays: Iterable[tuple[str, Mapping[str,
     """
     own = tables.get("overlay", [])
     rows = list(own) if isinstance(own, list) else []
+    written = tables.written if isinstance(tables, Tables) else ()
     for origin, extra in overlays:
         faults = [
             Fault(key, "has no place in an overlay file", "an overlay file holds `[[overlay]]` tables only")
@@ -114,13 +204,23 @@ def merged(tables: Mapping[str, Any], overlays: Iterable[tuple[str, Mapping[str,
         if not isinstance(more, list):
             faults.append(Fault("overlay", "must be a list of tables", "write `[[overlay]]`"))
         if faults:
-            raise NoticeError(faults, origin)
+            raise NoticeError(located(faults, extra), origin)
+        if isinstance(extra, Tables):
+            written += tuple(one._replace(rows_before=len(rows)) for one in extra.written)
         rows += more
-    return {**tables, "overlay": rows} if isinstance(own, list) and rows else dict(tables)
+    whole = Tables({**tables, "overlay": rows} if isinstance(own, list) and rows else tables)
+    whole.written = written
+    return whole
 
 
 def _alone(origin: str, message: str, suggestion: str | None = None) -> NoticeError:
     return NoticeError([Fault("", message, suggestion)], origin)
+
+
+def _at_the_end_of(before: str, origin: str, message: str, suggestion: str | None) -> NoticeError:
+    """One fault, where this text ends."""
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    return NoticeError([Fault("", message, suggestion, origin, line, column)], origin)
 
 
 def _place(location: Iterable[str | int]) -> str:
@@ -144,40 +244,83 @@ def _position(place: str) -> list[int]:
 
 def _shape_faults(error: ValidationError) -> Iterator[Fault]:
     every = error.errors(include_url=False, include_input=True)
+    told: set[str] = set()
     for found in every:
         location = found["loc"]
-        if found["type"] == "too_short":
-            if any(other["loc"][: len(location)] == location and other is not found for other in every):
-                continue  # only short because its faulty rows were not counted
-            least = found.get("ctx", {}).get("min_length", 1)
-            yield Fault(_place(location), f"needs {least} {'entries' if least > 1 else 'entry'} at least")
-            continue
-        message, suggestion = _PLAINLY.get(found["type"]) or found["msg"].removeprefix("Value error, "), None
-        if found["type"] == "extra_forbidden":
-            message = "is no key of this table"
-            close = nearest(location[-1], _keys_at(location[:-1]))
-            suggestion = f"did you mean `{close[0]}`?" if close else "`purposeguard schema` prints the keys"
-        elif found["type"] == "missing":
-            message = "is missing"
-        elif found.get("ctx", {}).get("pattern") == ONE_LINE:
-            message = "holds a line break or a control character"
-            suggestion = "write it as one line of text"
-        elif found["type"] == "string_pattern_mismatch":
-            message = "is not of the form that such a name has"
-            suggestion = _FORMS.get(str(location[-1]))
-        elif location == ("format",):
-            suggestion = f"this version reads `format = {FORMAT}`"
-        elif location == ("timezone",) and isinstance(found["input"], str):
-            suggestion = nearest_zones(found["input"])
-        yield Fault(_place(location), message[:1].lower() + message[1:], suggestion)
+        if found["type"] == "too_short" and any(
+            other["loc"][: len(location)] == location and other is not found for other in every
+        ):
+            continue  # only short because its faulty rows were not counted
+        if found["type"] != "extra_forbidden":
+            location = _without_alternatives(location)
+        message, suggestion = _said(found["type"], found, location)
+        place = _place(location)
+        if place not in told:  # else by another alternative of the same value
+            told.add(place)
+            yield Fault(place, message, suggestion or _example(location))
 
+
+def _said(kind: str, found: Any, location: tuple[str | int, ...]) -> tuple[str, str | None]:
+    """What is wrong, in the words of a TOML file, and what to do if that is more than `_example`."""
+    given, context = found["input"], found.get("ctx", {})
+    key = next((part for part in reversed(location) if isinstance(part, str)), "")
+    if kind == "string_too_long":
+        return f"has more than {context['max_length']} characters", "shorten it"
+    if kind in _PLAINLY:
+        rows = isinstance(given, Mapping) and _inner(_model_at(location[:-1]), key) is not None
+        header = f"[[{'.'.join(part for part in location if isinstance(part, str))}]]"
+        two = f"write `{header}`, in two brackets, above each row" if kind == "tuple_type" and rows else None
+        return _PLAINLY[kind].format(**context), two
+    if kind == "too_short":
+        least = context["min_length"]
+        return f"needs {least} {'entries' if least > 1 else 'entry'} at least", None
+    if kind == "extra_forbidden":
+        keys = _keys_at(location[:-1])
+        close = nearest(location[-1], keys)
+        known = (
+            f"the keys here are {_in_words(keys)}"
+            if keys and len(keys) <= _FEW
+            else "`purposeguard schema` prints the keys"
+        )
+        return "is no key of this table", f"did you mean `{close[0]}`?" if close else known
+    if kind == "literal_error":
+        return _of_a_choice(found, location)
+    if context.get("pattern") == ONE_LINE:
+        return "holds a line break or a control character", "write it as one line of text"
+    if kind == "string_pattern_mismatch":
+        form = _FORMS.get("channel" if "channel" in location else key)
+        return "is not of the form that such a name has", form
+    message, _, use = found["msg"].removeprefix("Value error, ").partition(": use ")
+    if isinstance(given, Mapping) and {"closed", "open"} <= given.keys():
+        message, use = "has both `closed` and `open`", "one: `closed` for these only, `open` for these for example"
+    if location == ("timezone",):
+        return message, nearest_zones(given)
+    return message[:1].lower() + message[1:], f"use {use}" if use else None
+
+
+def _of_a_choice(found: Any, location: tuple[str | int, ...]) -> tuple[str, str | None]:
+    """The same, of what is none of the texts that may stand there."""
+    if location == ("format",):
+        return "is of another version", f"this version reads `format = {FORMAT}`"
+    key = next((part for part in reversed(location) if isinstance(part, str)), "")
+    annotation = _annotation(_model_at(location[:-1]), key)
+    close = nearest(found["input"], [kind for kind in _kinds(annotation) if isinstance(kind, str)])
+    choices = found["msg"].removeprefix("Input should be ").replace("'", "`")
+    return f"must be {choices}", f"did you mean `{close[0]}`?" if close else None
+
+
+_FEW: Final = 9
+"""So many keys are told; more are in the schema."""
 
 _PLAINLY: Final = {
     "bool_type": "must be `true` or `false`",
-    "date_from_datetime_parsing": "must be a date, such as 2026-01-31",
-    "date_type": "must be a date, such as 2026-01-31",
+    "date_from_datetime_inexact": "must be a date",
+    "date_from_datetime_parsing": "must be a date",
+    "date_type": "must be a date",
     "dict_type": "must be a table",
+    "greater_than": "must be more than {gt}",
     "int_type": "must be a whole number",
+    "missing": "is missing",
     "model_type": "must be a table",
     "string_too_short": "is empty",
     "string_type": "must be a text in quotes",
@@ -185,38 +328,93 @@ _PLAINLY: Final = {
 }
 """pydantic's faults in the words of a TOML file."""
 
+_CHANNEL: Final = "Latin letters in lower case, e.g. `email` or `direct_mail`; what people call it is its `title`"
+_HYPHENS: Final = "words in lower case with hyphens, e.g. `domestic-contractor`"
 _FORMS: Final = {
+    "announced_by": _CHANNEL,
+    "channel": _CHANNEL,
     "class": "words in CamelCase, e.g. `RenewalGuidance`",
+    "closed": _CHANNEL,
     "code": "two capital letters, e.g. `JP`",
+    "countries": "two capital letters, e.g. `JP`",
     "function": "words in lower case with underscores, e.g. `link_usage`",
-    "id": "words in lower case with hyphens (a channel: underscores), e.g. `domestic-contractor`",
-    "operation": "words in lower case with hyphens, e.g. `link`",
+    "home": "two capital letters, e.g. `JP`",
+    "id": _HYPHENS,
+    "open": _CHANNEL,
+    "operation": _HYPHENS,
 }
 
 
+def _without_alternatives(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """A location in the file: pydantic appends which alternative of a value it tried."""
+    for number, part in enumerate(location):
+        if isinstance(part, str) and part not in _keys_at(location[:number]):
+            return location[:number]
+    return location
+
+
+def _example(location: tuple[str | int, ...]) -> str | None:
+    """What to write at a place of the file."""
+    names = [part for part in location if isinstance(part, str)]
+    if not names or names[-1] not in _keys_at(location[:-1]):
+        return None
+    key, model = names[-1], _model_at(tuple(names[:-1]))
+    annotation, table = _annotation(model, key), _inner(model, key)
+    kinds = [*_kinds(annotation)]
+    if table is Titles:
+        return f'write `{key} = {{ en = "…", ja = "…" }}`'
+    if table is Channels:
+        return f'write `{key} = {{ closed = ["…"] }}`, or `open` for `closed`'
+    if table is not None:
+        path = ".".join(names)
+        return f"write `[[{path}]]` above each row" if tuple in kinds else f"write `[{path}]`, and its keys below"
+    value = next((text for kind, text in _VALUES.items() if kind in kinds), '"…"')
+    if choices := [kind for kind in kinds if isinstance(kind, str)]:
+        value = f'"{choices[0]}"'
+    return f"write `{key} = {f'[{value}, …]' if tuple in kinds else value}`"
+
+
+_VALUES: Final[dict[object, str]] = {bool: "true", int: "30", datetime.date: "2026-01-31"}
+
+
+def _kinds(annotation: object) -> Iterator[object]:
+    """The types that an annotation is made of, and the texts that it allows."""
+    pending = [annotation]
+    while pending:
+        kind = pending.pop()
+        yield kind
+        yield get_origin(kind)
+        pending += get_args(kind)
+
+
+def _in_words(names: Iterable[str]) -> str:
+    *first, last = (f"`{name}`" for name in names)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def _keys_at(location: tuple[str | int, ...]) -> list[str]:
-    """The keys that the table at `location` may have."""
-    model: type[BaseModel] = Document
+    """The keys that the table at `location` may have; none where there is no table."""
+    model = _model_at(location)
+    return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_at(location: tuple[str | int, ...]) -> type[BaseModel] | None:
+    model: type[BaseModel] | None = Document
     for part in location:
-        if isinstance(part, str):
-            inner = _inner(model, part)
-            if inner is None:
-                return []
-            model = inner
-    return [field.alias or name for name, field in model.model_fields.items()]
+        model = _inner(model, part) if isinstance(part, str) else model
+    return model
 
 
-def _inner(model: type[BaseModel], key: str) -> type[BaseModel] | None:
+def _annotation(model: type[BaseModel] | None, key: str) -> object:
+    """What is written under a key of a table; None where it is no key of it."""
+    fields = model.model_fields if model is not None else {}
+    return next((field.annotation for name, field in fields.items() if key == (field.alias or name)), None)
+
+
+def _inner(model: type[BaseModel] | None, key: str) -> type[BaseModel] | None:
     """The model of the table, or list of tables, under `key`."""
-    for name, field in model.model_fields.items():
-        if key == (field.alias or name):
-            pending: list[Any] = [field.annotation]
-            while pending:
-                candidate = pending.pop()
-                if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                    return candidate
-                pending += getattr(candidate, "__args__", ())
-    return None
+    kinds = _kinds(_annotation(model, key))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
 def _sense_of_sound_rows(tables: Mapping[str, Any]) -> Sense:

@@ -123,6 +123,14 @@ Names = dict[str, str]
 _KINDS: Final[Mapping[type[BaseModel], str]] = {PurposeRow: "purpose", FamilyRow: "family"}
 """What rows of one namespace are, one by one."""
 
+_ROW_OF: Final[Mapping[str, str]] = {
+    "channel": "`[[channel]]`",
+    "source": "`[[source]]`",
+    "purpose": "`[[grant.purpose]]`",
+    "purpose or family": "`[[grant.purpose]]` or `[[family]]`",
+}
+"""What to write for a reference to nothing."""
+
 Row = TypeVar("Row", bound=BaseModel)
 
 
@@ -214,7 +222,11 @@ class Sense:
         canonical = known.get(folded)
         if canonical is None and folded not in self._excused.get(kind, ()):
             close = nearest(spelling, known.values())
-            suggestion = f"did you mean {' or '.join(f'`{name}`' for name in close)}?" if close else None
+            suggestion = (
+                f"did you mean {' or '.join(f'`{name}`' for name in close)}?"
+                if close
+                else f"name a row of the notice, or write {_ROW_OF[kind]}"
+            )
             self._fault(row, place, f"unknown {kind} `{spelling}`", suggestion)
         return canonical
 
