@@ -35,10 +35,14 @@ and handled costs no text. No message holds a personal value.
 
 from __future__ import annotations
 
+import functools
 import re
+import sys
 from collections.abc import Callable, Sequence
 from types import UnionType
-from typing import Any, Final, NamedTuple, Union, get_args, get_origin
+from typing import Any, Final, NamedTuple, TypeVar, Union, get_args, get_origin
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def printable(text: str) -> str:
@@ -53,6 +57,33 @@ def printable(text: str) -> str:
 
 _REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
 _SPACES: Final = ("\n", "\N{IDEOGRAPHIC SPACE}", "\N{NO-BREAK SPACE}")
+
+
+def hide_own_frames(error: BaseException) -> None:
+    """Takes the frames of this library off the front of an error's traceback, so that it ends in the caller's line.
+
+    For an `except` that ends with a bare `raise`, which adds no frame again. Development mode (`python -X dev`) keeps
+    all of them.
+    """
+    trace = error.__traceback__
+    while trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("purposeguard."):
+        trace = trace.tb_next
+    if not sys.flags.dev_mode:
+        error.__traceback__ = trace
+
+
+def without_own_frames(fn: F) -> F:
+    """`fn`, whose errors end in its caller's line; for what is not called often."""
+
+    @functools.wraps(fn)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return fn(*args, **kwargs)
+        except Exception as error:
+            hide_own_frames(error)
+            raise
+
+    return wrapper  # type: ignore[return-value]  # a wrapper is typed as what it wraps
 
 
 class PurposeGuardError(Exception):

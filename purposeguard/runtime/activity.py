@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
-from purposeguard.errors import PurposeMissing
+from purposeguard.errors import PurposeMissing, hide_own_frames, without_own_frames
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.explanation import Decision
@@ -23,6 +23,7 @@ from purposeguard.runtime.snapshot import NOTHING
 from purposeguard.runtime.use import NO_USE, Carried, Use, present
 from purposeguard.runtime.wrapping import (
     Function,
+    explain_call,
     is_task,
     must_be_function,
     must_be_no_method,
@@ -96,12 +97,14 @@ class Block(Generic[P]):
         self._stated = stated
         self._entered: list[tuple[FrameType, Use[P]]] = []
 
+    @without_own_frames
     def __call__(self, fn: F) -> F:
         """Makes `fn` an activity: whenever its body runs, it runs for this purpose. A task of a queue stays one."""
         if is_task(fn):
             return cast("F", wrapped_task(fn, self._around))
         return decorated(fn, self._around)
 
+    @without_own_frames
     def with_use(self, fn: Callable[Concatenate[Use[P], Q], R], /) -> Callable[Q, R]:
         """Makes `fn` an activity that is given its use as its first argument; callers leave it out.
 
@@ -258,6 +261,10 @@ def _quick(fn: Function, handle: ActivityHandle) -> Function:
         use._before = token = enter(use)
         try:
             return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
+        except BaseException as error:
+            explain_call(error, fn, args, kwargs)
+            hide_own_frames(error)
+            raise
         finally:
             use._owner = NOBODY
             use._allowed_labels = NOTHING
@@ -270,6 +277,11 @@ def _quick(fn: Function, handle: ActivityHandle) -> Function:
 
 def carried(fn: F, engine: Engine) -> F:
     """`fn` bound to the purpose under way; raises PurposeMissing where there is none."""
+    if not callable(fn) and not isinstance(fn, (classmethod, staticmethod)):
+        raise TypeError(
+            f"carries functions, and was given `{type(fn).__name__}`: carry the function before it is called, "
+            "`guard.carry(fn)(…)`"
+        )
     use = present(engine, f"{Site.of(fn).dotted} was to be carried")
     if use is None:  # observed only
         return fn

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextvars import Token, copy_context
 from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
 
-from purposeguard.errors import PurposeMissing, UnlabelledData
+from purposeguard.errors import PurposeGuardError, PurposeMissing, UnlabelledData, hide_own_frames
 from purposeguard.notice.label import Label, Sources
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.explanation import Decision
@@ -112,14 +112,18 @@ class Use(Authorisation, Opener, Generic[P]):
             UnknownSource, UnlabelledData: as `Guard.allows`.
         """
         engine = self._engine
-        label = engine.snapshot.matrix.label(sources)
-        absence = self._absence()
-        if absence is not None:
-            engine.missing("a check was made", absence, self)
-            return
-        refusal = self._refusal(label, row_contexts=() if subject is None else self._row_contexts(subject))
-        if refusal is not None:
-            engine.refuse(refusal, self)
+        try:
+            label = engine.snapshot.matrix.label(sources)
+            absence = self._absence()
+            if absence is not None:
+                engine.missing("a check was made", absence, self)
+                return
+            refusal = self._refusal(label, row_contexts=() if subject is None else self._row_contexts(subject))
+            if refusal is not None:
+                engine.refuse(refusal, self)
+        except (PurposeGuardError, TypeError) as error:
+            hide_own_frames(error)
+            raise
 
     def open(self, value: Personal[T, P | NotPersonal], /, subject: Whose = None) -> T:
         """The plain value of a sealed one, where this purpose may use all its sources.
@@ -133,19 +137,23 @@ class Use(Authorisation, Opener, Generic[P]):
             UnknownSource: its sources are of another notice.
             SealedValue: a function given to `map` failed, or is not registered with a strict guard.
         """
-        if subject is not None:
-            return self._open_of(value, subject)
         try:
-            if value._ready in self._allowed_labels and self._owner == self._runs():
-                return content(value)  # type: ignore[no-any-return]  # the slot knows no type
-            tick = self._counted[value._ready]
-            if self._owner == self._runs():
-                tick()
-                return content(value)  # type: ignore[no-any-return]  # likewise
-        except (AttributeError, KeyError, TypeError, RuntimeError, ReferenceError):
-            pass  # not used before, or something is to be applied first; or no sealed value, or not here: said below
-        must_be_sealed(value, "`open`")
-        return self._open((value,))[0]
+            if subject is not None:
+                return self._open_of(value, subject)
+            try:
+                if value._ready in self._allowed_labels and self._owner == self._runs():
+                    return content(value)  # type: ignore[no-any-return]  # the slot knows no type
+                tick = self._counted[value._ready]
+                if self._owner == self._runs():
+                    tick()
+                    return content(value)  # type: ignore[no-any-return]  # likewise
+            except (AttributeError, KeyError, TypeError, RuntimeError, ReferenceError):
+                pass  # not used before, or something is to be applied first; or no seal, or not here: said below
+            must_be_sealed(value, "`open`")
+            return self._open((value,))[0]
+        except (PurposeGuardError, TypeError) as error:
+            hide_own_frames(error)
+            raise
 
     def _open_of(self, value: Personal[T, Any], subject: object) -> T:
         """The plain value of somebody's: the way of `open` where a subject is named."""
@@ -183,28 +191,36 @@ class Use(Authorisation, Opener, Generic[P]):
             TypeError: one subject is named, and not one for each.
         """
         sealed = tuple(values)
-        if subjects is not None:
-            if isinstance(subjects, (str, bytes, Mapping)):
-                raise TypeError("`subjects` says of each value in turn whose it is: give a list")
+        try:
+            if subjects is not None:
+                return self._open_of_each(sealed, subjects)
+            try:
+                if self._allowed_labels.issuperset({value._ready for value in sealed}) and self._runs_here():
+                    return list(map(content, sealed))
+                ticks = [self._counted[value._ready] for value in sealed]
+                if self._runs_here():
+                    for tick in ticks:
+                        tick()
+                    return list(map(content, sealed))
+            except (AttributeError, KeyError, TypeError):
+                pass  # as above, of one of them
             for value in sealed:
                 must_be_sealed(value, "`open_all`")
-            row_contexts = tuple(() if subject is None else self._row_contexts(subject) for subject in subjects)
-            if len(row_contexts) != len(sealed):
-                raise ValueError(f"there are {len(sealed)} values and {len(row_contexts)} subjects: name one for each")
-            return self._open(sealed, row_contexts=row_contexts)
-        try:
-            if self._allowed_labels.issuperset({value._ready for value in sealed}) and self._runs_here():
-                return list(map(content, sealed))
-            ticks = [self._counted[value._ready] for value in sealed]
-            if self._runs_here():
-                for tick in ticks:
-                    tick()
-                return list(map(content, sealed))
-        except (AttributeError, KeyError, TypeError):
-            pass  # as above, of one of them
+            return self._open(sealed)
+        except (PurposeGuardError, TypeError) as error:
+            hide_own_frames(error)
+            raise
+
+    def _open_of_each(self, sealed: tuple[Personal[T, Any], ...], subjects: Iterable[Whose]) -> list[T]:
+        """The plain values of somebody's each: the way of `open_all` where subjects are named."""
+        if isinstance(subjects, (str, bytes, Mapping)):
+            raise TypeError("`subjects` says of each value in turn whose it is: give a list")
         for value in sealed:
             must_be_sealed(value, "`open_all`")
-        return self._open(sealed)
+        row_contexts = tuple(() if subject is None else self._row_contexts(subject) for subject in subjects)
+        if len(row_contexts) != len(sealed):
+            raise ValueError(f"there are {len(sealed)} values and {len(row_contexts)} subjects: name one for each")
+        return self._open(sealed, row_contexts=row_contexts)
 
     def try_open(self, value: Personal[T, Any], default: D, /, *, subject: Whose = None) -> T | D:
         """The plain value where this purpose may use it, or else `default`: a question, never an error for a denial.

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from typing import Any, Final, Protocol, TypeVar, cast
 
+from purposeguard.errors import hide_own_frames
 from purposeguard.runtime.site import Site
 from purposeguard.values.callables import Kind, kind_of
 from purposeguard.values.streams import LEFT_OUT
@@ -93,16 +95,38 @@ def must_be_no_method(fn: Any, instead: str) -> None:
     raise TypeError(f"{Site.of(inner).dotted} is a method, whose first argument is another: {instead}")
 
 
+def explain_call(error: BaseException, fn: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Adds a note to the error of a call that lacks an argument, where `fn` takes a use that nobody gives it."""
+    trace = error.__traceback__
+    if not isinstance(error, TypeError) or trace is None or trace.tb_next is not None:
+        return  # not of the call itself
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):
+        return  # it has none
+    first = next(iter(signature.parameters.values()), None)
+    if first is not None and (first.name == "use" or re.search(r"\bUse\b", str(first.annotation))):
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError:
+            error.add_note(f"`{first.name}` is given by `@guard.purpose(…).with_use`: write that above the function")
+
+
 def _plain(fn: Function, around: Around) -> Function:
     before, after, result = around.before, around.after, around.result
 
     @functools.wraps(fn)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        token = before()
         try:
-            return result(fn(*args, **kwargs), token)
-        finally:
-            after(token)
+            token = before()
+            try:
+                return result(fn(*args, **kwargs), token)
+            finally:
+                after(token)
+        except BaseException as error:
+            explain_call(error, fn, args, kwargs)
+            hide_own_frames(error)
+            raise
 
     return wrapper
 
@@ -112,11 +136,16 @@ def _coroutine(fn: Function, around: Around) -> Function:
 
     @functools.wraps(fn)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        token = before()
         try:
-            return result(await fn(*args, **kwargs), token)
-        finally:
-            after(token)
+            token = before()
+            try:
+                return result(await fn(*args, **kwargs), token)
+            finally:
+                after(token)
+        except BaseException as error:
+            explain_call(error, fn, args, kwargs)
+            hide_own_frames(error)
+            raise
 
     return wrapper
 
@@ -148,6 +177,9 @@ def _generator(fn: Function, around: Around) -> Function:
                     raise
                 except BaseException as error:  # noqa: BLE001  # whatever the consumer throws in is the body's to handle
                     given, step = error, body.throw
+        except BaseException as error:
+            hide_own_frames(error)
+            raise
         finally:
             _close(body, around)
 
@@ -198,6 +230,9 @@ def _async_generator(fn: Function, around: Around) -> Function:
                     raise
                 except BaseException as error:  # noqa: BLE001  # whatever the consumer throws in is the body's to handle
                     given, step = error, body.athrow
+        except BaseException as error:
+            hide_own_frames(error)
+            raise
         finally:
             if live:
                 token = around.closing()
