@@ -6,10 +6,11 @@ import datetime
 import functools
 import inspect
 import sys
+import warnings
 import weakref
 from collections.abc import Callable, Iterable
 from types import FrameType, FunctionType
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar, cast, get_args, overload
 
 from typing_extensions import TypeForm
 
@@ -31,7 +32,7 @@ from purposeguard.notice.vocabulary import Family, Purpose, Source, TermMeta
 from purposeguard.policy.explanation import Decision, name_of
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.access import Reader, access_function
-from purposeguard.runtime.activity import Block, Stated, carried, decorated
+from purposeguard.runtime.activity import Block, Stated, carried, decorated, is_dropped
 from purposeguard.runtime.clock import Clock, Now, system_time
 from purposeguard.runtime.engine import ActivityHandle, Engine, Transforms
 from purposeguard.runtime.observer import Ledger, Observer
@@ -513,6 +514,8 @@ class Guard:
             stated = self._stated(purpose, more, channel, mode=mode, name=activity, frame=frame)
             if stated.fits and (type(purpose) is str or isinstance(purpose, TermMeta)):  # other forms are slow to hash
                 snapshot.keep(place, stated)
+            if is_dropped(frame):
+                warnings.warn(_NOWHERE, RuntimeWarning, stacklevel=2)
             return Block(stated)
         except (PurposeGuardError, TypeError) as error:
             hide_own_frames(error)
@@ -735,6 +738,18 @@ class Guard:
         site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
         return Observed(ActivityHandle(engine, Activity(site.dotted, wanted, None, True, site)))
 
+    if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
+
+        @without_own_frames
+        def __getattr__(self, name: str) -> NoReturn:
+            """Says where a method of `Use` is, which a guard has not."""
+            if name.startswith("_") or not hasattr(Use, name):
+                raise AttributeError(f"a guard has no `{name}`", name=name, obj=self)
+            raise AttributeError(
+                f"`{name}` is of a use, which has a purpose: write `with guard.purpose(…) as use:`, and "
+                f"`use.{name}(…)` in it; in a decorated function, `guard.current.{name}(…)`"
+            )
+
     @property
     def activities(self) -> tuple[Activity, ...]:
         """The activities declared so far."""
@@ -777,6 +792,11 @@ class Guard:
         caption = f"Guard ({self.mode}{strict}) of {self.notice.id}, revision of {self.notice.revision}"
         return table(caption, ("activity", "purpose", "channel"), rows)
 
+
+_NOWHERE: Final = (
+    "this states a purpose that holds nowhere: write `with guard.purpose(…) as use:` above what it is for, or "
+    "`@guard.purpose(…)` above a function"
+)
 
 LIVE_GUARDS: Final[weakref.WeakSet[Guard]] = weakref.WeakSet()
 """Every guard there is, for tests that watch what is decided. No decision reads it."""

@@ -53,9 +53,14 @@ def read_toml(path: Path) -> Tables:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
     except (OSError, ValueError) as error:  # ValueError: a path that no file can have
-        raise _alone(origin, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        where = "give the path of a TOML file, from the folder that this runs in or from the root"
+        text = "`Notice.loads(text)` reads a text"
+        why = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise _alone("a text" if "\n" in origin else origin, why, text if "\n" in origin else where) from error
     if len(content) > LARGEST_FILE:
-        raise _alone(origin, f"the file is larger than {LARGEST_FILE:,} bytes, more than any notice has")
+        raise _alone(
+            origin, f"the file is larger than {LARGEST_FILE:,} bytes, more than any notice has", "give the notice alone"
+        )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -95,6 +100,8 @@ def _not_toml(text: str, origin: str, said: str) -> NoticeError:
         lines = text.split("\n")[: int(named[2])]
         before = "\n".join([*lines[:-1], lines[-1][: int(named[3]) - 1]])
     suggestion = next((cure for part, cure in _CURES.items() if part in what), None)
+    if text.endswith(".toml") and "\n" not in text:
+        suggestion = "`Notice.load(path)` reads a file"
     found = text[len(before) : len(before) + 1]
     plain = _STRAIGHT.get(found, unicodedata.normalize("NFKC", found).strip())
     if found and not found.isascii():

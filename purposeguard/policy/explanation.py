@@ -182,7 +182,10 @@ class Decision:
             return f"the period for which {source.clause} may be kept is over, save for a use based on law (clause 8)"
         if preferences is None or preferences is UNNAMED:
             rests = f"{purpose} rests on consent, and " if bar is DenialReason.CONSENT else ""
-            return f"{rests}it is not said whose data of {source.clause} this is: name the subject"
+            return (
+                f"{rests}it is not said whose data of {source.clause} this is: name the subject by `subject=…`, or "
+                "mark the field that says it with `Subject`"
+            )
         if bar is DenialReason.CONSENT:
             return f"{purpose} rests on consent here, which the subject did not give, or took back"
         if preferences.erased:

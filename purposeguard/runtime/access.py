@@ -39,6 +39,11 @@ class Reader:
         """`localns` are the names around a function that is defined inside another."""
         must_be_function(fn)
         _refuse_cached(fn)
+        if getattr(fn, "__purposeguard_activity__", False):
+            raise TypeError(
+                f"{Site.of(fn).dotted} states its purpose below `@guard.access`, which asks for one before: write "
+                "`@guard.purpose(…)` above it"
+            )
         self.access = Access(Site.of(fn), withhold, narrow, named=named)
         self.ambient = engine.ambient
         self.counts = engine.counting

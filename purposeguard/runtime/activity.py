@@ -6,8 +6,9 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
+from opcode import opmap
 from types import FrameType, TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from purposeguard.errors import PurposeMissing, hide_own_frames, without_own_frames
 from purposeguard.notice.label import Label
@@ -85,6 +86,19 @@ class Stated:
         return self._handle
 
 
+def is_dropped(frame: FrameType) -> bool:
+    """Whether what is called in this frame now is a statement of its own, so that nobody gets what it gives."""
+    code = frame.f_code.co_code
+    after = frame.f_lasti + 2
+    while after < len(code) and code[after] == CACHE:  # the interpreter's own, behind a call
+        after += 2
+    return after < len(code) and code[after] == POP_TOP
+
+
+CACHE: Final = 0
+POP_TOP: Final = opmap["POP_TOP"]
+
+
 class Block(Generic[P]):
     """What `guard.purpose(…)` gives: a decorator for functions of any kind, and a sync or async context manager.
 
@@ -117,11 +131,24 @@ class Block(Generic[P]):
         given: Any = decorated(fn, lambda inner: self._around(with_use(inner, engine), Site.of(inner)))
         return cast("Callable[Q, R]", given)
 
+    if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
+
+        @without_own_frames
+        def __getattr__(self, name: str) -> NoReturn:
+            """Says where a method of `Use` is, which a block has not."""
+            if name.startswith("_") or not hasattr(Use, name):
+                raise AttributeError(f"a block has no `{name}`", name=name, obj=self)
+            raise AttributeError(
+                f"`{name}` is of the use that a block gives: write `with guard.purpose(…) as use:`, and "
+                f"`use.{name}(…)` in it"
+            )
+
     def _around(self, fn: Function, site: Site | None = None) -> Function:
         stated = self._stated
         site = site or Site.of(fn)
         activity = stated.activity(site, stated.name or site.dotted)
         wrapper = _during(fn, stated.engine, activity)
+        wrapper.__purposeguard_activity__ = True  # type: ignore[attr-defined]  # for access functions, which are in one
         stated.register.add_activity(site, activity)
         return wrapper
 

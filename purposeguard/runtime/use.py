@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
 from purposeguard.errors import PurposeGuardError, PurposeMissing, UnlabelledData, hide_own_frames
 from purposeguard.notice.label import Label, Sources
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
-from purposeguard.policy.explanation import Decision
+from purposeguard.policy.context import UNNAMED
+from purposeguard.policy.explanation import Decision, is_about_the_subject
 from purposeguard.policy.row_context import RowContext
 from purposeguard.runtime.authorisation import IDS, Authorisation
 from purposeguard.runtime.engine import ActivityHandle, Engine
@@ -42,7 +43,16 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 
-_SEALED: Final = "open it under a purpose that may use it, or do without it, as `use.try_open(value, default)` does"
+def _advice(refusal: Decision, engine: Engine) -> str:
+    """What to do where a sealed value may not be opened."""
+    if is_about_the_subject(refusal):
+        if refusal.context.preferences not in (None, UNNAMED):
+            return "do without it, as `use.try_open(value, default, subject=…)` does"
+        keeping = (
+            "" if engine.oversight is not None else ", with a guard that keeps who consents: `Guard(governance=…)`"
+        )
+        return f"say whose it is, `use.open(value, subject=…)`{keeping}"
+    return "open it under a purpose that may use it, or do without it, as `use.try_open(value, default)` does"
 
 
 class Use(Authorisation, Opener, Generic[P]):
@@ -265,7 +275,7 @@ class Use(Authorisation, Opener, Generic[P]):
                 judged = self._judged_each(asked, permissions, used=used)
             for one, refusal in judged.items():
                 if refusal is not None:
-                    engine.refuse(refusal, self, advice=_SEALED)
+                    engine.refuse(refusal, self, advice=_advice(refusal, engine))
                     del asked[one]  # observed only
             for (label, known), times in asked.items():
                 self._used(label, known, permissions, times)

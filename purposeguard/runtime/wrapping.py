@@ -74,8 +74,9 @@ def must_be_function(fn: Any) -> None:
             "decorates functions, not tasks, which would lose `.delay`: write it below the task's decorator"
         )
     if isinstance(fn, type) or not callable(fn):
-        kind = "a class" if isinstance(fn, type) else f"a {type(fn).__name__}"
-        raise TypeError(f"decorates functions and methods, not {kind}: decorate the functions that run")
+        kind = "a class" if isinstance(fn, type) else f"`{type(fn).__name__}`"
+        instead = "write `@property` above it" if isinstance(fn, property) else "decorate the functions that run"
+        raise TypeError(f"decorates functions and methods, not {kind}: {instead}")
 
 
 def must_be_no_method(fn: Any, instead: str) -> None:
