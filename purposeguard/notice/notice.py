@@ -270,7 +270,7 @@ class Notice(Immutable):
         if fold(given.clause) in known:
             advice += f", or the id `{given.clause}`"
         else:
-            advice += f"; it has no `{given.clause}`"
+            advice += f": it has no id `{given.clause}`"
         return f"is a class of another notice, of another copy of {self.id}, or made by hand: {advice}"
 
     def __eq__(self, other: object) -> bool:

@@ -86,7 +86,7 @@ def parse_toml(text: str, origin: str) -> Tables:
     except ValueError as error:  # a TOMLDecodeError, or a number of too many digits
         raise _not_toml(text, origin, str(error)) from error
     if not tables:
-        raise _alone(origin, "is empty", "`purposeguard schema` prints the tables of a notice")
+        raise _at_the_end_of("", origin, "is empty", "`purposeguard schema` prints the tables of a notice")
     tables.written = (Written(origin, text),)
     return tables
 
@@ -102,10 +102,16 @@ def _not_toml(text: str, origin: str, said: str) -> NoticeError:
     suggestion = next((cure for part, cure in _CURES.items() if part in what), None)
     if text.endswith(".toml") and "\n" not in text:
         suggestion = "`Notice.load(path)` reads a file"
+    if text.startswith(("<<<<<<<", "=======", ">>>>>>>"), len(before)):
+        suggestion = "settle the conflict that git has left in the file"
     found = text[len(before) : len(before) + 1]
     plain = _STRAIGHT.get(found, unicodedata.normalize("NFKC", found).strip())
     if found and not found.isascii():
-        suggestion = f"type `{plain}` for `{found}`" if plain.isascii() and plain else 'put it in quotes, `"…"`'
+        suggestion = (
+            f"type `{plain}` for `{found}`"
+            if plain.isascii() and plain
+            else "keys are in Latin letters, and a text stands in quotes"
+        )
         suggestion = suggestion if found.strip() else "remove the full-width blank"
     return _at_the_end_of(before, origin, f"is not TOML: {what[:1].lower()}{what[1:]}".replace("\n", "\\n"), suggestion)
 
@@ -115,11 +121,11 @@ _STRAIGHT: Final = dict.fromkeys("“”„‟«»「」『』＂", '"') | dict.
 _CURES: Final = {
     "Expected '=' after a key": 'write `key = "value"`, and `[[source]]` above the keys of a row',
     "Expected newline": 'write one key on each line; a text stands in quotes, `"…"`, and a quote in it is `\\"`',
-    "Invalid value": 'a text stands in quotes, `"…"`, a list in brackets, `["…", "…"]`; `true` in none',
+    "Invalid value": 'a text stands in quotes, `"…"`, a list in brackets, `["…", "…"]`; yes is `true`',
     "Illegal character": 'end the text with a quote on its own line, `"…"`',
     "Unterminated string": 'end the text with a quote on its own line, `"…"`',
     "Unclosed array": 'write `["…", "…"]`, with a comma between two entries',
-    "Unclosed inline table": 'write `{ en = "…", ja = "…" }` on one line, with a comma between two keys',
+    "Unclosed inline table": 'write `{ en = "…", ja = "…" }` on one line, and a comma between; a quote in it is `\\"`',
     "Invalid initial character": "write a table in braces on one line, or put the key in quotes",
     "Expected ']": "a header is `[[source]]` for one row of many, `[retention]` for the only one",
     "Invalid statement": 'write `key = "value"`; a key of other characters than A-Z, 0-9, _ and - stands in quotes',
@@ -282,14 +288,7 @@ def _said(kind: str, found: Any, location: tuple[str | int, ...]) -> tuple[str, 
         least = context["min_length"]
         return f"needs {least} {'entries' if least > 1 else 'entry'} at least", None
     if kind == "extra_forbidden":
-        keys = _keys_at(location[:-1])
-        close = nearest(location[-1], keys)
-        known = (
-            f"the keys here are {_in_words(keys)}"
-            if keys and len(keys) <= _FEW
-            else "`purposeguard schema` prints the keys"
-        )
-        return "is no key of this table", f"did you mean `{close[0]}`?" if close else known
+        return "is no key of this table", _meant(location)
     if kind == "literal_error":
         return _of_a_choice(found, location)
     if context.get("pattern") == ONE_LINE:
@@ -305,6 +304,18 @@ def _said(kind: str, found: Any, location: tuple[str | int, ...]) -> tuple[str, 
     return message[:1].lower() + message[1:], f"use {use}" if use else None
 
 
+def _meant(location: tuple[str | int, ...]) -> str:
+    """What somebody probably meant by a key that its table does not have."""
+    key, keys = str(location[-1]), _keys_at(location[:-1])
+    tables = [name for name in _keys_at(()) if len(location) == 1 and _inner(_inner(Document, name), key)]
+    if tables:
+        return f"write `[[{tables[0]}.{key}]]`, below its `{tables[0]}`"
+    if close := nearest(key, keys, _ALIKE):
+        return f"did you mean `{close[0]}`?"
+    known = f"the keys here are {_in_words(keys)}" if len(keys) <= _FEW else ""
+    return known or "`purposeguard schema` prints the keys"
+
+
 def _of_a_choice(found: Any, location: tuple[str | int, ...]) -> tuple[str, str | None]:
     """The same, of what is none of the texts that may stand there."""
     if location == ("format",):
@@ -315,6 +326,9 @@ def _of_a_choice(found: Any, location: tuple[str | int, ...]) -> tuple[str, str 
     choices = found["msg"].removeprefix("Input should be ").replace("'", "`")
     return f"must be {choices}", f"did you mean `{close[0]}`?" if close else None
 
+
+_ALIKE: Final = 0.7
+"""From there on a key is taken for a misspelt one."""
 
 _FEW: Final = 9
 """So many keys are told; more are in the schema."""

@@ -221,7 +221,8 @@ class Sense:
         folded = _folded(spelling)
         canonical = known.get(folded)
         if canonical is None and folded not in self._excused.get(kind, ()):
-            close = nearest(spelling, known.values())
+            words = (word for word in known if word.isalpha())  # folded class names, which are as good
+            close = nearest(spelling, (*known.values(), *words))
             suggestion = (
                 f"did you mean {' or '.join(f'`{name}`' for name in close)}?"
                 if close
@@ -487,9 +488,9 @@ def _ids(tables: Mapping[str, Any]) -> dict[str, frozenset[str]]:
 
 
 def _rows(given: object) -> list[Any]:
-    return given if isinstance(given, list) else []
+    return given if isinstance(given, list) else [given]
 
 
 def _spelled(rows: Iterable[Any]) -> frozenset[str]:
     given = (row.get(name) for row in rows if isinstance(row, Mapping) for name in ("id", "class"))
-    return frozenset(_folded(one) for one in given if isinstance(one, str))
+    return frozenset(_folded(str(one)) for one in given if isinstance(one, (str, int)))

@@ -48,10 +48,8 @@ def _advice(refusal: Decision, engine: Engine) -> str:
     if is_about_the_subject(refusal):
         if refusal.context.preferences not in (None, UNNAMED):
             return "do without it, as `use.try_open(value, default, subject=…)` does"
-        keeping = (
-            "" if engine.oversight is not None else ", with a guard that keeps who consents: `Guard(governance=…)`"
-        )
-        return f"say whose it is, `use.open(value, subject=…)`{keeping}"
+        consents = "" if engine.oversight is not None else "; `Guard(notice, governance=…)` knows who consents"
+        return f"`use.open(value, subject=…)` says whose it is{consents}"
     return "open it under a purpose that may use it, or do without it, as `use.try_open(value, default)` does"
 
 

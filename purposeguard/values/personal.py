@@ -285,7 +285,7 @@ def _label_of(*sources: Any) -> Label:
         raise UnlabelledData("a value is sealed under the sources that it derives from: `Personal(value, Source)`")
     for one in sources:
         if not isinstance(one, (Label, TermMeta)):
-            why = "a value is sealed under source classes, or one `Label`"
+            why = "a value is sealed under source classes, which `notice.source(id)` gives, or one `Label`"
             if is_union(one) or isinstance(one, (list, tuple, set, frozenset)):
                 why = "a value is sealed under several sources by naming each, `Personal(value, Source, Other)`"
             raise UnknownSource(type(one), why)  # never the thing itself, which may be the value

@@ -203,7 +203,7 @@ FAILING: list[tuple[Callable[[Any], Any], str]] = [
     (Parser(), "a Parser, given to `map`, failed with ValueError in line"),
     (partial(named), "a partial, given to `map`, failed with ValueError in line"),
     (json.loads, "`loads`, given to `map`, failed with JSONDecodeError in line"),
-    (lambda value: guard.allows(value, "1.2(1)①"), "failed with UnknownSource;"),
+    (lambda value: guard.allows(value, "1.2(1)①"), "failed with UnknownSource in line"),
 ]
 
 
