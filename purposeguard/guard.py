@@ -10,7 +10,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable
 from types import FrameType, FunctionType
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, get_args, overload
 
 from typing_extensions import TypeForm
 
@@ -32,7 +32,7 @@ from purposeguard.notice.vocabulary import Family, Purpose, Source, TermMeta
 from purposeguard.policy.explanation import Decision, name_of
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.access import Reader, access_function
-from purposeguard.runtime.activity import Block, Stated, carried, decorated, is_dropped
+from purposeguard.runtime.activity import Block, OfAUse, Stated, carried, decorated, is_dropped
 from purposeguard.runtime.clock import Clock, Now, system_time
 from purposeguard.runtime.engine import ActivityHandle, Engine, Transforms
 from purposeguard.runtime.observer import Ledger, Observer
@@ -739,16 +739,7 @@ class Guard:
         return Observed(ActivityHandle(engine, Activity(site.dotted, wanted, None, True, site)))
 
     if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
-
-        @without_own_frames
-        def __getattr__(self, name: str) -> NoReturn:
-            """Says where a method of `Use` is, which a guard has not."""
-            if name.startswith("_") or not hasattr(Use, name):
-                raise AttributeError(f"a guard has no `{name}`", name=name, obj=self)
-            raise AttributeError(
-                f"`{name}` is of a use, which has a purpose: write `with guard.purpose(…) as use:`, and "
-                f"`use.{name}(…)` in it; in a decorated function, `guard.current.{name}(…)`"
-            )
+        vars().update({name: OfAUse(name) for name in ("open", "open_all", "try_open", "withhold")})
 
     @property
     def activities(self) -> tuple[Activity, ...]:

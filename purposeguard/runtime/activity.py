@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from opcode import opmap
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, NoReturn, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, TypeVar, cast
 
 from purposeguard.errors import PurposeMissing, hide_own_frames, without_own_frames
 from purposeguard.notice.label import Label
@@ -99,6 +99,24 @@ CACHE: Final = 0
 POP_TOP: Final = opmap["POP_TOP"]
 
 
+class OfAUse:
+    """An attribute of `Use`, where somebody looks for it who has none yet: says how to get one."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @without_own_frames
+    def __get__(self, instance: object, owner: type) -> Any:
+        if instance is None:
+            return self
+        raise AttributeError(
+            f"`{self._name}` is of a use, which a block gives: write `with guard.purpose(…) as use:`, and "
+            f"`use.{self._name}(…)` in it"
+        )
+
+
 class Block(Generic[P]):
     """What `guard.purpose(…)` gives: a decorator for functions of any kind, and a sync or async context manager.
 
@@ -132,16 +150,7 @@ class Block(Generic[P]):
         return cast("Callable[Q, R]", given)
 
     if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
-
-        @without_own_frames
-        def __getattr__(self, name: str) -> NoReturn:
-            """Says where a method of `Use` is, which a block has not."""
-            if name.startswith("_") or not hasattr(Use, name):
-                raise AttributeError(f"a block has no `{name}`", name=name, obj=self)
-            raise AttributeError(
-                f"`{name}` is of the use that a block gives: write `with guard.purpose(…) as use:`, and "
-                f"`use.{name}(…)` in it"
-            )
+        vars().update({name: OfAUse(name) for name in dir(Use) if not name.startswith("_")})
 
     def _around(self, fn: Function, site: Site | None = None) -> Function:
         stated = self._stated

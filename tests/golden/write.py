@@ -1,4 +1,4 @@
-"""Writes what messages say, also to mistakes, and `purposeguard diff` of made-up revisions, to be read before it is kept.
+"""Writes what messages say, and `purposeguard diff` of the made-up revisions, to be read before it is kept.
 
 `python -m tests.golden.write`
 """
