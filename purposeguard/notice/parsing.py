@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime
 import re
 import tomllib
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args, get_origin
@@ -18,7 +17,7 @@ from typing import Any, Final, NamedTuple, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from purposeguard.errors import Fault, NoticeError
-from purposeguard.notice.positions import Position, positions
+from purposeguard.notice.positions import Position, not_toml, positions
 from purposeguard.notice.schema import FORMAT, ONE_LINE, Channels, Document, PurposeRow, Titles
 from purposeguard.notice.timezones import suggestion as nearest_zones
 from purposeguard.notice.validation import ROWS, Sense
@@ -84,57 +83,12 @@ def parse_toml(text: str, origin: str) -> Tables:
     except RecursionError as error:
         raise _alone(origin, "is nested too deeply to be a notice", "write a table under a `[header]`") from error
     except ValueError as error:  # a TOMLDecodeError, or a number of too many digits
-        raise _not_toml(text, origin, str(error)) from error
+        before, what, suggestion = not_toml(text, str(error))
+        raise _at_the_end_of(before, origin, f"is not TOML: {what}", suggestion) from error
     if not tables:
         raise _at_the_end_of("", origin, "is empty", "`purposeguard schema` prints the tables of a notice")
     tables.written = (Written(origin, text),)
     return tables
-
-
-def _not_toml(text: str, origin: str, said: str) -> NoticeError:
-    """What `tomllib` said of a text, at the place that it names, with what to write."""
-    text = text.replace("\r\n", "\n")
-    named = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", said, re.DOTALL)
-    what, before = (named[1] if named else said), text
-    if named and named[2]:
-        lines = text.split("\n")[: int(named[2])]
-        before = "\n".join([*lines[:-1], lines[-1][: int(named[3]) - 1]])
-    suggestion = next((cure for part, cure in _CURES.items() if part in what), None)
-    if text.endswith(".toml") and "\n" not in text:
-        suggestion = "`Notice.load(path)` reads a file"
-    if text.startswith(("<<<<<<<", "=======", ">>>>>>>"), len(before)):
-        suggestion = "settle the conflict that git has left in the file"
-    found = text[len(before) : len(before) + 1]
-    plain = _STRAIGHT.get(found, unicodedata.normalize("NFKC", found).strip())
-    if found and not found.isascii():
-        suggestion = (
-            f"type `{plain}` for `{found}`"
-            if plain.isascii() and plain
-            else "keys are in Latin letters, and a text stands in quotes"
-        )
-        suggestion = suggestion if found.strip() else "remove the full-width blank"
-    return _at_the_end_of(before, origin, f"is not TOML: {what[:1].lower()}{what[1:]}".replace("\n", "\\n"), suggestion)
-
-
-_STRAIGHT: Final = dict.fromkeys("“”„‟«»「」『』＂", '"') | dict.fromkeys("‘’‚‛＇", "'")
-
-_CURES: Final = {
-    "Expected '=' after a key": 'write `key = "value"`, and `[[source]]` above the keys of a row',
-    "Expected newline": 'write one key on each line; a text stands in quotes, `"…"`, and a quote in it is `\\"`',
-    "Invalid value": 'a text stands in quotes, `"…"`, a list in brackets, `["…", "…"]`; yes is `true`',
-    "Illegal character": 'end the text with a quote on its own line, `"…"`',
-    "Unterminated string": 'end the text with a quote on its own line, `"…"`',
-    "Unclosed array": 'write `["…", "…"]`, with a comma between two entries',
-    "Unclosed inline table": 'write `{ en = "…", ja = "…" }` on one line, and a comma between; a quote in it is `\\"`',
-    "Invalid initial character": "write a table in braces on one line, or put the key in quotes",
-    "Expected ']": "a header is `[[source]]` for one row of many, `[retention]` for the only one",
-    "Invalid statement": 'write `key = "value"`; a key of other characters than A-Z, 0-9, _ and - stands in quotes',
-    "Unescaped '\\'": "write `\\\\` for a backslash, or put the text in single quotes",
-    "twice": "`[[source]]`, in two brackets, begins each row of a list",
-    "Cannot overwrite a value": "remove one of the two; `[[source]]`, in two brackets, begins another row of a list",
-    "Cannot mutate": "what is written in braces ends with them: write all of it there",
-}
-"""What to write, by a part of what `tomllib` says."""
 
 
 def _article(given: object) -> str:

@@ -1,6 +1,6 @@
-"""Where each key and entry of a TOML text is written, which `tomllib` does not tell.
+"""Where each key and entry of a TOML text is written, which `tomllib` does not tell; and what is wrong with others.
 
-Only texts that `tomllib` has read are asked about: what is written is valid, so that it is enough to follow brackets,
+Positions are asked of texts that `tomllib` has read: what is written is valid, so that it is enough to follow brackets,
 keys and texts in quotes.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
@@ -136,3 +137,72 @@ def _read(key: str) -> str:
         return key
     read: dict[str, Any] = tomllib.loads(f"{key} = 0")
     return next(iter(read))
+
+
+def not_toml(text: str, said: str) -> tuple[str, str, str | None]:
+    """Of a text that `tomllib` refuses and what it said: the text up to there, what is wrong, and what to write."""
+    text = text.replace("\r\n", "\n")
+    named = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", said, re.DOTALL)
+    before = text
+    if named and named[2]:
+        lines = text.split("\n")[: int(named[2])]
+        before = "\n".join([*lines[:-1], lines[-1][: int(named[3]) - 1]])
+    what, suggestion = next((known for part, known in _SAID.items() if part in said), (said, None))
+    found = text[len(before) : len(before) + 1]
+    if text.endswith(".toml") and "\n" not in text:
+        suggestion = "`Notice.load(path)` reads a file"
+    elif text.startswith(("<<<<<<<", "=======", ">>>>>>>"), len(before)):
+        suggestion = "settle the conflict that git has left in the file"
+    elif found and not found.isascii():
+        suggestion = _in_ascii(found)
+    return before, what, suggestion
+
+
+def _in_ascii(found: str) -> str:
+    """What to write for a character that no keyboard of a programmer has."""
+    plain = _STRAIGHT.get(found, unicodedata.normalize("NFKC", found).strip())
+    if not found.strip():
+        return "remove the full-width blank"
+    if plain.isascii():
+        return f"type `{plain}` for `{found}`"
+    return "keys are in Latin letters, and a text stands in quotes"
+
+
+_STRAIGHT: Final = dict.fromkeys("“”„‟«»「」『』＂", '"') | dict.fromkeys("‘’‚‛＇", "'")
+
+_END_OF_TEXT: Final = ("a text does not end", 'end it with a quote on its own line, `"…"`')
+_SAID: Final[dict[str, tuple[str, str]]] = {
+    "Expected '='": ("a key without `=`", 'write `key = "value"`, and `[[source]]` above the keys of a row'),
+    "Expected newline": (
+        "more on the line than a key and its value",
+        'write one key on each line; a text stands in quotes, `"…"`, and a quote in it is `\\"`',
+    ),
+    "Invalid value": (
+        "what stands here is no value",
+        'a text stands in quotes, `"…"`, a list in brackets, `["…", "…"]`; yes is `true`',
+    ),
+    "Illegal character": _END_OF_TEXT,
+    "Unterminated string": _END_OF_TEXT,
+    "Unclosed array": ("a list does not end", 'write `["…", "…"]`, with a comma between two entries'),
+    "Unclosed inline table": (
+        "a table in braces does not end",
+        'write `{ en = "…", ja = "…" }` on one line, with a comma between; a quote in a text is `\\"`',
+    ),
+    "Invalid initial character": ("what stands here is no key", "write a table in braces on one line"),
+    "Expected ']": (
+        "a header does not end",
+        "write `[[source]]` above one row of many, `[retention]` above the only one",
+    ),
+    "Invalid statement": (
+        "what stands here is no key",
+        'write `key = "value"`; other characters than A-Z, 0-9, `_` and `-` stand in quotes',
+    ),
+    "Unescaped '\\'": ("a backslash means something", "write two of them, or the text in single quotes"),
+    "twice": ("a header stands twice", "`[[source]]`, in two brackets, begins each row of a list"),
+    "Cannot overwrite": (
+        "a key stands twice",
+        "remove one of the two; `[[source]]`, in two brackets, begins another row of a list",
+    ),
+    "Cannot mutate": ("a table in braces has ended", "write all of it between the braces"),
+}
+"""What is wrong and what to write, by a part of what `tomllib` says."""

@@ -50,7 +50,7 @@ def test_without_sources_nothing_is_sealed() -> None:
     [
         ([tm.RenewalGuidance], "RenewalGuidance`: is a purpose, and a label is made of source classes"),
         ([pg.Source], "`purposeguard.notice.vocabulary.Source`: a label is made of source classes"),
-        (["1.1(a)"], "`builtins.str`: a value is sealed under source classes, or one `Label`"),
+        (["1.1(a)"], "`builtins.str`: a value is sealed under source classes, which `notice.source(id)` gives"),
         ([[tm.Registration]], "`builtins.list`: a value is sealed under several sources by naming each"),
         ([None], "`builtins.NoneType`: a value is sealed under source classes"),
         ([tm.Registration, SENTINEL], "`builtins.str`"),
