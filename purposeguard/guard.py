@@ -6,6 +6,7 @@ import datetime
 import functools
 import inspect
 import sys
+import warnings
 import weakref
 from collections.abc import Callable, Iterable
 from types import FrameType, FunctionType
@@ -13,18 +14,27 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, get_args, 
 
 from typing_extensions import TypeForm
 
-from purposeguard.errors import Fault, NoticeError, PurposeMissing, UnknownPurpose, shown_id
+from purposeguard.errors import (
+    Fault,
+    NoticeError,
+    PurposeGuardError,
+    PurposeMissing,
+    UnknownPurpose,
+    hide_own_frames,
+    shown_id,
+    without_own_frames,
+)
 from purposeguard.locks import new_lock
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label, OneSource, Sources
-from purposeguard.notice.notice import Notice
+from purposeguard.notice.notice import SEVERAL, Notice
 from purposeguard.notice.vocabulary import Family, Purpose, Source, TermMeta
 from purposeguard.policy.context import NO_CONDITIONS
 from purposeguard.policy.explanation import Decision, name_of
 from purposeguard.policy.table import Conditions
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.access import Reader, access_function
-from purposeguard.runtime.activity import Block, Stated, carried, decorated
+from purposeguard.runtime.activity import Block, OfAUse, Stated, carried, decorated, is_dropped
 from purposeguard.runtime.clock import Clock, Now, system_time
 from purposeguard.runtime.engine import ActivityHandle, Engine, Transforms
 from purposeguard.runtime.observer import Ledger, Observer
@@ -66,6 +76,7 @@ class Guard:
 
     __slots__ = ("__weakref__", "_engine", "_mode", "_register", "_replacing", "_transforms")
 
+    @without_own_frames
     def __init__(
         self,
         notice: Notice | History,
@@ -213,8 +224,12 @@ class Guard:
                 return purpose in row or purposes[purpose] in row
             except (KeyError, TypeError):
                 pass  # not asked in this form before, or not hashable
-        verdict = self._decide(sources, purpose, channel)
-        self._engine.decided(verdict, used=False)
+        try:
+            verdict = self._decide(sources, purpose, channel)
+            self._engine.decided(verdict, used=False)
+        except (PurposeGuardError, TypeError) as error:
+            hide_own_frames(error)
+            raise
         return verdict.allowed
 
     def _decide(
@@ -274,7 +289,11 @@ class Guard:
                     return
             except (KeyError, TypeError):
                 pass  # not asked in this form before, or not hashable
-        self._check(sources, purpose, channel, subject, conditions)
+        try:
+            self._check(sources, purpose, channel, subject, conditions)
+        except (PurposeGuardError, TypeError) as error:
+            hide_own_frames(error)
+            raise
 
     def _check(
         self, sources: Sources, purpose: object, channel: str | None, subject: Whose, conditions: Conditions
@@ -304,8 +323,12 @@ class Guard:
         conditions: Conditions = (),
     ) -> Decision:
         """The decision with its reasons; an error only as in `allows`, never for a denial."""
-        verdict = self._decide(sources, purpose, channel, subject, conditions)
-        self._engine.decided(verdict, used=False)
+        try:
+            verdict = self._decide(sources, purpose, channel, subject, conditions)
+            self._engine.decided(verdict, used=False)
+        except (PurposeGuardError, TypeError) as error:
+            hide_own_frames(error)
+            raise
         return Decision(verdict)
 
     @overload
@@ -512,8 +535,8 @@ class Guard:
     ) -> Block[P]: ...
     def purpose(
         self,
-        purpose: Any,
-        *,
+        purpose: Any = None,
+        *more: Any,
         channel: str | None = None,
         activity: str | None = None,
         mode: Mode | None = None,
@@ -533,30 +556,42 @@ class Guard:
         """
         frame = sys._getframe(1)
         snapshot = self._engine.snapshot
-        matrix = snapshot.matrix
-        holding = matrix.conditions(conditions) if conditions else NO_CONDITIONS
-        place = (id(frame.f_code), frame.f_lasti, purpose, channel, mode, holding)
         try:
-            before = snapshot.stated[place]
-            if before.name == activity:
-                return Block(before)
-        except (KeyError, TypeError):
-            pass  # not stated here before, or not hashable
-        if isinstance(purpose, (FunctionType, classmethod, staticmethod)):
+            holding = snapshot.matrix.conditions(conditions) if conditions else NO_CONDITIONS
+            place = (id(frame.f_code), frame.f_lasti, purpose, channel, mode, holding)
+            try:
+                before = snapshot.stated[place]
+                if before.name == activity and not more:
+                    return Block(before)
+            except (KeyError, TypeError):
+                pass  # not stated here before, or not hashable
+            stated = self._stated(purpose, more, channel, mode=mode, name=activity, conditions=holding, frame=frame)
+            if stated.fits and (type(purpose) is str or isinstance(purpose, TermMeta)):  # other forms are slow to hash
+                snapshot.keep(place, stated)
+            if is_dropped(frame):
+                warnings.warn(_NOWHERE, RuntimeWarning, stacklevel=2)
+            return Block(stated)
+        except (PurposeGuardError, TypeError) as error:
+            hide_own_frames(error)
+            raise
+
+    def _stated(
+        self, purpose: Any, more: tuple[Any, ...], channel: str | None, *, mode: Mode | None, **known: Any
+    ) -> Stated:
+        """What is stated at this place of the code. Raises as `purpose` does."""
+        if purpose is None or isinstance(purpose, (FunctionType, classmethod, staticmethod)):
             raise UnknownPurpose(purpose, "an activity says what it is for: `@guard.purpose(Purpose)`")
-        stated = Stated(
+        if more:
+            raise UnknownPurpose([purpose, *more], SEVERAL)
+        matrix = self._engine.snapshot.matrix
+        return Stated(
             self._engine,
             self._register,
             matrix.purpose(purpose),
             matrix.channel(channel),
-            activity,
-            conditions=holding,
             observing=(self._mode if mode is None else _mode(mode)) == "observe",
-            frame=frame,
+            **known,
         )
-        if stated.fits and (type(purpose) is str or isinstance(purpose, TermMeta)):  # other forms are slow to hash
-            snapshot.keep(place, stated)
-        return Block(stated)
 
     @overload
     def access(self, *sources: OneSource, withhold: bool = False, narrow: bool = False) -> Callable[[F], F]: ...
@@ -580,13 +615,18 @@ class Guard:
             TypeError: what is decorated is no function, or is behind a cache that knows no purposes.
         """
         frame = sys._getframe(1)
-        bare = len(sources) == 1 and not isinstance(sources[0], (TermMeta, str, Label)) and not (withhold or narrow)
-        named = None if bare or not sources else self._engine.snapshot.matrix.label(sources)
 
+        @without_own_frames
         def decorate(fn: Any) -> Any:
             return decorated(fn, lambda inner: self._access(inner, named, withhold, narrow, frame))
 
-        return decorate(sources[0]) if bare else decorate
+        try:
+            bare = len(sources) == 1 and not isinstance(sources[0], (TermMeta, str, Label)) and not (withhold or narrow)
+            named = None if bare or not sources else self._engine.snapshot.matrix.label(sources)
+            return decorate(sources[0]) if bare else decorate
+        except (PurposeGuardError, TypeError) as error:
+            hide_own_frames(error)
+            raise
 
     def _access(self, fn: Function, named: Label | None, withhold: bool, narrow: bool, frame: FrameType) -> Function:
         local = frame.f_locals if frame.f_locals is not frame.f_globals else None
@@ -678,7 +718,11 @@ class Guard:
         """
         from purposeguard.runtime.cache import cached_function  # noqa: PLC0415  # see above
 
-        return lambda fn: decorated(fn, lambda inner: cached_function(inner, self._engine, maxsize, ttl, typed))
+        @without_own_frames
+        def decorate(fn: F) -> F:
+            return decorated(fn, lambda inner: cached_function(inner, self._engine, maxsize, ttl, typed))
+
+        return decorate
 
     def cache_clear(self, fn: Callable[..., Any]) -> None:
         """Empties the cache of a function that `cached` keeps answers of; type checkers see no `fn.cache_clear`.
@@ -691,6 +735,7 @@ class Guard:
             raise TypeError(f"{Site.of(fn).dotted} has no cache: `@guard.cached(…)` gives it one")
         clear()
 
+    @without_own_frames
     def carry(self, fn: F) -> F:
         """`fn` bound to the purpose under way here, to run elsewhere: a thread, a greenlet, a task, a callback.
 
@@ -707,8 +752,12 @@ class Guard:
         """The use under way here; raises PurposeMissing where there is none, in any mode: there is none to go by."""
         use: Use[Any] = self._engine.ambient()
         absence = use._absence()
-        if absence is not None:
-            self._engine.deny(PurposeMissing(f"a use was asked for outside any purpose: {absence}"), observed=False)
+        try:
+            if absence is not None:
+                self._engine.deny(PurposeMissing(f"a use was asked for outside any purpose: {absence}"), observed=False)
+        except (PurposeGuardError, TypeError) as error:
+            hide_own_frames(error)
+            raise
         return use
 
     @overload
@@ -743,6 +792,9 @@ class Guard:
         frame = sys._getframe(1)
         site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
         return Observed(ActivityHandle(engine, Activity(site.dotted, wanted, None, True, site)))
+
+    if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
+        vars().update({name: OfAUse(name) for name in ("open", "open_all", "try_open", "withhold")})
 
     @property
     def activities(self) -> tuple[Activity, ...]:
@@ -786,6 +838,11 @@ class Guard:
         caption = f"Guard ({self.mode}{strict}) of {self.notice.id}, revision of {self.notice.revision}"
         return table(caption, ("activity", "purpose", "channel"), rows)
 
+
+_NOWHERE: Final = (
+    "this states a purpose that holds nowhere: write `with guard.purpose(…) as use:` above what it is for, or "
+    "`@guard.purpose(…)` above a function"
+)
 
 LIVE_GUARDS: Final[weakref.WeakSet[Guard]] = weakref.WeakSet()
 """Every guard there is, for tests that watch what is decided. No decision reads it."""

@@ -13,7 +13,7 @@ import typer
 from purposeguard.cli.dbt import dbt_app
 from purposeguard.cli.diff import diff
 from purposeguard.cli.export import export_app
-from purposeguard.cli.files import Problem, difference, read_notice, write
+from purposeguard.cli.files import Problem, difference, read_notice, warned_of, write
 from purposeguard.cli.inventory import inventory
 from purposeguard.cli.ledger import ledger_app
 from purposeguard.cli.lint.command import lint_paths
@@ -64,7 +64,7 @@ from purposeguard.cli.schema import schema_text
 from purposeguard.cli.sql import sql
 from purposeguard.cli.store import store_app
 from purposeguard.cli.words import Language, begin, change, language, said
-from purposeguard.errors import NoticeError, UnknownSource
+from purposeguard.errors import Fault, NoticeError, UnknownSource
 from purposeguard.guard import Guard
 from purposeguard.notice.codegen import generate
 from purposeguard.notice.grants import source_rows
@@ -163,28 +163,41 @@ def explain(
     raise typer.Exit(OK if decision else NO)
 
 
-@app.command(epilog="Exit codes: 0 valid, 2 not valid.")
+@app.command(epilog="Exit codes: 0 valid, 1 a warning (with --strict), 2 not valid.")
 def validate(
     notice: NoticeArgument,
     overlay: Overlays = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where there is a warning.")] = False,
     form: TextOption = TextFormat.text,
 ) -> None:
-    """Read a notice file, and its overlays, and report every fault at once, each with its place."""
+    """Read a notice file, and its overlays, and report every fault at once, each with its line and what to write.
+
+    Of a valid notice it warns of what is probably not meant, such as a source that may serve no purpose.
+    """
     with reporting():
         try:
             loaded_notice = read_notice(notice, overlay or ())
         except NoticeError as error:
             if form is TextFormat.text:
                 raise
-            faults = [
-                {"place": fault.place, "message": fault.message, "help": fault.suggestion} for fault in error.faults
-            ]
-            print(json_text({"valid": False, "file": error.origin, "faults": faults}), end="")
+            faults = list(map(_fault_data, error.faults))
+            print(json_text({"valid": False, "file": error.origin, "faults": faults, "warnings": []}), end="")
             raise typer.Exit(BAD_INPUT) from error
+        warned = warned_of(loaded_notice, notice, overlay or ())
     if form is TextFormat.json:
-        print(json_text({"valid": True, "file": notice, "faults": []}), end="")
+        warnings = list(map(_fault_data, warned))
+        print(json_text({"valid": True, "file": notice, "faults": [], "warnings": warnings}), end="")
     else:
+        for warning in warned:
+            complain(err(), "warning", str(warning))
         print(said(f"{notice} is valid: {_summary(loaded_notice)}"))
+    if strict and warned:
+        raise typer.Exit(NO)
+
+
+def _fault_data(fault: Fault) -> dict[str, Any]:
+    facts = fault._asdict()
+    return {"help" if name == "suggestion" else name: fact for name, fact in facts.items()}
 
 
 def _summary(notice: Notice) -> str:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from purposeguard.cli.words import learn
-from purposeguard.errors import NoticeError
+from purposeguard.errors import Fault, NoticeError
 from purposeguard.notice.notice import Notice
+from purposeguard.notice.parsing import located, merged, read_toml
+from purposeguard.notice.warning import warnings
 
 
 class Problem(Exception):
@@ -87,6 +89,14 @@ def _notice(name: str, overlays: Sequence[Path]) -> Notice:
         suggestion = error.faults[0].suggestion
         raise Problem(f"no file and no bundled notice is called `{name}` (help: {suggestion})") from error
     return notice.overlaid(*overlays) if overlays else notice
+
+
+def warned_of(notice: Notice, name: str, overlays: Sequence[Path] = ()) -> list[Fault]:
+    """What of a valid notice, which was read from here, is probably not meant; with lines where there is a file."""
+    tables = read_toml(Path(name)) if _is_path(name) else notice.dump()
+    return located(
+        warnings(notice.document), merged(tables, [(str(overlay), read_toml(overlay)) for overlay in overlays])
+    )
 
 
 def _is_path(name: str) -> bool:

@@ -115,6 +115,11 @@ def opened(target: str, notice: Notice, others: Iterable[str] = ()) -> contextli
     """
     if "://" in target or Path(target).is_file():
         return governance_in(target, notice)
+    if ":" not in target:
+        raise Problem(
+            f"there is no file `{target}`: give the file of a store, its URL, or where an application has its "
+            "governance, e.g. `shop.privacy:governance`"
+        )
     return contextlib.nullcontext(governance_of(target, others, "a Governance, a guard that has one, or a store"))
 
 

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from purposeguard.errors import (
     Fault,
@@ -18,6 +18,7 @@ from purposeguard.errors import (
     UnknownSource,
     UnknownTerm,
     shown_id,
+    without_own_frames,
 )
 from purposeguard.notice.grants import Grants, LegalGrounds, granted, prohibited, proviso, source_rows
 from purposeguard.notice.languages import nearest_language, title_in
@@ -38,6 +39,15 @@ from purposeguard.notice.vocabulary import (
 )
 
 Titles = Mapping[str, str]
+
+SEVERAL: Final = (
+    "an activity is for one purpose: state each in a block of its own, or declare a `[[family]]` of them in the notice "
+    "and name that"
+)
+_SWAPPED: Final = {
+    "source": "is a purpose, not a source: name the data, by the clause that it is collected under",
+    "purpose": "is a source, not a purpose: name what the data is for; sources come first, then the purpose",
+}
 
 
 class Notice(Immutable):
@@ -121,6 +131,7 @@ class Notice(Immutable):
         )
 
     @classmethod
+    @without_own_frames
     def load(cls, path: str | Path, *overlays: str | Path) -> Notice:
         """Reads a notice from a TOML file, and product overlays (rule 8) from further ones.
 
@@ -148,11 +159,13 @@ class Notice(Immutable):
         return cls(validated(merged(tables, extra), origin, own), words=reader.words)
 
     @classmethod
+    @without_own_frames
     def loads(cls, text: str, origin: str = "notice") -> Notice:
         """Reads a notice from a TOML text; raises NoticeError as `load` does, TypeError where it is no text."""
         return cls.parse(parse_toml(text, origin), origin)
 
     @classmethod
+    @without_own_frames
     def parse(
         cls, tables: Mapping[str, Any], origin: str = "notice", classes: Mapping[str, object] | None = None
     ) -> Notice:
@@ -166,6 +179,7 @@ class Notice(Immutable):
         return cls(validated(tables, origin), classes)
 
     @classmethod
+    @without_own_frames
     def bundled(cls, name: str) -> Notice:
         """A notice that comes with the library, e.g. `trendmicro-jp`.
 
@@ -260,7 +274,8 @@ class Notice(Immutable):
             if found and fold(channel) == found:
                 return channel
         known = f"the notice knows {', '.join(self.channels)}" if self.channels else "the notice names no channels"
-        raise UnknownChannel(given, known, lambda: nearest(given, self.channels))
+        titled = [row.id for row in self.document.channel if given in row.title.model_dump().values()]
+        raise UnknownChannel(given, known, lambda: tuple(titled) or nearest(given, self.channels))
 
     def condition(self, given: object) -> str:
         """The condition that a name means; case, blanks and hyphens do not matter.
@@ -301,9 +316,14 @@ class Notice(Immutable):
             raise error(given, self._holder, lambda: nearest(given, names))
         if isinstance(given, TermMeta):
             raise error(given, self._why_not(given, error))
+        if error is UnknownPurpose and isinstance(given, (list, tuple, set, frozenset)):
+            raise error(given, SEVERAL)
         if error is UnknownPurpose and is_union(given):
             names = [family.name for family in self.families]
-            why = "no declared family has just these purposes, and no other union is a purpose (rule 3)"
+            why = (
+                "no declared family has just these purposes, and no other union is a purpose (rule 3): declare a "
+                "`[[family]]` of them in the notice, or state each in a block of its own"
+            )
             near = [family.name for family in self.families if not union_members(given).isdisjoint(family.members)]
             raise error(given, why, lambda: tuple(near[:3]) or nearest(given, names))
         raise error(given, "an id is a text or a class")
@@ -312,8 +332,13 @@ class Notice(Immutable):
         if given is Source or given is Purpose:
             return f"is the base of all {error.kind}s"
         if given in self.grants or given in self.purposes:
-            return f"is a {'source' if given in self.grants else 'purpose'}, not a {error.kind}"
-        advice = f"use this one's classes, or the id `{given.clause}`"
+            return _SWAPPED[error.kind]
+        known = self._sources if error is UnknownSource else self._purposes
+        advice = "use this one's classes"
+        if fold(given.clause) in known:
+            advice += f", or the id `{given.clause}`"
+        else:
+            advice += f": it has no id `{given.clause}`"
         return f"is a class of another notice, of another copy of {self.id}, or made by hand: {advice}"
 
     def __eq__(self, other: object) -> bool:

@@ -140,6 +140,14 @@ Names = dict[str, str]
 _KINDS: Final[Mapping[type[BaseModel], str]] = {PurposeRow: "purpose", FamilyRow: "family"}
 """What rows of one namespace are, one by one."""
 
+_ROW_OF: Final[Mapping[str, str]] = {
+    "channel": "`[[channel]]`",
+    "source": "`[[source]]`",
+    "purpose": "`[[grant.purpose]]`",
+    "purpose or family": "`[[grant.purpose]]` or `[[family]]`",
+}
+"""What to write for a reference to nothing."""
+
 Row = TypeVar("Row", bound=BaseModel)
 _Stating = TypeVar("_Stating", PurposeRow, Grant)
 
@@ -238,8 +246,13 @@ class Sense:
         folded = _folded(spelling)
         canonical = known.get(folded)
         if canonical is None and folded not in self._excused.get(kind, ()):
-            close = nearest(spelling, known.values())
-            suggestion = f"did you mean {' or '.join(f'`{name}`' for name in close)}?" if close else None
+            words = (word for word in known if word.isalpha())  # folded class names, which are as good
+            close = nearest(spelling, (*known.values(), *words))
+            suggestion = (
+                f"did you mean {' or '.join(f'`{name}`' for name in close)}?"
+                if close
+                else f"name a row of the notice, or write {_ROW_OF[kind]}"
+            )
             self._fault(row, place, f"unknown {kind} `{spelling}`", suggestion)
         return canonical
 
@@ -581,9 +594,9 @@ def _ids(tables: Mapping[str, Any]) -> dict[str, frozenset[str]]:
 
 
 def _rows(given: object) -> list[Any]:
-    return given if isinstance(given, list) else []
+    return given if isinstance(given, list) else [given]
 
 
 def _spelled(rows: Iterable[Any]) -> frozenset[str]:
     given = (row.get(name) for row in rows if isinstance(row, Mapping) for name in ("id", "class"))
-    return frozenset(_folded(one) for one in given if isinstance(one, str))
+    return frozenset(_folded(str(one)) for one in given if isinstance(one, (str, int)))

@@ -17,6 +17,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType, UnionType
 from typing import Any, ClassVar, NoReturn, Self, Union, get_args, get_origin
 
+from purposeguard.errors import without_own_frames
+
 LONGEST_ID = 200
 """Characters of an id that are read at most; anything longer is refused unread."""
 
@@ -73,6 +75,7 @@ class TermMeta(type):
         """The order of the bases, as Python has it. Python's own way takes the square of their number."""
         return linearised(cls) if len(cls.__bases__) > MOST_BASES else super().mro()
 
+    @without_own_frames
     def __call__(cls, *_args: object, **_kwargs: object) -> NoReturn:
         """Refuses: a term is a name."""
         raise TypeError(f"{cls.__name__} is a term of a notice and has no instances: use the class itself")

@@ -194,7 +194,8 @@ class Decision:
             rests = f"{purpose} rests on consent, and " if bar is DenialReason.CONSENT else rests
             missing = self._missing(source, lambda after: after is None)
             instead = f", unless {_stating(missing)}" if missing else ""
-            return f"{rests}it is not said whose data of {source.clause} this is: name the subject{instead}"
+            named = "name the subject by `subject=…`, or mark the field that says it with `Subject`"
+            return f"{rests}it is not said whose data of {source.clause} this is: {named}{instead}"
         if bar is DenialReason.CONSENT:
             missing = self._missing(source, lambda after: after is None)
             unless = f", unless {_stating(missing)}" if missing else ""
@@ -215,7 +216,8 @@ class Decision:
         )
         for rule in rules:
             if not self.context.conditions.issuperset(rule.unless):
-                return f"{source.clause} is forbidden to serve {purpose}: {title_in(rule.reason, 'en')}; save where {_stating(missing)}"
+                reason = title_in(rule.reason, "en")
+                return f"{source.clause} is forbidden to serve {purpose}: {reason}; save where {_stating(missing)}"
         return f"{purpose} may use {source.clause} only where {_stating(missing)}"
 
     def _missing(self, source: type[Source], lifted: Callable[[DenialReason | None], bool]) -> tuple[str, ...]:

@@ -6,10 +6,11 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
+from opcode import opmap
 from types import FrameType, TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, TypeVar, cast
 
-from purposeguard.errors import PurposeMissing
+from purposeguard.errors import PurposeMissing, hide_own_frames, without_own_frames
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.explanation import Decision
@@ -23,6 +24,7 @@ from purposeguard.runtime.snapshot import NOTHING
 from purposeguard.runtime.use import NO_USE, Carried, Use, present
 from purposeguard.runtime.wrapping import (
     Function,
+    explain_call,
     is_task,
     must_be_function,
     must_be_no_method,
@@ -97,6 +99,37 @@ class Stated:
         return self._handle
 
 
+def is_dropped(frame: FrameType) -> bool:
+    """Whether what is called in this frame now is a statement of its own, so that nobody gets what it gives."""
+    code = frame.f_code.co_code
+    after = frame.f_lasti + 2
+    while after < len(code) and code[after] == CACHE:  # the interpreter's own, behind a call
+        after += 2
+    return after < len(code) and code[after] == POP_TOP
+
+
+CACHE: Final = 0
+POP_TOP: Final = opmap["POP_TOP"]
+
+
+class OfAUse:
+    """An attribute of `Use`, where somebody looks for it who has none yet: says how to get one."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @without_own_frames
+    def __get__(self, instance: object, owner: type) -> Any:
+        if instance is None:
+            return self
+        raise AttributeError(
+            f"`{self._name}` is of a use, which a block gives: write `with guard.purpose(…) as use:`, and "
+            f"`use.{self._name}(…)` in it"
+        )
+
+
 class Block(Generic[P]):
     """What `guard.purpose(…)` gives: a decorator for functions of any kind, and a sync or async context manager.
 
@@ -109,12 +142,14 @@ class Block(Generic[P]):
         self._stated = stated
         self._entered: list[tuple[FrameType, Use[P]]] = []
 
+    @without_own_frames
     def __call__(self, fn: F) -> F:
         """Makes `fn` an activity: whenever its body runs, it runs for this purpose. A task of a queue stays one."""
         if is_task(fn):
             return cast("F", wrapped_task(fn, self._around))
         return decorated(fn, self._around)
 
+    @without_own_frames
     def with_use(self, fn: Callable[Concatenate[Use[P], Q], R], /) -> Callable[Q, R]:
         """Makes `fn` an activity that is given its use as its first argument; callers leave it out.
 
@@ -127,11 +162,15 @@ class Block(Generic[P]):
         given: Any = decorated(fn, lambda inner: self._around(with_use(inner, engine), Site.of(inner)))
         return cast("Callable[Q, R]", given)
 
+    if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
+        vars().update({name: OfAUse(name) for name in dir(Use) if not name.startswith("_")})
+
     def _around(self, fn: Function, site: Site | None = None) -> Function:
         stated = self._stated
         site = site or Site.of(fn)
         activity = stated.activity(site, stated.name or site.dotted)
         wrapper = _during(fn, stated.engine, activity)
+        wrapper.__purposeguard_activity__ = True  # type: ignore[attr-defined]  # for access functions, which are in one
         stated.register.add_activity(site, activity)
         return wrapper
 
@@ -271,6 +310,10 @@ def _quick(fn: Function, handle: ActivityHandle) -> Function:
         use._before = token = enter(use)
         try:
             return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
+        except BaseException as error:
+            explain_call(error, fn, args, kwargs)
+            hide_own_frames(error)
+            raise
         finally:
             use._owner = NOBODY
             use._allowed_labels = NOTHING
@@ -283,6 +326,11 @@ def _quick(fn: Function, handle: ActivityHandle) -> Function:
 
 def carried(fn: F, engine: Engine) -> F:
     """`fn` bound to the purpose under way; raises PurposeMissing where there is none."""
+    if not callable(fn) and not isinstance(fn, (classmethod, staticmethod)):
+        raise TypeError(
+            f"carries functions, and was given `{type(fn).__name__}`: carry the function before it is called, "
+            "`guard.carry(fn)(…)`"
+        )
     use = present(engine, f"{Site.of(fn).dotted} was to be carried")
     if use is None:  # observed only
         return fn

@@ -230,7 +230,7 @@ def test_carrying_needs_a_purpose_and_a_function() -> None:
     with guard.purpose(tm.RenewalGuidance):
         with pytest.raises(TypeError, match="before it is called"):
             guard.carry(pending)
-        with pytest.raises(TypeError, match="decorates functions"):
+        with pytest.raises(TypeError, match="before it is called"):
             guard.carry(cast("Any", 5))
     pending.close()
 

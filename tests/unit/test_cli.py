@@ -125,7 +125,14 @@ def test_validate_as_json(faulty):
     assert json.loads(result.stdout) == {
         "valid": False,
         "file": str(faulty),
-        "faults": [{"place": one.place, "message": one.message, "help": one.suggestion} for one in caught.value.faults],
+        "faults": [
+            {
+                **{name: getattr(one, name) for name in ("place", "message", "file", "line", "column")},
+                "help": one.suggestion,
+            }
+            for one in caught.value.faults
+        ],
+        "warnings": [],
     }
 
 

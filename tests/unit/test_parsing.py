@@ -13,7 +13,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notice.grants import granted
-from purposeguard.notice.parsing import LARGEST_FILE
+from purposeguard.notice.parsing import LARGEST_FILE, merged, parse_toml
 from purposeguard.notice.schema import Document
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.samples import SMALL, changed, faults_of, numbered, tables
@@ -73,8 +73,8 @@ def test_what_is_not_toml(tmp_path: Path, content: str) -> None:
 
 def test_what_is_not_utf8_is_said_with_its_line(tmp_path: Path) -> None:
     text = refused(written(tmp_path, 'format = 1\ncontroller = "店"\n'.encode("shift_jis")))
-    assert "line 2 is not UTF-8" in text
-    assert "line 1 is not UTF-8" in refused(written(tmp_path, SMALL.encode("utf-16")))
+    assert ":2:15: is not UTF-8" in text
+    assert ":1:1: is not UTF-8" in refused(written(tmp_path, SMALL.encode("utf-16")))
 
 
 def test_a_hundred_megabytes_are_refused_without_being_read_whole(tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_an_unknown_reference_suggests_the_nearest() -> None:
     found = faults_of(changed(lambda t: t["grant"][0].update(sources=["1(d)"])))
     assert "`1(a)`" in (found["grant[0].sources[0]"].suggestion or "")
     found = faults_of(changed(lambda t: t["grant"][0].update(sources=["completely-different"])))
-    assert found["grant[0].sources[0]"].suggestion is None
+    assert found["grant[0].sources[0]"].suggestion == "name a row of the notice, or write `[[source]]`"
 
 
 def test_both_clauses_of_a_circle_are_named() -> None:
@@ -396,7 +396,38 @@ def test_an_overlay_file_that_widens_is_refused(tmp_path: Path) -> None:
     extra.write_text(ROUTER.replace("serves = []", 'serves = ["4①"]'), encoding="utf-8")
     with pytest.raises(pg.NoticeError) as caught:
         pg.Notice.load(written(tmp_path, SMALL), extra)
-    assert [fault.place for fault in caught.value.faults] == ["overlay[1].serves"]
+    (fault,) = caught.value.faults
+    assert (fault.place, fault.file, fault.line, fault.column) == ("overlay[0].serves", str(extra), 8, 1)
+
+
+def test_each_fault_is_told_where_its_file_has_it(tmp_path: Path) -> None:
+    extra = tmp_path / "camera.toml"
+    extra.write_text(f"{ROUTER}{ROUTER}".replace("Frames", "Frames\\n"), encoding="utf-8")
+    with pytest.raises(pg.NoticeError) as caught:
+        pg.Notice.load(written(tmp_path, SMALL.replace('sources = ["2"]', 'sources = ["7"]')), extra)
+    assert [fault.place for fault in caught.value.faults if fault.file == str(extra)] == [
+        "overlay[0].title.en",
+        "overlay[1].id",
+        "overlay[1].class",
+        "overlay[1].title.en",
+    ]
+    for fault in caught.value.faults:
+        assert fault.file is not None
+        assert str(fault).startswith(f"{fault.file}:{fault.line}:{fault.column}: {fault.place}: ")
+        line = Path(fault.file).read_text(encoding="utf-8").splitlines()[(fault.line or 0) - 1]
+        key = fault.place.rpartition(".")[2].partition("[")[0]
+        assert line[(fault.column or 0) - 1 :].startswith(f"{key} = " if "[" not in fault.place[-3:] else '"7"')
+
+
+def test_a_notice_of_another_origin_has_faults_with_lines_in_its_overlays_alone() -> None:
+    extra = parse_toml(ROUTER.replace("serves = []", 'serves = ["4①"]'), "camera.toml")
+    tables_of_all = merged(changed(lambda t: t["overlay"][0].update(serves=["4①"])), [("camera.toml", extra)])
+    with pytest.raises(pg.NoticeError) as caught:
+        pg.Notice.parse(tables_of_all)
+    assert [(fault.place, fault.file, fault.line) for fault in caught.value.faults] == [
+        ("overlay[0].serves", None, None),
+        ("overlay[0].serves", "camera.toml", 8),
+    ]
 
 
 @pytest.mark.parametrize(
