@@ -22,7 +22,7 @@ from purposeguard.errors import (
 )
 from purposeguard.notice.grants import Grants, LegalGrounds, granted, prohibited, proviso, source_rows
 from purposeguard.notice.languages import nearest_language, title_in
-from purposeguard.notice.parsing import merged, parse_toml, read_toml, validated
+from purposeguard.notice.parsing import Tables, located, merged, parse_toml, read_toml, validated
 from purposeguard.notice.passages import Reader
 from purposeguard.notice.schema import Document, Named, Passage, Prohibition, Texts, by_language
 from purposeguard.notice.vocabulary import (
@@ -141,8 +141,7 @@ class Notice(Immutable):
             NoticeError: with every fault of the files, each with its place.
         """
         reader = Reader()
-        tables = reader.filled(read_toml(Path(path)), Path(path).parent)
-        return cls._overlaid(tables, map(Path, overlays), str(path), reader)
+        return cls._overlaid(_filled(reader, Path(path)), map(Path, overlays), str(path), reader)
 
     def overlaid(self, *overlays: str | Path) -> Notice:
         """This notice with product overlays (rule 8) from files; raises NoticeError as `load` does."""
@@ -153,9 +152,9 @@ class Notice(Immutable):
         own = [*reader.faults]
         extra = []
         for path in overlays:
-            extra.append((str(path), reader.filled(read_toml(path), path.parent)))
+            extra.append((str(path), _filled(reader, path)))
             if faults := reader.faults[len(own) :]:
-                raise NoticeError(faults, str(path))
+                raise NoticeError(located(faults, extra[-1][1]), str(path))
         return cls(validated(merged(tables, extra), origin, own), words=reader.words)
 
     @classmethod
@@ -370,6 +369,14 @@ class Notice(Immutable):
         under = "? under conditions, " if self.conditions else ""
         marks = f"✓ may use, c by consent, {under}✗ prohibited, · not granted"
         return table(f"{self.id}, revision of {self.revision} ({marks})", head, rows)
+
+
+def _filled(reader: Reader, path: Path) -> Tables:
+    """The tables of a file, with the hashes of the words that stand beside it."""
+    read = read_toml(path)
+    tables = Tables(reader.filled(read, path.parent))
+    tables.written = read.written
+    return tables
 
 
 def bases_of(document: Document, pairs: Grants) -> dict[str, tuple[str, ...]]:

@@ -261,7 +261,11 @@ def _said(kind: str, found: Any, location: tuple[str | int, ...]) -> tuple[str, 
 def _meant(location: tuple[str | int, ...]) -> str:
     """What somebody probably meant by a key that its table does not have."""
     key, keys = str(location[-1]), _keys_at(location[:-1])
-    tables = [name for name in _keys_at(()) if len(location) == 1 and _inner(_inner(Document, name), key)]
+    tables = [
+        name
+        for name in _keys_at(())
+        if len(location) == 1 and key in _keys_at((name,)) and _inner(_inner(Document, name), key)
+    ]
     if tables:
         return f"write `[[{tables[0]}.{key}]]`, below its `{tables[0]}`"
     if close := nearest(key, keys, _ALIKE):
