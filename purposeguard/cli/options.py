@@ -22,6 +22,8 @@ P = ParamSpec("P")
 
 OK, NO, BAD_INPUT = 0, 1, 2
 REFERENCE = "trendmicro-jp"
+KEYS_VARIABLE = "PURPOSEGUARD_KEYS"
+"""The environment variable that says where the keys of a store lie, if apart."""
 
 NOTICE_HELP = "A TOML file, or the name of a bundled notice."
 NoticeOption = Annotated[str, typer.Option("--notice", metavar="NOTICE", help=NOTICE_HELP)]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from purposeguard.cli.files import Problem
-from purposeguard.cli.options import Speaking, needing, reporting
+from purposeguard.cli.options import KEYS_VARIABLE, Speaking, needing, reporting
 from purposeguard.cli.words import said
 
 store_app = typer.Typer(
@@ -30,17 +30,29 @@ def upgrade(
         str,
         typer.Argument(metavar="STORE", help="A file of SQLite, or a URL.", show_default=False),
     ],
+    *,
+    keys: Annotated[
+        str | None,
+        typer.Option(
+            "--keys",
+            envvar=KEYS_VARIABLE,
+            metavar="URL",
+            help="Where its keys lie, or are moved: the URL of another database.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Bring the tables of a store up to date with this version of purposeguard, in one transaction.
 
     Applications do not do it themselves: one that finds tables of an older version refuses to start. Make a copy of the
-    store first, since there is no way back but that copy.
+    store first, since there is no way back but that copy. With `--keys`, the keys that tell whose a pseudonym is are
+    moved to another database, for good.
     """
     with reporting():
         with needing("governance", "a store needs"):
             from purposeguard.governance.store import upgraded  # noqa: PLC0415  # needs the extra `governance`
         try:
-            before, after = upgraded(target)
+            before, after = upgraded(target, keys=keys)
         except ValueError as error:  # of the URL
             raise Problem(str(error)) from error
     print(said(f"up to date: `{after}`" if before == after else f"upgraded: `{before}` to `{after}`"))
