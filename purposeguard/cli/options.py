@@ -23,6 +23,9 @@ from purposeguard.notice.notice import Notice
 P = ParamSpec("P")
 
 OK, NO, BAD_INPUT = 0, 1, 2
+KEYS_VARIABLE = "PURPOSEGUARD_KEYS"
+"""The environment variable that says where the keys of a store lie, if apart."""
+
 NOTICE_HELP = "A TOML file, or the name of a bundled notice."
 NoticeOption = Annotated[
     str | None,

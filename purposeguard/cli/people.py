@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Generator, Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from purposeguard.cli.application import find
 from purposeguard.cli.files import Problem, read_notice, write
-from purposeguard.cli.options import Imports, Output, TableOption, err, needing, out
+from purposeguard.cli.options import KEYS_VARIABLE, Imports, Output, TableOption, err, needing, out
 from purposeguard.cli.render import Column, Format, Report, Table, complain, show
 from purposeguard.cli.words import language, learn, said
 from purposeguard.guard import Guard
@@ -130,7 +131,7 @@ def governance_in(store: str, notice: Notice, *, recorded: bool = False) -> Gene
         from purposeguard.governance import Governance  # noqa: PLC0415  # needs the extra `governance`
         from purposeguard.governance.store import existing_store  # noqa: PLC0415  # likewise
     try:
-        existing = existing_store(store)
+        existing = existing_store(store, keys=os.environ.get(KEYS_VARIABLE))
     except ValueError as error:  # of the URL
         raise Problem(str(error)) from error
     with existing, Governance(existing, notice=notice, ledger=None if recorded else False) as governance:

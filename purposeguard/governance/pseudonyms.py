@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 
 from purposeguard.governance.engines import unavailable
@@ -23,8 +24,6 @@ from purposeguard.runtime.clock import UTC
 
 KEYS: Final = "purposeguard_keys"
 """Execution option of connections: the keys of their store."""
-
-NO_SAMPLE: Final = "ALTER TABLE purposeguard_pseudonym ALTER COLUMN subject SET STATISTICS 0"
 
 AT_A_TIME: Final = 5_000
 """Persons in one statement."""
@@ -55,8 +54,13 @@ pseudonym: Final = sa.Table(
 A pseudonym is `digest_of(key, subject)` of a random key, so that nobody can be given that of another unnoticed.
 """
 
+
 # PostgreSQL would keep a sample of the ids beside the table, also of those that are gone.
-sa.event.listen(pseudonym, "after_create", sa.DDL(NO_SAMPLE).execute_if(dialect="postgresql"))
+@event.listens_for(pseudonym, "after_create")
+def _keep_no_sample(_table: sa.Table, connection: sa.Connection, **_: object) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("ALTER TABLE purposeguard_pseudonym ALTER COLUMN subject SET STATISTICS 0")
+
 
 barred: Final = sa.Table(
     "purposeguard_barred",
@@ -334,7 +338,9 @@ def attach(connection: sa.Connection, own: Keys, apart: Apart | None, where: str
         mark = _make(connection)
     if apart is None:
         if not inside:
-            raise unavailable(where, "keeps its keys apart", "name where, `keys=…` (`--keys` of a command)")
+            raise unavailable(
+                where, "keeps its keys apart", "name where, `keys=…`, or `PURPOSEGUARD_KEYS` of a command"
+            )
         own.learn(connection.execute(sa.select(vault)).one())
         return
     if inside:

@@ -451,6 +451,8 @@ def existing_store(target: str | os.PathLike[str], *, keys: str | URL | None = N
         ValueError: the URL is neither of a SQLite file nor of PostgreSQL.
     """
     url, _ = _existing(target, timeout)
+    if keys is not None:
+        _must_exist(keys, "name where the keys of the store lie")
     return Store.open(url, keys=keys, timeout=timeout)
 
 
@@ -483,11 +485,7 @@ def _existing(target: str | os.PathLike[str], timeout: float) -> tuple[str | URL
     """The URL of a store that is there, and the revision of its tables."""
     text = os.fspath(target)
     url = text if "://" in text else sa.URL.create("sqlite", database=text)
-    with contextlib.suppress(exc.ArgumentError, ValueError):  # which `engine_of` reports
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite" and parsed.database and not Path(parsed.database).is_file():
-            what = "does not exist"
-            raise unavailable(f"`{Path(parsed.database)}`", what, "name the store of an application that has run")
+    _must_exist(url, "name the store of an application that has run")
     engine, where = engine_of(url, timeout)
     try:
         with FORKS.transaction(), engine.connect() as connection:
@@ -501,6 +499,13 @@ def _existing(target: str | os.PathLike[str], timeout: float) -> tuple[str | URL
     finally:
         engine.dispose()
     raise failure
+
+
+def _must_exist(url: str | URL, advice: str) -> None:
+    with contextlib.suppress(exc.ArgumentError, ValueError):  # which `engine_of` reports
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database and not Path(parsed.database).is_file():
+            raise unavailable(f"`{Path(parsed.database)}`", "does not exist", advice)
 
 
 # ---- Processes ----------------------------------------------------------------------------------------------------

@@ -81,10 +81,10 @@ def test_a_check_asks_the_store_once_and_by_index(
     assert len(asked) == 2
     explain = "EXPLAIN QUERY PLAN " if store.dialect == "sqlite" else "EXPLAIN "
     marks = {"%(subject)s::VARCHAR": ":subject", "%(digest)s::VARCHAR": ":digest"}
-    statement = asked[0].replace("?", ":subject", 1).replace("?", ":digest")
+    text = asked[0].replace("?", ":subject", 1).replace("?", ":digest")
     for mark, name in marks.items():
-        statement = statement.replace(mark, name)
-    statement = sa.text(explain + statement)
+        text = text.replace(mark, name)
+    statement = sa.text(explain + text)
     with store.reading() as connection:
         if store.dialect == "postgresql":
             connection.exec_driver_sql("SET enable_seqscan = off")  # of a few rows it would rather read all
