@@ -45,8 +45,8 @@ Target = Annotated[
 Targets = Annotated[
     list[str],
     typer.Argument(
-        metavar="TARGET...",
-        help="The URL of a store, or the path of its SQLite file or of an export; its archives too, if there are.",
+        metavar="TARGET",
+        help="The URL of a store, or the path of its SQLite file, an export or an archive: all are read as one ledger.",
         show_default=False,
     ),
 ]

@@ -12,7 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -320,7 +320,7 @@ checkpoints: Final = sa.Table(
 )
 
 
-class DatabaseSink:
+class DatabaseSink(contextlib.AbstractContextManager["DatabaseSink"]):
     """A table of another database, made when it is first needed."""
 
     def __init__(self, url: str, timeout: float = 5.0) -> None:
@@ -353,15 +353,9 @@ class DatabaseSink:
         ):
             return _longest(rows.scalars().all(), self._where)
 
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Closes the connections."""
         self._engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def webhook(client: httpx.Client, url: str) -> Sink:

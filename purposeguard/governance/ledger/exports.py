@@ -10,13 +10,13 @@ import dataclasses
 import gzip
 import json
 import zlib
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from purposeguard.errors import LedgerBroken, StoreUnavailable
 from purposeguard.governance.ledger.chain import MALFORMED_HEAD, Head
-from purposeguard.governance.ledger.reading import LONGEST, NO_HEAD, Placed, Reading, entry_of
+from purposeguard.governance.ledger.reading import LONGEST, NO_HEAD, Kinds, Placed, Reading, Time, entry_of
 
 HEAD: Final = b'{"head":'
 """What the last line of an export begins with."""
@@ -85,12 +85,7 @@ class Export(Reading):
         return Head() if first is None or whole else Head(first.seq - 1, "", first.prev)
 
     def placed(
-        self,
-        kinds: Collection[str] | None = None,
-        since: str | None = None,
-        until: str | None = None,
-        *,
-        after: int = 0,
+        self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
     ) -> Iterator[Placed]:
         """The entries, with their lines."""
         passed = after - self.head.after if after else 0

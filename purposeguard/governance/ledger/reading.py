@@ -34,6 +34,12 @@ NO_ENTRY: Final = "this is no entry as one is written: it was changed, or was ne
 NO_COUNT: Final = "the entry counts no uses"
 NO_HEAD: Final = "the head is missing: the number of entries is unknown"
 
+Kinds = Collection[str] | None
+"""Of which kinds; None: of any."""
+
+Time = str | None
+"""A time as entries spell it; None: none."""
+
 
 class Placed(NamedTuple):
     """An entry and its place: `line 18` or `entry 18`."""
@@ -129,12 +135,7 @@ class Reading(abc.ABC):
 
     @abc.abstractmethod
     def placed(
-        self,
-        kinds: Collection[str] | None = None,
-        since: str | None = None,
-        until: str | None = None,
-        *,
-        after: int = 0,
+        self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
     ) -> Iterator[Placed]:
         """The entries of these kinds and this period, behind entry `after`, oldest first, with their places."""
 
@@ -281,12 +282,7 @@ class Joined(Reading):
         return self._parts[-1].boundary
 
     def placed(
-        self,
-        kinds: Collection[str] | None = None,
-        since: str | None = None,
-        until: str | None = None,
-        *,
-        after: int = 0,
+        self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
     ) -> Iterator[Placed]:
         """The entries of one part after the other; those in several parts once."""
         for part in self._parts:

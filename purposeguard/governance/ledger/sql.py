@@ -51,8 +51,10 @@ from purposeguard.governance.ledger.reading import (
     NO_ENTRY,
     NO_HEAD,
     Boundary,
+    Kinds,
     Placed,
     Reading,
+    Time,
     Total,
     Verdict,
     boundary_in,
@@ -453,12 +455,7 @@ class SqlReading(Reading):
         return Head(row.seq, row.at or "", row.hash, dict(uses), dict(repeated))
 
     def placed(
-        self,
-        kinds: Collection[str] | None = None,
-        since: str | None = None,
-        until: str | None = None,
-        *,
-        after: int = 0,
+        self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
     ) -> Iterator[Placed]:
         """The entries; where all are read, each with the number that it should have."""
         wanted = sa.select(ledger).order_by(ledger.c.seq)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import collections
+import concurrent.futures
+import contextlib
 import datetime
+import errno
 import functools
 import gzip
 import json
@@ -12,6 +15,7 @@ import shutil
 import signal
 import stat
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -330,6 +334,47 @@ def test_on_a_server_too(
             store.close()
             postgresql.drop(str(store.engine.url.database))
     assert len(reached) > 3
+
+
+def test_two_who_archive_at_once_lose_nothing(filled: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archiving, "DELETED", 2)
+    before = chain(filled.target)
+    barrier = threading.Barrier(2)
+    read_back = archiving._read_back
+
+    def together(path: Path) -> Any:
+        kept = read_back(path)
+        barrier.wait(30)
+        return kept
+
+    monkeypatch.setattr(archiving, "_read_back", together)
+
+    def act(number: int) -> None:
+        with contextlib.suppress(ValueError):  # the other one has archived all of it, and more
+            archive(filled.store, tmp_path / str(number), LATER + datetime.timedelta(hours=2 * number))
+
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        list(threads.map(act, range(2)))
+    assert chain(tmp_path / "0", tmp_path / "1", filled.target) == before
+    assert chain(tmp_path / "1", filled.target) == before
+    assert chain(filled.target) == before[opened_end(tmp_path / "1") :]
+
+
+def opened_end(path: Path) -> int:
+    """The number of the last entry in a file."""
+    with opened(path) as reading:
+        return reading.head.seq
+
+
+def test_a_full_disk_leaves_all_as_it_was(filled: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    count = len(rows(filled))
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        archive(filled.store, tmp_path / "file", LATER)
+    assert (len(rows(filled)), list(tmp_path.glob("*file*"))) == (count, [])
 
 
 def test_a_file_that_is_there_is_never_replaced(filled: Place, tmp_path: Path) -> None:
