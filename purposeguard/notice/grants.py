@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
-from typing import Literal, NamedTuple
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple, get_args
 
 from purposeguard.notice.schema import (
     EVERY,
@@ -149,14 +150,16 @@ Extensions = dict[tuple[str, str], Extension]
 """Source id and purpose id → the row that extends the one's earlier data to the other."""
 
 
+_ALONE: Final = MappingProxyType(
+    {basis: (BasisRow.model_construct(basis=basis),) for basis in (*get_args(Basis), None)}
+)
+"""A basis that a notice states by `basis`, or none, as the one row that it comes down to."""
+
+
 def basis_rows(grant: Grant, purpose: PurposeRow) -> tuple[BasisRow, ...]:
     """The bases of a purpose: its own, else those of its grant; one without a basis where the notice states none."""
-    for row in (purpose, grant):
-        if row.bases:
-            return row.bases
-        if row.basis is not None:
-            return (BasisRow(basis=row.basis),)
-    return (BasisRow.model_construct(),)
+    row = purpose if purpose.bases or purpose.basis is not None else grant
+    return row.bases or _ALONE[row.basis]
 
 
 def stated_bases(document: Document) -> dict[str, tuple[BasisRow, ...]]:
@@ -167,9 +170,7 @@ def stated_bases(document: Document) -> dict[str, tuple[BasisRow, ...]]:
 def bases(document: Document) -> dict[str, Basis | Literal["several"] | None]:
     """Purpose id → its basis, where the notice states one for all its data; `several` where there is more to say."""
     return {
-        purpose: "several"
-        if len(rows) > 1 or rows[0] != BasisRow.model_construct(basis=rows[0].basis)
-        else rows[0].basis
+        purpose: rows[0].basis if rows == _ALONE[rows[0].basis] else "several"
         for purpose, rows in stated_bases(document).items()
     }
 
@@ -192,7 +193,7 @@ class Ground(NamedTuple):
 
 def bases_in_words(rows: tuple[BasisRow, ...]) -> str:
     """The bases of a purpose on one line; empty where the notice states none."""
-    return " or ".join(map(basis_in_words, rows)) if rows != (BasisRow.model_construct(),) else ""
+    return " or ".join(map(basis_in_words, rows)) if rows != _ALONE[None] else ""
 
 
 def basis_in_words(row: BasisRow) -> str:
@@ -221,7 +222,17 @@ class LegalGrounds:
     `when`: purpose → the conditions without which nothing may serve it.
     """
 
-    __slots__ = ("_conditional", "_lineage", "_narrowed", "_of_purpose", "_particular", "_unless", "when")
+    __slots__ = (
+        "_alike",
+        "_conditional",
+        "_lineage",
+        "_narrowed",
+        "_of_purpose",
+        "_open",
+        "_particular",
+        "_unless",
+        "when",
+    )
 
     when: Mapping[str, tuple[str, ...]]
 
@@ -240,7 +251,7 @@ class LegalGrounds:
                 when = frozenset(self.when[purpose.id])
                 rows = basis_rows(grant, purpose)
                 self._of_purpose[purpose.id] = (
-                    tuple(Ground(row.basis, when.union(row.when), row.opt_out) for row in rows),
+                    tuple(Ground(row.basis, when.union(row.when) if row.when else when, row.opt_out) for row in rows),
                 )
                 if any(row.sources is not None for row in rows):
                     self._particular[purpose.id] = tuple(
@@ -252,6 +263,8 @@ class LegalGrounds:
                 self._unless[pair] = (*self._unless.get(pair, ()), prohibition)
         every = [ground for groups in self._of_purpose.values() for group in groups for ground in group]
         self._conditional = bool(self._unless) or any(ground.when for ground in every)
+        self._alike = not (self._conditional or self._particular)
+        self._open = {purpose for purpose, groups in self._of_purpose.items() if proviso(groups) is None}
 
     def of(self, source: str, purpose: str, conditions: frozenset[str] | None = None) -> Grounds:
         """The grounds of a pair that is granted, where these conditions are stated (None: whichever).
@@ -259,10 +272,16 @@ class LegalGrounds:
         A group is empty where none of it holds. A row that names sources is about these, their items, and what narrows
         them. A derivation is a source of its own, and named itself.
         """
+        if self._alike:
+            return self._of_purpose[purpose]
         grounds = self._of(source, purpose)
         if conditions is None or not self._conditional:
             return grounds
         return tuple(tuple(ground for ground in group if ground.when <= conditions) for group in grounds)
+
+    def is_open(self, source: str, purpose: str) -> bool:
+        """Whether a pair that is granted depends on nothing else."""
+        return purpose in self._open if self._alike else proviso(self._of(source, purpose)) is None
 
     def ways(self, source: str, purpose: str) -> frozenset[frozenset[str]]:
         """The smallest sets of conditions of which each lets a pair that is granted be used at all."""

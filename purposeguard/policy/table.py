@@ -18,7 +18,7 @@ from collections.abc import Set as AbstractSet
 from typing import Literal, Union, cast
 
 from purposeguard.errors import Told, UnknownOperation, UnknownSource, UnknownTerm, UnlabelledData
-from purposeguard.notice.grants import Grounds, LegalGrounds, Lineage, extended, proviso
+from purposeguard.notice.grants import Grounds, LegalGrounds, Lineage, extended
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
@@ -159,7 +159,7 @@ class PolicyTable(Immutable):
         self._fill(families=families)
         every = frozenset((*notice.purposes, *notice.families))
         open_to_all = {
-            source: [one for one in granted if proviso(self.grounds.of(source.clause, one.clause)) is None]
+            source: [one for one in granted if self.grounds.is_open(source.clause, one.clause)]
             for source, granted in notice.grants.items()
         }
         tables: dict[str | None, dict[object, Row]] = {}
@@ -280,7 +280,7 @@ class PolicyTable(Immutable):
             grounds = tuple(tuple(ground for ground in group if ground.basis == "law") for group in grounds)
             if () in grounds:
                 return DenialReason.RETENTION
-        return self._bar_of_subject((*grounds, *held), purpose, context.preferences)
+        return self._bar_of_subject(grounds + held, purpose, context.preferences)
 
     def _bar_of_subject(
         self, grounds: Grounds, purpose: type[Purpose], preferences: SubjectPreferences | None
@@ -289,11 +289,12 @@ class PolicyTable(Immutable):
         if preferences is not None and self._stops(preferences, purpose):
             return DenialReason.SUBJECT
         for group in grounds:
-            if any(ground.basis != "consent" and not (ground.opt_out and preferences is None) for ground in group):
-                continue
-            if self._agreed(preferences, purpose):
-                continue
-            return DenialReason.SUBJECT if any(ground.opt_out for ground in group) else DenialReason.CONSENT
+            for ground in group:
+                if ground.basis != "consent" and not (ground.opt_out and preferences is None):
+                    break
+            else:
+                if not self._agreed(preferences, purpose):
+                    return DenialReason.SUBJECT if any(ground.opt_out for ground in group) else DenialReason.CONSENT
         return None
 
     def _stops(self, preferences: SubjectPreferences, purpose: type[Purpose]) -> bool:

@@ -40,6 +40,7 @@ PurposeGuardError
 │   │   └── UnknownOperation   no derivation by this name from these sources
 │   ├── UnknownPurpose
 │   ├── UnknownChannel
+│   ├── UnknownCondition
 │   └── UnknownRecipient   no recipient of this id is on the register
 ├── UnlabelledData         a check, or an access function, with no sources
 ├── PurposeMissing         data read outside any purpose
@@ -56,6 +57,7 @@ PurposeGuardError
 ├── FlowViolation          data would go to a column that does not have its tags; also a PermissionError
 └── PurposeViolation       the notice does not grant this use; also a PermissionError
     ├── ChannelViolation   granted, but not by this channel, or the activity states none
+    ├── ConditionViolation granted, but where conditions hold that are not stated
     ├── RecipientViolation granted, but the data may not be handed to this recipient (clauses 4 to 6)
     ├── SubjectViolation   granted, but this subject stopped it, or did not consent (clause 7)
     ├── RetentionViolation granted, but the retention period has ended (clause 8)
