@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.generated.notice_tables import Tables, copied, tables
 
-LANGUAGES: Final = ("en", "ja", "de", "fr-CA", "zh-Hant", "x-house", "sr-Latn-RS", "EN-gb")
+LANGUAGES: Final[tuple[str, ...]] = ("en", "ja", "de", "fr-CA", "zh-Hant", "x-house", "sr-Latn-RS", "EN-gb")
 
 STYLES: Final = (
     "第{n}条第2号",
@@ -33,7 +33,7 @@ words = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_
 def open_tables(draw: st.DrawFn, *, facts: bool = True) -> tuple[Tables, Tables]:
     """The tables of a valid notice, and those of the same one in other languages, with other ids and with texts."""
     plain = draw(tables(facts=facts))
-    tags = draw(st.lists(st.sampled_from(LANGUAGES), min_size=1, max_size=3, unique_by=str.casefold))
+    tags: list[str] = draw(st.lists(st.sampled_from(LANGUAGES), min_size=1, max_size=3, unique_by=str.casefold))
     rows = [row for kind in TERMS for row in plain.get(kind, ())]
     rows += [row for grant in plain["grant"] for row in grant["purpose"]]
     style = draw(st.permutations(STYLES))

@@ -80,7 +80,7 @@ def test_a_difference_of_words_alone_is_a_change_of_words_alone(
     made: tuple[Tables, Tables], data: st.DataObject
 ) -> None:
     earlier = Notice.parse(made[1] | {"revision": "0001-01-01"})
-    later = earlier.dump() | {"revision": "0001-01-02"}
+    later: dict[str, Any] = earlier.dump() | {"revision": "0001-01-02"}
     assert not compare(earlier, Notice.parse(later))
     row = data.draw(st.sampled_from([*later["source"], *later["grant"]]))
     was = row.get("text", {})

@@ -72,7 +72,8 @@ def test_several_ids_stand_in_one_argument(path: Path) -> None:
 
 
 def test_slugs_with_digits_are_found_and_may_be_referred_to() -> None:
-    for term in (*NOTICE.sources, *NOTICE.purposes):
+    terms: list[type[pg.Source | pg.Purpose]] = [*NOTICE.sources, *NOTICE.purposes]
+    for term in terms:
         find = NOTICE.source if issubclass(term, pg.Source) else NOTICE.purpose
         assert find(term.slug) is term
     assert fold("use-of-tier0-data") != fold("UseOfTier0Data")

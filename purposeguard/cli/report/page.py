@@ -113,6 +113,7 @@ def page(facts: Facts, language: Language, registers: Sequence[Register] = ()) -
             notice=notice,
             records=records,
             language=language,
+            nearest=nearest_language,
             words=own,
             style=style,
             script=script,
@@ -167,7 +168,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"tag": nearest_language}
     environment.filters |= {"plain": _printable, "breakable": breakable, "moment": _moment}
     return environment
 
