@@ -71,8 +71,8 @@ def hide_own_frames(error: BaseException) -> None:
     error.__traceback__ = error.__traceback__ if ALL_FRAMES else trace
 
 
-ALL_FRAMES: Final = sys.flags.dev_mode
-"""Whether errors keep the frames of this library."""
+ALL_FRAMES: bool = sys.flags.dev_mode
+"""Whether errors keep the frames of this library; tests that look whose an error is set it."""
 
 
 def without_own_frames(fn: F) -> F:
