@@ -70,8 +70,11 @@ def hide_own_frames(error: BaseException) -> None:
     trace = error.__traceback__
     while trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("purposeguard."):
         trace = trace.tb_next
-    if not sys.flags.dev_mode:
-        error.__traceback__ = trace
+    error.__traceback__ = error.__traceback__ if ALL_FRAMES else trace
+
+
+ALL_FRAMES: bool = sys.flags.dev_mode
+"""Whether errors keep the frames of this library; tests that look whose an error is set it."""
 
 
 def without_own_frames(fn: F) -> F:

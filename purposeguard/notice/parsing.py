@@ -254,7 +254,7 @@ def _said(kind: str, found: Any, location: tuple[str | int, ...]) -> tuple[str, 
     if isinstance(given, Mapping) and {"closed", "open"} <= given.keys():
         message, use = "has both `closed` and `open`", "one: `closed` for these only, `open` for these for example"
     if location == ("timezone",):
-        return message, nearest_zones(given)
+        return message, nearest_zones(str(given))
     return message[:1].lower() + message[1:], f"use {use}" if use else None
 
 

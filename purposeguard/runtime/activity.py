@@ -101,15 +101,11 @@ class Stated:
 
 def is_dropped(frame: FrameType) -> bool:
     """Whether what is called in this frame now is a statement of its own, so that nobody gets what it gives."""
-    code = frame.f_code.co_code
-    after = frame.f_lasti + 2
-    while after < len(code) and code[after] == CACHE:  # the interpreter's own, behind a call
-        after += 2
-    return after < len(code) and code[after] == POP_TOP
+    after = frame.f_code.co_code[frame.f_lasti + 2 :].lstrip(b"\0")  # the interpreter's own caches stand behind a call
+    return after.startswith(_POP_TOP)
 
 
-CACHE: Final = 0
-POP_TOP: Final = opmap["POP_TOP"]
+_POP_TOP: Final = bytes([opmap["POP_TOP"]])
 
 
 class OfAUse:

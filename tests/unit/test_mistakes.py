@@ -13,12 +13,12 @@ import tempfile
 import traceback
 import types
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from click.testing import Result
+from typer.testing import Result
 
 from tests.oversights import Told
 from tests.unit.command_line import run
@@ -28,7 +28,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "mistakes.txt"
 
 
 @contextmanager
-def folder() -> Iterator[None]:
+def folder() -> Generator[None]:
     """A folder with the notice, in which everything runs."""
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as path:

@@ -570,3 +570,29 @@ def test_what_is_said_twice_is_told_beside_a_fault_of_shape() -> None:
         made["voluntary"]["optional"] = "perhaps"
 
     assert places_of(change) == ["source[0].colour", "rights.request[8].id", "voluntary.optional"]
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "suggestion"),
+    numbered([
+        (lambda t: t.update(entrustment={"clause": "4"}), "entrustment.scope", 'write `scope = "granted-purposes"`'),
+        (lambda t: t.update(changes={"clause": "11", "announced_by": ["Pigeon!"], "material": "notice",
+                                     "required_by_law": "consent"}), "changes.announced_by[0]",
+         "Latin letters in lower case, e.g. `email` or `direct_mail`; what people call it is its `title`"),
+        (lambda t: t["source"][0].update(id="1" * 101), "source[0].id", "shorten it"),
+        (lambda t: t.update(voluntary=True), "voluntary", "write `[voluntary]`, and its keys below"),
+        (lambda t: t.update(retention={"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only",
+                                       "period": [{"source": "1(a)", "days": 0}]}), "retention.period[0].days",
+         "write `days = 30`"),
+    ]),
+)  # fmt: skip
+def test_a_fault_says_what_to_write(change: Callable[[dict[str, Any]], object], place: str, suggestion: str) -> None:
+    assert faults_of(changed(change))[place].suggestion == suggestion
+
+
+def test_overlays_may_come_from_tables() -> None:
+    (row,) = tables()["overlay"]
+    extra = {"overlay": [{**row, "id": "x", "class": "Other", "item": "other", "serves": ["4①"]}]}
+    with pytest.raises(pg.NoticeError) as caught:
+        pg.Notice.parse(merged(parse_toml(SMALL, "small.toml"), [("extra.toml", extra)]))
+    assert {fault.place for fault in caught.value.faults} == {"overlay[1].serves"}
