@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from purposeguard.errors import Fault
-from purposeguard.notice.grants import Lineage, bases, granted
+from purposeguard.notice.grants import LegalGrounds, Lineage, bases, granted
 from purposeguard.notice.schema import Document, FamilyRow, Named
 
 
@@ -27,11 +27,12 @@ def warnings(document: Document) -> list[Fault]:
         for number, row in enumerate(document.source)
         if row.id in items and not pairs[row.id]
     ]
+    grounds = LegalGrounds(document)
     if (
         len(items) > 1
         and len(purposes) > 1
-        and not consented
         and all(len(pairs[one]) == len(purposes) for one in items)
+        and all(grounds.is_open(one, purpose) for one in items for purpose in purposes)
     ):
         every = "every source may serve every purpose, so that nothing is refused"
         found.append(Fault("grant", every, "name in each `[[grant]]` the `sources` that its clause names"))
@@ -45,7 +46,8 @@ def warnings(document: Document) -> list[Fault]:
         found.append(
             Fault(
                 f"{purposes[consented[0]]}.id",
-                f"{', '.join(f'`{purpose}`' for purpose in consented)} rests on consent, and no request takes it back",
+                f"{', '.join(f'`{purpose}`' for purpose in consented)} "
+                f"{'rests' if len(consented) == 1 else 'rest'} on consent, and no request takes it back",
                 'write `[rights]` with a `[[rights.request]]` of `effect = "stops-use"`',
             )
         )

@@ -64,6 +64,56 @@ def test_a_request_to_stop_takes_consent_back() -> None:
     assert warnings(pg.Notice.loads(NOTICE).document) == []
 
 
+def everything(tables: dict[str, Any]) -> None:
+    """All data for all purposes, and nothing else is said."""
+    for key in ("overlay", "derivation", "forbid"):
+        tables.pop(key, None)
+    for grant in tables["grant"]:
+        grant["sources"] = "any"
+        for key in ("basis", "bases", "when"):
+            grant.pop(key, None)
+            for purpose in grant["purpose"]:
+                purpose.pop(key, None)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"bases": [{"opt_out": True}]},
+        {"bases": [{"basis": "contract", "when": ["adult"]}, {"basis": "consent"}]},
+        {"when": ["adult"]},
+    ],
+    ids=["opt-out", "bases", "when"],
+)
+def test_what_depends_on_something_is_not_allowed_to_all(more: dict[str, Any]) -> None:
+    def dependent(tables: dict[str, Any]) -> None:
+        everything(tables)
+        tables["condition"] = [{"id": "adult", "title": {"en": "is of age"}}]
+        tables["grant"][0]["purpose"][0] |= more
+
+    assert "grant" in warned_of(everything)
+    assert "grant" not in warned_of(dependent)
+
+
+def test_what_conditions_lift_is_refused_without_them() -> None:
+    def lifted(tables: dict[str, Any]) -> None:
+        everything(tables)
+        tables["condition"] = [{"id": "adult", "title": {"en": "is of age"}}]
+        purpose = tables["grant"][0]["purpose"][0]["id"]
+        reason = {"en": "not for children"}
+        tables["forbid"] = [{"sources": "any", "purposes": [purpose], "unless": ["adult"], "reason": reason}]
+
+    assert "grant" not in warned_of(lifted)
+
+
+def test_several_rest_on_consent() -> None:
+    def change(tables: dict[str, Any]) -> None:
+        for purpose in tables["grant"][0]["purpose"][:2]:
+            purpose.update(basis="consent")
+
+    assert [f.message for f in warnings(pg.Notice.parse(changed(change)).document) if " rest on consent" in f.message]
+
+
 def test_strict_fails_where_there_is_a_warning(tmp_path: Path) -> None:
     path = tmp_path / "notice.toml"
     good, bad = EDITS["warning: a source that is granted nowhere"]
