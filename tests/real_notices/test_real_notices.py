@@ -211,14 +211,9 @@ HAND_OVERS: list[tuple[str, str | None, str, str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("name", "objection", "source", "purpose", "kind", "country"),
-    HAND_OVERS,
-    ids=[f"{number}-{name}" for number, (name, *_) in enumerate(HAND_OVERS)],
-)
-def test_it_hands_over_as_a_reader_would(
-    name: str, objection: str | None, source: str, purpose: str, kind: str, country: str
-) -> None:
+@pytest.mark.parametrize("case", HAND_OVERS, ids=[f"{number}-{name}" for number, (name, *_) in enumerate(HAND_OVERS)])
+def test_it_hands_over_as_a_reader_would(case: tuple[str, str | None, str, str, str, str]) -> None:
+    name, objection, source, purpose, kind, country = case
     of = notice(name)
     measures = of.document.safeguards
     on_record = (Safeguard(measures.measures[0].id, "1", TODAY),) if measures is not None else ()
@@ -245,7 +240,7 @@ def test_it_hands_over_as_a_reader_would(
 
 def test_the_platform_changed_as_a_reader_would_say() -> None:
     before, after = notice("publisher-2018"), notice("publisher-2020")
-    wider = [change for change in compare(before, after).changes if change.direction == "wider"]
+    wider = [change for change in compare(before, after).changes if change.direction == "widened"]
     assert {change.needs for change in wider} == {"notice"}
     assert len(wider) == 4
     revisions = [before.document, after.document]
