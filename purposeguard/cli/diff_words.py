@@ -231,6 +231,8 @@ class Words:
             return {"was": _bases(old), "is_": _bases(new)}
         if kind == "conditions":
             return {"was": _where(old), "is_": _where(new)}
+        if facts.get("what") == "provision":  # what a clause leaves out is no bound
+            return {"was": _shown(old or "not stated"), "is_": _shown(new or "not stated")}
         say = _country if kind == "country" else _shown
         return {"was": say(old), "is_": say(new)}
 
@@ -297,6 +299,8 @@ def _shown(value: Any) -> str:
         return _title(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return listed(value)
     return "none" if value is None else str(value)
 
 

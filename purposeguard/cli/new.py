@@ -1,4 +1,4 @@
-"""Begins a notice file: from a table of data and purposes, or from answers to questions."""
+"""Begins a notice file: from a table of data and purposes, from a template, or from answers to questions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import resources
 from keyword import iskeyword
 from pathlib import Path
 from typing import Annotated, Final, get_args
@@ -43,6 +44,15 @@ YES: Final = frozenset({"yes", "y", "x", "✓", "1", "true", "○"})
 NO: Final = frozenset({"", "no", "n", "-", "0", "false", "×"})
 """Cells of a table of data by purposes that state no basis."""
 
+TEMPLATES: Final[Mapping[str, str]] = {
+    "california": "categories of the CCPA, sale and sharing until somebody opts out",
+    "children": "nothing before a parent agrees, no advertising by interest",
+    "gdpr": "an online shop with the bases of Article 6(1) and periods",
+    "health": "care, emergencies, research with consent",
+    "japan": "the Japanese act, in Japanese and English",
+}
+"""The notices that `--template` begins with, each a file of the folder `templates`, and what they are."""
+
 LONGEST_CLASS: Final = 4
 """Words of a title in the name of a class."""
 
@@ -69,6 +79,15 @@ def new(
         ),
     ] = None,
     *,
+    template: Annotated[
+        str | None,
+        typer.Option(
+            "--template",
+            metavar="NAME",
+            help=f"Begin with a whole notice. {'; '.join(f'`{name}`: {what}' for name, what in TEMPLATES.items())}.",
+            show_default=False,
+        ),
+    ] = None,
     controller: Annotated[
         str | None, typer.Option("--controller", help="Who publishes the notice.", show_default=False)
     ] = None,
@@ -82,19 +101,23 @@ def new(
     ] = None,
     output: Output = None,
 ) -> bool:
-    """Begin a notice file, from a table of data, purposes and legal bases, or from answers to questions.
+    """Begin a notice file, from a table of data, purposes and legal bases, a template, or answers to questions.
 
     The file that is written is valid; what it cannot know, such as countries and rights, is yours to add.
     """
     if output is not None and output.exists():
         raise Problem(f"{output} exists already: name another file, or remove it first")
     day = _day(revision)
-    if source is None:
-        draft = _asked(controller, title, titles, day)
+    if template is not None:
+        if source is not None or titles != "en":
+            raise Problem("a template is a whole notice: name no table and no `--titles` beside it")
+        text = _template(template, controller, title, day)
+    elif source is None:
+        text = _toml(_asked(controller, title, titles, day))
     else:
         draft = Draft(controller or said("The controller"), title or said("Privacy notice"), titles, day, {}, [])
         _read(source, draft)
-    text = _toml(draft)
+        text = _toml(draft)
     notice = Notice.loads(text, str(output or "notice"))
     if output is None:
         print(text, end="")
@@ -102,7 +125,7 @@ def new(
     write(output, text)
     counted = f"{len(notice.sources)} sources, {len(notice.purposes)} purposes"
     print(said(f"{output} is written: {counted}"))
-    print(said(f"run: purposeguard matrix --notice {output}"))
+    print(said(f"run: `purposeguard matrix --notice {output}`"))
     return True
 
 
@@ -111,6 +134,29 @@ def _day(given: str | None) -> datetime.date:
         return datetime.datetime.now().astimezone().date() if given is None else datetime.date.fromisoformat(given)
     except ValueError as error:
         raise Problem(f"`--revision {given}` is no date, such as 2026-01-31") from error
+
+
+# ---- A template
+
+
+def _template(name: str, controller: str | None, title: str | None, day: datetime.date) -> str:
+    """A whole notice, with its day, and who publishes it and its title where these are stated.
+
+    Raises:
+        Problem: there is no such template.
+    """
+    if name not in TEMPLATES:
+        close = nearest(name, TEMPLATES)
+        suggestion = f"did you mean `{close[0]}`?" if close else f"there are {', '.join(TEMPLATES)}"
+        raise Problem(f"no template is called `{name}` (help: {suggestion})")
+    text = (resources.files("purposeguard.cli") / "templates" / f"{name}.toml").read_text("utf-8")
+    text = re.sub(r"(?m)^revision = .*$", f"revision = {day}", text, count=1)
+    for key, value in (("controller", controller), ("title", title)):
+        if value is not None:
+            words = _quoted(value)
+            line = re.compile(rf"(?m)^{key} = .*$")
+            text = line.sub(lambda found, words=words: re.sub(r'"[^"]*"', lambda _: words, found[0]), text, count=1)
+    return text
 
 
 # ---- Questions
@@ -132,7 +178,7 @@ def _asked(controller: str | None, title: str | None, language: str, day: dateti
     _say(4, steps, "What is the data used for? One purpose a line; an empty line ends.")
     purposes = list(_several("purpose"))
     for number, kind in enumerate(draft.data, 1):
-        print(f"  {number} {kind}")
+        typer.echo(f"  {number} {kind}", err=True)
     for number, purpose in enumerate(purposes, 1):
         _say(5, steps, f"purpose {number} of {len(purposes)}: {purpose}")
         kinds = _chosen(draft.data)
@@ -142,17 +188,17 @@ def _asked(controller: str | None, title: str | None, language: str, day: dateti
 
 
 def _say(step: int, steps: int, text: str) -> None:
-    print(f"[{step}/{steps}] {said(text)}")
+    typer.echo(f"[{step}/{steps}] {said(text)}", err=True)
 
 
 def _answer(step: int, steps: int, question: str, default: str | None = None) -> str:
-    answer: str = typer.prompt(f"[{step}/{steps}] {said(question)}", default=default)
+    answer: str = typer.prompt(f"[{step}/{steps}] {said(question)}", default=default, err=True)
     return answer.strip()
 
 
 def _several(what: str) -> Iterator[str]:
     met: set[str] = set()
-    while answer := typer.prompt(f"  {said(what)} {len(met) + 1}", default="", show_default=False).strip():
+    while answer := typer.prompt(f"  {said(what)} {len(met) + 1}", default="", show_default=False, err=True).strip():
         if answer not in met:
             met.add(answer)
             yield answer
@@ -163,23 +209,23 @@ def _several(what: str) -> Iterator[str]:
 def _chosen(data: Sequence[str]) -> list[str]:
     """The kinds of data of these numbers."""
     while True:
-        answer = typer.prompt(f"  {said('its data, by numbers (`1 3`), or `all`')}", default="all")
+        answer = typer.prompt(f"  {said('its data, by numbers (`1 3`), or `all`')}", default="all", err=True)
         if answer.strip() == "all":
             return list(data)
         numbers = re.split(r"[\s,]+", answer.strip())
         if all(number.isdecimal() and 0 < int(number) <= len(data) for number in numbers):
             return [data[int(number) - 1] for number in dict.fromkeys(numbers)]
-        print(f"  {said(f'numbers from 1 to {len(data)}, please')}")
+        typer.echo(f"  {said(f'numbers from 1 to {len(data)}, please')}", err=True)
 
 
 def _basis_asked() -> Basis | None:
     question = f"  {said('on what it rests in law')} ({', '.join(get_args(Basis))})"
     while True:
-        answer = typer.prompt(question, default="", show_default=False)
+        answer = typer.prompt(question, default="", show_default=False, err=True)
         try:
             return _basis(answer)
         except ValueError as error:
-            print(f"  {said(str(error))}")
+            typer.echo(f"  {said(str(error))}", err=True)
 
 
 # ---- A table

@@ -42,6 +42,13 @@ RUNS: tuple[tuple[int, str], ...] = (
     (2, "matrix --notice worded.toml --language jp"),
     (0, "explain 1 2① --notice worded.toml"),
     (0, "diff worded.toml worded-anew.toml"),
+    (0, "new uses.csv -o begun.toml"),
+    (2, "new uses.csv -o worded.toml"),
+    (2, "new absent.csv"),
+    (2, "new ragged.csv"),
+    (0, "new --template japan -o templated.toml"),
+    (2, "new --template gdrp"),
+    (2, "new --template gdpr --titles de"),
     (0, "validate trendmicro-jp"),
     (2, "validate faulty.toml"),
     (2, "validate unquoted.toml"),
@@ -234,6 +241,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tags = {"email": tm.Registration, "device": tm.ProductData}
     pq.write_table(arrow.tagged(rows, tags, tm.NOTICE), "customer.parquet")
     Path("orders.csv").write_text("customer,total\n1,10.5\n", "utf-8")
+    Path("uses.csv").write_text("data,purpose,basis\n氏名,配送,contract\n", "utf-8")
+    Path("ragged.csv").write_text("data,purpose,basis\n氏名,配送\n", "utf-8")
     faults = {'sources = ["1"]': 'sources = ["7"]', 'class = "Mailing"': 'class = "Answering"', "format = 1\n": ""}
     faulty = TINY
     for good, bad in faults.items():

@@ -3,14 +3,19 @@
 import itertools
 import json
 import os
+from importlib import resources
+from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import purposeguard as pg
-from purposeguard.notice.grants import granted
+from purposeguard.cli.new import TEMPLATES
+from purposeguard.notice.grants import granted, stated_bases
 from purposeguard.notice.languages import title_in
+from purposeguard.notice.schema import Basis
+from purposeguard.notice.warning import warnings
 from tests.unit.command_line import process, run
 
 USES = """\
@@ -146,7 +151,7 @@ def test_answers_to_questions(tmp_path):
     result = process("new", "-o", path, input=ANSWERS, env={**os.environ, "COLUMNS": "200"})
     assert result.returncode == 0, result.stderr
     for step in ("[1/5]", "[5/5] purpose 1 of 2: Delivery", "numbers from 1 to 2, please", "did you mean `consent`?"):
-        assert step in result.stdout
+        assert step in result.stderr  # what is printed may go to a file
     notice = pg.Notice.load(path)
     assert title_in(notice.document.controller, "en") == "Corner Shop"
     assert uses(notice) == {"Delivery": {"Orders"}, "Newsletter": {"Account", "Orders"}}
@@ -167,3 +172,64 @@ def test_the_matrix_shows_what_was_begun(tmp_path):
     cells = list(itertools.chain.from_iterable(row["sources"].values() for row in data["purposes"]))
     assert cells.count("consent") == 1
     assert cells.count(True) == 3
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_is_a_whole_notice(tmp_path, name):
+    path = tmp_path / "notice.toml"
+    result = run("new", "--template", name, "--revision", "2026-11-01", "--controller", 'The "Shop"', "-o", path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    notice = pg.Notice.load(path)
+    document = notice.document
+    assert warnings(document) == []
+    assert str(notice.revision) == "2026-11-01"
+    assert set(document.controller.model_dump().values()) == {'The "Shop"'}
+    assert set(notice.languages) == ({"ja", "en"} if name == "japan" else {"en"})
+    # A matrix that makes sense: each source serves something, none everything, and subjects can ask.
+    cells = granted(document)
+    items = [row for row in document.source if not any(other.parent == row.id for other in document.source)]
+    assert all(0 < len(cells[row.id]) < len(document.purposes) for row in items)
+    assert {request.effect for request in document.rights.request} >= {"discloses", "deletes", "stops-use"}
+    assert None not in {document.entrustment, document.transfer, document.safeguards, document.retention}
+    assert pg.Notice.parse(notice.dump()) == notice
+
+
+def test_the_templates_differ_in_law_and_shape():
+    documents = [pg.Notice.loads(run("new", "--template", name).stdout).document for name in TEMPLATES]
+    stated = {"opt-out", *get_args(Basis)}
+    shapes = {
+        (
+            frozenset(
+                "opt-out" if row.opt_out else row.basis for rows in stated_bases(document).values() for row in rows
+            )
+            & stated,
+            len(document.forbid),
+            len(document.provision),
+        )
+        for document in documents
+    }
+    assert len(shapes) == len(documents)
+    assert len({document.transfer.home for document in documents}) == 4  # two are American
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--template", "gdrp"], "no template is called `gdrp` (help: did you mean `gdpr`?)"),
+        (["--template", "9"], "there are california, children, gdpr, health, japan"),
+        (["--template", "gdpr", "uses.csv"], "name no table and no `--titles` beside it"),
+        (["--template", "gdpr", "--titles", "de"], "name no table and no `--titles` beside it"),
+    ],
+    ids=["misspelled", "unknown", "table", "titles"],
+)
+def test_a_template_that_is_not_there_is_told(words, told):
+    result = run("new", *words, columns=1000)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert told in result.stderr
+
+
+def test_the_templates_are_the_files_and_the_help_names_them():
+    folder = resources.files("purposeguard.cli") / "templates"
+    assert sorted(file.name for file in folder.iterdir()) == [f"{name}.toml" for name in TEMPLATES]
+    told = run("new", "--help", columns=1000).stdout
+    assert all(name in told for name in TEMPLATES)
