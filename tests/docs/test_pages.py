@@ -10,6 +10,7 @@ from pydantic import BaseModel
 import purposeguard as pg
 import purposeguard.adapters.sqlalchemy
 from purposeguard import governance
+from purposeguard.cli.new import TEMPLATES
 from purposeguard.errors import Fault
 from purposeguard.governance.preference_cache import PreferenceCache
 from purposeguard.governance.transfers import Provisions, Recipients
@@ -75,6 +76,32 @@ def test_notice_format_names_every_key(model: type[BaseModel]):
     assert section, "no section is marked as that of this model"
     keys = set(re.findall(r"^\| `(\w+)` \|", section[1], re.MULTILINE))
     assert keys == {field.alias or name for name, field in model.model_fields.items()}
+
+
+def test_the_page_of_real_notices_lists_each_file_with_its_lines_and_page():
+    page = (DOCS / "explanation" / "real-notices.md").read_text("utf-8")
+    rows = [
+        [cell.strip() for cell in row.strip("|").split("|")]
+        for row in re.findall(r"^\| `.*\|$", page.partition("## Sentences")[0], re.MULTILINE)
+    ]
+    files = sorted((ROOT / "tests" / "real_notices").glob("*.toml"))
+    texts = {file.stem: file.read_text("utf-8") for file in files}
+    assert {row[0].strip("`"): int(row[-1]) for row in rows} == {
+        name: len(text.splitlines()) for name, text in texts.items()
+    }
+    for name, _, link, *_ in ((row[0].strip("`"), *row) for row in rows):
+        found = LINK.findall(link)
+        assert all(f"# Published at {address}" in texts[name] for address in found)
+        assert found or link == "the same"
+    assert sum(row[2] != "Japanese" for row in rows) >= 5
+    # Who cannot say something is one of these.
+    told = re.findall(r"^\| (`.*?`(?:, `.*?`)*) \|", page.partition("## Sentences")[2], re.MULTILINE)
+    assert {name for cell in told for name in re.findall(r"`(.*?)`", cell)} <= set(texts)
+
+
+def test_the_reference_lists_every_template():
+    section = (DOCS / "reference" / "cli.md").read_text("utf-8").partition("\n## new\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(TEMPLATES)
 
 
 def test_notice_format_names_no_model_that_is_gone():
