@@ -171,7 +171,7 @@ def test_no_subject_is_named_by_its_id(place: Place) -> None:
         {"subject": DIGEST.upper()},
         {"subjects": [DIGEST, "taro@example.com"]},
     ):
-        with pytest.raises(ValueError, match=r"names subjects by `store\.digest") as refused:
+        with pytest.raises(ValueError, match=r"names subjects by `store\.pseudonym") as refused:
             ledger.append("restriction", body)
         assert "taro" not in str(refused.value)
     assert list(ledger.entries()) == []
