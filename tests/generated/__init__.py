@@ -8,6 +8,7 @@ from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
 from tests.generated import notice_revisions, notice_tables
 from tests.generated.notice_faults import FaultyNotice, PlantedFault, faulty_notices
+from tests.generated.open_tables import open_tables
 
 __all__ = ["FaultyNotice", "PlantedFault", "faulty_notices", "histories", "notices"]
 
@@ -22,13 +23,15 @@ def notices(
 ) -> st.SearchStrategy[Notice]:
     """Valid notices: clauses with items, grants, channels closed and open, families, and what is not left out.
 
+    In English and Japanese, or with languages, ids and texts of any kind.
+
     `facts` adds what clauses 4 to 11 may say, legal bases, extensions to earlier data, and renamings; `conditions` what
     depends on conditions, and several bases for one purpose.
     """
-    tables = notice_tables.tables(
-        derivations=derivations, prohibitions=prohibitions, overlays=overlays, facts=facts, conditions=conditions
-    )
-    return tables.map(Notice.parse)
+    options = {"derivations": derivations, "prohibitions": prohibitions, "overlays": overlays, "facts": facts}
+    options["conditions"] = conditions
+    opened = open_tables(**options).map(lambda made: made[1])
+    return st.one_of(notice_tables.tables(**options), opened).map(Notice.parse)
 
 
 def histories(least: int = 2, most: int = 3) -> st.SearchStrategy[History]:
