@@ -14,9 +14,8 @@ from typing import Any, Literal
 
 from purposeguard.notice.export.notation import WIDTH, around, comment, entity, flat, items, text
 from purposeguard.notice.export.reading import Ban, Reading, Term
-from purposeguard.notice.grants import stated_bases
 from purposeguard.notice.languages import title_in
-from purposeguard.notice.schema import Document, FamilyRow, Grant, Titles
+from purposeguard.notice.schema import Document, FamilyRow, Grant, Titles, stated_bases
 
 SCHEMA, POLICIES, ENTITIES = "schema.cedarschema", "policies.cedar", "entities.json"
 

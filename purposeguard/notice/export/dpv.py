@@ -14,8 +14,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from purposeguard.notice.export.reading import Reading, Term
-from purposeguard.notice.grants import basis_rows
-from purposeguard.notice.schema import Basis, Document, FamilyRow, Grant, Office, PurposeRow, SourceRow, Titles
+from purposeguard.notice.schema import (
+    Basis,
+    Document,
+    FamilyRow,
+    Grant,
+    Office,
+    PurposeRow,
+    SourceRow,
+    Titles,
+    basis_rows,
+)
 
 NOTICE: Final = "notice.jsonld"
 

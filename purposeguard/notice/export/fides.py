@@ -12,9 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from purposeguard.notice.export.reading import Reading
-from purposeguard.notice.grants import bases
 from purposeguard.notice.languages import title_in
-from purposeguard.notice.schema import Basis, Document, Grant, Office, PurposeRow, Titles
+from purposeguard.notice.schema import Basis, Document, Grant, Office, PurposeRow, Titles, bases
 
 Tables = Mapping[str, Mapping[str, Sequence[str]]]
 """What of an application is tagged: table or function → column or field → ids of sources."""
