@@ -14,17 +14,24 @@ __all__ = ["FaultyNotice", "PlantedFault", "faulty_notices", "histories", "notic
 
 
 def notices(
-    *, derivations: bool = True, prohibitions: bool = True, overlays: bool = True, facts: bool = False
+    *,
+    derivations: bool = True,
+    prohibitions: bool = True,
+    overlays: bool = True,
+    facts: bool = False,
+    opened: bool = False,
 ) -> st.SearchStrategy[Notice]:
     """Valid notices: clauses with items, grants, channels closed and open, families, and what is not left out.
 
-    In English and Japanese, or with languages, ids and texts of any kind.
+    In English and Japanese; `opened`: or with languages, ids and texts of any kind.
 
     `facts` adds what clauses 4 to 11 may say, legal bases, extensions to earlier data, and renamings.
     """
     options = {"derivations": derivations, "prohibitions": prohibitions, "overlays": overlays, "facts": facts}
-    opened = open_tables(**options).map(lambda made: made[1])
-    return st.one_of(notice_tables.tables(**options), opened).map(Notice.parse)
+    tables = notice_tables.tables(**options)
+    if opened:
+        tables = st.one_of(tables, open_tables(**options).map(lambda made: made[1]))
+    return tables.map(Notice.parse)
 
 
 def histories(least: int = 2, most: int = 3) -> st.SearchStrategy[History]:
