@@ -30,7 +30,7 @@ words = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_
 
 
 @st.composite
-def open_tables(draw: st.DrawFn, **options: bool) -> tuple[Tables, Tables]:
+def open_tables(draw: st.DrawFn, /, **options: bool) -> tuple[Tables, Tables]:
     """The tables of a valid notice, and those of the same one in other languages, with other ids and with texts.
 
     `options` are those of `tables`; with all the facts, if none are given.
