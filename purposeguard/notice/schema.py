@@ -261,6 +261,7 @@ class Condition(Table):
     id: Slug
     title: Titles
     kind: Literal["age", "region", "product", "platform", "version", "other"] = "other"
+    text: Texts | None = None
 
 
 class Channel(Table):

@@ -20,18 +20,21 @@ def notices(
     overlays: bool = True,
     facts: bool = False,
     conditions: bool = False,
+    opened: bool = False,
 ) -> st.SearchStrategy[Notice]:
     """Valid notices: clauses with items, grants, channels closed and open, families, and what is not left out.
 
-    In English and Japanese, or with languages, ids and texts of any kind.
+    In English and Japanese; `opened`: or with languages, ids and texts of any kind.
 
     `facts` adds what clauses 4 to 11 may say, legal bases, extensions to earlier data, and renamings; `conditions` what
     depends on conditions, and several bases for one purpose.
     """
     options = {"derivations": derivations, "prohibitions": prohibitions, "overlays": overlays, "facts": facts}
     options["conditions"] = conditions
-    opened = open_tables(**options).map(lambda made: made[1])
-    return st.one_of(notice_tables.tables(**options), opened).map(Notice.parse)
+    tables = notice_tables.tables(**options)
+    if opened:
+        tables = st.one_of(tables, open_tables(**options).map(lambda made: made[1]))
+    return tables.map(Notice.parse)
 
 
 def histories(least: int = 2, most: int = 3) -> st.SearchStrategy[History]:
