@@ -358,11 +358,11 @@ def test_conditions_that_a_later_revision_lacks_are_refused():
 
 
 def test_the_matrix_and_explanations_of_the_command_line():
-    report = matrix_report(NOTICE, None, Language.en).data
+    report: Any = matrix_report(NOTICE, None, Language.en).data
     cells = {row["id"]: row["sources"] for row in report["purposes"]}
     assert cells["3①"]["2"] == cells["3④"]["1"] == "conditions"
     assert cells["3②"]["2"] is True
-    stated = matrix_report(NOTICE, None, Language.en, ["adult"]).data
+    stated: Any = matrix_report(NOTICE, None, Language.en, ["adult"]).data
     assert {row["id"]: row["sources"]["2"] for row in stated["purposes"]} == {
         "3①": "consent",
         "3②": True,
