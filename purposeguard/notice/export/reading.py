@@ -115,7 +115,7 @@ class Reading:
         return [ban for ban in self.bans if purpose in ban.purposes]
 
     def bases(self, purpose: str) -> tuple[BasisRow, ...]:
-        """The bases of a purpose: its own, else those of its grant; one row where a basis is stated alone, or none is."""
+        """The bases of a purpose: its own, else those of its grant; one row where there is but one, or none."""
         grant, row = self._rows[purpose]
         stating = row if row.basis or row.bases else grant
         return stating.bases or (BasisRow.model_construct(basis=stating.basis),)
