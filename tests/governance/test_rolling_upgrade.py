@@ -119,7 +119,7 @@ def test_four_processes_work_through_an_upgrade(empty_url: str, versions: Versio
         rounds = sum(each.end() for each in of_old)
         legacy = _count(empty_url, "purposeguard_legacy")
         assert legacy == rounds
-        until(lambda: _contracted(empty_url), 30)  # their sessions end a moment later
+        until(lambda: _contracted(empty_url))  # their sessions end a moment later
         assert not left_to_contract("8001_bare")
         for each in of_new:
             each.goes_on()
