@@ -226,7 +226,7 @@ def test_a_prohibition_that_is_lifted_is_not_what_stands_in_the_way():
     )
     guard = pg.Guard(pg.Notice.parse(made))
     assert "forbidden to serve wine (3④): not in the EU" in str(guard.explain("2", "wine"))
-    assert "wine (3④) may use 2 only where `adult` holds" in str(guard.explain("2", "wine", conditions={"outside-eu"}))
+    assert "2 serves wine (3④) only where `adult` holds" in str(guard.explain("2", "wine", conditions={"outside-eu"}))
     assert guard.allows("2", "wine", conditions=BOTH)
 
 
@@ -385,7 +385,7 @@ def test_changes_between_revisions_are_told_in_words():
     said = [words.say(change) for change in comparison.changes]
     assert said == [
         "maps (3⑤) may use account (1) and usage (2), only where outside-eu: only data collected from 2026-06-01 on",
-        "wine (3④) may use account (1) and usage (2) always, before only where adult [needs notice]",
+        "conditions of wine (3④) for account (1) and usage (2): always, before only where adult [needs notice]",
         "newsletter (3①) rests on consent, before on legitimate-interest where outside-eu or consent",
         "purpose added: maps (3⑤)",
         "purpose research (3③): `open_end` is incidental, before stated-at-collection",
