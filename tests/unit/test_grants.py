@@ -194,7 +194,7 @@ def test_of_a_parent_whose_items_are_extended_apart_one_that_asks_for_consent_st
         # periods and days
         (lambda t: t.update(retention={**RETENTION, "period": [{"source": "2", "days": 3, "from": "birth"}]}),
          "retention.period[0].from", ("collection",)),
-        (lambda t: t.update(rights={**RIGHTS, "days": 0}), "rights.days", ("more than 0",)),
+        (lambda t: t.update(rights={**RIGHTS, "days": 0}), "rights.days", ("greater than 0",)),
         (lambda t: t.update(timezone=""), "timezone", ("is empty",)),
         (lambda t: t.update(timezone=9), "timezone", ("text",)),
     ]),
