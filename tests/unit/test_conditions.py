@@ -203,7 +203,8 @@ def test_messages_name_what_is_missing_and_how_to_state_it():
         'stated by `conditions={"adult"}`'
     )
     assert str(GUARD.explain("2", "newsletter", conditions={"adult"})).partition("\n")[2] == (
-        "  newsletter (3①) rests on consent, and it is not said whose data of 2 this is: name the subject, unless "
+        "  newsletter (3①) rests on consent, and it is not said whose data of 2 this is: name the subject by "
+        "`subject=…`, or mark the field that says it with `Subject`, unless "
         '`outside-eu` holds, which is stated by `conditions={"outside-eu"}`'
     )
     guard = pg.Guard(NOTICE, governance=Office({}))
