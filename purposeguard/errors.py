@@ -229,7 +229,7 @@ class PassportRefused(PurposeMissing):
     """A purpose that came from another process is not taken over here, so none is under way.
 
     `reason` is one word: `missing`, `forged`, `unknown-key`, `expired`, `early`, `replayed`, `notice`, `revision`,
-    `purpose`, `channel`, `not-permitted`, `audience` or `subject`.
+    `purpose`, `channel`, `condition`, `not-permitted`, `audience` or `subject`.
     """
 
     def __init__(self, reason: str, why: str) -> None:

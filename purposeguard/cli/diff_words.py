@@ -39,12 +39,15 @@ COMPARED: Final[Mapping[str, str]] = {
     "purpose": "purposes",
     "family": "families",
     "clause": "clauses",
+    "condition": "conditions",
     "channel": "channels",
     "derivation": "derivations",
     "overlay": "product overlays",
     "prohibition": "prohibitions",
     "extension": "extensions",
     "recipient": "kinds of recipient",
+    "provision": "provisions to third parties",
+    "incorporated": "incorporated notices",
     "country": "countries",
     "measure": "safeguards",
     "means": "means of handing over",
@@ -86,7 +89,7 @@ SENTENCES: Final[Mapping[str, str]] = {
         "number refers to another term, or to none"
     ),
     "basis": "{p} rests on {is_}, before on {was}",
-    "conditions": "{p} may use {s} {is_}, before {was}",
+    "conditions": "conditions of {p} for {s}: {is_}, before {was}",
     "extended": "{p} may also use data of {s} collected before {earlier}, {how}",
     "extension-dropped": (
         "{p} may no longer use data of {s} collected before {earlier}, unless the revision of that time "

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from purposeguard.errors import Fault
-from purposeguard.notice.grants import LegalGrounds, Lineage, bases, granted
-from purposeguard.notice.schema import Document, FamilyRow, Named
+from purposeguard.notice.grants import LegalGrounds, Lineage, granted
+from purposeguard.notice.schema import Document, FamilyRow, Named, stated_bases
 
 
 def warnings(document: Document) -> list[Fault]:
@@ -19,7 +19,9 @@ def warnings(document: Document) -> list[Fault]:
         for index, row in enumerate(grant.purpose)
     }
     served = {purpose for source in pairs.values() for purpose in source}
-    consented = [purpose for purpose, basis in bases(document).items() if basis == "consent"]
+    consented = [
+        purpose for purpose, rows in stated_bases(document).items() if any(row.basis == "consent" for row in rows)
+    ]
     found = [
         Fault(
             f"source[{number}].id", f"`{row.id}` may serve no purpose", "name it among the `sources` of a `[[grant]]`"
@@ -40,6 +42,27 @@ def warnings(document: Document) -> list[Fault]:
         Fault(f"{place}.id", f"no source may serve `{purpose}`", "look at the `[[forbid]]` rows that name it")
         for purpose, place in purposes.items()
         if purpose not in served
+    ]
+    found += [
+        Fault(
+            f"{purposes[row.id]}.open_end",
+            f"`{row.id}` leaves open what is done",
+            "name the purposes that it is used for as rows of their own, where they are known",
+        )
+        for row in document.purposes
+        if row.open_end is not None
+    ]
+    stated = {
+        *(one for grant in document.grant for row in (grant, *grant.purpose) for one in row.when),
+        *(one for rows in stated_bases(document).values() for row in rows for one in row.when),
+        *(one for rule in document.forbid for one in rule.unless),
+    }
+    found += [
+        Fault(
+            f"condition[{number}].id", f"nothing depends on `{row.id}`", "name it in `when` or `unless`, or remove it"
+        )
+        for number, row in enumerate(document.condition)
+        if row.id not in stated
     ]
     requests = document.rights.request if document.rights is not None else ()
     if consented and not any(request.effect == "stops-use" for request in requests):

@@ -218,7 +218,7 @@ class Decision:
             if not self.context.conditions.issuperset(rule.unless):
                 reason = title_in(rule.reason, "en")
                 return f"{source.clause} is forbidden to serve {purpose}: {reason}; save where {_stating(missing)}"
-        return f"{purpose} may use {source.clause} only where {_stating(missing)}"
+        return f"{source.clause} serves {purpose} only where {_stating(missing)}"
 
     def _missing(self, source: type[Source], lifted: Callable[[DenialReason | None], bool]) -> tuple[str, ...]:
         """The conditions that lift a denial where they are stated as well, in the notice's order; empty if none do."""

@@ -70,7 +70,12 @@ def test_each_role_may_do_what_it_needs_and_no_more(urls: dict[str, str]) -> Non
             "UPDATE purposeguard_ledger SET body = '{}'",
             "DELETE FROM purposeguard_declaration",
             "DELETE FROM purposeguard_revocation",
+            "UPDATE purposeguard_declaration SET pseudonym = ''",
+            "DELETE FROM purposeguard_forgotten",
         )
+        shop.restrict(10, reference="by telephone")
+        shop.forget(10)
+        assert shop.preferences(subject_key(10)).erased
         with Governance(urls["checker"], notice=tm.NOTICE, ledger=False) as checker:
             assert checker.preferences(subject_key(7)).suspended
             assert checker.requests.get(request.id).state == request.state

@@ -12,9 +12,13 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.notice.grants import bases, bases_in_words, stated_bases
-from purposeguard.notice.schema import EVERY
+from purposeguard.cli.commands import decision_data, matrix_report
+from purposeguard.cli.diff_words import Words
+from purposeguard.cli.words import Language
+from purposeguard.notice.grants import bases_in_words
+from purposeguard.notice.schema import EVERY, bases, stated_bases
 from purposeguard.policy.context import CLEAR, DenialReason, SubjectPreferences
+from purposeguard.policy.diff import compare
 from tests.unit.oversights import Office
 from tests.unit.samples import Tape
 
@@ -199,7 +203,8 @@ def test_messages_name_what_is_missing_and_how_to_state_it():
         'stated by `conditions={"adult"}`'
     )
     assert str(GUARD.explain("2", "newsletter", conditions={"adult"})).partition("\n")[2] == (
-        "  newsletter (3①) rests on consent, and it is not said whose data of 2 this is: name the subject, unless "
+        "  newsletter (3①) rests on consent, and it is not said whose data of 2 this is: name the subject by "
+        "`subject=…`, or mark the field that says it with `Subject`, unless "
         '`outside-eu` holds, which is stated by `conditions={"outside-eu"}`'
     )
     guard = pg.Guard(NOTICE, governance=Office({}))
@@ -213,6 +218,17 @@ def test_an_activity_is_told_what_it_would_have_to_state():
         use.check("2")
     assert "state" in str(told.value)
     assert told.value.decision.context.conditions == frozenset()
+
+
+def test_a_prohibition_that_is_lifted_is_not_what_stands_in_the_way():
+    made = tables()
+    made["forbid"].append(
+        {"sources": ["2"], "purposes": ["Wine"], "reason": titled("not in the EU"), "unless": ["outside-eu"]}
+    )
+    guard = pg.Guard(pg.Notice.parse(made))
+    assert "forbidden to serve wine (3④): not in the EU" in str(guard.explain("2", "wine"))
+    assert "2 serves wine (3④) only where `adult` holds" in str(guard.explain("2", "wine", conditions={"outside-eu"}))
+    assert guard.allows("2", "wine", conditions=BOTH)
 
 
 # --- what is stated goes along
@@ -342,6 +358,46 @@ def test_conditions_that_a_later_revision_lacks_are_refused():
             use.allows("2")
 
 
+def test_the_matrix_and_explanations_of_the_command_line():
+    report: Any = matrix_report(NOTICE, None, Language.en).data
+    cells = {row["id"]: row["sources"] for row in report["purposes"]}
+    assert cells["3①"]["2"] == cells["3④"]["1"] == "conditions"
+    assert cells["3②"]["2"] is True
+    stated: Any = matrix_report(NOTICE, None, Language.en, ["adult"]).data
+    assert {row["id"]: row["sources"]["2"] for row in stated["purposes"]} == {
+        "3①": "consent",
+        "3②": True,
+        "3③": "consent",
+        "3④": True,
+    }
+    assert decision_data(GUARD.explain("2", "wine", conditions={"adult"}))["conditions"] == ["adult"]
+
+
+def test_changes_between_revisions_are_told_in_words():
+    made = tables(revision="2026-06-01")
+    made["grant"][0]["purpose"][3].pop("when")
+    made["grant"][0]["purpose"][0]["bases"] = [{"basis": "consent"}]
+    made["grant"][0]["purpose"].append(purpose("3⑤", "Maps", when=["outside-eu"], open_end="incidental"))
+    made["grant"][0]["purpose"][2]["open_end"] = "incidental"
+    made["condition"].append({"id": "pro", "title": titled("pays")})
+    made["forbid"][0]["reason"] = titled("no ads to children")
+    comparison = compare(NOTICE, pg.Notice.parse(made))
+    words = Words(comparison)
+    said = [words.say(change) for change in comparison.changes]
+    assert said == [
+        "maps (3⑤) may use account (1) and usage (2), only where outside-eu: only data collected from 2026-06-01 on",
+        "conditions of wine (3④) for account (1) and usage (2): always, before only where adult [needs notice]",
+        "newsletter (3①) rests on consent, before on legitimate-interest where outside-eu or consent",
+        "purpose added: maps (3⑤)",
+        "purpose research (3③): `open_end` is incidental, before stated-at-collection",
+        "condition added: pro (pays)",
+        "prohibition any → newsletter (3①) is called “no ads to children”, before “no advertising to children”",
+    ]
+    directions = {change.kind: change.direction for change in comparison.changes}
+    assert directions["conditions"] == "widened"
+    assert directions["basis"] == "narrowed"
+
+
 # --- the file
 
 
@@ -406,7 +462,9 @@ def test_mistakes_are_told_with_their_place(change, expected):
 
 
 @pytest.mark.parametrize(
-    "given", ["adult", (one for one in ["adult"]), 7, {"adult": True}, b"of age", iter(["adult"])], ids=str
+    "given",
+    ["adult", (one for one in ["adult"]), 7, {"adult": True}, b"of age", iter(["adult"])],
+    ids=lambda given: type(given).__name__,
 )
 def test_what_is_no_set_of_ids_is_refused(given):
     for ask in (
