@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import purposeguard as pg
 from purposeguard.cli.new import TEMPLATES
-from purposeguard.notice.grants import granted, stated_bases
+from purposeguard.notice.grants import granted
 from purposeguard.notice.languages import title_in
-from purposeguard.notice.schema import Basis
+from purposeguard.notice.schema import Basis, stated_bases
 from purposeguard.notice.warning import warnings
 from tests.unit.command_line import process, run
 
