@@ -153,9 +153,8 @@ def _template(name: str, controller: str | None, title: str | None, day: datetim
     text = re.sub(r"(?m)^revision = .*$", f"revision = {day}", text, count=1)
     for key, value in (("controller", controller), ("title", title)):
         if value is not None:
-            words = _quoted(value)
-            line = re.compile(rf"(?m)^{key} = .*$")
-            text = line.sub(lambda found, words=words: re.sub(r'"[^"]*"', lambda _: words, found[0]), text, count=1)
+            (line,) = re.findall(rf"(?m)^{key} = .*$", text.partition("[[")[0])
+            text = text.replace(line, '""'.join(re.split(r'"[^"]*"', line)).replace('""', _quoted(value)), 1)
     return text
 
 

@@ -17,6 +17,7 @@ from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.diff import compare
 from purposeguard.policy.spec import allowed
 from purposeguard.policy.transfers import Recipient, Safeguard
+from tests.unit.command_line import run
 from tests.unit.oversights import Office
 
 HERE = Path(__file__).parent
@@ -250,6 +251,11 @@ def test_the_platform_changed_as_a_reader_would_say() -> None:
     wider = [change for change in compare(before, after).changes if change.direction == "widened"]
     assert {change.needs for change in wider} == {"notice"}
     assert len(wider) == 4
+    files = (HERE / "publisher-2018.toml", HERE / "publisher-2020.toml")
+    assert (
+        "site-owners: `sources` is account, logs and public-profile, before account and logs"
+        in run("diff", *files, columns=1000).stdout
+    )
     revisions = [before.document, after.document]
     # A payment is verified with data of earlier customers, since the later revision says so.
     assert allowed(revisions, ["billing"], "verify", "text_message", collected_under=before.revision)
