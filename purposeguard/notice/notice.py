@@ -213,6 +213,10 @@ class Notice(Immutable):
         return self.family(given)
 
     @property
+    def _dated(self) -> str:
+        return f"{self.id}, revision of {self.revision}"
+
+    @property
     def _holder(self) -> str:
         return f"notice {self.id} ({self.revision}) has none of this id"
 
@@ -266,7 +270,7 @@ class Notice(Immutable):
         ]
         head = ("", *(f"{source.clause} {source.__name__}" for source in self.sources))
         marks = "✓ may use, c by consent, ✗ prohibited, · not granted"
-        return table(f"{self.id}, revision of {self.revision} ({marks})", head, rows)
+        return table(f"{self._dated} ({marks})", head, rows)
 
 
 def bases_of(document: Document, pairs: Grants) -> dict[str, tuple[str, ...]]:

@@ -95,12 +95,16 @@ class Context(NamedTuple):
     `preferences` is None where no subject is named. `under` is the revision under which the data was collected, None
     for the one in force. `overdue` are the sources, by clause, whose period of retention is over. `unstated`: an
     activity asks that states no channel, so it may use any, also one that the revision of collection does not admit.
+
+    Over several notices, clauses name theirs (`jp-notice:1.1(a)`), and `unders` are the revisions by each of them, in
+    their order; `under` then is not None where one of these is not, and says nothing more.
     """
 
     preferences: SubjectPreferences | None = None
     under: datetime.date | None = None
     overdue: frozenset[str] = frozenset()
     unstated: bool = False
+    unders: tuple[datetime.date | None, ...] = ()
 
 
 NONE_KNOWN: Final = Context()

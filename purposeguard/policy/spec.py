@@ -1,15 +1,16 @@
 """The executable specification: the rules of decision, as plainly as they can be said.
 
 `may` is rules 1 to 8 for one notice; `allowed` adds rule 9 and clauses 7 and 8: data collected under another
-revision, subjects who asked for its use to stop or agreed to it, periods that are over. Slow on purpose; tests hold the
-compiled `table` equal to it. Ids are in the documents' own spelling, and mean the same in every revision, save where
+revision, subjects who asked for its use to stop or agreed to it, periods that are over; `together` several notices at
+once. Slow on purpose; tests hold the compiled `table` equal to it. Ids are in the documents' own spelling, and mean the same in every revision, save where
 `[[renamed]]` moves them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.schema import Derivation, Document, Overlay, SourceRow
@@ -19,9 +20,14 @@ def permits(notice: Document, sources: Collection[str], purpose: str, channel: s
     """Whether data from these sources may serve the purpose or family, by the channel where one is given."""
     if not sources:
         raise UnlabelledData("no sources")  # rule 4
-    members = {row.class_: row.purposes for row in notice.family}.get(purpose, (purpose,))
+    members = members_of(notice, purpose)
     # Rule 2: every source must be allowed. Rule 3: for a family, each by some purpose of it.
     return all(any(may(notice, source, member, channel) for member in members) for source in sources)
+
+
+def members_of(notice: Document, purpose: str) -> Collection[str]:
+    """The purposes of a family; of a purpose itself."""
+    return {row.class_: row.purposes for row in notice.family}.get(purpose, (purpose,))
 
 
 def may(notice: Document, source: str, purpose: str, channel: str | None) -> bool:
@@ -121,10 +127,26 @@ def allowed(
         return then.revision < now.revision and extended(now, source, member, agreed_since)
 
     # Rule 2: every source must be allowed. Rule 3: for a family, each by some purpose. Rule 4: none is no licence.
-    members = {row.class_: row.purposes for row in now.family}.get(purpose, (purpose,))
+    members = members_of(now, purpose)
     if activity and not all(stated(now, member, channel) for member in members):
         return False  # Rule 7, of what an activity is for.
     return bool(sources) and all(any(serves(source, member) for member in members) for source in sources)
+
+
+def together(
+    notices: Mapping[str, Sequence[Document]],  # by its id, each notice in the revisions that are known, as above
+    sources: Collection[tuple[str, str]],  # each with the notice that it is of
+    purposes: Mapping[str, str],  # what is asked for: of each notice that has a part in it, a purpose or family
+    facts: Mapping[str, Mapping[str, Any]],  # the rest, as `allowed` takes it, by notice: ids are of that notice
+) -> bool:
+    """Several notices at once: each source is decided by its own alone, which must have a part in what is asked for."""
+    for notice, purpose in purposes.items():  # Rule 7, of what an activity is for, whichever notice its data is of.
+        known, now = facts[notice], notices[notice][-1]
+        if known["activity"] and not all(stated(now, one, known["channel"]) for one in members_of(now, purpose)):
+            return False
+    return bool(sources) and all(
+        of in purposes and allowed(notices[of], [source], purposes[of], **facts[of]) for of, source in sources
+    )
 
 
 def moved(notices: Sequence[Document], kind: str, given: str, day: date) -> str | None:

@@ -1,0 +1,141 @@
+"""Over several notices, too, the compiled table answers as the executable specification does."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from purposeguard import Guard, RowContext
+from purposeguard.notice.retention import Periods
+from purposeguard.policy import spec
+from purposeguard.policy.context import BEFORE_ALL, Context, SubjectPreferences
+from tests import histories
+from tests.generated import notices_together
+from tests.generated.notices_together import Together
+from tests.oversights import Told
+
+
+def compiled(situation: Together, facts: dict[str, histories.Context]) -> Context:
+    """The same as the table takes it: ids name their notice."""
+    preferences = SubjectPreferences(
+        suspended=frozenset(f"{id_}:{one}" for id_, known in facts.items() for one in known["suspended"]),
+        erased=any(known["stopped"] for known in facts.values()),
+        consents=frozenset((f"{id_}:{one}", day) for id_, known in facts.items() for one, day in known["consents"]),
+    )
+    unders = tuple(facts[id_]["collected_under"] for id_ in situation.known)
+    overdue = frozenset(f"{id_}:{one}" for id_, known in facts.items() for one in known["overdue"])
+    return Context(preferences, BEFORE_ALL if any(unders) else None, overdue, unders=unders if any(unders) else ())
+
+
+class Tally:
+    """How many questions were asked, how many answered with yes, and how many of these over several notices."""
+
+    def __init__(self) -> None:
+        self.asked = self.allowed = self.joint = 0
+
+    def compare(self, data: st.DataObject, situation: Together) -> None:
+        """Asks both of some labels, whether they may serve every purpose and family, by every channel."""
+        table, documents = situation.table, situation.documents()
+        for _ in range(4):
+            facts = data.draw(notices_together.facts(situation))
+            sources = data.draw(notices_together.labels(situation))
+            label, ids = notices_together.label_of(sources), [(id_, source.clause) for id_, source in sources]
+            context = compiled(situation, facts)
+            for channel in (None, *table.notice.channels):
+                for activity in (False, True):
+                    row = table.row_for(label, channel, context._replace(unstated=activity and channel is None))
+                    said = {id_: known | {"channel": channel, "activity": activity} for id_, known in facts.items()}
+                    for asked, parts in situation.asked():
+                        purpose = table.purpose(asked)
+                        shut = activity and channel is None and table.must_state_channel(purpose)
+                        expected = spec.together(documents, ids, parts, said)
+                        if (purpose in row and not shut) is not expected:
+                            pytest.fail(f"{ids} for {parts} by {channel}, {facts}: the specification says {expected}")
+                        self.asked += 1
+                        self.allowed += expected
+                        self.joint += expected and len({id_ for id_, _ in ids}) > 1
+
+
+def test_generated_notices() -> None:
+    tally = Tally()
+
+    @given(data=st.data(), situation=notices_together.several())
+    @settings(max_examples=15)
+    def ask(data: st.DataObject, situation: Together) -> None:
+        tally.compare(data, situation)
+
+    ask()
+    assert tally.asked >= 1_000
+    assert 0.01 < tally.allowed / tally.asked < 0.9  # neither answer is rare, so both are compared
+    assert tally.joint  # nor is it always one notice that decides
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("part", range(4))
+def test_generated_notices_at_length(part: int) -> None:
+    tally = Tally()
+
+    @settings(derandomize=False)
+    @given(data=st.data(), situation=notices_together.several())
+    def ask(data: st.DataObject, situation: Together) -> None:
+        tally.compare(data, situation)
+
+    while tally.asked < 500_000:
+        ask()
+
+
+RETENTION = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only"}
+ZONES = ("Asia/Tokyo", "America/Los_Angeles", "UTC")
+
+
+@given(data=st.data(), situation=notices_together.several(latest=True))
+@settings(max_examples=12)
+def test_a_guard_counts_days_as_each_notice_does(data: st.DataObject, situation: Together) -> None:
+    """One moment of collection: each notice finds the revision that held on its own day, and its own periods."""
+    inforce = {}
+    for (id_, one), zone in zip(situation.inforce.items(), ZONES, strict=False):
+        periods = [{"source": one.sources[0].clause, "days": data.draw(st.integers(1, 3)), "from": "collection"}]
+        inforce[id_] = notices_together.Notice.parse(
+            one.dump() | {"timezone": zone, "retention": RETENTION | {"period": periods}}
+        )
+    known = {
+        id_: tuple(inforce[id_] if one.revision == inforce[id_].revision else one for one in of)
+        for id_, of in situation.known.items()
+    }
+    families = {
+        name: {id_: inforce[id_].purpose_or_family(notices_together.named(part)) for id_, part in parts.items()}
+        for name, parts in situation.families.items()
+    }
+    situation = Together(known, inforce, families)
+    first = data.draw(st.sampled_from([one.revision for of in known.values() for one in of]))
+    collected = datetime.datetime.combine(first, data.draw(st.times()), datetime.UTC)
+    collected += datetime.timedelta(days=data.draw(st.integers(-1, 1)))
+    latest = max(one.revision for of in known.values() for one in of)
+    now = max(
+        datetime.datetime.combine(latest, datetime.time(12), datetime.UTC) + datetime.timedelta(days=1), collected
+    )
+    now = data.draw(st.sampled_from([now, max(now, collected + datetime.timedelta(days=2))]))
+    facts = data.draw(notices_together.facts(situation))
+    preferences = compiled(situation, facts).preferences
+    assert preferences is not None
+    guard = Guard(situation.notices, governance=Told({"7": preferences}), clock=lambda: now)
+    sources = data.draw(notices_together.labels(situation))
+    ids = [(id_, source.clause) for id_, source in sources]
+    documents = situation.documents()
+    for id_, of in known.items():
+        held = notices_together.History(*of).on(collected)
+        overdue = Periods(inforce[id_].document).overdue([s for of, s in ids if of == id_], collected=collected, today=now)
+        under = datetime.date.min if held is None else held.revision
+        facts[id_] |= {"collected_under": under, "overdue": overdue, "channel": None, "activity": False}
+    about = RowContext(7, collected=collected)
+    for asked, parts in situation.asked():
+        expected = spec.together(documents, ids, parts, facts)
+        label = notices_together.label_of(sources)
+        assert guard.allows(label, asked, subject=about) is expected
+        named = [f"{id_}:{clause}" for id_, clause in ids]
+        decision = guard.explain(named, asked, subject=about)
+        assert bool(decision) is expected
+        assert str(decision)
