@@ -6,12 +6,12 @@ import datetime
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from purposeguard.errors import Fault, NoticeError, SeveralNotices, Told, UnknownPurpose, UnknownTerm
 from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.vocabulary import Family, Immutable, Purpose, fold, is_union, slug_of, union_members
+from purposeguard.notice.vocabulary import Family, Immutable, Purpose, fold, is_union, slug_of
 
 if TYPE_CHECKING:
     from purposeguard.notice.schema import Document, Prohibition
@@ -161,9 +161,8 @@ class JointNotice(Notice):
             raise error(Told(given), f"more than one notice has it: write {' or '.join(f'`{one}`' for one in several)}")
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, JointNotice):
-            return NotImplemented
-        return self.notices == other.notices and self.families == other.families
+        same = isinstance(other, JointNotice) and self.notices == other.notices
+        return same and self.families == cast("JointNotice", other).families
 
     def __hash__(self) -> int:
         return hash(self.notices)

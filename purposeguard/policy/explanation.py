@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Final, Generic, Self, TypeVar, overload
 
 from purposeguard.errors import printable
 from purposeguard.notice.label import Label
@@ -167,7 +167,7 @@ class Decision:
 
     def _beside_the_grant(self, bar: DenialReason, source: type[Source]) -> str:
         """Why a source is refused that some clause grants the purpose."""
-        purpose = self._name(self.purpose)
+        purpose, data = self._name(self.purpose), self._key(source)
         preferences = self.context.preferences
         if bar is DenialReason.REVISION:
             then = self._matrix.collected_under(source, self.context)
@@ -176,23 +176,23 @@ class Decision:
             if then is None or then == BEFORE_ALL:
                 first = own.history.notices[0].revision
                 return (
-                    f"{self._key(source)} was collected before {first}, the earliest revision in the guard's history, so "
+                    f"{data} was collected before {first}, the earliest revision in the guard's history, so "
                     "nothing says what was promised then (rule 9)"
                 )
             if self.context.unstated and self._is_for_want_of_a_channel(source):
                 return (
-                    f"{self._key(source)} was collected under the revision of {then}, in which {purpose} names its "
+                    f"{data} was collected under the revision of {then}, in which {purpose} names its "
                     "channels and closes the list, and no channel is stated: `channel=…` (rules 7 and 9)"
                 )
             return (
-                f"{self._key(source)} was collected under the revision of {then}, which does not grant {purpose}, and that "
+                f"{data} was collected under the revision of {then}, which does not grant {purpose}, and that "
                 f"of {now} does not extend it to such data (rule 9)"
             )
         if bar is DenialReason.RETENTION:
-            return f"the period for which {self._key(source)} may be kept is over, save for a use based on law (clause 8)"
+            return f"the period for which {data} may be kept is over, save for a use based on law (clause 8)"
         if preferences is None or preferences is UNNAMED:
             rests = f"{purpose} rests on consent, and " if bar is DenialReason.CONSENT else ""
-            return f"{rests}it is not said whose data of {self._key(source)} this is: name the subject"
+            return f"{rests}it is not said whose data of {data} this is: name the subject"
         if bar is DenialReason.CONSENT:
             return f"{purpose} rests on consent here, which the subject did not give, or took back"
         if preferences.erased:
@@ -330,9 +330,11 @@ def is_about_the_subject(decision: Decision) -> bool:
     return decision.reason in (DenialReason.SUBJECT, DenialReason.CONSENT)
 
 
-def name_of(
-    term: type[Source | Purpose] | Family, key: Callable[[type[Source | Purpose]], str] = attrgetter("clause")
-) -> str:
+BY_CLAUSE: Final[Callable[[type[Source | Purpose]], str]] = attrgetter("clause")
+"""How terms of one notice are told apart."""
+
+
+def name_of(term: type[Source | Purpose] | Family, key: Callable[[type[Source | Purpose]], str] = BY_CLAUSE) -> str:
     """A term as messages name it: `renewal-guidance (1.2(1)①)`."""
     ids = map(key, term.members if isinstance(term, Family) else (term,))
     return f"{term.slug} ({', '.join(ids)})"

@@ -1,9 +1,9 @@
 """The executable specification: the rules of decision, as plainly as they can be said.
 
 `may` is rules 1 to 8 for one notice; `allowed` adds rule 9 and clauses 7 and 8: data collected under another
-revision, subjects who asked for its use to stop or agreed to it, periods that are over; `together` several notices at
-once. Slow on purpose; tests hold the compiled `table` equal to it. Ids are in the documents' own spelling, and mean the same in every revision, save where
-`[[renamed]]` moves them.
+revision, subjects who asked for its use to stop or agreed to it, periods that are over; `together` asks several
+notices at once. Slow on purpose; tests hold the compiled `table` equal to it. Ids are in the documents' own spelling,
+and mean the same in every revision, save where `[[renamed]]` moves them.
 """
 
 from __future__ import annotations

@@ -35,7 +35,15 @@ from purposeguard.notice.vocabulary import (
     is_union,
     union_members,
 )
-from purposeguard.policy.context import BEFORE_ALL, NO_NAMES, NONE_KNOWN, Context, DenialReason, Names, SubjectPreferences
+from purposeguard.policy.context import (
+    BEFORE_ALL,
+    NO_NAMES,
+    NONE_KNOWN,
+    Context,
+    DenialReason,
+    Names,
+    SubjectPreferences,
+)
 
 
 def derived_label(
@@ -344,7 +352,7 @@ class PolicyTable(Immutable):
         """Whether the subject stopped the use for a purpose, by any id that it ever had."""
         names = [one for one in self._named.get(purpose, NO_NAMES).values() if one is not None]
         names.append(self.key(purpose))
-        if self.prefix:  # what was asked for before there were several notices names none of them, and goes on to hold
+        if self.prefix:  # what was asked for before there were several notices names none, and goes on to hold
             names += [one.removeprefix(self.prefix) for one in names]
         return any(map(preferences.stops, names))
 
@@ -352,7 +360,9 @@ class PolicyTable(Immutable):
         self, preferences: SubjectPreferences | None, purpose: type[Purpose], after: datetime.date | None = None
     ) -> bool:
         """Whether the subject agreed to a purpose, by the id that it had when they did."""
-        return preferences is not None and preferences.agreed(self.key(purpose), after, self._named.get(purpose, NO_NAMES))
+        return preferences is not None and preferences.agreed(
+            self.key(purpose), after, self._named.get(purpose, NO_NAMES)
+        )
 
     def _bar_of_earlier(
         self, source: type[Source], purpose: type[Purpose], preferences: SubjectPreferences | None, then: PolicyTable

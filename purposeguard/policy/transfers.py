@@ -24,7 +24,7 @@ from purposeguard.notice.schema import (
 )
 from purposeguard.notice.vocabulary import Purpose, Source, fold
 from purposeguard.policy.context import DenialReason
-from purposeguard.policy.explanation import Decision, name_of, overruled
+from purposeguard.policy.explanation import BY_CLAUSE, Decision, name_of, overruled
 
 OWN_SUBSIDIARY: Final = "own-subsidiary"
 """What a limit calls a subsidiary of the controller, as which `Recipient.own_subsidiary` shows itself."""
@@ -175,7 +175,7 @@ def refusal(
     decision: Decision,
     recipient: Recipient,
     reasons: tuple[str, ...],
-    key: Callable[[type[Source | Purpose]], str],
+    key: Callable[[type[Source | Purpose]], str] = BY_CLAUSE,
 ) -> Decision:
     """The decision that the data may not be handed to this recipient, where the notice lets it serve the purpose."""
     what = ", ".join(map(key, decision.label))

@@ -196,7 +196,7 @@ class Handing:
         if use is not None:
             self._judge(use, label, recipient, means, row_contexts)
         provisions = [
-            self._provision(table, use, of, recipient, means, row_contexts)
+            self._provision((table, of), use, recipient, means, row_contexts)
             for table, of in engine.snapshot.matrix.each(label)
         ]
         for record in self._record:
@@ -236,13 +236,14 @@ class Handing:
 
     def _provision(
         self,
-        table: PolicyTable,
+        data: tuple[PolicyTable, Label],
         use: Use[Any] | None,
-        label: Label,
         recipient: Recipient,
         means: str | None,
         row_contexts: Iterable[RowContext],
     ) -> Provision:
+        """What goes on record: of data of one notice, by the clauses of that."""
+        table, label = data
         document = table.notice.document
         purpose = None if use is None else use.activity.purpose
         kinds = document.entrustment.recipients if document.entrustment is not None else ()
@@ -286,13 +287,14 @@ def against(
         yield from _against(engine, table, asked, recipient, means=means, product=product, task=task, stated=stated)
     asked_for = engine.preferences_in(row_contexts).values()
     if any(preferences is not None and preferences.provision_stopped for preferences in asked_for):
-        rights = engine.snapshot.matrix.each(asked.label)[0][0].notice.document.rights
+        matrix = engine.snapshot.matrix
+        rights = matrix.each(asked.label)[0][0].notice.document.rights
         clause = rights.clause if rights is not None else "7"
-        what = ", ".join(map(engine.snapshot.matrix.key, asked.label))
+        what = ", ".join(map(matrix.key, asked.label))
         yield overruled(
             asked,
             DenialReason.SUBJECT,
-            f"{name_of(asked.purpose, engine.snapshot.matrix.key)} may not hand {what} of this subject to {recipient.id}",
+            f"{name_of(asked.purpose, matrix.key)} may not hand {what} of this subject to {recipient.id}",
             (f"the subject asked for the provision of the data to others to stop (clause {clause})",),
         )
 

@@ -127,7 +127,9 @@ def test_a_guard_counts_days_as_each_notice_does(data: st.DataObject, situation:
     documents = situation.documents()
     for id_, of in known.items():
         held = notices_together.History(*of).on(collected)
-        overdue = Periods(inforce[id_].document).overdue([s for of, s in ids if of == id_], collected=collected, today=now)
+        overdue = Periods(inforce[id_].document).overdue(
+            [s for of, s in ids if of == id_], collected=collected, today=now
+        )
         under = datetime.date.min if held is None else held.revision
         facts[id_] |= {"collected_under": under, "overdue": overdue, "channel": None, "activity": False}
     about = RowContext(7, collected=collected)

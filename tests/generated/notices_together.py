@@ -47,7 +47,9 @@ class Together:
 
     def asked(self) -> list[tuple[object, dict[str, str]]]:
         """Everything that can be asked for, each with what it means to each notice."""
-        own = [(part, {id_: named(part)}) for id_, one in self.inforce.items() for part in (*one.purposes, *one.families)]
+        own = [
+            (part, {id_: named(part)}) for id_, one in self.inforce.items() for part in (*one.purposes, *one.families)
+        ]
         joint = [(name, {id_: named(part) for id_, part in of.items()}) for name, of in self.families.items()]
         return [*own, *joint]
 
@@ -99,7 +101,11 @@ def labels(draw: st.DrawFn, situation: Together) -> list[tuple[str, type[Source]
     every = [(id_, source) for id_, one in situation.inforce.items() for source in one.sources]
     parts = draw(st.sampled_from(list(situation.families.values())))
     fitting = [
-        [(id_, source) for source, granted in situation.inforce[id_].grants.items() if not members(part).isdisjoint(granted)]
+        [
+            (id_, source)
+            for source, granted in situation.inforce[id_].grants.items()
+            if not members(part).isdisjoint(granted)
+        ]
         for id_, part in parts.items()
     ]
     if all(fitting) and draw(st.booleans()):
