@@ -99,7 +99,7 @@ class Guard:
             NoticeError: no revision of a history is in force yet; or several notices do not go together.
         """
         time = Clock.of(clock)
-        present, history = _in_force(notice, time)
+        present, history = in_force(notice, time)
         self._mode: Mode = _mode(mode)
         if untagged not in get_args(Untagged):
             raise ValueError("`untagged` is `allow` or `refuse`")
@@ -182,7 +182,7 @@ class Guard:
             NoticeError: `notice` is a revision of another notice, or no revision of a history is in force yet; or a
                 family over several notices names a purpose that is gone.
         """
-        present, history = _in_force(notice, self._engine.clock)
+        present, history = in_force(notice, self._engine.clock)
         with self._replacing:
             self._engine.replace(present, history)
         self._attach()
@@ -765,7 +765,7 @@ def _mode(mode: str) -> Mode:
     raise ValueError(f"mode is `enforce` or `observe`, not {shown_id(mode, get_args(Mode))}")
 
 
-def _in_force(given: object, clock: Clock) -> tuple[Notice | InForce, History | None]:
+def in_force(given: object, clock: Clock) -> tuple[Notice | InForce, History | None]:
     """The notice to decide by, and the revisions around it where they are given; or several, each with its own."""
     if isinstance(given, Notices):
         return InForce(tuple(_one_in_force(member, clock) for member in given.members), given.families), None

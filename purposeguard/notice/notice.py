@@ -155,6 +155,14 @@ class Notice(Immutable):
         """The day from which this revision holds."""
         return self.document.revision
 
+    def key(self, term: type[Source | Purpose]) -> str:
+        """The id by which records name a source or purpose of this notice; over several notices it names the notice."""
+        return term.clause
+
+    def revision_of(self, clauses: Iterable[str]) -> datetime.date:  # noqa: ARG002  # over several notices it tells
+        """The revision under which something is declared of these purposes, by the ids that records name them by."""
+        return self.revision
+
     def source(self, given: object) -> type[Source]:
         """The source category that an id, a class name, a slug or a class of this notice means.
 

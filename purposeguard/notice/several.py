@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 from purposeguard.errors import Fault, NoticeError, SeveralNotices, Told, UnknownPurpose, UnknownTerm
 from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.vocabulary import Family, Immutable, Purpose, fold, is_union, slug_of
+from purposeguard.notice.vocabulary import Family, Immutable, Purpose, Source, fold, is_union, slug_of
 
 if TYPE_CHECKING:
     from purposeguard.notice.schema import Document, Prohibition
@@ -122,6 +122,22 @@ class JointNotice(Notice):
     def revision(self) -> datetime.date:
         """Each notice has its own: raises SeveralNotices."""
         self._refuse("its revision")
+
+    def key(self, term: type[Source | Purpose]) -> str:
+        """The id by which records name a source or purpose: `jp-notice:1.1(a)`."""
+        own = (one.id for one in self.notices if term in one.grants or term in one._own_purposes)
+        return qualified(next(own), term.clause)
+
+    def revision_of(self, clauses: Iterable[str]) -> datetime.date:
+        """The revision of the notice that these purposes are of; of none, the latest of all.
+
+        Raises:
+            ValueError: they are of several.
+        """
+        ids = {clause.partition(":")[0] for clause in clauses}
+        if len(ids) > 1:
+            raise ValueError(f"the purposes are of {' and '.join(sorted(ids))}: declare it for those of each by itself")
+        return max(one.revision for one in self.notices if one.id in ids or not ids)
 
     @property
     def document(self) -> Document:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # raises where the notice of one file has it
