@@ -566,6 +566,18 @@ def test_a_hand_over_is_on_record_under_each_notice() -> None:
 # --- one notice
 
 
+def test_ids_and_revisions_in_records(guard: pg.Guard) -> None:
+    notice = guard.notice
+    assert [notice.key(each) for each in (EU_ACCOUNT, JP_RENEWAL)] == ["shop-eu:1(a)", "shop-jp:3(1)①"]
+    later = pg.Guard(pg.Notices(JP, revised(EU, lambda t: None, "2025-01-01"))).notice
+    revisions = [later.revision_of(given) for given in (["shop-jp:3(1)①"], ["shop-eu:3(1)①", "shop-eu:3(1)②"], [])]
+    assert revisions == [JP.revision, datetime.date(2025, 1, 1), datetime.date(2025, 1, 1)]
+    with pytest.raises(ValueError, match="the purposes are of shop-eu and shop-jp"):
+        later.revision_of(["shop-jp:3(1)①", "shop-eu:3(1)①"])
+    assert JP.key(JP_ACCOUNT) == "1(a)"
+    assert JP.revision_of(["3(1)①"]) == JP.revision
+
+
 def test_one_notice_is_as_before() -> None:
     table = PolicyTable(JP)
     assert table.of(JP_ACCOUNT) is table
