@@ -221,13 +221,13 @@ class Reclassifier(Generic[S, To]):
         engine.must_be_registered((value,), *seeing)
         recorded = engine.snapshot.matrix.recorded
         sources = recorded(declared.sources)
-        told = declared
+        on_record = declared
         if sources is not declared.sources:
-            told = dataclasses.replace(declared, sources=sources, to=recorded(declared.to))
+            on_record = dataclasses.replace(declared, sources=sources, to=recorded(declared.to))
         for reclassified in engine.observers.reclassified:  # before anything sees the value: also of a run that fails
             use = engine.ambient()
             activity = use.activity.name if use._absence() is None else None
-            reclassified(told, recorded(value.label), activity)
+            reclassified(on_record, recorded(value.label), activity)
         try:
             # In a list that is emptied, so that no frame of ours shows the value, whatever ends the run.
             return Personal(fn([plain(value)]), self._to)

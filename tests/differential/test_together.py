@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from purposeguard import Guard, RowContext
+from purposeguard import Guard, History, Notice, RowContext
 from purposeguard.notice.retention import Periods
 from purposeguard.policy import spec
 from purposeguard.policy.context import BEFORE_ALL, Context, SubjectPreferences
+from purposeguard.testing.strategies import name_of
 from tests import histories
 from tests.generated import notices_together
 from tests.generated.notices_together import Together
@@ -98,15 +99,13 @@ def test_a_guard_counts_days_as_each_notice_does(data: st.DataObject, situation:
     inforce = {}
     for (id_, one), zone in zip(situation.inforce.items(), ZONES, strict=False):
         periods = [{"source": one.sources[0].clause, "days": data.draw(st.integers(1, 3)), "from": "collection"}]
-        inforce[id_] = notices_together.Notice.parse(
-            one.dump() | {"timezone": zone, "retention": RETENTION | {"period": periods}}
-        )
+        inforce[id_] = Notice.parse(one.dump() | {"timezone": zone, "retention": RETENTION | {"period": periods}})
     known = {
         id_: tuple(inforce[id_] if one.revision == inforce[id_].revision else one for one in of)
         for id_, of in situation.known.items()
     }
     families = {
-        name: {id_: inforce[id_].purpose_or_family(notices_together.named(part)) for id_, part in parts.items()}
+        name: {id_: inforce[id_].purpose_or_family(name_of(part)) for id_, part in parts.items()}
         for name, parts in situation.families.items()
     }
     situation = Together(known, inforce, families)
@@ -126,7 +125,7 @@ def test_a_guard_counts_days_as_each_notice_does(data: st.DataObject, situation:
     ids = [(id_, source.clause) for id_, source in sources]
     documents = situation.documents()
     for id_, of in known.items():
-        held = notices_together.History(*of).on(collected)
+        held = History(*of).on(collected)
         overdue = Periods(inforce[id_].document).overdue(
             [s for of, s in ids if of == id_], collected=collected, today=now
         )

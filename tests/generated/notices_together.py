@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from purposeguard import History, Label, Notice, Notices, Source
 from purposeguard.notice.vocabulary import Family, Purpose
 from purposeguard.policy.joint import InForce, JointTable
+from purposeguard.testing.strategies import Asked as Part
+from purposeguard.testing.strategies import asked_of, name_of
 from tests import histories
 from tests.generated import notice_revisions
-
-Part = type[Purpose] | Family
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,16 +47,11 @@ class Together:
 
     def asked(self) -> list[tuple[object, dict[str, str]]]:
         """Everything that can be asked for, each with what it means to each notice."""
-        own = [
-            (part, {id_: named(part)}) for id_, one in self.inforce.items() for part in (*one.purposes, *one.families)
+        own: list[tuple[object, dict[str, str]]] = [
+            (part, {id_: name_of(part)}) for id_, one in self.inforce.items() for part in asked_of(one)
         ]
-        joint = [(name, {id_: named(part) for id_, part in of.items()}) for name, of in self.families.items()]
+        joint = [(name, {id_: name_of(part) for id_, part in of.items()}) for name, of in self.families.items()]
         return [*own, *joint]
-
-
-def named(part: Part) -> str:
-    """The id of a purpose, or the name of a family."""
-    return part.name if isinstance(part, Family) else part.clause
 
 
 def union_of(parts: Mapping[str, Part]) -> object:
@@ -82,7 +77,7 @@ def several(draw: st.DrawFn, *, latest: bool = False) -> Together:
     families: dict[str, dict[str, Part]] = {}
     for name in ("AnyJointGoal", "OtherJointGoal")[: draw(st.integers(1, 2))]:
         ids = draw(st.lists(st.sampled_from(list(known)), min_size=2, unique=True))
-        parts = {id_: draw(st.sampled_from((*inforce[id_].purposes, *inforce[id_].families))) for id_ in ids}
+        parts = {id_: draw(st.sampled_from(asked_of(inforce[id_]))) for id_ in ids}
         families[name] = {id_: parts[id_] for id_ in known if id_ in parts}
     return Together(known, inforce, families)
 

@@ -140,11 +140,12 @@ def faults(*members: Any, **families: Any) -> dict[str, str]:
 def test_what_cannot_be_held_to_at_once() -> None:
     assert faults(JP) == {"": "there are fewer than two"}
     assert faults(JP, EU, JP) == {"shop-jp": "is given twice"}
-    spelt = one("shop-eu", lambda t: (t["channel"][0].update(id="e_mail"), _spell(t)))
+    spelt = one("shop-eu", _spell)
     assert faults(JP, spelt) == {"shop-eu: channel": "`e_mail` is `email` in another notice"}
 
 
 def _spell(t: dict[str, Any]) -> None:
+    t["channel"][0].update(id="e_mail")
     t["grant"][0]["purpose"][0]["channels"] = {"closed": ["e_mail"]}
 
 
@@ -384,7 +385,7 @@ def test_a_history_that_is_not_in_force_yet() -> None:
 
 
 def told(**preferences: Any) -> pg.Guard:
-    facts = {name: frozenset(given) for name, given in preferences.items()}
+    facts: dict[str, Any] = {name: frozenset(given) for name, given in preferences.items()}
     return pg.Guard(both(), governance=Told({"7": SubjectPreferences(**facts)}))
 
 
