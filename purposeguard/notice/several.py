@@ -29,14 +29,16 @@ class Notices(Immutable):
     notices: what is asked for by the union of their classes.
 
     Raises:
-        NoticeError: there are fewer than two, or two of one id.
+        NoticeError: there are fewer than two, or two of one id; or their channels are spelt differently.
         TypeError: something else than a Notice or a History is given, or a family is no union of purposes.
     """
 
-    __slots__ = ("families", "members")
+    __slots__ = ("families", "latest", "members")
 
     members: tuple[Notice | History, ...]
     families: Mapping[str, object]
+    latest: JointNotice
+    """The last revision of each, together, without families."""
 
     def __init__(self, *members: Notice | History, families: Mapping[str, object] | None = None) -> None:
         for member in members:
@@ -54,7 +56,8 @@ class Notices(Immutable):
         ]
         if faults:
             raise NoticeError(faults, ORIGIN)
-        self._fill(members=members, families=MappingProxyType(dict(families or {})))
+        latest = JointNotice([_latest(member) for member in members], {})
+        self._fill(members=members, families=MappingProxyType(dict(families or {})), latest=latest)
 
     def __repr__(self) -> str:
         return f"<Notices {', '.join(_latest(member).id for member in self.members)}>"

@@ -14,7 +14,7 @@ from purposeguard.errors import Fault, NoticeError, SeveralNotices, Told, Unknow
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.several import ORIGIN, JointNotice, qualified
+from purposeguard.notice.several import ORIGIN, JointNotice, Notices, qualified
 from purposeguard.notice.timezones import Day
 from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, TermMeta, union_members
 from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, Context, DenialReason, SubjectPreferences
@@ -31,10 +31,11 @@ class InForce(NamedTuple):
 class JointTable(PolicyTable):
     """The decisions of several notices: `parts` are the tables of each, in their order."""
 
-    __slots__ = ("_declared", "_stand_ins", "parts")
+    __slots__ = ("_declared", "_revisions", "_stand_ins", "parts")
 
     parts: tuple[PolicyTable, ...]
     _declared: Mapping[str, object]
+    _revisions: Notices
     _stand_ins: dict[type[Source | Purpose], TermMeta]
 
     def __init__(self, parts: Sequence[PolicyTable], declared: Mapping[str, object]) -> None:
@@ -55,6 +56,7 @@ class JointTable(PolicyTable):
                 families.setdefault(member, []).append(family)
         self._fill(
             notice=notice,
+            _revisions=Notices(*(part.history for part in parts)),
             families=families,
             closed={purpose: only for part in parts for purpose, only in part.closed.items()},
             opened=frozenset[type[Purpose]]().union(*(part.opened for part in parts)),
@@ -98,6 +100,11 @@ class JointTable(PolicyTable):
             for part in self.parts
         ]
         return JointTable(parts, self._declared)
+
+    @property
+    def revisions(self) -> Notices:
+        """The revisions of each notice."""
+        return self._revisions
 
     @property
     def history(self) -> History:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # raises where the table of one notice has it

@@ -23,6 +23,7 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
 from purposeguard.notice.schema import Basis, Document, Extension
+from purposeguard.notice.several import Notices
 from purposeguard.notice.timezones import Day
 from purposeguard.notice.vocabulary import (
     Family,
@@ -194,6 +195,11 @@ class PolicyTable(Immutable):
         for family in notice.families:
             purposes[family.name] = family
         self._fill(_purposes=purposes)
+
+    @property
+    def revisions(self) -> History | Notices:
+        """The revisions whose sources tags of stored data may name."""
+        return self.history
 
     def following(self, notice: object, history: History | None = None) -> PolicyTable:
         """The table of another revision, which is put in force after this one.
