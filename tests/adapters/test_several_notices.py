@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 import sqlite3
+from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import String, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 import purposeguard as pg
-from purposeguard.adapters import arrow
+from purposeguard.adapters import arrow, duckdb
 from purposeguard.adapters.frames import Frames
 from purposeguard.adapters.sql import Statements, Tables
 from purposeguard.adapters.sqlalchemy import GuardedSession, protect
@@ -150,3 +152,18 @@ def test_frames(guard: pg.Guard) -> None:
         frames.check(frame, tags=tags)
     with guard.purpose(term(JP, "Renewal"), channel="email"):
         assert list(frames.permitted(frame, tags=tags, withhold=True).columns) == ["mail"]
+
+
+def test_files(guard: pg.Guard, tmp_path: Path) -> None:
+    table = pa.table({"jp": ["a"], "eu": ["b"], "visit": ["c"]})
+    tags = {"jp": JP_ACCOUNT, "eu": EU_ACCOUNT, "visit": JP_VISIT}
+    pq.write_table(arrow.tagged(table, tags, NOTICES), tmp_path / "t.parquet")
+    connection = duckdb.connect(guard, {"t": tmp_path / "t.parquet"})
+    with guard.purpose("AnyRenewal", channel="email"):
+        found = connection.sql("SELECT jp || eu AS both FROM t")
+        assert found.labels == {"both": pg.Label(JP_ACCOUNT, EU_ACCOUNT)}
+        assert found.fetchall() == [("ab",)]
+        assert connection.sql("SELECT jp FROM t").arrow().schema.field("jp").metadata is not None
+        assert found.arrow().schema.field("both").metadata is None  # no tag is of both; without one it is refused
+        with pytest.raises(pg.PurposeViolation, match="shop-jp:2"):
+            connection.sql("SELECT jp FROM t WHERE visit = 'c'")
