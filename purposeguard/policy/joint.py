@@ -16,7 +16,7 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.several import ORIGIN, JointNotice, Notices, qualified
 from purposeguard.notice.timezones import Day
-from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, TermMeta, union_members
+from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, TermMeta, by_clause, union_members
 from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, Context, DenialReason, SubjectPreferences
 from purposeguard.policy.table import PolicyTable, Row
 
@@ -42,10 +42,10 @@ class JointTable(PolicyTable):
         """`declared` are the families over several notices, by the classes of any revision.
 
         Raises:
-            NoticeError: a class is of two notices, a family names what is of none, or the notices do not go together.
+            NoticeError: a family names what is of none of the notices, or these do not go together.
         """
         self._fill(parts=tuple(parts), _declared=declared, _in_context={}, texts={}, prefix="", _stand_ins={})
-        faults = [*self._shared_classes(), *self._gone()]
+        faults = [*self._gone()]
         if faults:
             raise NoticeError(faults, ORIGIN)
         joint = {name: self._members(union) for name, union in declared.items()}
@@ -73,8 +73,13 @@ class JointTable(PolicyTable):
 
     @classmethod
     def compiled_from(cls, given: InForce, earlier: JointTable | None = None) -> JointTable:
-        """The table of these notices, which follow those of `earlier`; raises NoticeError as `JointTable` does."""
+        """The table of these notices, which follow those of `earlier`.
+
+        Raises:
+            NoticeError: a class is of two of them; or as `JointTable` does.
+        """
         before = {part.notice.id: part for part in earlier.parts} if earlier is not None else {}
+        _must_be_apart(given.members, before)
         parts = [
             PolicyTable(notice, before.get(notice.id), history, prefix=qualified(notice.id, ""))
             for notice, history in given.members
@@ -94,9 +99,10 @@ class JointTable(PolicyTable):
         if isinstance(notice, InForce) or given[0] not in ids:
             what = f"{', '.join(given)}: this guard holds to {', '.join(ids)}"
             raise NoticeError([Fault("id", what, "make a guard of its own")], "replace")
-        members = cast("Notice", notice), history
+        present = cast("Notice", notice)
+        _must_be_apart([(present, history)], {part.notice.id: part for part in self.parts})
         parts = [
-            PolicyTable(members[0], part, history, prefix=part.prefix) if part.notice.id == members[0].id else part
+            PolicyTable(present, part, history, prefix=part.prefix) if part.notice.id == present.id else part
             for part in self.parts
         ]
         return JointTable(parts, self._declared)
@@ -242,15 +248,25 @@ class JointTable(PolicyTable):
                     what = f"`{shown}` is no purpose of the notices in force"
                     yield Fault(f"family {name}", what, "declare it anew: `guard.replace(Notices(…, families=…))`")
 
-    def _shared_classes(self) -> Iterable[Fault]:
-        """Classes that two notices have, as they may where both were bound to one module: nobody could tell whose."""
-        for part in self.parts:
-            for notice in (part.notice, *part.history):
-                for term in (*notice.sources, *notice.purposes):
-                    others = [other.notice.id for other in self.parts if other is not part and term in other._dates]
-                    for other in others:
-                        what = f"`{term.__name__}` is a class of {other} too"
-                        yield Fault(f"{notice.id} {notice.revision}", what, "generate a module for each notice")
-
     def __repr__(self) -> str:
         return f"<JointTable of {self.notice!r}>"
+
+
+def _must_be_apart(members: Iterable[tuple[Notice, History | None]], known: Mapping[str, PolicyTable]) -> None:
+    """Raises NoticeError where two notices have a class, as they may where both were bound to one module.
+
+    Nobody could tell then of which of them a value is. `known` are the tables by id that these notices follow; before a
+    notice is compiled, since what follows a table shares with it what is known of classes.
+    """
+    terms: dict[str, set[TermMeta]] = {id_: set(part._dates) for id_, part in known.items()}
+    faults: list[Fault] = []
+    for present, history in members:
+        for notice in (present, *(history or ())):
+            terms.setdefault(notice.id, set()).update(cast("set[TermMeta]", {*notice.sources, *notice.purposes}))
+    for id_, own in terms.items():
+        others = {term: other for other, of in terms.items() if other != id_ for term in of & own}
+        for term, other in sorted(others.items(), key=lambda pair: by_clause(pair[0])):
+            what = f"`{term.__name__}` is a class of {other} too"
+            faults.append(Fault(id_, what, "generate a module for each notice"))
+    if faults:
+        raise NoticeError(faults, ORIGIN)

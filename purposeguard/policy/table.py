@@ -247,7 +247,9 @@ class PolicyTable(Immutable):
                 under = None
         clauses = [self.current(source).clause for source in sources if source is not NotPersonal]
         overdue = self.periods.overdue(clauses, collected=collected, ended=ended, today=today)
-        return Context(preferences, under, frozenset(self.prefix + clause for clause in overdue))
+        if self.prefix:
+            overdue = frozenset(self.prefix + clause for clause in overdue)
+        return Context(preferences, under, overdue)
 
     def recorded(self, label: Label) -> Label:
         """A label as records name its sources."""

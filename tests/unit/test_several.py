@@ -174,11 +174,19 @@ def test_a_class_of_two_notices_is_refused() -> None:
     classes = {each.__name__: each for each in (*JP.sources, *JP.purposes)}
     made = JP.dump() | {"id": "shop-uk"}
     twin = pg.Notice.parse(made, classes=classes)
-    found = faults(JP, twin)
-    assert "`Account` is a class of shop-uk too" in found["shop-jp 2024-01-01"] or len(found) == 2
-    guard = pg.Guard(pg.Notices(JP, one("shop-uk")))
-    with pytest.raises(pg.NoticeError, match="is a class of shop-jp too"):
+    assert set(faults(JP, twin)) == {"shop-jp", "shop-uk"}
+    wider = revised(JP, lambda t: t["grant"][0].update(sources=["1(a)", "1(b)"]))
+    assert wider.grants[term(wider, "Usage")]
+    classes = {each.__name__: each for each in (*wider.sources, *wider.purposes)}
+    twin = pg.Notice.parse(wider.dump() | {"id": "shop-uk"}, classes=classes)
+    guard = pg.Guard(pg.Notices(one("shop-uk"), wider))
+    with pytest.raises(pg.NoticeError, match="`Account` is a class of shop-jp too"):
         guard.replace(twin)
+    # What was refused has left no trace: whose the classes are is known as before.
+    guard.replace(JP)
+    usage, renewal = term(wider, "Usage"), term(wider, "Renewal")
+    assert not guard.allows(usage, renewal)
+    assert guard._engine.snapshot.matrix.of(usage).notice is JP
 
 
 def test_what_is_no_notice() -> None:
@@ -586,5 +594,7 @@ def test_one_notice_is_as_before() -> None:
     assert table.recorded(pg.Label(JP_ACCOUNT)) is pg.Label(JP_ACCOUNT)
     joint = JointTable.compiled_from(InForce(((JP, None), (EU, None)), {}))
     assert joint.key(pg.NotPersonal) == "not-personal"
+    assert joint.revisions.members == (pg.History(JP), pg.History(EU))
+    assert table.revisions is table.history
     with pytest.raises(pg.UnknownSource, match="is a class of none of"):
         joint.of(term(one("other"), "Account"))
