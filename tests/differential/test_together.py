@@ -64,7 +64,7 @@ def test_generated_notices() -> None:
     tally = Tally()
 
     @given(data=st.data(), situation=notices_together.several())
-    @settings(max_examples=15)
+    @settings(max_examples=9)
     def ask(data: st.DataObject, situation: Together) -> None:
         tally.compare(data, situation)
 
@@ -93,7 +93,7 @@ ZONES = ("Asia/Tokyo", "America/Los_Angeles", "UTC")
 
 
 @given(data=st.data(), situation=notices_together.several(latest=True))
-@settings(max_examples=12)
+@settings(max_examples=8)
 def test_a_guard_counts_days_as_each_notice_does(data: st.DataObject, situation: Together) -> None:
     """One moment of collection: each notice finds the revision that held on its own day, and its own periods."""
     inforce = {}

@@ -15,7 +15,7 @@ from tests.generated.notices_together import Together
 
 
 @given(data=st.data(), situation=notices_together.several())
-@settings(max_examples=12)
+@settings(max_examples=8)
 def test_what_is_allowed_is_allowed_by_each_notice_alone(data: st.DataObject, situation: Together) -> None:
     table = situation.table
     alone = {id_: PolicyTable(one, history=History(*situation.known[id_])) for id_, one in situation.inforce.items()}
@@ -39,7 +39,7 @@ def test_what_is_allowed_is_allowed_by_each_notice_alone(data: st.DataObject, si
 
 
 @given(data=st.data(), situation=notices_together.several())
-@settings(max_examples=12)
+@settings(max_examples=8)
 def test_combining_data_of_several_notices_never_widens(data: st.DataObject, situation: Together) -> None:
     table = situation.table
     one, other = (notices_together.label_of(data.draw(notices_together.labels(situation))) for _ in range(2))

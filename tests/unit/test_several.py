@@ -358,6 +358,12 @@ def test_replacing_one_notice_leaves_the_other() -> None:
     assert guard._engine.snapshot.matrix.of(EU_ACCOUNT) is other
     assert guard.allows(term(later, "Account"), term(later, "Renewal") | EU_RENEWAL)
     assert guard.allows(term(later, "Account"), JP_RENEWAL | EU_RENEWAL)
+    clock = day("2025-06-01")
+    dated = pg.Guard(both(), clock=lambda: clock)
+    dated.replace(pg.History(JP, later))
+    row = pg.RowContext(collected=datetime.date(2024, 6, 1))
+    assert dated.allows(term(later, "Visit"), term(later, "Renewal"))
+    assert not dated.allows(term(later, "Visit"), term(later, "Renewal"), subject=row)
     with pytest.raises(pg.NoticeError, match="other: this guard holds to shop-jp, shop-eu"):
         guard.replace(one("other"))
     with pytest.raises(pg.NoticeError, match="shop-jp, other: this guard holds to shop-jp, shop-eu"):
