@@ -101,7 +101,7 @@ class SeveralNotices(PurposeGuardError):
 
     def __str__(self) -> str:
         return printable(
-            f"this guard holds to {' and '.join(self.notices)} at once, and each has {self.what} "
+            f"this guard holds to {', '.join(self.notices)} at once, and each has {self.what} "
             "(help: ask one of `guard.notice.notices`, or use a guard over one notice here)"
         )
 

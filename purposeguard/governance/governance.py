@@ -250,8 +250,7 @@ class Governance:
         return self._compiled.history
 
     def _timezone(self) -> str:
-        notice = self.notice
-        return (notice.notices[0] if isinstance(notice, JointNotice) else notice).document.timezone
+        return self.notice.notices[0].document.timezone
 
     def _clause_now(self, clause: str, revision: datetime.date) -> str | None:
         """The present clause of a purpose of a revision; None if the notice in force has no such purpose."""

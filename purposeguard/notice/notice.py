@@ -155,6 +155,11 @@ class Notice(Immutable):
         """The day from which this revision holds."""
         return self.document.revision
 
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """This notice; of several that a guard holds to at once, each of them."""
+        return (self,)
+
     def key(self, term: type[Source | Purpose]) -> str:
         """The id by which records name a source or purpose of this notice; over several notices it names the notice."""
         return term.clause

@@ -202,7 +202,7 @@ def test_what_is_no_notice() -> None:
 def test_what_belongs_to_one_notice_is_asked_of_that(guard: pg.Guard) -> None:
     notice = guard.notice
     for ask in (lambda: notice.revision, lambda: notice.document, lambda: notice.prohibited, lambda: guard.history):
-        with pytest.raises(SeveralNotices, match="holds to shop-jp and shop-eu at once") as caught:
+        with pytest.raises(SeveralNotices, match="holds to shop-jp, shop-eu at once") as caught:
             ask()
         assert caught.value.notices == ("shop-jp", "shop-eu")
     with pytest.raises(SeveralNotices, match="periods of retention"):
@@ -590,6 +590,7 @@ def test_ids_and_revisions_in_records(guard: pg.Guard) -> None:
     with pytest.raises(ValueError, match="the purposes are of shop-eu and shop-jp"):
         later.revision_of(["shop-jp:3(1)①", "shop-eu:3(1)①"])
     assert JP.key(JP_ACCOUNT) == "1(a)"
+    assert (JP.notices, guard.notice.notices) == ((JP,), (JP, EU))
     assert JP.revision_of(["3(1)①"]) == JP.revision
 
 
