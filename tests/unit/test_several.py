@@ -18,6 +18,7 @@ from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.transfers import Recipient, Safeguard
 from tests.oversights import Told
 from tests.support import RecordingLedger
+from tests.unit.oversights import Counting
 from tests.unit.samples import revised
 from tests.unit.together import EU, JP, both, day, one, term
 
@@ -527,6 +528,18 @@ def test_a_reclassification_on_record() -> None:
         "not-personal",
         "shop-jp:1(a)",
     ]
+
+
+def test_an_exception_on_record() -> None:
+    ledger = Counting()
+    guard = pg.Guard(both(), ledger=ledger, governance=Told(), clock=lambda: day("2025-01-01"))
+    sealed = pg.Personal("a", JP_ACCOUNT).zip(pg.Personal("b", EU_ACCOUNT))
+    with guard.exception(basis="law", reason="r", approver="a", subjects=[7], until=day("2025-01-02")) as use:
+        assert use.open(sealed, subject=7) == ("a", "b")
+        with pytest.raises(pg.SubjectViolation):
+            use.open(sealed, subject=8)
+    ((_, label, subject, count),) = ledger.exceptions
+    assert ([source.clause for source in label], subject, count) == (["shop-eu:1(a)", "shop-jp:1(a)"], "7", 1)
 
 
 # --- recipients
