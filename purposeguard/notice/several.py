@@ -74,9 +74,9 @@ class JointNotice(Notice):
     has, such as its file, its revision and its rules for recipients, is asked of that one: here it raises.
     """
 
-    __slots__ = ("_shared", "notices")
+    __slots__ = ("_notices", "_shared")
 
-    notices: tuple[Notice, ...]
+    _notices: tuple[Notice, ...]
     _shared: Mapping[str, Mapping[str, tuple[str, ...]]]
 
     def __init__(self, notices: Sequence[Notice], families: Mapping[str, Sequence[type[Purpose]]]) -> None:
@@ -103,7 +103,7 @@ class JointNotice(Notice):
         if faults:
             raise NoticeError(faults, ORIGIN)
         self._fill(
-            notices=tuple(notices),
+            _notices=tuple(notices),
             sources=tuple(source for one in notices for source in one.sources),
             purposes=tuple(purpose for one in notices for purpose in one.purposes),
             families=(*(family for one in notices for family in one.families), *joint),
@@ -120,6 +120,11 @@ class JointNotice(Notice):
     def id(self) -> str:
         """The ids of the notices; no single notice has such a one."""
         return " + ".join(one.id for one in self.notices)
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """The notices in force, in their order."""
+        return self._notices
 
     @property
     def revision(self) -> datetime.date:

@@ -240,7 +240,7 @@ class JointTable(PolicyTable):
         return tuple(purpose for part in self.parts for purpose in part.notice.purposes if purpose in present)
 
     def _gone(self) -> Iterable[Fault]:
-        purposes = {purpose for part in self.parts for purpose in part.notice.purposes}
+        purposes: set[object] = {purpose for part in self.parts for purpose in part.notice.purposes}
         for name, union in self._declared.items():
             for member in union_members(union):
                 if self._present(member) not in purposes:
