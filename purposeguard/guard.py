@@ -21,7 +21,7 @@ from purposeguard.notice.notice import Notice
 from purposeguard.notice.several import JointNotice, Notices
 from purposeguard.notice.vocabulary import Family, Purpose, Source, TermMeta
 from purposeguard.policy.explanation import Decision, name_of
-from purposeguard.policy.joint import InForce
+from purposeguard.policy.joint import NoticesInForce
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.access import Reader, access_function
 from purposeguard.runtime.activity import Block, Stated, carried, decorated
@@ -765,10 +765,10 @@ def _mode(mode: str) -> Mode:
     raise ValueError(f"mode is `enforce` or `observe`, not {shown_id(mode, get_args(Mode))}")
 
 
-def in_force(given: object, clock: Clock) -> tuple[Notice | InForce, History | None]:
+def in_force(given: object, clock: Clock) -> tuple[Notice | NoticesInForce, History | None]:
     """The notice to decide by, and the revisions around it where they are given; or several, each with its own."""
     if isinstance(given, Notices):
-        return InForce(tuple(_one_in_force(member, clock) for member in given.members), given.families), None
+        return NoticesInForce(tuple(_one_in_force(member, clock) for member in given.members), given.families), None
     return _one_in_force(given, clock)
 
 

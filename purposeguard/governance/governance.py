@@ -28,7 +28,7 @@ from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.several import JointNotice, Notices
 from purposeguard.policy.context import SubjectPreferences
-from purposeguard.policy.joint import InForce, JointTable
+from purposeguard.policy.joint import JointTable, NoticesInForce
 from purposeguard.policy.row_context import SubjectId, subject_key
 from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.transfers import Provision, Recipient
@@ -395,4 +395,8 @@ def _compiled(notice: object, clock: Clock) -> PolicyTable:
     if not isinstance(notice, (Notice, History, Notices)) or isinstance(notice, JointNotice):
         raise TypeError(f"governance needs a Notice, a History or Notices, not {type(notice).__name__}")
     present, history = in_force(notice, clock)
-    return JointTable.compiled_from(present) if isinstance(present, InForce) else PolicyTable(present, history=history)
+    return (
+        JointTable.compiled_from(present)
+        if isinstance(present, NoticesInForce)
+        else PolicyTable(present, history=history)
+    )

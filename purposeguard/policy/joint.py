@@ -21,7 +21,7 @@ from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, Context, DenialR
 from purposeguard.policy.table import PolicyTable, Row
 
 
-class InForce(NamedTuple):
+class NoticesInForce(NamedTuple):
     """The notices that a guard holds to at once, each with its revisions where they are given, and their families."""
 
     members: tuple[tuple[Notice, History | None], ...]
@@ -72,7 +72,7 @@ class JointTable(PolicyTable):
             tables[channel][NotPersonal] = self._not_personal(channel)
 
     @classmethod
-    def compiled_from(cls, given: InForce, earlier: JointTable | None = None) -> JointTable:
+    def compiled_from(cls, given: NoticesInForce, earlier: JointTable | None = None) -> JointTable:
         """The table of these notices, which follow those of `earlier`.
 
         Raises:
@@ -93,10 +93,12 @@ class JointTable(PolicyTable):
             NoticeError: it is of another notice; or a family names a purpose that the notice has no more.
         """
         ids = [part.notice.id for part in self.parts]
-        given = [one.id for one, _ in notice.members] if isinstance(notice, InForce) else [cast("Notice", notice).id]
-        if isinstance(notice, InForce) and given == ids:
+        given = (
+            [one.id for one, _ in notice.members] if isinstance(notice, NoticesInForce) else [cast("Notice", notice).id]
+        )
+        if isinstance(notice, NoticesInForce) and given == ids:
             return JointTable.compiled_from(notice, self)
-        if isinstance(notice, InForce) or given[0] not in ids:
+        if isinstance(notice, NoticesInForce) or given[0] not in ids:
             what = f"{', '.join(given)}: this guard holds to {', '.join(ids)}"
             raise NoticeError([Fault("id", what, "make a guard of its own")], "replace")
         present = cast("Notice", notice)

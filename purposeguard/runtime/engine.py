@@ -18,7 +18,7 @@ from purposeguard.notice.timezones import Day
 from purposeguard.notice.vocabulary import Family, Purpose
 from purposeguard.policy.context import BY_ANY_CHANNEL, NONE_KNOWN, UNNAMED, Context, SubjectPreferences
 from purposeguard.policy.explanation import Decision, is_about_the_subject
-from purposeguard.policy.joint import InForce, JointTable
+from purposeguard.policy.joint import JointTable, NoticesInForce
 from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.verdict import Verdict
@@ -93,7 +93,7 @@ class Engine:
 
     def __init__(
         self,
-        notice: Notice | InForce,
+        notice: Notice | NoticesInForce,
         ledger: Ledger | None,
         *,
         observing: bool,
@@ -120,7 +120,9 @@ class Engine:
         self.counting = bool(self.observers.counters)
         self._lock = new_lock()  # of who observes
         self._compiled = (
-            JointTable.compiled_from(notice) if isinstance(notice, InForce) else PolicyTable(notice, history=history)
+            JointTable.compiled_from(notice)
+            if isinstance(notice, NoticesInForce)
+            else PolicyTable(notice, history=history)
         )
         self.snapshot = self._snapshot(self._compiled)
         self._snapshots: weakref.WeakSet[PolicySnapshot] = weakref.WeakSet([self.snapshot])
@@ -222,7 +224,7 @@ class Engine:
             raise TypeError(message)
         return found
 
-    def replace(self, notice: Notice | InForce, history: History | None = None) -> None:
+    def replace(self, notice: Notice | NoticesInForce, history: History | None = None) -> None:
         """Puts another revision in force, at one stroke; one thread at a time.
 
         Raises:

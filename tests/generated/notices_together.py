@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from purposeguard import History, Label, Notice, Notices, Source
 from purposeguard.notice.vocabulary import Family, Purpose
-from purposeguard.policy.joint import InForce, JointTable
+from purposeguard.policy.joint import JointTable, NoticesInForce
 from purposeguard.testing.strategies import Asked as Part
 from purposeguard.testing.strategies import asked_of, name_of
 from tests import histories
@@ -39,7 +39,7 @@ class Together:
     def table(self) -> JointTable:
         """The table of the revisions in force."""
         members = tuple((self.inforce[id_], History(*known)) for id_, known in self.known.items())
-        return JointTable.compiled_from(InForce(members, self.unions))
+        return JointTable.compiled_from(NoticesInForce(members, self.unions))
 
     def documents(self) -> dict[str, list[Any]]:
         """As the specification takes them."""

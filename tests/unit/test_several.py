@@ -13,7 +13,7 @@ import purposeguard as pg
 from purposeguard.errors import SeveralNotices, UnknownOperation
 from purposeguard.notice.several import JointNotice
 from purposeguard.policy.context import ANYONE, BEFORE_ALL, UNNAMED, Context, SubjectPreferences
-from purposeguard.policy.joint import InForce, JointTable
+from purposeguard.policy.joint import JointTable, NoticesInForce
 from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.transfers import Recipient, Safeguard
 from tests.oversights import Told
@@ -612,7 +612,7 @@ def test_one_notice_is_as_before() -> None:
     assert table.of(JP_ACCOUNT) is table
     assert table.key(JP_ACCOUNT) == "1(a)"
     assert table.recorded(pg.Label(JP_ACCOUNT)) is pg.Label(JP_ACCOUNT)
-    joint = JointTable.compiled_from(InForce(((JP, None), (EU, None)), {}))
+    joint = JointTable.compiled_from(NoticesInForce(((JP, None), (EU, None)), {}))
     assert joint.key(pg.NotPersonal) == "not-personal"
     assert joint.revisions.members == (pg.History(JP), pg.History(EU))
     assert table.revisions is table.history
