@@ -134,9 +134,11 @@ site:
 
 # The tests of the core: to trace the others would cost minutes, and they reach nothing of it that these do not.
 CORE_TESTS = tests/unit tests/bypass tests/properties tests/differential tests/concurrency
-coverage: $(DEV) ## the tests of the core, and every branch of it run by them
-	$(VENV)/bin/python $(PYTEST) --cov --cov-report= $(CORE_TESTS) $(ARGS)
-	$(VENV)/bin/coverage report --include='$(CORE)' --fail-under=100
+# In an environment by its stamp; the gate names that of the lowest versions, which the core is to be tested with, too.
+COVERED    = $(DEV)
+coverage: $(COVERED) ## the tests of the core, and every branch of it run by them
+	$(<D)/bin/python $(PYTEST) --cov --cov-report= $(CORE_TESTS) $(ARGS)
+	$(<D)/bin/coverage report --include='$(CORE)' --fail-under=100
 
 # What hangs on the version of a dependency: the core on pydantic, the adapters and governance on what they adapt.
 ON_PYDANTIC = pydantic personal fields copies withholding access rows plan parsing schema json cli public_api

@@ -23,6 +23,7 @@ import purposeguard as pg
 from benchmarks import row_peers
 from benchmarks.timing import Case
 from purposeguard.governance import Governance
+from purposeguard.governance.pseudonyms import pseudonym
 from purposeguard.governance.restrictions import declaration, revocation
 from purposeguard.notices import trendmicro_jp as tm
 
@@ -340,9 +341,13 @@ class _ByHand:
     """What the service would write without the library: ask for the restrictions of a batch, keep the other rows."""
 
     _RESTRICTIONS = (
-        sa.select(declaration.c.subject, declaration.c.kind, declaration.c.purposes)
-        .select_from(declaration.outerjoin(revocation))
-        .where(declaration.c.subject.in_(sa.bindparam("subjects", expanding=True)), revocation.c.declaration.is_(None))
+        sa.select(pseudonym.c.subject, declaration.c.kind, declaration.c.purposes)
+        .select_from(
+            pseudonym.join(declaration, pseudonym.c.pseudonym == declaration.c.pseudonym).outerjoin(
+                revocation, revocation.c.declaration == declaration.c.id
+            )
+        )
+        .where(pseudonym.c.subject.in_(sa.bindparam("subjects", expanding=True)), revocation.c.declaration.is_(None))
     )
 
     def __init__(self, governance: Governance, customers: list[MarkedCustomer]) -> None:

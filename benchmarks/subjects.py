@@ -36,9 +36,13 @@ RESTRICTED = 1_000_000
 COLD = 20_000
 """Cold checks, each of another subject."""
 
+NAMES = """
+INSERT INTO purposeguard_pseudonym (subject, pseudonym)
+SELECT CAST({subject} AS VARCHAR(200)), {name} FROM numbers
+"""
 ROWS = """
-INSERT INTO purposeguard_declaration (subject, kind, purposes, revision, asked_by, asked_at, recorded_at)
-SELECT CAST({subject} AS VARCHAR(200)), '{kind}', {purposes}, '{revision}', 'subject', {now}, {now} FROM numbers
+INSERT INTO purposeguard_declaration (pseudonym, kind, purposes, revision, asked_by, asked_at, recorded_at)
+SELECT {name}, '{kind}', {purposes}, '{revision}', 'subject', {now}, {now} FROM numbers
 """
 NUMBERS = {
     # SQLite counts up by a query that asks itself; `n` is from 0.
@@ -105,8 +109,10 @@ def fill(store: Store, consents: bool) -> int:
 
 
 def _insert(store: Store, connection: sa.Connection, count: int, subject: str, declared: tuple[str, str]) -> None:
+    name = f"'{24 * '0'}' || ({subject})"
+    connection.exec_driver_sql(NUMBERS[store.dialect].format(last=count - 1) + NAMES.format(subject=subject, name=name))
     rows = ROWS.format(
-        subject=subject,
+        name=name,
         kind=declared[0],
         purposes=declared[1],
         revision=tm.NOTICE.revision,
@@ -142,9 +148,9 @@ def plan(store: Store) -> list[str]:
     statement = explain + str(IN_FORCE.compile(store.engine))
     with store.reading() as connection:
         if store.dialect == "sqlite":
-            rows = connection.exec_driver_sql(statement, ("7",)).all()
+            rows = connection.exec_driver_sql(statement, ("7", "7")).all()
         else:
-            rows = connection.exec_driver_sql(statement, {"subject": "7"}).all()
+            rows = connection.exec_driver_sql(statement, {"subject": "7", "digest": "7"}).all()
     return [str(row[-1]) for row in rows]
 
 

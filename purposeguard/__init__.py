@@ -12,6 +12,7 @@ from purposeguard.errors import (
     PurposeMissing,
     SealedValue,
     UnknownChannel,
+    UnknownCondition,
     UnknownPurpose,
     UnknownSource,
     UnknownTerm,
@@ -27,6 +28,7 @@ from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.violations import (
     ChannelViolation,
+    ConditionViolation,
     PurposeViolation,
     RecipientViolation,
     RetentionViolation,
@@ -45,6 +47,7 @@ __all__ = [
     "ByRow",
     "ChannelViolation",
     "Collected",
+    "ConditionViolation",
     "Decision",
     "Ended",
     "Family",
@@ -71,6 +74,7 @@ __all__ = [
     "Subject",
     "SubjectViolation",
     "UnknownChannel",
+    "UnknownCondition",
     "UnknownPurpose",
     "UnknownSource",
     "UnknownTerm",

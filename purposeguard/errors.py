@@ -10,6 +10,7 @@
     │   │   └── UnknownOperation
     │   ├── UnknownPurpose
     │   ├── UnknownChannel
+    │   ├── UnknownCondition
     │   └── UnknownRecipient
     ├── UnlabelledData         a check, or a function, with no sources
     ├── PurposeMissing         data read outside any purpose
@@ -25,6 +26,7 @@
     ├── FlowViolation          data would flow where its tags do not follow (also a PermissionError)
     └── PurposeViolation       the notice does not grant this use (also a PermissionError)
         ├── ChannelViolation
+        ├── ConditionViolation
         ├── RecipientViolation
         ├── SubjectViolation
         ├── RetentionViolation
@@ -36,10 +38,14 @@ and handled costs no text. No message holds a personal value.
 
 from __future__ import annotations
 
+import functools
 import re
+import sys
 from collections.abc import Callable, Sequence
 from types import UnionType
-from typing import Any, Final, NamedTuple, Union, get_args, get_origin
+from typing import Any, Final, NamedTuple, TypeVar, Union, get_args, get_origin
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def printable(text: str) -> str:
@@ -56,6 +62,36 @@ _REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
 _SPACES: Final = ("\n", "\N{IDEOGRAPHIC SPACE}", "\N{NO-BREAK SPACE}")
 
 
+def hide_own_frames(error: BaseException) -> None:
+    """Takes the frames of this library off the front of an error's traceback, so that it ends in the caller's line.
+
+    For an `except` that ends with a bare `raise`, which adds no frame again. Development mode (`python -X dev`) keeps
+    all of them.
+    """
+    trace = error.__traceback__
+    while trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("purposeguard."):
+        trace = trace.tb_next
+    error.__traceback__ = error.__traceback__ if ALL_FRAMES else trace
+
+
+ALL_FRAMES: bool = sys.flags.dev_mode
+"""Whether errors keep the frames of this library; tests that look whose an error is set it."""
+
+
+def without_own_frames(fn: F) -> F:
+    """`fn`, whose errors end in its caller's line; for what is not called often."""
+
+    @functools.wraps(fn)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return fn(*args, **kwargs)
+        except Exception as error:
+            hide_own_frames(error)
+            raise
+
+    return wrapper  # type: ignore[return-value]  # a wrapper is typed as what it wraps
+
+
 class PurposeGuardError(Exception):
     """The root of all errors raised by this library."""
 
@@ -64,14 +100,22 @@ class PurposeGuardError(Exception):
 
 
 class Fault(NamedTuple):
-    """One thing wrong with a notice file: where (`grant[2].purpose[0].channels`), what, and what to do."""
+    """One thing wrong with a notice file: where (`grant[2].purpose[0].channels`), what, and what to do.
+
+    `file`, `line` and `column` (both from 1) say where that is written, if the notice was read from a text. Of an
+    overlay's own file, `place` counts the rows of that file.
+    """
 
     place: str
     message: str
     suggestion: str | None = None
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
 
     def __str__(self) -> str:
-        text = f"{self.place}: {self.message}" if self.place else self.message
+        where = [] if self.line is None else [f"{self.file}:{self.line}:{self.column}"]
+        text = ": ".join([*where, *([self.place] if self.place else []), self.message])
         return f"{text} (help: {self.suggestion})" if self.suggestion else text
 
 
@@ -174,6 +218,12 @@ class UnknownChannel(UnknownTerm):
     kind = "channel"
 
 
+class UnknownCondition(UnknownTerm):
+    """The notice makes nothing depend on such a condition."""
+
+    kind = "condition"
+
+
 class UnknownRecipient(UnknownTerm):
     """No recipient of this id is on the register, so nothing may be handed to it."""
 
@@ -198,7 +248,7 @@ class PassportRefused(PurposeMissing):
     """A purpose that came from another process is not taken over here, so none is under way.
 
     `reason` is one word: `missing`, `forged`, `unknown-key`, `expired`, `early`, `replayed`, `notice`, `revision`,
-    `purpose`, `channel`, `not-permitted`, `audience` or `subject`.
+    `purpose`, `channel`, `condition`, `not-permitted`, `audience` or `subject`.
     """
 
     def __init__(self, reason: str, why: str) -> None:

@@ -6,6 +6,7 @@ import datetime
 import functools
 import inspect
 import sys
+import warnings
 import weakref
 from collections.abc import Callable, Iterable
 from types import FrameType, FunctionType
@@ -13,18 +14,29 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, get_args, 
 
 from typing_extensions import TypeForm
 
-from purposeguard.errors import Fault, NoticeError, PurposeMissing, UnknownPurpose, shown_id
+from purposeguard.errors import (
+    Fault,
+    NoticeError,
+    PurposeGuardError,
+    PurposeMissing,
+    UnknownPurpose,
+    hide_own_frames,
+    shown_id,
+    without_own_frames,
+)
 from purposeguard.locks import new_lock
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label, OneSource, Sources
-from purposeguard.notice.notice import Notice
+from purposeguard.notice.notice import SEVERAL, Notice
 from purposeguard.notice.several import JointNotice, Notices
 from purposeguard.notice.vocabulary import Family, Purpose, Source, TermMeta
+from purposeguard.policy.context import NO_CONDITIONS
 from purposeguard.policy.explanation import Decision, name_of
 from purposeguard.policy.joint import NoticesInForce
+from purposeguard.policy.table import Conditions
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.access import Reader, access_function
-from purposeguard.runtime.activity import Block, Stated, carried, decorated
+from purposeguard.runtime.activity import Block, OfAUse, Stated, carried, decorated, is_dropped
 from purposeguard.runtime.clock import Clock, Now, system_time
 from purposeguard.runtime.engine import ActivityHandle, Engine, Transforms
 from purposeguard.runtime.observer import Ledger, Observer
@@ -66,6 +78,7 @@ class Guard:
 
     __slots__ = ("__weakref__", "_engine", "_mode", "_register", "_replacing", "_transforms")
 
+    @without_own_frames
     def __init__(
         self,
         notice: Notice | History | Notices,
@@ -187,21 +200,29 @@ class Guard:
             self._engine.replace(present, history)
         self._attach()
 
-    def allows(self, sources: Sources, purpose: object, channel: str | None = None, subject: Whose = None) -> bool:
+    def allows(
+        self,
+        sources: Sources,
+        purpose: object,
+        channel: str | None = None,
+        subject: Whose = None,
+        conditions: Conditions = (),
+    ) -> bool:
         """Whether the notice lets these sources (of this subject) serve this purpose (by this channel).
 
         `purpose` is a class, an id, a family's name, or the union of a family's members. `subject` is the id of a
         subject, a `RowContext`, or a row whose marked fields say whose it is and from when. What rests on consent
-        serves subjects who gave it, so nobody where none is named.
+        serves subjects who gave it, so nobody where none is named. `conditions` are those of the notice that hold, as
+        in `purpose`.
 
         Raises:
             UnknownTerm: an id means nothing in the notice.
             UnlabelledData: there are no sources.
             StoreUnavailable: governance cannot say what the subject asked for.
-            TypeError: a subject is named and the guard has no governance.
+            TypeError: a subject is named and the guard has no governance; `conditions` is no set, list or tuple.
         """
-        if subject is not None:
-            return bool(self.explain(sources, purpose, channel, subject=subject))
+        if subject is not None or conditions:
+            return bool(self.explain(sources, purpose, channel, subject, conditions))
         if channel is None:
             rows, purposes = self._engine.snapshot.known  # of one revision, whole
             try:
@@ -212,34 +233,56 @@ class Guard:
                 return purpose in row or purposes[purpose] in row
             except (KeyError, TypeError):
                 pass  # not asked in this form before, or not hashable
-        verdict = self._decide(sources, purpose, channel)
-        self._engine.decided(verdict, used=False)
+        try:
+            verdict = self._decide(sources, purpose, channel)
+            self._engine.decided(verdict, used=False)
+        except (PurposeGuardError, TypeError) as error:
+            hide_own_frames(error)
+            raise
         return verdict.allowed
 
-    def _decide(self, sources: Sources, purpose: object, channel: str | None, subject: Whose = None) -> Verdict:
+    def _decide(
+        self,
+        sources: Sources,
+        purpose: object,
+        channel: str | None,
+        subject: Whose = None,
+        conditions: Conditions = (),
+    ) -> Verdict:
         """What the notice in force says; nobody is told. Raises as `allows` does."""
         engine = self._engine
         snapshot = engine.snapshot  # once: all is decided by one revision
         matrix = snapshot.matrix
         wanted, by = matrix.purpose(purpose), matrix.channel(channel)
+        holding = matrix.conditions(conditions)
         if subject is None:
-            return snapshot.decide(sources, wanted, by)
+            return snapshot.decide(sources, wanted, by, conditions=holding)
         label = matrix.label(sources)
         contexts = [engine.context(row_context, label, snapshot) for row_context in engine.row_contexts(subject)]
-        verdicts = [snapshot.decide(label, wanted, by, context) for context in contexts]
+        verdicts = [snapshot.decide(label, wanted, by, context, conditions=holding) for context in contexts]
         return next((verdict for verdict in verdicts if not verdict.allowed), verdicts[0])
 
-    def check(self, sources: Sources, purpose: object, channel: str | None = None, subject: Whose = None) -> None:
+    def check(
+        self,
+        sources: Sources,
+        purpose: object,
+        channel: str | None = None,
+        subject: Whose = None,
+        conditions: Conditions = (),
+    ) -> None:
         """Nothing where the notice lets these sources (of this subject) serve this purpose (by this channel).
 
         Raises:
-            PurposeViolation: it does not; ChannelViolation where only the channel is wrong, SubjectViolation,
-                RevisionViolation or RetentionViolation where only that stands against it.
+            PurposeViolation: it does not; ChannelViolation where only the channel is wrong, ConditionViolation where
+                conditions are not stated, SubjectViolation, RevisionViolation or RetentionViolation where only that
+                stands against it.
             UnknownTerm, UnlabelledData, StoreUnavailable, TypeError: as `allows`.
         """
         engine = self._engine
         snapshot = engine.snapshot
-        if subject is None and engine.counting:
+        if conditions:
+            pass  # decided below
+        elif subject is None and engine.counting:
             try:
                 tick = snapshot.checked[sources, purpose, channel]
             except (KeyError, TypeError):
@@ -255,29 +298,46 @@ class Guard:
                     return
             except (KeyError, TypeError):
                 pass  # not asked in this form before, or not hashable
-        self._check(sources, purpose, channel, subject)
+        try:
+            self._check(sources, purpose, channel, subject, conditions)
+        except (PurposeGuardError, TypeError) as error:
+            hide_own_frames(error)
+            raise
 
-    def _check(self, sources: Sources, purpose: object, channel: str | None, subject: Whose) -> None:
+    def _check(
+        self, sources: Sources, purpose: object, channel: str | None, subject: Whose, conditions: Conditions
+    ) -> None:
         """The way of `check` where it is not a short one."""
         if hasattr(sources, "__next__"):  # an iterator can be asked once only
             sources = tuple(cast("Iterable[OneSource]", sources))
         engine = self._engine
         snapshot = engine.snapshot
-        verdict = self._decide(sources, purpose, channel, subject)
+        verdict = self._decide(sources, purpose, channel, subject, conditions)
         engine.decided(verdict, used=True)
         decision = Decision(verdict)
         if not decision:
             engine.refuse(decision)
         elif engine.counting:
             tick = engine.count_check(decision)
-            if subject is None and isinstance(sources, (str, Label, TermMeta)):
+            if subject is None and not verdict.context.conditions and isinstance(sources, (str, Label, TermMeta)):
                 # No iterable, which may give others next time.
                 snapshot.remember((sources, purpose, channel), tick)
 
-    def explain(self, sources: Sources, purpose: object, channel: str | None = None, subject: Whose = None) -> Decision:
+    def explain(
+        self,
+        sources: Sources,
+        purpose: object,
+        channel: str | None = None,
+        subject: Whose = None,
+        conditions: Conditions = (),
+    ) -> Decision:
         """The decision with its reasons; an error only as in `allows`, never for a denial."""
-        verdict = self._decide(sources, purpose, channel, subject)
-        self._engine.decided(verdict, used=False)
+        try:
+            verdict = self._decide(sources, purpose, channel, subject, conditions)
+            self._engine.decided(verdict, used=False)
+        except (PurposeGuardError, TypeError) as error:
+            hide_own_frames(error)
+            raise
         return Decision(verdict)
 
     @overload
@@ -453,7 +513,13 @@ class Guard:
 
     @overload
     def purpose(
-        self, purpose: type[P], *, channel: str | None = None, activity: str | None = None, mode: Mode | None = None
+        self,
+        purpose: type[P],
+        *,
+        channel: str | None = None,
+        activity: str | None = None,
+        mode: Mode | None = None,
+        conditions: Conditions = (),
     ) -> Block[P]: ...
     # Ids before type forms: some type checkers read any text given for a form as an annotation.
     @overload
@@ -464,47 +530,77 @@ class Guard:
         channel: str | None = None,
         activity: str | None = None,
         mode: Mode | None = None,
+        conditions: Conditions = (),
     ) -> Block[Any]: ...
     @overload
     def purpose(
-        self, purpose: TypeForm[P], *, channel: str | None = None, activity: str | None = None, mode: Mode | None = None
+        self,
+        purpose: TypeForm[P],
+        *,
+        channel: str | None = None,
+        activity: str | None = None,
+        mode: Mode | None = None,
+        conditions: Conditions = (),
     ) -> Block[P]: ...
     def purpose(
-        self, purpose: Any, *, channel: str | None = None, activity: str | None = None, mode: Mode | None = None
+        self,
+        purpose: Any = None,
+        *more: Any,
+        channel: str | None = None,
+        activity: str | None = None,
+        mode: Mode | None = None,
+        conditions: Conditions = (),
     ) -> Block[Any]:
         """An activity: a decorator for functions of any kind, and a context manager that gives a `Use`.
 
         Inside, the purpose is ambient: access functions read only what it may use. Nested ones replace it and restore
         it on exit. The activity is named after its function unless `activity` names it. `mode="observe"` lets this one
-        activity do what would be refused, recorded (to roll out in stages).
+        activity do what would be refused, recorded (to roll out in stages). `conditions` are those of the notice that
+        hold for all data that is used in it, such as `{"adult"}`: what is not stated does not hold.
 
         Raises:
-            UnknownPurpose, UnknownChannel: an id means nothing in the notice.
+            UnknownPurpose, UnknownChannel, UnknownCondition: an id means nothing in the notice.
+            TypeError: `conditions` is no set, list or tuple.
             ChannelViolation: the purpose is closed and no channel, or one that it does not admit, is stated (rule 7).
         """
         frame = sys._getframe(1)
         snapshot = self._engine.snapshot
-        place = (id(frame.f_code), frame.f_lasti, purpose, channel, mode)
         try:
-            before = snapshot.stated[place]
-            if before.name == activity:
-                return Block(before)
-        except (KeyError, TypeError):
-            pass  # not stated here before, or not hashable
-        if isinstance(purpose, (FunctionType, classmethod, staticmethod)):
+            holding = snapshot.matrix.conditions(conditions) if conditions else NO_CONDITIONS
+            place = (id(frame.f_code), frame.f_lasti, purpose, channel, mode, holding)
+            try:
+                before = snapshot.stated[place]
+                if before.name == activity and not more:
+                    return Block(before)
+            except (KeyError, TypeError):
+                pass  # not stated here before, or not hashable
+            stated = self._stated(purpose, more, channel, mode=mode, name=activity, conditions=holding, frame=frame)
+            if stated.fits and (type(purpose) is str or isinstance(purpose, TermMeta)):  # other forms are slow to hash
+                snapshot.keep(place, stated)
+            if is_dropped(frame):
+                warnings.warn(_NOWHERE, RuntimeWarning, stacklevel=2)
+            return Block(stated)
+        except (PurposeGuardError, TypeError) as error:
+            hide_own_frames(error)
+            raise
+
+    def _stated(
+        self, purpose: Any, more: tuple[Any, ...], channel: str | None, *, mode: Mode | None, **known: Any
+    ) -> Stated:
+        """What is stated at this place of the code. Raises as `purpose` does."""
+        if purpose is None or isinstance(purpose, (FunctionType, classmethod, staticmethod)):
             raise UnknownPurpose(purpose, "an activity says what it is for: `@guard.purpose(Purpose)`")
-        stated = Stated(
+        if more:
+            raise UnknownPurpose([purpose, *more], SEVERAL)
+        matrix = self._engine.snapshot.matrix
+        return Stated(
             self._engine,
             self._register,
-            snapshot.matrix.purpose(purpose),
-            snapshot.matrix.channel(channel),
-            activity,
+            matrix.purpose(purpose),
+            matrix.channel(channel),
             observing=(self._mode if mode is None else _mode(mode)) == "observe",
-            frame=frame,
+            **known,
         )
-        if stated.fits and (type(purpose) is str or isinstance(purpose, TermMeta)):  # other forms are slow to hash
-            snapshot.keep(place, stated)
-        return Block(stated)
 
     @overload
     def access(self, *sources: OneSource, withhold: bool = False, narrow: bool = False) -> Callable[[F], F]: ...
@@ -528,13 +624,18 @@ class Guard:
             TypeError: what is decorated is no function, or is behind a cache that knows no purposes.
         """
         frame = sys._getframe(1)
-        bare = len(sources) == 1 and not isinstance(sources[0], (TermMeta, str, Label)) and not (withhold or narrow)
-        named = None if bare or not sources else self._engine.snapshot.matrix.label(sources)
 
+        @without_own_frames
         def decorate(fn: Any) -> Any:
             return decorated(fn, lambda inner: self._access(inner, named, withhold, narrow, frame))
 
-        return decorate(sources[0]) if bare else decorate
+        try:
+            bare = len(sources) == 1 and not isinstance(sources[0], (TermMeta, str, Label)) and not (withhold or narrow)
+            named = None if bare or not sources else self._engine.snapshot.matrix.label(sources)
+            return decorate(sources[0]) if bare else decorate
+        except (PurposeGuardError, TypeError) as error:
+            hide_own_frames(error)
+            raise
 
     def _access(self, fn: Function, named: Label | None, withhold: bool, narrow: bool, frame: FrameType) -> Function:
         local = frame.f_locals if frame.f_locals is not frame.f_globals else None
@@ -554,6 +655,7 @@ class Guard:
         product: str | None = None,
         task: str | None = None,
         channel: str | None = None,
+        conditions: Conditions = (),
     ) -> None:
         """Nothing where data from these sources (of this subject) may be handed to this recipient for this purpose.
 
@@ -572,7 +674,7 @@ class Guard:
 
         engine = self._engine
         must_be_recipient(engine, recipient)
-        decision = self.explain(sources, purpose, channel, subject=subject)
+        decision = self.explain(sources, purpose, channel, subject, conditions)
         if not decision:
             engine.refuse(decision)
         party = resolved(engine, recipient)
@@ -625,7 +727,11 @@ class Guard:
         """
         from purposeguard.runtime.cache import cached_function  # noqa: PLC0415  # see above
 
-        return lambda fn: decorated(fn, lambda inner: cached_function(inner, self._engine, maxsize, ttl, typed))
+        @without_own_frames
+        def decorate(fn: F) -> F:
+            return decorated(fn, lambda inner: cached_function(inner, self._engine, maxsize, ttl, typed))
+
+        return decorate
 
     def cache_clear(self, fn: Callable[..., Any]) -> None:
         """Empties the cache of a function that `cached` keeps answers of; type checkers see no `fn.cache_clear`.
@@ -638,6 +744,7 @@ class Guard:
             raise TypeError(f"{Site.of(fn).dotted} has no cache: `@guard.cached(…)` gives it one")
         clear()
 
+    @without_own_frames
     def carry(self, fn: F) -> F:
         """`fn` bound to the purpose under way here, to run elsewhere: a thread, a greenlet, a task, a callback.
 
@@ -654,8 +761,12 @@ class Guard:
         """The use under way here; raises PurposeMissing where there is none, in any mode: there is none to go by."""
         use: Use[Any] = self._engine.ambient()
         absence = use._absence()
-        if absence is not None:
-            self._engine.deny(PurposeMissing(f"a use was asked for outside any purpose: {absence}"), observed=False)
+        try:
+            if absence is not None:
+                self._engine.deny(PurposeMissing(f"a use was asked for outside any purpose: {absence}"), observed=False)
+        except (PurposeGuardError, TypeError) as error:
+            hide_own_frames(error)
+            raise
         return use
 
     @overload
@@ -690,6 +801,9 @@ class Guard:
         frame = sys._getframe(1)
         site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
         return Observed(ActivityHandle(engine, Activity(site.dotted, wanted, None, True, site)))
+
+    if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
+        vars().update({name: OfAUse(name) for name in ("open", "open_all", "try_open", "withhold")})
 
     @property
     def activities(self) -> tuple[Activity, ...]:
@@ -733,6 +847,11 @@ class Guard:
         caption = f"Guard ({self.mode}{strict}) of {self.notice._dated}"
         return table(caption, ("activity", "purpose", "channel"), rows)
 
+
+_NOWHERE: Final = (
+    "this states a purpose that holds nowhere: write `with guard.purpose(…) as use:` above what it is for, or "
+    "`@guard.purpose(…)` above a function"
+)
 
 LIVE_GUARDS: Final[weakref.WeakSet[Guard]] = weakref.WeakSet()
 """Every guard there is, for tests that watch what is decided. No decision reads it."""

@@ -50,10 +50,20 @@ class Asked:
         documents = [self.old.document, guard.notice.document]
         under = None if source in guard.notice.sources else self.old.revision
         found = Level.NO
+        stated = frozenset(guard.notice.conditions)
         for who, consents, level in (("agreed", self.consents, Level.CONSENT), ("nobody", frozenset(), Level.YES)):
-            allowed = spec.allowed(documents, [now], purpose, channel, collected_under=under, consents=consents)
+            allowed = spec.allowed(
+                documents,
+                [now],
+                purpose,
+                channel,
+                collected_under=under,
+                consents=consents,
+                conditions=stated,
+                named=True,
+            )
             if channel is None or channel in guard.notice.channels:
-                assert guard.allows(source, purpose, channel, subject=RowContext(who)) is allowed
+                assert guard.allows(source, purpose, channel, RowContext(who), stated) is allowed
             found = level if allowed else found
         return found
 

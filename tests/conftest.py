@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,7 @@ KINDS = {
     "tests/faults": "faults",
     "tests/governance/ledger/test_killed.py": "processes",
     "tests/governance/test_requests_at_once.py": "processes",
+    "tests/governance/test_rolling_upgrade.py": "processes",
     "tests/governance/test_two_processes.py": "processes",
     "tests/testing/canaries": "faults",
     "tests/testing/effects": "faults",
@@ -74,9 +75,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if kind is not None and wanted.startswith("not ") and kind in wanted else None
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the slow kinds, before some of them are deselected."""
+LONGEST = ("tests/faults/test_table.py", "tests/integrations/test_shop_telemetry.py")
+"""Files whose tests take a minute or so each; others of the kinds `checkers` and `pages` take ten seconds and more."""
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
+    """Marks the slow kinds, before some of them are deselected; then puts the rest in order for several processes."""
     kinds = {ROOT / place: kind for place, kind in KINDS.items()}
     for item in items:
         for place in (item.path, *item.path.parents):
@@ -85,6 +90,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         asked = {*getattr(item, "fixturenames", ()), *re.split(r"[^\w]+", item.name)}
         for name in asked & STARTS.keys():
             item.add_marker(STARTS[name])
+    yield
+    if processes := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+        items[:] = _in_order(items, processes)
+
+
+def _in_order(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
+    """The tests of Spark first, the long ones where the last process begins.
+
+    Each process begins with an equal part of them, and then takes from the ends of the others' parts. So one alone
+    starts Spark, and nobody waits in the end for a long one.
+    """
+    parts: dict[str, list[pytest.Item]] = {"spark": [], "long": [], "other": []}
+    longest = {ROOT / file for file in LONGEST}
+    for item in items:
+        kinds = {mark.name for mark in item.iter_markers()}
+        long = item.path in longest or kinds & {"checkers", "pages"}
+        parts["spark" if "spark" in kinds else "long" if long else "other"].append(item)
+    before = max(0, len(items) - len(items) // processes - len(parts["spark"]))
+    return [*parts["spark"], *parts["other"][:before], *parts["long"], *parts["other"][before:]]
 
 
 # No deadlines: a machine under load is no fault of the code, and nothing here is a measurement. No explanations: to

@@ -28,5 +28,8 @@ def context(draw: st.DrawFn, notices: tuple[Notice, ...], inforce: Notice) -> Co
             | st.lists(st.sampled_from(given), max_size=4, unique=True)
             | st.just(given)
         ),
+        "conditions": frozenset(draw(st.sets(st.sampled_from(inforce.conditions))))
+        if inforce.conditions
+        else frozenset(),
         "overdue": draw(st.sampled_from([(), (), (), sources[:1], sources])),
     }

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import cache, partial
@@ -109,7 +110,7 @@ def outcome(act: Callable[[], object]) -> object:
     return {field.name: outcome(partial(getattr, value, field.name)) for field in max(declared, key=len)}
 
 
-Answer = Callable[[Collection[str], str, str | None], bool]
+Answer = Callable[..., bool]
 
 
 def plain_reference(document: Document) -> Answer:
@@ -127,11 +128,15 @@ def remembering_reference(document: Document) -> Iterator[Answer]:
     may = spec.may
 
     @cache
-    def remembered(source: str, purpose: str, channel: str | None) -> bool:
-        return may(document, source, purpose, channel)
+    def remembered(source: str, purpose: str, channel: str | None, conditions: frozenset[str]) -> bool:
+        return may(document, source, purpose, channel, conditions)
 
-    def fake(asked: Document, source: str, purpose: str, channel: str | None) -> bool:
-        return remembered(source, purpose, channel) if asked is document else may(asked, source, purpose, channel)
+    def fake(
+        asked: Document, source: str, purpose: str, channel: str | None, conditions: AbstractSet[str] = frozenset()
+    ) -> bool:
+        if asked is document:
+            return remembered(source, purpose, channel, frozenset(conditions))
+        return may(asked, source, purpose, channel, conditions)
 
     with mock.patch.object(spec, "may", fake):
         yield partial(spec.permits, document)
@@ -189,7 +194,7 @@ def racing(guard: Guard, notice: Notice, method: str = "row") -> Any:
     return mock.patch.object(PolicyTable, method, racer)
 
 
-def printed_by(script: str, timeout: int = 60) -> tuple[str, str]:
+def printed_by(script: str, timeout: int = 300) -> tuple[str, str]:
     """What a script prints in a fresh interpreter: its output, and what it says of errors."""
     program = [sys.executable, "-c", textwrap.dedent(script)]
     done = subprocess.run(program, capture_output=True, text=True, timeout=timeout, check=False)

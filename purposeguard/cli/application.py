@@ -268,7 +268,7 @@ def effects(guard: Guard, comparison: Comparison) -> list[Effect]:
     every: list[Effect] = []
     for activity in guard.activities:
         for access in guard.accesses:
-            key = (activity.purpose, activity.channel), access.site
+            key = (activity.purpose, activity.channel, activity.conditions), access.site
             if key not in forecasts:
                 sides = revisions.sides(activity, access)
                 forecasts[key] = tuple(forecast(side, activity, access, unread.get(access.site)) for side in sides)
@@ -331,6 +331,7 @@ class _Side:
         self._terms = terms
         self._by_row = by_row
         self._channel = activity.channel
+        self._conditions = activity.conditions.intersection(matrix.notice.conditions)
         self._purpose = revisions.in_(matrix.notice, activity.purpose)
         self._none = self._why_none(activity)
 
@@ -362,5 +363,8 @@ class _Side:
             return (f"the revision of {self._matrix.notice.revision} has no source {gone[0].clause}",)
         purpose = cast("type[Purpose] | Family", self._purpose)
         known = BY_ANY_CHANNEL if self._channel is None else NONE_KNOWN
-        decision = Decision(PolicySnapshot(self._matrix).decide(Label(*sources), purpose, self._channel, known))
+        snapshot = PolicySnapshot(self._matrix)
+        decision = Decision(
+            snapshot.decide(Label(*sources), purpose, self._channel, known, conditions=self._conditions)
+        )
         return standing_against(decision, by_row=self._by_row)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,17 +13,18 @@ import typer
 from purposeguard.cli.dbt import dbt_app
 from purposeguard.cli.diff import diff
 from purposeguard.cli.export import export_app
-from purposeguard.cli.files import Problem, difference, read_notice, write
+from purposeguard.cli.files import Problem, difference, read_notice, warned_of, write
 from purposeguard.cli.inventory import inventory
 from purposeguard.cli.ledger import ledger_app
 from purposeguard.cli.lint.command import lint_paths
+from purposeguard.cli.new import new
 from purposeguard.cli.options import (
     BAD_INPUT,
     NO,
     OK,
-    REFERENCE,
     Channel,
     Check,
+    Conditions,
     LanguageOfAll,
     NoticeArgument,
     NoticeOption,
@@ -30,16 +33,20 @@ from purposeguard.cli.options import (
     Speaking,
     TableOption,
     TextOption,
+    TextsOption,
+    TitleLanguageOption,
     configured_language,
     ending,
     err,
+    having,
     out,
     reporting,
 )
 from purposeguard.cli.people import disclose, list_requests, sweep
 from purposeguard.cli.render import (
+    CONDITIONS,
     CONSENT,
-    CONSENT_MARK,
+    FORBIDDEN,
     Cell,
     Column,
     Format,
@@ -48,6 +55,7 @@ from purposeguard.cli.render import (
     TextFormat,
     complain,
     json_text,
+    quote,
     show,
     verdict,
 )
@@ -56,12 +64,15 @@ from purposeguard.cli.schema import schema_text
 from purposeguard.cli.sql import sql
 from purposeguard.cli.store import store_app
 from purposeguard.cli.words import Language, begin, change, language, said
-from purposeguard.errors import NoticeError
+from purposeguard.errors import Fault, NoticeError, UnknownSource
 from purposeguard.guard import Guard
 from purposeguard.notice.codegen import generate
+from purposeguard.notice.grants import source_rows
+from purposeguard.notice.languages import title_in
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import Channels
 from purposeguard.notice.vocabulary import Family, Purpose, Source
+from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision, is_about_the_subject
 
 app = typer.Typer(
@@ -98,14 +109,19 @@ def root(
 
 @app.command(epilog="Exit codes: 0 printed, 2 bad input.")
 def matrix(
-    notice: NoticeOption = REFERENCE,
+    *,
+    notice: NoticeOption = None,
     overlay: Overlays = None,
     channel: Channel = None,
+    condition: Conditions = None,
     form: TableOption = Format.table,
+    language: TitleLanguageOption = Language.en,
+    text: TextsOption = False,
 ) -> None:
     """Print the whole table: which sources may serve which purposes and families."""
     with reporting():
-        report = matrix_report(read_notice(notice, overlay or ()), channel, language())
+        read = read_notice(notice, overlay or ())
+        report = matrix_report(read, channel, having(read, language), condition or (), texts=text)
         show(report, form, out())
 
 
@@ -122,9 +138,11 @@ def explain(
     ],
     *,
     channel: Channel = None,
-    notice: NoticeOption = REFERENCE,
+    condition: Conditions = None,
+    notice: NoticeOption = None,
     overlay: Overlays = None,
     form: TextOption = TextFormat.text,
+    text: TextsOption = False,
 ) -> None:
     """Say whether data from these sources may serve a purpose, by which clause, or why not and what instead.
 
@@ -133,37 +151,53 @@ def explain(
     """
     with reporting():
         guard = Guard(read_notice(notice, overlay or ()))
-        named = [name.strip() for text in sources for name in text.split(",") if name.strip()]
-        decision = guard.explain(named, purpose, channel)
+        named = [name for given in sources for name in _ids(guard.notice, given)]
+        decision = guard.explain(named, purpose, channel, conditions=condition or ())
+        texts = list(_texts_of(guard.notice, decision))
         if form is TextFormat.json:
-            print(json_text(decision_data(decision)), end="")
+            print(json_text(decision_data(decision) | ({"texts": texts} if texts else {})), end="")
         else:
             verdict(out(), "allowed" if decision else "denied", decision.headline, decision.details)
+            for row in texts:
+                quote(out(), f"{row['what']} {row['id']} reads:", row["words"], whole=text)
     raise typer.Exit(OK if decision else NO)
 
 
-@app.command(epilog="Exit codes: 0 valid, 2 not valid.")
+@app.command(epilog="Exit codes: 0 valid, 1 a warning (with --strict), 2 not valid.")
 def validate(
     notice: NoticeArgument,
     overlay: Overlays = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where there is a warning.")] = False,
     form: TextOption = TextFormat.text,
 ) -> None:
-    """Read a notice file, and its overlays, and report every fault at once, each with its place."""
+    """Read a notice file, and its overlays, and report every fault at once, each with its line and what to write.
+
+    Of a valid notice it warns of what is probably not meant, such as a source that may serve no purpose.
+    """
     with reporting():
         try:
             loaded_notice = read_notice(notice, overlay or ())
         except NoticeError as error:
             if form is TextFormat.text:
                 raise
-            faults = [
-                {"place": fault.place, "message": fault.message, "help": fault.suggestion} for fault in error.faults
-            ]
-            print(json_text({"valid": False, "file": error.origin, "faults": faults}), end="")
+            faults = list(map(_fault_data, error.faults))
+            print(json_text({"valid": False, "file": error.origin, "faults": faults, "warnings": []}), end="")
             raise typer.Exit(BAD_INPUT) from error
+        warned = warned_of(loaded_notice, notice, overlay or ())
     if form is TextFormat.json:
-        print(json_text({"valid": True, "file": notice, "faults": []}), end="")
+        warnings = list(map(_fault_data, warned))
+        print(json_text({"valid": True, "file": notice, "faults": [], "warnings": warnings}), end="")
     else:
+        for warning in warned:
+            complain(err(), "warning", str(warning))
         print(said(f"{notice} is valid: {_summary(loaded_notice)}"))
+    if strict and warned:
+        raise typer.Exit(NO)
+
+
+def _fault_data(fault: Fault) -> dict[str, Any]:
+    facts = fault._asdict()
+    return {"help" if name == "suggestion" else name: fact for name, fact in facts.items()}
 
 
 def _summary(notice: Notice) -> str:
@@ -204,32 +238,78 @@ def _deliver(text: str, output: Path | None, check: bool, command: str) -> None:
         raise typer.Exit(NO)
 
 
-def matrix_report(notice: Notice, channel: str | None, language: Language) -> Report:
+def _ids(notice: Notice, given: str) -> list[str]:
+    """The ids in an argument: it is one, which may have a comma in it, or several with commas between."""
+    with contextlib.suppress(UnknownSource):
+        notice.source(given)
+        return [given]
+    return [name.strip() for name in given.split(",") if name.strip()]
+
+
+def _texts_of(notice: Notice, decision: Decision) -> Iterator[dict[str, str]]:
+    """What the notice itself says where a decision comes from: in the rows of its sources, purposes and clauses."""
+    document, purpose = notice.document, decision.purpose
+    sources = {source.clause for source in decision.label}
+    purposes = {member.clause for member in (purpose.members if isinstance(purpose, Family) else (purpose,))}
+    rows: list[tuple[str, str, object]] = [
+        ("source", row.id, row) for row in source_rows(document) if row.id in sources
+    ]
+    for grant in document.grant:
+        own = [("purpose", row.id, row) for row in grant.purpose if row.id in purposes]
+        rows += [("clause", grant.clause, grant), *own] if own else []
+    forbidden = {id(row): row for pair, row in notice.prohibited.items() if pair[0] in sources and pair[1] in purposes}
+    rows += [("prohibition", ", ".join(row.sources), row) for row in forbidden.values()]
+    for what, id_, row in rows:
+        text = notice.text(row, language())
+        if text is not None:
+            yield {"what": what, "id": id_, "language": text[0], "words": text[1]}
+
+
+def matrix_report(
+    notice: Notice, channel: str | None, language: str, stated: Sequence[str] = (), *, texts: bool = False
+) -> Report:
     """What each source may serve: every purpose and every family, by the channel where one is given.
 
-    What rests on consent is granted for the data of subjects who gave it: `consent` stands there.
+    What rests on consent is granted for the data of subjects who gave it: `consent` stands there; `conditions` where
+    more than what is `stated` must hold; `forbidden` where a prohibition denies what may be granted elsewhere. With
+    `texts`, the tables have what the notice itself says
+    under the titles.
 
     Raises:
-        UnknownChannel: the notice names no such channel.
+        UnknownChannel, UnknownCondition: the notice names no such channel or condition.
     """
     guard = Guard(notice)
     channel = None if channel is None else notice.channel(channel)
-    named = {row.id: row.channels for row in notice.document.purposes}
+    named = {row.id: row for row in notice.document.purposes}
+    rows_of = {row.id: row for row in source_rows(notice.document)}
 
     def cells(purpose: type[Purpose] | Family) -> dict[str, Cell]:
-        return {source.clause: cell(guard.explain(source, purpose, channel)) for source in notice.sources}
+        return {
+            source.clause: cell(source, guard.explain(source, purpose, channel, conditions=[*stated]))
+            for source in notice.sources
+        }
 
-    def cell(decision: Decision) -> Cell:
+    def cell(source: type[Source], decision: Decision) -> Cell:
         # Nobody is asked about here, so that nothing but consent is missing from a subject.
-        return CONSENT if is_about_the_subject(decision) else decision.allowed
+        if decision or is_about_the_subject(decision):
+            return decision.allowed or CONSENT
+        if decision.reason is DenialReason.CONDITION:
+            return CONDITIONS
+        members = decision.purpose.members if isinstance(decision.purpose, Family) else (decision.purpose,)
+        forbidden = all((source.clause, member.clause) in notice.prohibited for member in members)
+        return FORBIDDEN if forbidden else False
+
+    def text_under(row: Mapping[str, Any]) -> str:
+        return row["text"]["words"] if texts and "text" in row else ""
 
     purposes: list[dict[str, Any]] = [
         {
             "id": purpose.clause,
             "slug": purpose.slug,
-            "title": purpose.title[language],
-            "channels": _channels_data(named[purpose.clause]),
+            "title": title_in(purpose.title, language),
+            "channels": _channels_data(named[purpose.clause].channels),
             "sources": cells(purpose),
+            **_text_data(notice, named[purpose.clause], language),
         }
         for purpose in notice.purposes
     ]
@@ -237,27 +317,28 @@ def matrix_report(notice: Notice, channel: str | None, language: Language) -> Re
         {
             "name": family.name,
             "slug": family.slug,
-            "title": family.title[language],
+            "title": title_in(family.title, language),
             "purposes": [member.clause for member in family.members],
             "sources": cells(family),
         }
         for family in notice.families
     ]
-    data = {
+    data: dict[str, Any] = {
         "notice": notice.id,
         "revision": notice.revision.isoformat(),
         "channel": channel,
-        "sources": [_term(source, language) for source in notice.sources],
+        "sources": [
+            _term(source, language) | _text_data(notice, rows_of[source.clause], language) for source in notice.sources
+        ],
         "purposes": purposes,
         "families": families,
     }
     marks = tuple(Column(source.clause, "mark") for source in notice.sources)
     by = f" by {channel}" if channel else ""
     head = f"{notice.id}, revision of {notice.revision}: what may serve each"
-    if any(CONSENT in row["sources"].values() for row in (*purposes, *families)):
-        by += f" ({CONSENT_MARK}: of subjects who consent to it)"
     rows = tuple(
-        (row["id"], row["title"], _channels_text(named[row["id"]]), *row["sources"].values()) for row in purposes
+        (row["id"], row["title"], _channels_text(named[row["id"]].channels), text_under(row), *row["sources"].values())
+        for row in purposes
     )
     family_rows = tuple(
         (row["title"], f"{row['name']}: {' '.join(row['purposes'])}", *row["sources"].values()) for row in families
@@ -265,20 +346,26 @@ def matrix_report(notice: Notice, channel: str | None, language: Language) -> Re
     tables = [
         Table(
             f"{head} purpose{by}",
-            (Column("id"), Column("title"), Column("channels", "under", words=True), *marks),
+            (Column("id"), Column("title"), Column("channels", "under", words=True), Column("text", "under"), *marks),
             rows,
         )
     ]
     if families:
         columns = (Column("family"), Column("purposes", "under"), *marks)
         tables.append(Table(f"{head} family{by}", columns, family_rows))
-    source_rows = tuple((source.clause, source.slug, source.title[language]) for source in notice.sources)
-    tables.append(Table("Sources", (Column("id"), Column("slug"), Column("title")), source_rows))
+    listed = tuple((row["id"], row["slug"], row["title"], text_under(row)) for row in data["sources"])
+    tables.append(Table("Sources", (Column("id"), Column("slug"), Column("title"), Column("text", "under")), listed))
     return Report(data, tuple(tables))
 
 
-def _term(term: type[Source], language: Language) -> dict[str, str]:
-    return {"id": term.clause, "slug": term.slug, "title": term.title[language]}
+def _text_data(notice: Notice, row: object, language: str) -> dict[str, dict[str, str]]:
+    """What the notice itself says in a row, and in which language; nothing where it holds no words of it."""
+    text = notice.text(row, language)
+    return {} if text is None else {"text": dict(zip(("language", "words"), text, strict=True))}
+
+
+def _term(term: type[Source], language: str) -> dict[str, str]:
+    return {"id": term.clause, "slug": term.slug, "title": title_in(term.title, language)}
 
 
 def _channels_data(channels: Channels | None) -> dict[str, list[str]] | None:
@@ -301,12 +388,14 @@ def decision_data(decision: Decision) -> dict[str, Any]:
         "sources": [source.clause for source in decision.label],
         "purpose": purpose.name if isinstance(purpose, Family) else purpose.clause,
         "channel": decision.channel,
+        **({"conditions": sorted(decision.context.conditions)} if decision.context.conditions else {}),
         "grants": {source.clause: clause for source, clause in decision.grants.items()},
         "reasons": list(decision.reasons),
         "alternatives": [alternative.clause for alternative in decision.alternatives],
     }
 
 
+app.command("new", epilog="Exit codes: 0 written, 2 bad input.")(ending(new))
 app.command("requests", epilog="Exit codes: 0 printed, 1 one is overdue (with --overdue), 2 bad input or no store.")(
     ending(list_requests)
 )

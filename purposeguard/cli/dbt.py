@@ -12,7 +12,7 @@ import typer
 from purposeguard.cli.files import Problem, read_notice, write_all
 from purposeguard.cli.lint.findings import Finding, Place, Rule
 from purposeguard.cli.lint.sarif import log
-from purposeguard.cli.options import REFERENCE, NoticeOption, Overlays, Speaking, ending, err, needing, out
+from purposeguard.cli.options import NoticeOption, Overlays, Speaking, ending, err, needing, out
 from purposeguard.cli.render import Column, Format, Report, Table, complain, json_text, show
 from purposeguard.cli.words import said
 from purposeguard.errors import printable
@@ -82,7 +82,7 @@ def check(
     project: Project = Path(),
     *,
     target: Target = None,
-    notice: NoticeOption = REFERENCE,
+    notice: NoticeOption = None,
     overlay: Overlays = None,
     trust_hooks: TrustHooks = False,
     trust_macro: TrustedMacros = None,
@@ -114,7 +114,7 @@ def labels(
     project: Project = Path(),
     *,
     target: Target = None,
-    notice: NoticeOption = REFERENCE,
+    notice: NoticeOption = None,
     overlay: Overlays = None,
     trust_hooks: TrustHooks = False,
     trust_macro: TrustedMacros = None,

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from purposeguard.cli.application import Effect, Outcome, effects, find_guard
-from purposeguard.cli.diff_words import Words, listed
+from purposeguard.cli.diff_words import Words, compared, listed
 from purposeguard.cli.files import Problem, read_notice
 from purposeguard.cli.options import Imports, TextOption, out
 from purposeguard.cli.render import TextFormat, json_text
@@ -135,6 +135,7 @@ class Diff:
             "widened": len(list(comparison.of("widened"))),
             "narrowed": len(list(comparison.of("narrowed"))),
             "neutral": len(list(comparison.of("neutral"))),
+            "compared": dict(comparison.compared),
             "needs": {need: len(list(comparison.needing(need))) for need in ("notice", "consent")},
             "rule": None if rule is None else rule.model_dump(mode="json"),
             "changes": [_change_data(change, words) for change in comparison.changes],
@@ -178,6 +179,7 @@ class Diff:
                 f"Starts in {self.target}": starts,
                 f"The rest of {self.target}": [f"{_counted(same, 'combination')} {stay}"],
             }
+        sections["Compared"] = compared(self.comparison)
         return [(title, lines) for title, lines in sections.items() if lines]
 
     def _needs(self) -> list[str]:
@@ -202,8 +204,8 @@ def headline(comparison: Comparison) -> str:
     """What is compared, in one line."""
     old, new = comparison.old, comparison.new
     if not comparison and old.revision == new.revision:
-        return f"{new.id}: the revision of {new.revision} is the same"
-    same = "" if comparison else ": nothing differs but the date"
+        return f"{new.id}: the revision of {new.revision}, twice: no difference in what was compared"
+    same = "" if comparison else ": no difference in what was compared but the date"
     return f"{new.id}: the revision of {new.revision} after that of {old.revision}{same}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from purposeguard.notice.grants import Lineage, source_rows
-from purposeguard.notice.schema import Titles
+from purposeguard.notice.languages import title_in
 from purposeguard.notice.vocabulary import slug_of
 from purposeguard.policy.diff import Change, Comparison
 
@@ -17,17 +17,47 @@ WHAT: Final[Mapping[str, str]] = {
     "overlay": "product overlay",
     "derivation": "derivation",
     "channel": "channel",
+    "condition": "condition",
     "prohibition": "prohibition",
     "clause": "clause",
     "notice": "notice",
     "recipient": "kind of recipient",
+    "provision": "provision to third parties",
+    "incorporated": "incorporated notice",
     "measure": "safeguard",
     "means": "means of handing over",
     "request": "request that subjects may make",
     "requester": "who may make requests",
     "retention": "retention",
     "table": "table",
+    "country": "country",
+    "extension": "extension",
 }
+
+COMPARED: Final[Mapping[str, str]] = {
+    "source": "sources",
+    "purpose": "purposes",
+    "family": "families",
+    "clause": "clauses",
+    "channel": "channels",
+    "derivation": "derivations",
+    "overlay": "product overlays",
+    "prohibition": "prohibitions",
+    "extension": "extensions",
+    "recipient": "kinds of recipient",
+    "country": "countries",
+    "measure": "safeguards",
+    "means": "means of handing over",
+    "request": "requests that subjects may make",
+    "retention": "periods",
+    "table": "tables",
+    "text": "texts",
+}
+"""What is counted, in the plural."""
+
+AROUND: Final = 20
+LONGEST: Final = 200
+"""Characters around a difference of words that are shown, and those that are shown at most."""
 
 BASES: Final[Mapping[str | None, str]] = {
     None: "no stated basis",
@@ -56,6 +86,7 @@ SENTENCES: Final[Mapping[str, str]] = {
         "number refers to another term, or to none"
     ),
     "basis": "{p} rests on {is_}, before on {was}",
+    "conditions": "{p} may use {s} {is_}, before {was}",
     "extended": "{p} may also use data of {s} collected before {earlier}, {how}",
     "extension-dropped": (
         "{p} may no longer use data of {s} collected before {earlier}, unless the revision of that time "
@@ -80,6 +111,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "controller": "the controller is {is_}, before {was}",
     "timezone": "the time zone is {is_}, before {was}",
     "table": "[{key}] is different",
+    "text": "{kind} {name}: the words in {language} are {is_}, before {was}",
 }
 """Kind of change → its sentence; `extension-basis` is said as `extended`."""
 
@@ -184,18 +216,21 @@ class Words:
         """The old and the new value in words."""
         old, new = facts["old"], facts["new"]
         if kind == "title":
-            was, is_ = _title(old), _title(new)
-            if was == is_:  # only the Japanese title differs
-                was, is_ = old["ja"], new["ja"]
+            was, is_ = _titles(old, new)
             return {"was": was, "is_": is_, "name": str(facts["id"]) if "id" in facts else self._named(facts)}
         if kind in {"period", "answer-days"}:
             word = "for" if kind == "period" else "within"
             before, after = ("without a period" if days is None else f"{word} {days} days" for days in (old, new))
             return {"before": before, "for_": after, "within": after}
+        if kind == "text":
+            was, is_ = _differing(old or "", new or "")
+            return {"was": was, "is_": is_}
         if kind == "channels-named":
             return {"was": _channels(facts, "old"), "is_": _channels(facts, "new")}
         if kind == "basis":
-            return {"was": BASES[old], "is_": BASES[new]}
+            return {"was": _bases(old), "is_": _bases(new)}
+        if kind == "conditions":
+            return {"was": _where(old), "is_": _where(new)}
         say = _country if kind == "country" else _shown
         return {"was": say(old), "is_": say(new)}
 
@@ -206,8 +241,54 @@ def listed(ids: Iterable[str]) -> str:
     return f"{', '.join(others)} and {final}" if others else final
 
 
-def _title(title: Titles | Mapping[str, str]) -> str:
-    return title.en if isinstance(title, Titles) else title["en"]
+def _title(title: Mapping[str, str]) -> str:
+    return title_in(title, "en")
+
+
+def _titles(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, str]:
+    """Both titles in English, or else in the first language in which they differ."""
+    if _title(old) != _title(new):
+        return _title(old), _title(new)
+    language = next(tag for tag in (*new, *old) if old.get(tag) != new.get(tag))
+    return old.get(language, ""), new.get(language, "")
+
+
+def _differing(old: str, new: str) -> tuple[str, str]:
+    """What differs of two texts, with a little of what is around it; `none` in place of a text that is not there."""
+    old, new = " ".join(old.split()), " ".join(new.split())
+    if old == new:  # two places, of which nobody has the words
+        return _around(old, 0, 0), _around(new, 0, 0)
+    start = _alike(old, new)
+    end = _alike(old[start:][::-1], new[start:][::-1])
+    return _around(old, start, end), _around(new, start, end)
+
+
+def _alike(text: str, other: str) -> int:
+    """How many characters are the same at the beginning."""
+    pairs = enumerate(zip(text, other, strict=False))
+    return next((index for index, (one, two) in pairs if one != two), min(len(text), len(other)))
+
+
+def _around(text: str, start: int, end: int) -> str:
+    if not text:
+        return "none"
+    first, last = max(start - AROUND, 0), min(len(text) - end + AROUND, len(text))
+    if first:  # with whole words, where blanks divide them
+        first = text.find(" ", first, start) + 1 or first
+    if last < len(text) and (blank := text.rfind(" ", len(text) - end, last)) >= 0:
+        last = blank
+    if last - first > LONGEST:
+        last = first + LONGEST
+    return f"“{'…' if first else ''}{text[first:last]}{'…' if last < len(text) else ''}”"
+
+
+def compared(comparison: Comparison) -> list[str]:
+    """What was compared and what was not, in words."""
+    counted = comparison.compared
+    rows = [f"{name} ({counted[what]})" for what, name in COMPARED.items() if counted.get(what)]
+    without = counted["without-text"]
+    words = f", such as the words of {without} {'row' if without == 1 else 'rows'} without `text`" if without else ""
+    return [", ".join(rows), f"not compared: what the files do not hold{words}"]
 
 
 def _shown(value: Any) -> str:
@@ -217,6 +298,14 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "none" if value is None else str(value)
+
+
+def _bases(stated: Any) -> str:
+    return " or ".join(stated) if isinstance(stated, tuple) else BASES[stated]
+
+
+def _where(ways: tuple[str, ...]) -> str:
+    return f"only where {' or '.join(ways)}" if ways else "always"
 
 
 def _country(rule: Any) -> str:
@@ -251,6 +340,8 @@ def _renamed(facts: Mapping[str, Any], values: Mapping[str, Any]) -> str:
 def _tails(kind: str, facts: Mapping[str, Any]) -> Iterator[str]:
     """The consequences of a change."""
     if kind in {"granted", "channels-opened"}:  # whose data, and collected when
+        if facts.get("when"):
+            yield f", {_where(facts['when'])}"
         if facts["consent"]:
             yield ", of subjects who agree to it"
         yield EARLIER[facts["earlier"]]

@@ -14,11 +14,12 @@ from purposeguard.cli.options import (
     NO,
     Check,
     Imports,
-    LanguageOption,
     NoticeArgument,
     Overlays,
     Speaking,
+    TitleLanguageOption,
     err,
+    having,
     reporting,
 )
 from purposeguard.cli.render import complain
@@ -57,7 +58,7 @@ def cedar(
     output: Folder,
     *,
     overlay: Overlays = None,
-    language: LanguageOption = Language.en,
+    language: TitleLanguageOption = Language.en,
     check: Check = False,
 ) -> None:
     """Write a notice as a schema, policies and entities of Cedar.
@@ -66,7 +67,8 @@ def cedar(
     away is this library's to refuse.
     """
     with reporting():
-        files = cedar_files.export(read_notice(notice, overlay or ()).document, language.value)
+        loaded = read_notice(notice, overlay or ())
+        files = cedar_files.export(loaded.document, having(loaded, language))
         again = _command("cedar", notice, output, overlay, language)
         _deliver(output, files, check, again)
 
@@ -84,7 +86,7 @@ def fides(
     ] = None,
     imports: Imports = None,
     overlay: Overlays = None,
-    language: LanguageOption = Language.en,
+    language: TitleLanguageOption = Language.en,
     check: Check = False,
 ) -> None:
     """Write a notice as manifests of Fides: a taxonomy, a system with its declarations, and a policy.
@@ -95,7 +97,7 @@ def fides(
     with reporting():
         loaded = read_notice(notice, overlay or ())
         tables = None if guard is None else tagged(find_guard(guard, imports or ()), loaded)
-        files = fides_files.export(loaded.document, language.value, tables)
+        files = fides_files.export(loaded.document, having(loaded, language), tables)
         more = [*([] if guard is None else [f"--guard {guard}"]), *(f"--import {module}" for module in imports or ())]
         _deliver(output, files, check, _command("fides", notice, output, overlay, language, *more))
 
@@ -162,10 +164,10 @@ def _command(
     notice: str,
     output: Path,
     overlays: Sequence[Path] | None,
-    language: Language = Language.en,
+    language: str = Language.en,
     *more: str,
 ) -> str:
     """The command line that writes the files again."""
     options = [*more, *(f"--overlay {overlay}" for overlay in overlays or ())]
-    options += [] if language is Language.en else [f"--language {language.value}"]
+    options += [] if language == Language.en else [f"--language {language}"]
     return " ".join([f"purposeguard export {engine}", notice, f"-o {output}", *options])

@@ -6,14 +6,16 @@ import contextlib
 import difflib
 import os
 import shutil
+import tomllib
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from purposeguard.cli.words import learn
-from purposeguard.errors import NoticeError
+from purposeguard.errors import Fault, NoticeError
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.parsing import merged, read_toml
+from purposeguard.notice.parsing import located, merged, read_toml
+from purposeguard.notice.warning import warnings
 
 
 class Problem(Exception):
@@ -24,14 +26,54 @@ LINES_OF_DIFF = 20
 """The most lines shown of a difference."""
 
 
-def read_notice(name: str, overlays: Sequence[Path] = ()) -> Notice:
+REFERENCE = "trendmicro-jp"
+"""The bundled notice that commands read where neither they nor the project name one."""
+
+
+class Configuration(NamedTuple):
+    """`[tool.purposeguard]` of a project's pyproject.toml: the language of words; the path or name of its notice."""
+
+    language: str | None = None
+    notice: str | None = None
+
+
+def configuration(folder: Path) -> Configuration:
+    """What the nearest pyproject.toml says, in this folder or above it; a path in it is seen from where it lies.
+
+    Raises:
+        Problem: the file cannot be read, or its table has another key, or something that is no text.
+    """
+    for place in (folder, *folder.parents):
+        path = place / "pyproject.toml"
+        try:
+            if not path.is_file():
+                continue
+            tool = tomllib.loads(path.read_text("utf-8")).get("tool", {})
+        except (OSError, ValueError) as error:
+            raise Problem(f"{path} cannot be read: {error}") from error
+        section = tool.get("purposeguard", {}) if isinstance(tool, dict) else {}
+        if not isinstance(section, dict) or not section.keys() <= set(Configuration._fields):
+            raise Problem(f"`[tool.purposeguard]` of {path} has other keys than `language` and `notice`")
+        for key, value in section.items():
+            if not isinstance(value, str):
+                raise Problem(f"`{key}` of `[tool.purposeguard]` of {path} is no text in quotes")
+        notice = section.get("notice")
+        if notice is not None and Path(notice).suffix == ".toml":
+            notice = os.path.relpath(place / notice)
+        return Configuration(section.get("language"), notice)
+    return Configuration()
+
+
+def read_notice(name: str | None, overlays: Sequence[Path] = ()) -> Notice:
     """The notice of a TOML file, or the bundled one of this name, with product overlays.
+
+    Without a name it is the project's, by its pyproject.toml; without such, the reference notice.
 
     Raises:
         NoticeError: the files are at fault.
-        Problem: there is neither a file nor a bundled notice of this name.
+        Problem: there is neither a file nor a bundled notice of this name, or pyproject.toml is at fault.
     """
-    notice = _notice(name, overlays)
+    notice = _notice(configuration(Path.cwd()).notice or REFERENCE if name is None else name, overlays)
     learn(notice)
     return notice
 
@@ -46,9 +88,15 @@ def _notice(name: str, overlays: Sequence[Path]) -> Notice:
             raise  # the notice exists, and its module does not match it
         suggestion = error.faults[0].suggestion
         raise Problem(f"no file and no bundled notice is called `{name}` (help: {suggestion})") from error
-    if not overlays:
-        return notice
-    return Notice.parse(merged(notice.dump(), [(str(overlay), read_toml(overlay)) for overlay in overlays]), name)
+    return notice.overlaid(*overlays) if overlays else notice
+
+
+def warned_of(notice: Notice, name: str, overlays: Sequence[Path] = ()) -> list[Fault]:
+    """What of a valid notice, which was read from here, is probably not meant; with lines where there is a file."""
+    tables = read_toml(Path(name)) if _is_path(name) else notice.dump()
+    return located(
+        warnings(notice.document), merged(tables, [(str(overlay), read_toml(overlay)) for overlay in overlays])
+    )
 
 
 def _is_path(name: str) -> bool:

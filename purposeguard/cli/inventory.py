@@ -109,6 +109,7 @@ def _activity_data(activity: Activity) -> dict[str, Any]:
         "purpose": activity.purpose_id,
         "slug": activity.purpose.slug,
         "channel": activity.channel,
+        **({"conditions": sorted(activity.conditions)} if activity.conditions else {}),
         "mode": _mode(activity),
     }
 

@@ -33,15 +33,20 @@ ledger_app = typer.Typer(
 
 
 T = TypeVar("T")
+G = TypeVar("G")
 
 _KEYS: Final = ("activity", "field", "purpose", "sources")
 _COUNTS: Final = ("used", "refused", "observed")
 
 Target = Annotated[
     str,
+    typer.Argument(metavar="STORE", help="The URL of a store, or the path of its SQLite file.", show_default=False),
+]
+Targets = Annotated[
+    list[str],
     typer.Argument(
         metavar="TARGET",
-        help="The URL of a store, or the path of its SQLite file or of an export.",
+        help="The URL of a store, or the path of its SQLite file, an export or an archive: all are read as one ledger.",
         show_default=False,
     ),
 ]
@@ -53,24 +58,29 @@ Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before this day
 
 
 @contextlib.contextmanager
-def _reading(target: str) -> Generator[Reading]:
+def _reading(*targets: str) -> Generator[Reading]:
     """The ledger; prints what is wrong with it or with the input, and exits with 1 or 2."""
-    with reporting():
-        try:
-            with _opened(target) as ledger:
-                yield ledger
-        except LedgerBroken as error:
-            complain(err(), "broken", f"{error.place}: {error.what}")
-            raise typer.Exit(NO) from error
+    with reporting(), _breaking(), _opened(targets) as ledger:
+        yield ledger
 
 
 @contextlib.contextmanager
-def _opened(target: str) -> Generator[Reading]:
+def _breaking() -> Generator[None]:
+    """Prints what is wrong with the ledger, and exits with 1."""
+    try:
+        yield
+    except LedgerBroken as error:
+        complain(err(), "broken", f"{error.place}: {error.what}")
+        raise typer.Exit(NO) from error
+
+
+@contextlib.contextmanager
+def _opened(targets: Sequence[str]) -> Generator[Reading]:
     with needing("governance", "ledgers need"):
-        from purposeguard.governance.ledger.opening import opened  # noqa: PLC0415  # needs the extra `governance`
+        from purposeguard.governance.ledger.opening import joined  # noqa: PLC0415  # needs the extra `governance`
     with contextlib.ExitStack() as stack:
         try:
-            ledger = stack.enter_context(opened(target))
+            ledger = stack.enter_context(joined(targets))
         except ValueError as error:  # of the URL
             raise Problem(str(error)) from error
         yield ledger
@@ -78,7 +88,7 @@ def _opened(target: str) -> Generator[Reading]:
 
 @ledger_app.command(epilog="Exit codes: 0 as it was written, 1 broken, 2 it cannot be read.")
 def verify(
-    target: Target,
+    targets: Targets,
     *,
     expect: Annotated[
         str | None,
@@ -99,7 +109,7 @@ def verify(
     ] = None,
     key: Annotated[
         Path | None,
-        typer.Option(help="The public key by which the checkpoint must be signed.", show_default=False),
+        typer.Option(help="The public key by which checkpoints and archives must be signed.", show_default=False),
     ] = None,
     stopped: Annotated[
         bool, typer.Option("--stopped", help="Nothing was written since the last checkpoint: it must be the end.")
@@ -111,13 +121,14 @@ def verify(
     That shows any change, save by somebody who writes anew all that follows it, or puts an older copy in its place.
     Such a change shows where a checkpoint (`--from`) or a hash (`--expect`) was kept elsewhere before.
     """
-    if (key is not None or stopped) and since is None:
+    if stopped and since is None:
         with reporting():
-            raise Problem("`--key` and `--stopped` are about checkpoints: name them with `--from`")
-    data: dict[str, object]
-    with _reading(target) as ledger:
+            raise Problem("`--stopped` is about checkpoints: name them with `--from`")
+    data: dict[str, Any]
+    with _reading(*targets) as ledger:
         try:
             data = _verdict_data(_verified(ledger, expect, since, key, stopped=stopped))
+            data["archive_signed"] = key is not None and bool(data["archived"])
         except LedgerBroken as error:
             data = {"intact": False, "place": error.place, "what": error.what}
     intact = bool(data["intact"])
@@ -134,19 +145,17 @@ def _verified(ledger: Reading, expect: str | None, since: str | None, key: Path 
     """The verdict of the wanted kind; raises LedgerBroken, Problem, or StoreUnavailable."""
     from purposeguard.governance.ledger import checkpoints  # noqa: PLC0415  # needs the extra `governance`
 
+    with needing("checkpoints", "signatures need"):
+        public = None if key is None else _given(checkpoints.public_key, key)
     if since is not None:
-        with needing("checkpoints", "signatures need"):
-            public = None if key is None else _key(checkpoints.public_key, key)
-        if "://" in since:
-            try:
-                sink = checkpoints.DatabaseSink(since)
-            except ValueError as error:
-                raise Problem(str(error)) from error
-            with sink:
-                checkpoint = sink.last()
-        else:
-            checkpoint = checkpoints.last_in(Path(since))
+        checkpoint = _given(checkpoints.last_kept, since)
         return checkpoints.verify_from(ledger, checkpoint, key=public, stopped=stopped)
+    if public is not None:
+        checkpoints.attested(ledger, public)
+        if not ledger.parts[-1].start.seq:
+            raise Problem(
+                "nothing was archived, so nothing is signed: `--key` is for checkpoints (`--from`) and archives"
+            )
     number, colon, noted = (expect or "").partition(":")
     if not colon:
         return ledger.verify(expect)
@@ -155,9 +164,10 @@ def _verified(ledger: Reading, expect: str | None, since: str | None, key: Path 
     return checkpoints.continued(ledger, int(number), noted)
 
 
-def _key(load: Callable[[Path], T], path: Path) -> T:
+def _given(load: Callable[[G], T], given: G) -> T:
+    """What is loaded from a file or URL that was given; raises Problem where it holds none."""
     try:
-        return load(path)
+        return load(given)
     except ValueError as error:
         raise Problem(str(error)) from error
 
@@ -172,6 +182,7 @@ def _verdict_data(verdict: Verdict) -> dict[str, Any]:
         "open_uses": sum(verdict.head.open.values()),
         "open_denials": sum(verdict.head.repeated.values()),
         "went_back": verdict.went_back,
+        "archived": verdict.archived,
     }
 
 
@@ -185,8 +196,15 @@ def _verdict_lines(data: dict[str, Any]) -> tuple[str, list[str]]:
         lines.append(
             f"{_counted(data['went_back'], 'time')} an entry is dated before the one before it: a clock was set"
         )
+    if data["archived"]:
+        lines.append(_archived(data["archived"], signed=data["archive_signed"]))
     new = "" if data["new"] == data["entries"] else f", {data['new']:,} of them read"
     return _counted(data["entries"], "entry", "entries") + new, lines
+
+
+def _archived(number: int, *, signed: bool = False) -> str:
+    where = f"entries 1 to {number:,} are archived"
+    return f"{where}, which is signed" if signed else f"{where}: name the archives too"
 
 
 def _counted(number: int, noun: str, many: str | None = None) -> str:
@@ -217,11 +235,62 @@ def checkpoint(
             raise Problem(f"`{target}` is an export: name the store")
         ledger.verify()
         with needing("checkpoints", "signatures need"):
+            sink = _given(lambda key: checkpoints.Checkpoints(output or print, key), key)
+        sink.keep(checkpoints.checkpoint_of(ledger, ledger.connection, chain.written(system_time())))
+
+
+@ledger_app.command(epilog="Exit codes: 0 archived, or nothing is as old, 1 the ledger is broken, 2 bad input.")
+def archive(
+    target: Target,
+    *,
+    before: Annotated[
+        str, typer.Option(metavar="TIME", help="Entries from before this day (UTC) or moment.", show_default=False)
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="A new file; compressed if it ends in `.gz`.", show_default=False
+        ),
+    ],
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="CHECKPOINTS",
+            help="The checkpoints: the ledger is verified from the last, and one is added in the end.",
+            show_default=False,
+        ),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="The private key that signs the archive, and the checkpoint.", show_default=False),
+    ] = None,
+) -> None:
+    """Move old entries of a store to a file, which verifies by itself and with what is left in the store.
+
+    Nothing is deleted before the whole ledger was verified, the file is on the disk and was read back, and an entry
+    says what was archived. Where that was broken off, run it again. It takes a role that may delete entries; that of an
+    application may not.
+    """
+    with reporting(), _breaking():
+        with needing("governance", "ledgers need"):
+            from purposeguard.governance.ledger import archiving, checkpoints  # noqa: PLC0415  # needs this extra
+            from purposeguard.governance.store import existing_store  # noqa: PLC0415  # as above
+        with needing("checkpoints", "signatures need"):
+            signing = None if key is None else _given(checkpoints.private_key, key)
+        moment = _moment(before)
+        last = None if since is None else _given(checkpoints.last_kept, since)
+        with _given(existing_store, target) as store:
             try:
-                sink = checkpoints.Checkpoints(output or print, key)
+                done = archiving.archive(store, output, moment, key=signing, checkpoint=last)
+            except OSError as error:
+                raise Problem(f"{output} cannot be written: {error.strerror or error}") from error
             except ValueError as error:
                 raise Problem(str(error)) from error
-        sink.keep(checkpoints.checkpoint_of(ledger, ledger.connection, chain.written(system_time())))
+    if since is not None and done is not None:
+        checkpoint(target, since, key)
+    what = "nothing is as old" if done is None else f"entries {done.first:,} to {done.last:,} are in {output}"
+    print(said(what))
 
 
 @ledger_app.command(epilog="Exit codes: 0 made, 2 bad input.")
@@ -241,17 +310,18 @@ def key(
 
 
 @ledger_app.command(epilog="Exit codes: 0 the same, 1 there are differences, 2 bad input.")
-def reconcile(target: Target, form: TextOption = TextFormat.text) -> None:
+def reconcile(targets: Targets, form: TextOption = TextFormat.text) -> None:
     """Compare the restrictions, consents, requests and provisions of a store with what its ledger says was done.
 
     A row that was changed, deleted or inserted behind the library's back differs. Verify the ledger too.
     """
-    with _reading(target) as ledger:
+    with _reading(*targets) as ledger:
         from purposeguard.governance.reconciling import reconcile as differences  # noqa: PLC0415  # as above
 
         if ledger.connection is None:
-            raise Problem(f"`{target}` is an export: name the store")
-        found = list(differences(ledger, ledger.connection))
+            raise Problem(f"`{targets[-1]}` is an export: name the store")
+        connection = ledger.connection
+        found = _given(lambda reading: list(differences(reading, connection)), ledger)
     if form is TextFormat.json:
         print(json_text({"differences": [difference._asdict() for difference in found]}), end="")
     elif found:
@@ -264,7 +334,7 @@ def reconcile(target: Target, form: TextOption = TextFormat.text) -> None:
 
 @ledger_app.command(name="show", epilog="Exit codes: 0 printed, 1 the ledger is broken, 2 bad input.")
 def show_ledger(
-    target: Target,
+    targets: Targets,
     *,
     kind: Annotated[
         list[str] | None,
@@ -287,19 +357,16 @@ def show_ledger(
     form: TableOption = Format.table,
 ) -> None:
     """Print what was used for what, added up by the hour, and denials and other entries one by one."""
-    with _reading(target) as ledger:
+    with _reading(*targets) as ledger:
         make = ledger_report if by is None else functools.partial(grouped_report, by=by.replace(" ", "").split(","))
-        report = make(
-            ledger, kinds=kind or (), activity=activity, since=_moment(since), until=_moment(until), limit=limit
-        )
+        first, end = (None if text is None else _moment(text) for text in (since, until))
+        report = make(ledger, kinds=kind or (), activity=activity, since=first, until=end, limit=limit)
         show(report, form, out())
     for warning in report.warnings:
         complain(err(), "note", warning)
 
 
-def _moment(text: str | None) -> datetime.datetime | None:
-    if text is None:
-        return None
+def _moment(text: str) -> datetime.datetime:
     try:
         moment = datetime.datetime.fromisoformat(text)
     except ValueError:
@@ -316,11 +383,11 @@ def _moment(text: str | None) -> datetime.datetime | None:
 
 @ledger_app.command(epilog="Exit codes: 0 exported, 1 the ledger is broken, 2 bad input.")
 def export(
-    target: Target,
+    targets: Targets,
     output: Output = None,
 ) -> None:
     """Copy a ledger as JSON Lines, verifying it meanwhile. The last line is the head: the copy verifies by itself."""
-    with _reading(target) as ledger:
+    with _reading(*targets) as ledger:
         from purposeguard.governance.ledger.exports import exported  # noqa: PLC0415  # as above
 
         with contextlib.closing(exported(ledger)) as lines, _output_file(output) as file:
@@ -480,12 +547,11 @@ def _happened(
 
 
 def _doubts(ledger: Reading, since: datetime.datetime | None, until: datetime.datetime | None) -> tuple[str, ...]:
-    """What is to be known of a period: entries that were made in it, as their numbers show, and bear another time."""
+    """What is to be known of a period: what was archived, and entries made in it, as numbers show, of another time."""
     count = ledger.misdated(since, until)
     what = "a clock was wrong: see `ledger show` without a period"
-    return (f"{_counted(count, 'entry', 'entries')} made between these have a time outside the period: {what}",) * (
-        count > 0
-    )
+    doubts = [f"{_counted(count, 'entry', 'entries')} made between these have a time outside the period: {what}"]
+    return (*(doubts if count else ()), *([_archived(ledger.start.seq)] if ledger.start.seq else ()))
 
 
 def _repeated(
@@ -555,6 +621,8 @@ def _what(kind: str, body: Mapping[str, Any]) -> tuple[str, str]:
     """The main fact of an entry, and the others."""
     rest = dict(body)
     head = str(rest.pop("reason", "")) if kind == "denial" else ""
+    if kind == "archive":
+        return f"entries up to {rest['seq']:,}", said("signed" if rest["signature"] else "not signed")
     if kind == "denial" and rest.pop("observed", False):
         head = f"observed only: {head}"
     for name in ("name", "what", "did", "step", "recipient", "basis", "eraser"):

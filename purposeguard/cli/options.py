@@ -13,18 +13,29 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from purposeguard.cli.files import Problem
+from purposeguard.cli.files import REFERENCE, Problem, configuration
 from purposeguard.cli.render import Format, TextFormat, complain
-from purposeguard.cli.words import Language, change, configured, language
+from purposeguard.cli.words import Language, change, language
 from purposeguard.errors import PurposeGuardError
+from purposeguard.notice.languages import nearest_language, well_formed
+from purposeguard.notice.notice import Notice
 
 P = ParamSpec("P")
 
 OK, NO, BAD_INPUT = 0, 1, 2
-REFERENCE = "trendmicro-jp"
+KEYS_VARIABLE = "PURPOSEGUARD_KEYS"
+"""The environment variable that says where the keys of a store lie, if apart."""
 
 NOTICE_HELP = "A TOML file, or the name of a bundled notice."
-NoticeOption = Annotated[str, typer.Option("--notice", metavar="NOTICE", help=NOTICE_HELP)]
+NoticeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--notice",
+        metavar="NOTICE",
+        help=f"{NOTICE_HELP} Else `notice` of `[tool.purposeguard]` in pyproject.toml, or {REFERENCE}.",
+        show_default=False,
+    ),
+]
 NoticeArgument = Annotated[str, typer.Argument(metavar="NOTICE", help=NOTICE_HELP, show_default=False)]
 Overlays = Annotated[
     list[Path] | None,
@@ -33,6 +44,10 @@ Overlays = Annotated[
 Channel = Annotated[
     str | None, typer.Option("--channel", help="How the person is contacted: `email`, `phone`, …", show_default=False)
 ]
+Conditions = Annotated[
+    list[str] | None,
+    typer.Option("--condition", metavar="ID", help="A condition that holds; may be repeated.", show_default=False),
+]
 Imports = Annotated[
     list[str] | None,
     typer.Option("--import", metavar="MODULE", help="Import this too; may be repeated.", show_default=False),
@@ -40,6 +55,7 @@ Imports = Annotated[
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of printing.")]
 Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 where the file is not what it should be.")]
 TableOption = Annotated[Format, typer.Option("--format", help="How to print it.")]
+TextsOption = Annotated[bool, typer.Option("--text", help="Show what the notice itself says there, in full.")]
 TextOption = Annotated[TextFormat, typer.Option("--format", help="How to print it.")]
 
 
@@ -60,6 +76,39 @@ LanguageOption = Annotated[
     Language, typer.Option("--language", callback=_go_on_in, help=LANGUAGE_HELP, show_default=False)
 ]
 """Of a command that hands its language on; without it, the language is that of the whole command line."""
+
+
+def _titles_in(tag: str | None) -> str | None:
+    if tag is not None:
+        if not well_formed(tag):
+            raise typer.BadParameter(f"`{tag}` is no language tag: write one of BCP 47, e.g. `de`, `pt-BR`")
+        if words := nearest_language(["", *Language], tag):  # words go on as they are where titles are German
+            change(Language(words))
+    return tag
+
+
+TitleLanguageOption = Annotated[
+    str,
+    typer.Option(
+        "--language",
+        metavar="TAG",
+        callback=_titles_in,
+        help="The language of titles, any that the notice has; words are English or Japanese.",
+        show_default=False,
+    ),
+]
+"""Of a command that prints titles in whatever language the notice has them."""
+
+
+def having(notice: Notice, tag: str) -> str:
+    """The language of titles that is asked for.
+
+    Raises:
+        Problem: neither the notice nor this program has it, not even in a variety.
+    """
+    if not nearest_language(["", *notice.languages, *Language], tag):
+        raise Problem(f"the notice has no titles in `{tag}`: it has `{'`, `'.join(notice.languages)}`")
+    return tag
 
 
 class Speaking(TyperGroup):
@@ -87,10 +136,7 @@ def configured_language(folder: Path) -> Language:
     Raises:
         Problem: it cannot be read, or is no language that is known here.
     """
-    try:
-        given = configured(folder)
-    except ValueError as error:
-        raise Problem(str(error)) from error
+    given = configuration(folder).language
     if given is None:
         return Language.en
     if given not in list(Language):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Generator, Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from purposeguard.cli.application import find
 from purposeguard.cli.files import Problem, read_notice, write
-from purposeguard.cli.options import REFERENCE, Imports, Output, TableOption, err, needing, out
+from purposeguard.cli.options import KEYS_VARIABLE, Imports, Output, TableOption, err, needing, out
 from purposeguard.cli.render import Column, Format, Report, Table, complain, show
 from purposeguard.cli.words import language, learn, said
 from purposeguard.guard import Guard
@@ -43,7 +44,8 @@ Target = Annotated[
     ),
 ]
 Of = Annotated[
-    str, typer.Option("--notice", metavar="NOTICE", help="Of a store: the notice, a TOML file or a bundled one.")
+    str | None,
+    typer.Option("--notice", metavar="NOTICE", help="Of a store: the notice, a TOML file or a bundled one."),
 ]
 
 
@@ -52,7 +54,7 @@ def list_requests(
     *,
     pending: Annotated[bool, typer.Option("--open", help="Only those that are yet to be answered.")] = False,
     overdue: Annotated[bool, typer.Option("--overdue", help="Only overdue ones; exit 1 where there is one.")] = False,
-    notice: Of = REFERENCE,
+    notice: Of = None,
     imports: Imports = None,
     form: TableOption = Format.table,
 ) -> bool:
@@ -74,7 +76,7 @@ def disclose(
     request: Annotated[
         int | None, typer.Option("--request", metavar="NO", help="The request that it answers.", show_default=False)
     ] = None,
-    notice: Of = REFERENCE,
+    notice: Of = None,
     imports: Imports = None,
     form: Annotated[Page, typer.Option("--format", help="How to write it.")] = Page.html,
     output: Output = None,
@@ -114,6 +116,11 @@ def opened(target: str, notice: Notice, others: Iterable[str] = ()) -> contextli
     """
     if "://" in target or Path(target).is_file():
         return governance_in(target, notice)
+    if ":" not in target:
+        raise Problem(
+            f"there is no file `{target}`: give the file of a store, its URL, or where an application has its "
+            "governance, e.g. `shop.privacy:governance`"
+        )
     return contextlib.nullcontext(governance_of(target, others, "a Governance, a guard that has one, or a store"))
 
 
@@ -124,7 +131,7 @@ def governance_in(store: str, notice: Notice, *, recorded: bool = False) -> Gene
         from purposeguard.governance import Governance  # noqa: PLC0415  # needs the extra `governance`
         from purposeguard.governance.store import existing_store  # noqa: PLC0415  # likewise
     try:
-        existing = existing_store(store)
+        existing = existing_store(store, keys=os.environ.get(KEYS_VARIABLE))
     except ValueError as error:  # of the URL
         raise Problem(str(error)) from error
     with existing, Governance(existing, notice=notice, ledger=None if recorded else False) as governance:

@@ -10,25 +10,41 @@ from itertools import groupby
 from typing import Any, Literal
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, Group
 from rich.containers import Lines
 from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
 from purposeguard.cli.words import Language, language, said
+from purposeguard.errors import printable
 
 Cell = str | bool
 
 CONSENT = "consent"
 """In the place of a yes: of subjects who consent."""
 
-CONSENT_MARK = "c"
+FORBIDDEN = "forbidden"
+"""In the place of a no: a prohibition says so."""
+
+CONDITIONS = "conditions"
+"""In the place of a yes: where conditions hold that were not stated."""
+
 MARKS: dict[Cell, Text] = {
     True: Text("✓", "bold green"),
-    False: Text("·", "dim red"),
-    CONSENT: Text(CONSENT_MARK, "bold yellow"),
+    CONSENT: Text("c", "bold yellow"),
+    CONDITIONS: Text("?", "bold yellow"),
+    FORBIDDEN: Text("✗", "bold red"),
+    False: Text("·", "dim"),
 }
+LEGEND: dict[Cell, str] = {
+    True: "may serve",
+    CONSENT: "of subjects who consent",
+    CONDITIONS: "under conditions",
+    FORBIDDEN: "forbidden",
+    False: "no clause grants it",
+}
+"""What a mark means."""
 VERDICTS = {
     "allowed": "green",
     "broken": "bold red",
@@ -42,6 +58,9 @@ VERDICTS = {
 NARROWEST_TEXT = 24
 """Columns that a text column of a terminal's table gets at least beside marks."""
 
+
+SHORT = 240
+"""Characters of words that are shown where the whole is not wanted."""
 
 NOT_FIRST = frozenset(" 、。，．」』）】〉》：；！？・…ー々ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ),.:;!?]")
 NOT_LAST = frozenset("「『（【〈《([")
@@ -98,9 +117,10 @@ class TextFormat(StrEnum):
 class Column:
     """A column of a table, and what it looks like in a terminal.
 
-    `text`; `under`: beneath the column before it, in the same place; `mark`: yes, no or `consent`; `verdict`: coloured
-    by its first word; `group`: said once for all rows that share it. `words`: the cells are words of this program, not
-    data, and so said in the language of the reader; those of a verdict always are. `data`: its name is data too.
+    `text`; `under`: beneath the column before it, in the same place; `mark`: yes, `consent`, `forbidden` or no;
+    `verdict`: coloured by its first word; `group`: said once for all rows that share it. `words`: the cells are words
+    of this program, not data, and so said in the language of the reader; those of a verdict always are. `data`: its
+    name is data too.
     """
 
     name: str
@@ -116,7 +136,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of text; in a `mark` column, True, False or `consent`."""
+    """Rows of text; in a `mark` column, True, False, `consent` or `forbidden`."""
 
     title: str
     columns: tuple[Column, ...]
@@ -148,7 +168,7 @@ def json_text(data: object) -> str:
     return json.dumps(data, ensure_ascii=False, indent=2) + "\n"
 
 
-def grids(table: Table, width: int) -> Iterator[Grid]:
+def grids(table: Table, width: int) -> Iterator[Group]:
     """A table for a terminal of this width, split if its mark columns do not fit."""
     marks = [index for index, column in enumerate(table.columns) if column.kind == "mark"]
     texts = [column for column in table.columns if column.kind not in ("mark", "under")]
@@ -159,11 +179,21 @@ def grids(table: Table, width: int) -> Iterator[Grid]:
     blocks = [marks[start : start + fitting] for start in range(0, len(marks), fitting)] or [[]]
     for number, block in enumerate(blocks, 1):
         title = table.title if len(blocks) == 1 else f"{table.title} ({number} of {len(blocks)})"
-        yield _grid(table, said(title), block)
+        parts: list[Text | Grid] = [Prose(said(title), "bold"), _grid(table, block)]
+        if marks and number == len(blocks):
+            parts.append(_legend(table))
+        yield Group(*parts)
 
 
-def _grid(table: Table, title: str, marks: Sequence[int]) -> Grid:
-    grid = Grid(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+def _legend(table: Table) -> Text:
+    """What the marks that the table has mean."""
+    met = {cell for row in table.rows for column, cell in zip(table.columns, row, strict=True) if column.kind == "mark"}
+    meanings = (Text.assemble(MARKS[cell], " ", said(meaning)) for cell, meaning in LEGEND.items() if cell in met)
+    return Text("   ").join(meanings)
+
+
+def _grid(table: Table, marks: Sequence[int]) -> Grid:
+    grid = Grid(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     shown = [index for index, column in enumerate(table.columns) if column.kind not in ("mark", "under")]
     for index in shown:
         name = table.columns[index].head
@@ -204,6 +234,14 @@ def verdict(console: Console, word: str, headline: str, details: Iterable[str]) 
     console.print(answer if language() is Language.en else Padding(answer, 0))  # by itself it becomes a plain Text
     for line in details:
         console.print(Padding(Prose(said(line)), (0, 0, 0, 2)))
+
+
+def quote(console: Console, headline: str, words: str, *, whole: bool) -> None:
+    """Prints words of a notice, as they are, below a headline: all of them or their beginning."""
+    line = " ".join(words.split())
+    shown = words if whole else line if len(line) <= SHORT else f"{line[:SHORT].rstrip()}…"
+    console.print(Padding(Prose(said(headline)), (0, 0, 0, 2)))
+    console.print(Padding(Prose(printable(shown), "dim"), (0, 0, 0, 4)))
 
 
 def complain(console: Console, kind: str, text: str) -> None:

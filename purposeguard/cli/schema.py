@@ -13,24 +13,45 @@ from purposeguard.notice.schema import Document
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
+LANGUAGE = {
+    "pattern": "^[A-Za-z0-9]{1,8}(-[A-Za-z0-9]{1,8})*$",
+    "description": "a language tag of BCP 47: `en`, `pt-BR`",
+}
+
 RULES: dict[str, dict[str, Any]] = {
     # Between the keys of one table; in the models these are validators, which pydantic's schema cannot show.
+    "BasisRow": {"anyOf": [{"required": ["basis"]}, {"required": ["opt_out"]}]},
     "Channels": {"oneOf": [{"required": ["closed"]}, {"required": ["open"]}]},
     "Extension": {
         "if": {"properties": {"basis": {"const": "related"}}, "required": ["basis"]},
         "then": {"required": ["notified"]},
     },
+    "Period": {
+        "if": {"properties": {"from": {"const": "collection"}}, "required": ["from"]},
+        "then": {"properties": {"days": {"minimum": 1}}},
+    },
+    "Titles": {"propertyNames": LANGUAGE},
+    "Texts": {"propertyNames": LANGUAGE},
+    "Passage": {
+        "oneOf": [
+            {"required": ["words"], "maxProperties": 1},
+            {"required": ["file", "lines"], "properties": {"from": False, "to": False}},
+            {"required": ["file", "from"], "properties": {"lines": False}},
+        ],
+    },
+    "Grant": {"not": {"required": ["basis", "bases"]}},
+    "PurposeRow": {"not": {"required": ["basis", "bases"]}},
     "Office": {"anyOf": [{"required": ["email"]}, {"required": ["phone"]}, {"required": ["address"]}]},
 }
 
 COMMON = {
+    "bases": "several, in place of `basis`, of which one that applies is enough",
     "basis": "on what it rests in law; without it the notice states none",
     "class": "the name of the generated class, in CamelCase: `RenewalGuidance`",
     "clause": "the clause of the notice that says this, as the notice prints it: `1.2(1)`",
-    "en": "in English",
     "id": "the id as the notice prints it; code may spell it more loosely",
-    "ja": "in Japanese",
-    "title": "a short title in your own words",
+    "text": "what the notice itself says here, by language: the words, or where a file beside the notice has them",
+    "title": 'a short title in your own words, by language: `{ en = "…" }`',
 }
 """What a key means in every table where `KEYS` has nothing more particular."""
 
@@ -39,6 +60,7 @@ KEYS: dict[str, dict[str, str]] = {
         "id": "the notice's own name, the same in all its revisions: `acme-privacy`",
         "controller": "who publishes the notice and answers for the data",
         "title": "what the notice is called",
+        "condition": "facts on which uses depend: an age, a region, a product; code states those that hold",
         "channel": "the ways of contacting a person that purposes and activities may name",
         "source": "what is collected: the clauses that list it, and their items",
         "grant": "what it may be used for: a clause, its sources and its purposes",
@@ -49,6 +71,8 @@ KEYS: dict[str, dict[str, str]] = {
         "extension": "what this revision extends to data collected under earlier ones",
         "renamed": "sources and purposes that had another id in the revision before",
         "entrustment": "to whom the handling of data is entrusted",
+        "provision": "to which third parties data is provided, who use it for ends of their own",
+        "incorporated": "other notices that are part of this one",
         "transfer": "to which countries data may be handed",
         "safeguards": "what must be on record before data is handed over",
         "rights": "what subjects may ask for",
@@ -57,6 +81,23 @@ KEYS: dict[str, dict[str, str]] = {
         "voluntary": "whether giving data is optional",
         "changes": "what a change of the notice needs",
     },
+    "Passage": {
+        "words": "the words themselves; in quotes they need no key",
+        "file": "a file in the folder of the notice, or below it",
+        "lines": "the lines of the file that are meant: `12`, `12-18`",
+        "from": "the words with which the passage begins; the file has them once",
+        "to": "the words with which it ends; without them it ends with the paragraph",
+        "sha256": "of the words; where it is stated, the file must have these words still",
+    },
+    "Condition": {
+        "id": "its name in code, in lower case with hyphens: `adult`, `outside-eu`",
+        "kind": "what it is about",
+    },
+    "BasisRow": {
+        "sources": "the sources that it is for; without it, all of the grant",
+        "when": "the conditions where it holds, all of them; without it, always",
+        "opt_out": "it holds for a person who is named, until that person objects",
+    },
     "Channel": {"id": "the channel's name in code: `email`, `in_product`"},
     "Channels": {
         "closed": "these channels and no other",
@@ -64,12 +105,15 @@ KEYS: dict[str, dict[str, str]] = {
     },
     "SourceRow": {"parent": "the clause of which this is an item; a parent may serve only what all its items may"},
     "Grant": {
-        "sources": "the sources that may serve these purposes; a parent means all its items",
+        "sources": "the sources that may serve these purposes, or `any`; a parent means all its items",
+        "when": "the conditions without which the clause grants nothing",
         "purpose": "the purposes that the clause states, in its order",
     },
     "PurposeRow": {
         "channels": "the channels that the purpose names; without it any will do",
         "basis": "on what it rests in law, if not on what the grant rests on",
+        "when": "the conditions without which nothing may serve it, beside those of the grant",
+        "open_end": "the clause leaves open what is done: it is stated at collection, or incidental to others",
     },
     "FamilyRow": {"purposes": "the members: two purposes or more"},
     "Derivation": {
@@ -79,8 +123,9 @@ KEYS: dict[str, dict[str, str]] = {
         "serves": "the purposes that the result may serve, and no other",
     },
     "Prohibition": {
-        "sources": "the sources that may not; a parent means all its items",
+        "sources": "the sources that may not, or `any`; a parent means all its items",
         "purposes": "the purposes or families that they may not serve",
+        "unless": "the conditions under which they may all the same, where all of them hold",
         "reason": "why, for messages",
     },
     "Overlay": {
@@ -111,6 +156,14 @@ KEYS: dict[str, dict[str, str]] = {
         "scope": "what they may do with it: what the data may serve anyway",
         "supervision": "whether they must be supervised, or that is only recorded",
     },
+    "ThirdPartyProvision": {
+        "recipients": "the kinds of third party, who use the data for ends of their own",
+        "sources": "the sources that are provided; a parent means all its items; without it, all",
+        "purposes": "the purposes or families that they are provided for; without it, whatever the data may serve",
+        "form": "`personal`, or `aggregate`: no personal data, only what a declassification made of it",
+        "countries": "ISO 3166-1 alpha-2 codes, or `any`; without it, as `transfer` has it",
+        "safeguards": "whether a measure of `safeguards` must be on record first, or that is only recorded",
+    },
     "TransferLimit": {
         "recipient": "the only recipient",
         "products": "the only products",
@@ -129,7 +182,7 @@ KEYS: dict[str, dict[str, str]] = {
         "scope": "what data is handed abroad for",
         "country": "the countries that the notice lists",
         "equivalent": "countries that need no listing, since their protection is recognised as equivalent",
-        "otherwise": "what becomes of any other country",
+        "otherwise": "what becomes of any other country: refused, or a measure of `safeguards` must be on record",
     },
     "Safeguards": {
         "before_transfer": "whether a measure must be on record first",
@@ -141,12 +194,20 @@ KEYS: dict[str, dict[str, str]] = {
         "requesters": "who may ask",
         "request": "what may be asked for",
     },
-    "Period": {"source": "the source whose data is kept so long", "from": "when the period begins"},
+    "Period": {
+        "source": "the source whose data is kept so long",
+        "days": "the days; the end of a range; 0 from the end of use: as long as it is used",
+        "from": "when the period begins",
+        "at_least": "the beginning of a range, in days",
+    },
+    "Criterion": {"source": "the source whose data is kept so long", "title": "how long, in your own words"},
+    "Incorporated": {"id": "its name in code, in lower case with hyphens", "where": "where it is published"},
     "Retention": {
         "starts": "when the period begins",
         "bases": "what data may be kept for after the end of use",
         "after": "what it may be used for once the period is over",
         "period": "the controller's own periods, by source",
+        "criterion": "how long data is kept where the notice gives no number, by source",
     },
     "Office": {
         "name": "what it is called",
@@ -173,10 +234,11 @@ def notice_schema() -> dict[str, Any]:
     schema = Document.model_json_schema(by_alias=True, mode="validation")
     tables: dict[str, Any] = {"Document": schema, **schema.pop("$defs")}
     for name, table in tables.items():
-        table["properties"] = {
-            key: _described(_plain(value), KEYS.get(name, {}).get(key) or COMMON.get(key))
-            for key, value in table["properties"].items()
-        }
+        if "properties" in table:
+            table["properties"] = {
+                key: _described(_plain(value), KEYS.get(name, {}).get(key) or COMMON.get(key))
+                for key, value in table["properties"].items()
+            }
         table.pop("title", None)
         table.update(RULES.get(name, {}))
     return {**tables.pop("Document"), "$schema": DIALECT, "$defs": tables, "title": "purposeguard notice file"}

@@ -13,7 +13,7 @@ from pydantic_core import from_json, to_json
 
 from purposeguard.adapters.tags import MARKS, Columns, Tag, parts_of, tag_of
 from purposeguard.cli.files import Problem, read_notice
-from purposeguard.cli.options import REFERENCE, Channel, NoticeOption, Overlays, TableOption, err, needing, out
+from purposeguard.cli.options import Channel, NoticeOption, Overlays, TableOption, err, needing, out
 from purposeguard.cli.people import governance_in
 from purposeguard.cli.render import Column, Format, Report, Table, complain, show
 from purposeguard.cli.words import said
@@ -54,7 +54,7 @@ def sql(
         str, typer.Option("--purpose", metavar="PURPOSE", help="A purpose, or a family.", show_default=False)
     ],
     channel: Channel = None,
-    notice: NoticeOption = REFERENCE,
+    notice: NoticeOption = None,
     overlay: Overlays = None,
     tags: Annotated[
         Path | None,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from purposeguard.cli.files import Problem
-from purposeguard.cli.options import Speaking, needing, reporting
+from purposeguard.cli.options import KEYS_VARIABLE, Speaking, needing, reporting
 from purposeguard.cli.words import said
 
 store_app = typer.Typer(
@@ -24,23 +24,43 @@ def _group() -> None:
     """Makes a group of one command, which has its name."""
 
 
-@store_app.command(epilog="Exit codes: 0 up to date, 2 bad input, no store, or one of a newer version.")
+@store_app.command(epilog="Exit codes: 0 up to date, 2 bad input, no store, or one that cannot be upgraded like this.")
 def upgrade(
     target: Annotated[
         str,
         typer.Argument(metavar="STORE", help="A file of SQLite, or a URL.", show_default=False),
     ],
+    *,
+    keys: Annotated[
+        str | None,
+        typer.Option(
+            "--keys",
+            envvar=KEYS_VARIABLE,
+            metavar="URL",
+            help="Where its keys lie, or are moved: the URL of another database.",
+            show_default=False,
+        ),
+    ] = None,
+    contract: Annotated[
+        bool,
+        typer.Option("--contract", help="Also take away what only older versions use: once none of them runs."),
+    ] = False,
 ) -> None:
     """Bring the tables of a store up to date with this version of purposeguard, in one transaction.
 
-    Applications do not do it themselves: one that finds tables of an older version refuses to start. Make a copy of the
-    store first, since there is no way back but that copy.
+    Adds what is missing, and applications of the version before go on meanwhile and afterwards. What only they use
+    stays until `--contract`; after that they are refused, and the way back is a copy of the store, to be made before.
+    With `--keys`, the keys that tell whose a pseudonym is are moved to another database, for good.
+
+    Applications do not do it themselves: one that lacks something in the tables refuses to start.
     """
     with reporting():
         with needing("governance", "a store needs"):
-            from purposeguard.governance.store import upgraded  # noqa: PLC0415  # needs the extra `governance`
+            from purposeguard.governance.store import left_to_contract, upgraded  # noqa: PLC0415  # needs `governance`
         try:
-            before, after = upgraded(target)
+            before, after = upgraded(target, keys=keys, contract=contract)
         except ValueError as error:  # of the URL
             raise Problem(str(error)) from error
     print(said(f"up to date: `{after}`" if before == after else f"upgraded: `{before}` to `{after}`"))
+    if left_to_contract(after):
+        print(said("older versions can still use it: once none runs, make a copy, then run it with `--contract`"))

@@ -26,10 +26,11 @@ from enum import StrEnum
 from functools import cache
 from importlib import resources
 from itertools import chain
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from purposeguard.notice.grants import source_rows
+from purposeguard.notice.languages import title_in
+from purposeguard.notice.schema import Channel, Equivalence, Kind, Table, Titles
 from purposeguard.notice.vocabulary import slug_of
 
 if TYPE_CHECKING:
@@ -89,37 +90,37 @@ def language() -> Language:
 
 
 def learn(notice: Notice) -> None:
-    """Has terms of this notice said by their Japanese titles."""
+    """Has terms of this notice said by their titles: the Japanese ones, where it has such."""
     speech = _SPEECH.get()
     if speech is None:
         return
     document = notice.document
     titles = speech.titles
     speech.sentences.clear()
-    _learn(document.model_dump(by_alias=True), titles)
+    _learn(document, titles)
     purposes = [row for grant in document.grant for row in grant.purpose]
     for row in chain(source_rows(document), purposes):
-        titles[f"{row.slug} ({row.id})"] = f"「{row.title.ja}」（{row.id}）"
-        titles.setdefault(row.slug, f"「{row.title.ja}」")
+        title = title_in(row.title, Language.ja)
+        titles[f"{row.slug} ({row.id})"] = f"「{title}」（{row.id}）"
+        titles.setdefault(row.slug, f"「{title}」")
     for family in document.family:
         slug = slug_of(family.class_)
-        titles[f"{slug} ({', '.join(family.purposes)})"] = f"「{family.title.ja}」（{'、'.join(family.purposes)}）"
-        titles.setdefault(slug, f"「{family.title.ja}」")
+        title = title_in(family.title, Language.ja)
+        titles[f"{slug} ({', '.join(family.purposes)})"] = f"「{title}」（{'、'.join(family.purposes)}）"
+        titles.setdefault(slug, f"「{title}」")
 
 
-def _learn(node: Any, titles: dict[str, str]) -> None:
-    """Finds the titles in both languages wherever they are in a notice."""
-    if isinstance(node, Mapping):
-        if set(node) == {"en", "ja"}:
-            titles[node["en"]] = node["ja"]
-        elif "id" in node and "title" in node and not {"class", "controller"} & node.keys():
-            title = node["title"]  # of a channel, a request, a kind of recipient
-            titles.setdefault(node["id"], title["ja"])
-            titles[f"{node['id']} ({title['en']})"] = f"「{title['ja']}」（{node['id']}）"
-        node = node.values()
-    elif not isinstance(node, (list, tuple)):
-        return
-    for part in node:
+def _learn(node: object, titles: dict[str, str]) -> None:
+    """Finds the titles wherever they are in a notice: as English has them, and as Japanese has them."""
+    if isinstance(node, Titles):
+        titles[title_in(node, Language.en)] = title_in(node, Language.ja)
+    elif isinstance(node, (Channel, Kind, Equivalence)):
+        title = title_in(node.title, Language.ja)
+        titles.setdefault(node.id, title)
+        titles[f"{node.id} ({title_in(node.title, Language.en)})"] = f"「{title}」（{node.id}）"
+    if isinstance(node, Table):
+        node = tuple(getattr(node, name) for name in type(node).model_fields)
+    for part in node if isinstance(node, tuple) else ():
         _learn(part, titles)
 
 
@@ -187,7 +188,7 @@ class Pattern:
                 values[name] = "、".join(_sentence(word, speech) for word in value.split(", "))
             elif name.startswith(("text", "word")):
                 values[name] = _sentence(value, speech)
-                if name.startswith("text") and values[name] == value and LATIN.search(value):
+                if name.startswith("text") and values[name] == value not in speech.titles and LATIN.search(value):
                     return None
             else:
                 values[name] = _terms(value, speech.titles) if name.startswith("terms") else value
@@ -240,24 +241,3 @@ def _kind(name: str, what: str) -> str:
     if name in PLACES:
         return r"\S+?"
     return ".+?" if name.startswith(("text", "word", "reason", "message")) else "[^;]+?"
-
-
-def configured(folder: Path) -> str | None:
-    """`[tool.purposeguard] language` of the nearest pyproject.toml, in this folder or above it; None without one.
-
-    Raises:
-        ValueError: the file cannot be read, or its table has another key.
-    """
-    for place in (folder, *folder.parents):
-        path = place / "pyproject.toml"
-        try:
-            if not path.is_file():
-                continue
-            tool = tomllib.loads(path.read_text("utf-8")).get("tool", {})
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{path} cannot be read: {error}") from error
-        section = tool.get("purposeguard", {}) if isinstance(tool, dict) else {}
-        if not isinstance(section, dict) or not section.keys() <= {"language"}:
-            raise ValueError(f"`[tool.purposeguard]` of {path} has other keys than `language`")
-        return section.get("language")
-    return None

@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
+from purposeguard.errors import StoreUnavailable
+from purposeguard.governance.pseudonyms import forgotten, keys_of, listed
 from purposeguard.governance.schema import Serial, metadata
 from purposeguard.governance.store import CHANGED
 
@@ -19,15 +21,16 @@ counter: Final = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("issued", sa.BigInteger, nullable=False, server_default="0"),
     sa.CheckConstraint("id = 1", name="one_row"),
 )
-"""One row: the number of the last change."""
+"""One row: the number of the last change, and how many keys had been issued by then."""
 
 change: Final = sa.Table(
     "purposeguard_change",
     metadata,
     sa.Column("seq", Serial, primary_key=True, autoincrement=False),
-    sa.Column("subject", sa.String(200), nullable=False),
+    sa.Column("pseudonym", sa.String(200), nullable=False),
 )
 """The latest changes, each with its subject."""
 
@@ -46,17 +49,26 @@ def record(connection: sa.Connection, subjects: Iterable[str]) -> int:
     """Numbers a change of each subject, within a transaction; returns the last number.
 
     Comes first in the transaction: until it commits, no other writer gets past this.
+
+    Raises:
+        StoreUnavailable: one of them is being forgotten.
     """
     distinct = list(dict.fromkeys(subjects))
+    keys = keys_of(connection)
+    names = keys.issue(connection, distinct)
     changed = connection.get_execution_options().get(CHANGED)
     if changed is not None:
         changed.update(distinct)
-    seq: int = connection.execute(
-        sa.update(counter).where(counter.c.id == 1).values(seq=counter.c.seq + len(distinct)).returning(counter.c.seq)
-    ).scalar_one()
+    issued = sa.case((counter.c.issued < keys.issued, keys.issued), else_=counter.c.issued)
+    numbered = sa.update(counter).where(counter.c.id == 1).values(seq=counter.c.seq + len(distinct), issued=issued)
+    seq: int = connection.execute(numbered.returning(counter.c.seq)).scalar_one()
     if distinct:
+        which = forgotten.c.pseudonym.in_(listed(connection.dialect.name, "pseudonyms"))
+        gone = sa.select(forgotten.c.seq).where(which).limit(1)
+        if connection.execute(gone, {"pseudonyms": list(names.values())}).first() is not None:
+            raise StoreUnavailable("this person is being forgotten at the same time: try again")
         first = seq - len(distinct) + 1
-        rows = [{"seq": number, "subject": subject} for number, subject in enumerate(distinct, first)]
+        rows = [{"seq": number, "pseudonym": names[subject]} for number, subject in enumerate(distinct, first)]
         connection.execute(sa.insert(change), rows)
         connection.execute(sa.delete(change).where(change.c.seq <= seq - KEPT))
     return seq
@@ -64,7 +76,9 @@ def record(connection: sa.Connection, subjects: Iterable[str]) -> int:
 
 def latest(connection: sa.Connection) -> int:
     """The number of the last change."""
-    seq: int = connection.execute(sa.select(counter.c.seq)).scalar_one()
+    row = connection.execute(sa.select(counter.c.seq, counter.c.issued)).one()
+    keys_of(connection).rely_on(row.issued)
+    seq: int = row.seq
     return seq
 
 
@@ -76,8 +90,11 @@ def since(connection: sa.Connection, seen: int) -> Changes:
     if not 0 < seq - seen <= KEPT:  # less than was seen: the store was put back to an earlier state
         return Changes(seq, None)
     rows = connection.execute(
-        sa.select(change.c.seq, change.c.subject).where(change.c.seq > seen).order_by(change.c.seq)
+        sa.select(change.c.seq, change.c.pseudonym).where(change.c.seq > seen).order_by(change.c.seq)
     ).all()
     if not rows or rows[0].seq != seen + 1 or rows[-1].seq - seen != len(rows):
         return Changes(max(seq, rows[-1].seq if rows else seq), None)
-    return Changes(rows[-1].seq, tuple(row.subject for row in rows))
+    subjects = keys_of(connection).subjects(connection, (row.pseudonym for row in rows))
+    if any(row.pseudonym not in subjects for row in rows):  # forgotten, so that nobody knows whom it is about
+        return Changes(rows[-1].seq, None)
+    return Changes(rows[-1].seq, tuple(subjects[row.pseudonym] for row in rows))

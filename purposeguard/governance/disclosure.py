@@ -15,6 +15,7 @@ from pydantic_core import from_json, to_json
 from purposeguard.errors import RequestError, UnknownPurpose, UnknownSource
 from purposeguard.governance.holdings import Held, Holding, held_in, opened
 from purposeguard.governance.report import (
+    BasisPart,
     CategoryPart,
     ConsentPart,
     ContactPart,
@@ -36,12 +37,13 @@ from purposeguard.governance.report import (
 from purposeguard.governance.request_records import KIND_OF, Request
 from purposeguard.governance.restrictions import ClauseNow, SubjectRecord, unchanged
 from purposeguard.governance.transfers import ProvisionRecord
-from purposeguard.notice.grants import bases
+from purposeguard.notice.grants import LegalGrounds, bases, stated_bases
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
+from purposeguard.notice.languages import nearest_language, title_in
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods, day_in
-from purposeguard.notice.schema import Kind, Office, Titles
+from purposeguard.notice.schema import Kind, Office
 from purposeguard.notice.timezones import Day, zone
 from purposeguard.notice.vocabulary import Family, NotPersonal, Source
 from purposeguard.policy.row_context import NOTHING_KNOWN, RowContext
@@ -102,8 +104,9 @@ def disclosure(
         notice=NoticePart(
             id=notice.id,
             revision=notice.revision,
-            title=titled(document.title, language),
-            controller=titled(document.controller, language),
+            title=title_in(document.title, language),
+            controller=title_in(document.controller, language),
+            language=nearest_language(document.title, language),
         ),
         holdings=parts,
         sources=_sources(notice, reading.labels, language),
@@ -265,7 +268,7 @@ def _sources(notice: Notice, labels: Iterable[Label], language: Language) -> tup
         parts.append(
             SourcePart(
                 id=id_,
-                title=(source or met[id_]).title[language],
+                title=title_in((source or met[id_]).title, language),
                 in_force=source is not None,
                 retention=tuple(RetentionPart(days=period.days, counted_from=period.from_) for period in retention),
             )
@@ -276,16 +279,31 @@ def _sources(notice: Notice, labels: Iterable[Label], language: Language) -> tup
 def _purposes(
     notice: Notice, wanted: Container[str], preferences: SubjectPreferences, language: Language
 ) -> tuple[PurposePart, ...]:
-    resting_on = bases(notice.document)
+    resting_on, stated = bases(notice.document), stated_bases(notice.document)
+    conditions = {row.id: title_in(row.title, language) for row in notice.document.condition}
+    when = LegalGrounds(notice.document).when
     clause_of = {row.id: grant.clause for grant in notice.document.grant for row in grant.purpose}
     return tuple(
         PurposePart(
             id=purpose.clause,
-            title=purpose.title[language],
+            title=title_in(purpose.title, language),
             granted_by=clause_of[purpose.clause],
             basis=resting_on[purpose.clause],
             suspended=preferences.stops(purpose.clause),
-            agreed=preferences.agreed(purpose.clause) if resting_on[purpose.clause] == "consent" else None,
+            agreed=preferences.agreed(purpose.clause)
+            if any(row.basis == "consent" for row in stated[purpose.clause])
+            else None,
+            bases=tuple(
+                BasisPart(
+                    basis=row.basis,
+                    sources=row.sources or (),
+                    when=tuple(conditions[given] for given in row.when),
+                    opt_out=row.opt_out,
+                )
+                for row in stated[purpose.clause]
+                if resting_on[purpose.clause] == "several"
+            ),
+            when=tuple(conditions[given] for given in when[purpose.clause]),
         )
         for purpose in notice.purposes
         if purpose.clause in wanted
@@ -300,7 +318,7 @@ def _rights(notice: Notice, language: Language) -> RightsPart | None:
         clause=rights.clause,
         days=rights.days,
         by_agent="agent" in rights.requesters,
-        requests=tuple(RightPart(kind=right.id, title=titled(right.title, language)) for right in rights.request),
+        requests=tuple(RightPart(kind=right.id, title=title_in(right.title, language)) for right in rights.request),
     )
 
 
@@ -314,11 +332,11 @@ def _contacts(notice: Notice, language: Language) -> tuple[ContactPart, ...]:
         ContactPart(
             role=role,
             clause=office.clause,
-            name=titled(office.name, language),
-            unit=None if office.unit is None else titled(office.unit, language),
+            name=title_in(office.name, language),
+            unit=None if office.unit is None else title_in(office.unit, language),
             email=office.email,
             phone=office.phone,
-            address=None if office.address is None else titled(office.address, language),
+            address=None if office.address is None else title_in(office.address, language),
         )
         for role, office in offices
         if office is not None
@@ -398,11 +416,13 @@ class _Words:
         self._notice = notice
         self._language: Language = language
         self._rights = () if document.rights is None else document.rights.request
-        self._recipients = _titles(document.entrustment.recipients if document.entrustment else (), language)
+        self._recipients = _titles(document.recipients, language)
         self._means = _titles(document.safeguards.means if document.safeguards else (), language)
         transfer = document.transfer
         self._countries = (
-            {} if transfer is None else {country.code: titled(country.title, language) for country in transfer.country}
+            {}
+            if transfer is None
+            else {country.code: title_in(country.title, language) for country in transfer.country}
         )
 
     def moment(self, moment: datetime.datetime) -> datetime.datetime:
@@ -423,16 +443,16 @@ class _Words:
         except UnknownPurpose:
             return clause
         # A clause may be another purpose's by now; families have none.
-        return purpose.title[self._language] if now is not None or isinstance(purpose, Family) else clause
+        return title_in(purpose.title, self._language) if now is not None or isinstance(purpose, Family) else clause
 
     def request(self, kind: str) -> str:
-        return next((titled(row.title, self._language) for row in self._rights if row.id == kind), kind)
+        return next((title_in(row.title, self._language) for row in self._rights if row.id == kind), kind)
 
     def restriction(self, kind: str) -> str:
         """The title of the request that leads to it."""
         rows = [row for row in self._rights if row.id == kind]
         rows += [row for row in self._rights if KIND_OF.get(row.effect) == kind]
-        return titled(rows[0].title, self._language) if rows else kind
+        return title_in(rows[0].title, self._language) if rows else kind
 
     def provision(self, record: ProvisionRecord) -> ProvisionPart:
         handed = record.provision
@@ -450,9 +470,4 @@ class _Words:
 
 
 def _titles(kinds: Iterable[Kind], language: Language) -> dict[str, str]:
-    return {kind.id: titled(kind.title, language) for kind in kinds}
-
-
-def titled(titles: Titles, language: Language) -> str:
-    """A title in a language."""
-    return titles.ja if language == "ja" else titles.en
+    return {kind.id: title_in(kind.title, language) for kind in kinds}

@@ -28,6 +28,12 @@ WRITING: Final = "BEGIN IMMEDIATE"
 NEARLY: Final = 0.05
 """Seconds by which a wait may differ from what it should be."""
 
+APPLICATION: Final = "purposeguard"
+"""What sessions of PostgreSQL are called; those of a store with the newest revision that is known to it behind."""
+
+MOST: Final = 62
+"""Characters of such a name and what stands before it: PostgreSQL cuts the rest off."""
+
 LOG: Final = "purposeguard"
 """The name of stores in SQLAlchemy's logs, under `sqlalchemy.engine.Engine` and `sqlalchemy.pool`."""
 
@@ -36,8 +42,8 @@ LOG: Final = "purposeguard"
 logging.getLogger(f"sqlalchemy.engine.Engine.{LOG}").addFilter(lambda record: record.levelno > logging.DEBUG)
 
 
-def engine_of(target: str | URL, timeout: float) -> tuple[sa.Engine, str]:
-    """An engine for the URL of a store, and the store's name in messages.
+def engine_of(target: str | URL, timeout: float, application: str = APPLICATION) -> tuple[sa.Engine, str]:
+    """An engine for the URL of a store, and the store's name in messages. `application` names sessions of PostgreSQL.
 
     Raises:
         ValueError: the URL is neither of a SQLite file nor of PostgreSQL.
@@ -54,7 +60,8 @@ def engine_of(target: str | URL, timeout: float) -> tuple[sa.Engine, str]:
             "a store's URL is `sqlite:///file.db` (or with an absolute path, `sqlite:////folder/file.db`) or "
             "`postgresql://user:password@host/database`, with `@`, `:` and `/` in a password as `%40`, `%3A` and `%2F`"
         ) from None
-    engine, where = (_sqlite if url.get_backend_name() == "sqlite" else _postgresql)(url, timeout)
+    sqlite = url.get_backend_name() == "sqlite"
+    engine, where = _sqlite(url, timeout) if sqlite else _postgresql(url, timeout, application)
     event.listen(engine, "handle_error", hush)
     return engine, where
 
@@ -126,6 +133,7 @@ def _connect(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
         connection.patience = timeout
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten, and in no copy of the file
     except BaseException:
         connection.close()
         raise
@@ -188,13 +196,16 @@ def read_only(path: Path, timeout: float) -> tuple[sa.Engine, str]:
 # ---- PostgreSQL ---------------------------------------------------------------------------------------------------
 
 
-def _postgresql(url: URL, timeout: float) -> tuple[sa.Engine, str]:
+def _postgresql(url: URL, timeout: float, application: str) -> tuple[sa.Engine, str]:
     try:
         from purposeguard.governance import postgresql  # noqa: PLC0415  # needs psycopg, which SQLite does not
     except ImportError as error:
         message = "a store on PostgreSQL needs psycopg: `pip install purposeguard[postgresql]`"
         raise ModuleNotFoundError(message, name="psycopg") from error
     where = f"`{url.database or ''}` on {url.host or url.query.get('host') or 'localhost'}"
+    # What the user calls the application stays before it.
+    own = str(url.query.get("application_name") or os.environ.get("PGAPPNAME", ""))[: MOST - len(application)]
+    url = url.update_query_dict({"application_name": f"{own} {application}".strip()})
     return postgresql.engine(url, timeout, _writes, hide_parameters=True, logging_name=LOG), where
 
 

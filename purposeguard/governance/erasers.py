@@ -16,6 +16,7 @@ from purposeguard.notice.label import Label, OneSource
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
 from purposeguard.notice.schema import Document, Period
+from purposeguard.policy.row_context import SubjectId, subject_key
 
 Key = int | str | uuid.UUID
 """The key of one thing that an eraser erases."""
@@ -60,6 +61,11 @@ class Registered:
     counted: Counted
     due: Callable[[datetime.date], Iterable[Key]]
     erase: Callable[[Sequence[Key]], object]
+    forgets: Callable[[Any], SubjectId] | None = None
+
+    def subject(self, key: Key) -> str | None:
+        """The subject of whom nothing is left once what a key stands for is erased; None: no such is named."""
+        return None if self.forgets is None else subject_key(self.forgets(key))
 
     def clauses(self, notice: Notice) -> tuple[str, ...]:
         """Its sources, by their clauses in the notice in force.
@@ -95,12 +101,18 @@ class Erasers:
         self._registered: dict[str, Registered] = {}
 
     def register(
-        self, *sources: OneSource, counted: Counted = "end-of-use", name: str | None = None
+        self,
+        *sources: OneSource,
+        counted: Counted = "end-of-use",
+        name: str | None = None,
+        forgets: Callable[[Any], SubjectId] | None = None,
     ) -> Callable[[E], E]:
         """Declares the eraser of data of these sources: a class, or any object, with `due` and `erase`.
 
         A class is instantiated without arguments. `counted` is the day from which its `due` counts; data with periods
-        of both kinds has two erasers. `name` defaults to the name of the class.
+        of both kinds has two erasers. `name` defaults to the name of the class. `forgets` gives the subject for a key
+        that stands for the last of what is held of them: governance forgets them too. While a request of theirs is not
+        answered, such a key is left.
 
         Raises:
             UnknownSource: a source is none of the notice.
@@ -123,7 +135,7 @@ class Erasers:
                 raise ValueError(f"there is an eraser called `{called}`: give this one another `name=…`")
             if not called.strip() or len(called) > LONGEST_NAME:
                 raise ValueError(f"the name of an eraser is not blank, and of {LONGEST_NAME} characters at most")
-            self._registered[called] = Registered(called, meant, self._history, counted, made.due, made.erase)
+            self._registered[called] = Registered(called, meant, self._history, counted, made.due, made.erase, forgets)
             return declared
 
         return declare

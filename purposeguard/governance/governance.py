@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Literal, NamedTuple, Self, cast
 
@@ -34,7 +34,7 @@ from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.transfers import Provision, Recipient
 from purposeguard.runtime.clock import Clock, Now, system_time
 from purposeguard.runtime.observer import Ledger, method_for
-from purposeguard.runtime.protocols import Roster
+from purposeguard.runtime.protocols import RecordsOffLoop, Roster
 
 OPEN_FOR: Final = datetime.timedelta(minutes=10)
 """How long the exception lasts, at most, under which a report is made."""
@@ -76,6 +76,7 @@ class Governance:
         days: int | None = None,
         suspend_while_open: bool = False,
         checkpoints: Checkpoints | None = None,
+        keys: URL | str | None = None,
     ) -> None:
         """Opens the store of a URL, or uses one that is open, and leaves it open.
 
@@ -85,7 +86,7 @@ class Governance:
         `ledger` is the one in the store unless another is given; with False there is none. `staleness`: seconds for
         which the last answer of the store is relied on. `requires_subject`: nothing is opened without its subject.
         `checkpoints`: where those of the ledger in the store go.
-        `days` and `suspend_while_open` are those of `Requests`.
+        `days` and `suspend_while_open` are those of `Requests`. `keys` is that of `Store.open`.
 
         Over several notices there are restrictions, consents, hand-overs and the ledger, whose ids name the notice
         (`jp-notice:1.2`). Requests, reports and the retention job go by the rules of one: they raise SeveralNotices.
@@ -105,7 +106,7 @@ class Governance:
             if not isinstance(store, Store):
                 undo.callback(self.store.close)
                 if store is not None:
-                    self.store.connect(store)
+                    self.store.connect(store, keys=keys)
             own = SqlLedger(self.store, clock=self._clock, checkpoints=checkpoints) if ledger is None else None
             self._own = own
             if own is not None:
@@ -135,6 +136,7 @@ class Governance:
         self.lift: Final = self.subjects.lift
         self.consent: Final = self.subjects.consent
         self.withdraw: Final = self.subjects.withdraw
+        self.forget: Final = self.subjects.forget
         self.holding: Final = self.holdings.holding
         self.eraser: Final = self.erasers.register
 
@@ -179,6 +181,20 @@ class Governance:
         if isinstance(subjects, (str, bytes)):
             raise TypeError("`ready` is given a collection of subjects: `ready([subject])`")
         await self.preference_cache.ready([subject_key(subject) for subject in subjects])
+
+    def off_loop(self) -> contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
+        """A block in an event loop (asyncio or trio) whose denials a thread records: `async with` this, then answer.
+
+        A denial is raised at once, and the block ends once all of them are on record. To answer in the block, `async
+        with … as recorded`, and `await recorded()` before. A ledger of another kind records at once.
+
+        Raises:
+            StoreUnavailable: in place of what the block raises or returns: a denial cannot be recorded, or not within
+                the `timeout` of the store, so that there must be no answer.
+            LedgerBroken: likewise, where the ledger was changed.
+        """
+        ledger = cast("object", self._ledger)
+        return ledger.off_loop() if isinstance(ledger, RecordsOffLoop) else contextlib.nullcontext(_nothing_to_record)
 
     def roster(self) -> Roster:
         """What holds for all subjects who asked for something; for queries, which read the rows of many.
@@ -352,8 +368,8 @@ class Governance:
 
     # ---- The end --------------------------------------------------------------------------------------------------
 
-    def open(self, url: URL | str, *, timeout: float = 5.0) -> None:
-        """Opens the store, for the first time or after `close`.
+    def open(self, url: URL | str, *, keys: URL | str | None = None, timeout: float = 5.0) -> None:
+        """Opens the store, for the first time or after `close`. `keys` is that of `Store.open`.
 
         Raises:
             StoreUnavailable: it cannot be opened, or was made by a newer version of this package.
@@ -362,7 +378,7 @@ class Governance:
         """
         if self._lent:
             raise RuntimeError("the store was passed in: its owner opens it")
-        self.store.connect(url, timeout=timeout)
+        self.store.connect(url, keys=keys, timeout=timeout)
         if self._resting:
             self._resting = False
             self.preference_cache.resume()
@@ -389,6 +405,10 @@ class Governance:
 
     def __repr__(self) -> str:
         return f"<Governance of {self._notice.id} in {self.store.where}>"
+
+
+async def _nothing_to_record() -> None:
+    """Of a ledger that records at once, or of none."""
 
 
 def _compiled(notice: object, clock: Clock) -> PolicyTable:

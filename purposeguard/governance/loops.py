@@ -1,14 +1,20 @@
-"""Event loops beside a store: a wait that does not block the loop, and a warning where one does."""
+"""Event loops beside a store: waits that do not block the loop, and a warning where one does."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import copy
 import sys
+import time
 import warnings
-from concurrent.futures import Future
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from concurrent.futures import Executor, Future
+from contextvars import ContextVar
 from importlib import import_module
 from typing import Any, Final
 
+from purposeguard.errors import PurposeGuardError, StoreUnavailable
 from purposeguard.runtime.execution import TRIO, modules
 
 _OURS: Final = frozenset({"purposeguard", "contextlib"})
@@ -32,16 +38,19 @@ def _trio_runs_here() -> bool:
     return trio is not None and bool(trio.in_trio_run())
 
 
-def warn_if_blocking() -> None:
+def _loop_runs_here() -> bool:
+    return _asyncio_runs_here() or _trio_runs_here()
+
+
+def warn_if_blocking(instead: str = "`await governance.ready([subject, …])` before") -> None:
     """Warns, once for each place that asks, where the store is about to be asked in the thread of an event loop."""
-    if not (_asyncio_runs_here() or _trio_runs_here()):
+    if not _loop_runs_here():
         return
     frame: Any = sys._getframe(1)
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] in _OURS:
         frame = frame.f_back
     warnings.warn_explicit(
-        "the store is asked in the thread of an event loop, which stands still meanwhile: "
-        "`await governance.ready([subject, …])` before",
+        f"the store is asked in the thread of an event loop, which stands still meanwhile: {instead}",
         BlockingStoreCall,
         frame.f_code.co_filename,
         frame.f_lineno,
@@ -61,3 +70,85 @@ async def done_within(future: Future[Any], seconds: float) -> bool:
     with trio.move_on_after(seconds):
         await done.wait()
     return bool(done.is_set())
+
+
+class _Block:
+    """What threads write for a block in an event loop, until it is over."""
+
+    def __init__(self, patience: Callable[[], float]) -> None:
+        self._patience = patience
+        self._writes: list[Future[PurposeGuardError | None]] = []
+        self._failure: PurposeGuardError | None = None
+        self.over = False
+
+    def write(self, threads: Executor, write: Callable[[], object]) -> bool:
+        """Has a thread write; False if there is none, and nothing was done."""
+
+        def failure() -> PurposeGuardError | None:
+            try:
+                write()
+            except PurposeGuardError as error:
+                return error
+            return None
+
+        while self._writes and self._writes[0].done() and self._failure is None and self._writes[0].result() is None:
+            del self._writes[0]  # nobody may ask for long
+        try:
+            self._writes.append(threads.submit(failure))
+        except RuntimeError:  # no thread can be started, or they have ended
+            return False
+        return True
+
+    async def recorded(self) -> None:
+        """Returns when all of it is on record.
+
+        Raises:
+            StoreUnavailable: it cannot be, or not within the `timeout` of the store.
+            LedgerBroken: the ledger was changed.
+        """
+        ends = time.monotonic() + self._patience()
+        while self._writes and self._failure is None:
+            write = self._writes[0]
+            if not await done_within(write, max(0.0, ends - time.monotonic())):
+                for each in self._writes:
+                    each.cancel()
+                self._failure = StoreUnavailable("the ledger cannot be written: the store does not answer")
+            elif self._writes and self._writes[0] is write:  # else another task that waits came before
+                del self._writes[0]
+                failure = write.result()
+                if failure is not None:
+                    self._failure = failure
+        if self._failure is not None:
+            raise copy.copy(self._failure)
+
+
+_BLOCK: Final[ContextVar[_Block | None]] = ContextVar("purposeguard_off_loop", default=None)
+
+
+@contextlib.asynccontextmanager
+async def off_loop(patience: Callable[[], float]) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
+    """A block that ends when all that `written_off_loop` took in it is on record; gives what is awaited for it before.
+
+    Who is cancelled does not wait: what a thread has begun, it ends.
+
+    Raises:
+        StoreUnavailable, LedgerBroken: in place of what the block raises, where it cannot be recorded.
+    """
+    block = _Block(patience)
+    token = _BLOCK.set(block)
+    try:
+        try:
+            yield block.recorded
+        except Exception:
+            await block.recorded()
+            raise
+        await block.recorded()
+    finally:
+        block.over = True
+        _BLOCK.reset(token)
+
+
+def written_off_loop(threads: Callable[[], Executor], write: Callable[[], object]) -> bool:
+    """Has a thread write on behalf of the `off_loop` that runs here; False where none does, and nothing was done."""
+    block = _BLOCK.get()
+    return block is not None and not block.over and _loop_runs_here() and block.write(threads(), write)

@@ -14,7 +14,7 @@ from psycopg.waiting import wait_selector
 from sqlalchemy import event
 from sqlalchemy.engine import URL
 
-from purposeguard.governance.deadlines import deadline
+from purposeguard.governance.deadlines import answered_within, deadline
 
 T = TypeVar("T")
 
@@ -24,35 +24,42 @@ class BoundedConnection(psycopg.Connection[Any]):
 
     patience: float = math.inf
 
+    @classmethod
+    def _connect_gen(cls, *args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        # psycopg's own bound is two seconds or more, and again for each address of the server.
+        return _bounded(super()._connect_gen(*args, **kwargs), math.inf)
+
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
         """Waits as psycopg does, and checks the time whenever nothing has come for a tenth of a second."""
         if math.isinf(self.patience):
             return super().wait(gen, *args, **kwargs)
         # Of psycopg's ways to wait, the one that reports in each version that nothing has come.
         try:
-            return wait_selector(self._bounded(gen), self.pgconn.socket, interval=0.1)
+            return wait_selector(_bounded(gen, self.patience, self.pgconn), self.pgconn.socket, interval=0.1)
         except OSError as error:  # no file descriptor is left to wait with
             self.pgconn.finish()
             raise psycopg.OperationalError(str(error)) from error
 
-    def _bounded(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
-        try:
-            wanted = next(gen)
-            began = heard = time.monotonic()
-            ends = deadline()
-            while True:
-                ready = yield wanted
-                now = time.monotonic()
-                if ready:
-                    heard = now
-                elif now - heard > self.patience or now > ends:
-                    gen.close()
-                    self.pgconn.finish()
-                    raise psycopg.OperationalError(f"the server has not answered for {now - began:.1f} s")
-                wanted = gen.send(ready)
-        except StopIteration as done:
-            result: T = done.value
-            return result
+
+def _bounded(gen: Generator[Any, Any, T], patience: float, pgconn: Any = None) -> Generator[Any, Any, T]:
+    try:
+        wanted = next(gen)
+        began = heard = time.monotonic()
+        ends = deadline()
+        while True:
+            ready = yield wanted
+            now = time.monotonic()
+            if ready:
+                heard = now
+            elif now - heard > patience or now > ends:
+                gen.close()
+                if pgconn is not None:
+                    pgconn.finish()
+                raise psycopg.OperationalError(f"the server has not answered for {now - began:.1f} s")
+            wanted = gen.send(ready)
+    except StopIteration as done:
+        result: T = done.value
+        return result
 
 
 def engine(url: URL, timeout: float, writes: Callable[[sa.Connection], bool], **options: Any) -> sa.Engine:
@@ -81,13 +88,9 @@ def engine(url: URL, timeout: float, writes: Callable[[sa.Connection], bool], **
     )
 
     def connect(_dialect: object, _record: object, args: list[Any], parameters: dict[str, Any]) -> BoundedConnection:
-        remaining = deadline() - time.monotonic()
-        if remaining <= 0:
-            raise psycopg.OperationalError("the server has not answered in time")
-        if remaining < seconds:
-            parameters = {**parameters, "connect_timeout": max(2, math.ceil(remaining))}
         try:
-            connection = BoundedConnection.connect(*args, **parameters)
+            with answered_within(timeout):
+                connection = BoundedConnection.connect(*args, **parameters)
         except OSError as error:
             raise psycopg.OperationalError(str(error)) from error
         # Longer than the server itself lets anybody wait, so that its answer, if there is one, comes first.

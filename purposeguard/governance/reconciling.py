@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import sqlalchemy as sa
 
 from purposeguard.governance.ledger import entries
 from purposeguard.governance.ledger.chain import Body
 from purposeguard.governance.ledger.reading import Reading
+from purposeguard.governance.pseudonyms import digest_of, forgotten, pseudonym
 from purposeguard.governance.request_records import request, step
 from purposeguard.governance.restrictions import CONSENT, declaration, revocation
-from purposeguard.governance.schema import keys
-from purposeguard.governance.store import digest_of
 from purposeguard.governance.subjects import details
 from purposeguard.governance.transfers import MOST_NAMED, provided_subject, provision
 
@@ -45,14 +44,17 @@ def reconcile(reading: Reading, connection: sa.Connection) -> Iterator[Differenc
 
     Raises:
         LedgerBroken: an entry is malformed.
+        ValueError: entries were archived, and the reading is without them.
     """
-    secret = bytes(connection.execute(sa.select(keys.c.secret)).scalar_one_or_none() or b"")
+    if reading.start.seq:
+        raise ValueError(f"entries 1 to {reading.start.seq} were archived: name the archives before the store")
     said = _said(reading)
     try:
-        there = _there(connection, secret)
+        there = _there(connection, said)
     except (ValueError, TypeError):
         yield Difference("tables", "a row holds what is written nowhere: it was changed")
         return
+    yield from _keys(connection)
     for key in sorted({*said, *there}, key=str):
         if key not in there:
             yield Difference(said[key][0], NOT_THERE)
@@ -65,7 +67,7 @@ def reconcile(reading: Reading, connection: sa.Connection) -> Iterator[Differenc
 def _said(reading: Reading) -> Facts:
     facts: dict[tuple[Any, ...], tuple[str, object]] = {}
     steps: defaultdict[Any, int] = defaultdict(int)
-    for entry in reading.entries({"restriction", "consent", "request", "provision"}):
+    for entry in reading.entries({"restriction", "consent", "request", "provision", "erasure"}):
         body = dict(entry.body)
         if entry.kind in ("restriction", "consent"):
             revoked = body.get("what") in REVOKED
@@ -75,7 +77,10 @@ def _said(reading: Reading) -> Facts:
             number = body.get("request")
             steps[number] += 1
             facts["step", number, steps[number]] = f"request {number}, step {steps[number]}", _step(body)
-            facts["request", number] = f"request {number}", body | {"did": None}
+            facts["request", number] = f"request {number}", body | {"did": None, "by": None}
+        elif entry.kind == "erasure":
+            if "subject" in body:  # otherwise data of the application was erased
+                facts["forgotten", body["subject"]] = f"pseudonym {body['subject']}, forgotten", body
         elif "provision" in body:
             number = body["provision"]
             facts["provision", number] = f"provision {number}", body | {"subjects": None}
@@ -88,14 +93,14 @@ def _said(reading: Reading) -> Facts:
 
 
 def _step(body: Body) -> dict[str, Any]:
-    return {name: body.get(name) for name in ("did", "state", "due_on")}
+    return {name: body[name] for name in ("did", "by", "state", "due_on") if name in body}
 
 
-def _there(connection: sa.Connection, secret: bytes) -> Facts:
+def _there(connection: sa.Connection, said: Facts) -> Facts:
     facts: dict[tuple[Any, ...], tuple[str, object]] = {}
     kinds: dict[int, tuple[str, str]] = {}
     for row in connection.execute(sa.select(declaration)).mappings():
-        kind, subject = "consent" if row["kind"] == CONSENT else "restriction", digest_of(secret, row["subject"])
+        kind, subject = "consent" if row["kind"] == CONSENT else "restriction", row["pseudonym"]
         kinds[row["id"]] = kind, subject
         body = {"what": row["kind"], "subject": subject, "id": row["id"], **details(dict(row))}
         facts["declaration", row["id"]] = f"{kind} {row['id']}", _normal(kind, body)
@@ -107,15 +112,17 @@ def _there(connection: sa.Connection, secret: bytes) -> Facts:
         facts["revocation", number] = f"{kind} {number}, taken back", _normal(kind, body)
     for row in connection.execute(sa.select(request)).mappings():
         body = {name: row[name] for name in ("kind", "requester", "purposes", "revision", "due_on", "state")}
-        subject = row["subject"] and digest_of(secret, row["subject"])
-        body |= {"subject": subject, "did": None, "request": row["id"]}
+        body |= {"subject": row["pseudonym"], "did": None, "by": None, "request": row["id"]}
         facts["request", row["id"]] = f"request {row['id']}", _normal("request", body)
     for row in connection.execute(sa.select(step)).mappings():
-        name = f"request {row['request']}, step {row['number']}"
-        facts["step", row["request"], row["number"]] = name, _step(_normal("request", dict(row)))
+        key = "step", row["request"], row["number"]
+        taken = _step(_normal("request", dict(row)))
+        if key in said and "by" not in cast("Body", said[key][1]):
+            del taken["by"]  # entries of older versions do not name the clerk
+        facts[key] = f"request {row['request']}, step {row['number']}", taken
     given: defaultdict[int, list[str]] = defaultdict(list)
     for row in connection.execute(sa.select(provided_subject)).mappings():
-        given[row["provision"]].append(row["subject"])
+        given[row["provision"]].append(row["pseudonym"])
     for row in connection.execute(sa.select(provision)).mappings():
         number = row["id"]
         body = {name: value for name, value in row.items() if name not in ("id", "at", "name", "subjects")}
@@ -126,9 +133,27 @@ def _there(connection: sa.Connection, secret: bytes) -> Facts:
             f"subjects of provision {number}",
             sorted(given.pop(number, [])) if few else len(given.pop(number, [])),
         )
+    for row in connection.execute(sa.select(forgotten)).mappings():
+        body = {"what": "subject", "subject": row["pseudonym"], "barred": row["bar"]}
+        facts["forgotten", row["pseudonym"]] = f"pseudonym {row['pseudonym']}, forgotten", _normal("erasure", body)
     for number in given:
         facts["subjects", number] = f"subjects of provision {number}", None
     return facts
+
+
+def _keys(connection: sa.Connection) -> Iterator[Difference]:
+    """The keys in the store that are not those of the persons they name, and persons without one."""
+    if not sa.inspect(connection).has_table(pseudonym.name):  # they lie apart
+        return
+    known = set(connection.execute(sa.select(forgotten.c.pseudonym)).scalars())
+    for row in connection.execute(sa.select(pseudonym)):
+        known.add(row.pseudonym)
+        if row.key is not None and digest_of(row.key, row.subject) != row.pseudonym:
+            yield Difference(f"key of pseudonym {row.pseudonym}", "it was given to another person")
+    for table in (declaration, request):
+        named = sa.select(table.c.pseudonym).where(table.c.pseudonym.is_not(None)).distinct()
+        for name in sorted(set(connection.execute(named).scalars()) - known):
+            yield Difference(f"key of pseudonym {name}", "it is gone, and the person was not forgotten")
 
 
 def _normal(kind: str, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class NoticePart(Part):
     revision: datetime.date
     title: str
     controller: str
+    language: str = Field(description="of the titles: that of the report, or else one that the notice has")
 
 
 class ItemPart(Part):
@@ -99,13 +100,24 @@ class CategoryPart(Part):
     purposes: tuple[str, ...]
 
 
+class BasisPart(Part):
+    """One of several legal bases of a purpose: of which sources (none: of all), under which conditions, by title."""
+
+    basis: str | None
+    sources: tuple[str, ...]
+    when: tuple[str, ...]
+    opt_out: bool
+
+
 class PurposePart(Part):
     """A purpose that something held may serve, as far as the notice goes, and what the subject asked about it."""
 
     id: str
     title: str
     granted_by: str = Field(description="the clause that grants it")
-    basis: str | None = Field(description="the legal basis that the notice states, where it states one")
+    basis: str | None = Field(description="the legal basis that the notice states, where it states one; or `several`")
+    bases: tuple[BasisPart, ...] = Field(default=(), description="where there are several; one that applies is enough")
+    when: tuple[str, ...] = Field(default=(), description="the conditions without which nothing may serve it, by title")
     suspended: bool = Field(description="whether the subject's data is not used for it, as the subject asked")
     agreed: bool | None = Field(description="whether the subject agreed, where it rests on consent; null elsewhere")
 
@@ -193,7 +205,7 @@ class Disclosure(Part):
     """What is held of one subject, under which clause, for which purposes, and to whom it was provided."""
 
     format: Literal[1] = Field(default=1, description="the version of this format")
-    language: Language = Field(description="of all titles")
+    language: Language = Field(description="of the words, and of titles where the notice has them in it")
     made_at: AwareDatetime = Field(description="in the notice's time zone, as all moments and days of the report are")
     time_zone: str
     subject: str = Field(description="the application's id of the person")

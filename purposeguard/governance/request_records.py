@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, cast
 import sqlalchemy as sa
 
 from purposeguard.errors import RequestError
+from purposeguard.governance.pseudonyms import keys_of
 from purposeguard.governance.restrictions import Kind, Person
 from purposeguard.governance.schema import Moment, Serial, metadata
 from purposeguard.notice.retention import day_in
@@ -43,7 +44,7 @@ request: Final = sa.Table(
     sa.Column("effect", sa.String(20), nullable=False),
     sa.Column("requester", sa.String(10), nullable=False),
     sa.Column("authority", sa.Text),
-    sa.Column("subject", sa.String(200), index=True),
+    sa.Column("pseudonym", sa.String(200), index=True),
     sa.Column("purposes", sa.JSON(none_as_null=True)),  # clauses; none: every purpose
     sa.Column("revision", sa.Date, nullable=False),  # the notice's, under which it was opened
     sa.Column("received_at", Moment, nullable=False),
@@ -76,9 +77,10 @@ step: Final = sa.Table(
 class Request:
     """A request of a subject, in its present state.
 
-    `kind` and `effect` are those of the notice's `[rights]`. `subject` is None until the subject is known; `authority`
-    is where that of an agent is on record. `purposes` are clauses, None: all. `due_on` is the last day of the deadline
-    in the notice's time zone, `extended` if it was put off. `interim` is the restriction while the request is open.
+    `kind` and `effect` are those of the notice's `[rights]`. `subject` is None until the subject is known, and once it
+    is forgotten; `authority` is where that of an agent is on record. `purposes` are clauses, None: all. `due_on` is the
+    last day of the deadline in the notice's time zone, `extended` if it was put off. `interim` is the restriction while
+    the request is open.
     """
 
     id: int
@@ -186,7 +188,7 @@ def listing(
     query = sa.select(request).where(*wanted).order_by(*in_order).limit(size).offset((number - 1) * size)
     return Listing(
         today=today,
-        requests=tuple(made(row) for row in connection.execute(query)),
+        requests=tuple(_made(connection, query)),
         total=total,
         overdue=count(*late),
         number=number,
@@ -217,7 +219,7 @@ def _urgency(pending: Request) -> tuple[bool, datetime.date, datetime.datetime, 
 def selected(connection: sa.Connection, *which: sa.ColumnElement[bool], lock: bool = False) -> list[Request]:
     """The requests that meet these conditions; with `lock`, nobody else changes them until the transaction ends."""
     query = sa.select(request).where(*which).order_by(request.c.id)
-    return [made(row) for row in connection.execute(query.with_for_update() if lock else query)]
+    return _made(connection, query.with_for_update() if lock else query)
 
 
 def steps(connection: sa.Connection, number: int) -> list[Step]:
@@ -234,12 +236,15 @@ def reasons(connection: sa.Connection, numbers: Iterable[int]) -> dict[int, str 
     return {row.request: row.text for row in rows}
 
 
-def made(row: Any) -> Request:
-    """A row as a request."""
-    values: dict[str, Any] = dict(row._mapping)
-    if values["purposes"] is not None:
-        values["purposes"] = tuple(values["purposes"])
-    return Request(**values)
+def _made(connection: sa.Connection, query: sa.Select[Any]) -> list[Request]:
+    """The rows of a query as requests."""
+    rows: list[dict[str, Any]] = [dict(row) for row in connection.execute(query).mappings()]
+    named = {row["pseudonym"] for row in rows} - {None}
+    subjects = keys_of(connection).subjects(connection, named)
+    for row in rows:
+        row["subject"] = subjects.get(row.pop("pseudonym"))
+        row["purposes"] = None if row["purposes"] is None else tuple(row["purposes"])
+    return [Request(**row) for row in rows]
 
 
 # ---- What may be done in which state ------------------------------------------------------------------------------

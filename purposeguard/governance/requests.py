@@ -75,7 +75,7 @@ class Requests:
     """Receives requests, verifies them, fulfils or refuses them, within the notice's deadline.
 
     A request goes from open to verified to fulfilled; until then it may be refused or withdrawn. Every step is kept,
-    with its clerk and their note. Ledgers are told of each step, without clerk and note.
+    with its clerk and their note. Ledgers are told of each step and its clerk, without the note.
 
     `after` of a step is the number of the last step that the clerk has seen: where there is a later one by now, the
     step is refused.
@@ -167,7 +167,7 @@ class Requests:
         if received > now:
             raise ValueError("`received_at` lies in the future")
         due_on = None if self.days is None else self._day(received) + datetime.timedelta(days=self.days)
-        values = {
+        values: dict[str, Any] = {
             "kind": right.id,
             "effect": right.effect,
             "requester": requester,
@@ -189,6 +189,7 @@ class Requests:
                 same = _opened_before(connection, values, by=clerk, text=text)
                 if same is not None:
                     return same
+            values["pseudonym"] = self._pseudonym(connection, values.pop("subject"))
             number = connection.execute(sa.insert(request).values(values).returning(request.c.id)).scalar_one()
             opened = self._suspended(connection, self._locked(connection, number))
             return self._take(connection, opened, "opened", by=clerk, text=text)
@@ -321,7 +322,8 @@ class Requests:
         """The requests about a subject, from the first to the last; none about an unknown one."""
         key = subject_key(subject)
         with self.store.reading() as connection:
-            return tuple(selected(connection, request.c.subject == key))
+            name = self.store.keys.known(connection, [key]).names.get(key)
+            return () if name is None else tuple(selected(connection, request.c.pseudonym == name))
 
     def steps(self, asked: int | Request) -> tuple[Step, ...]:
         """The steps of a request."""
@@ -386,18 +388,23 @@ class Requests:
         if not after.pending:
             after = dataclasses.replace(after, closed_at=now)
         values = dataclasses.asdict(after)
+        values["pseudonym"] = name = self._pseudonym(connection, values.pop("subject"))
         connection.execute(sa.update(request).where(request.c.id == values.pop("id")).values(values))
         number = sa.select(sa.func.count() + 1).where(step.c.request == after.id).scalar_subquery()
         note = {"request": after.id, "number": number, "did": did, "at": now, "by": by, "text": text}
         connection.execute(sa.insert(step).values(**note, state=after.state, due_on=after.due_on))
-        self._report(connection, after, did)
+        self._report(connection, after, name, did, by)
         return after
 
-    def _report(self, connection: sa.Connection, after: Request, did: Did) -> None:
-        """Tells the ledger, without clerk and note."""
+    def _pseudonym(self, connection: sa.Connection, subject: str | None) -> str | None:
+        return None if subject is None else self.store.keys.issue(connection, [subject])[subject]
+
+    def _report(self, connection: sa.Connection, after: Request, name: str | None, did: Did, by: str | None) -> None:
+        """Tells the ledger, without the note."""
         body = {
-            "subject": None if after.subject is None else self.store.digest(after.subject),
+            "subject": name,
             "did": did,
+            "by": by,
             "request": after.id,
             "kind": after.kind,
             "requester": after.requester,

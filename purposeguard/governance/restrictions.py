@@ -9,11 +9,12 @@ import dataclasses
 import datetime
 import itertools
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Literal, NamedTuple, cast
 
 import sqlalchemy as sa
 
+from purposeguard.governance.pseudonyms import AT_A_TIME, barred, forgotten, keys_of, listed, pseudonym
 from purposeguard.governance.schema import Moment, Serial, metadata
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.runtime.clock import Span
@@ -32,7 +33,7 @@ declaration: Final = sa.Table(
     "purposeguard_declaration",
     metadata,
     sa.Column("id", Serial, primary_key=True),
-    sa.Column("subject", sa.String(200), nullable=False),
+    sa.Column("pseudonym", sa.String(200), nullable=False),
     sa.Column("kind", sa.String(20), nullable=False),
     sa.Column("purposes", sa.JSON(none_as_null=True)),  # clauses; none: every purpose
     sa.Column("revision", sa.Date, nullable=False),  # the notice's, under which it was declared
@@ -42,7 +43,7 @@ declaration: Final = sa.Table(
     sa.Column("asked_at", Moment, nullable=False),
     sa.Column("until", Moment),
     sa.Column("recorded_at", Moment, nullable=False),
-    sa.Index(None, "subject"),
+    sa.Index(None, "pseudonym"),
 )
 
 revocation: Final = sa.Table(
@@ -128,56 +129,85 @@ class Stands(NamedTuple):
         return (self.until is None or span.latest < self.until) and (self.since is None or span.earliest >= self.since)
 
 
+_SAID: Final = (declaration.c.kind, declaration.c.purposes, declaration.c.revision, declaration.c.until)
+"""What is asked of a declaration, to know what holds."""
+
+_DECLARED: Final = declaration.outerjoin(revocation)
+_NAMED: Final = pseudonym.join(declaration, pseudonym.c.pseudonym == declaration.c.pseudonym).outerjoin(
+    revocation, revocation.c.declaration == declaration.c.id
+)
+_STANDING: Final = revocation.c.declaration.is_(None)
+
+
+_BARRED: Final = (sa.literal_column("'erasure'"), *(sa.cast(sa.null(), column.type) for column in _SAID[1:]))
+"""What holds for who is barred: as if they asked for erasure."""
+
+
 IN_FORCE: Final = (
-    sa.select(declaration.c.kind, declaration.c.purposes, declaration.c.revision, declaration.c.until)
-    .select_from(declaration.outerjoin(revocation))
-    .where(declaration.c.subject == sa.bindparam("subject"), revocation.c.declaration.is_(None))
+    sa.select(pseudonym.c.subject, *_SAID)
+    .select_from(_NAMED)
+    .where(pseudonym.c.subject == sa.bindparam("subject"), _STANDING)
+    .union_all(sa.select(barred.c.digest, *_BARRED).where(barred.c.digest == sa.bindparam("digest")))
 )
 """The declarations in force of one subject: the one query of a check that the cache does not answer."""
 
+IN_FORCE_APART: Final = (
+    sa.select(declaration.c.pseudonym.label("subject"), *_SAID)
+    .select_from(_DECLARED)
+    .where(declaration.c.pseudonym == sa.bindparam("subject"), _STANDING)
+)
+"""The same by pseudonym, where the keys lie apart."""
 
-def _in_force_of_each(listed: Any) -> sa.Executable:
-    each = listed(sa.bindparam("subjects", type_=sa.JSON)).table_valued("value")
+
+def _in_force_of_each(dialect: str) -> sa.Executable:
     return (
-        sa.select(
-            declaration.c.subject,
-            declaration.c.kind,
-            declaration.c.purposes,
-            declaration.c.revision,
-            declaration.c.until,
-        )
-        .select_from(declaration.outerjoin(revocation))
-        .where(declaration.c.subject.in_(sa.select(each.c.value)), revocation.c.declaration.is_(None))
+        sa.select(pseudonym.c.subject, *_SAID)
+        .select_from(_NAMED)
+        .where(pseudonym.c.subject.in_(listed(dialect, "subjects")), _STANDING)
+        .union_all(sa.select(sa.null(), *_BARRED).where(sa.exists(sa.select(barred.c.digest))))
     )
 
 
-IN_FORCE_OF_EACH: Final = {
-    "sqlite": _in_force_of_each(sa.func.json_each),
-    "postgresql": _in_force_of_each(sa.func.json_array_elements_text),
-}
-"""The same of several subjects, for each dialect. They are one parameter: one for each costs more than the look."""
+def _in_force_of_each_apart(dialect: str) -> sa.Executable:
+    wanted = declaration.c.pseudonym.in_(listed(dialect, "subjects"))
+    return sa.select(declaration.c.pseudonym.label("subject"), *_SAID).select_from(_DECLARED).where(wanted, _STANDING)
+
+
+IN_FORCE_OF_EACH: Final = {dialect: _in_force_of_each(dialect) for dialect in ("sqlite", "postgresql")}
+"""The same of several subjects, for each dialect; and a row of nobody if somebody is barred, which it does not say."""
+
+IN_FORCE_OF_EACH_APART: Final = {dialect: _in_force_of_each_apart(dialect) for dialect in ("sqlite", "postgresql")}
+"""The same by pseudonym, where the keys lie apart."""
 
 ALL_IN_FORCE: Final = (
-    sa.select(
-        declaration.c.subject, declaration.c.kind, declaration.c.purposes, declaration.c.revision, declaration.c.until
-    )
-    .select_from(declaration.outerjoin(revocation))
-    .where(revocation.c.declaration.is_(None))
-    .order_by(declaration.c.subject, declaration.c.id)
+    sa.select(pseudonym.c.subject, *_SAID)
+    .select_from(_NAMED)
+    .where(_STANDING)
+    .order_by(pseudonym.c.subject, declaration.c.id)
 )
 """The declarations in force of all subjects."""
+
+ALL_IN_FORCE_APART: Final = (
+    sa.select(declaration.c.pseudonym.label("subject"), *_SAID)
+    .select_from(_DECLARED)
+    .where(_STANDING)
+    .order_by(declaration.c.pseudonym, declaration.c.id)
+)
+"""The same by pseudonym, where the keys lie apart."""
 
 # As a text, since PostgreSQL compares no JSON.
 _PURPOSES: Final[sa.ColumnElement[str | None]] = sa.cast(declaration.c.purposes, sa.Text)
 
 _FIGURES: Final = (
-    sa.select(declaration.c.kind, _PURPOSES, declaration.c.revision, sa.func.count(sa.distinct(declaration.c.subject)))
-    .select_from(declaration.outerjoin(revocation))
-    .where(revocation.c.declaration.is_(None))
+    sa.select(
+        declaration.c.kind, _PURPOSES, declaration.c.revision, sa.func.count(sa.distinct(declaration.c.pseudonym))
+    )
+    .select_from(_DECLARED)
+    .where(_STANDING, declaration.c.pseudonym.not_in(sa.select(forgotten.c.pseudonym)))
     .group_by(declaration.c.kind, _PURPOSES, declaration.c.revision)
     .order_by(declaration.c.kind, _PURPOSES, declaration.c.revision)
 )
-"""How many subjects have declared the same, and did not take it back."""
+"""How many subjects have declared the same, and did not take it back; without those who were forgotten."""
 
 _HISTORY: Final = (
     sa.select(
@@ -186,7 +216,7 @@ _HISTORY: Final = (
         *(revocation.c[name].label(f"revoked_{name}") for name in ("asked_by", "reference", "request")),
         *(revocation.c[name].label(f"revoked_{name}") for name in ("asked_at", "recorded_at")),
     )
-    .select_from(declaration.outerjoin(revocation))
+    .select_from(_DECLARED)
     .order_by(declaration.c.id)
 )
 
@@ -202,28 +232,47 @@ def unchanged(clause: str, _revision: datetime.date) -> str:
 
 def stands(connection: sa.Connection, subject: str, now: Span, clause_now: ClauseNow = unchanged) -> Stands:
     """What holds for a subject: one query, by index."""
-    return _stands(connection.execute(IN_FORCE, {"subject": subject}).all(), now, clause_now)
+    keys = keys_of(connection)
+    if keys.apart is None:
+        rows = connection.execute(IN_FORCE, {"subject": subject, "digest": keys.bar(subject)}).all()
+        return _stands(rows, now, clause_now)
+    return stands_of_each(connection, (subject,), now, clause_now)[subject]
 
 
 def stands_of_each(
     connection: sa.Connection, subjects: Sequence[str], now: Span, clause_now: ClauseNow = unchanged
 ) -> dict[str, Stands]:
-    """What holds for each of these subjects: one query, by index."""
-    declared: dict[str, list[Any]] = {}
-    for row in connection.execute(IN_FORCE_OF_EACH[connection.dialect.name], {"subjects": list(subjects)}):
-        declared.setdefault(row.subject, []).append(row)
+    """What holds for each of these subjects: one query, by index; where their keys lie apart, one there before."""
     stands_of = dict.fromkeys(subjects, NOTHING_DECLARED)
+    keys = keys_of(connection)
+    declared: dict[str, list[Any]] = {}
+    if keys.apart is None:
+        for row in connection.execute(IN_FORCE_OF_EACH[connection.dialect.name], {"subjects": list(subjects)}):
+            declared.setdefault(row.subject, []).append(row)
+        barred_ones = keys.barred(connection, subjects) if declared.pop(None, None) else frozenset()  # type: ignore[call-overload]
+    else:
+        # The keys come first: a declaration that is found afterwards has its key.
+        names, barred_ones = keys.known(connection, subjects)
+        subject_of = {name: subject for subject, name in names.items()}
+        if names:
+            query = IN_FORCE_OF_EACH_APART[connection.dialect.name]
+            for row in connection.execute(query, {"subjects": list(subject_of)}):
+                declared.setdefault(subject_of[row.subject], []).append(row)
     stands_of.update((subject, _stands(rows, now, clause_now)) for subject, rows in declared.items())
+    for subject in barred_ones:
+        present = stands_of[subject]
+        stands_of[subject] = present._replace(preferences=dataclasses.replace(present.preferences, erased=True))
     return stands_of
 
 
 def all_stands(connection: sa.Connection, now: Span, clause_now: ClauseNow = unchanged) -> dict[str, Stands]:
-    """What holds for each subject with a declaration in force: one query, streamed."""
+    """What holds for each subject with a declaration in force: one query, streamed, and one for a batch of keys.
+
+    Who is barred is none of them: of a digest it cannot be told whose it is.
+    """
     all_preferences: dict[str, Stands] = {}
     alike: dict[object, Stands] = {}  # few of a million subjects asked for what nobody else did
-    rows = connection.execute(ALL_IN_FORCE.execution_options(stream_results=True, yield_per=10_000))
-    for subject, group in itertools.groupby(rows, lambda row: row.subject):
-        declared = list(group)
+    for subject, declared in _each_declared(connection):
         key = tuple(
             (row.kind, None if row.purposes is None else tuple(row.purposes), row.revision, row.until)
             for row in declared
@@ -234,6 +283,21 @@ def all_stands(connection: sa.Connection, now: Span, clause_now: ClauseNow = unc
         if present != NOTHING_DECLARED:
             all_preferences[subject] = present
     return all_preferences
+
+
+def _each_declared(connection: sa.Connection) -> Iterator[tuple[str, list[Any]]]:
+    """Each subject with its declarations in force."""
+    keys = keys_of(connection)
+    query = ALL_IN_FORCE if keys.apart is None else ALL_IN_FORCE_APART
+    rows = connection.execute(query.execution_options(stream_results=True, yield_per=10_000))
+    groups = ((name, list(group)) for name, group in itertools.groupby(rows, lambda row: row.subject))
+    if keys.apart is None:
+        yield from groups
+        return
+    keys.known(connection, ())  # which sees that these are the keys
+    while some := dict(itertools.islice(groups, AT_A_TIME)):
+        for name, subject in keys.subjects(connection, some).items():
+            yield subject, some[name]
 
 
 class Figure(NamedTuple):
@@ -286,11 +350,13 @@ NOTHING_DECLARED: Final = Stands(CLEAR, None)
 
 
 def history(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[Restriction | Consent]:
-    """The declarations that meet these conditions, in the order of their recording."""
-    return [_declared(row) for row in connection.execute(_HISTORY.where(*which))]
+    """The declarations that meet these conditions, in the order of their recording; none of who was forgotten."""
+    rows = connection.execute(_HISTORY.where(*which)).all()
+    subjects = keys_of(connection).subjects(connection, (row.pseudonym for row in rows))
+    return [_declared(row, subjects[row.pseudonym]) for row in rows if row.pseudonym in subjects]
 
 
-def _declared(row: Any) -> Restriction | Consent:
+def _declared(row: Any, subject: str) -> Restriction | Consent:
     revoked = None
     if row.revoked is not None:
         revoked = Revocation(
@@ -302,7 +368,7 @@ def _declared(row: Any) -> Restriction | Consent:
         )
     same = {
         "id": row.id,
-        "subject": row.subject,
+        "subject": subject,
         "revision": row.revision,
         "by": row.asked_by,
         "at": row.asked_at,

@@ -20,6 +20,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from purposeguard.errors import PurposeGuardError, StoreUnavailable, SweepRefused
+from purposeguard.governance import forgetting
 from purposeguard.governance.changes import counter
 from purposeguard.governance.erasers import LONGEST_NAME, Erasers, Key, Registered, unserved, where_failed
 from purposeguard.governance.recording import report
@@ -260,13 +261,18 @@ class RetentionJob:
         try:
             if pending:
                 eraser.erase(pending)
+                self._forget(eraser, pending)
                 run.batch_done(name, sources, len(pending))
             if before is not None and problem is None:
-                for keys in _batches(eraser.due(before), batch):
+                for due in _batches(eraser.due(before), batch):
+                    keys = self._free(eraser, due)
+                    if not keys:
+                        continue
                     run.batch_begins(name, keys)
                     eraser.erase(keys)
+                    self._forget(eraser, keys)
                     run.batch_done(name, sources, len(keys))
-                left = run.done.get(name, 0) > 0 and next(iter(eraser.due(before)), None) is not None
+                left = next(iter(eraser.due(before)), None) is not None
         except StoreUnavailable:
             raise
         except _NoKey as error:
@@ -274,6 +280,17 @@ class RetentionJob:
         except Exception as error:  # noqa: BLE001  # of the application's own code; reported, and the others go on
             problem = where_failed(name, error)
         return Erased(name, sources, run.done.get(name, 0), left, problem)
+
+    def _free(self, eraser: Registered, keys: Sequence[Key]) -> tuple[Key, ...]:
+        """The keys without those of persons with a request that is not answered: what it is about is kept for that."""
+        subjects = [subject for subject in map(eraser.subject, keys) if subject is not None]
+        waiting = forgetting.unanswered(self._store, subjects) if subjects else {}
+        return tuple(key for key in keys if eraser.subject(key) not in waiting) if waiting else tuple(keys)
+
+    def _forget(self, eraser: Registered, keys: Sequence[Key]) -> None:
+        subjects = [subject for subject in map(eraser.subject, keys) if subject is not None]
+        if subjects:
+            forgetting.forget(self._store, subjects, self._clock.now(), ledger=self._ledger)
 
 
 class _Run:

@@ -62,12 +62,12 @@ class Moment(sa.types.TypeDecorator[datetime.datetime]):
         return datetime.datetime
 
 
-keys: Final = sa.Table(
+identity: Final = sa.Table(
     "purposeguard_store",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("secret", sa.LargeBinary, nullable=False),
+    sa.Column("mark", sa.String(32), nullable=False),
     sa.Column("made", Moment, nullable=False),
     sa.CheckConstraint("id = 1", name="one_row"),
 )
-"""One row: the secret under which subjects are named in ledgers."""
+"""One row: the mark of the keys that belong to the store."""

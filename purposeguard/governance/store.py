@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import datetime
-import hashlib
+import itertools
 import os
-import secrets
+import re
 import time
 import weakref
 from collections.abc import Collection, Generator, Sequence
@@ -19,17 +18,26 @@ import sqlalchemy as sa
 from alembic.config import Config
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext, MigrationStep
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, make_url
 
-from purposeguard.governance.engines import BEGIN, WRITING, engine_of, translated, unavailable
+from purposeguard.governance.engines import APPLICATION, BEGIN, WRITING, engine_of, translated, unavailable
 from purposeguard.governance.forking import FORKS
-from purposeguard.governance.schema import VERSION_TABLE, keys, metadata
-from purposeguard.runtime.clock import UTC
+from purposeguard.governance.pseudonyms import KEYS, TABLES, Keys, attach
+from purposeguard.governance.schema import VERSION_TABLE, metadata
 
 UPGRADE_LOCK: Final = 0x7075_7270_6F73_6531
 """PostgreSQL's advisory lock for upgrades."""
+
+FORMAT: Final = re.compile(r"\d{4}(?=[a-z]?_)")
+"""What the revisions begin with between which migrations only add: `0004_notes`, `0004a_…` and `0004b_…`."""
+
+SESSION: Final = re.compile(rf"(?<=\b{APPLICATION} )(\d{{4}})[a-z]?_\w+$")
+"""The revision in the name of a session of PostgreSQL."""
+
+Upgrade = Literal["nothing", "additions", "all"]
+"""What opening a store may do to its tables."""
 
 CHANGED: Final = "purposeguard_changed"
 """Execution option: the subjects whose preferences a transaction changes."""
@@ -49,17 +57,18 @@ class Store:
     """A database: `Store.open(url)`, or `Store()` and later `connect`. Its faults are StoreUnavailable.
 
     `engine` is SQLAlchemy's; `dialect` is `sqlite` or `postgresql`; `where` names the store in messages, without user
-    and password. `secret` is made with the store; everybody who can read the store knows it. `listeners` get changes;
-    they are held weakly. `interruptions` counts lost connections: after one, the store may be in an earlier state.
+    and password. `keys` know whose pseudonym is whose. `listeners` get changes; they are held weakly. `interruptions`
+    counts lost connections: after one, the store may be in an earlier state.
     """
 
     def __init__(self) -> None:
         """A store that is not opened yet: it refuses everything."""
         self.where = "of governance"
         self.timeout = 0.0
-        self.secret = b""
+        self.keys = Keys()
         self.listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
         self.interruptions = 0
+        self._apart: KeyStore | None = None
         self._engine: sa.Engine | None = None
         self._closed = False
         self._inherited: list[object] = []
@@ -93,32 +102,48 @@ class Store:
 
     @classmethod
     def open(
-        cls, url: str | URL = "sqlite:///purposeguard.db", *, timeout: float = 5.0, upgrade: bool = False
-    ) -> Store:
+        cls,
+        url: str | URL = "sqlite:///purposeguard.db",
+        *,
+        keys: str | URL | None = None,
+        timeout: float = 5.0,
+        upgrade: bool = False,
+    ) -> Self:
         """Opens a store, or makes it.
 
+        `keys`: the URL of another database, in which the keys lie that tell whose a pseudonym is; None: in the store.
         `timeout`: seconds to wait for another process, or for the server, at most. `upgrade`: tables of an older
-        version of this package are brought up to date, as `purposeguard store upgrade` does, and not refused.
+        version of this package are brought up to date, as `purposeguard store upgrade --contract` does.
 
         Raises:
-            StoreUnavailable: it cannot be opened, or its tables are of another version of this package.
-            ValueError: the URL is neither of a SQLite file nor of PostgreSQL, or the timeout is not above zero.
+            StoreUnavailable: it cannot be opened, its tables are of another version of this package, or these are not
+                its keys.
+            ValueError: a URL is neither of a SQLite file nor of PostgreSQL, both are of one database, or the timeout
+                is not above zero.
         """
         store = cls()
-        store.connect(url, timeout=timeout, upgrade=upgrade)
+        store.connect(url, keys=keys, timeout=timeout, upgrade=upgrade)
         return store
 
-    def connect(self, url: str | URL, *, timeout: float = 5.0, upgrade: bool = False) -> None:
+    def connect(
+        self, url: str | URL, *, keys: str | URL | None = None, timeout: float = 5.0, upgrade: bool = False
+    ) -> None:
         """Opens this store, for the first time or after `close`. Raises as `open`.
 
         Raises:
             RuntimeError: it is open.
         """
+        self._connect(url, keys, timeout, "all" if upgrade else "nothing")
+
+    def _connect(self, url: str | URL, keys: str | URL | None, timeout: float, upgrade: Upgrade) -> None:
         if self.is_open:
             raise RuntimeError(f"{self.where} is open: close it before another is opened in its place")
         if timeout <= 0:
             raise ValueError(f"a store needs some time to answer: timeout={timeout}")
-        self._engine, self.where = engine_of(url, timeout)
+        if keys is not None and _place(keys) == _place(url):
+            raise ValueError("keys that lie apart are in another database than the store")
+        scripts = ScriptDirectory.from_config(configuration())
+        self._engine, self.where = engine_of(url, timeout, f"{APPLICATION} {scripts.get_current_head()}")
         self.timeout = timeout
         self.interruptions += 1  # nothing that is known of the previous store holds for this one
         self._closed = False
@@ -126,7 +151,9 @@ class Store:
         try:
             if self.dialect == "sqlite":
                 self._write_ahead()
-            self._prepare(upgrade)
+            if keys is not None:
+                self._apart = KeyStore.open(keys, timeout=timeout)
+            self._prepare(scripts, upgrade)
         except BaseException:
             self.close()
             raise
@@ -150,26 +177,47 @@ class Store:
                 raise failure
             time.sleep(0.01)
 
-    def _prepare(self, upgrade: bool) -> None:
-        """Makes the tables, or sees that they are those of this version, and reads the secret; in one transaction."""
+    def _prepare(self, scripts: ScriptDirectory, upgrade: Upgrade) -> None:
+        """Makes the tables, or sees that this version can use them, and opens the keys; in one transaction."""
         with self.writing() as connection, contextlib.ExitStack() as stack:
             if self.dialect == "postgresql":
                 from purposeguard.governance.postgresql import unhurried  # noqa: PLC0415  # needs psycopg
 
                 stack.enter_context(unhurried(connection))
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_LOCK)))
-            scripts = ScriptDirectory.from_config(configuration())
             present = _revisions(connection)
-            unknown = sorted(present - {script.revision for script in scripts.walk_revisions()})
-            if unknown:
-                what = f"was made by a newer version of purposeguard: `{unknown[0]}` is not known to this one"
-                advice = "upgrade purposeguard, or put back the copy of the store that was made before its upgrade"
-                raise unavailable(self.where, what, advice)
-            if present and present != set(scripts.get_heads()) and not upgrade:
-                what = "was made by an older version of purposeguard"
-                raise unavailable(self.where, what, "make a copy of it, then run `purposeguard store upgrade`")
-            bring_up_to_date(connection, scripts)
-            self.secret = _secret(connection)
+            steps = _steps(self.where, scripts, present, upgrade)
+            if steps:
+                if present and self.dialect == "postgresql":
+                    _must_not_be_in_use(self.where, connection, steps[-1].revision)
+                bring_up_to_date(connection, scripts, steps[-1].revision)
+            keys = Keys()
+            attach(connection, keys, self._apart, self.where, move=upgrade != "nothing")
+            self.keys = keys
+        with self.reading() as connection:
+            behind = keys.behind(connection)
+        if behind:
+            self.destroy_keys()
+
+    def destroy_keys(self) -> None:
+        """Destroys the keys of those who were forgotten, where that was not done yet.
+
+        Raises:
+            StoreUnavailable: the store, or its keys, cannot be used.
+        """
+        with self.writing() as connection:
+            self.keys.destroy(connection)
+        for each in (self, self._apart):
+            if each is not None and each.dialect == "sqlite":
+                each._truncate()
+
+    def _truncate(self) -> None:
+        """Empties the log of writes, in which older pages of the file are."""
+        with self.reading(single=True) as connection:
+            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+        if busy:
+            what = "has a reader, so that its log, in which older pages are, was not emptied"
+            raise unavailable(self.where, what, "try again")
 
     # ---- Transactions ---------------------------------------------------------------------------------------------
 
@@ -200,8 +248,12 @@ class Store:
                 yield connection
         finally:
             if changed:
-                for listener in list(self.listeners):
-                    listener.changed(changed)
+                self.tell(changed)
+
+    def tell(self, subjects: Collection[str]) -> None:
+        """Tells the listeners of this process whose preferences have changed."""
+        for listener in list(self.listeners):
+            listener.changed(subjects)
 
     @contextlib.contextmanager
     def _connection(self, begin: str | None, changed: set[str] | None = None) -> Generator[sa.Connection]:
@@ -213,7 +265,7 @@ class Store:
         engine, pool = self.engine, self.engine.pool
         try:
             with FORKS.transaction(), engine.connect() as connection:
-                yield connection.execution_options(**{BEGIN: begin, CHANGED: changed})
+                yield connection.execution_options(**{BEGIN: begin, CHANGED: changed, KEYS: self.keys})
         finally:
             if self._closed or engine is not self._engine:  # type: ignore[redundant-expr]  # in another thread
                 # `close` did not meet this connection, which was in use.
@@ -230,15 +282,22 @@ class Store:
             return
         raise failure from None
 
-    def digest(self, subject: str) -> str:
-        """The digest by which a ledger names a subject: only who has the store can compute it.
+    def pseudonym(self, subject: str) -> str:
+        """The pseudonym of one person; as `pseudonyms`."""
+        return self.pseudonyms([subject])[0]
+
+    def pseudonyms(self, subjects: Sequence[str]) -> list[str]:
+        """The pseudonyms by which tables and ledger name these persons, by `subject_key`: random, made when needed.
 
         Raises:
-            StoreUnavailable: the store was never opened.
+            StoreUnavailable: the store, or the keys, cannot be used.
         """
-        if not self.secret:  # an unkeyed digest could be guessed
-            raise unavailable(self.where, "was not opened yet", "open it when the application starts")
-        return digest_of(self.secret, subject)
+        with self.reading() as connection:
+            names = self.keys.known(connection, subjects).names
+        if len(names) < len(set(subjects)):
+            with self.writing() as connection:
+                names = self.keys.issue(connection, subjects)
+        return [names[subject] for subject in subjects]
 
     # ---- The end --------------------------------------------------------------------------------------------------
 
@@ -247,6 +306,9 @@ class Store:
         self._closed = True
         if self._engine is not None:
             self._engine.dispose()
+        if self._apart is not None:
+            self._apart.close()
+            self._apart = None
 
     def _interrupted(self, *_: Any) -> None:
         self.interruptions += 1
@@ -276,9 +338,25 @@ class Store:
         return f"<Store {self.where}>"
 
 
-def digest_of(secret: bytes, subject: str) -> str:
-    """The digest by which the ledger of a store with this secret names a subject."""
-    return hashlib.blake2b(subject.encode(), key=secret, digest_size=16).hexdigest()
+class KeyStore(Store):
+    """A database that holds the keys of a store, and nothing else of it."""
+
+    def _prepare(self, scripts: ScriptDirectory, upgrade: Upgrade) -> None:  # noqa: ARG002  # of one version
+        with self.writing() as connection:
+            if self.dialect == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_LOCK)))
+            metadata.create_all(connection, tables=TABLES)
+
+
+def _place(target: str | URL) -> object:
+    """Where a database is, whoever asks for it."""
+    try:
+        url = make_url(target)
+    except (exc.ArgumentError, ValueError):  # which `engine_of` reports
+        return target
+    if url.get_backend_name() == "sqlite":
+        return "sqlite", os.path.realpath(url.database or "")
+    return "postgresql", url.host or url.query.get("host"), url.port, url.database
 
 
 # ---- Versions -----------------------------------------------------------------------------------------------------
@@ -295,6 +373,53 @@ def configuration() -> Config:
 def _revisions(connection: sa.Connection) -> set[str]:
     """The revision of the tables that are there; empty if there are none."""
     return set(MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_heads())
+
+
+def _format_of(revision: str) -> str | None:
+    """The number that a revision begins with: a library reads tables of the number of its own head, however new."""
+    number = FORMAT.match(revision)
+    return None if number is None else number[0]
+
+
+def _steps(where: str, scripts: ScriptDirectory, present: set[str], upgrade: Upgrade) -> list[Script]:
+    """The migrations to run, oldest first; raises StoreUnavailable where these tables cannot be used without others."""
+    every = list(scripts.walk_revisions())[::-1]
+    if not present:
+        return every
+    known = [script.revision for script in every]
+    revision = ", ".join(sorted(present))
+    if revision not in known:
+        if _format_of(revision) is not None and _format_of(revision) == _format_of(known[-1]):
+            return []  # a newer version has added something, which this one need not know
+        what = f"was made by a newer version of purposeguard: `{revision}` is not known to this one"
+        advice = "use the version that upgraded it or a later one, or put back the copy that was made before"
+        raise unavailable(where, what, advice)
+    pending = every[known.index(revision) + 1 :]
+    additions = list(itertools.takewhile(lambda script: _format_of(script.revision) == _format_of(revision), pending))
+    needed = [script for script in pending[len(additions) :] if not getattr(script.module, "can_wait", False)]
+    if upgrade == "all":
+        return pending
+    if upgrade == "additions" and needed:
+        what = f"needs `{pending[len(additions)].revision}`, which takes away what older versions of purposeguard use"
+        advice = "stop them, make a copy of the store, then run `purposeguard store upgrade --contract`"
+        raise unavailable(where, what, advice)
+    if upgrade == "nothing" and (additions or needed):
+        what = "was made by an older version of purposeguard"
+        raise unavailable(where, what, "make a copy of it, then run `purposeguard store upgrade`")
+    return additions
+
+
+def _must_not_be_in_use(where: str, connection: sa.Connection, revision: str) -> None:
+    """Raises StoreUnavailable where PostgreSQL knows of a session of a version that cannot use this revision.
+
+    Who gave sessions another name than `APPLICATION` and a revision, as versions before 0003 did not, is not seen.
+    """
+    wanted = "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()"
+    named = (SESSION.search(name or "") for name in connection.scalars(sa.text(wanted)))
+    older = sorted(each[0] for each in named if each is not None and each[1] < str(_format_of(revision)))
+    if older:
+        what = f"is in use by an older version of purposeguard: {len(older)} sessions, the oldest of `{older[0]}`"
+        raise unavailable(where, what, "stop its processes, then try again: they could not go on")
 
 
 def bring_up_to_date(connection: sa.Connection, scripts: ScriptDirectory, revision: str = "head") -> None:
@@ -318,16 +443,7 @@ def bring_up_to_date(connection: sa.Connection, scripts: ScriptDirectory, revisi
     context.run_migrations(operations=Operations(context))
 
 
-def _secret(connection: sa.Connection) -> bytes:
-    """The secret of the store, made with it."""
-    secret = connection.execute(sa.select(keys.c.secret)).scalar_one_or_none()
-    if secret is None:
-        secret = secrets.token_bytes(32)
-        connection.execute(sa.insert(keys).values(id=1, secret=secret, made=datetime.datetime.now(UTC)))
-    return bytes(secret)
-
-
-def existing_store(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Store:
+def existing_store(target: str | os.PathLike[str], *, keys: str | URL | None = None, timeout: float = 5.0) -> Store:
     """The store of a URL, or in the SQLite file of a path; nothing is made, and no table is changed.
 
     Raises:
@@ -335,25 +451,41 @@ def existing_store(target: str | os.PathLike[str], *, timeout: float = 5.0) -> S
         ValueError: the URL is neither of a SQLite file nor of PostgreSQL.
     """
     url, _ = _existing(target, timeout)
-    return Store.open(url, timeout=timeout)
+    if keys is not None:
+        _must_exist(keys, "name where the keys of the store lie")
+    return Store.open(url, keys=keys, timeout=timeout)
 
 
-def upgraded(target: str | os.PathLike[str], *, timeout: float = 5.0) -> tuple[str, str]:
-    """Brings the tables of a store up to date; returns their revision before and after. Raises as `existing_store`."""
+def upgraded(
+    target: str | os.PathLike[str], *, keys: str | URL | None = None, timeout: float = 5.0, contract: bool = False
+) -> tuple[str, str]:
+    """Adds to the tables of a store what this version needs; returns their revision before and after.
+
+    Older versions go on using them. With `contract` they cannot: what this version does not need is taken away. With
+    `keys`, those that the store holds are moved there.
+
+    Raises:
+        StoreUnavailable: as `existing_store`; this version needs `contract`; or an older one is seen to use the store,
+            which SQLite does not tell.
+        ValueError: as `existing_store`.
+    """
     url, before = _existing(target, timeout)
-    Store.open(url, timeout=timeout, upgrade=True).close()
+    with Store() as store:
+        store._connect(url, keys, timeout, "all" if contract else "additions")
     return before, _existing(target, timeout)[1]
+
+
+def left_to_contract(revision: str) -> bool:
+    """True if `upgraded` left tables of this revision with something that this version does not need."""
+    known = [script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()]
+    return revision in known[1:]
 
 
 def _existing(target: str | os.PathLike[str], timeout: float) -> tuple[str | URL, str]:
     """The URL of a store that is there, and the revision of its tables."""
     text = os.fspath(target)
     url = text if "://" in text else sa.URL.create("sqlite", database=text)
-    with contextlib.suppress(exc.ArgumentError, ValueError):  # which `engine_of` reports
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite" and parsed.database and not Path(parsed.database).is_file():
-            what = "does not exist"
-            raise unavailable(f"`{Path(parsed.database)}`", what, "name the store of an application that has run")
+    _must_exist(url, "name the store of an application that has run")
     engine, where = engine_of(url, timeout)
     try:
         with FORKS.transaction(), engine.connect() as connection:
@@ -367,6 +499,13 @@ def _existing(target: str | os.PathLike[str], timeout: float) -> tuple[str | URL
     finally:
         engine.dispose()
     raise failure
+
+
+def _must_exist(url: str | URL, advice: str) -> None:
+    with contextlib.suppress(exc.ArgumentError, ValueError):  # which `engine_of` reports
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database and not Path(parsed.database).is_file():
+            raise unavailable(f"`{Path(parsed.database)}`", "does not exist", advice)
 
 
 # ---- Processes ----------------------------------------------------------------------------------------------------

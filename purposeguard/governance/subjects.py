@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from purposeguard.errors import RequestError, UnknownPurpose, shown_id
 from purposeguard.governance import changes
+from purposeguard.governance.forgetting import forget
 from purposeguard.governance.recording import report
 from purposeguard.governance.restrictions import (
     CONSENT,
@@ -132,7 +133,7 @@ class Subjects:
         with self._writing(within) as connection:
             declared = history(connection, declaration.c.id == number, declaration.c.kind != CONSENT)
             if not declared:
-                raise RequestError(f"there is no restriction {number}")
+                raise RequestError(f"there is no restriction {number}, or whoever declared it was forgotten")
             changes.record(connection, [declared[0].subject])  # from here on nobody else lifts it
             remaining = in_force(history(connection, declaration.c.id == number))
             if not remaining:
@@ -187,17 +188,38 @@ class Subjects:
         row = self._asked(by, at, reference, request)
         with self._writing(within) as connection:
             changes.record(connection, [key])
-            declared = history(connection, declaration.c.subject == key, declaration.c.kind == CONSENT)
+            mine = declaration.c.pseudonym == self.store.keys.known(connection, [key]).names[key]
+            declared = history(connection, mine, declaration.c.kind == CONSENT)
             consents = cast("list[Consent]", in_force(declared))
             if purpose is not None:
                 consents = self._meant(consents, purpose)
             return cast("tuple[Consent, ...]", self._revoke(connection, "withdrawn", consents, row))
 
+    def forget(self, subject: SubjectId, *, bar: bool | None = None) -> None:
+        """Forgets a subject of whom the application holds nothing any more: nothing here tells then who it was.
+
+        What was asked for and answered stays on record under a pseudonym that leads to nobody; references, notes and
+        authorities are removed. `bar`: nothing of the subject may be used ever again, should it turn up; None: if a
+        restriction is in force. Of a barred subject a keyed digest stays among the keys. False lets them come back.
+
+        To be called again where it failed: it goes on where it ended.
+
+        Raises:
+            RequestError: a request of the subject is not answered yet. Nothing has changed.
+        """
+        key = subject_key(subject)
+        kept = forget(self.store, [key], self.clock.now(), bar=bar, ledger=self.ledger)
+        if kept:
+            raise RequestError(
+                f"request {kept[key]} of this person is not answered yet (help: answer it, then forget the person)"
+            )
+
     def of(self, subject: SubjectId) -> SubjectRecord:
         """Everything on record about a subject; empty for an unknown one."""
         key = subject_key(subject)
         with self.store.reading() as connection:
-            declared = history(connection, declaration.c.subject == key)
+            name = self.store.keys.known(connection, [key]).names.get(key)
+            declared = [] if name is None else history(connection, declaration.c.pseudonym == name)
             present = stands(connection, key, self.clock.span(), self.clause_now)
         return SubjectRecord(
             subject=key,
@@ -281,21 +303,24 @@ class Subjects:
         return self.store.writing() if within is None else contextlib.nullcontext(within)
 
     def _declare(self, connection: sa.Connection, row: dict[str, Any]) -> Restriction | Consent:
-        number = connection.execute(sa.insert(declaration).values(row).returning(declaration.c.id)).scalar_one()
-        self._report(connection, row["kind"], row["subject"], {"id": number, **details(row)})
+        values = {name: value for name, value in row.items() if name != "subject"}
+        values["pseudonym"] = self.store.keys.issue(connection, [row["subject"]])[row["subject"]]
+        number = connection.execute(sa.insert(declaration).values(values).returning(declaration.c.id)).scalar_one()
+        self._report(connection, row["kind"], values["pseudonym"], {"id": number, **details(row)})
         return history(connection, declaration.c.id == number)[0]
 
     def _revoke(
         self, connection: sa.Connection, kind: str, declared: Sequence[Restriction | Consent], row: dict[str, Any]
     ) -> tuple[Restriction | Consent, ...]:
+        names = self.store.keys.known(connection, {record.subject for record in declared}).names
         for record in declared:
             connection.execute(sa.insert(revocation).values(declaration=record.id, **row))
-            self._report(connection, kind, record.subject, {"id": record.id, **details(row)})
+            self._report(connection, kind, names[record.subject], {"id": record.id, **details(row)})
         return tuple(history(connection, declaration.c.id.in_([record.id for record in declared])))
 
-    def _report(self, connection: sa.Connection, what: str, subject: str, told: dict[str, Any]) -> None:
+    def _report(self, connection: sa.Connection, what: str, name: str, told: dict[str, Any]) -> None:
         kind = "consent" if what in (CONSENT, "withdrawn") else "restriction"
-        body = {"what": what, "subject": self.store.digest(subject), **told}
+        body = {"what": what, "subject": name, **told}
         report(self.ledger, self.store, connection, kind, body)
 
 

@@ -65,16 +65,16 @@ provision: Final = sa.Table(
 provided_subject: Final = sa.Table(
     "purposeguard_provided_subject",
     metadata,
-    sa.Column("subject", sa.String(32), primary_key=True),
+    sa.Column("pseudonym", sa.String(32), primary_key=True),
     sa.Column("provision", sa.ForeignKey(provision.c.id), primary_key=True),
 )
-"""The subjects of each hand-over, by digest."""
+"""The subjects of each hand-over."""
 
 AT_A_TIME: Final = 5_000
 """Subjects in one statement."""
 
 MOST_NAMED: Final = 100
-"""Subjects of one hand-over that the ledger names, by digest; more are only counted."""
+"""Subjects of one hand-over that the ledger names; more are only counted."""
 
 
 # ---- Recipients ---------------------------------------------------------------------------------------------------
@@ -318,10 +318,11 @@ class Provisions:
         row["at"] = in_utc(handed.at)
         with self._store.writing() as connection:
             number: int = connection.execute(sa.insert(provision).values(row).returning(provision.c.id)).scalar_one()
-            digests = map(self._store.digest, keys)
-            while rows := [{"subject": digest, "provision": number} for digest in islice(digests, AT_A_TIME)]:
+            names = self._store.keys.issue(connection, keys)
+            remaining = iter(keys)
+            while rows := [{"pseudonym": names[key], "provision": number} for key in islice(remaining, AT_A_TIME)]:
                 connection.execute(sa.insert(provided_subject), rows)
-            named = list(map(self._store.digest, keys)) if len(keys) <= MOST_NAMED else None
+            named = [names[key] for key in keys] if len(keys) <= MOST_NAMED else None
             body = entries.provision(dataclasses.replace(handed, subjects=keys), named)
             report(self._ledger, self._store, connection, "provision", {"provision": number, **body})
         return number
@@ -333,7 +334,9 @@ class Provisions:
             TypeError, ValueError: as `subject_key`.
         """
         key = subject_key(subject)
-        mine = sa.select(provided_subject.c.provision).where(provided_subject.c.subject == self._store.digest(key))
+        with self._store.reading() as connection:
+            name = self._store.keys.name(connection, key)
+        mine = sa.select(provided_subject.c.provision).where(provided_subject.c.pseudonym == name)
         return tuple(self._selected(provision.c.id.in_(mine), (key,)))
 
     def since(self, moment: datetime.datetime, *, recipient: str | None = None) -> tuple[ProvisionRecord, ...]:

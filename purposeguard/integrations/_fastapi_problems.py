@@ -41,7 +41,7 @@ _REPLACED: Final = (None, request_validation_exception_handler, websocket_reques
 def add_handlers(app: FastAPI, *, details: bool) -> None:
     """Has an application answer errors of this library and of validation, where it has no handlers of its own."""
     handlers: dict[type[Exception], Handler] = {
-        PurposeGuardError: functools.partial(_of_the_library, details),
+        PurposeGuardError: functools.partial(answered, details),
         PydanticSerializationError: _not_written,
         ResponseValidationError: _not_as_declared,
         RequestValidationError: _not_valid,
@@ -52,7 +52,8 @@ def add_handlers(app: FastAPI, *, details: bool) -> None:
             app.add_exception_handler(error, handler)
 
 
-async def _of_the_library(details: bool, connection: HTTPConnection, error: PurposeGuardError) -> JSONResponse | None:
+async def answered(details: bool, connection: HTTPConnection, error: PurposeGuardError) -> JSONResponse | None:
+    """The answer to an error of the library; None where a websocket was closed. Raises it if there is none."""
     problem = problem_of(error, details=details)
     if problem is None:
         raise error

@@ -9,7 +9,7 @@ import anyio
 import anyio.to_thread
 
 from purposeguard.integrations.outgoing import Handover, Outbound, Outgoing, Place, must_hold_no_seal
-from purposeguard.integrations.threads import hopping, hops
+from purposeguard.integrations.threads import hopping, hops, off_loop
 
 Client = TypeVar("Client")
 
@@ -100,7 +100,8 @@ class GuardedAsync(Guarded):
         outgoing = self._outgoing
         use = outgoing.under_way
         if use is None:
-            self._leave(request)
+            async with off_loop(outgoing._engine):
+                self._leave(request)
         else:
             declared = outgoing.declared(request.extensions.get(EXTENSION))
             with hopping(use):

@@ -19,8 +19,10 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
-from purposeguard.integrations.threads import hopping, settled
+from purposeguard.errors import StoreUnavailable
+from purposeguard.integrations.threads import hopping, off_loop, settled
 from purposeguard.runtime.activity import Block
+from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.site import Site
 
 __all__ = ["WEBSOCKET", "PurposeRoutes"]
@@ -172,10 +174,46 @@ def run_of(block: Block[Any], site: Site) -> Run:
     async def handle(inner: App, scope: Scope, receive: Receive, send: Send) -> None:
         await settled(engine)
         with hopping(engine.ambient()):
-            await inner(scope, receive, send)
+            await answered_off_loop(engine, inner, scope, receive, send)
 
     run: Run = block._around(handle, site)
     return run
+
+
+async def answered_off_loop(
+    engine: Engine,
+    app: App,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    refuse: Callable[[StoreUnavailable], Awaitable[None]] | None = None,
+) -> None:
+    """Runs an application, of whose answer to a request nothing is sent before what was denied is on record.
+
+    `refuse` answers a request where it cannot be, and nothing was sent yet.
+
+    Raises:
+        StoreUnavailable, LedgerBroken: it cannot be recorded.
+    """
+    if scope["type"] == "lifespan":  # what begins in it goes on beside all requests
+        await app(scope, receive, send)
+        return
+    begun = False
+    try:
+        async with off_loop(engine) as recorded:
+
+            async def send_recorded(message: MutableMapping[str, Any]) -> None:
+                nonlocal begun
+                await recorded()
+                begun = True
+                await send(message)
+
+            await app(scope, receive, send_recorded)
+    except StoreUnavailable as error:
+        if begun or refuse is None or scope["type"] != "http":
+            raise
+        await refuse(error)
 
 
 def every_route(app: Any, prefix: str = "", *, below_mounts: bool = True) -> Iterator[tuple[Any, str]]:

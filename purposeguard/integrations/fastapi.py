@@ -26,10 +26,11 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse
 
-from purposeguard.errors import PurposeGuardError, UnknownTerm
+from purposeguard.errors import PurposeGuardError, StoreUnavailable, UnknownTerm
 from purposeguard.guard import Guard
-from purposeguard.integrations._fastapi_problems import add_handlers
+from purposeguard.integrations._fastapi_problems import add_handlers, answered
 from purposeguard.integrations._fastapi_subjects import MisdeclaredRoute, SubjectFrom, must_not_be_stopped, place_of
 from purposeguard.integrations._fastapi_threads import HooksMissing, hop_route, must_be_hooked
 from purposeguard.integrations.asgi import (
@@ -39,6 +40,7 @@ from purposeguard.integrations.asgi import (
     Run,
     Scope,
     Send,
+    answered_off_loop,
     every_route,
     original_of,
     run_of,
@@ -117,8 +119,13 @@ class _Installed:
                     await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
                 raise
         scope[_INSTALLED] = self
+
+        async def refuse(error: StoreUnavailable) -> None:
+            response = await answered(self._details, HTTPConnection(scope), error)
+            await cast("JSONResponse", response)(scope, receive, send)
+
         with nothing_hops():  # a request may be served in what another one began
-            await self._app(scope, receive, send)
+            await answered_off_loop(self._guard._engine, self._app, scope, receive, send, refuse=refuse)
 
     async def _prepare(self) -> None:
         if self._known < 0:

@@ -378,7 +378,7 @@ class Outgoing:
             engine.refuse(refusal, use)
 
     def _asked(self, use: Use[Any], label: Label) -> Decision:
-        return Decision(self._engine.snapshot.decide(label, use.purpose, use.channel))
+        return Decision(self._engine.snapshot.decide(label, use.purpose, use.channel, conditions=use.conditions))
 
     def _recorder(
         self, recipient: Recipient | str, label: Label, means: str | None, product: str | None, task: str | None

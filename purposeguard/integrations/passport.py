@@ -134,6 +134,7 @@ class Passports:
             family=isinstance(purpose, Family),
             channel=use.channel,
             activity=use.activity.name,
+            conditions=tuple(sorted(use.conditions)),
             **_UNISSUED,
         )
         return self.renew(origin, audience=audience, subject=subject, due=due, max_age=max_age)
@@ -279,13 +280,16 @@ class Passports:
         snapshot = engine.snapshot
         if self._handles[0] is not snapshot or len(self._handles[1]) > _HANDLES_AT_MOST:
             self._handles = snapshot, {}
-        key = passport.notice, passport.revision, passport.family, passport.purpose, passport.channel, receiver
+        stated = passport.channel, passport.conditions
+        key = passport.notice, passport.revision, passport.family, passport.purpose, stated, receiver
         known = self._handles[1]
         handle = known.get(key)
         if handle is None:
             purpose = self._permitted(passport, receiver.permits)
             # `guard.purpose` says whether the channel fits (rule 7).
-            block = self._guard.purpose(purpose, channel=passport.channel, activity=receiver.activity)
+            block = self._guard.purpose(
+                purpose, channel=passport.channel, activity=receiver.activity, conditions=passport.conditions
+            )
             declared = block._stated.activity(receiver.site, receiver.activity)
             handle = known[key] = ActivityHandle(engine, declared)
             self._guard._register.add_activity(receiver.site, declared)
@@ -312,6 +316,10 @@ class Passports:
             matrix.channel(passport.channel)
         except UnknownTerm:
             raise PassportRefused("channel", f"{matrix.notice.revision} knows no such channel") from None
+        try:
+            matrix.conditions(passport.conditions)
+        except UnknownTerm:
+            raise PassportRefused("condition", f"{matrix.notice.revision} knows no such condition") from None
         gone: UnknownTerm | None = None
         for permit in permits:
             try:

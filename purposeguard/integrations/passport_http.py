@@ -23,7 +23,8 @@ import urllib.parse
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, cast
 
-from purposeguard.errors import PurposeGuardError
+from purposeguard.errors import PurposeGuardError, StoreUnavailable
+from purposeguard.integrations.asgi import answered_off_loop
 from purposeguard.integrations.passport import HEADER, Passports, Permits, site_of, under_way
 from purposeguard.integrations.problems import MEDIA_TYPE, Problem, problem_of
 from purposeguard.integrations.threads import hopping, settled
@@ -177,6 +178,10 @@ class PassportMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+
+        async def refuse(error: StoreUnavailable) -> None:
+            await _answer(cast("Problem", problem_of(error)), scope, send)
+
         with contextlib.ExitStack() as stack:
             try:
                 self._enter(stack, scope)
@@ -186,8 +191,9 @@ class PassportMiddleware:
                     raise
                 await _answer(problem, scope, send)
                 return
-            await settled(self._passports.guard._engine)
-            await self._app(scope, receive, send)
+            engine = self._passports.guard._engine
+            await settled(engine)
+            await answered_off_loop(engine, self._app, scope, receive, send, refuse=refuse)
 
     def _enter(self, stack: contextlib.ExitStack, scope: Scope) -> None:
         given = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]

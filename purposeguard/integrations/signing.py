@@ -35,8 +35,9 @@ _FORGED: Final = "no key that is known here signed this text; it was changed on 
 class Passport:
     """What a passport says. None of it is about a person, save that `subject` shows whether two ids are the same.
 
-    `purpose` is the clause of a purpose, or the name of a `family`. `activity` is what it was issued in. `audience` is
-    who may accept it. `issued` and `expires` are seconds since 1970 (UTC). `id` is of this passport alone.
+    `purpose` is the clause of a purpose, or the name of a `family`; `conditions` are those that are stated to hold.
+    `activity` is what it was issued in. `audience` is who may accept it. `issued` and `expires` are seconds since 1970
+    (UTC). `id` is of this passport alone.
 
     `subject` is a keyed digest of `id` and the subject's id: who has no key learns nothing of the subject from it, nor
     whether two passports are about the same one.
@@ -53,6 +54,7 @@ class Passport:
     issued: int
     expires: int
     id: str
+    conditions: tuple[str, ...] = ()
 
 
 _CLAIMS: Final = TypeAdapter(Passport)
@@ -77,8 +79,9 @@ class Keys:
         self._subjects = {name: _signer(name, secret, "subject") for name, secret in keys.items()}
 
     def sign(self, passport: Passport) -> str:
-        """The text of a passport."""
-        return self._signed(self._signs, itsdangerous.base64_encode(_CLAIMS.dump_json(passport)).decode()).decode()
+        """The text of a passport. Where no condition is stated, none is in it, as receivers before 0.2 expect."""
+        claims = _CLAIMS.dump_json(passport, exclude_defaults=True)
+        return self._signed(self._signs, itsdangerous.base64_encode(claims).decode()).decode()
 
     def digest(self, identity: str, subject: object, key: str | None = None) -> str:
         """What stands for a subject in the passport of this id; by the key that signs where no other is named.

@@ -8,14 +8,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from contextvars import ContextVar
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from purposeguard.errors import PurposeMissing, StoreUnavailable
 from purposeguard.guard import Guard
 from purposeguard.runtime.engine import Engine
-from purposeguard.runtime.protocols import AsksAhead
+from purposeguard.runtime.protocols import AsksAhead, RecordsOffLoop
 from purposeguard.runtime.use import Carried, Use
 from purposeguard.runtime.wrapping import surrounded
 from purposeguard.values.callables import Kind, kind_of
@@ -107,6 +107,22 @@ async def settled(engine: Engine) -> None:
     """Has it known whether the store of governance answers: where it does not, what needs it is refused at once."""
     with contextlib.suppress(StoreUnavailable):
         await ask_ahead(engine)
+
+
+def off_loop(engine: Engine) -> contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
+    """A block in an event loop, which does not wait where its denials are recorded: the end of the block does.
+
+    It gives what is to be awaited before an answer is begun.
+
+    Raises:
+        StoreUnavailable, LedgerBroken: what was denied cannot be recorded.
+    """
+    ledger = cast("object", engine.ledger)
+    return ledger.off_loop() if isinstance(ledger, RecordsOffLoop) else contextlib.nullcontext(_nothing_to_record)
+
+
+async def _nothing_to_record() -> None:
+    """Of a ledger that records at once, or of none."""
 
 
 def kind_behind(fn: Any) -> Kind:

@@ -8,10 +8,22 @@ equal. Ids are in the document's own, canonical spelling. References that lead n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple, get_args
 
-from purposeguard.notice.schema import Basis, Document, Extension, Named, Prohibition
+from purposeguard.notice.schema import (
+    EVERY,
+    Basis,
+    BasisRow,
+    Document,
+    Extension,
+    Grant,
+    Named,
+    Prohibition,
+    PurposeRow,
+)
 
 Grants = dict[str, dict[str, str]]
 """Source id → purpose id → the clause of the grant."""
@@ -25,10 +37,11 @@ def source_rows(document: Document) -> tuple[Named, ...]:
 class Lineage:
     """Which sources stand above and below which. Survives circles, so that they can be reported."""
 
-    __slots__ = ("children", "parent")
+    __slots__ = ("children", "known", "parent")
 
     def __init__(self, document: Document) -> None:
-        known = {row.id for row in document.source}
+        self.known = tuple(row.id for row in document.source)
+        known = set(self.known)
         self.parent: dict[str, str] = {}
         self.children: dict[str, list[str]] = {}
         for row in document.source:
@@ -60,8 +73,8 @@ class Lineage:
         return [one for one in self.span((source,)) if one not in self.children]
 
     def span(self, sources: Iterable[str]) -> dict[str, None]:
-        """The sources and all below them, each once, in order."""
-        found = dict.fromkeys(sources)
+        """The sources and all below them, each once, in order; of `EVERY`, all that the clauses list."""
+        found = dict.fromkeys(self.known if sources == EVERY else sources)
         pending = list(found)
         for source in pending:
             below = [child for child in self.children.get(source, ()) if child not in found]
@@ -71,7 +84,10 @@ class Lineage:
 
 
 def granted(document: Document) -> Grants:
-    """Source id → purpose id → the clause of the grant, prohibitions and overlays applied."""
+    """Source id → purpose id → the clause of the grant, prohibitions and overlays applied.
+
+    What depends on conditions is in it, as what depends on the consent of subjects is: `grounds` says on which.
+    """
     lineage = Lineage(document)
     forbidden = prohibited(document)
     found: Grants = {row.id: {} for row in source_rows(document)}
@@ -101,36 +117,198 @@ def granted(document: Document) -> Grants:
 
 
 def prohibited(document: Document) -> dict[tuple[str, str], Prohibition]:
-    """The pairs of (source id, purpose id) that a prohibition covers, with the first that does.
+    """The pairs of (source id, purpose id) that a prohibition covers whatever is stated, with the first that does."""
+    pairs: dict[tuple[str, str], Prohibition] = {}
+    for prohibition in document.forbid:
+        if not prohibition.unless:
+            for pair in _covered(document, prohibition):
+                pairs.setdefault(pair, prohibition)
+    return pairs
+
+
+def _covered(document: Document, prohibition: Prohibition) -> Iterator[tuple[str, str]]:
+    """The pairs of (source id, purpose id) of which a prohibition speaks.
 
     A prohibition on a parent covers its items, one on a source covers its overlays, and one on anything that may go
     into a derivation covers what comes out: else linking would be a way round it.
     """
     lineage = Lineage(document)
     members = {family.class_: family.purposes for family in document.family}
-    pairs: dict[tuple[str, str], Prohibition] = {}
-    for prohibition in document.forbid:
-        covered = set(lineage.span(prohibition.sources))
-        seen = -1
-        while seen < len(covered):  # what was derived may go into another derivation
-            seen = len(covered)
-            covered |= {overlay.id for overlay in document.overlay if overlay.source in covered}
-            for derivation in document.derivation:
-                if not covered.isdisjoint(lineage.span((*derivation.from_, *derivation.with_))):
-                    covered.add(derivation.id)
-        purposes = {one for given in prohibition.purposes for one in members.get(given, (given,))}
-        for pair in product(covered, purposes):
-            pairs.setdefault(pair, prohibition)
-    return pairs
+    covered = set(lineage.span(prohibition.sources))
+    seen = -1
+    while seen < len(covered):  # what was derived may go into another derivation
+        seen = len(covered)
+        covered |= {overlay.id for overlay in document.overlay if overlay.source in covered}
+        for derivation in document.derivation:
+            if not covered.isdisjoint(lineage.span((*derivation.from_, *derivation.with_))):
+                covered.add(derivation.id)
+    purposes = {one for given in prohibition.purposes for one in members.get(given, (given,))}
+    return product(covered, purposes)
 
 
 Extensions = dict[tuple[str, str], Extension]
 """Source id and purpose id → the row that extends the one's earlier data to the other."""
 
 
-def bases(document: Document) -> dict[str, Basis | None]:
-    """Purpose id → its basis: its own, else that of its grant; None where the notice states none."""
-    return {row.id: row.basis or grant.basis for grant in document.grant for row in grant.purpose}
+_ALONE: Final = MappingProxyType(
+    {basis: (BasisRow.model_construct(basis=basis),) for basis in (*get_args(Basis), None)}
+)
+"""A basis that a notice states by `basis`, or none, as the one row that it comes down to."""
+
+
+def basis_rows(grant: Grant, purpose: PurposeRow) -> tuple[BasisRow, ...]:
+    """The bases of a purpose: its own, else those of its grant; one without a basis where the notice states none."""
+    row = purpose if purpose.bases or purpose.basis is not None else grant
+    return row.bases or _ALONE[row.basis]
+
+
+def stated_bases(document: Document) -> dict[str, tuple[BasisRow, ...]]:
+    """Purpose id → its bases, of which one that applies is enough."""
+    return {row.id: basis_rows(grant, row) for grant in document.grant for row in grant.purpose}
+
+
+def bases(document: Document) -> dict[str, Basis | Literal["several"] | None]:
+    """Purpose id → its basis, where the notice states one for all its data; `several` where there is more to say."""
+    return {
+        purpose: rows[0].basis if rows == _ALONE[rows[0].basis] else "several"
+        for purpose, rows in stated_bases(document).items()
+    }
+
+
+class Ground(NamedTuple):
+    """One way in which a use is lawful: on a basis, where all these conditions are stated.
+
+    `opt_out`: the data of subjects who are named, and did not ask for the use to stop.
+    """
+
+    basis: Basis | None = None
+    when: frozenset[str] = frozenset()
+    opt_out: bool = False
+
+    @property
+    def free(self) -> bool:
+        """Whether it holds of any data, with nothing stated and nobody named."""
+        return not (self.basis == "consent" or self.when or self.opt_out)
+
+
+def bases_in_words(rows: tuple[BasisRow, ...]) -> str:
+    """The bases of a purpose on one line; empty where the notice states none."""
+    return " or ".join(map(basis_in_words, rows)) if rows != _ALONE[None] else ""
+
+
+def basis_in_words(row: BasisRow) -> str:
+    """A basis of several: `legitimate-interest where outside-eu`."""
+    said = str(row.basis or "no stated basis")
+    said += f" for {', '.join(row.sources)}" if row.sources is not None else ""
+    said += f" where {' and '.join(row.when)}" if row.when else ""
+    return said + (" until the person objects" if row.opt_out else "")
+
+
+Grounds = tuple[tuple[Ground, ...], ...]
+"""Of each of these groups one ground must hold: there are several where a clause stands for items that differ."""
+
+
+def proviso(grounds: Grounds) -> Literal["consent", "conditions"] | None:
+    """On what a granted use depends besides, in a word; None where it is open to all data."""
+    if all(any(ground.free for ground in group) for group in grounds):
+        return None
+    alone = all(ground == Ground("consent") for group in grounds for ground in group)
+    return "consent" if alone else "conditions"
+
+
+class LegalGrounds:
+    """On which grounds data of each source may serve each purpose that it is granted.
+
+    `when`: purpose → the conditions without which nothing may serve it.
+    """
+
+    __slots__ = (
+        "_alike",
+        "_conditional",
+        "_lineage",
+        "_narrowed",
+        "_of_purpose",
+        "_open",
+        "_particular",
+        "_unless",
+        "when",
+    )
+
+    when: Mapping[str, tuple[str, ...]]
+
+    def __init__(self, document: Document) -> None:
+        self.when = {
+            purpose.id: tuple(dict.fromkeys((*grant.when, *purpose.when)))
+            for grant in document.grant
+            for purpose in grant.purpose
+        }
+        self._lineage = Lineage(document)
+        self._narrowed = {overlay.id: overlay.source for overlay in document.overlay}
+        self._of_purpose: dict[str, Grounds] = {}
+        self._particular: dict[str, tuple[tuple[BasisRow, frozenset[str]], ...]] = {}
+        for grant in document.grant:
+            for purpose in grant.purpose:
+                when = frozenset(self.when[purpose.id])
+                rows = basis_rows(grant, purpose)
+                self._of_purpose[purpose.id] = (
+                    tuple(Ground(row.basis, when.union(row.when) if row.when else when, row.opt_out) for row in rows),
+                )
+                if any(row.sources is not None for row in rows):
+                    self._particular[purpose.id] = tuple(
+                        (row, frozenset(self._lineage.span(row.sources or ()))) for row in rows
+                    )
+        self._unless: dict[tuple[str, str], tuple[Prohibition, ...]] = {}
+        for prohibition in document.forbid:
+            for pair in _covered(document, prohibition) if prohibition.unless else ():
+                self._unless[pair] = (*self._unless.get(pair, ()), prohibition)
+        every = [ground for groups in self._of_purpose.values() for group in groups for ground in group]
+        self._conditional = bool(self._unless) or any(ground.when for ground in every)
+        self._alike = not (self._conditional or self._particular)
+        self._open = {purpose for purpose, groups in self._of_purpose.items() if proviso(groups) is None}
+
+    def of(self, source: str, purpose: str, conditions: frozenset[str] | None = None) -> Grounds:
+        """The grounds of a pair that is granted, where these conditions are stated (None: whichever).
+
+        A group is empty where none of it holds. A row that names sources is about these, their items, and what narrows
+        them. A derivation is a source of its own, and named itself.
+        """
+        if self._alike:
+            return self._of_purpose[purpose]
+        grounds = self._of(source, purpose)
+        if conditions is None or not self._conditional:
+            return grounds
+        return tuple(tuple(ground for ground in group if ground.when <= conditions) for group in grounds)
+
+    def is_open(self, source: str, purpose: str) -> bool:
+        """Whether a pair that is granted depends on nothing else."""
+        return purpose in self._open if self._alike else proviso(self._of(source, purpose)) is None
+
+    def ways(self, source: str, purpose: str) -> frozenset[frozenset[str]]:
+        """The smallest sets of conditions of which each lets a pair that is granted be used at all."""
+        ways = {frozenset[str]()}
+        for group in self._of(source, purpose):
+            every = {way | ground.when for way in ways for ground in group}
+            ways = {way for way in every if not any(other < way for other in every)}
+        return frozenset(ways)
+
+    def forbidden_unless(self, source: str, purpose: str) -> tuple[Prohibition, ...]:
+        """The prohibitions of a pair that conditions lift."""
+        return self._unless.get((source, purpose), ())
+
+    def _of(self, source: str, purpose: str) -> Grounds:
+        if not self._unless and purpose not in self._particular:
+            return self._of_purpose[purpose]
+        rules = self.forbidden_unless(source, purpose)
+        found: dict[tuple[Ground, ...], None] = {}
+        for item in self._lineage.leaves(self._narrowed.get(source, source)):
+            also = {one for rule in (*rules, *self.forbidden_unless(item, purpose)) for one in rule.unless}
+            (grounds,) = self._of_purpose[purpose]
+            rows = self._particular.get(purpose)
+            if rows is not None:
+                pairs = zip(rows, grounds, strict=True)
+                grounds = tuple(ground for (row, named), ground in pairs if row.sources is None or item in named)
+            found[tuple(ground._replace(when=ground.when | also) for ground in grounds)] = None
+        return tuple(found)
 
 
 def extended(document: Document) -> Extensions:

@@ -7,12 +7,24 @@ import importlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Final, cast
 
-from purposeguard.errors import Fault, NoticeError, UnknownChannel, UnknownPurpose, UnknownSource, UnknownTerm, shown_id
-from purposeguard.notice.grants import Grants, bases, granted, prohibited, source_rows
-from purposeguard.notice.parsing import merged, parse_toml, read_toml, validated
-from purposeguard.notice.schema import Document, Named, Prohibition
+from purposeguard.errors import (
+    Fault,
+    NoticeError,
+    UnknownChannel,
+    UnknownCondition,
+    UnknownPurpose,
+    UnknownSource,
+    UnknownTerm,
+    shown_id,
+    without_own_frames,
+)
+from purposeguard.notice.grants import Grants, LegalGrounds, granted, prohibited, proviso, source_rows
+from purposeguard.notice.languages import nearest_language, title_in
+from purposeguard.notice.parsing import Tables, located, merged, parse_toml, read_toml, validated
+from purposeguard.notice.passages import Reader
+from purposeguard.notice.schema import Document, Named, Passage, Prohibition, Texts, by_language
 from purposeguard.notice.vocabulary import (
     Family,
     Immutable,
@@ -22,10 +34,20 @@ from purposeguard.notice.vocabulary import (
     fold,
     is_union,
     nearest,
+    slug_of,
     union_members,
 )
 
 Titles = Mapping[str, str]
+
+SEVERAL: Final = (
+    "an activity is for one purpose: state each in a block of its own, or declare a `[[family]]` of them in the notice "
+    "and name that"
+)
+_SWAPPED: Final = {
+    "source": "is a purpose, not a source: name the data, by the clause that it is collected under",
+    "purpose": "is a source, not a purpose: name what the data is for; sources come first, then the purpose",
+}
 
 
 class Notice(Immutable):
@@ -34,6 +56,8 @@ class Notice(Immutable):
     `sources`, `purposes` and `families` are in the notice's order; `document` holds the whole file as models;
     `grants` says, source class by source class, which purposes are granted and by which clause; `prohibited` which
     pairs of source id and purpose id are forbidden, and by which row.
+
+    `words` are those that the files beside a notice have, by their SHA-256: of a notice that was read from its file.
     """
 
     __slots__ = (
@@ -42,12 +66,14 @@ class Notice(Immutable):
         "_purposes",
         "_sources",
         "channels",
+        "conditions",
         "document",
         "families",
         "grants",
         "prohibited",
         "purposes",
         "sources",
+        "words",
     )
 
     document: Document
@@ -55,14 +81,21 @@ class Notice(Immutable):
     purposes: tuple[type[Purpose], ...]
     families: tuple[Family, ...]
     channels: tuple[str, ...]
+    conditions: tuple[str, ...]
     grants: Mapping[type[Source], Mapping[type[Purpose], str]]
     prohibited: Mapping[tuple[str, str], Prohibition]
+    words: Mapping[str, str]
     _own_purposes: frozenset[object]
     _sources: Mapping[str, object]
     _purposes: Mapping[str, object]
     _families: Mapping[str, object]
 
-    def __init__(self, document: Document, classes: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        document: Document,
+        classes: Mapping[str, object] | None = None,
+        words: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Use `load`, `loads`, `parse` or `bundled`; `classes` is for generated modules."""
         pairs = granted(document)
         purposes = {row.id: row for row in document.purposes}
@@ -84,8 +117,10 @@ class Notice(Immutable):
             purposes=tuple(purpose_classes.values()),
             families=families,
             channels=tuple(row.id for row in document.channel),
+            conditions=tuple(row.id for row in document.condition),
             grants=MappingProxyType(grants),
             prohibited=MappingProxyType(prohibited(document)),
+            words=MappingProxyType(dict(words)),
             _own_purposes=frozenset(purpose_classes.values()),
             _sources=_named((one, one.clause, one.__name__) for one in sources),
             _purposes=_named(
@@ -96,21 +131,40 @@ class Notice(Immutable):
         )
 
     @classmethod
+    @without_own_frames
     def load(cls, path: str | Path, *overlays: str | Path) -> Notice:
         """Reads a notice from a TOML file, and product overlays (rule 8) from further ones.
+
+        The words that a `text` has in a file are looked for in the folder of the file that says so.
 
         Raises:
             NoticeError: with every fault of the files, each with its place.
         """
-        extra = [(str(overlay), read_toml(Path(overlay))) for overlay in overlays]
-        return cls.parse(merged(read_toml(Path(path)), extra), origin=str(path))
+        reader = Reader()
+        return cls._overlaid(_filled(reader, Path(path)), map(Path, overlays), str(path), reader)
+
+    def overlaid(self, *overlays: str | Path) -> Notice:
+        """This notice with product overlays (rule 8) from files; raises NoticeError as `load` does."""
+        return self._overlaid(self.dump(), map(Path, overlays), self.id, Reader(self.words))
 
     @classmethod
+    def _overlaid(cls, tables: Mapping[str, Any], overlays: Iterable[Path], origin: str, reader: Reader) -> Notice:
+        own = [*reader.faults]
+        extra = []
+        for path in overlays:
+            extra.append((str(path), _filled(reader, path)))
+            if faults := reader.faults[len(own) :]:
+                raise NoticeError(located(faults, extra[-1][1]), str(path))
+        return cls(validated(merged(tables, extra), origin, own), words=reader.words)
+
+    @classmethod
+    @without_own_frames
     def loads(cls, text: str, origin: str = "notice") -> Notice:
         """Reads a notice from a TOML text; raises NoticeError as `load` does, TypeError where it is no text."""
         return cls.parse(parse_toml(text, origin), origin)
 
     @classmethod
+    @without_own_frames
     def parse(
         cls, tables: Mapping[str, Any], origin: str = "notice", classes: Mapping[str, object] | None = None
     ) -> Notice:
@@ -124,6 +178,7 @@ class Notice(Immutable):
         return cls(validated(tables, origin), classes)
 
     @classmethod
+    @without_own_frames
     def bundled(cls, name: str) -> Notice:
         """A notice that comes with the library, e.g. `trendmicro-jp`.
 
@@ -144,6 +199,22 @@ class Notice(Immutable):
     def dump(self) -> dict[str, Any]:
         """The tables of the notice file, as plain JSON values; `Notice.parse(notice.dump()) == notice`."""
         return self.document.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+    def text(self, row: object, language: str = "en") -> tuple[str, str] | None:
+        """The language and the words of a row's `text`, in this language or the nearest that it has.
+
+        Of words in a file that this notice was not read with, the place. None where the row has no text.
+        """
+        texts = getattr(row, "text", None)
+        if not isinstance(texts, Texts):
+            return None
+        tag = nearest_language(texts, language)
+        return tag, self.words_of(texts[tag])
+
+    def words_of(self, passage: Passage) -> str:
+        """The words of a passage; where they are in a file that this notice was not read with, their place."""
+        known = passage.words or self.words.get(passage.sha256 or "")
+        return f"({passage.place})" if known is None else known
 
     @property
     def id(self) -> str:
@@ -167,6 +238,12 @@ class Notice(Immutable):
     def revision_of(self, clauses: Iterable[str]) -> datetime.date:  # noqa: ARG002  # over several notices it tells
         """The revision under which something is declared of these purposes, by the ids that records name them by."""
         return self.revision
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The tags of all languages that its titles and texts have, in the order of the file."""
+        documents = (one.document for one in self.notices)
+        return tuple(dict.fromkeys(tag for one in documents for texts in by_language(one) for tag in texts))
 
     def source(self, given: object) -> type[Source]:
         """The source category that an id, a class name, a slug or a class of this notice means.
@@ -210,7 +287,22 @@ class Notice(Immutable):
             if found and fold(channel) == found:
                 return channel
         known = f"the notice knows {', '.join(self.channels)}" if self.channels else "the notice names no channels"
-        raise UnknownChannel(given, known, lambda: nearest(given, self.channels))
+        rows = (row for one in self.notices for row in one.document.channel)
+        titled = dict.fromkeys(row.id for row in rows if given in row.title.model_dump().values())
+        raise UnknownChannel(given, known, lambda: tuple(titled) or nearest(given, self.channels))
+
+    def condition(self, given: object) -> str:
+        """The condition that a name means; case, blanks and hyphens do not matter.
+
+        Raises:
+            UnknownCondition: with the nearest names.
+        """
+        found = isinstance(given, str) and fold(given)
+        for condition in self.conditions:
+            if found and fold(condition) == found:
+                return condition
+        known = f"the notice knows {', '.join(self.conditions)}" if self.conditions else "the notice has no conditions"
+        raise UnknownCondition(given, known, lambda: nearest(given, self.conditions))
 
     def purpose_or_family(self, given: object) -> type[Purpose] | Family:
         """What a purpose argument means; raises UnknownPurpose where it means nothing."""
@@ -242,9 +334,14 @@ class Notice(Immutable):
             raise error(given, self._holder, lambda: nearest(given, names))
         if isinstance(given, TermMeta):
             raise error(given, self._why_not(given, error))
+        if error is UnknownPurpose and isinstance(given, (list, tuple, set, frozenset)):
+            raise error(given, SEVERAL)
         if error is UnknownPurpose and is_union(given):
             names = [family.name for family in self.families]
-            why = "no declared family has just these purposes, and no other union is a purpose (rule 3)"
+            why = (
+                "no declared family has just these purposes, and no other union is a purpose (rule 3): declare a "
+                "`[[family]]` of them in the notice, or state each in a block of its own"
+            )
             near = [family.name for family in self.families if not union_members(given).isdisjoint(family.members)]
             raise error(given, why, lambda: tuple(near[:3]) or nearest(given, names))
         raise error(given, "an id is a text or a class")
@@ -253,8 +350,13 @@ class Notice(Immutable):
         if given is Source or given is Purpose:
             return f"is the base of all {error.kind}s"
         if given in self.grants or given in self.purposes:
-            return f"is a {'source' if given in self.grants else 'purpose'}, not a {error.kind}"
-        advice = f"use this one's classes, or the id `{given.clause}`"
+            return _SWAPPED[error.kind]
+        known = self._sources if error is UnknownSource else self._purposes
+        advice = "use this one's classes"
+        if fold(given.clause) in known:
+            advice += f", or the id `{given.clause}`"
+        else:
+            advice += f": it has no id `{given.clause}`"
         return f"is a class of another notice, of another copy of {self.id}, or made by hand: {advice}"
 
     def __eq__(self, other: object) -> bool:
@@ -270,11 +372,12 @@ class Notice(Immutable):
         """What notebooks show: what each source may serve."""
         from purposeguard.notice.notebook import table  # noqa: PLC0415  # a program outside notebooks starts without
 
-        rests_on = bases(self.document)
+        grounds = LegalGrounds(self.document)
+        marks_of = {None: "✓", "consent": "c", "conditions": "?"}
 
         def mark(source: type[Source], purpose: type[Purpose]) -> str:
             if purpose in self.grants[source]:
-                return "c" if rests_on[purpose.clause] == "consent" else "✓"
+                return marks_of[proviso(grounds.of(source.clause, purpose.clause))]
             return "✗" if (source.clause, purpose.clause) in self.prohibited else "·"
 
         rows = [
@@ -282,8 +385,17 @@ class Notice(Immutable):
             for purpose in self.purposes
         ]
         head = ("", *(f"{source.clause} {source.__name__}" for source in self.sources))
-        marks = "✓ may use, c by consent, ✗ prohibited, · not granted"
+        under = "? under conditions, " if self.conditions else ""
+        marks = f"✓ may use, c by consent, {under}✗ prohibited, · not granted"
         return table(f"{self._dated} ({marks})", head, rows)
+
+
+def _filled(reader: Reader, path: Path) -> Tables:
+    """The tables of a file, with the hashes of the words that stand beside it."""
+    read = read_toml(path)
+    tables = Tables(reader.filled(read, path.parent))
+    tables.written = read.written
+    return tables
 
 
 def bases_of(document: Document, pairs: Grants) -> dict[str, tuple[str, ...]]:
@@ -324,7 +436,7 @@ def _namespace(row: Named) -> dict[str, Any]:
         "clause": row.id,
         "slug": row.slug,
         "title": row.title.model_dump(),
-        "__doc__": f"{row.title.en} ({row.id}).",
+        "__doc__": f"{title_in(row.title, 'en')} ({row.id}).",
         "__module__": "purposeguard.notice.notice",
     }
 
@@ -348,12 +460,14 @@ def _bound_classes(document: Document, pairs: Grants, classes: Mapping[str, obje
 
 
 def _named(terms: Iterable[tuple[object, str, str]]) -> Mapping[str, object]:
-    """Every folded spelling of every term."""
+    """Every folded spelling of every term; a slug with digits (`old-tier2-data`) folds otherwise than its class."""
     found: dict[str, object] = {}
-    for term, *spellings in terms:
-        for spelling in spellings:
+    slugs: dict[str, object] = {}
+    for term, clause, name in terms:
+        for spelling in (clause, name):
             found[fold(spelling) or spelling] = term
-    return MappingProxyType(found)
+        slugs.setdefault(fold(slug_of(name)) or name, term)
+    return MappingProxyType(slugs | found)
 
 
 def _names(term: object) -> tuple[str, ...]:

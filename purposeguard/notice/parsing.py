@@ -7,15 +7,18 @@ a slip of typing in one row does not hide a wrong reference in another.
 
 from __future__ import annotations
 
+import datetime
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from purposeguard.errors import Fault, NoticeError
-from purposeguard.notice.schema import FORMAT, ONE_LINE, Document, PurposeRow
+from purposeguard.notice.positions import Position, not_toml, positions
+from purposeguard.notice.schema import FORMAT, ONE_LINE, ByLanguage, Channels, Document, PurposeRow, Titles
 from purposeguard.notice.timezones import suggestion as nearest_zones
 from purposeguard.notice.validation import ROWS, Sense
 from purposeguard.notice.vocabulary import nearest
@@ -24,7 +27,21 @@ LARGEST_FILE = 16 * 2**20
 """Bytes of a notice file that are read at most: some thirty times a notice of 2,000 purposes."""
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+class Written(NamedTuple):
+    """A text that tables were read from; of overlays in a file of their own, how many rows come before its own."""
+
+    origin: str
+    text: str
+    rows_before: int | None = None
+
+
+class Tables(dict[str, Any]):
+    """The tables of one file, or of a notice and its overlays, and the texts that they were read from."""
+
+    written: tuple[Written, ...] = ()
+
+
+def read_toml(path: Path) -> Tables:
     """The tables of a TOML file.
 
     Raises:
@@ -35,18 +52,23 @@ def read_toml(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
     except (OSError, ValueError) as error:  # ValueError: a path that no file can have
-        raise _alone(origin, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        where = "give the path of a TOML file, from the folder that this runs in or from the root"
+        text = "`Notice.loads(text)` reads a text"
+        why = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise _alone("a text" if "\n" in origin else origin, why, text if "\n" in origin else where) from error
     if len(content) > LARGEST_FILE:
-        raise _alone(origin, f"the file is larger than {LARGEST_FILE:,} bytes, more than any notice has")
+        raise _alone(
+            origin, f"the file is larger than {LARGEST_FILE:,} bytes, more than any notice has", "give the notice alone"
+        )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise _alone(origin, f"line {line} is not UTF-8", "save the file as UTF-8") from error
+        before = content[: error.start].decode("utf-8-sig")
+        raise _at_the_end_of(before, origin, "is not UTF-8 from here on", "save the file as UTF-8") from error
     return parse_toml(text, origin)
 
 
-def parse_toml(text: str, origin: str) -> dict[str, Any]:
+def parse_toml(text: str, origin: str) -> Tables:
     """The tables of a TOML text.
 
     Raises:
@@ -57,13 +79,15 @@ def parse_toml(text: str, origin: str) -> dict[str, Any]:
     if not isinstance(given, str):
         raise TypeError(f"a notice is read from a text in TOML, not from {_article(given)}")
     try:
-        tables = tomllib.loads(text)
+        tables = Tables(tomllib.loads(text))
     except RecursionError as error:
-        raise _alone(origin, "is nested too deeply to be a notice") from error
+        raise _alone(origin, "is nested too deeply to be a notice", "write a table under a `[header]`") from error
     except ValueError as error:  # a TOMLDecodeError, or a number of too many digits
-        raise _alone(origin, f"is not TOML: {error}") from error
+        before, what, suggestion = not_toml(text, str(error))
+        raise _at_the_end_of(before, origin, f"is not TOML: {what}", suggestion) from error
     if not tables:
-        raise _alone(origin, "is empty", "`purposeguard schema` prints the tables of a notice")
+        raise _at_the_end_of("", origin, "is empty", "`purposeguard schema` prints the tables of a notice")
+    tables.written = (Written(origin, text),)
     return tables
 
 
@@ -71,8 +95,8 @@ def _article(given: object) -> str:
     return "None" if given is None else f"a {type(given).__name__}"
 
 
-def validated(tables: Mapping[str, Any], origin: str) -> Document:
-    """The document that these tables are, its references in canonical spelling.
+def validated(tables: Mapping[str, Any], origin: str, others: Iterable[Fault] = ()) -> Document:
+    """The document that these tables are, its references in canonical spelling; `others` are faults found before.
 
     Raises:
         NoticeError: with every fault of shape and of sense.
@@ -84,7 +108,7 @@ def validated(tables: Mapping[str, Any], origin: str) -> Document:
             f"a notice is read from the tables of its file, a mapping, not from {_article(given)}: `Notice.load(path)` "
             "reads a file, `Notice.loads(text)` a text"
         )
-    faults: list[Fault] = []
+    faults = [*others]
     try:
         sense = Sense(Document.model_validate(tables))
     except ValidationError as error:
@@ -92,11 +116,43 @@ def validated(tables: Mapping[str, Any], origin: str) -> Document:
         sense = _sense_of_sound_rows(tables)
     faults += sense.faults
     if faults:
-        raise NoticeError(sorted(faults, key=lambda fault: _position(fault.place)), origin)
+        raise NoticeError(located(sorted(faults, key=lambda fault: _position(fault.place)), tables), origin)
     return sense.document
 
 
-def merged(tables: Mapping[str, Any], overlays: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+def located(faults: Iterable[Fault], tables: Mapping[str, Any]) -> list[Fault]:
+    """These faults with the lines and columns at which they are written, in that order; where none is known, as given.
+
+    What is not written, such as a key that is missing, is where its table begins.
+    """
+    texts = tables.written if isinstance(tables, Tables) else ()
+    known = [{_place(where): found for where, found in positions(one.text).items()} for one in texts]
+    placed = [_located(fault, texts, known) for fault in faults]
+    order = {one.origin: number for number, one in enumerate(texts)}
+    return sorted(placed, key=lambda fault: (order.get(fault.file or "", 0), fault.line or 0, fault.column or 0))
+
+
+def _located(fault: Fault, texts: tuple[Written, ...], known: list[dict[str, Position]]) -> Fault:
+    row = re.match(r"overlay\[(\d+)\]", fault.place)
+    for one, found in reversed([*zip(texts, known, strict=True)]):
+        before = one.rows_before or 0
+        if one.rows_before is not None if row is None else int(row[1]) < before:
+            continue  # overlays apart, all is in the notice's own file
+        place = fault.place if row is None else f"overlay[{int(row[1]) - before}]{fault.place[row.end() :]}"
+        position = next(found[near] for near in _ever_shorter(place) if near in found)
+        return fault._replace(place=place, file=one.origin, line=position.line, column=position.column)
+    return fault
+
+
+def _ever_shorter(place: str) -> Iterator[str]:
+    """A place, that of the table or list that it is in, …, and of the file."""
+    yield place
+    for end in reversed([part.start() for part in re.finditer(r"[.\[]", place)]):
+        yield place[:end]
+    yield ""
+
+
+def merged(tables: Mapping[str, Any], overlays: Iterable[tuple[str, Mapping[str, Any]]]) -> Tables:
     """`tables` with the `[[overlay]]` rows of further files behind its own.
 
     Raises:
@@ -104,6 +160,7 @@ def merged(tables: Mapping[str, Any], overlays: Iterable[tuple[str, Mapping[str,
     """
     own = tables.get("overlay", [])
     rows = list(own) if isinstance(own, list) else []
+    written = tables.written if isinstance(tables, Tables) else ()
     for origin, extra in overlays:
         faults = [
             Fault(key, "has no place in an overlay file", "an overlay file holds `[[overlay]]` tables only")
@@ -114,13 +171,23 @@ def merged(tables: Mapping[str, Any], overlays: Iterable[tuple[str, Mapping[str,
         if not isinstance(more, list):
             faults.append(Fault("overlay", "must be a list of tables", "write `[[overlay]]`"))
         if faults:
-            raise NoticeError(faults, origin)
+            raise NoticeError(located(faults, extra), origin)
+        if isinstance(extra, Tables):
+            written += tuple(one._replace(rows_before=len(rows)) for one in extra.written)
         rows += more
-    return {**tables, "overlay": rows} if isinstance(own, list) and rows else dict(tables)
+    whole = Tables({**tables, "overlay": rows} if isinstance(own, list) and rows else tables)
+    whole.written = written
+    return whole
 
 
 def _alone(origin: str, message: str, suggestion: str | None = None) -> NoticeError:
     return NoticeError([Fault("", message, suggestion)], origin)
+
+
+def _at_the_end_of(before: str, origin: str, message: str, suggestion: str | None) -> NoticeError:
+    """One fault, where this text ends."""
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    return NoticeError([Fault("", message, suggestion, origin, line, column)], origin)
 
 
 def _place(location: Iterable[str | int]) -> str:
@@ -144,40 +211,95 @@ def _position(place: str) -> list[int]:
 
 def _shape_faults(error: ValidationError) -> Iterator[Fault]:
     every = error.errors(include_url=False, include_input=True)
+    told: set[str] = set()
     for found in every:
-        location = found["loc"]
-        if found["type"] == "too_short":
-            if any(other["loc"][: len(location)] == location and other is not found for other in every):
-                continue  # only short because its faulty rows were not counted
-            least = found.get("ctx", {}).get("min_length", 1)
-            yield Fault(_place(location), f"needs {least} {'entries' if least > 1 else 'entry'} at least")
-            continue
-        message, suggestion = _PLAINLY.get(found["type"]) or found["msg"].removeprefix("Value error, "), None
-        if found["type"] == "extra_forbidden":
-            message = "is no key of this table"
-            close = nearest(location[-1], _keys_at(location[:-1]))
-            suggestion = f"did you mean `{close[0]}`?" if close else "`purposeguard schema` prints the keys"
-        elif found["type"] == "missing":
-            message = "is missing"
-        elif found.get("ctx", {}).get("pattern") == ONE_LINE:
-            message = "holds a line break or a control character"
-            suggestion = "write it as one line of text"
-        elif found["type"] == "string_pattern_mismatch":
-            message = "is not of the form that such a name has"
-            suggestion = _FORMS.get(str(location[-1]))
-        elif location == ("format",):
-            suggestion = f"this version reads `format = {FORMAT}`"
-        elif location == ("timezone",) and isinstance(found["input"], str):
-            suggestion = nearest_zones(found["input"])
-        yield Fault(_place(location), message[:1].lower() + message[1:], suggestion)
+        location = tuple(part for part in found["loc"] if part != "[key]")  # a language is at fault where it stands
+        if found["type"] == "too_short" and any(
+            other["loc"][: len(location)] == location and other is not found for other in every
+        ):
+            continue  # only short because its faulty rows were not counted
+        if found["type"] != "extra_forbidden":
+            location = _without_alternatives(location)
+        message, suggestion = _said(found["type"], found, location)
+        place = _place(location)
+        if place not in told:  # else by another alternative of the same value
+            told.add(place)
+            yield Fault(place, message, suggestion or _example(location))
 
+
+def _said(kind: str, found: Any, location: tuple[str | int, ...]) -> tuple[str, str | None]:
+    """What is wrong, in the words of a TOML file, and what to do if that is more than `_example`."""
+    given, context = found["input"], found.get("ctx", {})
+    key = next((part for part in reversed(location) if isinstance(part, str)), "")
+    if kind == "string_too_long":
+        return f"has more than {context['max_length']} characters", "shorten it"
+    if kind in _PLAINLY:
+        rows = isinstance(given, Mapping) and _inner(_model_at(location[:-1]), key) is not None
+        header = f"[[{'.'.join(part for part in location if isinstance(part, str))}]]"
+        two = f"write `{header}`, in two brackets, above each row" if kind == "tuple_type" and rows else None
+        return _PLAINLY[kind].format(**context), two
+    if kind == "too_short":
+        least = context["min_length"]
+        return f"needs {least} {'entries' if least > 1 else 'entry'} at least", None
+    if kind == "extra_forbidden":
+        return "is no key of this table", _meant(location)
+    if kind == "literal_error":
+        return _of_a_choice(found, location)
+    if context.get("pattern") == ONE_LINE:
+        return "holds a line break or a control character", "write it as one line of text"
+    if kind == "string_pattern_mismatch":
+        form = _FORMS.get("channel" if "channel" in location else key)
+        return "is not of the form that such a name has", form
+    message, _, use = found["msg"].removeprefix("Value error, ").partition(": use ")
+    if isinstance(given, Mapping) and {"closed", "open"} <= given.keys():
+        message, use = "has both `closed` and `open`", "one: `closed` for these only, `open` for these for example"
+    if location == ("timezone",):
+        return message, nearest_zones(str(given))
+    return message[:1].lower() + message[1:], f"use {use}" if use else None
+
+
+def _meant(location: tuple[str | int, ...]) -> str:
+    """What somebody probably meant by a key that its table does not have."""
+    key, keys = str(location[-1]), _keys_at(location[:-1])
+    tables = [
+        name
+        for name in _keys_at(())
+        if len(location) == 1 and key in _keys_at((name,)) and _inner(_inner(Document, name), key)
+    ]
+    if tables:
+        return f"write `[[{tables[0]}.{key}]]`, below its `{tables[0]}`"
+    if close := nearest(key, keys, _ALIKE):
+        return f"did you mean `{close[0]}`?"
+    known = f"the keys here are {_in_words(keys)}" if len(keys) <= _FEW else ""
+    return known or "`purposeguard schema` prints the keys"
+
+
+def _of_a_choice(found: Any, location: tuple[str | int, ...]) -> tuple[str, str | None]:
+    """The same, of what is none of the texts that may stand there."""
+    if location == ("format",):
+        return "is of another version", f"this version reads `format = {FORMAT}`"
+    key = next((part for part in reversed(location) if isinstance(part, str)), "")
+    annotation = _annotation(_model_at(location[:-1]), key)
+    close = nearest(found["input"], [kind for kind in _kinds(annotation) if isinstance(kind, str)])
+    choices = found["msg"].removeprefix("Input should be ").replace("'", "`")
+    return f"must be {choices}", f"did you mean `{close[0]}`?" if close else None
+
+
+_ALIKE: Final = 0.7
+"""From there on a key is taken for a misspelt one."""
+
+_FEW: Final = 9
+"""So many keys are told; more are in the schema."""
 
 _PLAINLY: Final = {
     "bool_type": "must be `true` or `false`",
-    "date_from_datetime_parsing": "must be a date, such as 2026-01-31",
-    "date_type": "must be a date, such as 2026-01-31",
+    "date_from_datetime_inexact": "must be a date",
+    "date_from_datetime_parsing": "must be a date",
+    "date_type": "must be a date",
     "dict_type": "must be a table",
+    "greater_than": "must be more than {gt}",
     "int_type": "must be a whole number",
+    "missing": "is missing",
     "model_type": "must be a table",
     "string_too_short": "is empty",
     "string_type": "must be a text in quotes",
@@ -185,38 +307,97 @@ _PLAINLY: Final = {
 }
 """pydantic's faults in the words of a TOML file."""
 
+_CHANNEL: Final = "Latin letters in lower case, e.g. `email` or `direct_mail`; what people call it is its `title`"
+_HYPHENS: Final = "words in lower case with hyphens, e.g. `domestic-contractor`"
 _FORMS: Final = {
+    "announced_by": _CHANNEL,
+    "channel": _CHANNEL,
     "class": "words in CamelCase, e.g. `RenewalGuidance`",
+    "closed": _CHANNEL,
     "code": "two capital letters, e.g. `JP`",
+    "countries": "two capital letters, e.g. `JP`",
     "function": "words in lower case with underscores, e.g. `link_usage`",
-    "id": "words in lower case with hyphens (a channel: underscores), e.g. `domestic-contractor`",
-    "operation": "words in lower case with hyphens, e.g. `link`",
+    "home": "two capital letters, e.g. `JP`",
+    "id": _HYPHENS,
+    "open": _CHANNEL,
+    "operation": _HYPHENS,
 }
 
 
+def _without_alternatives(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """A location in the file: pydantic appends which alternative of a value it tried."""
+    for number, part in enumerate(location):
+        if isinstance(part, str) and _annotation(_model_at(location[:number]), part) is None:
+            return location[:number]
+    return location
+
+
+def _example(location: tuple[str | int, ...]) -> str | None:
+    """What to write at a place of the file."""
+    names = [part for part in location if isinstance(part, str)]
+    if not names or _annotation(_model_at(location[:-1]), names[-1]) is None:
+        return None
+    key, model = names[-1], _model_at(tuple(names[:-1]))
+    annotation, table = _annotation(model, key), _inner(model, key)
+    kinds = [*_kinds(annotation)]
+    if table is Titles:
+        return f'write `{key} = {{ en = "…" }}`'
+    if table is Channels:
+        return f'write `{key} = {{ closed = ["…"] }}`, or `open` for `closed`'
+    if table is not None:
+        path = ".".join(names)
+        return f"write `[[{path}]]` above each row" if tuple in kinds else f"write `[{path}]`, and its keys below"
+    value = next((text for kind, text in _VALUES.items() if kind in kinds), '"…"')
+    if choices := [kind for kind in kinds if isinstance(kind, str)]:
+        value = f'"{choices[0]}"'
+    return f"write `{key} = {f'[{value}, …]' if tuple in kinds else value}`"
+
+
+_VALUES: Final[dict[object, str]] = {bool: "true", int: "30", datetime.date: "2026-01-31"}
+
+
+def _kinds(annotation: object) -> Iterator[object]:
+    """The types that an annotation is made of, and the texts that it allows."""
+    pending = [annotation]
+    while pending:
+        kind = pending.pop()
+        yield kind
+        yield get_origin(kind)
+        pending += get_args(kind)
+
+
+def _in_words(names: Iterable[str]) -> str:
+    *first, last = (f"`{name}`" for name in names)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def _keys_at(location: tuple[str | int, ...]) -> list[str]:
-    """The keys that the table at `location` may have."""
-    model: type[BaseModel] = Document
-    for part in location:
-        if isinstance(part, str):
-            inner = _inner(model, part)
-            if inner is None:
-                return []
-            model = inner
+    """The keys that the table at `location` may have; none where there is no table."""
+    model = _model_at(location)
+    if model is None or issubclass(model, ByLanguage):
+        return []  # languages, which are open
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _inner(model: type[BaseModel], key: str) -> type[BaseModel] | None:
+def _model_at(location: tuple[str | int, ...]) -> type[BaseModel] | None:
+    model: type[BaseModel] | None = Document
+    for part in location:
+        model = _inner(model, part) if isinstance(part, str) else model
+    return model
+
+
+def _annotation(model: type[BaseModel] | None, key: str) -> object:
+    """What is written under a key of a table; None where it is no key of it. Any language is one of titles."""
+    fields = model.model_fields if model is not None else {}
+    if model is not None and issubclass(model, ByLanguage):
+        return fields["root"].annotation
+    return next((field.annotation for name, field in fields.items() if key == (field.alias or name)), None)
+
+
+def _inner(model: type[BaseModel] | None, key: str) -> type[BaseModel] | None:
     """The model of the table, or list of tables, under `key`."""
-    for name, field in model.model_fields.items():
-        if key == (field.alias or name):
-            pending: list[Any] = [field.annotation]
-            while pending:
-                candidate = pending.pop()
-                if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                    return candidate
-                pending += getattr(candidate, "__args__", ())
-    return None
+    kinds = _kinds(_annotation(model, key))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
 def _sense_of_sound_rows(tables: Mapping[str, Any]) -> Sense:
@@ -291,7 +472,7 @@ def _salvaged(name: str, given: object, place: str) -> BaseModel | None:
 _STOOD_IN: Final = ("title", "reason", "basis")
 """Whose stand-ins stay: there is no nothing of them."""
 
-_BLANK = {"en": "-", "ja": "-"}
+_BLANK = {"en": "-"}
 _STAND_INS: Final[dict[str, Any]] = {
     "title": _BLANK,
     "reason": _BLANK,

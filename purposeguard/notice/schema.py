@@ -7,11 +7,32 @@ of the TOML file; where a key is a Python keyword the attribute ends in an under
 from __future__ import annotations
 
 import datetime
+import itertools
 import keyword
-from typing import Annotated, Literal, Self
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    RootModel,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    WithJsonSchema,
+    WrapValidator,
+    model_serializer,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
+from purposeguard.notice.languages import well_formed
 from purposeguard.notice.timezones import UTC, known
 from purposeguard.notice.vocabulary import fold, slug_of
 
@@ -21,6 +42,9 @@ FORMAT = 1
 
 ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 """Text without line breaks and control characters."""
+
+LINES = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
+"""Text that may have several lines, without other control characters."""
 
 
 class Table(BaseModel):
@@ -41,6 +65,19 @@ def _class_name(text: str) -> str:
     return text
 
 
+def _language(tag: str) -> str:
+    if not well_formed(tag):
+        raise ValueError("is no language tag: write one of BCP 47, e.g. `en`, `pt-BR`, `zh-Hant`")
+    return tag
+
+
+def _beside(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.name or set(name) & {"\\", ":"}:
+        raise ValueError("is no file beside the notice: write a path below its folder, e.g. `texts/notice.en.txt`")
+    return name
+
+
 def _email(text: str) -> str:
     if "@" not in text.strip("@"):
         raise ValueError("is no e-mail address")
@@ -53,7 +90,38 @@ def _time_zone(text: str) -> str:
     return text
 
 
+EVERY: Final = ("*",)
+"""What `sources = "any"` is held as: no id, so that code that does not expand it finds no source."""
+
+
+def _unless_any(given: object, read: Callable[[object], Any]) -> Any:
+    return EVERY if given == "any" else read(given)
+
+
+def _any_or_ids(held: tuple[str, ...]) -> str | list[str]:
+    return "any" if held == EVERY else list(held)
+
+
 Id = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_readable_id)]
+SourceIds = Annotated[
+    tuple[Id, ...],
+    Field(min_length=1),
+    WrapValidator(_unless_any),
+    PlainSerializer(_any_or_ids),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "any"},
+                {
+                    "type": "array",
+                    "items": {"type": "string", "minLength": 1, "maxLength": 100},
+                    "minItems": 1,
+                },
+            ]
+        }
+    ),
+]
+"""Ids of sources, or all data: `"any"`."""
 ClassName = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=100), AfterValidator(_class_name)]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=100)]
 ChannelId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=50)]
@@ -66,21 +134,119 @@ Days = Annotated[int, Field(gt=0, strict=True, description="a period in days")]
 TimeZone = Annotated[str, Field(min_length=1, max_length=100, pattern=ONE_LINE), AfterValidator(_time_zone)]
 Basis = Literal["consent", "contract", "law", "legitimate-interest", "public-task", "vital-interest"]
 """On what the use of data rests in law, where the notice states it."""
+When = Annotated[tuple[Slug, ...], Field(min_length=1, description="only where all these conditions are stated")]
 
 
-class Titles(Table):
-    """A short title in the file author's own words, in English and Japanese."""
+V = TypeVar("V")
+Language = Annotated[str, Field(max_length=100), AfterValidator(_language)]
 
-    en: Text
-    ja: Text
+
+class ByLanguage(RootModel[dict[Language, V]], Mapping[str, V], Generic[V]):
+    """Something in one language or more, by their tags (BCP 47); the first where no other is asked for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    root: Annotated[dict[Language, V], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        tags = sorted(self.root, key=str.casefold)
+        for tag, other in itertools.pairwise(tags):
+            if tag.casefold() == other.casefold():
+                raise ValueError(f"names the language `{tag}` a second time, as `{other}`")
+        return self
+
+    def begin_with(self, tag: str) -> None:
+        """Puts this language first, if it is there; what is equal stays so."""
+        if tag in self.root:
+            others = {other: value for other, value in self.root.items() if other != tag}
+            first = self.root[tag]
+            self.root.clear()
+            self.root.update({tag: first, **others})
+
+    def __getitem__(self, tag: str) -> V:
+        return self.root[tag]
+
+    def __iter__(self) -> Iterator[str]:  # type: ignore[override]  # as a mapping, not as a model
+        return iter(self.root)
+
+    def __len__(self) -> int:
+        return len(self.root)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.root.items()))
+
+
+class Titles(ByLanguage[Text]):
+    """A short title in the file author's own words, by language."""
+
+
+class Passage(Table):
+    """The published words of a row: themselves, or the place where a file beside the notice has them.
+
+    `lines`: lines of the file, `12` or `12-18`. Or `from` and `to`: the passage from some words, which the file has
+    once, to the end of some others; without `to` to the end of the paragraph. `sha256` is that of the words in a file:
+    who reads the file fills it in, or holds the words to the one that the notice states.
+    """
+
+    words: Annotated[str, Field(min_length=1, pattern=LINES)] | None = None
+    file: Annotated[str, Field(min_length=1, max_length=200, pattern=ONE_LINE), AfterValidator(_beside)] | None = None
+    lines: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,6}(-[1-9][0-9]{0,6})?$")] | None = None
+    from_: Text | None = Field(default=None, alias="from")
+    to: Text | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+    @model_validator(mode="after")
+    def _placed(self) -> Self:
+        if self.words is not None:
+            if self.model_fields_set != {"words"}:
+                raise ValueError("needs either `words` or a `file`")
+            if not self.words.strip():
+                raise ValueError("is blank")
+        elif self.file is None or (self.lines is None) == (self.from_ is None) or (self.to and not self.from_):
+            raise ValueError('needs words in quotes, or a `file` with `lines` ("12-18") or with `from` and `to`')
+        elif self.sha256 is None:
+            raise ValueError(
+                f"is in the file `{self.file}`, and none is beside this notice: read it with `Notice.load(path)`, or "
+                "state the `sha256` of the words"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _plain(self, handler: SerializerFunctionWrapHandler) -> Any:
+        return handler(self) if self.words is None else self.words
+
+    @property
+    def place(self) -> str:
+        """Where a file has the words: `notice.en.txt, lines 12-18`."""
+        if self.lines is not None:
+            return f"{self.file}, line{'s' if '-' in self.lines else ''} {self.lines}"
+        return f"{self.file}, from “{self.from_}”"
+
+
+def _from_words(given: object) -> object:
+    return {"words": given} if isinstance(given, str) else given
+
+
+class _OrWords:
+    """In the JSON Schema: words in quotes, or a place."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string", "minLength": 1}, handler(schema)]}
+
+
+class Texts(ByLanguage[Annotated[Passage, BeforeValidator(_from_words), _OrWords]]):
+    """What the notice itself says in a row, word by word, by language."""
 
 
 class Named(Table):
-    """A row that becomes a class: its id, class name and titles."""
+    """A row that becomes a class: its id, class name and titles, and the `text` that it is read from."""
 
     id: Id
     class_: ClassName = Field(alias="class")
     title: Titles
+    text: Texts | None = None
 
     @property
     def slug(self) -> str:
@@ -88,11 +254,20 @@ class Named(Table):
         return slug_of(self.class_)
 
 
+class Condition(Table):
+    """A fact on which the notice makes a use depend, such as an age or a region. Code states it where it holds."""
+
+    id: Slug
+    title: Titles
+    kind: Literal["age", "region", "product", "platform", "version", "other"] = "other"
+
+
 class Channel(Table):
     """A way of contacting a person."""
 
     id: ChannelId
     title: Titles
+    text: Texts | None = None
 
 
 class SourceRow(Named):
@@ -117,11 +292,45 @@ class Channels(Table):
         return self
 
 
+class BasisRow(Table):
+    """One of several bases of a use: of these `sources` alone (None: of all), under these conditions (`when`) alone.
+
+    `opt_out`: it holds for subjects who are named, and did not ask for the use to stop.
+    """
+
+    basis: Basis | None = None
+    sources: tuple[Id, ...] | None = Field(default=None, min_length=1)
+    when: When = ()
+    opt_out: bool = Field(default=False, strict=True, description="holds until the person objects, who is named")
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.basis is None and not self.opt_out:
+            raise ValueError("needs a `basis`, or `opt_out = true`")
+        return self
+
+
+def _instead_of_one(bases: tuple[BasisRow, ...], read: ValidationInfo) -> tuple[BasisRow, ...]:
+    if bases and read.data.get("basis") is not None:
+        raise ValueError("stands beside `basis`: write that as a row of these")
+    return bases
+
+
+Bases = Annotated[tuple[BasisRow, ...], Field(min_length=1), AfterValidator(_instead_of_one)]
+
+
 class PurposeRow(Named):
-    """A purpose of use, as one item of a grant. Its `basis`, where it states one, goes before that of the grant."""
+    """A purpose of use, as one item of a grant. Its basis or bases, where it states any, go before those of the grant.
+
+    `bases`: one that is met is enough. `open_end`: the clause leaves open what is done; such a purpose is decided as
+    any other is.
+    """
 
     channels: Channels | None = None
     basis: Basis | None = None
+    bases: Bases = ()
+    when: When = ()
+    open_end: Literal["stated-at-collection", "incidental"] | None = None
 
 
 class Grant(Table):
@@ -129,8 +338,11 @@ class Grant(Table):
 
     clause: Id
     title: Titles
-    sources: tuple[Id, ...] = Field(min_length=1)
+    text: Texts | None = None
+    sources: SourceIds
     basis: Basis | None = None
+    bases: Bases = ()
+    when: When = ()
     purpose: tuple[PurposeRow, ...] = Field(min_length=1)
 
 
@@ -139,6 +351,7 @@ class FamilyRow(Table):
 
     class_: ClassName = Field(alias="class")
     title: Titles
+    text: Texts | None = None
     purposes: tuple[Id, ...] = Field(min_length=2)
 
     @property
@@ -158,11 +371,16 @@ class Derivation(Named):
 
 
 class Prohibition(Table):
-    """These sources may not serve these purposes (or families), whatever a grant says (rule 5)."""
+    """These sources may not serve these purposes (or families), whatever a grant says (rule 5).
 
-    sources: tuple[Id, ...] = Field(min_length=1)
+    `unless`: save where all these conditions are stated.
+    """
+
+    sources: SourceIds
     purposes: tuple[Id, ...] = Field(min_length=1)
     reason: Titles
+    text: Texts | None = None
+    unless: When = ()
 
 
 class Overlay(Named):
@@ -181,6 +399,7 @@ class Extension(Table):
     sources: tuple[Id, ...] | None = Field(default=None, min_length=1)
     basis: Literal["related", "consent"]
     notified: datetime.date | None = None
+    text: Texts | None = None
 
 
 class Renaming(Table):
@@ -196,6 +415,7 @@ class Kind(Table):
 
     id: Slug
     title: Titles
+    text: Texts | None = None
 
 
 class RecipientKind(Kind):
@@ -211,6 +431,26 @@ class Entrustment(Table):
     recipients: tuple[RecipientKind, ...] = Field(min_length=1)
     scope: Literal["granted-purposes"]
     supervision: Literal["required", "recorded"]
+    text: Texts | None = None
+
+
+class ThirdPartyProvision(Table):
+    """A clause that lets data be provided to third parties, who use it for ends of their own.
+
+    `sources` and `purposes` say which data and for what; without them, all data and whatever it may serve. Of `form`
+    `aggregate` no personal data is provided: only what a declassification made of it. `countries` are those that the
+    clause names, or `any` where it lets data go anywhere; without them clause 5 says where data may go.
+    """
+
+    clause: Id
+    title: Titles
+    recipients: tuple[RecipientKind, ...] = Field(min_length=1)
+    sources: tuple[Id, ...] | None = Field(default=None, min_length=1)
+    purposes: tuple[Id, ...] | None = Field(default=None, min_length=1)
+    form: Literal["personal", "aggregate"] = "personal"
+    countries: tuple[Country, ...] | Literal["any"] | None = Field(default=None, min_length=1)
+    safeguards: Literal["required", "recorded"] = "required"
+    text: Texts | None = None
 
 
 class TransferLimit(Table):
@@ -219,6 +459,7 @@ class TransferLimit(Table):
     recipient: Kind
     products: Kind
     tasks: tuple[Kind, ...] = Field(min_length=1)
+    text: Texts | None = None
 
 
 class TransferCountry(Table):
@@ -226,6 +467,7 @@ class TransferCountry(Table):
 
     code: Country
     title: Titles
+    text: Texts | None = None
     limit: TransferLimit | None = None
 
 
@@ -234,18 +476,20 @@ class Equivalence(Table):
 
     id: Slug
     title: Titles
+    text: Texts | None = None
     countries: tuple[Country, ...] = Field(min_length=1)
 
 
 class Transfer(Table):
-    """Clause 5: to which countries data may be handed. Any other is refused."""
+    """Clause 5: to which countries data may be handed. Any other is refused, or needs a safeguard of clause 6."""
 
     clause: Id
     home: Country
-    scope: Literal["entrustment-only"]
+    scope: Literal["entrustment-only", "any-recipient"]
     country: tuple[TransferCountry, ...]
     equivalent: tuple[Equivalence, ...]
-    otherwise: Literal["refuse"]
+    otherwise: Literal["refuse", "safeguards"]
+    text: Texts | None = None
 
 
 class Safeguards(Table):
@@ -253,6 +497,7 @@ class Safeguards(Table):
 
     clause: Id
     before_transfer: Literal["required"]
+    text: Texts | None = None
     measures: tuple[Kind, ...] = Field(min_length=1)
     means: tuple[Kind, ...] = Field(min_length=1)
 
@@ -267,33 +512,59 @@ class Rights(Table):
     """Clause 7: who may ask for what, and within how many days it is answered."""
 
     clause: Id
+    text: Texts | None = None
     days: Days | None = None
     requesters: tuple[Literal["subject", "agent"], ...] = Field(min_length=1)
     request: tuple[Request, ...] = Field(min_length=1)
 
 
 class Period(Table):
-    """How long data of a source is kept, from its collection or from the end of use: the controller's own choice."""
+    """How long data of a source is kept, from its collection or from the end of use: the controller's own choice.
+
+    Of a range, `days` is its end and `at_least` its beginning: data is kept at least so long, and never longer than
+    `days`. A period of no days from the end of use means: as long as it is used.
+    """
 
     source: Id
-    days: Days
+    days: Annotated[int, Field(ge=0, strict=True, description="a period in days")]
+    text: Texts | None = None
     from_: Literal["collection", "end-of-use"] = Field(default="end-of-use", alias="from")
+    at_least: Days | None = None
+
+    @model_validator(mode="after")
+    def _lasts(self) -> Self:
+        if self.days == 0 and self.from_ == "collection":
+            raise ValueError("no data is kept for no days from its collection: give `days` above zero")
+        if self.at_least is not None and self.at_least > self.days:
+            raise ValueError("ends before `at_least`: `days` is the end of the range")
+        return self
+
+
+class Criterion(Table):
+    """How long data of a source is kept where the notice gives no number: a text, which nothing can enforce."""
+
+    source: Id
+    title: Titles
+    text: Texts | None = None
 
 
 class Retention(Table):
     """Clause 8: what data is kept for after the end of use, and how long where the controller has set it."""
 
     clause: Id
+    text: Texts | None = None
     starts: Literal["end-of-use"]
     bases: tuple[Literal["law", "granted-purposes"], ...] = Field(min_length=1)
     after: Literal["law-only"]
     period: tuple[Period, ...] = ()
+    criterion: tuple[Criterion, ...] = ()
 
 
 class Office(Table):
     """Who answers: at least one of e-mail, phone and address."""
 
     clause: Id
+    text: Texts | None = None
     name: Titles
     unit: Titles | None = None
     email: Annotated[str, AfterValidator(_email)] | None = None
@@ -319,6 +590,7 @@ class Voluntary(Table):
 
     clause: Id
     optional: bool = Field(strict=True)
+    text: Texts | None = None
 
 
 class Changes(Table):
@@ -328,6 +600,13 @@ class Changes(Table):
     announced_by: tuple[ChannelId | Literal["other"], ...] = Field(min_length=1)
     material: Literal["notice"]
     required_by_law: Literal["notice", "consent"]
+    text: Texts | None = None
+
+
+class Incorporated(Kind):
+    """Another notice that this one makes part of itself; `where` says where it is published."""
+
+    where: Text
 
 
 class Document(Table):
@@ -339,6 +618,8 @@ class Document(Table):
     timezone: TimeZone = Field(default=UTC, description="the IANA time zone in which days are counted")
     controller: Titles
     title: Titles
+    text: Texts | None = None
+    condition: tuple[Condition, ...] = ()
     channel: tuple[Channel, ...] = ()
     source: tuple[SourceRow, ...] = Field(min_length=1)
     grant: tuple[Grant, ...] = Field(min_length=1)
@@ -349,6 +630,7 @@ class Document(Table):
     extension: tuple[Extension, ...] = ()
     renamed: tuple[Renaming, ...] = ()
     entrustment: Entrustment | None = None
+    provision: tuple[ThirdPartyProvision, ...] = ()
     transfer: Transfer | None = None
     safeguards: Safeguards | None = None
     rights: Rights | None = None
@@ -356,8 +638,33 @@ class Document(Table):
     contact: Contact | None = None
     voluntary: Voluntary | None = None
     changes: Changes | None = None
+    incorporated: tuple[Incorporated, ...] = ()
+
+    @property
+    def recipients(self) -> tuple[RecipientKind, ...]:
+        """All kinds of recipients: those that data is entrusted to, then those that it is provided to."""
+        entrusted = () if self.entrustment is None else self.entrustment.recipients
+        return (*entrusted, *(kind for row in self.provision for kind in row.recipients))
+
+    @model_validator(mode="after")
+    def _own_language_first(self) -> Self:
+        """Where a language is asked for that is not there, all titles are read in the one that the notice has first."""
+        for texts in by_language(self):
+            texts.begin_with(next(iter(self.title)))
+        return self
 
     @property
     def purposes(self) -> tuple[PurposeRow, ...]:
         """All purposes of all grants, in the notice's order."""
         return tuple(row for grant in self.grant for row in grant.purpose)
+
+
+def by_language(table: Table) -> Iterator[ByLanguage[Any]]:
+    """The titles and texts of a table and of all in it, in the order of the file."""
+    for name in type(table).model_fields:
+        value = getattr(table, name)
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, ByLanguage):
+                yield part
+            elif isinstance(part, Table):
+                yield from by_language(part)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
-from purposeguard.errors import Fault, NoticeError, SeveralNotices, Told, UnknownPurpose, UnknownTerm
+from purposeguard.errors import Fault, NoticeError, SeveralNotices, Told, UnknownCondition, UnknownPurpose, UnknownTerm
 from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, Immutable, Purpose, Source, fold, is_union, slug_of
@@ -108,6 +108,8 @@ class JointNotice(Notice):
             purposes=tuple(purpose for one in notices for purpose in one.purposes),
             families=(*(family for one in notices for family in one.families), *joint),
             channels=tuple(dict.fromkeys(channel for one in notices for channel in one.channels)),
+            conditions=tuple(qualified(one.id, condition) for one in notices for condition in one.conditions),
+            words=MappingProxyType({hashed: words for one in notices for hashed, words in one.words.items()}),
             grants=MappingProxyType({source: granted for one in notices for source, granted in one.grants.items()}),
             _own_purposes=frozenset(purpose for one in notices for purpose in one.purposes),
             _sources=_unshared(sources),
@@ -174,6 +176,18 @@ class JointNotice(Notice):
     def _holder(self) -> str:
         return f"none of {', '.join(one.id for one in self.notices)} has this id"
 
+    def condition(self, given: object) -> str:
+        """The condition that a name means, by the id that says of which notice it is: `jp-notice:adult`.
+
+        Raises:
+            UnknownCondition: with the nearest names; or more than one notice has it, and may mean another thing by it.
+        """
+        folded = isinstance(given, str) and fold(given)
+        named = [one for one in self.conditions if folded and folded == fold(one.partition(":")[2])]
+        if len(named) > 1:
+            raise UnknownCondition(Told(cast("str", given)), _one_of(named))
+        return named[0] if named else super().condition(given)
+
     def _find(self, given: object, known: Mapping[str, object], error: type[UnknownTerm]) -> object:
         if isinstance(given, str):
             self._must_be_one(given, error)
@@ -182,7 +196,7 @@ class JointNotice(Notice):
     def _must_be_one(self, given: str, error: type[UnknownTerm]) -> None:
         several = self._shared[error.kind].get(fold(given) or "")
         if several is not None:
-            raise error(Told(given), f"more than one notice has it: write {' or '.join(f'`{one}`' for one in several)}")
+            raise error(Told(given), _one_of(several))
 
     def __eq__(self, other: object) -> bool:
         same = isinstance(other, JointNotice) and self.notices == other.notices
@@ -206,6 +220,10 @@ _Spelt = dict[str, dict[str, Any]]
 def qualified(notice: str, given: str) -> str:
     """The id of a term that says of which notice it is."""
     return f"{notice}:{given}"
+
+
+def _one_of(several: Iterable[str]) -> str:
+    return f"more than one notice has it: write {' or '.join(f'`{one}`' for one in several)}"
 
 
 def _spelt(notices: Iterable[tuple[str, Mapping[str, Any]]]) -> _Spelt:

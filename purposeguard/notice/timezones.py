@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import zoneinfo
+from typing import Final
 
 from purposeguard.errors import Fault, NoticeError
 from purposeguard.notice.vocabulary import nearest
@@ -37,8 +38,12 @@ def known(name: str) -> bool:
 
 def suggestion(name: str) -> str:
     """What to write instead of a name that is unknown."""
-    close = nearest(name, sorted(zoneinfo.available_timezones()))
+    close = nearest(name, sorted(zoneinfo.available_timezones())) if "/" in name or len(name) > _LETTERS else ()
     return f"did you mean {' or '.join(f'`{one}`' for one in close)}?" if close else "e.g. `Europe/Berlin`"
+
+
+_LETTERS: Final = 4
+"""So many a zone has that is only abbreviated, such as `JST`: other abbreviations are no suggestions."""
 
 
 def _found(name: str) -> datetime.tzinfo | None:

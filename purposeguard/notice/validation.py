@@ -15,9 +15,23 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel
 
 from purposeguard.errors import Fault
-from purposeguard.notice.grants import Grants, Lineage, granted, reached, source_rows
-from purposeguard.notice.schema import Channels, Document, Extension, FamilyRow, Named, Period, PurposeRow, Renaming
-from purposeguard.notice.vocabulary import NotPersonal, fold, nearest
+from purposeguard.notice.grants import Grants, LegalGrounds, Lineage, granted, reached, source_rows
+from purposeguard.notice.schema import (
+    EVERY,
+    BasisRow,
+    Channels,
+    Criterion,
+    Document,
+    Extension,
+    FamilyRow,
+    Grant,
+    Named,
+    Period,
+    Prohibition,
+    PurposeRow,
+    Renaming,
+)
+from purposeguard.notice.vocabulary import NotPersonal, fold, nearest, slug_of
 
 Slip = tuple[Extension | Renaming, str, str, str]
 """The row and the key at fault, what is wrong, and what to do."""
@@ -114,7 +128,10 @@ RESERVED = frozenset(
 RESERVED_FUNCTIONS = frozenset({"derive", "final", "json", *keyword.kwlist, *dir(builtins)})
 """Names of functions that it needs too, or that none can have."""
 
-ROWS = ("channel", "source", "grant", "family", "derivation", "forbid", "overlay", "extension", "renamed")
+ROWS = (
+    *("condition", "channel", "source", "grant", "family", "derivation", "forbid", "overlay", "extension", "renamed"),
+    "provision",
+)
 """The tables of rows in which faults of sense can be, in the order of the file."""
 
 Names = dict[str, str]
@@ -123,7 +140,16 @@ Names = dict[str, str]
 _KINDS: Final[Mapping[type[BaseModel], str]] = {PurposeRow: "purpose", FamilyRow: "family"}
 """What rows of one namespace are, one by one."""
 
+_ROW_OF: Final[Mapping[str, str]] = {
+    "channel": "`[[channel]]`",
+    "source": "`[[source]]`",
+    "purpose": "`[[grant.purpose]]`",
+    "purpose or family": "`[[grant.purpose]]` or `[[family]]`",
+}
+"""What to write for a reference to nothing."""
+
 Row = TypeVar("Row", bound=BaseModel)
+_Stating = TypeVar("_Stating", PurposeRow, Grant)
 
 
 class Sense:
@@ -139,6 +165,8 @@ class Sense:
         self.faults: list[Fault] = []
         self._places = dict(places or {id(row): place for place, row in _walk(document)})
         self._excused = _ids(tables) if tables else {}
+        conditions = getattr(document, "condition", ())
+        self._conditions = self._names(((row, "id", row.id, row.id) for row in conditions), "condition")
         self._channels = self._names(((row, "id", row.id, row.id) for row in document.channel), "channel")
         self._names(((row, "clause", row.clause, row.clause) for row in document.grant), "grant")
         self._sources = self._names(_spellings(source_rows(document)), "source")
@@ -153,8 +181,10 @@ class Sense:
         self._grants_name_clauses()
         self._derivations_end()
         self._overlays_narrow()
+        self._bases_cover()
         self._rows_differ()
         self._countries_differ()
+        self._recipients_differ()
         for row, key, message, suggestion in slips(self.document):
             self._fault(row, key, message, suggestion)
         self._nothing_twice(document)
@@ -166,8 +196,11 @@ class Sense:
         """Reads (row, key, spelling, canonical id); reports the ids that two rows share."""
         owner: dict[str, BaseModel] = {}
         found: Names = {}
+        slugs: Names = {}
         for row, key, spelling, canonical in spellings:
             folded = _folded(spelling)
+            if key == "class":
+                slugs.setdefault(_folded(slug_of(spelling)), canonical)
             if kind == "source" and folded == _folded(NotPersonal.clause) and spelling not in RESERVED:
                 self._fault(
                     row, key, f"`{spelling}` means data that is not personal, in every notice", "choose another"
@@ -178,7 +211,7 @@ class Sense:
                 other = _KINDS.get(type(owner[folded]), kind)
                 message = f"duplicate: `{spelling}` is already an id of {other} `{found[folded]}`"
                 self._fault(row, key, message, "give each row an id of its own")
-        return found
+        return slugs | found
 
     def _class_names(self, document: Document) -> None:
         """A generated module holds all classes side by side, so no two kinds may share a name either."""
@@ -213,8 +246,13 @@ class Sense:
         folded = _folded(spelling)
         canonical = known.get(folded)
         if canonical is None and folded not in self._excused.get(kind, ()):
-            close = nearest(spelling, known.values())
-            suggestion = f"did you mean {' or '.join(f'`{name}`' for name in close)}?" if close else None
+            words = (word for word in known if word.isalpha())  # folded class names, which are as good
+            close = nearest(spelling, (*known.values(), *words))
+            suggestion = (
+                f"did you mean {' or '.join(f'`{name}`' for name in close)}?"
+                if close
+                else f"name a row of the notice, or write {_ROW_OF[kind]}"
+            )
             self._fault(row, place, f"unknown {kind} `{spelling}`", suggestion)
         return canonical
 
@@ -255,7 +293,10 @@ class Sense:
                 for row in document.source
             ),
             "grant": tuple(
-                self._with(refer(grant, sources=to_sources), purpose=tuple(map(self._channelled, grant.purpose)))
+                self._with(
+                    self._lawful(grant if grant.sources == EVERY else refer(grant, sources=to_sources)),
+                    purpose=tuple(self._lawful(self._channelled(row)) for row in grant.purpose),
+                )
                 for grant in document.grant
             ),
             "family": tuple(refer(row, purposes=to_purposes) for row in document.family),
@@ -263,7 +304,14 @@ class Sense:
                 refer(row, from_=to_sources, with_=to_sources, serves=to_purposes) for row in document.derivation
             ),
             "forbid": tuple(
-                refer(row, sources=to_sources, purposes=(either, "purpose or family")) for row in document.forbid
+                self._lifted(
+                    refer(
+                        row,
+                        **({} if row.sources == EVERY else {"sources": to_sources}),
+                        purposes=(either, "purpose or family"),
+                    )
+                )
+                for row in document.forbid
             ),
             "overlay": tuple(
                 self._with(
@@ -284,9 +332,19 @@ class Sense:
             )
             for row in document.renamed
         )
+        changes["provision"] = tuple(
+            refer(
+                row,
+                **({} if row.sources is None else {"sources": to_sources}),
+                **({} if row.purposes is None else {"purposes": (either, "purpose or family")}),
+            )
+            for row in document.provision
+        )
         retention = getattr(document, "retention", None)
         if retention is not None:
-            changes["retention"] = retention.model_copy(update={"period": self._periods(retention.period)})
+            changes["retention"] = retention.model_copy(
+                update={"period": self._periods(retention.period), "criterion": self._criteria(retention.criterion)}
+            )
         return document.model_copy(update=changes)
 
     def _periods(self, rows: tuple[Period, ...]) -> tuple[Period, ...]:
@@ -302,6 +360,55 @@ class Sense:
                 seen.add((source, row.from_))
             kept.append(self._with(row, source=source))
         return tuple(kept)
+
+    def _criteria(self, rows: tuple[Criterion, ...]) -> tuple[Criterion, ...]:
+        self._places.update({id(row): f"retention.criterion[{index}]" for index, row in enumerate(rows)})
+        return tuple(
+            self._with(row, source=self._one(row, "source", row.source, self._sources, "source")) for row in rows
+        )
+
+    def _lifted(self, row: Prohibition) -> Prohibition:
+        # One whose conditions are unknown, which is told, is no more than it was: what it seems to forbid is not told.
+        return self._with(row, unless=self._all(row, "unless", row.unless, self._conditions, "condition") or row.unless)
+
+    def _lawful(self, row: _Stating) -> _Stating:
+        """A grant or purpose with the references of its conditions and bases."""
+        place = self._places[id(row)]
+        self._places.update({id(one): f"{place}.bases[{number}]" for number, one in enumerate(row.bases)})
+        bases: list[BasisRow] = []
+        for one in row.bases:
+            changes: dict[str, object] = {"when": self._all(one, "when", one.when, self._conditions, "condition")}
+            if one.sources is not None:
+                changes["sources"] = self._all(one, "sources", one.sources, self._sources, "source")
+            bases.append(self._with(one, **changes))
+        when = self._all(row, "when", row.when, self._conditions, "condition")
+        return self._with(row, bases=tuple(bases), when=when)
+
+    def _bases_cover(self) -> None:
+        """Of several bases, some row is for each source that may serve the purpose; overlays have those of theirs."""
+        narrowed = {overlay.id: overlay.source for overlay in self.document.overlay}
+        grants, purposes = self.document.grant, self.document.purposes
+        rows = [one for grant in grants for one in grant.bases] + [one for row in purposes for one in row.bases]
+        if all(one.sources is None for one in rows):
+            return
+        for one in rows:
+            for given in one.sources or ():
+                if given in narrowed:
+                    message = f"`{given}` is an overlay, and rests on what the source that it narrows rests on"
+                    self._fault(one, "sources", message, f"name `{narrowed[given]}`")
+        told = [fault.place for fault in self.faults]
+        pairs, grounds = granted(self.document), LegalGrounds(self.document)
+        for grant in grants:
+            for row in grant.purpose:
+                owner = row if row.bases or row.basis else grant
+                if not owner.bases or any(place.startswith(f"{self._places[id(owner)]}.") for place in told):
+                    continue
+                lacking = [given for given in pairs if row.id in pairs[given] and () in grounds.of(given, row.id)]
+                if lacking:
+                    message = (
+                        f"no row is for {', '.join(f'`{given}`' for given in lacking)}, which may serve `{row.id}`"
+                    )
+                    self._fault(owner, "bases", message, "add one for it, or one without `sources`")
 
     def _channelled(self, row: PurposeRow) -> PurposeRow:
         if row.channels is None:
@@ -329,7 +436,7 @@ class Sense:
         """What overlays and derivations may serve is said in their own rows."""
         clauses = {row.id for row in self.document.source}
         for row in self.document.grant:
-            for given in row.sources:
+            for given in () if row.sources == EVERY else row.sources:
                 if given not in clauses:
                     self._fault(
                         row, "sources", f"`{given}` is no clause", "say what it serves in its own row, `serves`"
@@ -382,6 +489,17 @@ class Sense:
                     place = f"transfer.equivalent[{index}].countries[{number}]"
                     message = f"duplicate: `{code}` is one of `{seen[code]}` already"
                     self.faults.append(Fault(place, message, "name each country once"))
+
+    def _recipients_differ(self) -> None:
+        """Data is entrusted to a kind of recipient, or provided to it: the terms of the two differ."""
+        entrustment = getattr(self.document, "entrustment", None)
+        entrusted = {_folded(kind.id) for kind in entrustment.recipients} if entrustment is not None else set[str]()
+        for row in self.document.provision:
+            for index, kind in enumerate(row.recipients):
+                if _folded(kind.id) in entrusted:
+                    message = f"data is entrusted to `{kind.id}` already"
+                    suggestion = "give third parties a kind of their own"
+                    self._fault(row, f"recipients[{index}].id", message, suggestion)
 
     def _nothing_twice(self, document: Document) -> None:
         """No list of the file says a thing twice, in whatever spelling: two rows that mean one could contradict.
@@ -467,6 +585,7 @@ def _ids(tables: Mapping[str, Any]) -> dict[str, frozenset[str]]:
     grants = [row for row in _rows(tables.get("grant")) if isinstance(row, Mapping)]
     purposes = [one for row in grants for one in _rows(row.get("purpose"))]
     found = {
+        "condition": _spelled(_rows(tables.get("condition"))),
         "channel": _spelled(_rows(tables.get("channel"))),
         "source": _spelled([one for name in ("source", "overlay", "derivation") for one in _rows(tables.get(name))]),
         "purpose": _spelled(purposes),
@@ -475,9 +594,9 @@ def _ids(tables: Mapping[str, Any]) -> dict[str, frozenset[str]]:
 
 
 def _rows(given: object) -> list[Any]:
-    return given if isinstance(given, list) else []
+    return given if isinstance(given, list) else [given]
 
 
 def _spelled(rows: Iterable[Any]) -> frozenset[str]:
     given = (row.get(name) for row in rows if isinstance(row, Mapping) for name in ("id", "class"))
-    return frozenset(_folded(one) for one in given if isinstance(one, str))
+    return frozenset(_folded(str(one)) for one in given if isinstance(one, (str, int)))

@@ -17,6 +17,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType, UnionType
 from typing import Any, ClassVar, NoReturn, Self, Union, get_args, get_origin
 
+from purposeguard.errors import without_own_frames
+
 LONGEST_ID = 200
 """Characters of an id that are read at most; anything longer is refused unread."""
 
@@ -73,6 +75,7 @@ class TermMeta(type):
         """The order of the bases, as Python has it. Python's own way takes the square of their number."""
         return linearised(cls) if len(cls.__bases__) > MOST_BASES else super().mro()
 
+    @without_own_frames
     def __call__(cls, *_args: object, **_kwargs: object) -> NoReturn:
         """Refuses: a term is a name."""
         raise TypeError(f"{cls.__name__} is a term of a notice and has no instances: use the class itself")
@@ -230,8 +233,9 @@ def slug_of(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()
 
 
-_TOKEN = re.compile(r"[0-9]+|[^\W\d_]+")
-_READABLE = re.compile(r"(?:[0-9]|[^\W\d_]|[\s_.,()\[\]§:/\-\N{HYPHEN}\N{EN DASH}])*")
+_BETWEEN = r"\s_.,()\[\]§¶°&'’:/·・\-\N{HYPHEN}\N{EN DASH}\N{EM DASH}"
+_TOKEN = re.compile(rf"\d+|[^\d{_BETWEEN}]+")
+_READABLE = re.compile(rf"(?:[^\W_]|[{_BETWEEN}])*")
 
 
 def fold(given: str) -> str | None:
@@ -240,19 +244,28 @@ def fold(given: str) -> str | None:
     Clause ids fold to their numbers and letters (`1.2(1)①`, `1.2(1)-1` and `１．２（１）１` to `1.2.1.1`), names to
     their letters (`RenewalGuidance` and `renewal-guidance` to `renewalguidance`). Circled and parenthesised digits
     are read by their numeric value, since the notice mixes glyphs of several blocks and NFKC does not fold them all.
-    Letters of other scripts that only look alike stay different.
+    Letters keep the marks that their script writes them with. Letters and digits of other scripts stay different.
     """
     if len(given) > LONGEST_ID:
         return None
     if not given.isascii():
         given = unicodedata.normalize("NFKC", "".join(map(_plain_number, given)))
     given = given.casefold()
-    if not _READABLE.fullmatch(given):
+    if not _READABLE.fullmatch(given) and not _READABLE.fullmatch(_unmarked(given)):
         return None
     tokens = _TOKEN.findall(given)
     if not tokens:
         return None
     return "".join(tokens) if all(token.isalpha() for token in tokens) else ".".join(tokens)
+
+
+def _unmarked(text: str) -> str:
+    """A text without the marks above, below and beside letters (`धारा`), where they stand at a letter."""
+    return re.sub(r"(?<=[^\W\d_])\W+", lambda others: others[0].lstrip("".join(filter(_is_mark, others[0]))), text)
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char) in ("Mn", "Mc")
 
 
 def _plain_number(char: str) -> str:

@@ -89,21 +89,27 @@ BEFORE_ALL: Final = datetime.date.min
 """In place of a revision: the data was collected before the earliest revision that is known."""
 
 
+NO_CONDITIONS: Final[frozenset[str]] = frozenset()
+"""No condition is stated."""
+
+
 class Context(NamedTuple):
     """What decides beside the label.
 
     `preferences` is None where no subject is named. `under` is the revision under which the data was collected, None
     for the one in force. `overdue` are the sources, by clause, whose period of retention is over. `unstated`: an
     activity asks that states no channel, so it may use any, also one that the revision of collection does not admit.
+    `conditions`: those of the notice that are stated to hold; one that is not stated does not.
 
-    Over several notices, clauses name theirs (`jp-notice:1.1(a)`), and `unders` are the revisions by each of them, in
-    their order; `under` then is not None where one of these is not, and says nothing more.
+    Over several notices, clauses and conditions name theirs (`jp-notice:1.1(a)`), and `unders` are the revisions by
+    each of them, in their order; `under` then is not None where one of these is not, and says nothing more.
     """
 
     preferences: SubjectPreferences | None = None
     under: datetime.date | None = None
     overdue: frozenset[str] = frozenset()
     unstated: bool = False
+    conditions: frozenset[str] = NO_CONDITIONS
     unders: tuple[datetime.date | None, ...] = ()
 
 
@@ -127,13 +133,15 @@ class DenialReason(enum.IntEnum):
     """No clause grants it (rules 1, 5, 6 and 8)."""
     CHANNEL = 1
     """The purpose does not admit the channel (rule 7)."""
-    REVISION = 2
+    CONDITION = 2
+    """It is granted, or not forbidden, under conditions that are not stated."""
+    REVISION = 3
     """The revision under which the data was collected does not grant it (rule 9)."""
-    RETENTION = 3
+    RETENTION = 4
     """The period for which the data may be kept is over (clause 8)."""
-    SUBJECT = 4
+    SUBJECT = 5
     """The subject asked for the use to stop (clause 7), or it is not said who that is."""
-    CONSENT = 5
+    CONSENT = 6
     """It rests on consent, and the subject did not give it."""
-    RECIPIENT = 6
+    RECIPIENT = 7
     """The data may not be handed to this recipient (clauses 4, 5 and 6)."""

@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, Self, TypeVar, overload
 
 from purposeguard.errors import printable
 from purposeguard.notice.label import Label
+from purposeguard.notice.languages import title_in
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, UNNAMED, Context, DenialReason
 from purposeguard.policy.joint import JointTable
@@ -158,7 +159,7 @@ class Decision:
             own = self._matrix.of(source).notice
             rule = own.prohibited.get((current.clause, member.clause)) if member in own.purposes else None
             if rule is not None:
-                return f"{self._key(source)} is forbidden to serve {self._name(member)}: {rule.reason.en}"
+                return f"{self._key(source)} is forbidden to serve {self._name(member)}: {title_in(rule.reason, 'en')}"
         items = self._matrix.children.get(current, ())
         denied = [item for item in items if not self._may(item)]
         if denied and len(denied) < len(items):
@@ -170,6 +171,8 @@ class Decision:
         """Why a source is refused that some clause grants the purpose."""
         purpose, data = self._name(self.purpose), self._key(source)
         preferences = self.context.preferences
+        if bar is DenialReason.CONDITION:
+            return self._under_conditions(source)
         if bar is DenialReason.REVISION:
             then = self._matrix.collected_under(source, self.context)
             own = self._matrix.of(source)
@@ -185,6 +188,12 @@ class Decision:
                     f"{data} was collected under the revision of {then}, in which {purpose} names its "
                     "channels and closes the list, and no channel is stated: `channel=…` (rules 7 and 9)"
                 )
+            missing = self._missing(source, lambda after: after is None or after > DenialReason.REVISION)
+            if missing:
+                return (
+                    f"{data} was collected under the revision of {then}, which grants {purpose} where "
+                    f"{_stating(missing)} (rule 9)"
+                )
             return (
                 f"{data} was collected under the revision of {then}, which does not grant {purpose}, and that "
                 f"of {now} does not extend it to such data (rule 9)"
@@ -192,14 +201,53 @@ class Decision:
         if bar is DenialReason.RETENTION:
             return f"the period for which {data} may be kept is over, save for a use based on law (clause 8)"
         if preferences is None or preferences is UNNAMED:
-            rests = f"{purpose} rests on consent, and " if bar is DenialReason.CONSENT else ""
-            return f"{rests}it is not said whose data of {data} this is: name the subject"
+            rests = f"people may opt out of {purpose}, and " if preferences is None else ""
+            rests = f"{purpose} rests on consent, and " if bar is DenialReason.CONSENT else rests
+            missing = self._missing(source, lambda after: after is None)
+            instead = f", unless {_stating(missing)}" if missing else ""
+            named = "name the subject by `subject=…`, or mark the field that says it with `Subject`"
+            return f"{rests}it is not said whose data of {data} this is: {named}{instead}"
         if bar is DenialReason.CONSENT:
-            return f"{purpose} rests on consent here, which the subject did not give, or took back"
+            missing = self._missing(source, lambda after: after is None)
+            unless = f", unless {_stating(missing)}" if missing else ""
+            return f"{purpose} rests on consent here, which the subject did not give, or took back{unless}"
         if preferences.erased:
             return "the subject asked for the data to be erased (clause 7)"
         what = "all use" if preferences.all_suspended else f"the use for {purpose}"
         return f"the subject asked for {what} of the data to stop (clause 7)"
+
+    def _under_conditions(self, source: type[Source]) -> str:
+        """Why a source is refused that may serve the purpose under conditions alone."""
+        purpose, data, current = self._name(self.purpose), self._key(source), self._matrix.current(source)
+        missing = self._missing(source, lambda after: after is None or after > DenialReason.CONDITION)
+        own = self._matrix.of(source)
+        rules = (
+            []
+            if isinstance(self.purpose, Family)
+            else own.grounds.forbidden_unless(current.clause, self.purpose.clause)
+        )
+        for rule in rules:
+            if not self.context.conditions.issuperset(own.prefix + one for one in rule.unless):
+                reason = title_in(rule.reason, "en")
+                return f"{data} is forbidden to serve {purpose}: {reason}; save where {_stating(missing)}"
+        return f"{purpose} may use {data} only where {_stating(missing)}"
+
+    def _missing(self, source: type[Source], lifted: Callable[[DenialReason | None], bool]) -> tuple[str, ...]:
+        """The conditions that lift a denial where they are stated as well, in the notice's order; empty if none do."""
+        matrix = self._matrix
+
+        def lifts(conditions: Iterable[str]) -> bool:
+            context = self.context._replace(conditions=self.context.conditions.union(conditions))
+            bars = [matrix.bar(source, member, self.channel, context) for member in _members(self.purpose)]
+            return any(map(lifted, bars))
+
+        needed = [one for one in matrix.notice.conditions if one not in self.context.conditions]
+        if not lifts(needed):
+            return ()
+        for one in tuple(needed):  # more conditions never allow less: those left in the end are all needed
+            rest = [other for other in needed if other != one]
+            needed = rest if lifts(rest) else needed
+        return tuple(needed)
 
     def _is_for_want_of_a_channel(self, source: type[Source]) -> bool:
         """Whether the revision of collection grants what is refused, by channels that it names."""
@@ -344,6 +392,13 @@ def name_of(term: type[Source | Purpose] | Family, key: Callable[[type[Source | 
     """A term as messages name it: `renewal-guidance (1.2(1)①)`."""
     ids = map(key, term.members if isinstance(term, Family) else (term,))
     return f"{term.slug} ({', '.join(ids)})"
+
+
+def _stating(conditions: Iterable[str]) -> str:
+    """What is to be stated: ``adult` and `outside-eu` hold: state `conditions={"adult", "outside-eu"}``."""
+    named = [f"`{condition}`" for condition in conditions]
+    written = ", ".join(f'"{name[1:-1]}"' for name in named)
+    return f"{_listed(named)} hold{'s' if len(named) == 1 else ''}, which is stated by `conditions={{{written}}}`"
 
 
 def _members(purpose: type[Purpose] | Family) -> tuple[type[Purpose], ...]:

@@ -167,7 +167,10 @@ class JointTable(PolicyTable):
         return part.collected_under(source, self._own_context(part, context))
 
     def _own_context(self, part: PolicyTable, context: Context) -> Context:
-        """The context as the table of one notice has it: the revision of collection is one of that notice."""
+        """The context as the table of one notice has it: its revision of collection, and its conditions."""
+        if context.conditions:
+            stated = {one.removeprefix(part.prefix) for one in context.conditions if one.startswith(part.prefix)}
+            context = context._replace(conditions=frozenset(stated))
         if context.unders:
             return context._replace(under=context.unders[self.parts.index(part)], unders=())
         # A date alone does not say of which notice it is a revision.

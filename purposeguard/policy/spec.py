@@ -1,28 +1,32 @@
 """The executable specification: the rules of decision, as plainly as they can be said.
 
-`may` is rules 1 to 8 for one notice; `allowed` adds rule 9 and clauses 7 and 8: data collected under another
-revision, subjects who asked for its use to stop or agreed to it, periods that are over; `together` asks several
-notices at once. Slow on purpose; tests hold the compiled `table` equal to it. Ids are in the documents' own spelling,
-and mean the same in every revision, save where `[[renamed]]` moves them.
+`may` is rules 1 to 8; `allowed` adds rule 9 and clauses 7 and 8: data of another revision, subjects who stopped its use
+or agreed to it, periods that are over; `together` asks several notices. Slow on purpose; tests hold the compiled
+`table` equal to it. Ids are in the documents' own spelling, and keep it in every revision but for `[[renamed]]`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date
 from typing import Any
 
 from purposeguard.errors import UnlabelledData
-from purposeguard.notice.schema import Derivation, Document, Overlay, SourceRow
+from purposeguard.notice.schema import EVERY, BasisRow, Derivation, Document, Overlay, SourceRow
+
+Stated = AbstractSet[str]
+NONE: Stated = frozenset()
 
 
-def permits(notice: Document, sources: Collection[str], purpose: str, channel: str | None = None) -> bool:
+def permits(
+    notice: Document, sources: Collection[str], purpose: str, channel: str | None = None, conditions: Stated = NONE
+) -> bool:
     """Whether data from these sources may serve the purpose or family, by the channel where one is given."""
     if not sources:
         raise UnlabelledData("no sources")  # rule 4
-    members = members_of(notice, purpose)
-    # Rule 2: every source must be allowed. Rule 3: for a family, each by some purpose of it.
-    return all(any(may(notice, source, member, channel) for member in members) for source in sources)
+    members = members_of(notice, purpose)  # Rule 2: every source must be allowed. Rule 3: each by some purpose.
+    return all(any(may(notice, source, member, channel, conditions) for member in members) for source in sources)
 
 
 def members_of(notice: Document, purpose: str) -> Collection[str]:
@@ -30,20 +34,31 @@ def members_of(notice: Document, purpose: str) -> Collection[str]:
     return {row.class_: row.purposes for row in notice.family}.get(purpose, (purpose,))
 
 
-def may(notice: Document, source: str, purpose: str, channel: str | None) -> bool:
-    """Whether one source may serve one purpose."""
+def may(notice: Document, source: str, purpose: str, channel: str | None, conditions: Stated = NONE) -> bool:
+    """Whether one source may serve one purpose, where these conditions are stated: more of them never allow less."""
     row = _row(notice, source)
     if items := [item.id for item in notice.source if item.parent == source]:
-        return all(may(notice, item, purpose, channel) for item in items)  # a parent: what every item may
-    if _forbidden(notice, source, purpose):
+        return all(may(notice, item, purpose, channel, conditions) for item in items)  # a parent: what every item may
+    if _forbidden(notice, source, purpose, conditions):
         return False  # rule 5, before any grant
     if isinstance(row, Overlay):
-        return purpose in row.serves and may(notice, row.source, purpose, channel)  # rule 8: only narrows
+        return purpose in row.serves and may(notice, row.source, purpose, channel, conditions)  # rule 8: only narrows
     if isinstance(row, Derivation):
-        return purpose in row.serves and _admits(notice, purpose, channel)  # rule 6
-    granting = [grant for grant in notice.grant if set(grant.sources) & {source, *_above(notice, source)}]
-    # Rule 1: only a grant allows.
-    return any(purpose == p.id for grant in granting for p in grant.purpose) and _admits(notice, purpose, channel)
+        granted_to = row.serves  # rule 6
+    else:  # Rule 1: only a grant allows.
+        granting = [grant for grant in notice.grant if {*grant.sources} & {*EVERY, source, *_above(notice, source)}]
+        granted_to = tuple(purpose.id for grant in granting for purpose in grant.purpose)
+    granted_here = purpose in granted_to and _admits(notice, purpose, channel)
+    return granted_here and bool(rests_on(notice, source, purpose, conditions))
+
+
+def rests_on(notice: Document, source: str, purpose: str, conditions: Stated) -> list[BasisRow]:
+    """The bases that a use has where these conditions are stated, of which one must be met; none: it may not be."""
+    grant, row = next((grant, row) for grant in notice.grant for row in grant.purpose if row.id == purpose)
+    given = row if row.basis or row.bases else grant  # its own go before those of the grant
+    every = given.bases or [BasisRow.model_construct(basis=given.basis)]
+    rows = [one for one in every if conditions >= {*grant.when, *row.when, *one.when}]
+    return [row for row in rows if row.sources is None or set(row.sources) & {source, *_above(notice, source)}]
 
 
 def derived(notice: Document, operation: str, one: str, other: str) -> str | None:
@@ -60,10 +75,10 @@ def _admits(notice: Document, purpose: str, channel: str | None) -> bool:  # rul
     return channel is None or named is None or named.closed is None or channel in named.closed
 
 
-def _forbidden(notice: Document, source: str, purpose: str) -> bool:  # by its own name, its clause's, or its origins'
-    families = {row.class_: row.purposes for row in notice.family}
-    rules = [rule for rule in notice.forbid if set(rule.sources) & _origins(notice, source)]
-    return any(purpose in families.get(given, (given,)) for rule in rules for given in rule.purposes)
+def _forbidden(notice: Document, source: str, purpose: str, conditions: Stated) -> bool:
+    names = {*EVERY, *_origins(notice, source)}  # by its own name, its clause's, or its origins'
+    rules = [row for row in notice.forbid if not (row.unless and conditions >= {*row.unless})]
+    return any(purpose in members_of(notice, one) for row in rules if names & {*row.sources} for one in row.purposes)
 
 
 def _origins(notice: Document, source: str) -> set[str]:
@@ -71,7 +86,8 @@ def _origins(notice: Document, source: str) -> set[str]:
     if isinstance(row, Overlay):
         return {source} | _origins(notice, row.source)
     if isinstance(row, Derivation):
-        inputs = {item for given in (*row.from_, *row.with_) for item in (given, *_below(notice, given))}
+        given = {*row.from_, *row.with_}
+        inputs = given | {item.id for item in notice.source if given & {*_above(notice, item.id)}}
         return {source}.union(*(_origins(notice, item) for item in inputs))
     return {source, *_above(notice, source)}
 
@@ -79,10 +95,6 @@ def _origins(notice: Document, source: str) -> set[str]:
 def _above(notice: Document, source: str) -> list[str]:
     parent = next((row.parent for row in notice.source if row.id == source), None)
     return [parent, *_above(notice, parent)] if parent else []
-
-
-def _below(notice: Document, source: str) -> list[str]:
-    return [x for row in notice.source if row.parent == source for x in (row.id, *_below(notice, row.id))]
 
 
 def _row(notice: Document, source: str) -> SourceRow | Overlay | Derivation:
@@ -101,52 +113,55 @@ def allowed(
     consents: Collection[tuple[str, date]] = (),  # purposes agreed to, each with the revision under which that was
     overdue: Collection[str] = (),  # sources that may be kept no longer
     activity: bool = False,  # an activity asks, and not somebody who wants to know of any channel
+    conditions: Stated = NONE,  # what is stated to hold
+    named: bool = False,  # it is said whose the data is
 ) -> bool:
     """Whether data from these sources may serve the purpose or family in this context."""
+
+    def lawful(notice: Document, source: str, member: str, *, agreed: bool, past: bool = False) -> bool:
+        source = {row.id: row.source for row in notice.overlay}.get(source, source)  # an overlay: as what it narrows
+        if items := [item.id for item in notice.source if item.parent == source]:
+            return all(lawful(notice, item, member, agreed=agreed, past=past) for item in items)
+        # Clause 8: past its period, only law. By consent: data of those who gave it; by opt-out: of those named.
+        rows = [row for row in rests_on(notice, source, member, conditions) if row.basis == "law" or not past]
+        return any((row.basis != "consent" or agreed) and (named or not row.opt_out) for row in rows)
+
     now = notices[-1]
     then = now if collected_under is None else next((n for n in notices if n.revision == collected_under), None)
 
     def serves(source: str, member: str) -> bool:
         agreed = [day for given_to, day in consents if moved(notices, "purpose", member, day) == given_to]
-        if not may(now, source, member, channel):
+        if not may(now, source, member, channel, conditions):
             return False  # Rules 1 to 8: the revision in force must grant it, whatever another one did.
         if stopped or any(moved(notices, "purpose", member, n.revision) in suspended for n in notices):
             return False  # Clause 7: the subject asked for the use to stop, by any id that the purpose ever had.
-        if source in overdue and basis(now, member) != "law":
-            return False  # Clause 8: past its period, data serves only what rests on law.
-        if basis(now, member) == "consent" and not agreed:
-            return False  # What rests on consent serves only the data of those who gave it.
+        if not lawful(now, source, member, past=source in overdue, agreed=bool(agreed)):
+            return False
         if then is now or then is None:
             return then is now  # Of a revision that is not known, nobody knows what it granted.
         # Rule 9: of data collected under another revision, that one must have granted it too, on its own terms …
         one, other = moved(notices, "source", source, then.revision), moved(notices, "purpose", member, then.revision)
         if one is not None and other is not None and granted(then, one, other, channel, activity):
-            return basis(then, other) != "consent" or bool(agreed)
+            return may(then, one, other, channel, conditions) and lawful(then, one, other, agreed=bool(agreed))
         # … or the revision in force, a later one, expressly extends it to data collected earlier.
         agreed_since = any(day > then.revision for day in agreed)
         return then.revision < now.revision and extended(now, source, member, agreed_since)
 
-    # Rule 2: every source must be allowed. Rule 3: for a family, each by some purpose. Rule 4: none is no licence.
-    members = members_of(now, purpose)
-    if activity and not all(stated(now, member, channel) for member in members):
-        return False  # Rule 7, of what an activity is for.
-    return bool(sources) and all(any(serves(source, member) for member in members) for source in sources)
+    heard = not activity or stated(now, purpose, channel)  # Rule 7, of what an activity is for.
+    members = members_of(now, purpose)  # Rules 2 and 3, as above. Rule 4: no source is no licence.
+    return heard and bool(sources) and all(any(serves(source, member) for member in members) for source in sources)
 
 
 def together(
     notices: Mapping[str, Sequence[Document]],  # by its id, each notice in the revisions that are known, as above
     sources: Collection[tuple[str, str]],  # each with the notice that it is of
-    purposes: Mapping[str, str],  # what is asked for: of each notice that has a part in it, a purpose or family
-    facts: Mapping[str, Mapping[str, Any]],  # the rest, as `allowed` takes it, by notice: ids are of that notice
+    parts: Mapping[str, Mapping[str, Any]],  # of each notice that has a part in what is asked for: the rest, as above
 ) -> bool:
     """Several notices at once: each source is decided by its own alone, which must have a part in what is asked for."""
-    for notice, purpose in purposes.items():  # Rule 7, of what an activity is for, whichever notice its data is of.
-        known, now = facts[notice], notices[notice][-1]
-        if known["activity"] and not all(stated(now, one, known["channel"]) for one in members_of(now, purpose)):
-            return False
-    return bool(sources) and all(
-        of in purposes and allowed(notices[of], [source], purposes[of], **facts[of]) for of, source in sources
-    )
+    for of, its in parts.items():
+        if its["activity"] and not stated(notices[of][-1], its["purpose"], its["channel"]):
+            return False  # Rule 7, of what an activity is for, whichever notice its data is of.
+    return bool(sources) and all(of in parts and allowed(notices[of], [source], **parts[of]) for of, source in sources)
 
 
 def moved(notices: Sequence[Document], kind: str, given: str, day: date) -> str | None:
@@ -162,17 +177,15 @@ def moved(notices: Sequence[Document], kind: str, given: str, day: date) -> str 
 
 
 def granted(notice: Document, source: str, purpose: str, channel: str | None, activity: bool = False) -> bool:
-    """Whether another revision grants it; one that has no such source grants it nothing."""
+    """Whether another revision grants it, on whichever conditions; one that has no such source grants it nothing."""
     known = (row.id for row in (*notice.source, *notice.overlay, *notice.derivation))
-    if source not in known or not may(notice, source, purpose, channel):
-        return False
-    return not activity or stated(notice, purpose, channel)
+    granted_there = source in known and may(notice, source, purpose, channel, {row.id for row in notice.condition})
+    return granted_there and (not activity or stated(notice, purpose, channel))
 
 
 def stated(notice: Document, purpose: str, channel: str | None) -> bool:
     """Whether a channel is stated, or need not be: where a clause names the channels, activities must say theirs."""
-    named = next(row.channels for row in notice.purposes if row.id == purpose)
-    return channel is not None or named is None or named.closed is None
+    return channel is not None or all(_admits(notice, member, "") for member in members_of(notice, purpose))
 
 
 def extended(notice: Document, source: str, purpose: str, agreed_since: bool) -> bool:
@@ -180,14 +193,8 @@ def extended(notice: Document, source: str, purpose: str, agreed_since: bool) ->
     source = {row.id: row.source for row in notice.overlay}.get(source, source)  # an overlay: to what it narrows
     if items := [item.id for item in notice.source if item.parent == source]:
         return all(extended(notice, item, purpose, agreed_since) for item in items)  # a parent: to every item
-    families = {row.class_: row.purposes for row in notice.family}
     for row in notice.extension:
         named = row.sources is None or set(row.sources) & {source, *_above(notice, source)}
-        if named and any(purpose in families.get(given, (given,)) for given in row.purposes):
+        if named and any(purpose in members_of(notice, given) for given in row.purposes):
             return row.basis == "related" or agreed_since  # related: notice was given, which is enough
     return False
-
-
-def basis(notice: Document, purpose: str) -> str | None:
-    """On what a purpose rests: what it states itself, else what its grant states."""
-    return next(row.basis or grant.basis for grant in notice.grant for row in grant.purpose if row.id == purpose)

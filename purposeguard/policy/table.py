@@ -5,8 +5,8 @@ purposes and families that they may serve. The row of a label is the intersectio
 for purposes and rule 3 for families at once. Rows of labels are computed when first asked for and kept; they are
 derived from what cannot change, so keeping them is safe, and their number is bounded.
 
-What rests on consent is in no row of the tables. `row_for` gives the row in a context: of a subject, of a revision of
-collection, of a period that is over.
+What rests on consent, or depends on conditions, is in no row of the tables. `row_for` gives the row in a context: of a
+subject, of a revision of collection, of a period that is over, under conditions.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from __future__ import annotations
 import datetime
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Literal, Union, cast
 
 from purposeguard.errors import Fault, NoticeError, Told, UnknownOperation, UnknownSource, UnknownTerm, UnlabelledData
-from purposeguard.notice.grants import Lineage, bases, extended
+from purposeguard.notice.grants import Grounds, LegalGrounds, Lineage, extended
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
-from purposeguard.notice.schema import Basis, Document, Extension
+from purposeguard.notice.schema import Document, Extension
 from purposeguard.notice.several import Notices
 from purposeguard.notice.timezones import Day
 from purposeguard.notice.vocabulary import (
@@ -82,6 +83,9 @@ def derived_label(
 Row = frozenset[object]
 """Purpose classes and families."""
 
+Conditions = AbstractSet[str] | list[str] | tuple[str, ...]
+"""The conditions that code states to hold, by their ids. A text is none: it would be a set of letters."""
+
 MOST_REMEMBERED = 50_000
 """Spellings and labels remembered a table at most; what comes after is decided each time anew."""
 
@@ -106,11 +110,11 @@ class PolicyTable(Immutable):
         "_purposes",
         "_tables",
         "_then",
-        "bases",
         "children",
         "closed",
         "extended",
         "families",
+        "grounds",
         "history",
         "items",
         "notice",
@@ -122,7 +126,7 @@ class PolicyTable(Immutable):
 
     notice: Notice
     history: History
-    bases: Mapping[str, Basis | None]
+    grounds: LegalGrounds
     extended: Mapping[tuple[str, str], Extension]
     closed: Mapping[type[Purpose], frozenset[str]]
     opened: frozenset[type[Purpose]]
@@ -158,7 +162,7 @@ class PolicyTable(Immutable):
             history = earlier.history.with_(notice) if earlier is not None else History(notice)
         self._fill(notice=notice, history=history, prefix=prefix, _then={}, _in_context={}, texts={})
         self._fill(periods=Periods(notice.document))
-        self._fill(bases=bases(notice.document), extended=extended(notice.document))
+        self._fill(grounds=LegalGrounds(notice.document), extended=extended(notice.document))
         closed = _closed(notice.document)
         self._fill(closed={one: closed[one.clause] for one in notice.purposes if one.clause in closed})
         parents = {row.parent for row in notice.document.source}
@@ -177,6 +181,10 @@ class PolicyTable(Immutable):
             for member in family.members:
                 families.setdefault(member, []).append(family)
         self._fill(families=families)
+        open_to_all = {
+            source: [one for one in granted if self.grounds.is_open(source.clause, one.clause)]
+            for source, granted in notice.grants.items()
+        }
         tables: dict[str | None, dict[object, Row]] = {}
         for channel in (None, *notice.channels):
             shut = {one for one, named in self.closed.items() if channel is not None and channel not in named}
@@ -185,7 +193,7 @@ class PolicyTable(Immutable):
                 if channel is not None and shut.isdisjoint(granted):
                     table[source] = tables[None][source]
                     continue
-                may = [one for one in granted if one not in shut and self.bases[one.clause] != "consent"]
+                may = [one for one in open_to_all[source] if one not in shut]
                 table[source] = frozenset((*may, *(family for one in may for family in families.get(one, ()))))
             table[NotPersonal] = self._not_personal(channel)
         self._fill(_tables=tables)
@@ -337,23 +345,40 @@ class PolicyTable(Immutable):
             return DenialReason.GRANT
         if not self._admits(purpose, channel):
             return DenialReason.CHANNEL
-        preferences = context.preferences
-        consent = self.bases[purpose.clause] == "consent"
+        grounds = self.grounds.of(current.clause, purpose.clause, context.conditions)
+        if () in grounds:
+            return DenialReason.CONDITION
+        held: Grounds = ()
         then = self._under(source, context)
         if then is not None:
-            held = self._basis_then(then, source, purpose, channel, context.unstated)
-            bar = self._bar_of_earlier(current, purpose, preferences, then) if held is None else None
+            earlier = self._grounds_then(then, source, purpose, channel, context)
+            bar = self._bar_of_earlier(current, purpose, context.preferences, then) if earlier is None else None
             if bar is not None:
                 return bar
-            consent = consent or held == "consent"
+            held = earlier or ()
+            if () in held:
+                return DenialReason.REVISION  # it grants it under conditions that are not stated
         elif context.under not in (None, self.notice.revision):
             return DenialReason.REVISION  # of one that is not known, or from before all that are
-        if self.key(current) in context.overdue and self.bases[purpose.clause] != "law":
-            return DenialReason.RETENTION
+        if self.key(current) in context.overdue:
+            grounds = tuple(tuple(ground for ground in group if ground.basis == "law") for group in grounds)
+            if () in grounds:
+                return DenialReason.RETENTION
+        return self._bar_of_subject(grounds + held, purpose, context.preferences)
+
+    def _bar_of_subject(
+        self, grounds: Grounds, purpose: type[Purpose], preferences: SubjectPreferences | None
+    ) -> DenialReason | None:
+        """What of the subject stands in the way: that the use was stopped, no consent, or that nobody is named."""
         if preferences is not None and self._stops(preferences, purpose):
             return DenialReason.SUBJECT
-        if consent and not self._agreed(preferences, purpose):
-            return DenialReason.CONSENT
+        for group in grounds:
+            for ground in group:
+                if ground.basis != "consent" and not (ground.opt_out and preferences is None):
+                    break
+            else:
+                if not self._agreed(preferences, purpose):
+                    return DenialReason.SUBJECT if any(ground.opt_out for ground in group) else DenialReason.CONSENT
         return None
 
     def _stops(self, preferences: SubjectPreferences, purpose: type[Purpose]) -> bool:
@@ -406,12 +431,12 @@ class PolicyTable(Immutable):
             known = self._then.setdefault(id(notice), PolicyTable(notice))
         return known
 
-    def _basis_then(
-        self, then: PolicyTable, source: type[Source], purpose: type[Purpose], channel: str | None, unstated: bool
-    ) -> Basis | Literal["stated"] | None:
-        """The basis on which another revision grants a purpose to a source; None where it does not grant it.
+    def _grounds_then(
+        self, then: PolicyTable, source: type[Source], purpose: type[Purpose], channel: str | None, context: Context
+    ) -> Grounds | None:
+        """The grounds on which another revision grants a purpose to a source; None where it does not grant it.
 
-        `unstated`: to an activity that states no channel, which it does not where it closed them (rule 7).
+        An activity that states no channel is not granted it where the other revision closed them (rule 7).
         """
         notice = then.notice
         own, one = source, self.history.clause_in("purpose", purpose.clause, self.notice, notice)
@@ -423,9 +448,9 @@ class PolicyTable(Immutable):
             return None
         if granted not in notice.grants[own] or not then._admits(granted, channel):
             return None
-        if unstated and granted in then.closed:
+        if context.unstated and granted in then.closed:
             return None
-        return then.bases[granted.clause] or "stated"
+        return then.grounds.of(own.clause, granted.clause, context.conditions)
 
     def label(self, sources: object) -> Label:
         """The label that a sources argument means: a class, an id, a label, or an iterable of these.
@@ -515,6 +540,18 @@ class PolicyTable(Immutable):
     def channel(self, given: str | None) -> str | None:
         """The channel that a name means, None for none; raises UnknownChannel."""
         return None if given is None else self.notice.channel(given)
+
+    def conditions(self, given: object) -> frozenset[str]:
+        """The conditions that code states, as a set, list or tuple of their ids; it is read once.
+
+        Raises:
+            UnknownCondition: the notice has no such condition.
+            TypeError: it is something else, such as a text.
+        """
+        if not isinstance(given, (AbstractSet, list, tuple)):
+            what = "one text" if isinstance(given, str) else f"a {type(given).__name__}"
+            raise TypeError(f'`conditions` are the ids of those that hold, in a set, not {what}: `conditions={{"…"}}`')
+        return frozenset(map(self.notice.condition, given))
 
     def must_state_channel(self, purpose: type[Purpose] | Family) -> bool:
         """Whether an activity under this purpose must say its channel (rule 7)."""

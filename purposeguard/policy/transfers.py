@@ -13,16 +13,19 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final
 
 from purposeguard.errors import shown_id
+from purposeguard.notice.grants import Lineage
+from purposeguard.notice.languages import title_in
 from purposeguard.notice.schema import (
     Document,
     Entrustment,
     Kind,
     RecipientKind,
     Safeguards,
+    ThirdPartyProvision,
     Transfer,
     TransferLimit,
 )
-from purposeguard.notice.vocabulary import Purpose, Source, fold
+from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, fold
 from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import BY_CLAUSE, Decision, name_of, overruled
 
@@ -133,7 +136,9 @@ class Provision:
 
 def clauses(document: Document, recipient: Recipient) -> tuple[str, ...]:
     """The clauses that a hand-over to this recipient rests on; that on foreign recipients where it goes abroad."""
-    found = [document.entrustment.clause] if document.entrustment is not None else []
+    found = list(dict.fromkeys(row.clause for row in _provisions(document, recipient)))
+    if not found and document.entrustment is not None:
+        found.append(document.entrustment.clause)
     if document.transfer is not None and document.transfer.home != recipient.country:
         found.append(document.transfer.clause)
     return (*found, document.safeguards.clause) if document.safeguards is not None else tuple(found)
@@ -143,6 +148,8 @@ def objections(
     document: Document,
     recipient: Recipient,
     *,
+    sources: Collection[str] | None = None,
+    purposes: Collection[str] | None = None,
     means: str | None = None,
     product: str | None = None,
     task: str | None = None,
@@ -150,9 +157,23 @@ def objections(
 ) -> tuple[str, ...]:
     """Why data may not be handed to this recipient today, in the order of the clauses; empty where it may.
 
-    Which data, and for what, is not asked here: it may be handed over only for a purpose that it may serve (clause 4),
-    which the table of the notice decides. `means` is judged where it is given.
+    Data may be handed over only for a purpose that it may serve (clause 4), which the table of the notice decides and
+    this does not. `sources` and `purposes`, by clause, are what is provided to a third party, and for what: a purpose,
+    or the members of a family. These and `means` are judged where they are given.
     """
+    rows = _provisions(document, recipient)
+    if rows:  # one clause is enough; of several that object, that with the fewest objections is told
+        return min(
+            (
+                (
+                    *_of_provision(document, row, recipient, product, task),
+                    *_of_content(document, row, sources, purposes),
+                    *_of_measures(document, row, recipient, means, today),
+                )
+                for row in rows
+            ),
+            key=len,
+        )
     found: list[str] = []
     home = document.transfer.home if document.transfer is not None else None
     if document.entrustment is None:
@@ -179,8 +200,7 @@ def refusal(
 ) -> Decision:
     """The decision that the data may not be handed to this recipient, where the notice lets it serve the purpose."""
     what = ", ".join(map(key, decision.label))
-    kinds = document.entrustment.recipients if document.entrustment is not None else ()
-    kind = _found(kinds, recipient.kind)
+    kind = _found(document.recipients, recipient.kind)
     whom = f"{recipient.id} ({'no kind of the notice' if kind is None else kind.id}, {recipient.country})"
     return overruled(
         decision, DenialReason.RECIPIENT, f"{name_of(decision.purpose, key)} may not hand {what} to {whom}", reasons
@@ -191,16 +211,82 @@ def _missing(table: str, clause: str, what: str) -> str:
     return f"the notice has no [{table}] (clause {clause}), so it {what}"
 
 
+def _provisions(document: Document, recipient: Recipient) -> list[ThirdPartyProvision]:
+    """The clauses that let data be provided to recipients of this kind."""
+    return [row for row in document.provision if _found(row.recipients, recipient.kind) is not None]
+
+
+def _of_provision(
+    document: Document, row: ThirdPartyProvision, recipient: Recipient, product: str | None, task: str | None
+) -> Iterator[str]:
+    """A clause on third parties: where they sit, by itself or as clause 5 has it."""
+    rule = document.transfer
+    home = None if rule is None else rule.home
+    yield from _of_place(row.clause, _found(row.recipients, recipient.kind), recipient, home)
+    if row.countries == "any":
+        return
+    if row.countries is not None:
+        if recipient.country not in row.countries:
+            yield f"clause {row.clause} lets data go to {', '.join(row.countries)}, not to {recipient.country}"
+    elif rule is None:
+        yield _missing("transfer", "5", f"names no country to which data of clause {row.clause} may go")
+    elif rule.scope == "entrustment-only" and recipient.country != rule.home:
+        yield f"clause {rule.clause} lets data go abroad to those that it is entrusted to, and to no third party"
+    else:
+        yield from _of_transfer(rule, recipient, product, task)
+
+
+def _of_content(
+    document: Document, row: ThirdPartyProvision, sources: Collection[str] | None, purposes: Collection[str] | None
+) -> Iterator[str]:
+    """What a clause lets be provided, and for what."""
+    personal = [source for source in sources or () if source != NotPersonal.clause]
+    if row.form == "aggregate" and personal:
+        yield (
+            f"clause {row.clause} provides no personal data, only what is made of it: declassify "
+            f"{', '.join(personal)} first"
+        )
+    if row.sources is not None:
+        covered = set(Lineage(document).span(row.sources))
+        covered |= {overlay.id for overlay in document.overlay if overlay.source in covered}
+        if others := [source for source in personal if source not in covered]:
+            yield f"clause {row.clause} provides {', '.join(row.sources)}, not {', '.join(others)}"
+    if row.purposes is not None and purposes is not None:
+        members = {family.class_: family.purposes for family in document.family}
+        stated = {purpose for given in row.purposes for purpose in members.get(given, (given,))}
+        if others := [purpose for purpose in purposes if purpose not in stated]:
+            yield f"clause {row.clause} provides data for {', '.join(row.purposes)}, not for {', '.join(others)}"
+
+
+def _of_measures(
+    document: Document, row: ThirdPartyProvision, recipient: Recipient, means: str | None, today: datetime.date
+) -> Iterator[str]:
+    """Clause 6, where the clause on third parties asks for it."""
+    if row.safeguards == "recorded":
+        return
+    if document.safeguards is None:
+        yield _missing("safeguards", "6", f"names no measure, which clause {row.clause} requires")
+    else:
+        yield from _of_safeguards(document.safeguards, recipient, means, today)
+
+
+def _of_place(clause: str, kind: Kind | None, recipient: Recipient, home: str | None) -> Iterator[str]:
+    """Whether a kind of recipient that the notice places at home or abroad is there."""
+    place = kind.place if isinstance(kind, RecipientKind) else None
+    if place is not None and home is not None and (place == "home") != (recipient.country == home):
+        where = f"in {home}" if place == "home" else f"outside {home}"
+        here = recipient.country
+        yield f"a recipient of the kind {recipient.kind} is {where}, and this one is in {here} (clause {clause})"
+
+
 def _of_entrustment(rule: Entrustment, recipient: Recipient, home: str | None, today: datetime.date) -> Iterator[str]:
     """Clause 4: kinds of recipients, at home or abroad, each of them supervised."""
     kind = _found(rule.recipients, recipient.kind)
     if not isinstance(kind, RecipientKind):
         other = _shown(recipient.kind, rule.recipients)
         yield f"clause {rule.clause} entrusts data to {_ids(rule.recipients)}, not to {other}"
-    elif kind.place is not None and home is not None and (kind.place == "home") != (recipient.country == home):
-        where = f"in {home}" if kind.place == "home" else f"outside {home}"
-        here = recipient.country
-        yield f"a recipient of the kind {kind.id} is {where}, and this one is in {here} (clause {rule.clause})"
+    else:
+        yield from _of_place(rule.clause, kind, recipient, home)
     if rule.supervision == "required":
         if recipient.supervised_on is None:
             yield f"no supervision of it is on record, which clause {rule.clause} requires"
@@ -217,7 +303,7 @@ def _of_transfer(rule: Transfer, recipient: Recipient, product: str | None, task
             yield from _of_limit(row.limit, only, recipient, product, task)
         return
     equivalent = {code for group in rule.equivalent for code in group.countries}
-    if recipient.country != rule.home and recipient.country not in equivalent:
+    if rule.otherwise == "refuse" and recipient.country != rule.home and recipient.country not in equivalent:
         yield f"clause {rule.clause} names no country {recipient.country}, and any that it does not name is refused"
 
 
@@ -227,8 +313,9 @@ def _of_limit(
     """The narrower terms of one country: this recipient only, for these products only, for these tasks only."""
     own = recipient.own_subsidiary and limit.recipient.id == OWN_SUBSIDIARY
     if not own and fold(recipient.kind) != fold(limit.recipient.id):
-        yield f"{only} to {limit.recipient.id} ({limit.recipient.title.en}), and this recipient is not said to be it"
-    products = f"{only} for {limit.products.id} ({limit.products.title.en})"
+        title = title_in(limit.recipient.title, "en")
+        yield f"{only} to {limit.recipient.id} ({title}), and this recipient is not said to be it"
+    products = f"{only} for {limit.products.id} ({title_in(limit.products.title, 'en')})"
     if product is None:
         yield f"{products}, and no product is stated: `product=…`"
     elif _name(product) not in {_name(one) for one in recipient.products}:

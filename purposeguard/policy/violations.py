@@ -112,6 +112,10 @@ class ChannelViolation(PurposeViolation):
     """The purpose names its channels and this is none of them, or an activity under it states none (rule 7)."""
 
 
+class ConditionViolation(PurposeViolation):
+    """The notice makes this use depend on conditions, and they are not stated."""
+
+
 class RecipientViolation(PurposeViolation):
     """The data may not be handed to this recipient (clauses 4, 5 and 6)."""
 
@@ -140,6 +144,7 @@ REFUSALS = frozenset(
         FlowViolation,
         PurposeViolation,
         ChannelViolation,
+        ConditionViolation,
         RecipientViolation,
         SubjectViolation,
         RetentionViolation,
@@ -152,6 +157,7 @@ _BY_REASON: Final[Mapping[DenialReason, type[PurposeViolation]]] = MappingProxyT
     {
         DenialReason.GRANT: PurposeViolation,
         DenialReason.CHANNEL: ChannelViolation,
+        DenialReason.CONDITION: ConditionViolation,
         DenialReason.REVISION: RevisionViolation,
         DenialReason.RETENTION: RetentionViolation,
         DenialReason.SUBJECT: SubjectViolation,

@@ -6,7 +6,7 @@ import functools
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Annotated, Any, Final, NewType, TypeVar, get_args, get_origin
 
-from purposeguard.errors import UnlabelledData
+from purposeguard.errors import UnlabelledData, hide_own_frames
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import is_union
 from purposeguard.runtime.engine import Engine
@@ -39,6 +39,11 @@ class Reader:
         """`localns` are the names around a function that is defined inside another."""
         must_be_function(fn)
         _refuse_cached(fn)
+        if getattr(fn, "__purposeguard_activity__", False):
+            raise TypeError(
+                f"{Site.of(fn).dotted} states its purpose below `@guard.access`, which asks for one before: write "
+                "`@guard.purpose(…)` above it"
+            )
         self.access = Access(Site.of(fn), withhold, narrow, named=named)
         self.ambient = engine.ambient
         self.counts = engine.counting
@@ -330,13 +335,17 @@ def _quick(fn: Function, reader: Reader) -> Function:
         nonlocal label
         use = ambient()
         try:
-            known = label in use._allowed_labels and use._owner == use._runs()
-        except (RuntimeError, ReferenceError):  # it was entered where a loop runs, or in a greenlet that is gone
-            known = False
-        if not known:
-            label = reader.settled()
-        value = fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
-        return value if type(value) in at_rest else reader.stepwise(value)
+            try:
+                known = label in use._allowed_labels and use._owner == use._runs()
+            except (RuntimeError, ReferenceError):  # it was entered where a loop runs, or in a greenlet that is gone
+                known = False
+            if not known:
+                label = reader.settled()
+            value = fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
+            return value if type(value) in at_rest else reader.stepwise(value)
+        except BaseException as error:
+            hide_own_frames(error)
+            raise
 
     return access_wrapper
 
@@ -352,15 +361,19 @@ def _counting(fn: Function, reader: Reader) -> Function:
         nonlocal label
         use = ambient()
         try:
-            tick = use._counted.get(label) if use._owner == use._runs() else None
-        except (RuntimeError, ReferenceError):  # it was entered where a loop runs, or in a greenlet that is gone
-            tick = None
-        if tick is None:
-            label = reader.settled()
-        else:
-            tick()
-        value = fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
-        return value if type(value) in at_rest else reader.stepwise(value)
+            try:
+                tick = use._counted.get(label) if use._owner == use._runs() else None
+            except (RuntimeError, ReferenceError):  # it was entered where a loop runs, or in a greenlet that is gone
+                tick = None
+            if tick is None:
+                label = reader.settled()
+            else:
+                tick()
+            value = fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
+            return value if type(value) in at_rest else reader.stepwise(value)
+        except BaseException as error:
+            hide_own_frames(error)
+            raise
 
     return access_wrapper
 

@@ -6,10 +6,11 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
+from opcode import opmap
 from types import FrameType, TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, TypeVar, cast
 
-from purposeguard.errors import PurposeMissing
+from purposeguard.errors import PurposeMissing, hide_own_frames, without_own_frames
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.explanation import Decision
@@ -23,6 +24,7 @@ from purposeguard.runtime.snapshot import NOTHING
 from purposeguard.runtime.use import NO_USE, Carried, Use, present
 from purposeguard.runtime.wrapping import (
     Function,
+    explain_call,
     is_task,
     must_be_function,
     must_be_no_method,
@@ -45,7 +47,18 @@ class Stated:
     `fits`: the purpose admits the channel, or its absence (rule 7); otherwise that was observed, and let pass.
     """
 
-    __slots__ = ("_handle", "channel", "engine", "fits", "name", "observing", "purpose", "register", "where")
+    __slots__ = (
+        "_handle",
+        "channel",
+        "conditions",
+        "engine",
+        "fits",
+        "name",
+        "observing",
+        "purpose",
+        "register",
+        "where",
+    )
 
     def __init__(
         self,
@@ -55,6 +68,7 @@ class Stated:
         channel: str | None,
         name: str | None,
         *,
+        conditions: frozenset[str],
         observing: bool,
         frame: FrameType,
     ) -> None:
@@ -63,6 +77,7 @@ class Stated:
         self.register = register
         self.purpose = purpose
         self.channel = channel
+        self.conditions = conditions
         self.name = name
         self.observing = observing
         self.where = (frame.f_code, frame.f_lineno, frame.f_globals.get("__name__", "?"))
@@ -71,7 +86,7 @@ class Stated:
 
     def activity(self, site: Site, name: str) -> Activity:
         """The activity of this name at a place."""
-        return Activity(name, self.purpose, self.channel, self.observing, site)
+        return Activity(name, self.purpose, self.channel, self.observing, site, self.conditions)
 
     def handle(self) -> ActivityHandle:
         """The activity of the block itself, listed in the inventory when it is first entered."""
@@ -82,6 +97,33 @@ class Stated:
             self._handle = ActivityHandle(self.engine, activity)
             self.register.add_activity(site, activity)
         return self._handle
+
+
+def is_dropped(frame: FrameType) -> bool:
+    """Whether what is called in this frame now is a statement of its own, so that nobody gets what it gives."""
+    after = frame.f_code.co_code[frame.f_lasti + 2 :].lstrip(b"\0")  # the interpreter's own caches stand behind a call
+    return after.startswith(_POP_TOP)
+
+
+_POP_TOP: Final = bytes([opmap["POP_TOP"]])
+
+
+class OfAUse:
+    """An attribute of `Use`, where somebody looks for it who has none yet: says how to get one."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @without_own_frames
+    def __get__(self, instance: object, owner: type) -> Any:
+        if instance is None:
+            return self
+        raise AttributeError(
+            f"`{self._name}` is of a use, which a block gives: write `with guard.purpose(…) as use:`, and "
+            f"`use.{self._name}(…)` in it"
+        )
 
 
 class Block(Generic[P]):
@@ -96,12 +138,14 @@ class Block(Generic[P]):
         self._stated = stated
         self._entered: list[tuple[FrameType, Use[P]]] = []
 
+    @without_own_frames
     def __call__(self, fn: F) -> F:
         """Makes `fn` an activity: whenever its body runs, it runs for this purpose. A task of a queue stays one."""
         if is_task(fn):
             return cast("F", wrapped_task(fn, self._around))
         return decorated(fn, self._around)
 
+    @without_own_frames
     def with_use(self, fn: Callable[Concatenate[Use[P], Q], R], /) -> Callable[Q, R]:
         """Makes `fn` an activity that is given its use as its first argument; callers leave it out.
 
@@ -114,11 +158,15 @@ class Block(Generic[P]):
         given: Any = decorated(fn, lambda inner: self._around(with_use(inner, engine), Site.of(inner)))
         return cast("Callable[Q, R]", given)
 
+    if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
+        vars().update({name: OfAUse(name) for name in dir(Use) if not name.startswith("_")})
+
     def _around(self, fn: Function, site: Site | None = None) -> Function:
         stated = self._stated
         site = site or Site.of(fn)
         activity = stated.activity(site, stated.name or site.dotted)
         wrapper = _during(fn, stated.engine, activity)
+        wrapper.__purposeguard_activity__ = True  # type: ignore[attr-defined]  # for access functions, which are in one
         stated.register.add_activity(site, activity)
         return wrapper
 
@@ -258,6 +306,10 @@ def _quick(fn: Function, handle: ActivityHandle) -> Function:
         use._before = token = enter(use)
         try:
             return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
+        except BaseException as error:
+            explain_call(error, fn, args, kwargs)
+            hide_own_frames(error)
+            raise
         finally:
             use._owner = NOBODY
             use._allowed_labels = NOTHING
@@ -270,6 +322,11 @@ def _quick(fn: Function, handle: ActivityHandle) -> Function:
 
 def carried(fn: F, engine: Engine) -> F:
     """`fn` bound to the purpose under way; raises PurposeMissing where there is none."""
+    if not callable(fn) and not isinstance(fn, (classmethod, staticmethod)):
+        raise TypeError(
+            f"carries functions, and was given `{type(fn).__name__}`: carry the function before it is called, "
+            "`guard.carry(fn)(…)`"
+        )
     use = present(engine, f"{Site.of(fn).dotted} was to be carried")
     if use is None:  # observed only
         return fn
@@ -293,7 +350,9 @@ def _must_fit(engine: Engine, activity: Activity) -> bool:
         holder for holder in holders if not any(holder is not other and issubclass(holder, other) for other in holders)
     ]
     label = Label(*(heads or (NotPersonal,)))
-    verdict = engine.snapshot.decide(label, activity.purpose, activity.channel, activity=True)
+    verdict = engine.snapshot.decide(
+        label, activity.purpose, activity.channel, activity=True, conditions=activity.conditions
+    )
     decision = Decision(verdict._replace(closed=True))
     advice = "state " + " or ".join(f'`channel="{channel}"`' for channel in admitted)
     engine.tell(ChannelViolation(decision, activity.name or None, advice=advice), activity)

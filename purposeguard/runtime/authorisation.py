@@ -57,6 +57,11 @@ class Authorisation:
         return self.activity.channel
 
     @property
+    def conditions(self) -> frozenset[str]:
+        """The conditions that are stated to hold."""
+        return self.activity.conditions
+
+    @property
     def _permissions(self) -> Permissions:
         return self._handle.current()
 
@@ -206,7 +211,7 @@ class Authorisation:
 
         That no clause grants it was refused then, or the value is sealed and cannot be opened.
         """
-        return decision.reason not in (DenialReason.GRANT, DenialReason.CHANNEL)
+        return decision.reason not in (DenialReason.GRANT, DenialReason.CHANNEL, DenialReason.CONDITION)
 
     def _seen(self, label: Label, row_contexts: tuple[RowContext, ...]) -> None:
         """A row of these is given out; what it holds was counted when it was asked for."""

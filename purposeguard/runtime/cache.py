@@ -44,7 +44,7 @@ def cached_function(fn: Function, engine: Engine, maxsize: int, ttl: float | Non
         who: tuple[object, ...] = ()
         if use is not None:
             activity = use.activity
-            who = (activity.purpose, activity.channel, activity.observing)
+            who = (activity.purpose, activity.channel, activity.conditions, activity.observing)
             if reader.access.withhold:  # what was withheld says for which activity
                 who += (activity.name,)
         # The state is in the key: what was read under a notice since replaced is not found again.

@@ -16,7 +16,14 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.timezones import Day
 from purposeguard.notice.vocabulary import Family, Purpose
-from purposeguard.policy.context import BY_ANY_CHANNEL, NONE_KNOWN, UNNAMED, Context, SubjectPreferences
+from purposeguard.policy.context import (
+    BY_ANY_CHANNEL,
+    NO_CONDITIONS,
+    NONE_KNOWN,
+    UNNAMED,
+    Context,
+    SubjectPreferences,
+)
 from purposeguard.policy.explanation import Decision, is_about_the_subject
 from purposeguard.policy.joint import JointTable, NoticesInForce
 from purposeguard.policy.row_context import RowContext
@@ -182,6 +189,11 @@ class Engine:
             )
         return list(given)
 
+    def ask_ahead(self, subjects: list[str]) -> None:
+        """Has governance know of all these, if it has a way to learn of many at once; raises as `preferences_of`."""
+        if subjects and asks_of_many(self.oversight):
+            self.preferences_of_each(subjects)
+
     def preferences_in(self, row_contexts: Iterable[RowContext]) -> KnownPreferences:
         """`preferences_of` each subject in these, asked of governance together if it has a way to; raises likewise."""
         subjects = list(dict.fromkeys(row_context.subject for row_context in row_contexts))
@@ -290,8 +302,8 @@ class Engine:
             decided(verdict, used=used, activity=activity, access=access, field=field)
 
     def permissions(self, activity: Activity) -> Permissions:
-        """What an activity may use under the notice in force; raises UnknownPurpose where its purpose is gone."""
-        return self.snapshot.permissions(activity.purpose, activity.channel)
+        """What an activity may use under the notice in force; raises UnknownTerm where its purpose is gone."""
+        return self.snapshot.permissions(activity.purpose, activity.channel, activity.conditions)
 
     def missing(self, what: str, why: str, use: ForActivity | None = None) -> None:
         """Reports that there was no purpose, and raises PurposeMissing unless it is only observed.
@@ -379,7 +391,7 @@ def _advice(decision: Decision, access: Access | None, fields: tuple[str, ...]) 
         return "mark the field that says whose a row is, `Annotated[int, Subject]`"
     if is_about_the_subject(decision) and decision.context is NONE_KNOWN:
         return None  # of an exception, whose reasons say all
-    if decision.context not in (NONE_KNOWN, BY_ANY_CHANNEL):
+    if decision.context._replace(conditions=NO_CONDITIONS) not in (NONE_KNOWN, BY_ANY_CHANNEL):
         return (
             "leave such rows out with @guard.access(narrow=True), or withhold what may not be used of them with "
             "@guard.access(withhold=True)"
@@ -417,7 +429,7 @@ class ActivityHandle:
         return found
 
     def current(self) -> Permissions:
-        """What may be used under the notice in force; raises UnknownPurpose where the purpose is gone."""
+        """What may be used under the notice in force; raises UnknownTerm where the purpose is gone."""
         permissions = self.permissions
         if permissions.retired:
             engine = self.engine

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar, cast
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.retention import day_in
-from purposeguard.notice.vocabulary import is_text
+from purposeguard.notice.vocabulary import Family, is_text
 from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision, name_of, overruled
 from purposeguard.policy.row_context import RowContext
@@ -215,7 +215,7 @@ class Handing:
         others = list(
             against(
                 engine,
-                Decision(engine.snapshot.decide(label, use.purpose, use.channel)),
+                Decision(engine.snapshot.decide(label, use.purpose, use.channel, conditions=use.conditions)),
                 recipient,
                 row_contexts,
                 means=means,
@@ -246,11 +246,10 @@ class Handing:
         table, label = data
         document = table.notice.document
         purpose = None if use is None else use.activity.purpose
-        kinds = document.entrustment.recipients if document.entrustment is not None else ()
         ways = document.safeguards.means if document.safeguards is not None else ()
         return Provision(
             recipient=recipient.id,
-            kind=canonical(kinds, recipient.kind),
+            kind=canonical(document.recipients, recipient.kind),
             country=recipient.country,
             clauses=tuple(table.prefix + clause for clause in clauses(document, recipient)),
             sources=tuple(map(table.key, label)),
@@ -283,11 +282,13 @@ def against(
 
     `stated`: the means must be said.
     """
-    for table, _ in engine.snapshot.matrix.each(asked.label):
-        yield from _against(engine, table, asked, recipient, means=means, product=product, task=task, stated=stated)
+    matrix = engine.snapshot.matrix
+    for table, label in matrix.each(asked.label):
+        yield from _against(
+            engine, (table, label), asked, recipient, means=means, product=product, task=task, stated=stated
+        )
     asked_for = engine.preferences_in(row_contexts).values()
     if any(preferences is not None and preferences.provision_stopped for preferences in asked_for):
-        matrix = engine.snapshot.matrix
         rights = matrix.each(asked.label)[0][0].notice.document.rights
         clause = rights.clause if rights is not None else "7"
         what = ", ".join(map(matrix.key, asked.label))
@@ -301,7 +302,7 @@ def against(
 
 def _against(
     engine: Engine,
-    table: PolicyTable,
+    data: tuple[PolicyTable, Label],
     asked: Decision,
     recipient: Recipient,
     *,
@@ -311,11 +312,26 @@ def _against(
     stated: bool,
 ) -> Iterator[Decision]:
     """What one notice has against a recipient: of several, each that the data is of must let it go there."""
+    table, label = data
     document = table.notice.document
+    sources = tuple(table.current(source).clause for source in label)
+    members = asked.purpose.members if isinstance(asked.purpose, Family) else (asked.purpose,)
+    own = [member for member in members if member in table.notice.purposes]
+    # Data of nobody is asked of every notice, also of one that has no part in the purpose: ids that it does not know.
+    purposes = tuple(member.clause for member in own) or tuple(map(engine.snapshot.matrix.key, members))
     reasons: tuple[str, ...] = ()
     for moment in engine.clock.span():  # whichever of the two it is, a safeguard holds on it
         today = day_in(document.timezone, moment)
-        reasons = reasons or objections(document, recipient, means=means, product=product, task=task, today=today)
+        reasons = reasons or objections(
+            document,
+            recipient,
+            sources=sources,
+            purposes=purposes,
+            means=means,
+            product=product,
+            task=task,
+            today=today,
+        )
     if stated and means is None:
         reasons += ("it is not said by which means the data travels: `means=…`, here or of the recipient",)
     if reasons:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
@@ -13,7 +14,16 @@ from purposeguard.runtime.observer import Ledger
 if TYPE_CHECKING:
     from purposeguard.policy.transfers import Provision
 
-__all__ = ["CLEAR", "AsksAhead", "AsksOfMany", "Oversight", "Roster", "Rostered", "SubjectPreferences"]
+__all__ = [
+    "CLEAR",
+    "AsksAhead",
+    "AsksOfMany",
+    "Oversight",
+    "RecordsOffLoop",
+    "Roster",
+    "Rostered",
+    "SubjectPreferences",
+]
 
 
 class Oversight(Protocol):
@@ -65,6 +75,19 @@ class AsksAhead(Protocol):
 
         Raises:
             StoreUnavailable: it cannot be known now.
+        """
+        ...
+
+
+@runtime_checkable
+class RecordsOffLoop(Protocol):
+    """A ledger that need not block an event loop to record a denial."""
+
+    def off_loop(self) -> AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
+        """A block that ends when the denials in it are on record; gives what is awaited for that before.
+
+        Raises:
+            StoreUnavailable: they cannot be recorded, so there must be no answer.
         """
         ...
 

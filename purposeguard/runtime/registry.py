@@ -21,13 +21,14 @@ WHOLE: Final = "(value)"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Activity(Declared):
-    """A named piece of processing: one purpose or family, by one channel where it has one."""
+    """A named piece of processing: one purpose or family, by one channel where it has one, where `conditions` hold."""
 
     name: str
     purpose: type[Purpose] | Family
     channel: str | None
     observing: bool
     site: Site
+    conditions: frozenset[str] = frozenset()
 
     @property
     def purpose_id(self) -> str:
@@ -100,9 +101,9 @@ class Register:
     """What was declared, in the order of its declaration; nothing is decided by it.
 
     Activities, accesses, entrustments and transforms are listed once for each place in the code, activities also for
-    each purpose and channel there. Reclassifications are listed once for each different declaration, since one place
-    may declare several and somebody is to read them all; running one lists nothing. Tables are listed once for each
-    name with the same tags.
+    each purpose, channel and set of conditions there. Reclassifications are listed once for each different declaration,
+    since one place may declare several and somebody is to read them all; running one lists nothing. Tables are listed
+    once for each name with the same tags.
     """
 
     __slots__ = (
@@ -129,7 +130,7 @@ class Register:
 
         One of a notice that was replaced since is listed no more: its classes are not kept.
         """
-        where = (key, activity.purpose_id, activity.channel)
+        where = (key, activity.purpose_id, activity.channel, activity.conditions)
         listed = self._activities.get(where)
         if listed is None or listed.purpose is not activity.purpose:
             self._activities[where] = activity

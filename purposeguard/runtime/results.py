@@ -83,6 +83,7 @@ def without(
             row_contexts=row_contexts,
             used=used if engine.counting and not activity.observing else None,
             is_told=activity.observing or engine.observers.want_each,
+            ask_ahead=engine.ask_ahead,
         )
         return withholder.apply(value, shape, path)
     except PurposeGuardError as error:
@@ -173,6 +174,7 @@ def narrowed(
         stream=_stream(again, given),
         named_only=access.withhold and not access.narrow,
         denials=None if use._records_each or engine.observers.want_each else denials,
+        ask_ahead=engine.ask_ahead,
     )
     try:
         return (narrower.item if one else narrower.apply)(value, shape, path, around)

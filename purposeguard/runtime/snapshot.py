@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose
-from purposeguard.policy.context import NONE_KNOWN, NOT_NAMED, Context, SubjectPreferences
+from purposeguard.policy.context import NO_CONDITIONS, NONE_KNOWN, NOT_NAMED, Context, SubjectPreferences
 from purposeguard.policy.table import MOST_REMEMBERED, PolicyTable, read_once
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.observer import Tick
@@ -35,7 +35,9 @@ class Counting(Protocol):
 
 
 class Permissions:
-    """What may be used for one purpose by one channel under one snapshot: the answers of `decide` that allow.
+    """What may be used for one purpose, by one channel, under the conditions that are stated, under one snapshot.
+
+    These are the answers of `decide` that allow.
 
     `allowed_labels` holds the labels seen to be allowed, where nobody is told of each use. When the notice is replaced
     they are retired: emptied, and never filled again, so that uses under way fall back to the slow path and are decided
@@ -48,17 +50,25 @@ class Permissions:
         "_lock",
         "allowed_labels",
         "channel",
+        "conditions",
         "matrix",
         "purpose",
         "retired",
         "snapshot",
     )
 
-    def __init__(self, snapshot: PolicySnapshot, purpose: type[Purpose] | Family, channel: str | None) -> None:
+    def __init__(
+        self,
+        snapshot: PolicySnapshot,
+        purpose: type[Purpose] | Family,
+        channel: str | None,
+        conditions: frozenset[str] = NO_CONDITIONS,
+    ) -> None:
         self.snapshot = snapshot
         self.matrix = snapshot.matrix
         self.purpose = purpose
         self.channel = channel
+        self.conditions = conditions
         self.allowed_labels: set[object] = set()
         self._allowed_to: dict[SubjectPreferences, set[Label]] = {}
         self._counting: weakref.WeakValueDictionary[int, Counting] = weakref.WeakValueDictionary()
@@ -68,13 +78,15 @@ class Permissions:
     def decide(self, sources: object, context: Context | None = None) -> Verdict:
         """What the snapshot decides for an activity of this purpose and channel; remembered where it is allowed.
 
-        `context` says all that is known of the data beside its label; None: nothing is.
+        `context` says all that is known of the data beside its label; None: nothing is. The conditions are added.
 
         Raises:
             UnknownSource: a source is of another notice, or of a clause that is gone.
             UnlabelledData: there are no sources.
         """
-        verdict = self.snapshot.decide(sources, self.purpose, self.channel, context, activity=True)
+        verdict = self.snapshot.decide(
+            sources, self.purpose, self.channel, context, activity=True, conditions=self.conditions
+        )
         if verdict.allowed:
             self._remember(verdict.label, context)
         return verdict
@@ -156,7 +168,7 @@ class PolicySnapshot:
         self.observed = observed
         self.remembers_labels = remembers_labels
         self._requires_subject = requires_subject
-        self._permissions: dict[tuple[object, str | None], Permissions] = {}
+        self._permissions: dict[tuple[object, str | None, frozenset[str]], Permissions] = {}
         self.checked: dict[object, Tick] = {}
         self.stated: dict[object, Any] = {}
         self._retired = observed
@@ -170,6 +182,7 @@ class PolicySnapshot:
         context: Context | None = None,
         *,
         activity: bool = False,
+        conditions: frozenset[str] = NO_CONDITIONS,
     ) -> Verdict:
         """Whether data from these sources may serve a purpose (by a channel), in this context.
 
@@ -177,7 +190,7 @@ class PolicySnapshot:
         the notice. `context` says all that is known of the data beside its label; None: nothing is. `activity`: an
         activity asks. It states a channel where its purpose names the channels (rule 7), also where a purpose named
         them in the revision under which the data was collected (rule 9), and it says whose the data is where that has
-        to be said.
+        to be said. `conditions`, of the notice, are stated to hold.
 
         Raises:
             UnknownSource: a source is of another notice, or of a clause that is gone.
@@ -190,6 +203,8 @@ class PolicySnapshot:
         if context is None:
             named = not (activity and self._requires_subject) or label is _NOT_PERSONAL
             context = NONE_KNOWN if named else NOT_NAMED
+        if conditions:
+            context = context._replace(conditions=conditions)
         if activity and channel is None:
             closed = matrix.must_state_channel(purpose)
             if matrix.closed_before(purpose):
@@ -200,18 +215,21 @@ class PolicySnapshot:
         allowed = not closed and purpose in row
         return Verdict(allowed, matrix, label, purpose, channel, context, closed)
 
-    def permissions(self, purpose: type[Purpose] | Family, channel: str | None) -> Permissions:
+    def permissions(
+        self, purpose: type[Purpose] | Family, channel: str | None, conditions: frozenset[str] = NO_CONDITIONS
+    ) -> Permissions:
         """What may be used for a purpose, in the classes of any revision.
 
         Raises:
-            UnknownPurpose: the notice has no such purpose.
+            UnknownPurpose, UnknownChannel, UnknownCondition: the notice has no such purpose, channel or condition.
         """
-        permissions = self._permissions.get((purpose, channel))
+        permissions = self._permissions.get((purpose, channel, conditions))
         if permissions is None:
             purpose, channel = self.matrix.purpose(purpose), self.matrix.channel(channel)
-            permissions = Permissions(self, purpose, channel)
+            conditions = self.matrix.conditions(conditions)
+            permissions = Permissions(self, purpose, channel, conditions)
             with self._lock:
-                permissions = self._permissions.setdefault((purpose, channel), permissions)
+                permissions = self._permissions.setdefault((purpose, channel, conditions), permissions)
                 if self._retired:  # asked for while the notice was being replaced
                     permissions.retire()
         return permissions

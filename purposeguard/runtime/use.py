@@ -9,10 +9,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextvars import Token, copy_context
 from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
 
-from purposeguard.errors import PurposeMissing, UnlabelledData
+from purposeguard.errors import PurposeGuardError, PurposeMissing, UnlabelledData, hide_own_frames
 from purposeguard.notice.label import Label, Sources
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
-from purposeguard.policy.explanation import Decision
+from purposeguard.policy.context import UNNAMED
+from purposeguard.policy.explanation import Decision, is_about_the_subject
 from purposeguard.policy.row_context import RowContext
 from purposeguard.runtime.authorisation import IDS, Authorisation
 from purposeguard.runtime.engine import ActivityHandle, Engine
@@ -42,7 +43,14 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 
-_SEALED: Final = "open it under a purpose that may use it, or do without it, as `use.try_open(value, default)` does"
+def _advice(refusal: Decision, engine: Engine) -> str:
+    """What to do where a sealed value may not be opened."""
+    if is_about_the_subject(refusal):
+        if refusal.context.preferences not in (None, UNNAMED):
+            return "do without it, as `use.try_open(value, default, subject=…)` does"
+        consents = "" if engine.oversight is not None else "; `Guard(notice, governance=…)` knows who consents"
+        return f"`use.open(value, subject=…)` says whose it is{consents}"
+    return "open it under a purpose that may use it, or do without it, as `use.try_open(value, default)` does"
 
 
 class Use(Authorisation, Opener, Generic[P]):
@@ -112,14 +120,18 @@ class Use(Authorisation, Opener, Generic[P]):
             UnknownSource, UnlabelledData: as `Guard.allows`.
         """
         engine = self._engine
-        label = engine.snapshot.matrix.label(sources)
-        absence = self._absence()
-        if absence is not None:
-            engine.missing("a check was made", absence, self)
-            return
-        refusal = self._refusal(label, row_contexts=() if subject is None else self._row_contexts(subject))
-        if refusal is not None:
-            engine.refuse(refusal, self)
+        try:
+            label = engine.snapshot.matrix.label(sources)
+            absence = self._absence()
+            if absence is not None:
+                engine.missing("a check was made", absence, self)
+                return
+            refusal = self._refusal(label, row_contexts=() if subject is None else self._row_contexts(subject))
+            if refusal is not None:
+                engine.refuse(refusal, self)
+        except (PurposeGuardError, TypeError) as error:
+            hide_own_frames(error)
+            raise
 
     def open(self, value: Personal[T, P | NotPersonal], /, subject: Whose = None) -> T:
         """The plain value of a sealed one, where this purpose may use all its sources.
@@ -133,19 +145,23 @@ class Use(Authorisation, Opener, Generic[P]):
             UnknownSource: its sources are of another notice.
             SealedValue: a function given to `map` failed, or is not registered with a strict guard.
         """
-        if subject is not None:
-            return self._open_of(value, subject)
         try:
-            if value._ready in self._allowed_labels and self._owner == self._runs():
-                return content(value)  # type: ignore[no-any-return]  # the slot knows no type
-            tick = self._counted[value._ready]
-            if self._owner == self._runs():
-                tick()
-                return content(value)  # type: ignore[no-any-return]  # likewise
-        except (AttributeError, KeyError, TypeError, RuntimeError, ReferenceError):
-            pass  # not used before, or something is to be applied first; or no sealed value, or not here: said below
-        must_be_sealed(value, "`open`")
-        return self._open((value,))[0]
+            if subject is not None:
+                return self._open_of(value, subject)
+            try:
+                if value._ready in self._allowed_labels and self._owner == self._runs():
+                    return content(value)  # type: ignore[no-any-return]  # the slot knows no type
+                tick = self._counted[value._ready]
+                if self._owner == self._runs():
+                    tick()
+                    return content(value)  # type: ignore[no-any-return]  # likewise
+            except (AttributeError, KeyError, TypeError, RuntimeError, ReferenceError):
+                pass  # not used before, or something is to be applied first; or no seal, or not here: said below
+            must_be_sealed(value, "`open`")
+            return self._open((value,))[0]
+        except (PurposeGuardError, TypeError) as error:
+            hide_own_frames(error)
+            raise
 
     def _open_of(self, value: Personal[T, Any], subject: object) -> T:
         """The plain value of somebody's: the way of `open` where a subject is named."""
@@ -183,28 +199,36 @@ class Use(Authorisation, Opener, Generic[P]):
             TypeError: one subject is named, and not one for each.
         """
         sealed = tuple(values)
-        if subjects is not None:
-            if isinstance(subjects, (str, bytes, Mapping)):
-                raise TypeError("`subjects` says of each value in turn whose it is: give a list")
+        try:
+            if subjects is not None:
+                return self._open_of_each(sealed, subjects)
+            try:
+                if self._allowed_labels.issuperset({value._ready for value in sealed}) and self._runs_here():
+                    return list(map(content, sealed))
+                ticks = [self._counted[value._ready] for value in sealed]
+                if self._runs_here():
+                    for tick in ticks:
+                        tick()
+                    return list(map(content, sealed))
+            except (AttributeError, KeyError, TypeError):
+                pass  # as above, of one of them
             for value in sealed:
                 must_be_sealed(value, "`open_all`")
-            row_contexts = tuple(() if subject is None else self._row_contexts(subject) for subject in subjects)
-            if len(row_contexts) != len(sealed):
-                raise ValueError(f"there are {len(sealed)} values and {len(row_contexts)} subjects: name one for each")
-            return self._open(sealed, row_contexts=row_contexts)
-        try:
-            if self._allowed_labels.issuperset({value._ready for value in sealed}) and self._runs_here():
-                return list(map(content, sealed))
-            ticks = [self._counted[value._ready] for value in sealed]
-            if self._runs_here():
-                for tick in ticks:
-                    tick()
-                return list(map(content, sealed))
-        except (AttributeError, KeyError, TypeError):
-            pass  # as above, of one of them
+            return self._open(sealed)
+        except (PurposeGuardError, TypeError) as error:
+            hide_own_frames(error)
+            raise
+
+    def _open_of_each(self, sealed: tuple[Personal[T, Any], ...], subjects: Iterable[Whose]) -> list[T]:
+        """The plain values of somebody's each: the way of `open_all` where subjects are named."""
+        if isinstance(subjects, (str, bytes, Mapping)):
+            raise TypeError("`subjects` says of each value in turn whose it is: give a list")
         for value in sealed:
             must_be_sealed(value, "`open_all`")
-        return self._open(sealed)
+        row_contexts = tuple(() if subject is None else self._row_contexts(subject) for subject in subjects)
+        if len(row_contexts) != len(sealed):
+            raise ValueError(f"there are {len(sealed)} values and {len(row_contexts)} subjects: name one for each")
+        return self._open(sealed, row_contexts=row_contexts)
 
     def try_open(self, value: Personal[T, Any], default: D, /, *, subject: Whose = None) -> T | D:
         """The plain value where this purpose may use it, or else `default`: a question, never an error for a denial.
@@ -249,7 +273,7 @@ class Use(Authorisation, Opener, Generic[P]):
                 judged = self._judged_each(asked, permissions, used=used)
             for one, refusal in judged.items():
                 if refusal is not None:
-                    engine.refuse(refusal, self, advice=_SEALED)
+                    engine.refuse(refusal, self, advice=_advice(refusal, engine))
                     del asked[one]  # observed only
             for (label, known), times in asked.items():
                 self._used(label, known, permissions, times)

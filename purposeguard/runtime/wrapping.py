@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from typing import Any, Final, Protocol, TypeVar, cast
 
+from purposeguard.errors import hide_own_frames
 from purposeguard.runtime.site import Site
 from purposeguard.values.callables import Kind, kind_of
 from purposeguard.values.streams import LEFT_OUT
@@ -72,8 +74,9 @@ def must_be_function(fn: Any) -> None:
             "decorates functions, not tasks, which would lose `.delay`: write it below the task's decorator"
         )
     if isinstance(fn, type) or not callable(fn):
-        kind = "a class" if isinstance(fn, type) else f"a {type(fn).__name__}"
-        raise TypeError(f"decorates functions and methods, not {kind}: decorate the functions that run")
+        kind = "a class" if isinstance(fn, type) else f"`{type(fn).__name__}`"
+        instead = "write `@property` above it" if isinstance(fn, property) else "decorate the functions that run"
+        raise TypeError(f"decorates functions and methods, not {kind}: {instead}")
 
 
 def must_be_no_method(fn: Any, instead: str) -> None:
@@ -93,16 +96,38 @@ def must_be_no_method(fn: Any, instead: str) -> None:
     raise TypeError(f"{Site.of(inner).dotted} is a method, whose first argument is another: {instead}")
 
 
+def explain_call(error: BaseException, fn: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Adds a note to the error of a call that lacks an argument, where `fn` takes a use that nobody gives it."""
+    trace = error.__traceback__
+    if not isinstance(error, TypeError) or trace is None or trace.tb_next is not None:
+        return  # not of the call itself
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):
+        return  # it has none
+    first = next(iter(signature.parameters.values()), None)
+    if first is not None and (first.name == "use" or re.search(r"\bUse\b", str(first.annotation))):
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError:
+            error.add_note(f"`{first.name}` is given by `@guard.purpose(…).with_use`: write that above the function")
+
+
 def _plain(fn: Function, around: Around) -> Function:
     before, after, result = around.before, around.after, around.result
 
     @functools.wraps(fn)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        token = before()
         try:
-            return result(fn(*args, **kwargs), token)
-        finally:
-            after(token)
+            token = before()
+            try:
+                return result(fn(*args, **kwargs), token)
+            finally:
+                after(token)
+        except BaseException as error:
+            explain_call(error, fn, args, kwargs)
+            hide_own_frames(error)
+            raise
 
     return wrapper
 
@@ -112,11 +137,16 @@ def _coroutine(fn: Function, around: Around) -> Function:
 
     @functools.wraps(fn)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        token = before()
         try:
-            return result(await fn(*args, **kwargs), token)
-        finally:
-            after(token)
+            token = before()
+            try:
+                return result(await fn(*args, **kwargs), token)
+            finally:
+                after(token)
+        except BaseException as error:
+            explain_call(error, fn, args, kwargs)
+            hide_own_frames(error)
+            raise
 
     return wrapper
 
@@ -148,6 +178,9 @@ def _generator(fn: Function, around: Around) -> Function:
                     raise
                 except BaseException as error:  # noqa: BLE001  # whatever the consumer throws in is the body's to handle
                     given, step = error, body.throw
+        except BaseException as error:
+            hide_own_frames(error)
+            raise
         finally:
             _close(body, around)
 
@@ -198,6 +231,9 @@ def _async_generator(fn: Function, around: Around) -> Function:
                     raise
                 except BaseException as error:  # noqa: BLE001  # whatever the consumer throws in is the body's to handle
                     given, step = error, body.athrow
+        except BaseException as error:
+            hide_own_frames(error)
+            raise
         finally:
             if live:
                 token = around.closing()

@@ -31,12 +31,13 @@ _ANY: Final = "any at all"
 
 
 class Probe(NamedTuple):
-    """A question: may data of this label serve a purpose or family (its id or name)?"""
+    """A question: may data of this label serve a purpose or family (its id or name), where these conditions hold?"""
 
     label: Label
     purpose: str
     channel: str | None
     about: RowContext
+    conditions: frozenset[str] = frozenset()
 
 
 class Expected:
@@ -192,6 +193,8 @@ class Expected:
             stopped=preferences.all_suspended or preferences.erased,
             consents=preferences.consents,
             overdue=self._overdue(current, about, now),
+            conditions=probe.conditions,
+            named=about.subject is not None,
         )
 
     def _overdue(self, source: str, about: RowContext, now: datetime.datetime) -> frozenset[str]:

@@ -363,7 +363,7 @@ class PurposeMachine(RuleBasedStateMachine):
             self._must_open_nothing(use, "a use whose purpose or channel is gone opened a sealed value")
             return
         for value, subject in self._sealed:
-            probe = Probe(value.label, purpose, use.channel, RowContext(subject))
+            probe = Probe(value.label, purpose, use.channel, RowContext(subject), use.conditions)
             expected = self._expected.allows(probe, self.now, to_activity=True)
             before = len(self.ledger.denials)
             try:

@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, final, overload
 
-from purposeguard.errors import PurposeGuardError, SealedAttribute, SealedValue, UnknownSource, UnlabelledData
+from purposeguard.errors import (
+    PurposeGuardError,
+    SealedAttribute,
+    SealedValue,
+    UnknownSource,
+    UnlabelledData,
+    without_own_frames,
+)
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, TermMeta, is_union
@@ -63,11 +70,13 @@ def _class(sealed: object) -> type:
     return type(sealed)
 
 
+@without_own_frames
 def _attribute(_: object, name: str) -> NoReturn:
     raise SealedAttribute(f"a sealed value has no `{name}`: {_ADVICE}")
 
 
 def _refusing(what: str) -> Callable[..., NoReturn]:
+    @without_own_frames
     def refuse(*_: object) -> NoReturn:
         raise SealedValue(f"{what}: {_ADVICE}")
 
@@ -121,17 +130,16 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
     def __new__(cls, value: T, label: Label, /) -> Personal[T, Any]: ...
     def __new__(cls, value: Any, /, *sources: Any) -> Personal[Any, Any]:
         """Seals `value` under these sources (or one `Label`), and those that its own fields are tagged with."""
-        refusal: Exception
         try:
             label = _label(*sources)
             if type(value) not in PLAIN:
                 label = with_tags_in(value, label)
             return seal(cls, value, label)
         except PurposeGuardError as error:
-            refusal = error.with_traceback(None)
+            error.__traceback__ = None  # value and sources are easily swapped, and stand in the frames
+            raise
         finally:
-            del value, sources  # from the traceback: they are easily swapped
-        raise refusal
+            del value, sources  # from the traceback
 
     def map(self, fn: Callable[[T_co], U], /) -> Personal[U, S_co]:
         """The value with `fn` applied, sealed under the same label (what is derived keeps its sources).
@@ -277,7 +285,7 @@ def _label_of(*sources: Any) -> Label:
         raise UnlabelledData("a value is sealed under the sources that it derives from: `Personal(value, Source)`")
     for one in sources:
         if not isinstance(one, (Label, TermMeta)):
-            why = "a value is sealed under source classes, or one `Label`"
+            why = "a value is sealed under source classes, which `notice.source(id)` gives, or one `Label`"
             if is_union(one) or isinstance(one, (list, tuple, set, frozenset)):
                 why = "a value is sealed under several sources by naming each, `Personal(value, Source, Other)`"
             raise UnknownSource(type(one), why)  # never the thing itself, which may be the value

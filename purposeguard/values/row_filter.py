@@ -45,8 +45,9 @@ class Narrower(Walk):
         stream: Stream,
         named_only: bool = False,
         denials: Denials | None = None,
+        ask_ahead: Callable[[list[str]], object] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(ask_ahead)
         self._decide = decide
         self._refuse = refuse
         self._leave_out = leave_out
@@ -135,7 +136,7 @@ class Narrower(Walk):
         if self._denials is None or around or len(classes) != 1:
             return None
         plan = plan_of(classes.pop(), shape, path)
-        if plan.whole is not None or plan.refusal or not plan.are_plain(items):
+        if plan.whole is not None or plan.refusal or len(plan.marks) != 1 or not plan.are_plain(items):
             return None
         subjects = subjects_of(items, plan)
         if subjects is None:

@@ -95,17 +95,16 @@ def said_by(row: Any, plan: Plan, read: dict[str, Any], around: tuple[RowContext
 
 
 def subjects_of(rows: Collection[Any], plan: Plan) -> list[str] | None:
-    """Whose each of these plain rows is, by `subject_key`, where it says this by one id and nothing else of itself.
+    """Whose each of these rows of one class is, by `subject_key`, where it says this by one id, quickly read.
 
     None where a row may say more or less; `said_by` reads it then.
     """
-    if plan.quick is None or len(plan.marks) != 1:
+    marked = [(mark, names) for mark, names in plan.marks.items() if isinstance(mark, SubjectMark)]
+    if plan.reader is None or len(marked) != 1 or len(marked[0][1]) != 1:
         return None
-    [(mark, names)] = plan.marks.items()
-    if not isinstance(mark, SubjectMark) or len(names) != 1 or names[0] in plan.gone:
-        return None
+    [(mark, names)] = marked
     try:
-        ids = list(map(operator.itemgetter(names[0]), map(plan.quick.held, rows)))
+        ids = list(map(operator.itemgetter(names[0]), map(plan.reader.held, rows)))
         if not _IDS.issuperset(map(type, ids)):
             return None
         return subject_keys(ids if mark.realm is None else [subject_in(mark, subject_id) for subject_id in ids])

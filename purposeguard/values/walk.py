@@ -7,7 +7,7 @@ import collections
 import copy
 import inspect
 import operator
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence, ValuesView
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence, ValuesView
 from collections.abc import Set as AbstractSet
 from types import MemberDescriptorType
 from typing import Any, Final
@@ -21,7 +21,7 @@ from purposeguard.policy.row_context import RowContext
 from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS
 from purposeguard.values.markers import Collected, Ended, Mark, SubjectMark
 from purposeguard.values.plan import LEAVES, Plan, beside_fields, entries_of, named, plan_of, refilled
-from purposeguard.values.rows import LONG_AGO, day_order, said_by, subject_in
+from purposeguard.values.rows import LONG_AGO, day_order, said_by, subject_in, subjects_of
 from purposeguard.values.sealed import Sealed, failure
 from purposeguard.values.streams import LEFT_OUT
 from purposeguard.values.type_schema import SILENT, Shape, refuse_unread
@@ -33,11 +33,13 @@ class Walk(abc.ABC):
     """A walk through a value and all that is in it. What is done on the way is for its subclasses to say.
 
     Each step gives what is left of a value: itself, a copy with less in it, or LEFT_OUT. `path` is where the value is,
-    `around` are those that the row is about that it is in.
+    `around` are those that the row is about that it is in. `ask_ahead` is told whom many rows are about, before each of
+    them is looked at, so that they can be asked of together.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ask_ahead: Callable[[list[str]], object] | None = None) -> None:
         self._under_way: set[int] = set()
+        self._ask_ahead = ask_ahead
 
     def inside(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
         """What is left of a value, where this shape was announced.
@@ -89,6 +91,8 @@ class Walk(abc.ABC):
         if left is items:
             return value
         if left is None:
+            if self._ask_ahead is not None:
+                self._ask_ahead(_subjects_of(items, shape, where))
             left = [inside(item, shape, where, around) for item in items]
         if all(map(operator.is_, left, items)):
             return value
@@ -122,6 +126,13 @@ class Walk(abc.ABC):
 
     def changes(self) -> None:  # noqa: B027  # most walks have nothing to do
         """Called before something is made anew."""
+
+
+def _subjects_of(items: list[Any], shape: Shape, path: str) -> list[str]:
+    """Whom these rows are about, where they are of one class and that is quickly read."""
+    classes = set(map(type, items))
+    plan = plan_of(classes.pop(), shape, path) if len(classes) == 1 else None
+    return [] if plan is None or plan.refusal is not None else subjects_of(items, plan) or []
 
 
 def is_remade(value: Any) -> bool:

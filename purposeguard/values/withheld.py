@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn, cast
 
 from pydantic import BaseModel
 
+from purposeguard.errors import hide_own_frames
 from purposeguard.locks import new_lock
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.violations import PurposeViolation, violation_of
@@ -117,7 +118,11 @@ class Refusing:
             return self
         if id(instance) in left_out_of.get():
             return _LeftOut(record_of(instance), self.name)
-        return record_of(instance).refuse(self.name)
+        try:
+            return record_of(instance).refuse(self.name)
+        except PurposeViolation as error:
+            hide_own_frames(error)
+            raise
 
     def __set__(self, instance: object, value: object) -> NoReturn:
         raise AttributeError(f"`{self.name}` is withheld here and cannot be set")

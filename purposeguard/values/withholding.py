@@ -348,8 +348,9 @@ class Withholder(Walk):
         row_contexts: RowContexts = (),
         used: Callable[[Label, RowContexts, int], None] | None = None,
         is_told: bool = False,
+        ask_ahead: Callable[[list[str]], object] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(ask_ahead)
         self._denies = denies
         self._denies_seal = denies_seal
         self._refuse = refuse

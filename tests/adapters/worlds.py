@@ -19,7 +19,7 @@ from purposeguard.runtime.use import Use
 from purposeguard.testing.strategies import asked_of
 from purposeguard.values.markers import Collected, Ended, RowSource, Subject
 from tests.generated.notice_revisions import revision_after
-from tests.generated.notice_tables import Tables, add_bases, tables
+from tests.generated.notice_tables import Tables, add_bases, add_conditions, tables
 from tests.oversights import Told
 
 NOW = datetime.datetime(2025, 6, 15, 12, tzinfo=datetime.UTC)
@@ -35,9 +35,10 @@ class World:
     channel: str | None
     columns: Columns
     rows: list[Row]
+    conditions: frozenset[str] = frozenset()
 
     def using(self) -> Any:
-        return self.guard.purpose(self.purpose, channel=self.channel)  # type: ignore[call-overload]
+        return self.guard.purpose(self.purpose, channel=self.channel, conditions=self.conditions)  # type: ignore[call-overload]
 
     def permitted(self, use: Use[Any], names: list[str]) -> list[Row]:
         """The rows that the core lets this use read these columns of, asked one by one."""
@@ -79,9 +80,12 @@ def worlds(draw: st.DrawFn, *, rows: int = 12) -> World:
     made = draw(tables())
     made["revision"] = draw(st.dates(datetime.date(2023, 1, 1), datetime.date(2024, 6, 30))).isoformat()
     add_bases(draw, made)
+    conditions = draw(st.booleans())
+    if conditions:
+        add_conditions(draw, made)
     revisions = [Notice.parse(made)]
     if draw(st.booleans()):
-        made = draw(revision_after(made))
+        made = draw(revision_after(made, conditions=conditions))
         revisions.append(Notice.parse(_with_periods(draw, made)))
     else:
         revisions = [Notice.parse(_with_periods(draw, made))]
@@ -92,7 +96,9 @@ def worlds(draw: st.DrawFn, *, rows: int = 12) -> World:
     governance = draw(st.none() | _oversights(notice, history))
     guard = Guard(history, governance=governance, clock=lambda: NOW)
     columns = draw(_columns(notice))
-    return World(guard, purpose, channel, columns, draw(st.lists(_row(notice, columns), max_size=rows)))
+    held = draw(st.lists(_row(notice, columns), max_size=rows))
+    stated = frozenset(one for one in notice.conditions if draw(st.booleans()))
+    return World(guard, purpose, channel, columns, held, stated)
 
 
 def _with_periods(draw: st.DrawFn, made: Tables) -> Tables:

@@ -46,7 +46,7 @@ def test_a_signal_handler_may_use_what_it_interrupts(ledger: str) -> None:
             assert sum(count for *_, count in ledger.uses) == done + fired, (ledger.uses, done, fired)
         print("through")
     """
-    assert printed_by(script, timeout=300) == ("through\n", "")
+    assert printed_by(script, timeout=900) == ("through\n", "")
 
 
 def test_a_finaliser_may_make_the_label_that_is_being_made() -> None:

@@ -30,7 +30,7 @@ def done(act: Callable[[], Any]) -> Any:
     results: list[Any] = []
     thread = threading.Thread(target=lambda: results.append(act()), daemon=True)
     thread.start()
-    thread.join(20)
+    thread.join(120)
     assert not thread.is_alive(), "it waits for a lock"
     return results[0] if results else pytest.fail("it failed")
 

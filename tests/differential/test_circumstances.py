@@ -41,10 +41,10 @@ class Tally:
                 row = matrix.row_for(label, channel, given._replace(unstated=activity and channel is None))
                 for purpose in asked_of(matrix.notice):
                     shut = activity and channel is None and matrix.must_state_channel(purpose)
-                    expected = spec.allowed(documents, ids, name_of(purpose), channel, **known, activity=activity)
+                    asked = (documents, ids, name_of(purpose), channel)
+                    expected = spec.allowed(*asked, **known, named=True, activity=activity)
                     if (purpose in row and not shut) is not expected:
-                        asked = name_of(purpose)
-                        pytest.fail(f"{ids} for {asked} by {channel}, {known}: the specification says {expected}")
+                        pytest.fail(f"{asked[1:]}, {known}: the specification says {expected}")
                     self.asked += 1
                     self.allowed += expected
 
@@ -56,13 +56,14 @@ def compiled(known: histories.Context) -> Context:
         erased=known["stopped"],
         consents=frozenset(known["consents"]),
     )
-    return Context(preferences, known["collected_under"], frozenset(known["overdue"]))
+    overdue, conditions = frozenset(known["overdue"]), known["conditions"]
+    return Context(preferences, known["collected_under"], overdue, conditions=conditions)
 
 
 @st.composite
 def situations(draw: st.DrawFn) -> tuple[tuple[Notice, ...], Notice]:
     """A history and the revision of it that is in force: the last, or an earlier one that was put back."""
-    notices = draw(notice_revisions.revisions())
+    notices = draw(notice_revisions.revisions(conditions=draw(st.booleans())))
     return notices, draw(st.sampled_from([notices[-1], notices[-1], notices[-1], notices[0]]))
 
 
@@ -130,9 +131,13 @@ def test_guards_with_a_history_and_an_oversight(
     documents = [one.document for one in (*notices, inforce)]
     for channel in (None, *inforce.channels):
         for purpose in asked_of(inforce):
-            expected = spec.allowed(documents, ids, name_of(purpose), channel, **known | {"overdue": over})
-            assert guard.allows(label, purpose, channel, subject=about) is expected
-            assert bool(guard.explain(ids, name_of(purpose), channel, subject=about)) is expected
+            asked = (documents, ids, name_of(purpose), channel)
+            expected = spec.allowed(*asked, **known | {"overdue": over}, named=True)
+            conditions = known["conditions"]
+            assert guard.allows(label, purpose, channel, about, conditions) is expected
+            decision = guard.explain(ids, name_of(purpose), channel, subject=about, conditions=tuple(conditions))
+            assert bool(decision) is expected
+            assert bool(str(decision))
 
 
 RETENTION = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only"}
@@ -171,6 +176,7 @@ def test_classes_of_a_revision_say_that_data_was_collected_under_it(
                     name_of(purpose),
                     channel,
                     **told(one),
+                    named=True,
                 )
                 for one, _, clause in chosen
             )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from purposeguard import Guard, History, Notice, RowContext
 from purposeguard.notice.retention import Periods
 from purposeguard.policy import spec
-from purposeguard.policy.context import BEFORE_ALL, Context, SubjectPreferences
+from purposeguard.policy.context import BEFORE_ALL, NO_CONDITIONS, Context, SubjectPreferences
 from purposeguard.testing.strategies import name_of
 from tests import histories
 from tests.generated import notices_together
@@ -21,6 +21,7 @@ from tests.oversights import Told
 
 def compiled(situation: Together, facts: dict[str, histories.Context]) -> Context:
     """The same as the table takes it: ids name their notice."""
+    named = any(known["named"] for known in facts.values())
     preferences = SubjectPreferences(
         suspended=frozenset(f"{id_}:{one}" for id_, known in facts.items() for one in known["suspended"]),
         erased=any(known["stopped"] for known in facts.values()),
@@ -28,14 +29,29 @@ def compiled(situation: Together, facts: dict[str, histories.Context]) -> Contex
     )
     unders = tuple(facts[id_]["collected_under"] for id_ in situation.known)
     overdue = frozenset(f"{id_}:{one}" for id_, known in facts.items() for one in known["overdue"])
-    return Context(preferences, BEFORE_ALL if any(unders) else None, overdue, unders=unders if any(unders) else ())
+    stated = frozenset(f"{id_}:{one}" for id_, known in facts.items() for one in known["conditions"])
+    return Context(
+        preferences if named else None,
+        BEFORE_ALL if any(unders) else None,
+        overdue,
+        conditions=stated,
+        unders=unders if any(unders) else (),
+    )
+
+
+def asked_of_each(parts: dict[str, str], facts: dict[str, histories.Context]) -> dict[str, histories.Context]:
+    """What the specification is asked of each notice that has a part in a purpose."""
+    return {id_: facts[id_] | {"purpose": purpose} for id_, purpose in parts.items()}
 
 
 class Tally:
-    """How many questions were asked, how many answered with yes, and how many of these over several notices."""
+    """How many questions were asked, how many answered with yes, and how many of these over several notices.
+
+    `lifted`: how many of those are answered with no where no condition is stated.
+    """
 
     def __init__(self) -> None:
-        self.asked = self.allowed = self.joint = 0
+        self.asked = self.allowed = self.joint = self.lifted = 0
 
     def compare(self, data: st.DataObject, situation: Together) -> None:
         """Asks both of some labels, whether they may serve every purpose and family, by every channel."""
@@ -48,16 +64,23 @@ class Tally:
             for channel in (None, *table.notice.channels):
                 for activity in (False, True):
                     row = table.row_for(label, channel, context._replace(unstated=activity and channel is None))
+                    bare = table.row_for(
+                        label,
+                        channel,
+                        context._replace(unstated=activity and channel is None, conditions=NO_CONDITIONS),
+                    )
                     said = {id_: known | {"channel": channel, "activity": activity} for id_, known in facts.items()}
                     for asked, parts in situation.asked():
                         purpose = table.purpose(asked)
                         shut = activity and channel is None and table.must_state_channel(purpose)
-                        expected = spec.together(documents, ids, parts, said)
+                        expected = spec.together(documents, ids, asked_of_each(parts, said))
                         if (purpose in row and not shut) is not expected:
                             pytest.fail(f"{ids} for {parts} by {channel}, {facts}: the specification says {expected}")
                         self.asked += 1
                         self.allowed += expected
-                        self.joint += expected and len({id_ for id_, _ in ids}) > 1
+                        joint = expected and len({id_ for id_, _ in ids}) > 1
+                        self.joint += joint
+                        self.lifted += joint and purpose not in bare
 
 
 def test_generated_notices() -> None:
@@ -72,6 +95,7 @@ def test_generated_notices() -> None:
     assert tally.asked >= 1_000
     assert 0.01 < tally.allowed / tally.asked < 0.9  # neither answer is rare, so both are compared
     assert tally.joint  # nor is it always one notice that decides
+    assert tally.lifted  # and conditions decide over several notices too
 
 
 @pytest.mark.deep
@@ -117,8 +141,8 @@ def test_a_guard_counts_days_as_each_notice_does(data: st.DataObject, situation:
         datetime.datetime.combine(latest, datetime.time(12), datetime.UTC) + datetime.timedelta(days=1), collected
     )
     now = data.draw(st.sampled_from([now, max(now, collected + datetime.timedelta(days=2))]))
-    facts = data.draw(notices_together.facts(situation))
-    preferences = compiled(situation, facts).preferences
+    facts = data.draw(notices_together.facts(situation, named=True))
+    preferences, conditions = (context := compiled(situation, facts)).preferences, context.conditions
     assert preferences is not None
     guard = Guard(situation.notices, governance=Told({"7": preferences}), clock=lambda: now)
     sources = data.draw(notices_together.labels(situation))
@@ -133,10 +157,10 @@ def test_a_guard_counts_days_as_each_notice_does(data: st.DataObject, situation:
         facts[id_] |= {"collected_under": under, "overdue": overdue, "channel": None, "activity": False}
     about = RowContext(7, collected=collected)
     for asked, parts in situation.asked():
-        expected = spec.together(documents, ids, parts, facts)
+        expected = spec.together(documents, ids, asked_of_each(parts, facts))
         label = notices_together.label_of(sources)
-        assert guard.allows(label, asked, subject=about) is expected
+        assert guard.allows(label, asked, subject=about, conditions=conditions) is expected
         named = [f"{id_}:{clause}" for id_, clause in ids]
-        decision = guard.explain(named, asked, subject=about)
+        decision = guard.explain(named, asked, subject=about, conditions=conditions)
         assert bool(decision) is expected
         assert str(decision)

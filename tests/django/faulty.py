@@ -29,6 +29,7 @@ from django.core.signals import got_request_exception
 from django.test import Client
 
 import purposeguard as pg
+from purposeguard import errors
 from purposeguard.adapters.django import columns_of_model
 from purposeguard.guard import LIVE_GUARDS
 from purposeguard.notices import trendmicro_jp as tm
@@ -79,6 +80,7 @@ Facts = dict[str, Any]
 def facts(copy: Path, folder: Path, template: Path) -> Facts:
     """What is seen of a copy. `template` is a database that is filled already, or is made here."""
     sys.path.insert(0, str(copy))
+    errors.ALL_FRAMES = True  # what the library raises is told by its frames
     os.environ.update(SHOP_FOLDER=str(folder), DJANGO_SETTINGS_MODULE="examples.django_shop.settings")
     os.chdir(folder)
     try:

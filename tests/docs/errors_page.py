@@ -41,6 +41,7 @@ PurposeGuardError
 │   │   └── UnknownOperation   no derivation by this name from these sources
 │   ├── UnknownPurpose
 │   ├── UnknownChannel
+│   ├── UnknownCondition
 │   └── UnknownRecipient   no recipient of this id is on the register
 ├── UnlabelledData         a check, or an access function, with no sources
 ├── PurposeMissing         data read outside any purpose
@@ -57,6 +58,7 @@ PurposeGuardError
 ├── FlowViolation          data would go to a column that does not have its tags; also a PermissionError
 └── PurposeViolation       the notice does not grant this use; also a PermissionError
     ├── ChannelViolation   granted, but not by this channel, or the activity states none
+    ├── ConditionViolation granted, but where conditions hold that are not stated
     ├── RecipientViolation granted, but the data may not be handed to this recipient (clauses 4 to 6)
     ├── SubjectViolation   granted, but this subject stopped it, or did not consent (clause 7)
     ├── RetentionViolation granted, but the retention period has ended (clause 8)
@@ -67,7 +69,8 @@ Errors have their facts as attributes, so that code need not parse messages:
 
 | error | attributes |
 | --- | --- |
-| `NoticeError` | `faults`, a tuple of `Fault` (`place`, `message`, `suggestion`); `origin`, the file |
+| `NoticeError` | `faults`, a tuple of `Fault`s; `origin`, the file |
+| `Fault` | `place`, `message`, `suggestion`; `file`, `line`, `column` |
 | `SeveralNotices` | `notices`, their ids; `what` was asked for |
 | `UnknownTerm` | `kind` (`source`, `purpose`, `channel`, `recipient`, `operation`), `given`, `why`, `suggestions` |
 | `PurposeViolation` | `decision` (a `Decision`), `activity`, `function`, `field`, `advice` |
@@ -90,6 +93,11 @@ is built when it is read, so a denial that is caught and handled costs no text.
 
 Misuse of the library itself (a class decorated as an access function, a cache with no room) is a plain `TypeError` or
 `ValueError`.
+
+A traceback ends in your own line: the library takes its own frames off, in programs, in pytest and in notebooks. Frames
+remain where other code lies between, as pydantic's, SQLAlchemy's and `json`'s do. `python -X dev` keeps all of them.
+
+`guard.purpose(…)` as a statement of its own states nothing. It is a `RuntimeWarning`, once for each place.
 
 ## Typical mistakes
 
@@ -134,6 +142,35 @@ account = Account.model_validate({"number": 7, "email": "aiko@example.com", "blo
 """
 
 MISTAKES = (
+    Mistake(
+        "`with` was forgotten",
+        "What `guard.purpose(…)` gives is a block, and has to be entered.",
+        """use = guard.purpose(tm.RenewalGuidance)
+use.open(account.email)
+""",
+        "Write `with guard.purpose(tm.RenewalGuidance) as use:`, and use it in the block.",
+    ),
+    Mistake(
+        "`.with_use` was forgotten",
+        "The function expects a use as its first argument, and nobody gives it one.",
+        """@guard.purpose(tm.RenewalGuidance)
+def remind(use: pg.Use[tm.RenewalGuidance], account: Account) -> str:
+    return use.open(account.email)
+
+
+remind(account)
+""",
+        "Write `@guard.purpose(tm.RenewalGuidance).with_use`.",
+    ),
+    Mistake(
+        "Decorators stand in the wrong order",
+        "The function reads data for a purpose of its own. The upper decorator asks for one before that.",
+        """@guard.access
+@guard.purpose(tm.RenewalGuidance)
+def load_name(key: int) -> Customer: ...
+""",
+        "Decorate what uses the data with `@guard.purpose(…)`, and what reads it with `@guard.access`.",
+    ),
     Mistake(
         "The purpose was forgotten",
         "A script calls an access function directly.",

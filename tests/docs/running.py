@@ -18,6 +18,7 @@ What a block is for is said by its language, and by its first line:
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib
 import io
 import os
@@ -44,7 +45,7 @@ import purposeguard as pg
 from purposeguard.notice.schema import Document as NoticeDocument
 
 ROOT = Path(__file__).resolve().parents[2]
-CACHE = ROOT / ".mypy_cache" / f"pages-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+CACHE = ROOT / ".mypy_cache" / "pages"
 UNICODE = ROOT / ".hypothesis" / "unicode_data"
 MODULE = "shop"
 """What messages call the module that the blocks of a document are executed in."""
@@ -227,17 +228,27 @@ class Reader:
             command = PROGRAMS[program]
             path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
             places = {"PYTHONPATH": path, "MYPYPATH": str(ROOT), "MYPY_CACHE_DIR": str(CACHE)}
-        done = subprocess.run(
-            [*command, *arguments],
-            cwd=self.folder,
-            env={**os.environ, **places, "PYTHONUTF8": "1", "COLUMNS": "120", "NO_COLOR": "1", "TERM": "dumb"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            check=False,
-        )
+        with _alone() if program == "mypy" else contextlib.nullcontext():
+            done = subprocess.run(
+                [*command, *arguments],
+                cwd=self.folder,
+                env={**os.environ, **places, "PYTHONUTF8": "1", "COLUMNS": "120", "NO_COLOR": "1", "TERM": "dumb"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                check=False,
+            )
         self._code = done.returncode
         return "".join(f"{line.rstrip()}\n" for line in done.stdout.splitlines())
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One process of the tests at a time: who comes next finds what mypy knows by then of the library."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _without_frames(printed: str) -> str:

@@ -59,7 +59,8 @@ def site(browser):  # of its kind: runs without a browser build no site
     stamp = BUILT / "versions.json"
     with (BUILT / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests of this module may run in several processes
-        newest = max(path.stat().st_mtime for pattern in SOURCES for path in ROOT.glob(pattern) if path.is_file())
+        sources = {path for pattern in SOURCES for path in ROOT.glob(pattern) if path.is_file()}
+        newest = max(path.stat().st_mtime for path in sources if path.suffix != ".pyc")
         if not stamp.exists() or stamp.stat().st_mtime < newest:
             command = ["make", "--no-print-directory", "site", f"SITE_PYTHON={sys.executable}"]
             subprocess.run(command, cwd=ROOT, check=True)

@@ -23,6 +23,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.dbt.conftest import Shop as Project
 from tests.end_to_end.conftest import Asks
 from tests.unit.command_line import ROOT, TINY, run
+from tests.unit.mistakes import NOTICE
 
 GUARD = "examples.shop.app:guard"
 DIFF = str(ROOT / "tests" / "golden" / "diff")
@@ -37,8 +38,14 @@ RUNS: tuple[tuple[int, str], ...] = (
     (1, "explain 2.1(a) 2.2③ --channel phone"),
     (1, "explain 2.1(a) 1.2(1)②"),
     (2, "explain 9.9 1.2(1)①"),
+    (0, "matrix --notice worded.toml --text"),
+    (2, "matrix --notice worded.toml --language jp"),
+    (0, "explain 1 2① --notice worded.toml"),
+    (0, "diff worded.toml worded-anew.toml"),
     (0, "validate trendmicro-jp"),
     (2, "validate faulty.toml"),
+    (2, "validate unquoted.toml"),
+    (1, "validate doubtful.toml --strict"),
     (2, "validate absent"),
     (1, "codegen trendmicro-jp -o absent.py --check"),
     (2, "codegen trendmicro-jp --check"),
@@ -71,6 +78,10 @@ RUNS: tuple[tuple[int, str], ...] = (
     (0, "ledger verify {store} --from checkpoints.jsonl"),
     (2, "ledger verify {store} --from absent.jsonl"),
     (2, "ledger verify {store} --stopped"),
+    (0, "ledger archive {store} --before 2001-01-01 -o none.jsonl"),
+    (2, "ledger archive {store} --before 2001-01-01 -o broken.jsonl"),
+    (2, "ledger archive {store} --before 2999-01-01 -o none.jsonl"),
+    (2, "ledger verify {store} --key signing.key.pub"),
     (0, "ledger reconcile {store}"),
     (2, "ledger reconcile broken.jsonl"),
     (0, "ledger show {store}"),
@@ -80,6 +91,7 @@ RUNS: tuple[tuple[int, str], ...] = (
     (0, f"report {GUARD} -o report.html --xlsx report.xlsx"),
     (2, f"report {GUARD} -o report.html --revision absent"),
     (0, "store upgrade {store}"),
+    (0, "store upgrade {store} --contract"),
     (2, "store upgrade absent.db"),
     (0, "sql SELECT_email customer.parquet"),
     (1, "sql SELECT_device customer.parquet"),
@@ -96,6 +108,8 @@ RUNS: tuple[tuple[int, str], ...] = (
 """Exit code → what is run. `sql SELECT_x file` is a query of that column of that file."""
 
 ALLOWED = {
+    "TOML",
+    "URL",
     "Web",
     "PYTHONPATH",
     "UTC",
@@ -117,7 +131,7 @@ OTHERS = (
     "MemberService Invoicing Visit Reading Accounting customer:2 PurposeViolation PurposeMissing CustomerId SQLite "
     "purposeguard absent ja codegen schema json cedar fides dpv export dbt sql audience advertisement unexplained "
     "revision class format grant surplus sources purpose analyst push erasure disclosure AnnotatedAlias Governance "
-    "lead telemetry published disclose small contact visitor advertise"
+    "lead telemetry published disclose small contact visitor advertise clerk tiny given club"
 )
 """Further names: of the files below, of errors, of commands, and of keys of a notice."""
 
@@ -225,6 +239,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for good, bad in faults.items():
         faulty = faulty.replace(good, bad)
     Path("faulty.toml").write_text(f"{faulty}surplus = 1\n", "utf-8")
+    worded = TINY.replace("title", 'text = { ja = "本文を示します。" }\ntitle')
+    Path("worded.toml").write_text(worded, "utf-8")
+    anew = worded.replace("2025-01-01", "2026-01-01").replace("示します。", "改めます。", 2)
+    Path("worded-anew.toml").write_text(anew.replace('text = { ja = "本文を示します。" }\n', "", 1), "utf-8")
+    Path("unquoted.toml").write_text(TINY.replace('class = "Mailing"', "class = Mailing"), "utf-8")
+    doubtful = NOTICE[: NOTICE.index("[rights]")].replace('sources = ["2"]', 'sources = ["1"]')
+    Path("doubtful.toml").write_text(doubtful.replace("Statistics of the site", "Newsletter"), "utf-8")
     later = (Path(tm.__file__).parent / "notice.toml").read_text("utf-8")
     Path("next.toml").write_text(
         re.sub(r"(?m)^revision = .*$", "revision = 2026-04-01", later)

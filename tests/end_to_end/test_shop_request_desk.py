@@ -35,7 +35,7 @@ def served(app: Any) -> Iterator[str]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 120
         while not server.started:
             assert thread.is_alive()
             assert time.monotonic() < until

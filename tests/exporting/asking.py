@@ -19,12 +19,13 @@ AT_ONCE = 5_000
 
 
 class Question(NamedTuple):
-    """By ids in the notice's own spelling; `consents`: purposes that the subject agreed to."""
+    """By ids in the notice's own spelling. `consents`: purposes that the subject agreed to."""
 
     sources: tuple[str, ...]
     purpose: str
     channel: str | None = None
     consents: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
 
 
 class NoAnswer(Exception):
@@ -98,6 +99,8 @@ class Cedar:
             context["channel"] = _entity("Channel", question.channel)
         if question.consents:
             context["consents"] = list(question.consents)
+        if question.conditions:
+            context["conditions"] = list(question.conditions)
         return context
 
 

@@ -41,7 +41,7 @@ class Tally:
     def compare(self, notice: Notice, cedar: Cedar, questions: Sequence[Question]) -> None:
         guard = Guard(notice)
         for question, told in zip(questions, cedar.answers(questions), strict=True):
-            sources, purpose, channel, _ = question
+            sources, purpose, channel = question[:3]
             expected = guard.allows(sources, purpose, channel)
             if told is not expected:
                 pytest.fail(f"{question}: Cedar says {told}, the guard {expected}\n{notice.dump()}")
@@ -119,10 +119,13 @@ def compare_consents(notice: Notice, questions: Sequence[Question]) -> int:
     for question, told in zip(questions, Cedar(notice.document).answers(questions), strict=True):
         agreed = frozenset((one, notice.revision) for one in question.consents)
         label = Label(*map(notice.source, question.sources))
-        row = matrix.row_for(label, question.channel, Context(SubjectPreferences(consents=agreed)))
+        conditions = frozenset(question.conditions)
+        context = Context(SubjectPreferences(consents=agreed), conditions=conditions)
+        row = matrix.row_for(label, question.channel, context)
         assert told is (notice.purpose_or_family(question.purpose) in row), question
         asked = (question.sources, question.purpose, question.channel)
-        assert told is spec.allowed([notice.document], *asked, consents=agreed), question
+        expected = spec.allowed([notice.document], *asked, consents=agreed, conditions=conditions, named=True)
+        assert told is expected, question
     return len(questions)
 
 
@@ -144,6 +147,19 @@ def test_consents_of_a_notice_with_everything() -> None:
 @given(notice=generated.notices(facts=True), seed=st.integers(0, 2**32))
 def test_consents_of_generated_notices(notice: Notice, seed: int) -> None:
     compare_consents(notice, consented(notice, 40, random.Random(seed)))
+
+
+@settings(max_examples=40)
+@given(notice=generated.notices(facts=True, conditions=True), seed=st.integers(0, 2**32))
+def test_conditions_and_several_bases_of_generated_notices(notice: Notice, seed: int) -> None:
+    """What people may opt out of is asked of somebody who is named, and did not."""
+    chance = random.Random(seed)
+    stated = notice.conditions
+    questions = [
+        one._replace(conditions=tuple(chance.sample(stated, chance.randint(0, len(stated)))))
+        for one in consented(notice, 80, chance)
+    ]
+    compare_consents(notice, questions)
 
 
 # ---- Two revisions --------------------------------------------------------------------------------------------------

@@ -47,9 +47,9 @@ def assert_same(notice: Notice, answer: dict[str, Any]) -> None:
     """Declarations and policy let each source serve each purpose as the notice does, if the subject agreed."""
     document = notice.document
     sources = {
-        f"{row.id} {row.title.en}": row.id for row in (*document.source, *document.overlay, *document.derivation)
+        f"{row.id} {row.title['en']}": row.id for row in (*document.source, *document.overlay, *document.derivation)
     }
-    purposes = {f"{row.id} {row.title.en}": row.id for row in document.purposes}
+    purposes = {f"{row.id} {row.title['en']}": row.id for row in document.purposes}
     consents = [(one, notice.revision) for one in purposes.values()]
     allowed = {
         (source, purpose)
@@ -151,4 +151,4 @@ def test_the_head_says_what_fides_is_not_told() -> None:
             word in " ".join(head) for word in ("channel", "families", "agreed", "countries", "notice-lindenrad")
         )
         json.loads(re.sub(r"^#.*$", "", text, flags=re.MULTILINE))
-    assert GDPR.document.purposes[0].title.ja in files[NOTICE]
+    assert GDPR.document.purposes[0].title["ja"] in files[NOTICE]

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
+from purposeguard import errors
 from purposeguard.errors import StoreUnavailable
 from purposeguard.testing import Interference, Leaked
 from tests.faults.corpus import ROOT
@@ -30,6 +31,7 @@ def seen(copy: Path, folder: Path, part: str, only: Sequence[str] = (), reach: s
     a process.
     """
     sys.path.insert(0, str(copy))
+    errors.ALL_FRAMES = True  # what the library raises is told by its frames
     here = folder / "here"
     here.mkdir()
     os.chdir(here)  # where code writes that names no folder

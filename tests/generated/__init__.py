@@ -13,13 +13,21 @@ __all__ = ["FaultyNotice", "PlantedFault", "faulty_notices", "histories", "notic
 
 
 def notices(
-    *, derivations: bool = True, prohibitions: bool = True, overlays: bool = True, facts: bool = False
+    *,
+    derivations: bool = True,
+    prohibitions: bool = True,
+    overlays: bool = True,
+    facts: bool = False,
+    conditions: bool = False,
 ) -> st.SearchStrategy[Notice]:
     """Valid notices: clauses with items, grants, channels closed and open, families, and what is not left out.
 
-    `facts` adds what clauses 4 to 11 may say, legal bases, extensions to earlier data, and renamings.
+    `facts` adds what clauses 4 to 11 may say, legal bases, extensions to earlier data, and renamings; `conditions` what
+    depends on conditions, and several bases for one purpose.
     """
-    tables = notice_tables.tables(derivations=derivations, prohibitions=prohibitions, overlays=overlays, facts=facts)
+    tables = notice_tables.tables(
+        derivations=derivations, prohibitions=prohibitions, overlays=overlays, facts=facts, conditions=conditions
+    )
     return tables.map(Notice.parse)
 
 

@@ -131,9 +131,19 @@ def _(made: Tables) -> list[str]:
     return [_source(made, title=None) + ".title"]
 
 
-@_plants("missing-translation")
+@_plants("no-language")
 def _(made: Tables) -> list[str]:
-    return [_source(made, title={"en": "only"}) + ".title.ja"]
+    return [_source(made, title={}) + ".title"]
+
+
+@_plants("language-that-is-no-tag")
+def _(made: Tables) -> list[str]:
+    return [_source(made, title={"en_US": "in words", "ja": "語"}) + ".title.en_US"]
+
+
+@_plants("text-without-a-file")
+def _(made: Tables) -> list[str]:
+    return [_source(made, text={"en": {"file": "notice.txt", "lines": "3"}}) + ".text.en"]
 
 
 @_plants("empty-text")

@@ -17,6 +17,7 @@ from tests.generated.notice_tables import (
     WORDS,
     Tables,
     add_bases,
+    add_conditions,
     add_extensions,
     bans,
     copied,
@@ -27,26 +28,30 @@ from tests.generated.notice_tables import (
     sources_of_tables,
     tables,
     titled,
+    without_conditions,
 )
 
 
 @st.composite
-def revisions(draw: st.DrawFn, least: int = 2, most: int = 3) -> tuple[Notice, ...]:
-    """Revisions in the order of their dates."""
+def revisions(draw: st.DrawFn, least: int = 2, most: int = 3, *, conditions: bool = False) -> tuple[Notice, ...]:
+    """Revisions in the order of their dates; `conditions`: on which they depend."""
     made = draw(tables())
     made["revision"] = draw(st.dates(datetime.date(2020, 1, 1), datetime.date(2024, 12, 31))).isoformat()
     add_bases(draw, made)
+    if conditions:
+        add_conditions(draw, made)
     found = [Notice.parse(made)]
     for _ in range(draw(st.integers(least, most)) - 1):
-        made = draw(revision_after(made))
+        made = draw(revision_after(made, conditions=conditions))
         found.append(Notice.parse(made))
     return tuple(found)
 
 
 @st.composite
-def revision_after(draw: st.DrawFn, before: Tables) -> Tables:
+def revision_after(draw: st.DrawFn, before: Tables, *, conditions: bool = False) -> Tables:
     """The tables of a revision that follows: changed in a few ways, valid again."""
     made = copied(before)
+    without_conditions(made)
     days = draw(st.integers(1, 500))
     made["revision"] = (datetime.date.fromisoformat(made["revision"]) + datetime.timedelta(days=days)).isoformat()
     for gone in ("extension", "renamed"):  # what was said of the step before
@@ -54,6 +59,8 @@ def revision_after(draw: st.DrawFn, before: Tables) -> Tables:
     for change in draw(st.lists(st.sampled_from(_CHANGES), min_size=1, max_size=4, unique=True)):
         change(draw, made)
     _mend(made)
+    if conditions:
+        add_conditions(draw, made)
     add_extensions(draw, made)
     return made
 

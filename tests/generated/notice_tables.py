@@ -55,7 +55,13 @@ def some(ids: Sequence[str], least: int = 1, most: int = 4) -> st.SearchStrategy
 
 @st.composite
 def tables(
-    draw: st.DrawFn, *, derivations: bool = True, prohibitions: bool = True, overlays: bool = True, facts: bool = False
+    draw: st.DrawFn,
+    *,
+    derivations: bool = True,
+    prohibitions: bool = True,
+    overlays: bool = True,
+    facts: bool = False,
+    conditions: bool = False,
 ) -> Tables:
     """The tables of a valid notice; `facts`: with some of the facts of clauses 4 to 11, bases and extensions too."""
     made: Tables = {
@@ -80,6 +86,9 @@ def tables(
     if facts:
         made |= draw(some_facts(made))
         add_bases(draw, made)
+    if conditions:
+        add_conditions(draw, made)
+    if facts:
         add_extensions(draw, made)
     return made
 
@@ -246,8 +255,9 @@ def some_facts(draw: st.DrawFn, made: Tables) -> Tables:
     periods = st.lists(
         st.fixed_dictionaries(
             {"source": st.sampled_from(sources_of_tables(made)), "days": st.integers(1, 9_999)},
-            optional={"from": st.sampled_from(["collection", "end-of-use"])},
-        ),
+            optional={"from": st.sampled_from(["collection", "end-of-use"]), "at_least": st.just(1)},
+        )
+        | st.fixed_dictionaries({"source": st.sampled_from(sources_of_tables(made)), "days": st.just(0)}),
         max_size=3,
         unique_by=lambda row: (row["source"], row.get("from", "end-of-use")),
     )
@@ -267,13 +277,13 @@ def some_facts(draw: st.DrawFn, made: Tables) -> Tables:
         {
             "clause": st.just("5"),
             "home": st.just("JP"),
-            "scope": st.just("entrustment-only"),
+            "scope": st.sampled_from(["entrustment-only", "any-recipient"]),
             "country": st.lists(countries, max_size=3, unique_by=itemgetter("code")),
             "equivalent": st.lists(
                 st.fixed_dictionaries({"id": st.just("eea"), "title": title, "countries": st.just(["DE", "FR"])}),
                 max_size=1,
             ),
-            "otherwise": st.just("refuse"),
+            "otherwise": st.sampled_from(["refuse", "safeguards"]),
         }
     )
     requests: Any = st.builds(_effective, kind, st.sampled_from(EFFECTS))
@@ -287,6 +297,20 @@ def some_facts(draw: st.DrawFn, made: Tables) -> Tables:
         },
         optional={"days": st.integers(1, 60)},
     )
+    provisions = st.fixed_dictionaries(
+        {
+            "clause": st.sampled_from(["4.1", "4.2", "shared-with-partners"]),
+            "title": title,
+            "recipients": kinds.map(lambda rows: [{**row, "id": f"third-{row['id']}"} for row in rows]),
+        },
+        optional={
+            "sources": some(sources_of_tables(made)),
+            "purposes": some(purposes_of(made)),
+            "form": st.sampled_from(["personal", "aggregate"]),
+            "countries": st.just("any") | some(["JP", "US", "DE"]),
+            "safeguards": st.sampled_from(["required", "recorded"]),
+        },
+    )
     facts: Tables = draw(
         st.fixed_dictionaries(
             {"title": title, "controller": title},
@@ -294,6 +318,8 @@ def some_facts(draw: st.DrawFn, made: Tables) -> Tables:
                 "timezone": st.sampled_from(["UTC", "Asia/Tokyo", "Europe/Berlin", "America/St_Johns"]),
                 "renamed": st.just([{"kind": "source", "old": "0.9", "new": made["source"][0]["id"]}]),
                 "transfer": transfer,
+                "provision": st.lists(provisions, max_size=2, unique_by=itemgetter("clause")),
+                "incorporated": kinds.map(lambda rows: [{**row, "where": "https://example.org/"} for row in rows]),
                 "rights": rights,
                 "changes": st.fixed_dictionaries(
                     {
@@ -321,7 +347,14 @@ def some_facts(draw: st.DrawFn, made: Tables) -> Tables:
                         "bases": st.sampled_from([["law"], ["law", "granted-purposes"]]),
                         "after": st.just("law-only"),
                         "period": periods,
-                    }
+                    },
+                    optional={
+                        "criterion": st.lists(
+                            st.fixed_dictionaries({"source": st.sampled_from(sources_of_tables(made)), "title": title}),
+                            max_size=2,
+                            unique_by=itemgetter("source"),
+                        )
+                    },
                 ),
                 "contact": st.fixed_dictionaries({"controller": office}, optional={"complaints": office}),
                 "voluntary": st.fixed_dictionaries({"clause": st.just("10"), "optional": st.booleans()}),
@@ -341,6 +374,63 @@ def add_bases(draw: st.DrawFn, made: Tables) -> None:
         for row in (grant, *grant["purpose"]):
             if basis := draw(st.sampled_from([None, None, *BASES])):
                 row["basis"] = basis
+
+
+CONDITIONS: Final = ("adult", "outside-eu", "pro")
+_SELDOM: Final = st.sampled_from([False, False, True])
+
+
+def add_conditions(draw: st.DrawFn, made: Tables) -> None:
+    """Conditions, and what depends on them: grants, purposes, bases (several, of some data), prohibitions; all data."""
+    made["condition"] = [{"id": given, "title": titled(given)} for given in CONDITIONS[: draw(st.integers(0, 3))]]
+    ids = [row["id"] for row in made["condition"]]
+    overlays = {row["id"] for row in made.get("overlay", ())}
+    named = [given for given in sources_of_tables(made) if given not in overlays]
+    for grant in made["grant"]:
+        for row in (grant, *grant["purpose"]):
+            if draw(_SELDOM) and ids:
+                row["when"] = draw(some(ids, most=2))
+            if draw(_SELDOM):
+                row.pop("basis", None)
+                row["bases"] = draw(_bases(ids, named))
+        if draw(_SELDOM) and draw(st.booleans()):
+            grant["sources"] = "any"
+    for row in made.get("forbid", ()):
+        if draw(st.booleans()) and ids:
+            row["unless"] = draw(some(ids, most=2))
+            if len(made["forbid"]) == 1 and draw(st.booleans()):
+                row["sources"] = "any"
+
+
+@st.composite
+def _bases(draw: st.DrawFn, conditions: Sequence[str], sources: Sequence[str]) -> list[Tables]:
+    """Several bases, of which one at least is for all the data."""
+    rows: list[Tables] = []
+    for number in range(draw(st.integers(1, 3))):
+        row: Tables = {"basis": draw(st.sampled_from([*BASES, "consent"]))}
+        if draw(_SELDOM):
+            row["opt_out"] = True
+            if draw(st.booleans()):
+                del row["basis"]
+        if draw(st.booleans()) and conditions:
+            row["when"] = draw(some(conditions, most=2))
+        if number and draw(st.booleans()):
+            row["sources"] = draw(some(sources, most=3))
+        rows.append(row)
+    return draw(st.permutations(rows))
+
+
+def without_conditions(made: Tables) -> None:
+    """Takes away what `add_conditions` added."""
+    made.pop("condition", None)
+    for grant in made["grant"]:
+        for row in (grant, *grant["purpose"]):
+            row.pop("when", None)
+            row.pop("bases", None)
+    for row in (*made["grant"], *made.get("forbid", ())):
+        row.pop("unless", None)
+        if row["sources"] == "any":
+            row["sources"] = [one["id"] for one in made["source"]]
 
 
 def add_extensions(draw: st.DrawFn, made: Tables) -> None:

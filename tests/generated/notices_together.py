@@ -65,13 +65,13 @@ def union_of(parts: Mapping[str, Part]) -> object:
 
 @st.composite
 def several(draw: st.DrawFn, *, latest: bool = False) -> Together:
-    """Two or three notices; their ids of clauses, classes and channels are mostly the same.
+    """Two or three notices; their ids of clauses, classes, channels and conditions are mostly the same.
 
     `latest`: no earlier revision is in force.
     """
     known: dict[str, tuple[Notice, ...]] = {}
     for id_ in ("first", "second", "third")[: draw(st.sampled_from([2, 2, 3]))]:
-        made = draw(notice_revisions.revisions(least=1))
+        made = draw(notice_revisions.revisions(least=1, conditions=draw(st.booleans())))
         known[id_] = tuple(Notice.parse(one.dump() | {"id": id_}) for one in made)
     inforce = {id_: draw(st.sampled_from([of[-1], of[-1], of[-1 if latest else 0]])) for id_, of in known.items()}
     families: dict[str, dict[str, Part]] = {}
@@ -83,11 +83,20 @@ def several(draw: st.DrawFn, *, latest: bool = False) -> Together:
 
 
 @st.composite
-def facts(draw: st.DrawFn, situation: Together) -> dict[str, histories.Context]:
-    """What may be known of a datum and its subject, by notice; what is asked of a person is asked for all."""
+def facts(draw: st.DrawFn, situation: Together, *, named: bool | None = None) -> dict[str, histories.Context]:
+    """What may be known of a datum and its subject, by notice; what is asked of a person is asked for all.
+
+    `named`: whether it is said whose the data is; of nobody's, no wish is known.
+    """
     found = {id_: draw(histories.context(of, situation.inforce[id_])) for id_, of in situation.known.items()}
-    stopped = next(iter(found.values()))["stopped"]
-    return {id_: known | {"stopped": stopped} for id_, known in found.items()}
+    named = draw(st.sampled_from([True, True, False])) if named is None else named
+    said = {"named": named, "stopped": next(iter(found.values()))["stopped"]}
+    said |= {} if named else {"stopped": False, "suspended": (), "consents": ()}
+    every = draw(st.sampled_from([True, True, False]))
+    return {
+        id_: known | said | ({"conditions": frozenset(situation.inforce[id_].conditions)} if every else {})
+        for id_, known in found.items()
+    }
 
 
 @st.composite

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.golden.changes import lines
 from tests.unit import test_messages as messages
+from tests.unit import test_mistakes as mistakes
 from tests.unit.command_line import run
 
 FOLDER = Path(__file__).parent / "diff"
@@ -35,6 +36,7 @@ def said_of_changes() -> str:
 
 if __name__ == "__main__":
     messages.GOLDEN.write_text(messages.written(), "utf-8")
+    mistakes.GOLDEN.write_text(mistakes.written(), "utf-8")
     (FOLDER / "changes.md").write_text(said_of_changes(), "utf-8")
     for file in KEPT:
         (FOLDER / file).write_text(said(file), "utf-8")

@@ -66,10 +66,10 @@ def clerk_of(request: Request) -> Clerk | None:
     return Clerk(name.encode("latin-1").decode(), rights)
 
 
-def made(url: str, *, now: datetime.datetime, prefix: str = PREFIX) -> Desk:
+def made(url: str, *, now: datetime.datetime, prefix: str = PREFIX, notice: pg.Notice = NOTICE) -> Desk:
     time = Time(now)
-    governance = Governance(url, notice=NOTICE, clock=time.clock)
-    pg.Guard(NOTICE, governance=governance, clock=time.clock)
+    governance = Governance(url, notice=notice, clock=time.clock)
+    pg.Guard(notice, governance=governance, clock=time.clock)
     failing: list[Exception] = []
 
     @governance.holding("customers", title={"en": "Customers", "ja": "お客さま"})

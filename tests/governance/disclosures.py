@@ -48,6 +48,17 @@ def _tables() -> dict[str, Any]:
 NOTICE = pg.Notice.parse(_tables(), classes=vars(tm))
 
 
+def _in_german(value: Any) -> Any:
+    if isinstance(value, dict):
+        both = value.keys() == {"en", "ja"}
+        return {"de": value["en"]} if both else {key: _in_german(inner) for key, inner in value.items()}
+    return [_in_german(inner) for inner in value] if isinstance(value, list) else value
+
+
+GERMAN = pg.Notice.parse(_in_german(_tables()))
+"""The same notice with titles that are German, and no others."""
+
+
 class Order(BaseModel):
     product: Annotated[str, tm.Contract]
     address: Annotated[str, tm.Registration]

@@ -12,15 +12,21 @@ import threading
 import time
 import warnings
 
+from purposeguard.governance import forking
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
+
+PATIENCE = 60
+"""Seconds."""
 
 
 def main(url: str, forks: int) -> None:
     """Forks, and counts."""
     warnings.simplefilter("ignore", DeprecationWarning)  # that it forks beside threads is what is tried
-    subjects = Subjects(Store.open(url), tm.NOTICE)
+    # Five that write at once wait long for each other on a busy machine.
+    forking.PATIENCE = PATIENCE  # type: ignore[misc]  # of the library's constant
+    subjects = Subjects(Store.open(url, timeout=PATIENCE), tm.NOTICE)
     ended = threading.Event()
 
     def work(thread: int) -> None:
@@ -49,7 +55,7 @@ def main(url: str, forks: int) -> None:
 
 
 def _child(subjects: Subjects, number: int) -> None:
-    signal.alarm(30)
+    signal.alarm(2 * PATIENCE)
     try:
         subjects.restrict(f"child-{number}")
         if not subjects.preferences(f"child-{number}").all_suspended:

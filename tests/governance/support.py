@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import math
 import os
 import re
 import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from purposeguard.errors import RequestError
+from purposeguard.errors import RequestError, StoreUnavailable
 from purposeguard.governance.requests import Requests
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
@@ -46,6 +48,22 @@ class Time:
 
     def passes(self, **parts: float) -> None:
         self.now += datetime.timedelta(**parts)
+
+
+def last_allowed(stopped: Callable[[], bool]) -> float:
+    """When the last check began that allowed, by the machine's clock; minus infinity if none did.
+
+    Not when it was answered: a thread that gets no processor is late, and allows nothing by that.
+    """
+    began, last = time.monotonic(), -math.inf
+    while True:
+        asked = time.monotonic()
+        assert asked < began + 60, "it was not stopped"
+        with contextlib.suppress(StoreUnavailable):  # which refuses too
+            if stopped():
+                return last
+            last = asked
+        time.sleep(0.0005)
 
 
 @contextlib.contextmanager

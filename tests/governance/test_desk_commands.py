@@ -181,7 +181,7 @@ def test_another_notice(store: str, tmp_path: Path) -> None:
         (["requests", "clinic:bare"], "`clinic:bare` is a guard without governance"),
         (["requests", "clinic:customers"], "`clinic:customers` is a function: name a Governance"),
         (["requests", "clinic:nothing"], "clinic has no `nothing`"),
-        (["requests", "nothing"], "names no guard"),
+        (["requests", "nothing"], "there is no file `nothing`"),
         (["requests", "sqlite:///missing.db"], "`missing.db` does not exist"),
         (["requests", "sqlite:///empty.db"], "is no store of purposeguard"),
         (["requests", "clinic.py"], "cannot be used: file is not a database"),

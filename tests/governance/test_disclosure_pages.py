@@ -8,14 +8,16 @@ import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from pydantic import BaseModel
 
+import purposeguard as pg
 from purposeguard.governance.disclosure import OnRecord, disclosure
 from purposeguard.governance.holdings import Holdings
 from purposeguard.governance.report import TEMPLATES, Disclosure, Language, printable, words
-from tests.governance.disclosures import HOSTILE, NOTICE, NOW, customer, door, report
+from tests.governance.disclosures import GERMAN, HOSTILE, NOTICE, NOW, customer, door, report
 
 LANGUAGES: tuple[Language, ...] = ("en", "ja")
 VOID = {"meta"}
@@ -205,6 +207,29 @@ def test_a_report_of_nothing_says_so() -> None:
 def test_a_report_read_back_from_its_json_makes_the_same_page() -> None:
     made = report()
     assert Disclosure.model_validate_json(made.to_json()).to_html() == made.to_html()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_titles_in_another_language_than_the_report_are_marked(language: Language) -> None:
+    made = disclosure(GERMAN, "7", holdings_of(GERMAN), OnRecord(), now=NOW, language=language)
+    assert (made.language, made.notice.language, made.notice.title) == (language, "de", GERMAN.document.title["de"])
+    page = made.to_html()
+    assert page.startswith(f'<!DOCTYPE html>\n<html lang="{language}">')
+    for title in (made.notice.title, made.purposes[0].title, made.sources[0].title, made.contacts[0].name):
+        assert f'<bdi class="text" lang="de">{title}</bdi>' in page
+    assert '<bdi class="text">7</bdi>' in page
+    assert 'lang="de"' not in disclosure(NOTICE, "7", (), OnRecord(), now=NOW, language=language).to_html()
+
+
+def holdings_of(notice: pg.Notice) -> Holdings:
+    source: Any = notice.source("1.1(a)")
+
+    class Account(BaseModel):
+        email: Annotated[str, source]
+
+    made = Holdings()
+    made.holding("accounts")(lambda key: Account(email=f"{key}@example.org"))
+    return made
 
 
 def test_a_clause_that_is_gone_is_told() -> None:

@@ -241,8 +241,8 @@ def test_a_report_is_made_under_an_exception_that_is_on_record(store: Store) -> 
         assert [(one.id, one.state) for one in answer.report.requests] == [(asked.id, "verified")]
         told = [entry.body for entry in entries(governance, "exception")]
         assert {(one["subject"], *one["sources"]) for one in told} == {
-            (store.digest("7"), "1.1(a)"),
-            (store.digest("7"), "1.1(b)"),
+            (store.pseudonym("7"), "1.1(a)"),
+            (store.pseudonym("7"), "1.1(b)"),
         }
         assert {(one["approver"], one["reason"]) for one in told} == {
             ("clerk 3", f"the subject's report (clause 7), request {asked.id}")

@@ -89,11 +89,11 @@ def workers(url: str, folder: Path, subjects: int) -> Generator[Table]:
             yield seen
         finally:
             seen[1] = 0.0
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline, "it did not become so"
         time.sleep(0.01)

@@ -28,7 +28,7 @@ from purposeguard.governance.web.pages import ACTIONS
 from purposeguard.governance.web.visits import TEMPLATES
 from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.desks import PREFIX, SECRET, SUBJECT, Desk, Page, Said, clerk_of, made, tables
-from tests.governance.disclosures import HOSTILE, NOW
+from tests.governance.disclosures import GERMAN, HOSTILE, NOW
 from tests.governance.support import outage
 
 NOTE = "canary-note-4405"
@@ -102,6 +102,19 @@ def test_a_request_is_received_on_the_day_that_is_chosen_in_the_time_zone_of_the
     browser.send(form, "new", kind="erasure", received_on="2026-04-30")
     assert office.requests.get(1).due_on == datetime.date(2026, 5, 14)
     assert office.requests.get(1).received_at <= NOW
+
+
+def test_titles_in_another_language_than_the_page_are_marked(tmp_path: Path) -> None:
+    office = made(f"sqlite:///{tmp_path / 'german.db'}", now=NOW, notice=GERMAN)
+    number = office.opened(purposes=["1.2(1)①"], kind="suspension-of-use")
+    browser = office.browser()
+    title = GERMAN.purpose("1.2(1)①").title["de"]
+    for page in ("/new", f"/requests/{number}", "/"):
+        text = browser.get(page).answer.text
+        assert '<html lang="en">' in text
+        assert ' lang="de"' in text
+        assert (f'lang="de">{title}' in text) is (page != "/")
+    office.governance.close()
 
 
 def test_use_can_be_suspended_while_a_request_is_open(office: Desk) -> None:

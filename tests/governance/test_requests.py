@@ -512,11 +512,11 @@ def test_an_interim_suspension_that_was_lifted_by_hand_stands_in_nobody_s_way(st
 def test_the_ledger_is_told_of_each_step_and_not_what_was_said(store: Store) -> None:
     ledger = Entries(store)
     it = requests(store, ledger=ledger)
-    one = opened(it, requester="agent", authority=SAID, by=SAID, note=SAID)
-    it.verify(one, how=SAID, by=SAID)
-    it.extend(one, reason=SAID, by=SAID, days=3)
-    it.fulfil(one, by=SAID, done=SAID)
-    it.refuse(it.open("erasure", note=SAID), reason=SAID, by=SAID)
+    one = opened(it, requester="agent", authority=SAID, by="clerk", note=SAID)
+    it.verify(one, how=SAID, by="clerk")
+    it.extend(one, reason=SAID, by="clerk", days=3)
+    it.fulfil(one, by="clerk 2", done=SAID)
+    it.refuse(it.open("erasure", note=SAID), reason=SAID, by="clerk 3")
     assert "Aiko" not in repr(ledger.kept)
     assert "'7'" not in repr(ledger.kept)
     assert [(kind, body.get("did") or body.get("what")) for kind, body in ledger.kept] == [
@@ -530,16 +530,19 @@ def test_the_ledger_is_told_of_each_step_and_not_what_was_said(store: Store) -> 
     ]
     assert ledger.kept[1][1] == {
         "did": "verified",
+        "by": "clerk",
         "request": one.id,
         "kind": "suspension-of-use",
         "requester": "agent",
-        "subject": store.digest("7"),
+        "subject": store.pseudonym("7"),
         "purposes": None,
         "revision": "2024-04-01",
         "due_on": "2026-05-17",
         "state": "verified",
     }
     assert ledger.kept[-1][1]["subject"] is None
+    clerks = [body["by"] for kind, body in ledger.kept if kind == "request"]
+    assert clerks == ["clerk", "clerk", "clerk", "clerk 2", None, "clerk 3"]
 
 
 def test_a_ledger_elsewhere_is_told_too(store: Store) -> None:
@@ -551,7 +554,7 @@ def test_a_ledger_elsewhere_is_told_too(store: Store) -> None:
 
     it = requests(store, ledger=Elsewhere())
     it.fulfil(verified(it), by="clerk")
-    digest = store.digest("7")
+    digest = store.pseudonym("7")
     assert told == [
         ("opened", digest),
         ("verified", digest),

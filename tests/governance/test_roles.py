@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +14,14 @@ from sqlalchemy.engine import make_url
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import Governance
-from purposeguard.governance.ledger import SqlLedger
-from purposeguard.governance.ledger.opening import opened
+from purposeguard.governance.ledger import Archived, SqlLedger, archive
+from purposeguard.governance.ledger.opening import joined, opened
+from purposeguard.governance.store import Store
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.row_context import subject_key
 from tests.governance.conftest import Databases
 
+ROLES = ("shop", "archivist", "checker", "auditor")
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "deploy.md"
 
 
@@ -31,10 +34,10 @@ def urls(postgresql: Databases) -> Iterator[dict[str, str]]:
     engine = sa.create_engine(owner)
     with engine.begin() as connection:
         connection.exec_driver_sql(grants)
-    shown = {"owner": owner, **{role: owner.set(username=role) for role in ("shop", "checker", "auditor")}}
+    shown = {"owner": owner, **{role: owner.set(username=role) for role in ROLES}}
     yield {role: url.render_as_string(hide_password=False) for role, url in shown.items()}
     with engine.begin() as connection:
-        connection.exec_driver_sql("DROP OWNED BY shop, checker, auditor; DROP ROLE shop, checker, auditor")
+        connection.exec_driver_sql(f"DROP OWNED BY {', '.join(ROLES)}; DROP ROLE {', '.join(ROLES)}")
     engine.dispose()
     postgresql.drop(name)
 
@@ -67,7 +70,12 @@ def test_each_role_may_do_what_it_needs_and_no_more(urls: dict[str, str]) -> Non
             "UPDATE purposeguard_ledger SET body = '{}'",
             "DELETE FROM purposeguard_declaration",
             "DELETE FROM purposeguard_revocation",
+            "UPDATE purposeguard_declaration SET pseudonym = ''",
+            "DELETE FROM purposeguard_forgotten",
         )
+        shop.restrict(10, reference="by telephone")
+        shop.forget(10)
+        assert shop.preferences(subject_key(10)).erased
         with Governance(urls["checker"], notice=tm.NOTICE, ledger=False) as checker:
             assert checker.preferences(subject_key(7)).suspended
             assert checker.requests.get(request.id).state == request.state
@@ -82,3 +90,20 @@ def test_each_role_may_do_what_it_needs_and_no_more(urls: dict[str, str]) -> Non
     with opened(urls["auditor"]) as ledger:
         assert ledger.verify().entries >= 3
         assert {entry.kind for entry in ledger.entries()} >= {"restriction", "consent", "denial"}
+
+
+def test_an_application_adds_to_the_ledger_and_an_operator_archives(urls: dict[str, str], tmp_path: Path) -> None:
+    day = datetime.datetime(2026, 5, 2, tzinfo=datetime.UTC)
+    file, later = tmp_path / "old", day + datetime.timedelta(hours=1)
+    with Store.open(urls["shop"]) as shop, SqlLedger(shop, clock=lambda: day) as ledger:
+        ledger.append("sweep", {})
+        with pytest.raises(StoreUnavailable, match="permission denied"):
+            archive(shop, file, later)
+        assert not file.exists()
+        with Store.open(urls["archivist"]) as store:
+            assert archive(store, file, later) == Archived(1, 1, 1)
+        ledger.append("sweep", {})
+        with pytest.raises(StoreUnavailable, match="permission denied"):
+            archive(shop, file, later)
+    with joined([str(file), urls["auditor"]]) as reading:
+        assert [entry.kind for entry in reading.verified()] == ["sweep", "archive", "sweep"]

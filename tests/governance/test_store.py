@@ -43,12 +43,11 @@ def test_changes_are_numbered_in_the_order_in_which_they_are_kept(store: Store) 
         assert changes.since(connection, 4) == (3, None)
 
 
-def test_the_secret_is_made_once(empty_url: str) -> None:
+def test_a_person_has_one_pseudonym_whichever_process_makes_it(empty_url: str) -> None:
     with Store.open(empty_url) as one, Store.open(empty_url) as other:
-        assert one.secret == other.secret
-        assert len(one.secret) == 32
-        assert one.digest("7") == other.digest("7") != one.digest("8")
-        assert len(one.digest("7")) == 32
+        assert one.pseudonym("7") == other.pseudonym("7") != other.pseudonym("8")
+        assert one.pseudonyms(["8", "7", "8"]) == [other.pseudonym(each) for each in ("8", "7", "8")]
+        assert len(one.pseudonym("7")) == 32
 
 
 def test_a_closed_store_says_so(store: Store) -> None:
@@ -64,11 +63,11 @@ def test_a_store_that_is_not_opened_yet_says_so(store_url: str) -> None:
         with pytest.raises(StoreUnavailable, match=r"the store of governance was not opened yet"), use():
             pass
     with pytest.raises(StoreUnavailable, match=r"was not opened yet"):
-        store.digest("7")
+        store.pseudonym("7")
     store.close()
     with store:
         store.connect(store_url)
-        assert len(store.digest("7")) == 32
+        assert len(store.pseudonym("7")) == 32
         with pytest.raises(RuntimeError, match="is open"):
             store.connect(store_url)
     store.connect(store_url)

@@ -32,19 +32,19 @@ def test_processes_that_make_one_store_at_once_do_not_meet(empty_url: str) -> No
 
 
 def test_threads_that_make_one_store_at_once_do_not_meet(empty_url: str) -> None:
-    secrets: list[bytes] = []
+    names: list[str] = []
 
     def open_it() -> None:
         with Store.open(empty_url) as store:
-            secrets.append(store.secret)
+            names.append(store.pseudonym("7"))
 
     threads = [threading.Thread(target=open_it) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(secrets) == 4
-    assert len(set(secrets)) == 1
+    assert len(names) == 4
+    assert len(set(names)) == 1
 
 
 def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(store: Store, store_url: str) -> None:
@@ -54,7 +54,7 @@ def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(store: Store, s
         Store.open(store_url)
     message = str(refused.value)
     assert "was made by a newer version of purposeguard: `9999_future` is not known to this one" in message
-    assert "help: upgrade purposeguard, or put back the copy" in message
+    assert "help: use the version that upgraded it or a later one, or put back the copy" in message
     with store.reading() as connection:
         assert connection.execute(sa.select(VERSION.c.version_num)).scalar_one() == "9999_future"
 
@@ -63,12 +63,12 @@ def test_an_upgrade_that_fails_leaves_nothing_behind(empty_url: str, monkeypatch
     def fail(*_: object) -> bytes:
         raise RuntimeError("out of entropy")
 
-    monkeypatch.setattr("purposeguard.governance.store._secret", fail)
+    monkeypatch.setattr("purposeguard.governance.pseudonyms._make", fail)
     with pytest.raises(RuntimeError, match="out of entropy"):
         Store.open(empty_url)
     monkeypatch.undo()
     with Store.open(empty_url) as store:
-        assert len(store.secret) == 32
+        assert len(store.pseudonym("7")) == 32
 
 
 def test_opening_prints_nothing_and_leaves_logging_as_it_is(empty_url: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -115,10 +115,12 @@ def test_an_older_store_is_refused_until_it_is_upgraded(
         with pytest.raises(StoreUnavailable, match="older version of purposeguard") as refused:
             opening(store_url)
         assert "help: make a copy of it, then run `purposeguard store upgrade`" in str(refused.value)
-    assert upgraded(store_url) == (before, "9998_next")
+    name = store.pseudonym("7")
+    store.close()  # on PostgreSQL it is seen, and would not go on
+    assert upgraded(store_url, contract=True) == (before, "9998_next")
     assert upgraded(store_url) == ("9998_next", "9998_next")
     with existing_store(store_url) as present, present.reading() as connection:
-        assert present.secret == store.secret
+        assert present.pseudonym("7") == name
         assert connection.execute(sa.text("SELECT id FROM purposeguard_next")).scalar_one() == 2
     monkeypatch.undo()
     with pytest.raises(StoreUnavailable, match="was made by a newer version"):  # there is no way down

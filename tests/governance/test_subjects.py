@@ -287,7 +287,7 @@ def test_a_ledger_is_told_of_every_change_and_never_whose_it_is(store: Store, ti
     moment = START.isoformat()
     asked = {"asked_by": "subject", "asked_at": moment, "request": None}
     declared = {"revision": FIRST.isoformat(), "until": None, **asked}
-    digest = store.digest("taro@example.com")
+    digest = store.pseudonym("taro@example.com")
     assert told.entries == [
         (
             "suspension-of-use",
@@ -328,7 +328,7 @@ def test_a_ledger_in_the_same_store_is_told_in_the_same_transaction(store: Store
     subjects = Subjects(store, tm.NOTICE, clock=time.clock, ledger=ledger)
     subjects.restrict(7)
     ((kind, body),) = ledger.kept
-    assert (kind, body["subject"], body["what"]) == ("restriction", store.digest("7"), "suspension-of-use")
+    assert (kind, body["subject"], body["what"]) == ("restriction", store.pseudonym("7"), "suspension-of-use")
 
 
 def test_several_changes_are_one_where_they_are_made_within_one_transaction(subjects: Subjects, store: Store) -> None:

@@ -95,7 +95,7 @@ def test_the_store_names_no_subject(provisions, store):
     provisions.record(replace(GIVEN, subjects=("hanako@example.jp",)))
     with store.reading() as connection:
         kept = connection.execute(sa.select(provided_subject)).all()
-    assert [row.subject for row in kept] == [store.digest("hanako@example.jp")]
+    assert [row.pseudonym for row in kept] == [store.pseudonym("hanako@example.jp")]
 
 
 def test_the_ledger_is_told_in_the_same_transaction(store):
@@ -105,7 +105,7 @@ def test_the_ledger_is_told_in_the_same_transaction(store):
     ((kind, body),) = ledger.kept
     assert kind == "provision"
     assert body["count"] == 2
-    assert body["subjects"] == [store.digest("7"), store.digest("8")]
+    assert body["subjects"] == [store.pseudonym("7"), store.pseudonym("8")]
     assert "7" not in map(str, body.values())
     provisions.record(replace(GIVEN, subjects=tuple(map(str, range(101)))))
     assert ledger.kept[1][1]["count"] == 101

@@ -59,8 +59,8 @@ class UnderWay:
         self.uses.pop(number, None)
 
     def gathering(self) -> Iterator[None]:
-        """Goes on until there have been enough requests at once, for ten seconds at most."""
-        until = time.monotonic() + 10
+        """Goes on until there have been enough requests at once, for a minute at most."""
+        until = time.monotonic() + 60
         while self.peak < AT_ONCE and time.monotonic() < until:
             yield
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.processes
 
 CLAUSES = {name: purpose.clause for name, purpose in PURPOSES.items()} | {"none": "none"}
 AT_A_TIME = 200
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 @pytest.fixture(scope="module")

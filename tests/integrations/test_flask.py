@@ -328,9 +328,9 @@ def test_requests_at_once_each_have_their_own() -> None:
     meeting = threading.Barrier(8)
 
     def view() -> Answer:
-        meeting.wait(20)
+        meeting.wait(120)
         first = held()
-        meeting.wait(20)
+        meeting.wait(120)
         return [first, held()]
 
     for path in "abcd":

@@ -71,10 +71,10 @@ def serving(server: Server, folder: Path) -> Iterator[str]:
             [sys.executable, "-m", *command], cwd=folder, env=environ, stdout=out, stderr=out, start_new_session=True
         )
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while True:
             assert process.poll() is None, log.read_text()
-            with contextlib.suppress(ConnectionRefusedError), socket.create_connection((host, port), 5):
+            with contextlib.suppress(ConnectionRefusedError), socket.create_connection((host, port), 60):
                 break
             assert time.monotonic() < until, log.read_text()
             time.sleep(0.02)
@@ -82,12 +82,12 @@ def serving(server: Server, folder: Path) -> Iterator[str]:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # it has a session, and so a group, of its own
-        process.wait(15)
+        process.wait(60)
 
 
 async def asked(address: str) -> list[httpx.Response]:
     limits = httpx.Limits(max_connections=REQUESTS, max_keepalive_connections=0)
-    async with httpx.AsyncClient(base_url=address, limits=limits, timeout=60, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=address, limits=limits, timeout=300, trust_env=False) as client:
         return await asyncio.gather(*(client.get(PATHS[number % len(PATHS)]) for number in range(REQUESTS)))
 
 

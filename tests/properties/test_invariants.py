@@ -247,3 +247,47 @@ def test_overlay_never_widens(data: st.DataObject, made: Tables) -> None:
                 Notice.parse(widened)
             assert [fault.place for fault in refused.value.faults] == [f"overlay[{index}].serves"]
             assert "widen" in refused.value.faults[0].message
+
+
+# --- conditions
+
+
+@given(notice=generated.notices(facts=True, conditions=True), data=st.data())
+def test_more_conditions_never_allow_less(notice: Notice, data: st.DataObject) -> None:
+    guard = Guard(notice)
+    every = st.frozensets(st.sampled_from(notice.conditions)) if notice.conditions else st.just(frozenset[str]())
+    fewer = data.draw(every)
+    more = fewer | data.draw(every)
+    label = data.draw(strategies.labels(notice, most=3))
+    for channel in (None, *notice.channels):
+        for asked in asked_of(notice):
+            allowed = guard.allows(label, asked, channel, conditions=fewer)
+            assert guard.allows(label, asked, channel, conditions=more) or not allowed
+            decision = guard.explain(label, asked, channel, conditions=fewer)
+            assert bool(decision) is allowed
+            assert str(decision)
+
+
+@given(made=notice_tables.tables(conditions=True, derivations=False, overlays=False, prohibitions=True))
+def test_where_nothing_is_stated_nothing_is_allowed_that_needs_a_condition(made: Tables) -> None:
+    notice = Notice.parse(made)
+    guard = Guard(notice)
+    needing = {row["id"]: row.get("when") or grant.get("when") for grant in made["grant"] for row in grant["purpose"]}
+    lifted = {
+        one
+        for row in made.get("forbid", ())
+        if row.get("unless")
+        for given in row["purposes"]
+        for one in next((f["purposes"] for f in made.get("family", ()) if f["class"] == given), [given])
+        if row["sources"] == "any"
+    }
+    for source in notice.sources:
+        for purpose in notice.purposes:
+            if needing[purpose.clause] or purpose.clause in lifted:
+                assert not guard.allows(source, purpose)
+
+
+@given(notice=generated.notices(facts=True, conditions=True))
+def test_a_notice_with_conditions_is_written_and_read_alike(notice: Notice) -> None:
+    assert Notice.parse(notice.dump()) == notice
+    assert Notice.parse(notice.dump()).dump() == notice.dump()

@@ -74,9 +74,12 @@ def faults_of(made: Tables) -> list[str]:
         Notice.parse(made)
     with pytest.raises(NoticeError) as from_file:
         Notice.loads(tomli_w.dumps(made))
-    assert from_file.value.faults == refused.value.faults
+    assert {fault[:3] for fault in from_file.value.faults} == {fault[:3] for fault in refused.value.faults}
+    lines = [(fault.line, fault.column) for fault in from_file.value.faults]
+    assert all(line and column for line, column in lines)
+    assert lines == sorted(lines)
     text = str(refused.value)
-    assert all(fault.place in text and fault.message for fault in refused.value.faults)
+    assert all(fault.place in text and fault.message and fault.suggestion for fault in refused.value.faults)
     return [fault.place for fault in refused.value.faults]
 
 

@@ -32,7 +32,12 @@ def test_what_is_allowed_is_allowed_by_each_notice_alone(data: st.DataObject, si
                 erased=context.preferences is not None and context.preferences.erased,
                 consents=frozenset(known["consents"]),
             )
-            plain = Context(preferences, known["collected_under"], frozenset(known["overdue"]))
+            plain = Context(
+                preferences if known["named"] else None,
+                known["collected_under"],
+                frozenset(known["overdue"]),
+                conditions=known["conditions"],
+            )
             label = Label(*(source for of, source in sources if of == id_))
             by_each &= id_ in parts and alone[id_].purpose(parts[id_]) in alone[id_].row_for(label, None, plain)
         assert (table.purpose(asked) in row) is by_each

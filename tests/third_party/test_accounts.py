@@ -251,7 +251,7 @@ def test_the_report_of_the_run(tmp_path: Path) -> None:
         f"--purposeguard-json={report}",
         __file__,
     ]
-    subprocess.run([*run, "-k", "test_held_to_the_notice"], check=True, capture_output=True, timeout=300)
+    subprocess.run([*run, "-k", "test_held_to_the_notice"], check=True, capture_output=True, timeout=900)
     told = json.loads(report.read_text("utf-8"))
     ran = {one["activity"]: one["ran"] > 0 for one in told["activities"]}
     routes = {f"{service.__name__}.{route}" for routes in service.ROUTES.values() for route in routes}

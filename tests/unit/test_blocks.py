@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.activity import OfAUse
 from purposeguard.runtime.registry import Activity
 from tests.support import in_threads
 from tests.unit.models import RENEWAL, guard, purpose_here
@@ -230,7 +232,7 @@ def test_carrying_needs_a_purpose_and_a_function() -> None:
     with guard.purpose(tm.RenewalGuidance):
         with pytest.raises(TypeError, match="before it is called"):
             guard.carry(pending)
-        with pytest.raises(TypeError, match="decorates functions"):
+        with pytest.raises(TypeError, match="before it is called"):
             guard.carry(cast("Any", 5))
     pending.close()
 
@@ -251,3 +253,48 @@ def test_a_block_that_is_left_more_often_than_entered_says_so() -> None:
         pass
     with pytest.raises(RuntimeError, match="more often than it was entered"):
         block.__exit__(None, None, None)
+
+
+def test_a_purpose_that_holds_nowhere_is_warned_of_once_a_place() -> None:
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            guard.purpose(tm.RenewalGuidance)
+        block = guard.purpose(tm.RenewalGuidance)
+        with guard.purpose(tm.RenewalGuidance), block:
+            pass
+    (said,) = warned
+    assert said.category is RuntimeWarning
+    assert said.filename == __file__
+
+
+def test_what_a_use_has_is_no_attribute_of_a_block_or_a_guard() -> None:
+    for one in (guard.purpose(tm.RenewalGuidance), guard):
+        assert not hasattr(one, "open")
+        assert "open" in vars(type(one))
+        assert isinstance(vars(type(one))["open"], OfAUse)
+        assert getattr(type(one), "open") is vars(type(one))["open"]  # noqa: B009  # type checkers know none
+
+
+def test_a_call_without_an_argument_is_explained_where_a_use_is_what_it_lacks() -> None:
+    @guard.purpose(tm.RenewalGuidance)
+    def given(use: object, address: str) -> None: ...
+
+    @guard.purpose(tm.RenewalGuidance)
+    def plain(address: str) -> None: ...
+
+    @guard.purpose(tm.RenewalGuidance)
+    def failing(use: object) -> None:
+        raise TypeError("of its own")
+
+    without_signature = guard.purpose(tm.RenewalGuidance)(cast("Any", min))
+    acts: list[tuple[Any, int]] = [
+        (lambda: cast("Any", given)("x"), 1),
+        (cast("Any", plain), 0),
+        (lambda: failing(7), 0),
+        (without_signature, 0),
+    ]
+    for act, notes in acts:
+        with pytest.raises(TypeError) as caught:
+            act()
+        assert len(getattr(caught.value, "__notes__", ())) == notes

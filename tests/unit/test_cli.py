@@ -125,7 +125,14 @@ def test_validate_as_json(faulty):
     assert json.loads(result.stdout) == {
         "valid": False,
         "file": str(faulty),
-        "faults": [{"place": one.place, "message": one.message, "help": one.suggestion} for one in caught.value.faults],
+        "faults": [
+            {
+                **{name: getattr(one, name) for name in ("place", "message", "file", "line", "column")},
+                "help": one.suggestion,
+            }
+            for one in caught.value.faults
+        ],
+        "warnings": [],
     }
 
 
@@ -300,6 +307,31 @@ def test_matrix_in_a_terminal_fits_and_says_what_the_guard_says(width, language)
     assert found == {name: list(cells[name].values()) for name in found}
 
 
+def test_matrix_says_what_is_forbidden(tmp_path):
+    path = tmp_path / "notice.toml"
+    reason = '{ en = "Never", ja = "禁止" }'
+    path.write_text(f'{TINY}\n[[forbid]]\nsources = ["1"]\npurposes = ["2①"]\nreason = {reason}\n', "utf-8")
+    data = json.loads(run("matrix", "--notice", path, "--format", "json").stdout)
+    assert [row["sources"] for row in data["purposes"]] == [{"1": "forbidden"}, {"1": True}]
+    assert "✓ may serve   ✗ forbidden\n" in run("matrix", "--notice", path).stdout
+    assert "✓ 利用できる   ✗ 禁止\n" in run("matrix", "--notice", path, "--language", "ja").stdout
+
+
+def test_a_project_has_its_own_notice(tmp_path, monkeypatch):
+    (tmp_path / "tiny.toml").write_text(TINY, "utf-8")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "pyproject.toml").write_text('[tool.purposeguard]\nnotice = "tiny.toml"\n', "utf-8")
+    for folder in (tmp_path, tmp_path / "below"):
+        monkeypatch.chdir(folder)
+        assert json.loads(run("matrix", "--format", "json").stdout)["notice"] == "tiny"
+        assert run("explain", "1", "2①").exit_code == 0
+        assert json.loads(run("matrix", "--notice", "trendmicro-jp", "--format", "json").stdout)["notice"] != "tiny"
+    (tmp_path / "pyproject.toml").write_text('[tool.purposeguard]\nnotice = "gone.toml"\n', "utf-8")
+    assert (run("matrix").exit_code, "gone.toml" in run("matrix").stderr) == (2, True)
+    (tmp_path / "pyproject.toml").write_text('[tool.purposeguard]\nnotice = "trendmicro-jp"\n', "utf-8")
+    assert run("explain", "1.1a", "1.2(1)①").exit_code == 0
+
+
 def test_matrix_is_cut_into_several_tables_only_where_the_clauses_do_not_fit():
     assert "(1 of " not in run("matrix", columns=200).stdout
     assert "(1 of " in run("matrix", columns=80).stdout
@@ -352,10 +384,12 @@ def test_a_purpose_that_rests_on_consent_is_shown_as_granted_on_consent(tmp_path
         for source in notice.sources:
             granted = purpose in notice.grants[source]
             cell = cells[purpose.clause][source.clause]
-            assert cell == ("consent" if granted and purpose.clause in rests else granted)
+            forbidden = (source.clause, purpose.clause) in notice.prohibited
+            no = "forbidden" if forbidden else False
+            assert cell == (("consent" if purpose.clause in rests else True) if granted else no)
             assert (cell is True) == guard.allows(source, purpose)
             seen.add(cell)
-    assert seen == {True, False, "consent"}
+    assert seen == {True, False, "consent", "forbidden"}
     shown = run("matrix", "--notice", path).stdout
-    assert "c: of subjects who consent" in " ".join(shown.split())
-    assert "of subjects who consent" not in run("matrix").stdout
+    assert shown.count("✓ may serve   c of subjects who consent   ✗ forbidden   · no clause grants it") == 1
+    assert run("matrix").stdout.count("✓ may serve   · no clause grants it") == 2

@@ -52,7 +52,11 @@ def data(*arguments: object) -> dict[str, Any]:
 
 def test_nothing_differs() -> None:
     result = run("diff", "trendmicro-jp", "trendmicro-jp", "--fail-on", "any")
-    assert (result.exit_code, result.stdout) == (0, "trendmicro-jp: the revision of 2024-04-01 is the same\n")
+    assert result.exit_code == 0
+    head, _, compared = result.stdout.partition("\n\n")
+    assert head == "trendmicro-jp: the revision of 2024-04-01, twice: no difference in what was compared"
+    assert compared.startswith("Compared\n- sources (13), purposes (34), families (8), ")
+    assert "such as the words of 117 rows without `text`" in compared
     found = data("trendmicro-jp", "trendmicro-jp")
     assert (found["changes"], found["cells"], found["application"]) == ([], [], None)
 
@@ -63,7 +67,7 @@ def test_nothing_differs_but_the_date(tmp_path: Path) -> None:
     result = run("diff", FOLDER / "v1.toml", later, "--fail-on", "any", columns=100)
     assert result.exit_code == 0
     assert result.stdout.startswith(
-        "kumo-books: the revision of 2024-05-01 after that of 2024-04-01: nothing differs but the date"
+        "kumo-books: the revision of 2024-05-01 after that of 2024-04-01: no difference in what was compared but the "
     )
 
 

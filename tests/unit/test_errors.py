@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import copy
 import pickle
 import subprocess
 import sys
+import traceback
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
@@ -80,7 +83,7 @@ sys.stdout.buffer.write(pickle.dumps([error, str(error), error.args]))
 
 
 def test_a_violation_says_the_same_in_another_process() -> None:
-    done = subprocess.run([sys.executable, "-c", ELSEWHERE], capture_output=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", ELSEWHERE], capture_output=True, timeout=300, check=True)
     error, text, args = pickle.loads(done.stdout)
     assert type(error) is pg.PurposeViolation
     assert text.startswith("renewal-guidance (1.2(1)①) may not use product-data (1.1(b))")
@@ -169,3 +172,74 @@ def test_suggestions_are_looked_for_when_read_and_once() -> None:
     assert calls == []
     assert (error.suggestions, error.suggestions) == ((), ())
     assert calls == [1]
+
+
+def raised(act: Callable[[], object]) -> list[str]:
+    """The names of the functions in the traceback of what this raises, from its own on."""
+    with pytest.raises(Exception) as caught:  # noqa: PT011  # whichever it is
+        act()
+    return [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)][1:]
+
+
+def refused() -> None:
+    guard.check(tm.ProductData, tm.RenewalGuidance)
+
+
+@guard.purpose(tm.RenewalGuidance)
+def failing() -> None:
+    raise KeyError("of its own")
+
+
+@guard.purpose(tm.RenewalGuidance)
+async def failing_later() -> None:
+    refused()
+
+
+@guard.purpose(tm.RenewalGuidance)
+def failing_between() -> Iterator[int]:
+    yield 1
+    refused()
+
+
+@guard.purpose(tm.RenewalGuidance)
+async def failing_between_later() -> AsyncIterator[int]:
+    yield 1
+    refused()
+
+
+async def all_of(items: AsyncIterator[int]) -> list[int]:
+    return [item async for item in items]
+
+
+@pytest.mark.parametrize(
+    ("act", "names"),
+    [
+        (refused, ["refused"]),
+        (failing, ["failing"]),
+        (lambda: list(failing_between()), ["<lambda>", "failing_between", "refused"]),
+        (lambda: pg.Notice.load("absent.toml"), ["<lambda>"]),
+        (lambda: guard.purpose("none"), ["<lambda>"]),
+        (lambda: guard.current, ["<lambda>"]),
+        (lambda: pg.Personal("x", None), ["<lambda>"]),  # type: ignore[call-overload]  # as untyped code does
+    ],
+    ids=["check", "activity", "generator", "notice", "purpose", "current", "seal"],
+)
+def test_a_traceback_ends_in_the_callers_line(act: Callable[[], object], names: list[str]) -> None:
+    assert raised(act) == names
+
+
+def test_a_traceback_of_a_coroutine_has_no_frame_of_the_library() -> None:
+    for coroutine in (failing_later(), all_of(failing_between_later())):
+        with pytest.raises(pg.PurposeViolation) as caught:
+            asyncio.run(coroutine)
+        names = [frame.filename for frame in traceback.extract_tb(caught.value.__traceback__)]
+        assert not any("/purposeguard/" in name and "/tests/" not in name for name in names), names
+
+
+def test_development_mode_keeps_all_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("purposeguard.errors.ALL_FRAMES", True)
+    assert raised(refused)[:2] == ["refused", "check"]
+    code = "import purposeguard.errors as errors; print(errors.ALL_FRAMES)"
+    for options, said in ((["-X", "dev"], "True"), ([], "False")):
+        done = subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == said

@@ -51,7 +51,7 @@ def sample(name):
 def test_no_sentence_stands_in_the_way_of_another(japanese):
     for english, other in SENTENCES.items():
         text = HOLE.sub(lambda match: sample(match[1])[0], english)
-        expected = other.format_map({name: sample(name)[1] for name in HOLE.findall(english)})
+        expected = HOLE.sub(lambda match: sample(match[1])[1], other)
         assert words.said(text).replace(" ", "") == expected.replace(" ", ""), english
 
 
@@ -97,7 +97,9 @@ def test_a_project_says_its_language(tmp_path, monkeypatch):
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == "error: `language` of `[tool.purposeguard]` is `fr`: en, ja\n"
     path.write_text('[tool.purposeguard]\nlangauge = "ja"\n', "utf-8")
-    assert "has other keys than `language`" in run("validate", "trendmicro-jp").stderr
+    assert "has other keys than `language` and `notice`" in run("validate", "trendmicro-jp").stderr
+    path.write_text("[tool.purposeguard]\nlanguage = 1\n", "utf-8")
+    assert "`language` of `[tool.purposeguard]` of" in run("validate", "trendmicro-jp").stderr
     path.write_text("[tool", "utf-8")
     assert run("validate", "trendmicro-jp").exit_code == 2
     path.write_text("[project]\n", "utf-8")

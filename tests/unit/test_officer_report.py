@@ -19,12 +19,12 @@ from purposeguard.cli.report.facts import Facts, facts_of, notice_facts
 from purposeguard.cli.report.page import BADGES, TEMPLATES, page, words
 from purposeguard.cli.report.registers import Language, Register
 from purposeguard.cli.report.revisions import Rows
-from purposeguard.notice.schema import Table
+from purposeguard.notice.schema import Titles
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.diff import compare
 from tests import lindenrad
 from tests.golden.changes import CHANGES, after, before
-from tests.unit.command_line import ROOT, process, run
+from tests.unit.command_line import ROOT, TINY, process, run
 
 LANGUAGES: tuple[Language, ...] = ("en", "ja")
 GDPR = pg.Notice.load(ROOT / "examples" / "gdpr" / "notice.toml")
@@ -178,6 +178,30 @@ def test_without_a_store_the_page_says_so(bare: str, language: Language) -> None
     for word in ("no_store", "never_unknown", "no_records", "one_revision"):
         assert words(language)[word] in text
     assert words(language)["last_use"] not in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_titles_and_words_in_another_language_are_marked(
+    language: Language, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notice = re.sub(r"\{ en = (.*?), ja = .* \}", r"{ de = \1 }", TINY)
+    notice = notice.replace('class = "Given"', 'class = "Given"\ntext = { de = { file = "words.txt", lines = "1-2" } }')
+    notice = notice.replace(
+        'class = "Mailing"', 'class = "Mailing"\ntext = { de = "Post.", en = "Mail.", ja = "郵便。" }'
+    )
+    (tmp_path / "words.txt").write_text("<b>Was Sie\nuns geben.</b>\n", "utf-8")
+    (tmp_path / "tiny.toml").write_text(notice, "utf-8")
+    code = f"import purposeguard as pg\nguard = pg.Guard(pg.Notice.load({str(tmp_path / 'tiny.toml')!r}))\n"
+    (tmp_path / "german.py").write_text(code, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    text = page(facts_of("german:guard"), language)
+    sys.modules.pop("german", None)
+    assert '<bdi lang="de">What was given</bdi>' in text
+    assert 'lang="de">1 What was given</option>' in text
+    summary = f'<details class="published"><summary>{words(language)["published"]}</summary>'
+    assert f'{summary}<blockquote lang="de">&lt;b&gt;Was Sie\nuns geben.&lt;/b&gt;</blockquote></details>' in text
+    assert f"{summary}<blockquote>{'Mail.' if language == 'en' else '郵便。'}</blockquote></details>" in text
+    assert 'aria-label="Source 1 What was given" lang="de"' in text or language == "ja"
 
 
 def test_what_a_replaced_notice_takes_away_is_a_gap(bare: str) -> None:
@@ -403,4 +427,4 @@ def test_many_activities_and_a_long_ledger(entries: int, tmp_path: Path, monkeyp
     assert sum(activity.evidence.uses for activity in found.code.activities) == uses
     assert f"{uses:,}" in Read(text).text
     assert spent < 10
-    assert isinstance(found.notice.title, Table)
+    assert isinstance(found.notice.title, Titles)

@@ -13,7 +13,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notice.grants import granted
-from purposeguard.notice.parsing import LARGEST_FILE
+from purposeguard.notice.parsing import LARGEST_FILE, merged, parse_toml
 from purposeguard.notice.schema import Document
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.samples import SMALL, changed, faults_of, numbered, tables
@@ -73,8 +73,8 @@ def test_what_is_not_toml(tmp_path: Path, content: str) -> None:
 
 def test_what_is_not_utf8_is_said_with_its_line(tmp_path: Path) -> None:
     text = refused(written(tmp_path, 'format = 1\ncontroller = "店"\n'.encode("shift_jis")))
-    assert "line 2 is not UTF-8" in text
-    assert "line 1 is not UTF-8" in refused(written(tmp_path, SMALL.encode("utf-16")))
+    assert ":2:15: is not UTF-8" in text
+    assert ":1:1: is not UTF-8" in refused(written(tmp_path, SMALL.encode("utf-16")))
 
 
 def test_a_hundred_megabytes_are_refused_without_being_read_whole(tmp_path: Path) -> None:
@@ -133,9 +133,8 @@ def test_what_is_missing_is_named() -> None:
          "did you mean `channels`?"),
         (lambda t: t["grant"][1].update(clauses="3"), "grant[1].clauses", "did you mean `clause`?"),
         (lambda t: t["source"][2].update(clas="Usage"), "source[2].clas", "did you mean `class`?"),
-        (lambda t: t["title"].update(fr="x"), "title.fr", "`purposeguard schema` prints the keys"),
-        (lambda t: t["channel"][0]["title"].update(english="x"), "channel[0].title.english",
-         "`purposeguard schema` prints the keys"),
+        (lambda t: t["source"][0].update(text={"en": {"file": "a.txt", "line": "3"}}), "source[0].text.en.line",
+         "did you mean `lines`?"),
         (lambda t: t["grant"][0]["purpose"][0]["channels"].update(close=[]), "grant[0].purpose[0].channels.close",
          "did you mean `closed`?"),
         (lambda t: t["derivation"][0].update(form=["2"]), "derivation[0].form", "did you mean `from`?"),
@@ -164,6 +163,23 @@ def test_an_unknown_key_is_a_fault_with_the_nearest_key(
         (lambda t: t["source"][0].update({"class": "X"}), "source[0].class"),
         (lambda t: t["source"][0].update({"class": "Ａccount"}), "source[0].class"),
         (lambda t: t["grant"][0]["title"].update(ja="tab\there"), "grant[0].title.ja"),
+        (lambda t: t["grant"][0].update(title={}), "grant[0].title"),
+        (lambda t: t["grant"][0]["title"].update(en_US="x"), "grant[0].title.en_US"),
+        (lambda t: t["grant"][0]["title"].update(EN="x"), "grant[0].title"),
+        (lambda t: t["grant"][0].update(title="in words"), "grant[0].title"),
+        (lambda t: t["grant"][0].update(text={"en": "\x1b[31m"}), "grant[0].text.en.words"),
+        (lambda t: t["grant"][0].update(text={"en": " "}), "grant[0].text.en"),
+        (lambda t: t["grant"][0].update(text={"en": {"words": "x", "lines": "3"}}), "grant[0].text.en"),
+        (lambda t: t["grant"][0].update(text={"en": {"file": "a.txt"}}), "grant[0].text.en"),
+        (lambda t: t["grant"][0].update(text={"en": {"file": "a.txt", "lines": "3", "from": "x"}}),
+         "grant[0].text.en"),
+        (lambda t: t["grant"][0].update(text={"en": {"file": "a.txt", "lines": "3", "to": "x"}}),
+         "grant[0].text.en"),
+        (lambda t: t["grant"][0].update(text={"en": {"file": "a.txt", "lines": "3"}}), "grant[0].text.en"),
+        (lambda t: t["grant"][0].update(text={"en": {"file": "../a.txt", "lines": "3"}}), "grant[0].text.en.file"),
+        (lambda t: t["grant"][0].update(text={"en": {"file": "/a.txt", "lines": "3"}}), "grant[0].text.en.file"),
+        (lambda t: t["grant"][0].update(text={"en": {"file": "C:\\a", "lines": "3"}}), "grant[0].text.en.file"),
+        (lambda t: t["grant"][0].update(text={"en": {"file": "a.txt", "lines": "0"}}), "grant[0].text.en.lines"),
         (lambda t: t["grant"][0].update(purpose="x"), "grant[0].purpose"),
         (lambda t: t["grant"][0]["purpose"][0].update(channels={"closed": ["E-Mail"]}),
          "grant[0].purpose[0].channels.closed[0]"),
@@ -249,7 +265,7 @@ def test_an_unknown_reference_suggests_the_nearest() -> None:
     found = faults_of(changed(lambda t: t["grant"][0].update(sources=["1(d)"])))
     assert "`1(a)`" in (found["grant[0].sources[0]"].suggestion or "")
     found = faults_of(changed(lambda t: t["grant"][0].update(sources=["completely-different"])))
-    assert found["grant[0].sources[0]"].suggestion is None
+    assert found["grant[0].sources[0]"].suggestion == "name a row of the notice, or write `[[source]]`"
 
 
 def test_both_clauses_of_a_circle_are_named() -> None:
@@ -380,7 +396,38 @@ def test_an_overlay_file_that_widens_is_refused(tmp_path: Path) -> None:
     extra.write_text(ROUTER.replace("serves = []", 'serves = ["4①"]'), encoding="utf-8")
     with pytest.raises(pg.NoticeError) as caught:
         pg.Notice.load(written(tmp_path, SMALL), extra)
-    assert [fault.place for fault in caught.value.faults] == ["overlay[1].serves"]
+    (fault,) = caught.value.faults
+    assert (fault.place, fault.file, fault.line, fault.column) == ("overlay[0].serves", str(extra), 8, 1)
+
+
+def test_each_fault_is_told_where_its_file_has_it(tmp_path: Path) -> None:
+    extra = tmp_path / "camera.toml"
+    extra.write_text(f"{ROUTER}{ROUTER}".replace("Frames", "Frames\\n"), encoding="utf-8")
+    with pytest.raises(pg.NoticeError) as caught:
+        pg.Notice.load(written(tmp_path, SMALL.replace('sources = ["2"]', 'sources = ["7"]')), extra)
+    assert [fault.place for fault in caught.value.faults if fault.file == str(extra)] == [
+        "overlay[0].title.en",
+        "overlay[1].id",
+        "overlay[1].class",
+        "overlay[1].title.en",
+    ]
+    for fault in caught.value.faults:
+        assert fault.file is not None
+        assert str(fault).startswith(f"{fault.file}:{fault.line}:{fault.column}: {fault.place}: ")
+        line = Path(fault.file).read_text(encoding="utf-8").splitlines()[(fault.line or 0) - 1]
+        key = fault.place.rpartition(".")[2].partition("[")[0]
+        assert line[(fault.column or 0) - 1 :].startswith(f"{key} = " if "[" not in fault.place[-3:] else '"7"')
+
+
+def test_a_notice_of_another_origin_has_faults_with_lines_in_its_overlays_alone() -> None:
+    extra = parse_toml(ROUTER.replace("serves = []", 'serves = ["4①"]'), "camera.toml")
+    tables_of_all = merged(changed(lambda t: t["overlay"][0].update(serves=["4①"])), [("camera.toml", extra)])
+    with pytest.raises(pg.NoticeError) as caught:
+        pg.Notice.parse(tables_of_all)
+    assert [(fault.place, fault.file, fault.line) for fault in caught.value.faults] == [
+        ("overlay[0].serves", None, None),
+        ("overlay[0].serves", "camera.toml", 8),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -523,3 +570,29 @@ def test_what_is_said_twice_is_told_beside_a_fault_of_shape() -> None:
         made["voluntary"]["optional"] = "perhaps"
 
     assert places_of(change) == ["source[0].colour", "rights.request[8].id", "voluntary.optional"]
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "suggestion"),
+    numbered([
+        (lambda t: t.update(entrustment={"clause": "4"}), "entrustment.scope", 'write `scope = "granted-purposes"`'),
+        (lambda t: t.update(changes={"clause": "11", "announced_by": ["Pigeon!"], "material": "notice",
+                                     "required_by_law": "consent"}), "changes.announced_by[0]",
+         "Latin letters in lower case, e.g. `email` or `direct_mail`; what people call it is its `title`"),
+        (lambda t: t["source"][0].update(id="1" * 101), "source[0].id", "shorten it"),
+        (lambda t: t.update(voluntary=True), "voluntary", "write `[voluntary]`, and its keys below"),
+        (lambda t: t.update(retention={"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only",
+                                       "period": [{"source": "1(a)", "days": 0}]}), "retention.period[0].days",
+         "write `days = 30`"),
+    ]),
+)  # fmt: skip
+def test_a_fault_says_what_to_write(change: Callable[[dict[str, Any]], object], place: str, suggestion: str) -> None:
+    assert faults_of(changed(change))[place].suggestion == suggestion
+
+
+def test_overlays_may_come_from_tables() -> None:
+    (row,) = tables()["overlay"]
+    extra = {"overlay": [{**row, "id": "x", "class": "Other", "item": "other", "serves": ["4①"]}]}
+    with pytest.raises(pg.NoticeError) as caught:
+        pg.Notice.parse(merged(parse_toml(SMALL, "small.toml"), [("extra.toml", extra)]))
+    assert {fault.place for fault in caught.value.faults} == {"overlay[1].serves"}

@@ -50,7 +50,7 @@ def test_without_sources_nothing_is_sealed() -> None:
     [
         ([tm.RenewalGuidance], "RenewalGuidance`: is a purpose, and a label is made of source classes"),
         ([pg.Source], "`purposeguard.notice.vocabulary.Source`: a label is made of source classes"),
-        (["1.1(a)"], "`builtins.str`: a value is sealed under source classes, or one `Label`"),
+        (["1.1(a)"], "`builtins.str`: a value is sealed under source classes, which `notice.source(id)` gives"),
         ([[tm.Registration]], "`builtins.list`: a value is sealed under several sources by naming each"),
         ([None], "`builtins.NoneType`: a value is sealed under source classes"),
         ([tm.Registration, SENTINEL], "`builtins.str`"),
@@ -203,7 +203,7 @@ FAILING: list[tuple[Callable[[Any], Any], str]] = [
     (Parser(), "a Parser, given to `map`, failed with ValueError in line"),
     (partial(named), "a partial, given to `map`, failed with ValueError in line"),
     (json.loads, "`loads`, given to `map`, failed with JSONDecodeError in line"),
-    (lambda value: guard.allows(value, "1.2(1)①"), "failed with UnknownSource;"),
+    (lambda value: guard.allows(value, "1.2(1)①"), "failed with UnknownSource in line"),
 ]
 
 

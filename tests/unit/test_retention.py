@@ -8,6 +8,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notice.retention import Periods
+from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.rows import LONG_AGO
 from tests.unit.samples import tables
 
@@ -179,3 +180,35 @@ def test_a_period_that_ends_on_the_last_day_of_the_calendar_is_never_over():
     made = made_of(("1(a)", 30))
     assert made.due_on("1(a)", ended=date.max - timedelta(days=31)) == date.max
     assert made.due_on("1(a)", ended=date.max - timedelta(days=30)) is None
+
+
+def kept(**tables):
+    retention = tm.NOTICE.dump()["retention"] | tables
+    return pg.Notice.parse(tm.NOTICE.dump() | {"retention": retention})
+
+
+def test_as_long_as_it_is_used_is_a_period_of_no_days():
+    periods = Periods(kept(period=[{"source": "2.3", "days": 0}]).document)
+    used = date(2026, 6, 1)
+    assert periods.overdue(["2.3"], ended=used, today=used) == frozenset()
+    assert periods.overdue(["2.3"], ended=used, today=date(2026, 6, 2)) == {"2.3"}
+    assert periods.overdue(["2.3"], collected=used, today=date(2030, 1, 1)) == frozenset()
+    with pytest.raises(pg.NoticeError, match="kept for no days from its collection"):
+        kept(period=[{"source": "2.3", "days": 0, "from": "collection"}])
+
+
+def test_a_range_ends_where_its_days_do():
+    periods = Periods(kept(period=[{"source": "2.3", "days": 180, "at_least": 30, "from": "collection"}]).document)
+    (period,) = periods.of("2.3")
+    assert (period.at_least, period.days) == (30, 180)
+    with pytest.raises(pg.NoticeError, match="ends before `at_least`"):
+        kept(period=[{"source": "2.3", "days": 30, "at_least": 180}])
+
+
+def test_a_criterion_without_a_number_is_kept_and_decides_nothing():
+    title = {"en": "As long as the account exists", "ja": "アカウントがある限り"}
+    notice = kept(criterion=[{"source": "Cookie", "title": title}])
+    assert notice.document.retention.criterion[0].source == "2.3"
+    assert Periods(notice.document).of("2.3") == ()
+    with pytest.raises(pg.NoticeError, match=r"retention.criterion\[0\].source: unknown source"):
+        kept(criterion=[{"source": "9.9", "title": title}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import enum
 import sys
 import types
@@ -19,7 +20,7 @@ from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.row_context import RowContext, subject_key, subject_keys
 from purposeguard.runtime.execution import asked_here
 from purposeguard.runtime.protocols import asks_of_many
-from tests.unit.oversights import STOPPED, Counting, Office, guarded
+from tests.unit.oversights import STOPPED, SUSPENDED, WAYS_TO_READ, Counting, Office, guarded
 
 R, P = tm.Registration, tm.ProductData
 guard = pg.Guard(tm.NOTICE)
@@ -137,6 +138,65 @@ def test_an_office_that_overrides_the_question_about_one_subject_is_asked_by_it(
         assert load() == []
     assert asks_of_many(_Batched({}))
     assert not asks_of_many(Office({}))
+
+
+class Owned(pg.PersonalModel):
+    key: Annotated[int, pg.Subject]
+    email: pg.Personal[str, tm.Registration]
+    since: Annotated[datetime.date, pg.Collected] = datetime.date(2026, 5, 1)
+
+
+class Shared(pg.PersonalModel):
+    key: Annotated[int, pg.Subject]
+    other: Annotated[int, pg.Subject] = 9
+    email: pg.Personal[str, tm.Registration]
+
+
+def sealing(strict: pg.Guard, **options: Any) -> Any:
+    @strict.access(**options)
+    def load(*rows: tuple[Any, int]) -> list[Owned | Shared]:
+        return [row.model_validate({"key": key, "email": "a"}) for row, key in rows]
+
+    return load
+
+
+@pytest.mark.parametrize("options", WAYS_TO_READ, ids=str)
+def test_those_whom_rows_with_seals_are_about_are_asked_of_together(options: dict[str, Any]) -> None:
+    office = _Batched({str(SUSPENDED): STOPPED})
+    strict = guarded(office)
+    load = sealing(strict, **options)
+    with strict.purpose(tm.RenewalGuidance) as use:
+        rows = load((Owned, 1), (Owned, 2), (Owned, 3))
+        assert set(map(tuple, office.batches)) == {("1", "2", "3")}
+        assert use.open_all([row.email for row in rows], [row.key for row in rows]) == ["a"] * 3
+        office.batches.clear()
+        # The answer for each row is asked for as before, and decides.
+        if options.get("narrow"):
+            assert [row.key for row in load((Owned, 1), (Owned, SUSPENDED))] == [1]
+        elif options.get("withhold"):
+            assert [lacks(row, "email") for row in load((Owned, 1), (Owned, SUSPENDED))] == [False, True]
+        else:
+            with pytest.raises(pg.SubjectViolation):
+                load((Owned, 1), (Owned, SUSPENDED))
+        assert office.batches[0] == ["1", str(SUSPENDED)]
+
+
+def test_those_whom_rows_may_be_about_otherwise_are_asked_of_row_by_row() -> None:
+    office = _Batched({})
+    strict = guarded(office)
+    load = sealing(strict)
+    with strict.purpose(tm.RenewalGuidance):
+        load((Owned, 1), (Shared, 2))
+        assert office.asked[0] == "1"
+        assert ["1", "2"] not in office.batches
+        office.batches.clear()
+        load((Shared, 1), (Shared, 2))
+        assert ["1", "2"] not in office.batches
+    alone = guarded(single := Office({}))
+    load = sealing(alone)
+    with alone.purpose(tm.RenewalGuidance):
+        load((Owned, 1), (Owned, 2))
+    assert single.asked == ["1", "2"]
 
 
 # --- Uses in a dump, and elsewhere

@@ -240,3 +240,110 @@ def test_recipients_are_frozen_and_keep_nothing_that_changes():
     assert made.products == {"Deep Security"}
     assert made.safeguards == (CONTRACT,)
     assert hash(made) == hash(replace(made))
+
+
+# ---- Third parties, who use data for ends of their own
+
+ADVERTISER = Recipient("ads", "advertiser", "US", safeguards=(CONTRACT,))
+KINDS: list[dict[str, object]] = [{"id": "advertiser", "title": {"en": "Advertiser", "ja": "広告主"}}]
+SHARING: dict[str, object] = {
+    "clause": "4.3",
+    "title": {"en": "Sharing", "ja": "提供"},
+    "recipients": KINDS,
+}
+
+
+def sharing(**terms):
+    return without(provision=[SHARING | terms])
+
+
+def objected(recipient=ADVERTISER, sources=("2.3",), purposes=("2.3①",), *, tables=(), **terms):
+    return against(recipient, without(*tables, provision=[SHARING | terms]), sources=sources, purposes=purposes)
+
+
+def test_a_third_party_needs_no_supervision_and_a_clause_of_its_own():
+    abroad = {"countries": ["US"]}
+    assert objected(**abroad) == []
+    assert clauses(sharing(**abroad).document, ADVERTISER) == ("4.3", "5", "6.2")
+    assert against(ADVERTISER) != []
+
+
+def test_a_third_party_abroad_is_none_that_data_is_entrusted_to():
+    (why,) = objected()
+    assert why == "clause 5 lets data go abroad to those that it is entrusted to, and to no third party"
+    assert objected(replace(ADVERTISER, country="JP")) == []
+    anyone = tm.NOTICE.dump()["transfer"] | {"scope": "any-recipient"}
+    assert against(ADVERTISER, without(transfer=anyone, provision=[SHARING])) == []
+    other = replace(ADVERTISER, country="XX")
+    assert "names no country XX" in against(other, without(transfer=anyone, provision=[SHARING]))[0]
+    assert against(other, without(transfer=anyone | {"otherwise": "safeguards"}, provision=[SHARING])) == []
+
+
+def test_a_clause_on_third_parties_names_its_countries():
+    assert objected(countries=["DE", "FR"]) == ["clause 4.3 lets data go to DE, FR, not to US"]
+    assert objected(countries="any") == []
+    assert "no [transfer] (clause 5)" in objected(tables=["transfer"])[0]
+
+
+def test_a_third_party_sits_where_the_clause_says():
+    home = [KINDS[0] | {"place": "home"}]
+    (why,) = objected(recipients=home, countries="any")
+    assert why == "a recipient of the kind advertiser is in JP, and this one is in US (clause 4.3)"
+    assert objected(recipients=home, countries="any", tables=["transfer"]) == []
+
+
+def test_data_is_provided_in_the_form_that_the_clause_states():
+    terms = {"form": "aggregate", "countries": "any"}
+    (why,) = objected(**terms)
+    assert why == "clause 4.3 provides no personal data, only what is made of it: declassify 2.3 first"
+    assert objected(sources=("not-personal",), **terms) == []
+
+
+def test_a_clause_provides_the_data_and_the_purposes_that_it_names():
+    notice = sharing(sources=["1.1"], purposes=["1.2(1)①"], countries="any")
+    assert against(ADVERTISER, notice, sources=("2.3",), purposes=("2.3①",)) == [
+        "clause 4.3 provides 1.1, not 2.3",
+        "clause 4.3 provides data for 1.2(1)①, not for 2.3①",
+    ]
+    assert against(ADVERTISER, notice, sources=("1.1(a)",), purposes=("1.2(1)①",)) == []
+    family = tm.NOTICE.document.family[0]
+    named = sharing(purposes=[family.class_], countries="any")
+    assert against(ADVERTISER, named, purposes=family.purposes) == []
+    assert against(ADVERTISER, named, purposes=(*family.purposes, "2.3①")) != []
+
+
+def test_a_clause_may_leave_safeguards_to_the_record():
+    bare = replace(ADVERTISER, safeguards=())
+    assert "no safeguard is on record" in objected(bare, countries="any")[0]
+    assert objected(bare, countries="any", safeguards="recorded") == []
+    assert "no [safeguards] (clause 6)" in objected(countries="any", tables=["safeguards"])[0]
+
+
+def test_of_several_clauses_one_is_enough():
+    rows = [SHARING | {"countries": ["DE"], "sources": ["1.1"]}, SHARING | {"clause": "4.4", "countries": ["US"]}]
+    notice = without(provision=rows)
+    assert against(ADVERTISER, notice, sources=("2.3",)) == []
+    assert clauses(notice.document, ADVERTISER)[:2] == ("4.3", "4.4")
+
+
+def test_a_guard_hands_no_personal_data_to_those_who_get_aggregates():
+    guard = pg.Guard(sharing(form="aggregate", countries="any"))
+    guard.check_recipient(pg.NotPersonal, "2.3①", ADVERTISER)
+    with pytest.raises(pg.RecipientViolation, match=r"declassify 2\.3 first"):
+        guard.check_recipient("2.3", "2.3①", ADVERTISER)
+    with pytest.raises(pg.RecipientViolation, match=r"declassify 2\.3 first"):
+        guard.check_recipient({"2.3"}, "2.3①", replace(ADVERTISER, country="DE"))
+
+
+def test_data_is_entrusted_to_a_kind_or_provided_to_it():
+    kinds = [KINDS[0] | {"id": "Domestic-Contractor".lower()}]
+    with pytest.raises(pg.NoticeError, match=r"provision\[0\]\.recipients\[0\]\.id: data is entrusted to"):
+        sharing(recipients=kinds)
+    assert sharing().document.recipients[-1].id == "advertiser"
+    assert without("entrustment", provision=[SHARING]).document.recipients[0].id == "advertiser"
+
+
+@pytest.mark.parametrize("key", ["sources", "purposes"])
+def test_a_clause_on_third_parties_names_what_the_notice_has(key):
+    with pytest.raises(pg.NoticeError, match=rf"provision\[0\].{key}\[0\]: unknown"):
+        sharing(**{key: ["9.9"]})

@@ -113,7 +113,7 @@ def holding(engine: Engine, use: Use[Any] | None, table: pa.Table, names: Sequen
             ambient = engine.ambient()
             if why is None and ambient._nothing:
                 why = f"it was read for activity {use.activity.name}, which is not under way in this context"
-            elif why is None and (ambient.purpose, ambient.channel) != (use.purpose, use.channel):
+            elif why is None and _serves(ambient) != _serves(use):
                 why = (
                     f"it was read for activity {use.activity.name}, and {ambient.activity.name} has another purpose: "
                     "run the statement again"
@@ -123,6 +123,10 @@ def holding(engine: Engine, use: Use[Any] | None, table: pa.Table, names: Sequen
         return table
 
     return held
+
+
+def _serves(use: Use[Any]) -> object:
+    return use.purpose, use.channel, use.conditions
 
 
 def tagged(table: pa.Table, types: Sequence[str], tags: Sequence[Tag], revisions: Revisions) -> pa.Table:

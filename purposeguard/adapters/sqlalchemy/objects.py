@@ -80,7 +80,8 @@ class Kept:
         if use is None:
             return None
         activity = use.activity
-        return (activity.purpose, activity.channel, activity.observing, self.watch.decider.engine.snapshot)
+        stated = (activity.purpose, activity.channel, activity.conditions, activity.observing)
+        return (*stated, self.watch.decider.engine.snapshot)
 
 
 class Keeper:

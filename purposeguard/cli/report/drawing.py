@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from purposeguard.cli.report.facts import NoticeFacts, PurposeFact, SourceFact
+from purposeguard.notice.languages import nearest_language
 from purposeguard.notice.schema import Titles
 
 Column = Literal["source", "grant", "purpose", "family", "channel"]
@@ -46,7 +47,7 @@ BOLD: Final = 1.15
 
 
 class Node(NamedTuple):
-    """A term in its place: its key, the terms that it is of, and its texts; `badge` is the letter of its basis."""
+    """A term in its place: its key, the terms that it is of, its texts and their language; `badge` is its basis."""
 
     column: Column
     key: str
@@ -58,6 +59,7 @@ class Node(NamedTuple):
     id: str
     label: str
     title: str
+    language: str
     badge: str
 
 
@@ -199,7 +201,8 @@ class _Drawer:
         if column == "source" and term in self._indented:
             x, width = x + INDENT, width - INDENT
         self._middles[column, term] = y + height / 2
-        text: str = getattr(title, self._language)
+        language = nearest_language(title, self._language)
+        text = title[language]
         id_ = shown or ("" if column in {"family", "channel"} else term)
         room = width - 16 - (18 if badge else 0) - (BOLD * _length(f"{id_} ") if id_ and height == HEIGHT else 0)
         return Node(
@@ -213,6 +216,7 @@ class _Drawer:
             id=id_,
             label=_fitting(text, room),
             title=text,
+            language=language,
             badge=badge,
         )
 

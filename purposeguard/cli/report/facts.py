@@ -15,11 +15,11 @@ from purposeguard.cli.report.records import NONE, Evidence, Records, Told, recor
 from purposeguard.cli.report.revisions import Step, steps
 from purposeguard.errors import UnknownPurpose, UnlabelledData
 from purposeguard.guard import Guard
-from purposeguard.notice.grants import bases, source_rows
+from purposeguard.notice.grants import bases, source_rows, stated_bases
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
-from purposeguard.notice.schema import Basis, Derivation, Document, Overlay, Period, SourceRow, Titles
+from purposeguard.notice.schema import Basis, Derivation, Document, Grant, Named, Overlay, Period, SourceRow, Titles
 from purposeguard.notice.timezones import zone
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.table import PolicyTable
@@ -36,6 +36,10 @@ Kind = Literal["source", "derivation", "overlay"]
 # ---- The notice ---------------------------------------------------------------------------------------------------
 
 
+Texts = Mapping[str, str]
+"""What the notice itself says in a row, by language; empty where it holds no words of it."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class SourceFact:
     """A source: what kind it is, its parent, and the periods for which its data is kept."""
@@ -47,21 +51,29 @@ class SourceFact:
     parent: str | None
     parents: bool
     periods: tuple[Period, ...]
+    texts: Texts
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PurposeFact:
-    """A purpose: its clause, its basis, its channels, the sources that may serve it, those that are forbidden to."""
+    """A purpose: its clause, its basis or bases, its conditions and channels, the sources that may serve it or may not.
+
+    `bases`: where there are several, each with its basis, its sources, the titles of its conditions, and whether people
+    may opt out.
+    """
 
     id: str
     slug: str
     title: Titles
     clause: str
-    basis: Basis | None
+    basis: Basis | Literal["several"] | None
     channels: tuple[str, ...]
     closed: bool
     sources: frozenset[str]
     forbidden: frozenset[str]
+    texts: Texts
+    when: tuple[Titles, ...] = ()
+    bases: tuple[tuple[Basis | None, tuple[str, ...], tuple[Titles, ...], bool], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,6 +83,7 @@ class GrantFact:
     clause: str
     title: Titles
     purposes: tuple[str, ...]
+    texts: Texts
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -122,8 +135,13 @@ def notice_facts(notice: Notice) -> NoticeFacts:
     forbidden: dict[str, set[str]] = defaultdict(set)
     for source, purpose in notice.prohibited:
         forbidden[purpose].add(source)
-    basis = bases(document)
-    rights, entrustment, safeguards = document.rights, document.entrustment, document.safeguards
+    basis, stated = bases(document), stated_bases(document)
+    conditions = {row.id: row.title for row in document.condition}
+
+    def texts(row: Named | Grant) -> Texts:
+        return {} if row.text is None else {tag: notice.words_of(passage) for tag, passage in row.text.items()}
+
+    rights, safeguards = document.rights, document.safeguards
     return NoticeFacts(
         id=notice.id,
         revision=notice.revision,
@@ -138,11 +156,13 @@ def notice_facts(notice: Notice) -> NoticeFacts:
                 _parent(row),
                 row.id in parents,
                 periods.of(row.id),
+                texts(row),
             )
             for row in rows
         ),
         grants=tuple(
-            GrantFact(grant.clause, grant.title, tuple(row.id for row in grant.purpose)) for grant in document.grant
+            GrantFact(grant.clause, grant.title, tuple(row.id for row in grant.purpose), texts(grant))
+            for grant in document.grant
         ),
         purposes=tuple(
             PurposeFact(
@@ -155,6 +175,13 @@ def notice_facts(notice: Notice) -> NoticeFacts:
                 closed=row.channels is not None and row.channels.closed is not None,
                 sources=frozenset(served[row.id]),
                 forbidden=frozenset(forbidden[row.id]),
+                texts=texts(row),
+                when=tuple(conditions[one] for one in dict.fromkeys((*grant.when, *row.when))),
+                bases=tuple(
+                    (one.basis, one.sources or (), tuple(conditions[given] for given in one.when), one.opt_out)
+                    for one in stated[row.id]
+                    if basis[row.id] == "several"
+                ),
             )
             for grant in document.grant
             for row in grant.purpose
@@ -163,7 +190,7 @@ def notice_facts(notice: Notice) -> NoticeFacts:
             FamilyFact(
                 family.name,
                 family.slug,
-                Titles(**family.title),
+                Titles(dict(family.title)),
                 tuple(member.clause for member in family.members),
                 frozenset(source for member in family.members for source in served[member.clause]),
             )
@@ -171,7 +198,7 @@ def notice_facts(notice: Notice) -> NoticeFacts:
         ),
         channels={row.id: row.title for row in document.channel},
         requests={} if rights is None else {row.id: row.title for row in rights.request},
-        recipients={} if entrustment is None else {row.id: row.title for row in entrustment.recipients},
+        recipients={row.id: row.title for row in document.recipients},
         means={} if safeguards is None else {row.id: row.title for row in safeguards.means},
     )
 

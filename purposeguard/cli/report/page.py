@@ -17,6 +17,7 @@ from purposeguard.cli.report.facts import ActivityFact, Facts
 from purposeguard.cli.report.records import NONE, Evidence, Records
 from purposeguard.cli.report.registers import Language, Register
 from purposeguard.cli.report.revisions import Rows
+from purposeguard.notice.languages import nearest_language, title_in
 from purposeguard.notice.schema import Titles
 from purposeguard.runtime.site import Site
 
@@ -29,6 +30,7 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 
 BADGES: Final[Mapping[str | None, str]] = {
     None: "",
+    "several": "S",
     "consent": "C",
     "contract": "K",
     "law": "L",
@@ -111,6 +113,7 @@ def page(facts: Facts, language: Language, registers: Sequence[Register] = ()) -
             notice=notice,
             records=records,
             language=language,
+            nearest=nearest_language,
             words=own,
             style=style,
             script=script,
@@ -179,19 +182,28 @@ def _moment(text: str) -> str:
     return _printable(text[:16].replace("T", " "))
 
 
-def _options(facts: Facts, relations: Relations, language: Language) -> dict[str, list[tuple[str, str]]]:
-    """The lists that filter: column → key and text of each term."""
+def _options(facts: Facts, relations: Relations, language: Language) -> dict[str, list[tuple[str, str, str]]]:
+    """The lists that filter: column → key, text and language of each term."""
     notice = facts.notice
+
+    def tag(title: Titles) -> str:
+        return nearest_language(title, language)
+
     return {
         "family": [
-            (relations.key("family", family.name), getattr(family.title, language)) for family in notice.families
+            (relations.key("family", family.name), title_in(family.title, language), tag(family.title))
+            for family in notice.families
         ],
         "source": [
-            (relations.key("source", source.id), f"{source.id} {getattr(source.title, language)}")
+            (relations.key("source", source.id), f"{source.id} {title_in(source.title, language)}", tag(source.title))
             for source in notice.sources
         ],
         "purpose": [
-            (relations.key("purpose", purpose.id), f"{purpose.id} {getattr(purpose.title, language)}")
+            (
+                relations.key("purpose", purpose.id),
+                f"{purpose.id} {title_in(purpose.title, language)}",
+                tag(purpose.title),
+            )
             for purpose in notice.purposes
         ],
     }

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from purposeguard.cli.files import Problem
-from purposeguard.cli.options import needing
+from purposeguard.cli.options import KEYS_VARIABLE, needing
 from purposeguard.guard import Guard
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import Period
@@ -183,7 +184,7 @@ def _named(target: str) -> Generator[tuple[Store, Store]]:
     from purposeguard.governance.store import existing_store  # noqa: PLC0415  # as above
 
     try:
-        store = existing_store(target)
+        store = existing_store(target, keys=os.environ.get(KEYS_VARIABLE))
     except ValueError as error:  # of the URL
         raise Problem(str(error)) from error
     with store:
@@ -211,7 +212,7 @@ def _read(guard: Guard, governance: Governance | None, stores: tuple[Store, Stor
     now = clock.now()
     with kept.reading() as connection:
         ledger = SqlReading(connection)
-        entries = ledger.head.seq
+        entries = ledger.head.seq - ledger.start.seq
         totals = ledger.totals(KEYS, lambda count: told(count, entries))
         until = ledger.head.at or None
     with store.reading() as connection:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from purposeguard.guard import Guard
-from purposeguard.notice.grants import bases
+from purposeguard.notice.grants import LegalGrounds, stated_bases
 from purposeguard.notice.label import Label
+from purposeguard.notice.languages import title_in
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
 from purposeguard.notice.schema import Derivation, Office, Overlay, PurposeRow, SourceRow, Titles, TransferLimit
@@ -76,7 +77,8 @@ class _Entries:
         self._document = document
         self._language: Language = language
         self._guard = guard
-        self._bases = bases(document)
+        self._bases = stated_bases(document)
+        self._when = LegalGrounds(document).when
         self._periods = Periods(document)
         self._absent = self._word("absent")
         self._parents = {row.id: row.parent for row in document.source}
@@ -95,7 +97,8 @@ class _Entries:
             for source in self._notice.sources
             for purpose in self._notice.purposes
             # What rests on consent is used for the data of subjects who gave it.
-            if (decision := deciding.explain(source, purpose)).allowed or is_about_the_subject(decision)
+            if (decision := deciding.explain(source, purpose, conditions=self._notice.conditions)).allowed
+            or is_about_the_subject(decision)
         )
 
     # ---- Words -------------------------------------------------------------------------------------------------------
@@ -105,7 +108,7 @@ class _Entries:
         return word.format(**facts)
 
     def _title(self, titles: Titles) -> str:
-        return titles.ja if self._language == "ja" else titles.en
+        return title_in(titles, self._language)
 
     def _named(self, row: Data | PurposeRow) -> str:
         return f"{row.id} {self._title(row.title)}"
@@ -189,8 +192,19 @@ class _Entries:
         return [source for source in self._data if (source, row.id) in self._served]
 
     def _basis(self, purpose: str) -> str:
-        basis = self._bases[purpose]
-        return self._absent if basis is None else _words()["bases"][basis][self._language]
+        when = self._where(self._when[purpose])
+        said = [
+            (self._absent if row.basis is None else _words()["bases"][row.basis][self._language])
+            + (f" ({self._comma(row.sources)})" if row.sources else "")
+            + self._where(row.when)
+            + (f" {self._word('opt_out')}" if row.opt_out else "")
+            for row in self._bases[purpose]
+        ]
+        return "; ".join(said) + when
+
+    def _where(self, conditions: Iterable[str]) -> str:
+        named = [self._title(row.title) for row in self._document.condition if row.id in conditions]
+        return f" {self._word('only_where', conditions=self._comma(named))}" if named else ""
 
     def _activities(self, row: PurposeRow) -> str:
         """The activities of a purpose, and of the families that it belongs to."""
@@ -275,8 +289,7 @@ class _Entries:
     # ---- In both -----------------------------------------------------------------------------------------------------
 
     def _recipients(self) -> Iterator[str]:
-        if self._document.entrustment is not None:
-            yield from (self._title(kind.title) for kind in self._document.entrustment.recipients)
+        yield from (self._title(kind.title) for kind in self._document.recipients)
 
     def _transfers(self, _: object) -> str:
         transfer, safeguards = self._document.transfer, self._document.safeguards

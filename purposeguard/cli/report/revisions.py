@@ -12,8 +12,8 @@ from purposeguard.cli.application import Effect, Outcome, effects
 from purposeguard.guard import Guard
 from purposeguard.notice.grants import source_rows
 from purposeguard.notice.history import History
+from purposeguard.notice.languages import title_in
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.schema import Titles
 from purposeguard.policy.diff import Change, Comparison, compare
 
 
@@ -141,8 +141,8 @@ class Rows:
             notes=tuple(self._notes(change)),
         )
 
-    def _title(self, title: Titles | Mapping[str, str]) -> str:
-        return getattr(title, self._language) if isinstance(title, Titles) else title[self._language]
+    def _title(self, title: Mapping[str, str]) -> str:
+        return title_in(title, self._language)
 
     def _terms(self, ids: Iterable[str]) -> tuple[tuple[str, str], ...]:
         return tuple((id_, self._titles.get(id_, "")) for id_ in ids)
@@ -176,6 +176,8 @@ class Rows:
 
     def _value(self, kind: str, value: Any) -> str:
         words = self._words
+        if isinstance(value, tuple) and kind in {"basis", "conditions"}:
+            return words["or"].join(value) or words["always"]
         if kind in BY_VALUE:
             return words[f"{kind}_{value or 'none'}"]
         if kind in {"period", "answer-days"}:
@@ -184,7 +186,7 @@ class Rows:
             if isinstance(value, str):
                 return words[f"country_{value}"]
             return f"{words['country_limited']}{self._listed(value)}"
-        if isinstance(value, (Titles, Mapping)):
+        if isinstance(value, Mapping):
             return self._title(value)
         if isinstance(value, bool):
             return words["yes" if value else "no"]
@@ -207,6 +209,8 @@ class Rows:
             only = self._listed(self._channels.get(channel, channel) for channel in facts["channels"])
             yield f"{words['channels_concerned']}{only}"
         yield from (words[name] for name in _notes(change.kind, facts))
+        if facts.get("when"):
+            yield f"{words['only_where']}{words['or'].join(facts['when'])}"
         if facts.get("served"):
             yield f"{words['note_served']}{self._listed(facts['served'])}"
         if facts.get("notified"):

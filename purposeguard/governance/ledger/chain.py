@@ -27,6 +27,9 @@ USE: Final = "use"
 DENIAL: Final = "denial"
 """The kind of entry that is counted where it comes again within a minute."""
 
+ARCHIVE: Final = "archive"
+"""The kind of entry that says which entries were moved out of the store."""
+
 
 class Hour(NamedTuple):
     """A key of counts: the uses by an activity, for a purpose, of data from these sources, within an hour."""
@@ -142,10 +145,11 @@ def hash_of(seq: int, at: str, kind: str, body: str, prev: str) -> str:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Head:
-    """The end of a chain: number, time and hash of the last entry, in an export the bytes before it.
+    """The end of a chain: number, time and hash of the last entry.
 
     `open` are the counts of uses in hours that are not over, and `repeated` those of denials, by the canonical JSON of
-    their bodies. They become entries when the hour ends.
+    their bodies. They become entries when the hour ends. In an export, `bytes` come before it, and `after` is the
+    number of the entry before the first one.
     """
 
     seq: int = 0
@@ -154,6 +158,7 @@ class Head:
     open: Counts = dataclasses.field(default_factory=dict)
     repeated: Mapping[str, int] = dataclasses.field(default_factory=dict)
     bytes: int = 0
+    after: int = 0
 
     @property
     def bodies(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -170,6 +175,7 @@ class Head:
     def _data(self) -> dict[str, Any]:
         uses, repeated = self.bodies
         data = {"at": self.at, "bytes": self.bytes, "hash": self.hash, "seq": self.seq}
+        data |= {"after": self.after} if self.after else {}
         return {**data, "open": uses, "repeated": repeated}
 
     @property
@@ -185,14 +191,16 @@ class Head:
     @classmethod
     def of(cls, data: Mapping[str, object]) -> Head:
         """The head that was read back; raises ValueError if it is malformed or its digest is wrong."""
-        seq, at, hash_, length = (data.get(name) for name in ("seq", "at", "hash", "bytes"))
-        if not (type(seq) is int and type(length) is int and isinstance(at, str) and isinstance(hash_, str)):
+        numbers = [data.get("seq"), data.get("bytes"), data.get("after", 0)]
+        at, hash_ = data.get("at"), data.get("hash")
+        if not (isinstance(at, str) and isinstance(hash_, str) and all(type(number) is int for number in numbers)):
             raise ValueError(MALFORMED_HEAD)
+        seq, length, after = cast("list[int]", numbers)
         lists = data.get("open"), data.get("repeated")
         if not all(isinstance(bodies, list) and all(isinstance(body, dict) for body in bodies) for bodies in lists):
             raise ValueError(MALFORMED_HEAD)
         uses, repeated = cast("tuple[list[dict[str, Any]], list[dict[str, Any]]]", lists)
-        head = cls(seq, at, hash_, dict(map(Hour.of, uses)), dict(map(repeated_of, repeated)), length)
+        head = cls(seq, at, hash_, dict(map(Hour.of, uses)), dict(map(repeated_of, repeated)), length, after)
         if data.get("digest") != head.digest:
             raise ValueError("the head was changed: it does not have its digest")
         return head

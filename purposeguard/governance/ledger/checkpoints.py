@@ -7,13 +7,12 @@ import binascii
 import contextlib
 import dataclasses
 import hashlib
-import hmac
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -21,9 +20,8 @@ from sqlalchemy import exc
 from purposeguard.errors import LedgerBroken, StoreUnavailable
 from purposeguard.governance.engines import engine_of, translated
 from purposeguard.governance.ledger.chain import DENIAL, USE, Head, canonical
-from purposeguard.governance.ledger.reading import Chain, Reading, Verdict
+from purposeguard.governance.ledger.reading import Reading, Verdict
 from purposeguard.governance.restrictions import declaration, revocation
-from purposeguard.governance.schema import keys
 
 if TYPE_CHECKING:
     import httpx
@@ -38,6 +36,9 @@ INTERVAL: Final = 60.0
 TAIL: Final = 1 << 20
 """Bytes at the end of a file in which the last checkpoint is looked for."""
 
+DECLARED: Final = "2:"
+"""What the digest of declarations begins with. Those of earlier versions, over ids, are compared with nothing."""
+
 PREFIX: Final = b"purposeguard checkpoint\n"
 """What is signed begins with it."""
 
@@ -47,8 +48,8 @@ class Checkpoint:
     """The end of a ledger at some time.
 
     `open` are the open counts, added up by kind and hour (`use 2026-05-02T09:00Z`), `counts` is the digest of each of
-    them. `declarations` is the digest of the restrictions and consents that are not revoked, keyed with the store's
-    secret. `signature` is Ed25519 in base64 over the rest; None where there is no key.
+    them. `declarations` is the digest of the restrictions and consents that are not revoked. `signature` is Ed25519 in
+    base64 over the rest; None where there is no key.
     """
 
     seq: int
@@ -65,25 +66,16 @@ class Checkpoint:
         return canonical(dataclasses.asdict(self))
 
     @property
-    def _message(self) -> bytes:
-        data = dataclasses.asdict(self)
-        del data["signature"]
-        return PREFIX + canonical(data).encode()
+    def _data(self) -> dict[str, Any]:
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "signature"}
 
     def signed(self, key: Ed25519PrivateKey) -> Checkpoint:
         """The same, with its signature."""
-        return dataclasses.replace(self, signature=base64.b64encode(key.sign(self._message)).decode())
+        return dataclasses.replace(self, signature=signature_of(self._data, key))
 
     def check(self, key: Ed25519PublicKey) -> None:
         """Verifies the signature; raises LedgerBroken if it is missing or wrong."""
-        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415  # of the extra `checkpoints`
-
-        if self.signature is None:
-            raise LedgerBroken("checkpoint", "the checkpoint is not signed")
-        try:
-            key.verify(base64.b64decode(self.signature, validate=True), self._message)
-        except (InvalidSignature, binascii.Error):
-            raise LedgerBroken("checkpoint", "the signature is not that of this checkpoint by this key") from None
+        _check("checkpoint", self._data, self.signature, key)
 
     @classmethod
     def of(cls, line: str) -> Checkpoint:
@@ -97,6 +89,37 @@ class Checkpoint:
         except (ValueError, TypeError, AttributeError, RecursionError):
             pass
         raise LedgerBroken("checkpoint", "this is no checkpoint as one is written: it was changed, or was never one")
+
+
+def signature_of(data: Mapping[str, Any], key: Ed25519PrivateKey) -> str:
+    """The signature of data, in base64."""
+    return base64.b64encode(key.sign(PREFIX + canonical(data).encode())).decode()
+
+
+def _check(what: str, data: Mapping[str, Any], signature: str | None, key: Ed25519PublicKey) -> None:
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415  # of the extra `checkpoints`
+
+    if signature is None:
+        raise LedgerBroken(what, f"the {what} is not signed")
+    try:
+        key.verify(base64.b64decode(signature, validate=True), PREFIX + canonical(data).encode())
+    except (InvalidSignature, binascii.Error):
+        raise LedgerBroken(what, f"the signature is not that of this {what} by this key") from None
+
+
+def attested(reading: Reading, key: Ed25519PublicKey) -> None:
+    """Verifies that who has the key has archived what is in the store no more; raises LedgerBroken if not."""
+    if not reading.parts[-1].start.seq:
+        return
+    boundary = reading.boundary
+    if boundary is None:
+        raise LedgerBroken("archive", "nothing here is signed of what comes before it: name the store too")
+    _check("archive", archived_data(boundary.seq, boundary.hash), boundary.signature, key)
+
+
+def archived_data(seq: int, hash_: str) -> dict[str, Any]:
+    """What is signed of an archive: the number and hash of its last entry."""
+    return {"archived": seq, "hash": hash_}
 
 
 def checkpoint_of(reading: Reading, connection: sa.Connection, at: str) -> Checkpoint:
@@ -114,15 +137,14 @@ def _by_hour(head: Head) -> dict[str, int]:
 
 
 def declarations_digest(connection: sa.Connection) -> str:
-    """The digest of the restrictions and consents that are not revoked."""
-    secret = connection.execute(sa.select(keys.c.secret)).scalar_one_or_none() or b""
+    """The digest of the restrictions and consents that are not revoked; it names nobody but by a pseudonym."""
     columns = [column for column in declaration.c if column.name != "reference"]
     revoked = sa.select(revocation.c.declaration)
     wanted = sa.select(*columns).where(declaration.c.id.not_in(revoked)).order_by(declaration.c.id)
-    digest = hmac.new(bytes(secret), digestmod=hashlib.sha256)
+    digest = hashlib.sha256()
     for row in connection.execute(wanted):
         digest.update(canonical([value if type(value) in (int, list) else str(value) for value in row]).encode())
-    return digest.hexdigest()
+    return f"{DECLARED}{digest.hexdigest()}"
 
 
 def verify_from(
@@ -136,8 +158,12 @@ def verify_from(
     Raises:
         LedgerBroken: the ledger was changed: the place, and the fault.
     """
+    start = reading.start
     if key is not None:
         checkpoint.check(key)
+        attested(reading, key)
+        if checkpoint.seq < start.seq:  # what follows it is archived, and that is signed
+            checkpoint = dataclasses.replace(checkpoint, seq=start.seq, hash=start.hash, open={}, declarations="")
     kinds: set[str] = set()
     left = Counter(checkpoint.open)
     verdict = continued(reading, checkpoint.seq, checkpoint.hash)
@@ -155,7 +181,8 @@ def verify_from(
         raise LedgerBroken("ledger", f"more was written than at the checkpoint, {verdict.new} entries or some counts")
     if same and reading.head.open_digest != checkpoint.counts:
         raise LedgerBroken("counts", "the open counts are others than at the checkpoint, and nothing was counted since")
-    connection, asked = reading.connection, kinds & {"restriction", "consent"}
+    connection = reading.connection
+    asked = kinds & {"restriction", "consent"} or not checkpoint.declarations.startswith(DECLARED)
     if connection is not None and not asked and declarations_digest(connection) != checkpoint.declarations:
         what = "restrictions or consents were changed without an entry since: see `purposeguard ledger reconcile`"
         raise LedgerBroken("declarations", what)
@@ -164,21 +191,26 @@ def verify_from(
 
 def continued(reading: Reading, seq: int, hash_: str) -> Verdict:
     """Verifies the entries behind one, which is to have this hash, and the head; raises LedgerBroken."""
-    head = reading.head
+    head, start = reading.head, reading.start
+    if seq < start.seq:
+        what = f"the entries up to {start.seq} were archived: name the archives too, or the key that signed them"
+        raise LedgerBroken(f"entry {seq}", what)
     if head.seq < seq:
         what = f"entry {seq} was there, and the ledger ends at {head.seq}: its end was cut off, or it is an older copy"
         raise LedgerBroken("ledger", what)
-    chain = Chain(Head() if seq == 0 else Head(seq, "", hash_))
     if seq:
-        _, entry = next(reading.placed(after=seq - 1), (None, None))
+        _, entry = (None, start) if seq == start.seq else next(reading.placed(after=seq - 1), (None, None))
         if entry is None or (entry.seq, entry.hash) != (seq, hash_):
             raise LedgerBroken(f"entry {seq}", "the entry has another hash than was noted: the ledger was written anew")
-    new, went_back, before = 0, 0, ""
-    for placed in reading.placed(after=seq):
-        entry = chain.follow(placed)
-        new, went_back, before = new + 1, went_back + (entry.at < before), entry.at
-    chain.end(head)
-    return Verdict(head.seq, head, went_back, new)
+    return reading.verify(start=Head(seq, "", hash_) if seq else start)
+
+
+def last_kept(sink: str) -> Checkpoint:
+    """The last checkpoint in a file, or in the database of a URL; raises as `last_in`, and ValueError for a bad URL."""
+    if "://" not in sink:
+        return last_in(Path(sink))
+    with DatabaseSink(sink) as database:
+        return database.last()
 
 
 def last_in(path: Path) -> Checkpoint:
@@ -197,8 +229,13 @@ def last_in(path: Path) -> Checkpoint:
         raise StoreUnavailable(f"the checkpoints in `{path}` cannot be read: {error.strerror or error}") from None
     # A line without its end was cut off when a process was killed; the first may have been cut off here.
     lines = text.split("\n")[1 if size > TAIL else 0 : -1]
+    return _longest(lines, f"`{path}`")
+
+
+def _longest(lines: Sequence[str], where: str) -> Checkpoint:
+    """The checkpoint of the longest ledger."""
     if not lines:
-        raise LedgerBroken("checkpoint", f"there is no checkpoint in `{path}`")
+        raise LedgerBroken("checkpoint", f"there is no checkpoint in {where}")
     return max(map(Checkpoint.of, lines), key=lambda each: (each.seq, each.at))
 
 
@@ -232,6 +269,11 @@ class Checkpoints:
         key = private_key(Path(self.key)) if isinstance(self.key, (str, os.PathLike)) else self.key
         object.__setattr__(self, "_key", key)
         object.__setattr__(self, "_write", _sink(self.sink))
+
+    @property
+    def public(self) -> Ed25519PublicKey | None:
+        """The key that verifies them; None where they are not signed."""
+        return None if self._key is None else cast("Ed25519PublicKey", self._key.public_key())
 
     def keep(self, checkpoint: Checkpoint) -> Checkpoint:
         """Signs a checkpoint, and gives it to the sink."""
@@ -278,7 +320,7 @@ checkpoints: Final = sa.Table(
 )
 
 
-class DatabaseSink:
+class DatabaseSink(contextlib.AbstractContextManager["DatabaseSink"]):
     """A table of another database, made when it is first needed."""
 
     def __init__(self, url: str, timeout: float = 5.0) -> None:
@@ -309,20 +351,11 @@ class DatabaseSink:
                 connection.execute(sa.select(checkpoints.c.line).order_by(checkpoints.c.id.desc()).limit(100))
             ) as rows,
         ):
-            lines = rows.scalars().all()
-        if not lines:
-            raise LedgerBroken("checkpoint", f"there is no checkpoint in {self._where}")
-        return max(map(Checkpoint.of, lines), key=lambda each: (each.seq, each.at))
-
-    def close(self) -> None:
-        """Closes the connections."""
-        self._engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
+            return _longest(rows.scalars().all(), self._where)
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        """Closes the connections."""
+        self._engine.dispose()
 
 
 def webhook(client: httpx.Client, url: str) -> Sink:

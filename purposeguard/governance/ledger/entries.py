@@ -1,4 +1,4 @@
-"""The bodies of entries, one for each kind: clauses, names of code, digests of subjects; never a personal value."""
+"""The bodies of entries, one for each kind: clauses, names of code, pseudonyms; never a personal value."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from purposeguard.errors import PurposeMissing
-from purposeguard.governance.ledger.chain import USE, canonical, written
+from purposeguard.governance.ledger.chain import ARCHIVE, USE, canonical, written
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, Purpose, Source
 from purposeguard.policy.transfers import Provision
@@ -26,11 +26,12 @@ KINDS: Final = {
     "request": "a step of a subject's request",
     "sweep": "a run that looked for data past its period",
     "erasure": "data that was erased",
+    "archive": "older entries were moved to an archive",
 }
 """The kinds of entries, and what each reports."""
 
-DIGEST: Final = re.compile(r"[0-9a-f]{32}")
-"""The spelling of a subject: `store.digest(subject)`."""
+PSEUDONYM: Final = re.compile(r"[0-9a-f]{32}")
+"""The spelling of a subject: `store.pseudonym(subject)`."""
 
 LONGEST_BODY: Final = 1_000_000
 """The length limit of a body, in characters."""
@@ -52,6 +53,7 @@ def denial(error: PurposeViolation | PurposeMissing, *, observed: bool) -> dict[
     if not isinstance(error, PurposeViolation):
         return {**body, "reason": str(error)}
     decision = error.decision
+    conditions = decision.context.conditions
     return {
         **body,
         "reason": decision.headline,
@@ -62,11 +64,12 @@ def denial(error: PurposeViolation | PurposeMissing, *, observed: bool) -> dict[
         "sources": clauses(decision.label),
         "denied": clauses(decision.denied),
         "channel": decision.channel,
+        **({"conditions": sorted(conditions)} if conditions else {}),
     }
 
 
 def exception(granted: LegalException, label: Label, subject: str | None, count: int) -> dict[str, Any]:
-    """Uses under an exception; `subject` is a digest."""
+    """Uses under an exception; `subject` is a pseudonym."""
     return {
         "name": granted.name,
         "sources": clauses(label),
@@ -92,7 +95,7 @@ def reclassification(declared: Reclassification, label: Label, activity: str | N
 
 
 def provision(handed: Provision, subjects: Sequence[str] | None) -> dict[str, Any]:
-    """A hand-over; `subjects` are digests, None if they are only counted."""
+    """A hand-over; `subjects` are pseudonyms, None if they are only counted."""
     names = ("recipient", "kind", "country", "clauses", "sources", "purpose", "revision", "activity", "means")
     body = {name: getattr(handed, name) for name in (*names, "product", "task")}
     body |= {"handed_over": handed.at, "count": len(handed.subjects)}
@@ -104,18 +107,20 @@ def entry_made(kind: str, body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]
 
     Raises:
         TypeError, ValueError: there is no such kind; the body has more than one spelling in JSON, or is too long; a
-            subject is no digest.
+            subject is no pseudonym.
     """
     normalized = _mapping(body)
-    for digest in (normalized.get("subject"), *(normalized.get("subjects") or ())):
-        if digest is not None and not (isinstance(digest, str) and DIGEST.fullmatch(digest)):
+    for name in (normalized.get("subject"), *(normalized.get("subjects") or ())):
+        if name is not None and not (isinstance(name, str) and PSEUDONYM.fullmatch(name)):
             raise ValueError(
-                "a ledger names subjects by `store.digest(subject)`, 32 hexadecimal digits, and not by their ids"
+                "a ledger names subjects by `store.pseudonym(subject)`, 32 hexadecimal digits, not by their ids"
             )
     if len(canonical(normalized)) > LONGEST_BODY:
         raise ValueError(f"an entry of a ledger says at most {LONGEST_BODY:,} characters")
     if kind == USE:
         raise ValueError("uses are counted, by `counter` or `allowed`, and become entries when their hour is over")
+    if kind == ARCHIVE:
+        raise ValueError("entries are archived by `purposeguard ledger archive`, which says so itself")
     if kind not in KINDS:
         raise ValueError(f"there are no entries of kind `{kind}`: {', '.join(KINDS)}")
     return kind, normalized

@@ -1,29 +1,44 @@
-"""A ledger exported as JSON Lines: one entry a line, and last the head. The copy is verified by itself."""
+"""A ledger exported as JSON Lines: one entry a line, and last the head. The copy is verified by itself.
+
+An archive is such a copy of the oldest entries alone.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gzip
 import json
-from collections.abc import Collection, Generator, Iterator
+import zlib
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 from purposeguard.errors import LedgerBroken, StoreUnavailable
 from purposeguard.governance.ledger.chain import MALFORMED_HEAD, Head
-from purposeguard.governance.ledger.reading import LONGEST, NO_HEAD, Placed, Reading, entry_of
+from purposeguard.governance.ledger.reading import LONGEST, NO_HEAD, Kinds, Placed, Reading, Time, entry_of
 
 HEAD: Final = b'{"head":'
 """What the last line of an export begins with."""
 
 
-def exported(ledger: Reading) -> Generator[bytes]:
-    """The lines of the export of a ledger, which is verified meanwhile; raises LedgerBroken at the first fault."""
-    length = 0
+GZIP: Final = b"\x1f\x8b"
+"""What a compressed file begins with."""
+
+
+def exported(ledger: Reading, through: int | None = None) -> Generator[bytes]:
+    """The lines of the export of a ledger, which is verified meanwhile; raises LedgerBroken at the first fault.
+
+    `through`: the number of the last entry; the rest is only verified.
+    """
+    length, last = 0, Head()
     for entry in ledger.verified():
-        length += len(entry.line)
-        yield entry.line
-    yield _closing_line(dataclasses.replace(ledger.head, bytes=length))
+        if through is None or entry.seq <= through:
+            length += len(entry.line)
+            yield entry.line
+            last = Head(entry.seq, entry.at, entry.hash)
+    head = ledger.head if through is None else last
+    yield _closing_line(dataclasses.replace(head, bytes=length, after=ledger.start.seq))
 
 
 def _closing_line(head: Head) -> bytes:
@@ -62,20 +77,23 @@ class Export(Reading):
             raise LedgerBroken("head", what)
         return head
 
+    @property
+    def start(self) -> Head:
+        """The entry before the first one."""
+        _, first = next(self.placed(), ("", None))
+        whole = first is None or first.seq <= 1 or self.head.after != first.seq - 1
+        return Head() if first is None or whole else Head(first.seq - 1, "", first.prev)
+
     def placed(
-        self,
-        kinds: Collection[str] | None = None,
-        since: str | None = None,
-        until: str | None = None,
-        *,
-        after: int = 0,
+        self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
     ) -> Iterator[Placed]:
         """The entries, with their lines."""
+        passed = after - self.head.after if after else 0
         with self._lines() as lines:
             number = 0
             while (line := lines.readline(LONGEST)) and not line.startswith(HEAD):
                 number += 1
-                if number <= after:
+                if number <= passed:
                     continue
                 entry = entry_of(line, f"line {number}")
                 if (
@@ -88,8 +106,12 @@ class Export(Reading):
     @contextlib.contextmanager
     def _lines(self) -> Generator[BinaryIO]:
         try:
-            with self._path.open("rb") as lines:
-                yield lines
+            with self._path.open("rb") as file:
+                compressed = file.read(len(GZIP)) == GZIP
+                file.seek(0)
+                yield cast("BinaryIO", gzip.GzipFile(fileobj=file)) if compressed else file
+        except (zlib.error, EOFError, gzip.BadGzipFile):
+            raise LedgerBroken("ledger", f"`{self._path}` cannot be unpacked: it was changed, or cut off") from None
         except OSError as error:
             failure = StoreUnavailable(f"the ledger `{self._path}` cannot be read: {error.strerror or error}")
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +14,7 @@ from sqlalchemy import exc
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance.engines import engine_of, read_only, translated
 from purposeguard.governance.ledger.exports import Export
-from purposeguard.governance.ledger.reading import Reading
+from purposeguard.governance.ledger.reading import Joined, Reading
 from purposeguard.governance.ledger.sql import SqlReading
 from purposeguard.governance.ledger.tables import counts
 
@@ -55,6 +55,17 @@ def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Generator
         raise StoreUnavailable(f"`{path}` is no store: it is no file of SQLite")
     else:
         yield Export(path)
+
+
+@contextlib.contextmanager
+def joined(targets: Sequence[str | os.PathLike[str]], *, timeout: float = 5.0) -> Generator[Reading]:
+    """Archives and what they were taken from, as one ledger; raises as `opened`."""
+    with contextlib.ExitStack() as stack:
+        parts = [stack.enter_context(opened(target, timeout=timeout)) for target in targets]
+        stores = [part for part in parts if part.connection is not None]
+        if len(stores) > 1:
+            raise ValueError("one store is named at most, beside archives")
+        yield parts[0] if len(parts) == 1 else Joined(parts)
 
 
 @contextlib.contextmanager

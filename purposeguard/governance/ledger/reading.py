@@ -13,7 +13,19 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from purposeguard.errors import LedgerBroken
-from purposeguard.governance.ledger.chain import DENIAL, ENTRY_KEYS, USE, Body, Entry, Head, Hour, hash_of, written
+from purposeguard.governance.ledger.chain import (
+    ARCHIVE,
+    DENIAL,
+    ENTRY_KEYS,
+    USE,
+    Body,
+    Entry,
+    Head,
+    Hour,
+    hash_of,
+    written,
+)
+from purposeguard.governance.ledger.tables import ledger
 
 LONGEST: Final = 1 << 24
 """The length limit of a line, in bytes."""
@@ -21,6 +33,12 @@ LONGEST: Final = 1 << 24
 NO_ENTRY: Final = "this is no entry as one is written: it was changed, or was never one"
 NO_COUNT: Final = "the entry counts no uses"
 NO_HEAD: Final = "the head is missing: the number of entries is unknown"
+
+Kinds = Collection[str] | None
+"""Of which kinds; None: of any."""
+
+Time = str | None
+"""A time as entries spell it; None: none."""
 
 
 class Placed(NamedTuple):
@@ -30,18 +48,37 @@ class Placed(NamedTuple):
     entry: Entry
 
 
+class Boundary(NamedTuple):
+    """What an entry of kind `archive` says: number and hash of the last entry that was moved, perhaps signed."""
+
+    seq: int
+    hash: str
+    signature: str | None
+
+    @classmethod
+    def of(cls, placed: Placed) -> Boundary:
+        """Raises LedgerBroken unless the entry says so, of one before it."""
+        body = dict(placed.entry.body)
+        seq, texts = body.get("seq"), (body.get("hash"), body.get("signature") or "")
+        well_formed = type(seq) is int and all(isinstance(text, str) for text in texts)
+        if set(body) != set(cls._fields) or not well_formed or not 0 < body["seq"] < placed.entry.seq:
+            raise LedgerBroken(placed.place, "the entry says of no entries that they were archived")
+        return cls(**body)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
     """The result of a verification that found no fault: the number of entries, and the head.
 
     `went_back`: the number of entries with a time before that of their predecessor (a wrong clock). `new`: how many
-    entries were read: those behind a checkpoint, if there is one.
+    entries were read: those behind a checkpoint, if there is one. `archived`: how many come before the first one.
     """
 
     entries: int
     head: Head
     went_back: int = 0
     new: int = 0
+    archived: int = 0
 
 
 class Total(NamedTuple):
@@ -80,14 +117,25 @@ class Reading(abc.ABC):
     def head(self) -> Head:
         """The head."""
 
+    @property
+    @abc.abstractmethod
+    def start(self) -> Head:
+        """The number and hash of the entry before the first one, which was archived; an empty head if none was."""
+
+    @property
+    def boundary(self) -> Boundary | None:
+        """What the last entry of kind `archive` says."""
+        last = collections.deque(self.placed({ARCHIVE}), 1)
+        return Boundary.of(last[0]) if last else None
+
+    @property
+    def parts(self) -> Sequence[Reading]:
+        """Those of which it consists, the oldest first."""
+        return (self,)
+
     @abc.abstractmethod
     def placed(
-        self,
-        kinds: Collection[str] | None = None,
-        since: str | None = None,
-        until: str | None = None,
-        *,
-        after: int = 0,
+        self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
     ) -> Iterator[Placed]:
         """The entries of these kinds and this period, behind entry `after`, oldest first, with their places."""
 
@@ -169,24 +217,77 @@ class Reading(abc.ABC):
             yield _total(entry.kind, entry.body, keys[entry.kind], entry.at)
             told(1)
 
-    def verified(self) -> Iterator[Entry]:
-        """All entries, each after it was verified; then the head is. Raises LedgerBroken at the first fault."""
-        chain = Chain()
-        yield from map(chain.follow, self.placed())
-        chain.end(self.head)
+    def verified(self, start: Head | None = None) -> Iterator[Entry]:
+        """All entries, each after it was verified; then the head is. Raises LedgerBroken at the first fault.
 
-    def verify(self, expect: str | None = None) -> Verdict:
-        """Verifies the ledger. Raises LedgerBroken also if no entry has the hash `expect`, noted earlier."""
+        `start`: only those behind this one.
+        """
+        chain = Chain(start or self.start)
+        for part in self.parts:
+            if part is not self.parts[-1] and part.head.seq < chain.last.seq:
+                continue
+            boundary = None if part.connection is None else part.boundary
+            for placed in part.placed(after=chain.last.seq):
+                entry = chain.follow(placed)
+                yield entry
+                if boundary is not None and entry.seq == boundary.seq and entry.hash != boundary.hash:
+                    raise LedgerBroken(placed.place, "another entry was archived than stands here")
+            chain.end(part.head)
+
+    def verify(self, expect: str | None = None, start: Head | None = None) -> Verdict:
+        """Verifies the ledger. Raises LedgerBroken also if no entry has the hash `expect`, noted earlier.
+
+        `start`: the ledger behind this entry.
+        """
         met = expect is None
-        went_back, before = 0, ""
-        for entry in self.verified():
+        new, went_back, before = 0, 0, ""
+        for entry in self.verified(start):
             met = met or entry.hash == expect
-            went_back += entry.at < before
-            before = entry.at
+            new, went_back, before = new + 1, went_back + (entry.at < before), entry.at
         if not met:
             what = "no entry has the hash that was noted: all that follows some entry was written anew since"
-            raise LedgerBroken("ledger", what)
-        return Verdict(self.head.seq, self.head, went_back, self.head.seq)
+            raise LedgerBroken("ledger", f"{what}, or it was archived" if self.start.seq else what)
+        return Verdict(self.head.seq, self.head, went_back, new, self.start.seq)
+
+
+class Joined(Reading):
+    """Archives and, last, what they were taken from: one ledger, each part of which goes on where another ends."""
+
+    def __init__(self, parts: Sequence[Reading]) -> None:
+        self._parts = sorted(parts, key=lambda part: (part.connection is not None, part.head.seq))
+
+    @property
+    def parts(self) -> Sequence[Reading]:
+        """Those of which it consists, the oldest first."""
+        return self._parts
+
+    @property
+    def connection(self) -> sa.Connection | None:
+        """The connection to the store; None if there is none among the parts."""
+        return self._parts[-1].connection
+
+    @property
+    def head(self) -> Head:
+        """The head of the last part."""
+        return self._parts[-1].head
+
+    @property
+    def start(self) -> Head:
+        """Where the first part starts."""
+        return self._parts[0].start
+
+    @property
+    def boundary(self) -> Boundary | None:
+        """That of the last part."""
+        return self._parts[-1].boundary
+
+    def placed(
+        self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
+    ) -> Iterator[Placed]:
+        """The entries of one part after the other; those in several parts once."""
+        for part in self._parts:
+            yield from part.placed(kinds, since, until, after=after)
+            after = max(after, part.head.seq)
 
 
 def hour_counted(body: Body, place: str) -> tuple[Hour, int]:
@@ -248,6 +349,15 @@ def _entry(data: Any) -> Entry | None:
     return Entry(**data) if texts and type(data["seq"]) is int and isinstance(data["body"], dict) else None
 
 
+ARCHIVED: Final = sa.select(ledger).where(ledger.c.kind == ARCHIVE).order_by(ledger.c.seq.desc()).limit(1)
+
+
+def boundary_in(connection: sa.Connection) -> Boundary | None:
+    """What the last entry of kind `archive` in a store says; raises LedgerBroken if it is malformed."""
+    row = connection.execute(ARCHIVED).one_or_none()
+    return None if row is None else Boundary.of(Placed(f"entry {row.seq}", row_of(tuple(row), f"entry {row.seq}")))
+
+
 class Chain:
     """Follows entries behind one, from the first on if none is given."""
 
@@ -279,6 +389,11 @@ class Chain:
             raise LedgerBroken("head", f"the head says that there are {head.seq} entries, and there are {last.seq}")
         if last.hash != head.hash:
             raise LedgerBroken("head", "the head is not that of the last entry")
+
+
+def missing(first: int, last: int) -> LedgerBroken:
+    """The error of entries that are not there, before the one that comes next."""
+    return LedgerBroken(f"entry {first}", f"entry {_span(first, last)} missing: entry {last + 1} comes next")
 
 
 def _span(first: int, last: int) -> str:

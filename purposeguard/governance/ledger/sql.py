@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import functools
 import json
 import math
 import os
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -36,21 +38,33 @@ from purposeguard.governance.ledger.chain import (
     repeated_of,
 )
 from purposeguard.governance.ledger.chain import written as written_at
-from purposeguard.governance.ledger.checkpoints import Checkpoint, Checkpoints, checkpoint_of, verify_from
+from purposeguard.governance.ledger.checkpoints import (
+    Checkpoint,
+    Checkpoints,
+    attested,
+    checkpoint_of,
+    verify_from,
+)
 from purposeguard.governance.ledger.counting import INTERVAL, Counters
 from purposeguard.governance.ledger.reading import (
     NO_COUNT,
     NO_ENTRY,
     NO_HEAD,
+    Boundary,
+    Kinds,
     Placed,
     Reading,
+    Time,
     Total,
     Verdict,
+    boundary_in,
+    missing,
     row_of,
     values_of,
 )
 from purposeguard.governance.ledger.tables import counts, head, ledger, writers
 from purposeguard.governance.ledger.writing import Conflict, Counted, Event, Turns, Writing, counted_in, written
+from purposeguard.governance.loops import off_loop, warn_if_blocking, written_off_loop
 from purposeguard.governance.store import Store
 from purposeguard.notice.label import Label
 from purposeguard.policy.transfers import Provision
@@ -65,6 +79,8 @@ ROWS: Final = 500
 ENTRIES: Final = 25_000
 """Entries that the database adds up at a time."""
 
+FIRST: Final = sa.select(ledger.c.seq, ledger.c.prev).order_by(ledger.c.seq).limit(1)
+
 PATIENCE: Final = 5.0
 """Seconds to wait for other threads, where the store was never opened."""
 
@@ -73,6 +89,9 @@ REPEATED: Final = 60.0
 
 FORGOTTEN: Final = datetime.timedelta(days=7)
 """After which the last batch of a process that ended without `close` is forgotten."""
+
+THREADS: Final = 8
+"""Threads that write denials on behalf of event loops: what waits in them at the same time is written together."""
 
 REMEMBERED: Final = 10_000
 """Denials of which a process remembers that they became entries."""
@@ -213,7 +232,12 @@ class SqlLedger:
 
     def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
         """A use was refused, or would have been (`observed`). The same within a minute is counted, as durably."""
-        kind, body = _addition(DENIAL, entries.denial(error, observed=observed))
+        write = functools.partial(self._deny, *_addition(DENIAL, entries.denial(error, observed=observed)))
+        if not written_off_loop(self._own().threads_of_loops, write):
+            warn_if_blocking("`async with governance.off_loop():` around")
+            write()
+
+    def _deny(self, kind: str, body: str) -> None:
         present = time.monotonic()
         hour = hour_of(written_at(self._clock.read()))
         try:
@@ -231,6 +255,14 @@ class SqlLedger:
             recent.clear()
         recent[body] = present
 
+    def off_loop(self) -> contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
+        """A block in an event loop whose denials a thread records meanwhile. It ends once they are on record.
+
+        It gives a function to be awaited for that before, such as before an answer is begun. A denial is raised at
+        once; where it cannot be recorded, the block raises StoreUnavailable, or LedgerBroken, in its place.
+        """
+        return off_loop(lambda: self.store.timeout or PATIENCE)
+
     @property
     def waiting(self) -> int:
         """Different counts that are not written yet: for long only while the store cannot be written."""
@@ -246,13 +278,13 @@ class SqlLedger:
 
     def excepted(self, exception: LegalException, label: Label, subject: str | None, count: int) -> None:
         """Data is about to be used under an exception; `subject` is a `subject_key`, if known."""
-        digest = None if subject is None else self.store.digest(subject)
-        self.append("exception", entries.exception(exception, label, digest, count))
+        name = None if subject is None else self.store.pseudonym(subject)
+        self.append("exception", entries.exception(exception, label, name, count))
 
     def provided(self, provision: Provision) -> None:
         """A hand-over is about to take place."""
-        digests = [self.store.digest(subject) for subject in provision.subjects]
-        self.append("provision", entries.provision(provision, digests))
+        names = self.store.pseudonyms(provision.subjects)
+        self.append("provision", entries.provision(provision, names))
 
     # ---- reading ---------------------------------------------------------------------------------------------------
 
@@ -308,7 +340,9 @@ class SqlLedger:
         engine = self.store.engine
         with self.reading() as reading:
             if self._checkpoint is not None and self._checkpoint[0] is engine:
-                verify_from(reading, self._checkpoint[1], key=None)
+                verify_from(reading, self._checkpoint[1], key=self._checkpoints.public)
+            elif self._checkpoints.public is not None:
+                attested(reading, self._checkpoints.public)
             self._check_own(reading.connection)
             made = checkpoint_of(reading, reading.connection, written_at(self._clock.read()))
         kept = self._checkpoints.keep(made)
@@ -341,6 +375,7 @@ class SqlLedger:
 
     def close(self) -> None:
         """Writes the counts, those of the present hour included, and ends counting."""
+        self._own().end_threads()
         self._counters.close()
 
     def resume(self) -> None:
@@ -364,6 +399,7 @@ class SqlReading(Reading):
             connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         self._connection = connection
         self._head: Head | None = None
+        self._start: Head | None = None
 
     @property
     def connection(self) -> sa.Connection:
@@ -376,6 +412,26 @@ class SqlReading(Reading):
         if self._head is None:
             self._head = self._read_head()
         return self._head
+
+    @property
+    def start(self) -> Head:
+        """The entry before the first one."""
+        if self._start is None:
+            first = self._connection.execute(FIRST).one_or_none()
+            boundary = None if first is None or first.seq <= 1 else self.boundary
+            self._start = Head()
+            if first is not None and first.seq > 1:
+                if boundary is None or boundary.seq < first.seq - 1:
+                    raise missing(1, first.seq - 1)
+                # Where not all that was archived is deleted yet, it starts with the rest.
+                before = boundary.hash if boundary.seq == first.seq - 1 else first.prev
+                self._start = Head(first.seq - 1, "", before)
+        return self._start
+
+    @property
+    def boundary(self) -> Boundary | None:
+        """What the last entry of kind `archive` says."""
+        return boundary_in(self._connection)
 
     def _read_head(self) -> Head:
         joined = head.outerjoin(ledger, ledger.c.seq == head.c.seq)
@@ -399,12 +455,7 @@ class SqlReading(Reading):
         return Head(row.seq, row.at or "", row.hash, dict(uses), dict(repeated))
 
     def placed(
-        self,
-        kinds: Collection[str] | None = None,
-        since: str | None = None,
-        until: str | None = None,
-        *,
-        after: int = 0,
+        self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
     ) -> Iterator[Placed]:
         """The entries; where all are read, each with the number that it should have."""
         wanted = sa.select(ledger).order_by(ledger.c.seq)
@@ -417,14 +468,15 @@ class SqlReading(Reading):
         if until is not None:
             wanted = wanted.where(ledger.c.at < until)
         every = kinds is since is until is None
+        first = max(after, self.start.seq) + 1 if every else 0
         with contextlib.closing(self._connection.execute(wanted.execution_options(yield_per=ROWS))) as result:
-            for number, row in enumerate(result, after + 1):
+            for number, row in enumerate(result, first):
                 place = f"entry {number if every else row.seq}"
                 yield Placed(place, row_of(tuple(row), place))
 
     def _written_totals(self, keys: Mapping[str, Sequence[str]], told: Callable[[int], object]) -> Iterator[Total]:
         """Those of the entries that are written, added up by the database."""
-        for first in range(1, self.head.seq + 1, ENTRIES):
+        for first in range(self.start.seq + 1, self.head.seq + 1, ENTRIES):
             last = min(first + ENTRIES - 1, self.head.seq)
             for kind, names in keys.items():
                 yield from self._totals_between(first, last, kind, names)
@@ -493,6 +545,19 @@ class _Process:
     rows: Counter[Counted] = dataclasses.field(default_factory=Counter)  # at most so much is in its rows
     recent: dict[str, float] = dataclasses.field(default_factory=dict)  # denials that became entries, and when
     engine: sa.Engine | None = None  # of the store in which they did
+    threads: ThreadPoolExecutor | None = None  # that write on behalf of event loops
+
+    def threads_of_loops(self) -> ThreadPoolExecutor:
+        """The threads that write on behalf of event loops."""
+        if self.threads is None:
+            self.threads = ThreadPoolExecutor(THREADS, "purposeguard denials")
+        return self.threads
+
+    def end_threads(self) -> None:
+        """Ends them, once they have written."""
+        threads, self.threads = self.threads, None
+        if threads is not None:
+            threads.shutdown()
 
     def denied_in(self, engine: sa.Engine) -> dict[str, float]:
         """The denials that became entries in this store, and when."""

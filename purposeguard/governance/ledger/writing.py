@@ -19,7 +19,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from purposeguard.errors import LedgerBroken, StoreUnavailable
 from purposeguard.governance.ledger.chain import DENIAL, GENESIS, USE, Entry, Hour, canonical, repeated_of
-from purposeguard.governance.ledger.reading import NO_HEAD
+from purposeguard.governance.ledger.reading import NO_HEAD, boundary_in
 from purposeguard.governance.ledger.tables import counts, head, ledger, writers
 from purposeguard.locks import new_lock
 
@@ -165,7 +165,9 @@ def _written_in_file(connection: sa.Connection, writing: Writing) -> tuple[int, 
     if end != tuple(connection.execute(last).one_or_none() or (0, GENESIS)):
         raise broken("end")
     seen, seen_hash = writing.seen
-    if seen and connection.scalar(sa.select(ledger.c.hash).where(ledger.c.seq == seen)) != seen_hash:
+    there = connection.scalar(sa.select(ledger.c.hash).where(ledger.c.seq == seen)) if seen else seen_hash
+    archived = boundary_in(connection) if there is None else None
+    if there != seen_hash and (archived is None or archived.seq < seen):
         raise broken("seen")
     made = chained(*end, str(writing.at), writing.entries)
     names = ("seq", "at", "kind", "prev", "hash")

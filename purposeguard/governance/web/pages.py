@@ -30,6 +30,7 @@ from purposeguard.governance.requests import LONGEST_PERIOD, Answer
 from purposeguard.governance.web.clerks import Right
 from purposeguard.governance.web.forms import Fields
 from purposeguard.governance.web.visits import LANGUAGES, Turned, Visit
+from purposeguard.notice.languages import title_in
 from purposeguard.notice.timezones import zone
 from purposeguard.values.sealed import quiet
 
@@ -95,7 +96,7 @@ def _request_page(
     asked, steps = _asked(visit, number)
     did = possible(asked, visit.today())
     actions = [action for action in ACTIONS.values() if action.did in did and action.allowed(visit, asked)]
-    purposes = {purpose.clause: purpose.title[visit.language] for purpose in visit.governance.notice.purposes}
+    purposes = {purpose.clause: title_in(purpose.title, visit.language) for purpose in visit.governance.notice.purposes}
     done = visit.request.query_params.get("done")
     return visit.page(
         "desk_request.html",
@@ -136,7 +137,9 @@ def _new_page(visit: Visit, fields: Fields | None) -> Response:
         here=visit.url("/new"),
         status=200 if fields is None else 422,
         rights=rights,
-        purposes=[(purpose.clause, purpose.title[visit.language]) for purpose in visit.governance.notice.purposes],
+        purposes=[
+            (purpose.clause, title_in(purpose.title, visit.language)) for purpose in visit.governance.notice.purposes
+        ],
         moment=fields.raw("moment") if fields else moment.isoformat(),
         today=visit.today(),
         fields=fields,

@@ -16,11 +16,11 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from purposeguard.governance import report
-from purposeguard.governance.disclosure import titled
 from purposeguard.governance.governance import Governance
 from purposeguard.governance.report import Language, policy_for, words
 from purposeguard.governance.web.clerks import Clerk, Right
 from purposeguard.governance.web.forms import Tokens
+from purposeguard.notice.languages import nearest_language, title_in
 from purposeguard.notice.retention import day_in
 from purposeguard.notice.timezones import zone
 
@@ -150,10 +150,15 @@ class Visit:
         """A moment in that time zone, as it is shown."""
         return f"{moment.astimezone(zone(self.timezone)):%Y-%m-%d %H:%M}"
 
+    @property
+    def titles_language(self) -> str:
+        """The language of the notice's titles: this one, or else one that the notice has."""
+        return nearest_language(self.governance.notice.document.title, self.language)
+
     def kinds(self) -> dict[str, str]:
         """The requests that the notice grants: id → title."""
         rights = self.governance.notice.document.rights
-        return {right.id: titled(right.title, self.language) for right in (() if rights is None else rights.request)}
+        return {right.id: title_in(right.title, self.language) for right in (() if rights is None else rights.request)}
 
     # ---- Answers --------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,8 @@ from django.http import StreamingHttpResponse
 from django.template.response import SimpleTemplateResponse
 
 from purposeguard.guard import Guard, Mode, guard_named
-from purposeguard.integrations.threads import hopping, settled
+from purposeguard.integrations.threads import hopping, off_loop, settled
+from purposeguard.policy.table import Conditions
 from purposeguard.runtime.site import Site
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -23,7 +24,12 @@ _END: Final = object()
 
 
 def purpose(
-    purpose: Any, *, channel: str | None = None, activity: str | None = None, mode: Mode | None = None
+    purpose: Any,
+    *,
+    channel: str | None = None,
+    activity: str | None = None,
+    mode: Mode | None = None,
+    conditions: Conditions = (),
 ) -> Callable[[F], F]:
     """The purpose of a view: a decorator for functions, coroutine functions, and methods of class-based views.
 
@@ -32,11 +38,11 @@ def purpose(
     the server does so. What an `async` view asks of the ORM is asked for its purpose, in whichever thread that runs.
 
     Raises:
-        UnknownPurpose, UnknownChannel, ChannelViolation: as `guard.purpose`, where the view is decorated.
+        UnknownTerm, ChannelViolation: as `guard.purpose`, where the view is decorated.
         TypeError: there is no guard, or a class is decorated.
     """
     guard = guard_of_settings()
-    block = guard.purpose(purpose, channel=channel, activity=activity, mode=mode)
+    block = guard.purpose(purpose, channel=channel, activity=activity, mode=mode, conditions=conditions)
     known: dict[Site, tuple[Call, Call]] = {}
 
     def decorate(view: F) -> F:
@@ -78,6 +84,9 @@ class PurposeMixin:
     channel: str | None = None
     """The channel, where the purpose asks for one."""
 
+    conditions: Conditions = ()
+    """The conditions that hold for all its requests."""
+
     @classmethod
     def as_view(cls, *args: Any, **kwargs: Any) -> Any:
         """The view, under its purpose.
@@ -85,7 +94,7 @@ class PurposeMixin:
         Raises:
             ImproperlyConfigured: the class states no purpose.
             TypeError: there is no guard.
-            UnknownPurpose, UnknownChannel, ChannelViolation: as `guard.purpose`.
+            UnknownPurpose, UnknownChannel, UnknownCondition, ChannelViolation: as `guard.purpose`.
         """
         where = f"{cls.__module__}.{cls.__qualname__}"
         stated, channel = kwargs.get("purpose", cls.purpose), kwargs.get("channel", cls.channel)
@@ -93,7 +102,8 @@ class PurposeMixin:
             raise ImproperlyConfigured(f"{where} states no purpose: give it `purpose = …`")
         inherited: Any = super()
         view: Any = inherited.as_view(*args, **kwargs)
-        return purpose(stated, channel=channel, activity=where)(view)
+        conditions = kwargs.get("conditions", cls.conditions)
+        return purpose(stated, channel=channel, activity=where, conditions=conditions)(view)
 
 
 def guard_of_settings() -> Guard:
@@ -108,7 +118,8 @@ def _call(fn: Call, /, *args: Any, **kwargs: Any) -> Any:
 async def _await(guard: Guard, fn: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any) -> Any:
     await settled(guard._engine)
     with hopping(guard):
-        return await fn(*args, **kwargs)
+        async with off_loop(guard._engine):
+            return await fn(*args, **kwargs)
 
 
 def _to_be_sent(response: Any, run: Call, run_async: Call) -> Any:

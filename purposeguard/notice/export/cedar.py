@@ -1,8 +1,9 @@
 """A notice in Cedar: a schema, policies and entities, to be asked whether a use of data is allowed.
 
 A request's action is a purpose or a family, its resource is data with its `sources`, and its context may name a
-channel. One policy a clause permits; what may serve less than the clause that it comes under, prohibitions, and data
-without a label are policies that forbid. A family is a policy of its own: each source may serve another member of it.
+channel, and the conditions that hold. One policy a clause permits; what may serve less than the clause that it comes
+under, prohibitions, and data without a label are policies that forbid. A family is a policy of its own: each source may
+serve another member of it.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import Any, Literal
 
 from purposeguard.notice.export.notation import WIDTH, around, comment, entity, flat, items, text
 from purposeguard.notice.export.reading import Ban, Reading, Term
+from purposeguard.notice.grants import stated_bases
+from purposeguard.notice.languages import title_in
 from purposeguard.notice.schema import Document, FamilyRow, Grant, Titles
-
-Language = Literal["en", "ja"]
 
 SCHEMA, POLICIES, ENTITIES = "schema.cedarschema", "policies.cedar", "entities.json"
 
@@ -32,10 +33,10 @@ NOT_HERE = (
 )
 
 
-def export(document: Document, language: Language = "en") -> dict[str, str]:
+def export(document: Document, language: str = "en") -> dict[str, str]:
     """The files of a notice, name → text: `schema.cedarschema`, `policies.cedar` and `entities.json`.
 
-    The same document gives the same texts anywhere. `language` is that of titles.
+    The same document gives the same texts anywhere. `language` is the tag of that of titles.
     """
     made = _Export(document, language)
     return {
@@ -46,17 +47,17 @@ def export(document: Document, language: Language = "en") -> dict[str, str]:
 
 
 class _Export:
-    def __init__(self, document: Document, language: Language) -> None:
+    def __init__(self, document: Document, language: str) -> None:
         self._document = document
-        self._language: Language = language
-        self._reading = Reading(document)
+        self._language = language
+        self._reading = Reading(document, conditions=True)
         taken = {row.id for row in document.purposes}
         self._groups = {grant.clause: _unlike(f"clause {grant.clause}", taken) for grant in document.grant}
         self._families = {row.class_: _unlike(row.class_, taken) for row in document.family}
         self._ids: set[str] = set()
 
     def _title(self, given: Titles) -> str:
-        return given.ja if self._language == "ja" else given.en
+        return title_in(given, self._language)
 
     def _head(self, *more: str) -> Iterator[str]:
         document = self._document
@@ -98,12 +99,12 @@ class _Export:
             yield from self._action(self._families[family.class_], self._title(family.title), [])
 
     def _context(self) -> Iterator[str]:
-        terms = self._reading.terms.values()
+        document = self._document
+        stated = [one.basis for rows in stated_bases(document).values() for one in rows]
         channel = [('"channel"?: Channel', "the channel")] if self._document.channel else []
-        consents = (
-            [('"consents"?: Set<String>', "what the subject agreed to")] if any(term.consent for term in terms) else []
-        )
-        told = [*channel, *consents]
+        consents = [('"consents"?: Set<String>', "what the subject agreed to")] if "consent" in stated else []
+        conditions = [('"conditions"?: Set<String>', "the conditions that hold")] if document.condition else []
+        told = [*channel, *consents, *conditions]
         if not told:
             yield "type Use = {};"
             return
@@ -125,7 +126,7 @@ class _Export:
         """The lines of the policies."""
         self._ids = set()
         yield from self._head("", *NOT_HERE)
-        yield from self._policy("unlabelled", UNLABELLED[self._language], "forbid", "action")
+        yield from self._policy("unlabelled", title_in(UNLABELLED, self._language), "forbid", "action")
         yield from _ended([_block("when", [f"{SOURCES}.isEmpty()"])])
         for grant in self._document.grant:
             yield from self._clause(grant)
@@ -153,14 +154,18 @@ class _Export:
         yield from self._policy(grant.clause, self._title(grant.title), "permit", action)
         purposes = [row.id for row in grant.purpose]
         blocks = [_block("when", _all(self._reading.listed[grant.clause]))]
-        terms = [(given, self._reading.terms[given]) for given in purposes]
-        for channels in dict.fromkeys(term.channels for _, term in terms if term.channels is not None):
-            closed = [given for given, term in terms if term.channels == channels]
+        shut = {row.id: row.channels.closed for row in grant.purpose if row.channels and row.channels.closed}
+        for channels in dict.fromkeys(shut.values()):
+            closed = [given for given in purposes if shut.get(given) == channels]
             asked = [] if closed == purposes else [_asked(closed)]
             blocks.append(_block("unless", [*asked, *_other_channel(channels)]))
-        for given, term in terms:
-            if term.consent is not None:
-                blocks.append(_block("unless", [_asked([given]), _not_agreed(term.consent)]))
+        for given in purposes:
+            groups = self._reading.grouped(grant.clause, given)
+            for terms, sources in groups.items():
+                if terms:
+                    among = [] if len(groups) == 1 else _any(sources)
+                    unmet = [part for term in terms for part in _unmet(term)]
+                    blocks.append(_block("unless", [_asked([given]), *among, *unmet]))
         yield from _ended(blocks)
 
     def _narrow(self, source: str, title: str) -> Iterator[str]:
@@ -179,7 +184,9 @@ class _Export:
     def _prohibition(self, number: int, ban: Ban) -> Iterator[str]:
         title = self._title(ban.rule.reason)
         yield from self._policy(f"prohibition {number}", title, "forbid", _asked(ban.purposes))
-        yield from _ended([_block("when", _any(ban.sources))])
+        lifted = self._reading.lifted_by(ban)
+        blocks = [_block("when", _any(ban.sources))]
+        yield from _ended([*blocks, _block("unless", [_stated(lifted)])] if lifted else blocks)
 
     def _family(self, row: FamilyRow) -> Iterator[str]:
         yield comment(f"{', '.join(row.purposes)}: each source by one of them.")
@@ -271,13 +278,17 @@ def _not_agreed(purpose: str) -> str:
 def _unmet(term: Term) -> list[str]:
     """A term, one of several, is not met."""
     channel = [] if term.channels is None else _other_channel(term.channels)
-    if term.consent is None:
+    others = [] if term.consent is None else [_not_agreed(term.consent)]
+    others += [f"!{_stated(term.conditions)}"] if term.conditions else []
+    if not others:
         return channel
-    consent = _not_agreed(term.consent)
-    if not channel:
-        return [consent]
-    either = f"{' && '.join(channel)} || {consent}"
-    return [f"({either})"]
+    either = " || ".join([" && ".join(channel), *others] if channel else others)
+    return [f"({either})"] if channel or len(others) > 1 else others
+
+
+def _stated(conditions: Sequence[str]) -> str:
+    """All these conditions hold."""
+    return f"(context has conditions && context.conditions.containsAll({flat([*map(text, conditions)])}))"
 
 
 def _block(kind: Literal["when", "unless"], parts: Iterable[str]) -> str:

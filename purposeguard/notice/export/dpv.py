@@ -8,11 +8,13 @@ What no permission allows is not allowed, and a prohibition goes before a permis
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from purposeguard.notice.export.reading import Reading, Term
+from purposeguard.notice.grants import basis_rows
 from purposeguard.notice.schema import Basis, Document, FamilyRow, Grant, Office, PurposeRow, SourceRow, Titles
 
 NOTICE: Final = "notice.jsonld"
@@ -74,6 +76,13 @@ NOT_HERE: Final = (
 )
 """What the rules cannot say, in each language; it stands at the set of rules."""
 
+CONDITIONS: Final = {
+    "en": "What is allowed under conditions alone is not permitted here; prohibitions stand as if nothing lifted them.",
+    "ja": "条件付きで許可されるものは、ここでは許可しません。条件によって解除される禁止も、"
+    "解除されないものとして示します。",
+}
+"""The same, of a notice that has conditions."""
+
 
 def export(document: Document) -> dict[str, str]:
     """The graph of a notice, name → text: `notice.jsonld`. Titles are in every language that the notice has.
@@ -129,7 +138,7 @@ class _Export:
             "@id": "#notice",
             "@type": "dpv:PrivacyNotice",
             "dcterms:identifier": document.id,
-            "dcterms:title": _both(document.title),
+            "dcterms:title": dict(document.title),
             "dcterms:valid": document.revision.isoformat(),
             "dpv:hasDataController": "#controller",
         }
@@ -137,7 +146,7 @@ class _Export:
         yield {
             "@id": "#controller",
             "@type": ["dpv:DataController", "odrl:Party"],
-            "skos:prefLabel": _both(document.controller),
+            "skos:prefLabel": dict(document.controller),
             **contact,
         }
         for channel in document.channel:
@@ -145,15 +154,16 @@ class _Export:
                 "@id": self._channel(channel.id),
                 "@type": "skos:Concept",
                 "skos:notation": channel.id,
-                "skos:prefLabel": _both(channel.title),
+                "skos:prefLabel": dict(channel.title),
             }
-        for kind in () if document.entrustment is None else document.entrustment.recipients:
+        entrusted = () if document.entrustment is None else document.entrustment.recipients
+        for kind in document.recipients:
             yield {
                 "@id": self._recipient(kind.id),
                 "@type": ["rdfs:Class", "skos:Concept", "dpv:Recipient"],
-                "rdfs:subClassOf": "dpv:DataProcessor",
+                "rdfs:subClassOf": "dpv:DataProcessor" if kind in entrusted else "dpv:ThirdParty",
                 "skos:notation": kind.id,
-                "skos:prefLabel": _both(kind.title),
+                "skos:prefLabel": dict(kind.title),
             }
 
     def _contact(self, office: Office) -> Node:
@@ -181,7 +191,7 @@ class _Export:
             "@type": ["rdfs:Class", "skos:Concept", "dpv:PersonalData", "odrl:Asset"],
             "rdfs:subClassOf": f"dpv:{how}PersonalData",
             "skos:notation": given,
-            "skos:prefLabel": _both(title),
+            "skos:prefLabel": dict(title),
             **more,
             **({"dpv:hasStorageCondition": kept} if kept else {}),
         }
@@ -197,23 +207,31 @@ class _Export:
             "@type": ["rdfs:Class", "skos:Concept", "dpv:Purpose"],
             "rdfs:subClassOf": "dpv:Purpose",
             "skos:notation": given,
-            "skos:prefLabel": _both(title),
+            "skos:prefLabel": dict(title),
             **({"skos:broader": list(families)} if families else {}),
         }
 
     def _families(self, row: PurposeRow) -> list[str]:
-        return self._purposes(family.class_ for family in self._document.family if row.id in family.purposes)
+        return self._purposes(self._families_of(row))
+
+    def _families_of(self, row: PurposeRow) -> list[str]:
+        return [family.class_ for family in self._document.family if row.id in family.purposes]
 
     def _process(self, grant: Grant, row: PurposeRow) -> Node:
-        basis = row.basis or grant.basis
+        stated = dict.fromkeys(one.basis for one in basis_rows(grant, row) if one.basis is not None)
+        legal: Any = [BASES[basis] for basis in stated]
         banned = self._reading.banned(row.id)
         sources = self._reading.may(grant.clause, row.id)
-        entrustment = self._document.entrustment
+        document = self._document
+        kinds = [] if document.entrustment is None else list(document.entrustment.recipients)
+        for provision in document.provision:
+            if provision.purposes is None or {row.id, *self._families_of(row)} & {*provision.purposes}:
+                kinds += provision.recipients
         links = {
             "dpv:hasPersonalData": self._sources(source for source in sources if source not in banned),
-            "dpv:hasLegalBasis": None if basis is None else BASES[basis],
-            "dpv:hasRecipient": entrustment and [self._recipient(kind.id) for kind in entrustment.recipients],
-            "dpv:hasPermission": [f"#permission/{row.slug}"] if sources else None,
+            "dpv:hasLegalBasis": legal[0] if len(legal) == 1 else legal,
+            "dpv:hasRecipient": [self._recipient(kind.id) for kind in kinds],
+            "dpv:hasPermission": [rule["@id"] for rule in self._granted(grant, row)],
         }
         return {
             "@id": f"#process/{row.slug}",
@@ -235,29 +253,35 @@ class _Export:
             {
                 "@id": f"#prohibition/{number}",
                 "@type": "odrl:Prohibition",
-                "skos:prefLabel": _both(ban.rule.reason),
+                "skos:prefLabel": dict(ban.rule.reason),
                 "odrl:target": self._sources(ban.sources),
                 "odrl:action": "odrl:use",
                 "odrl:constraint": [_constraint("odrl:purpose", self._purposes(ban.purposes))],
             }
             for number, ban in enumerate(self._reading.bans, 1)
         ]
+        notes = (*NOT_HERE, CONDITIONS) if document.condition else NOT_HERE
         return {
             "@id": "#rules",
             "@type": "odrl:Set",
             "odrl:uid": "#rules",
-            "dcterms:title": _both(document.title),
+            "dcterms:title": dict(document.title),
             "dcterms:source": {"@id": "#notice"},
             "odrl:assigner": "#controller",
             "odrl:conflict": "odrl:prohibit",
-            "skos:note": {language: [note[language] for note in NOT_HERE] for language in ("en", "ja")},
+            "skos:note": {language: [note[language] for note in notes] for language in ("en", "ja")},
             "odrl:permission": permissions,
             **({"odrl:prohibition": prohibitions} if prohibitions else {}),
         }
 
     def _granted(self, grant: Grant, row: PurposeRow) -> Iterator[Node]:
-        if sources := self._reading.may(grant.clause, row.id):
-            yield self._permission(row.slug, row.id, sources, self._reading.terms[row.id])
+        """A permission for each of the terms by which its sources may serve a purpose; mostly one for all."""
+        channels = row.channels.closed if row.channels else None
+        groups = self._reading.grouped(grant.clause, row.id)
+        rules = [(sources, term) for terms, sources in groups.items() for term in terms or (Term(),)]
+        for number, (sources, term) in enumerate(rules, 1):
+            name = row.slug if len(rules) == 1 else f"{row.slug}/{number}"
+            yield self._permission(name, row.id, sources, dataclasses.replace(term, channels=channels))
 
     def _of_family(self, row: FamilyRow) -> Iterator[Node]:
         """Each source by one of the members: as many permissions as there are terms, of which one must be met."""
@@ -293,14 +317,9 @@ class _Export:
         }
 
 
-def _both(given: Titles) -> dict[str, str]:
-    """A title as a map of languages."""
-    return {"en": given.en, "ja": given.ja}
-
-
-def _texts(given: Titles) -> list[Node]:
+def _texts(given: Mapping[str, str]) -> list[Node]:
     """A title as texts in a language each."""
-    return [{"@value": given.en, "@language": "en"}, {"@value": given.ja, "@language": "ja"}]
+    return [{"@value": title, "@language": language} for language, title in given.items()]
 
 
 def _constraint(left: str, right: Sequence[str]) -> Node:
@@ -321,6 +340,6 @@ def _kept(days: int, since: str) -> Node:
         "dpv:hasDuration": {
             "@type": "dpv:TemporalDuration",
             "rdf:value": {"@value": f"P{days}D", "@type": "xsd:duration"},
-            "dcterms:description": _texts(Titles(en=en, ja=ja)),
+            "dcterms:description": _texts({"en": en, "ja": ja}),
         },
     }

@@ -6,28 +6,31 @@ told this answers as the library does, two readings of the notice agree. Ids are
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from itertools import chain
 
-from purposeguard.notice.schema import Document, FamilyRow, Grant, Prohibition, PurposeRow
+from purposeguard.notice.schema import EVERY, BasisRow, Document, FamilyRow, Grant, Prohibition
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Term:
-    """On what else it depends whether a purpose may be served: the channel, and whether the subject agreed."""
+    """On what else it depends whether a purpose may be served: the channel, the subject's consent, conditions."""
 
     channels: tuple[str, ...] | None = None
     """These and no other; None where any will do."""
     consent: str | None = None
     """The purpose that the subject must have agreed to; None where it rests on something else."""
+    conditions: tuple[str, ...] = ()
+    """What must be stated to hold."""
 
     @property
     def free(self) -> bool:
         """Whether it depends on nothing else."""
-        return self.channels is None and self.consent is None
+        return self.channels is None and self.consent is None and not self.conditions
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Ban:
     """A prohibition, with all that it reaches: `purposes` may not be served by `sources`."""
 
@@ -41,21 +44,35 @@ class Reading:
 
     `listed`: clause → the sources of which it speaks: items, parents all of whose items it names, and what comes of
     them. `narrow`: overlays and derivations → the purposes that these may serve and no other (rules 6 and 8); they are
-    listed by a clause where they may serve a purpose of it. `bans`: the prohibitions (rule 5). `terms`: purpose → on
-    what else it depends.
+    listed by a clause where they may serve a purpose of it. `bans`: the prohibitions (rule 5).
+
+    An engine that knows no `conditions` is told what may be where none holds, and every prohibition as if none lifted
+    it.
     """
 
-    __slots__ = ("_above", "_below", "_origins", "bans", "document", "listed", "narrow", "sources", "terms")
+    __slots__ = (
+        "_above",
+        "_below",
+        "_conditions",
+        "_origins",
+        "_rows",
+        "bans",
+        "document",
+        "listed",
+        "narrow",
+        "sources",
+    )
 
     document: Document
     sources: tuple[str, ...]
     listed: Mapping[str, tuple[str, ...]]
     narrow: Mapping[str, tuple[str, ...]]
     bans: tuple[Ban, ...]
-    terms: Mapping[str, Term]
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, *, conditions: bool = False) -> None:
         self.document = document
+        self._conditions = conditions
+        self._rows = {row.id: (grant, row) for grant in document.grant for row in grant.purpose}
         self.sources = tuple(row.id for row in (*document.source, *document.overlay, *document.derivation))
         overlays = {row.id: row.serves for row in document.overlay}
         self.narrow = overlays | {row.id: row.serves for row in document.derivation}
@@ -76,15 +93,57 @@ class Reading:
             )
             for rule in document.forbid
         )
-        self.terms = {row.id: _term(grant, row) for grant in document.grant for row in grant.purpose}
 
     def may(self, clause: str, purpose: str) -> tuple[str, ...]:
         """The sources that a clause lets serve a purpose of it, before any prohibition."""
-        return tuple(source for source in self.listed[clause] if purpose in self.narrow.get(source, (purpose,)))
+        return tuple(
+            source
+            for source in self.listed[clause]
+            if purpose in self.narrow.get(source, (purpose,))
+            if self._conditions or self.terms(source, purpose)
+        )
 
     def banned(self, purpose: str) -> frozenset[str]:
-        """The sources that a prohibition keeps from a purpose."""
-        return frozenset(source for ban in self.bans if purpose in ban.purposes for source in ban.sources)
+        """The sources that a prohibition keeps from a purpose whatever is stated."""
+        return frozenset(source for ban in self._of(purpose) if not self.lifted_by(ban) for source in ban.sources)
+
+    def lifted_by(self, ban: Ban) -> tuple[str, ...]:
+        """The conditions that lift a prohibition; none where nothing does."""
+        return ban.rule.unless if self._conditions else ()
+
+    def _of(self, purpose: str) -> list[Ban]:
+        return [ban for ban in self.bans if purpose in ban.purposes]
+
+    def terms(self, source: str, purpose: str, *, with_channels: bool = True) -> tuple[Term, ...]:
+        """The terms by which a source may serve a purpose that is granted, before any prohibition: one must be met."""
+        grant, row = self._rows[purpose]
+        stating = row if row.basis or row.bases else grant
+        bases = stating.bases or (BasisRow.model_construct(basis=stating.basis),)
+        closed = row.channels.closed if row.channels and with_channels else None
+        overlay = next((overlay for overlay in self.document.overlay if overlay.id == source), None)
+        own = source if overlay is None else overlay.source
+        needed = [frozenset((*grant.when, *row.when))]
+        met: list[tuple[frozenset[str], bool]] = [(when, False) for when in needed]
+        for item in self._items(own) if own in self._below else [own]:
+            rows = [
+                one for one in bases if one.sources is None or set(one.sources) & {item, *self._above.get(item, ())}
+            ]
+            met = [(when.union(one.when), consent or one.basis == "consent") for when, consent in met for one in rows]
+        met = list(dict.fromkeys((when, consent) for when, consent in met if self._conditions or not when))
+        fewest = [
+            (when, consent)
+            for when, consent in met
+            if not any(other != (when, consent) and other[0] <= when and other[1] <= consent for other in met)
+        ]
+        return tuple(Term(closed, purpose if consent else None, tuple(sorted(when))) for when, consent in fewest)
+
+    def grouped(self, clause: str, purpose: str) -> dict[tuple[Term, ...], tuple[str, ...]]:
+        """The sources that a clause lets serve a purpose, by the terms besides channels of which one must be met."""
+        found: dict[tuple[Term, ...], list[str]] = {}
+        for source in self.may(clause, purpose):
+            terms = self.terms(source, purpose, with_channels=False)
+            found.setdefault(() if any(term.free for term in terms) else terms, []).append(source)
+        return {terms: tuple(sources) for terms, sources in found.items()}
 
     def whole(self, source: str) -> tuple[str, ...]:
         """A clause and its items, and theirs."""
@@ -101,7 +160,11 @@ class Reading:
             banned = self.banned(purpose)
             for source in self.may(clauses[purpose], purpose):
                 if source not in banned:
-                    may.setdefault(source, []).append(self.terms[purpose])
+                    lifting = [self.lifted_by(ban) for ban in self._of(purpose) if source in ban.sources]
+                    may.setdefault(source, []).extend(
+                        dataclasses.replace(term, conditions=tuple(sorted({*term.conditions, *chain(*lifting)})))
+                        for term in self.terms(source, purpose)
+                    )
         found: dict[tuple[Term, ...], list[str]] = {}
         for source in self._in_order(may):
             needed = () if any(term.free for term in may[source]) else _merged(may[source])
@@ -114,7 +177,7 @@ class Reading:
 
     def _of_clause(self, grant: Grant) -> Iterator[str]:
         purposes = {row.id for row in grant.purpose}
-        named = {item for given in grant.sources for item in (given, *self._below[given])}
+        named = {item for given in self._clauses(grant.sources) for item in (given, *self._below[given])}
         # A parent is data of which it is not known from which item it comes: every one of them must be named.
         whole = {one for one in self._below if named.issuperset(self._items(one))}
         yield from whole
@@ -127,12 +190,15 @@ class Reading:
 
     def _reached(self, rule: Prohibition) -> Iterator[str]:
         """The sources that a prohibition reaches: those it names, their items, and whatever may hold such data."""
-        named = set(rule.sources)
+        named = set(self._clauses(rule.sources))
         reached = {source for source in self.sources if not named.isdisjoint(self._origin(source))}
         # What is not known to come from another item may come from the one that is named.
         reached |= {one for one in self._below if not reached.isdisjoint(self._items(one))}
         yield from reached
         yield from (overlay.id for overlay in self.document.overlay if overlay.source in reached)
+
+    def _clauses(self, sources: tuple[str, ...]) -> Iterable[str]:
+        return self._below if sources == EVERY else sources
 
     def _items(self, source: str) -> list[str]:
         """The items of a clause that have none themselves; the clause where it has none."""
@@ -162,17 +228,16 @@ def _chain(source: str, parent: Mapping[str, str | None]) -> Iterator[str]:
         above = parent[above]
 
 
-def _term(grant: Grant, purpose: PurposeRow) -> Term:
-    consent = purpose.id if (purpose.basis or grant.basis) == "consent" else None
-    return Term(purpose.channels.closed if purpose.channels else None, consent)
+def _is_of_channels(term: Term) -> bool:
+    return term.consent is None and not term.conditions
 
 
 def _merged(terms: Iterable[Term]) -> tuple[Term, ...]:
     """The same terms in fewer: those that ask for a channel alone as one, without those that ask for more than it."""
     given = list(dict.fromkeys(terms))
     channels = tuple(
-        dict.fromkeys(channel for term in given if term.consent is None for channel in term.channels or ())
+        dict.fromkeys(channel for term in given if _is_of_channels(term) for channel in term.channels or ())
     )
-    others = [term for term in given if term.consent is not None]
+    others = [term for term in given if not _is_of_channels(term)]
     others = [term for term in others if term.channels is None or not set(term.channels) <= set(channels)]
     return (*((Term(channels),) if channels else ()), *others)

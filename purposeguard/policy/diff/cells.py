@@ -33,7 +33,7 @@ class Level(enum.IntEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cell:
-    """What data of `source` may do for `purpose`, by `channel` (None: to be read, by whichever).
+    """What data of `source` may do for `purpose`, by `channel` (None: to be read, by whichever), under all conditions.
 
     `before`, in the earlier revision; `after`, in the later one, if it is collected under that; `earlier`, in the later
     one, if it was collected under the earlier one. None where that had no such source: there is no such data.
@@ -101,13 +101,14 @@ def _source(notice: Notice, row: Named | None) -> Any:
 
 
 def _levels(matrix: PolicyTable, source: Any, channel: str | None) -> Levels:
-    """What data tagged with a source may serve; nothing where the matrix knows no such clause."""
+    """What data tagged with a source may serve where all conditions hold; nothing where the matrix knows no clause."""
     if source is None:
         return {}
     try:
         label = matrix.label(Label(source))
     except UnknownSource:
         return {}
-    agreed = matrix.row_for(label, channel, ASKED_LATER)
-    anyhow = matrix.row_for(label, channel, Context(CLEAR))
+    stated = frozenset(matrix.notice.conditions)
+    agreed = matrix.row_for(label, channel, ASKED_LATER._replace(conditions=stated))
+    anyhow = matrix.row_for(label, channel, Context(CLEAR, conditions=stated))
     return {purpose: Level.YES if purpose in anyhow else Level.CONSENT for purpose in agreed}

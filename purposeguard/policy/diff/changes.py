@@ -12,7 +12,7 @@ from typing import Generic, Literal, TypeVar, cast
 
 from purposeguard.notice.grants import source_rows
 from purposeguard.notice.history import History
-from purposeguard.notice.schema import FamilyRow, Named, PurposeRow
+from purposeguard.notice.schema import Derivation, FamilyRow, Named, Overlay, PurposeRow, SourceRow
 from purposeguard.notice.vocabulary import fold
 
 Direction = Literal["widened", "narrowed", "neutral"]
@@ -134,3 +134,11 @@ def _paired(old: Sequence[Row], new: Sequence[Row], stated: dict[str, str | None
 
 
 AnyPair = Pair[Named] | Pair[PurposeRow] | Pair[FamilyRow]
+
+KINDS: Mapping[type, str] = {SourceRow: "source", Overlay: "overlay", Derivation: "derivation", PurposeRow: "purpose"}
+"""What rows are called; any other is a family."""
+
+
+def kind_of(pair: AnyPair) -> str:
+    """What a term is: `source`, `purpose` and so on."""
+    return KINDS.get(type(pair.row), "family")

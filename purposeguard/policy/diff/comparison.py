@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
 from purposeguard.policy.diff.cells import Cell, cells
 from purposeguard.policy.diff.changes import Change, Direction, Matching, Needs, matched
-from purposeguard.policy.diff.rows import facts, terms
+from purposeguard.policy.diff.rows import facts, reordered, terms
+from purposeguard.policy.diff.texts import counts, worded
 from purposeguard.policy.diff.uses import Uses
 
 
@@ -25,6 +26,14 @@ class Comparison:
     matching: Matching
     cells: tuple[Cell, ...]
     changes: tuple[Change, ...]
+
+    @property
+    def compared(self) -> Mapping[str, int]:
+        """What was compared, by how many rows: `source`, `purpose`, …, and `text`, the words of rows in each language.
+
+        `without-text`: of how many rows the words were not compared, since neither revision has them.
+        """
+        return counts(self.history, self.matching)
 
     @property
     def old(self) -> Notice:
@@ -65,5 +74,6 @@ def compare(old: Notice, new: Notice, between: Sequence[Notice] = ()) -> Compari
         *Uses(history, pairs, differing).changes,
         *facts(old.document, new.document, pairs),
         *terms(history, pairs),
-    )
+        *worded(history, pairs),
+    ) or tuple(reordered(old.document, new.document))
     return Comparison(history, pairs, differing, changes)

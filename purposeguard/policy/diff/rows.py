@@ -7,28 +7,27 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from purposeguard.notice.grants import granted, source_rows
 from purposeguard.notice.history import History
 from purposeguard.notice.retention import Periods
 from purposeguard.notice.schema import (
-    Derivation,
+    EVERY,
+    Channel,
+    Condition,
     Document,
     Kind,
     Named,
-    Overlay,
     Prohibition,
     PurposeRow,
+    RecipientKind,
     Rights,
-    SourceRow,
     Titles,
 )
 from purposeguard.notice.vocabulary import fold
-from purposeguard.policy.diff.changes import AnyPair, Change, Direction, Fact, Matching, Pair, id_of
-
-KINDS: Mapping[type, str] = {SourceRow: "source", Overlay: "overlay", Derivation: "derivation", PurposeRow: "purpose"}
-"""What rows are called; any other is a family."""
+from purposeguard.policy.diff.changes import KINDS, AnyPair, Change, Direction, Fact, Matching, Pair, id_of, kind_of
+from purposeguard.policy.diff.texts import bare
 
 SOURCES = frozenset({"source", "overlay", "derivation"})
 
@@ -41,7 +40,7 @@ def terms(history: History, matching: Matching) -> Iterator[Change]:
     purposes = matching.purpose_ids
     every: tuple[AnyPair, ...] = (*matching.sources, *matching.purposes, *matching.families)
     for pair in every:
-        what = _kind(pair)
+        what = kind_of(pair)
         if pair.old is None:
             yield _term("added", "neutral", pair, what)
         elif pair.new is None:
@@ -59,12 +58,9 @@ def terms(history: History, matching: Matching) -> Iterator[Change]:
         yield from _renamed_nothing(before, after)
     yield from _made_otherwise(matching)
     yield from _clauses(old, new, matching)
-    yield from _channels(old, new)
+    yield from _facts_of_uses("channel", old.channel, new.channel)
+    yield from _facts_of_uses("condition", old.condition, new.condition)
     yield from _prohibitions(old, new, matching)
-
-
-def _kind(pair: AnyPair) -> str:
-    return KINDS.get(type(pair.row), "family")
 
 
 def _term(kind: str, direction: Direction, pair: AnyPair, what: str, **more: Fact) -> Change:
@@ -98,7 +94,7 @@ def _reused(matching: Matching) -> Iterator[Change]:
             other = was.get(pair.id)
             if pair.new is not None and other is not None and other is not pair:
                 old_class = other.old.class_ if other.old is not None else ""
-                facts: dict[str, Fact] = {"what": _kind(pair), "id": pair.id, "old_class": old_class}
+                facts: dict[str, Fact] = {"what": kind_of(pair), "id": pair.id, "old_class": old_class}
                 moved = other.how == "stated" or pair.how == "stated"
                 yield Change("reused", "neutral", {**facts, "new_class": pair.row.class_, "moved": moved})
 
@@ -119,14 +115,14 @@ def _made_otherwise(matching: Matching) -> Iterator[Change]:
     moved |= dict.fromkeys(("purposes", "serves"), purposes)
     pairs: tuple[AnyPair, ...] = (*matching.families, *matching.sources)
     for pair in pairs:
-        was, is_, what = pair.old, pair.new, _kind(pair)
+        was, is_, what = pair.old, pair.new, kind_of(pair)
         if was is None or is_ is None:
             continue
         if type(was) is not type(is_):
             yield from _value(what, pair.id, "kind", KINDS[type(was)], KINDS[type(is_)])
             continue
         for name, field in type(is_).model_fields.items():
-            if name not in {"id", "class_", "title"}:  # these name the row itself
+            if name not in {"id", "class_", "title", "text"}:  # these name the row itself, and words
                 now = moved.get(name, {})
                 before, after, key = getattr(was, name), getattr(is_, name), field.alias or name
                 if isinstance(after, tuple):
@@ -142,6 +138,7 @@ def _clauses(old: Document, new: Document, matching: Matching) -> Iterator[Chang
     for pair in matching.purposes:
         if pair.old is not None and pair.new is not None:
             yield from _value("purpose", pair.id, "clause", was[pair.old.id], is_[pair.new.id])
+            yield from _value("purpose", pair.id, "open_end", pair.old.open_end, pair.new.open_end)
     titles = {grant.clause: grant.title for grant in old.grant}
     for grant in new.grant:
         title = titles.get(grant.clause, grant.title)
@@ -162,17 +159,20 @@ def _set_change(what: str, id_: str, key: str, was: Sequence[str], is_: Sequence
         yield Change("members", "neutral", {"what": what, "id": id_, "key": key, "added": added, "removed": removed})
 
 
-def _channels(old: Document, new: Document) -> Iterator[Change]:
-    was, is_ = ({row.id: row.title for row in document.channel} for document in (old, new))
+def _facts_of_uses(
+    what: str, old: Iterable[Channel | Condition], new: Iterable[Channel | Condition]
+) -> Iterator[Change]:
+    """What code states of a use: channels and conditions."""
+    was, is_ = ({row.id: row.title for row in rows} for rows in (old, new))
     for id_, title in is_.items():
         if id_ not in was:
-            yield Change("added", "neutral", {"what": "channel", "id": id_, "title": _titles(title)})
+            yield Change("added", "neutral", {"what": what, "id": id_, "title": _titles(title)})
         elif was[id_] != title:
-            facts: dict[str, Fact] = {"what": "channel", "id": id_}
+            facts: dict[str, Fact] = {"what": what, "id": id_}
             yield Change("title", "neutral", {**facts, "old": _titles(was[id_]), "new": _titles(title)})
     for id_ in was:
         if id_ not in is_:
-            yield Change("removed", "narrowed", {"what": "channel", "id": id_, "title": _titles(was[id_])})
+            yield Change("removed", "narrowed", {"what": what, "id": id_, "title": _titles(was[id_])})
 
 
 def _prohibitions(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
@@ -197,7 +197,11 @@ def _prohibitions(old: Document, new: Document, matching: Matching) -> Iterator[
 
 
 def _prohibition(row: Prohibition) -> dict[str, Fact]:
-    return {"what": "prohibition", "sources": row.sources, "purposes": row.purposes}
+    return {
+        "what": "prohibition",
+        "sources": ("any",) if row.sources == EVERY else row.sources,
+        "purposes": row.purposes,
+    }
 
 
 Terms = tuple[str, str, frozenset[str]]
@@ -214,11 +218,12 @@ def facts(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
         "safeguards": _safeguards(old, new),
         "rights": _rights(old.rights, new.rights),
         "retention": _periods(old, new, matching),
+        "provision": _provisions(old, new, matching),
     }
     for key, changes in changes_of.items():
         listed = list(changes)
         was, is_ = getattr(old, key), getattr(new, key)
-        if was is not None and is_ is not None and was != is_ and not listed:
+        if was is not None and is_ is not None and bare(was) != bare(is_) and not listed:
             listed.append(Change("table", "neutral", {"key": key}))  # a clause's number, a note, a list's order
         yield from listed
     yield from _rest(old, new)
@@ -246,36 +251,88 @@ def _listed(
 
 
 def _titles(title: Titles) -> Mapping[str, str]:
-    return {"en": title.en, "ja": title.ja}
+    return dict(title)
 
 
 def _recipients(old: Document, new: Document) -> Iterator[Change]:
     was, is_ = old.entrustment, new.entrustment
-    before, after = was.recipients if was else (), is_.recipients if is_ else ()
+    yield from _recipient_kinds(was.recipients if was else (), is_.recipients if is_ else ())
+    if was and is_ and was.supervision != is_.supervision:
+        direction: Direction = "widened" if is_.supervision == "recorded" else "narrowed"
+        yield _change("supervision", direction, old=was.supervision, new=is_.supervision)
+
+
+def _recipient_kinds(before: Sequence[RecipientKind], after: Sequence[RecipientKind]) -> Iterator[Change]:
     yield from _listed("recipient", before, after, "widened", "narrowed")
     places = {row.id: row.place for row in before}
     for row in after:
         if row.id in places and places[row.id] != row.place:
-            direction: Direction = (
-                "widened" if row.place is None else "narrowed" if places[row.id] is None else "widened"
-            )
+            direction: Direction = "narrowed" if places[row.id] is None else "widened"
             yield _change(
                 "value", direction, what="recipient", id=row.id, key="place", old=places[row.id], new=row.place
             )
-    if was and is_ and was.supervision != is_.supervision:
-        direction = "widened" if is_.supervision == "recorded" else "narrowed"
-        yield _change("supervision", direction, old=was.supervision, new=is_.supervision)
+
+
+def _provisions(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
+    """Clause by clause: what is provided to third parties, to whom, for what and where."""
+    was = {row.clause: row for row in old.provision}
+    for row in new.provision:
+        before = was.pop(row.clause, None)
+        if before is None:
+            yield _change("added", "widened", what="provision", id=row.clause, title=_titles(row.title))
+            continue
+        facts: dict[str, Fact] = {"what": "provision", "id": row.clause}
+        if before.title != row.title:
+            yield Change("title", "neutral", {**facts, "old": _titles(before.title), "new": _titles(row.title)})
+        yield from _recipient_kinds(before.recipients, row.recipients)
+        terms: dict[str, tuple[Fact, Fact, bool]] = {
+            "sources": _narrower(before.sources, row.sources, matching.source_ids),
+            "purposes": _narrower(before.purposes, row.purposes, matching.purpose_ids),
+            "form": (before.form, row.form, row.form == "aggregate"),
+            "countries": _narrower_countries(before.countries, row.countries),
+            "safeguards": (before.safeguards, row.safeguards, row.safeguards == "required"),
+        }
+        for key, (then, now, narrower) in terms.items():
+            if then != now:
+                yield _change("value", "narrowed" if narrower else "widened", **facts, key=key, old=then, new=now)
+    for clause, row in was.items():
+        yield _change("removed", "narrowed", what="provision", id=clause, title=_titles(row.title))
+
+
+def _narrower(
+    was: tuple[str, ...] | None, is_: tuple[str, ...] | None, moved: Mapping[str, str]
+) -> tuple[Fact, Fact, bool]:
+    """The two sets of ids in the later revision's spelling, and whether the second is within the first; None is all."""
+    then = None if was is None else tuple(sorted(moved.get(id_, id_) for id_ in was))
+    now = None if is_ is None else tuple(sorted(is_))
+    return then, now, now is not None and (then is None or {*now} <= {*then})
+
+
+def _narrower_countries(
+    was: tuple[str, ...] | Literal["any"] | None, is_: tuple[str, ...] | Literal["any"] | None
+) -> tuple[Fact, Fact, bool]:
+    """None is the countries of clause 5, of which nobody tells here whether they are fewer than those listed."""
+    within = was == "any" or (isinstance(was, tuple) and isinstance(is_, tuple) and {*is_} <= {*was})
+    return was, is_, within and is_ != "any"
 
 
 def _countries(old: Document, new: Document) -> Iterator[Change]:
     """Country by country: refused, under narrower terms, or open."""
     before, after = _open_to(old), _open_to(new)
+    other_before, other_after = _otherwise(old), _otherwise(new)
     titles = {code: title for document in (old, new) for code, title in _country_titles(document).items()}
     for code in sorted({*before, *after}):
-        was, is_ = before.get(code, REFUSED), after.get(code, REFUSED)
+        was, is_ = before.get(code, other_before), after.get(code, other_after)
         if was != is_:
             facts: dict[str, Fact] = {"code": code, "title": titles.get(code), "old": _said(was), "new": _said(is_)}
             yield _change("country", "narrowed" if _within(is_, was) else "widened", **facts)
+    if other_before != other_after:
+        facts = {"code": "other countries", "title": None, "old": other_before, "new": other_after}
+        yield _change("country", "narrowed" if _within(other_after, other_before) else "widened", **facts)
+    if old.transfer and new.transfer and old.transfer.scope != new.transfer.scope:
+        direction: Direction = "widened" if new.transfer.scope == "any-recipient" else "narrowed"
+        facts = {"what": "table", "id": "transfer", "key": "scope"}
+        yield _change("value", direction, **facts, old=old.transfer.scope, new=new.transfer.scope)
     if old.transfer and new.transfer and old.transfer.home != new.transfer.home:
         yield Change("home", "neutral", {"old": old.transfer.home, "new": new.transfer.home})
 
@@ -293,6 +350,12 @@ def _open_to(document: Document) -> dict[str, str | Terms]:
         if limit is not None:
             terms_of[row.code] = limit.recipient.id, limit.products.id, frozenset(task.id for task in limit.tasks)
     return terms_of
+
+
+def _otherwise(document: Document) -> str:
+    """What becomes of a country that clause 5 does not name."""
+    rule = document.transfer
+    return OPEN if rule is not None and rule.otherwise == "safeguards" else REFUSED
 
 
 def _country_titles(document: Document) -> dict[str, Mapping[str, str]]:
@@ -378,10 +441,18 @@ def _rest(old: Document, new: Document) -> Iterator[Change]:
     if old.voluntary and new.voluntary and old.voluntary.optional != new.voluntary.optional:
         direction: Direction = "narrowed" if new.voluntary.optional else "widened"
         yield _change("voluntary", direction, old=old.voluntary.optional, new=new.voluntary.optional)
+    yield from _listed("incorporated", old.incorporated, new.incorporated, "neutral", "neutral")
     for key in ("contact", "changes"):
-        if getattr(old, key) != getattr(new, key):
+        if bare(getattr(old, key)) != bare(getattr(new, key)):
             yield Change("table", "neutral", {"key": key})
     for key in ("entrustment", "transfer", "safeguards", "rights", "retention", "voluntary"):
         was, is_ = getattr(old, key), getattr(new, key)
         if (was is None) != (is_ is None):
             yield Change("added" if was is None else "removed", "neutral", {"what": "table", "id": key})
+
+
+def reordered(old: Document, new: Document) -> Iterator[Change]:
+    """Tables that differ although nothing comes of it, such as by the order of their rows."""
+    for key in type(new).model_fields:
+        if key != "revision" and getattr(old, key) != getattr(new, key):
+            yield Change("table", "neutral", {"key": key})

@@ -7,12 +7,21 @@ family only if none of its members is. `terms` reports the terms that are gone.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from purposeguard.notice.grants import Extensions, Grants, Lineage, bases, extended, granted
+from purposeguard.notice.grants import (
+    Extensions,
+    Grants,
+    LegalGrounds,
+    Lineage,
+    basis_in_words,
+    extended,
+    granted,
+    stated_bases,
+)
 from purposeguard.notice.history import History
-from purposeguard.notice.schema import Basis, Extension, FamilyRow, Named, PurposeRow
+from purposeguard.notice.schema import BasisRow, Extension, FamilyRow, Named, PurposeRow
 from purposeguard.notice.vocabulary import fold
 from purposeguard.policy.diff.cells import AnyPurpose, Cell, Level
 from purposeguard.policy.diff.changes import Change, Direction, Fact, Matching, Needs, Pair
@@ -27,7 +36,8 @@ class _UseChange:
 
     `earlier` is the effect on data collected earlier: `none` of the source exists; the use is not permitted (`no`); it
     is permitted with the `consent` of each subject, or because it is `related` and notice was given; or because the
-    earlier revision `granted` it as well, or granted another purpose by the `same-id`.
+    earlier revision `granted` it as well, or granted another purpose by the `same-id`. `when`: the sets of conditions
+    of which it needs one.
     """
 
     kind: str
@@ -36,6 +46,7 @@ class _UseChange:
     consent: bool = False
     earlier: str = "none"
     notified: str | None = None
+    when: tuple[str, ...] = ()
 
     @property
     def needs(self) -> Needs | None:
@@ -49,6 +60,8 @@ class _UseChange:
         facts: dict[str, Fact] = {"purposes": tuple(purposes), "sources": tuple(sources)}
         if self.channels:
             facts["channels"] = self.channels
+        if self.when:
+            facts["when"] = self.when
         if self.direction == "widened":
             facts |= {"consent": self.consent, "earlier": self.earlier, "notified": self.notified}
         return Change(self.kind, self.direction, facts, self.needs)
@@ -63,6 +76,8 @@ class Uses:
         self._old, self._new = old, new = history.notices[0].document, history.latest.document
         self._matching = matching
         self._granted_then: Grants = granted(old)
+        self._granted_now: Grants = granted(new)
+        self._grounds = LegalGrounds(old), LegalGrounds(new)
         self._extended: Extensions = extended(new)
         every = [
             (source.id, purpose.id, use)
@@ -80,6 +95,7 @@ class Uses:
             *self._channels(
                 {purpose_id for (purpose_id, use) in sources_of if use.kind not in {"withdrawn", "earlier-lost"}}
             ),
+            *self._conditions(),
             *self._bases(),
             *self._extensions(),
         )
@@ -89,7 +105,8 @@ class Uses:
         by_channel = {channel: cell for channel, cell in rows.items() if channel is not None}
         if base is not None and not base.before and base.after:
             reach = self._reach(source, purpose, base)
-            yield _UseChange("granted", "widened", _closed(purpose), base.after == Level.CONSENT, *reach)
+            when = self._when(source, purpose)
+            yield _UseChange("granted", "widened", _closed(purpose), base.after == Level.CONSENT, *reach, when)
         elif base is not None and base.before and not base.after:
             yield _UseChange("withdrawn", "narrowed")
         else:
@@ -146,14 +163,57 @@ class Uses:
                 facts |= {"new": is_.channels, "new_alone": is_.alone}
                 yield Change("channels-named", "neutral", facts)
 
+    def _when(self, source: Pair[Named], purpose: AnyPurpose) -> tuple[str, ...]:
+        """The conditions that a use needs, of which one set must be stated; nothing where it needs none."""
+        ways = [
+            way
+            for member in _members(purpose)
+            if member in self._granted_now.get(source.id, {})
+            for way in self._grounds[1].ways(source.id, member)
+        ]
+        return () if frozenset() in ways else _in_words(ways)
+
+    def _conditions(self) -> Iterator[Change]:
+        """Uses that both revisions grant, under other conditions."""
+        alike: dict[tuple[Direction, tuple[str, ...], tuple[str, ...]], list[tuple[str, str]]] = {}
+        parents = Lineage(self._new).children
+        for source, purposes in self._granted_now.items():
+            was = None if source in parents else self._moved("source", source, forward=False)
+            for purpose in purposes if was is not None else ():
+                then = self._moved("purpose", purpose, forward=False)
+                if then is None or then not in self._granted_then.get(was or "", {}):
+                    continue
+                before, after = self._grounds[0].ways(was or "", then), self._grounds[1].ways(source, purpose)
+                if before != after:
+                    direction: Direction = "narrowed" if _as_wide(before, after) else "widened"
+                    alike.setdefault((direction, _in_words(before), _in_words(after)), []).append((source, purpose))
+        for (direction, old, new), pairs in alike.items():
+            for purposes_of, sources in _blocks(pairs):
+                facts: dict[str, Fact] = {"purposes": purposes_of, "sources": sources, "old": old, "new": new}
+                yield Change("conditions", direction, facts, "notice" if direction == "widened" else None)
+
     def _bases(self) -> Iterator[Change]:
-        then, now = bases(self._old), bases(self._new)
+        then, now, moved = stated_bases(self._old), stated_bases(self._new), self._matching.source_ids
         for pair in self._matching.purposes:
-            if pair.old is not None and pair.new is not None and then[pair.old.id] != now[pair.new.id]:
-                was, is_ = then[pair.old.id], now[pair.new.id]
-                direction = _direction(was, is_)
-                needs: Needs | None = "consent" if is_ == "consent" else "notice" if is_ == "law" else None
-                yield Change("basis", direction, {"purpose": pair.id, "old": was, "new": is_}, needs)
+            if pair.old is None or pair.new is None:
+                continue
+            was, is_ = (
+                [
+                    row if row.sources is None else row.model_copy(update={"sources": _ordered(row.sources, ids)})
+                    for row in rows
+                ]
+                for rows, ids in ((then[pair.old.id], moved), (now[pair.new.id], {}))
+            )
+            if {_meant(row) for row in was} == {_meant(row) for row in is_}:
+                continue
+            (old, *more), (new, *others) = was, is_
+            facts: dict[str, Fact] = {"purpose": pair.id, "old": old.basis, "new": new.basis}
+            needs: Needs | None = "consent" if new.basis == "consent" else "notice" if new.basis == "law" else None
+            direction = _direction(was, is_)
+            if more or others or _is_particular(old) or _is_particular(new):
+                facts |= {"old": tuple(map(basis_in_words, was)), "new": tuple(map(basis_in_words, is_))}
+                needs = "notice" if direction == "widened" else None
+            yield Change("basis", direction, facts, needs)
 
     def _extensions(self) -> Iterator[Change]:
         """The effect of extensions on data collected before the earlier revision."""
@@ -261,11 +321,52 @@ def _lost(cell: Cell) -> bool:
     return cell.earlier is not None and cell.earlier < min(cell.before, cell.after)
 
 
-def _direction(was: Basis | None, is_: Basis | None) -> Direction:
-    # What rests on law may go on past the period of retention; what rests on consent serves those who gave it alone.
-    width = {"consent": 0, "law": 2}
-    change = width.get(is_ or "", 1) - width.get(was or "", 1)
-    return "widened" if change > 0 else "narrowed" if change < 0 else "neutral"
+def _direction(was: Sequence[BasisRow], is_: Sequence[BasisRow]) -> Direction:
+    """Widened where any data, under some conditions, may be used more freely than before."""
+    sources = {None, *(source for row in (*was, *is_) for source in row.sources or ())}
+    stated = {frozenset[str](), *(frozenset(row.when) for row in (*was, *is_))}
+    stated.add(frozenset().union(*stated))
+    changes = [
+        _width(is_, source, conditions) - _width(was, source, conditions) for source in sources for conditions in stated
+    ]
+    return "widened" if max(changes) > 0 else "narrowed" if min(changes) < 0 else "neutral"
+
+
+def _width(rows: Iterable[BasisRow], source: str | None, conditions: frozenset[str]) -> int:
+    # What rests on law may go on past the period of retention; what rests on consent serves those alone who gave it,
+    # what people may opt out of those alone who are named.
+    width = {"consent": 1, "law": 4}
+    return max(
+        (
+            min(width.get(row.basis or "", 3), 2 if row.opt_out else 4)
+            for row in rows
+            if row.sources is None or source in row.sources
+            if conditions.issuperset(row.when)
+        ),
+        default=0,
+    )
+
+
+def _meant(row: BasisRow) -> object:
+    return row.basis, row.sources, frozenset(row.when), row.opt_out
+
+
+def _ordered(sources: Iterable[str], moved: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(sorted(moved.get(source, source) for source in sources))
+
+
+def _is_particular(row: BasisRow) -> bool:
+    return bool(row.sources or row.when or row.opt_out)
+
+
+def _as_wide(ways: Iterable[frozenset[str]], others: Iterable[frozenset[str]]) -> bool:
+    """Whether each of the others is enough by these ways as well."""
+    return all(any(way <= other for way in ways) for other in others)
+
+
+def _in_words(ways: Iterable[frozenset[str]]) -> tuple[str, ...]:
+    """The sets of conditions of which one is enough; nothing where none is needed."""
+    return tuple(sorted(" and ".join(sorted(way)) for way in ways if way))
 
 
 def _day(row: Extension) -> str | None:

@@ -156,7 +156,7 @@ class PostgreSQL(Database):
             self._own = psycopg.connect(self.url, autocommit=True)
             self._own.execute("SET synchronous_commit = off")
             self._own.execute("SET client_min_messages = error")
-            self._own.execute("SET lock_timeout = '5s'")
+            self._own.execute("SET lock_timeout = '60s'")
         return self._own
 
     @contextmanager

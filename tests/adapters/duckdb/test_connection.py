@@ -51,6 +51,22 @@ def test_a_column_that_the_purpose_may_not_use_is_refused_before_the_statement_r
     assert "1.1(b) may serve" in str(caught.value)
 
 
+def test_rows_read_where_a_condition_holds_are_fetched_where_it_holds_alone():
+    tables = tm.NOTICE.dump()
+    tables["condition"] = [{"id": "adult", "title": {"en": "is of age", "ja": "成人"}}]
+    tables["grant"][0]["purpose"][0]["when"] = ["adult"]
+    guard = pg.Guard(pg.Notice.parse(tables))
+    given, tags = {"t": pa.table({"email": ["a", "b"]})}, {"t": {"email": "1.1(a)"}}
+    with connect(guard, given, tags=tags) as connection:
+        with guard.purpose("1.2(1)①"), pytest.raises(pg.ConditionViolation):
+            connection.sql("SELECT email FROM t")
+        with guard.purpose("1.2(1)①", conditions={"adult"}):
+            found = connection.sql("SELECT email FROM t")
+            with guard.purpose("1.2(1)①"), pytest.raises(pg.PurposeMissing, match="has another purpose"):
+                found.fetchone()
+            assert found.fetchall() == [("a",), ("b",)]
+
+
 def test_without_a_purpose_only_what_is_not_personal_is_answered(connection):
     assert connection.sql("SELECT count(*) AS n, max(id) FROM customer").fetchall() == [(3, 3)]
     with pytest.raises(

@@ -25,10 +25,10 @@ from purposeguard.governance.ledger.checkpoints import DatabaseSink, last_in, ma
 from purposeguard.governance.ledger.exports import exported
 from purposeguard.governance.ledger.opening import opened
 from purposeguard.governance.ledger.tables import counts, head, ledger
+from purposeguard.governance.pseudonyms import forgotten, pseudonym
 from purposeguard.governance.reconciling import reconcile
 from purposeguard.governance.request_records import request, step
 from purposeguard.governance.restrictions import declaration, revocation
-from purposeguard.governance.schema import keys
 from purposeguard.governance.store import Store
 from purposeguard.governance.transfers import provided_subject, provision
 from purposeguard.notices import trendmicro_jp as tm
@@ -229,6 +229,14 @@ def restriction(number: int, **facts: Any) -> Callable[[House], None]:
     return changed(sa.update(declaration).where(declaration.c.id == number).values(facts))
 
 
+def without_clerks(entries: list[dict[str, Any]]) -> None:
+    """Makes the entries those of a version that named no clerks."""
+    for row in entries:
+        body = json.loads(row["body"])
+        body.pop("by", None)
+        row["body"] = json.dumps(body)
+
+
 LOWER = sa.update(counts).values(count=1)
 WAYS: dict[str, Callable[[House], None]] = {
     "ledger emptied": lambda house: house.rewrite(lambda entries: entries.clear()),
@@ -270,22 +278,32 @@ WAYS: dict[str, Callable[[House], None]] = {
     "a count put in": duplicated(counts, key="0" * 64),
     "a restriction deleted": changed(sa.delete(declaration).where(declaration.c.id == 2)),
     "all restrictions deleted": changed(sa.delete(revocation), sa.delete(declaration)),
-    "a restriction put in": duplicated(declaration, id=99, subject="saburo"),
-    "a restriction for somebody else": restriction(2, subject="shiro"),
+    "a restriction put in": duplicated(declaration, id=99, pseudonym="saburo"),
+    "a restriction for somebody else": restriction(2, pseudonym="shiro"),
     "a restriction for another purpose": restriction(2, purposes=["1.2(1)②"]),
     "a restriction that ends": restriction(2, until=datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)),
     "an erasure made a suspension": restriction(3, kind="suspension-of-use"),
     "a restriction made a consent": restriction(2, kind="consent"),
     "a restriction lifted": duplicated(revocation, declaration=2),
     "a lifted restriction restored": changed(sa.delete(revocation).where(revocation.c.declaration == 1)),
-    "a consent put in": duplicated(declaration, id=98, subject="jiro", kind="consent", purposes=["1.2(2)④"]),
+    "a consent put in": duplicated(declaration, id=98, pseudonym="jiro", kind="consent", purposes=["1.2(2)④"]),
     "a consent back in force": changed(sa.delete(revocation)),
-    "all subjects renamed by another secret": changed(sa.update(keys).values(secret=b"0" * 32)),
+    "a restriction for somebody else, by their key": changed(
+        sa.update(pseudonym).where(pseudonym.c.subject == "jiro").values(subject="shiro")
+    ),
+    "all keys gone": changed(sa.delete(pseudonym)),
+    "somebody forgotten": changed(sa.insert(forgotten).values(seq=1, pseudonym="0" * 32, bar=False)),
     "a request deleted": changed(sa.delete(step), sa.delete(request)),
     "a request closed": changed(sa.update(request).values(state="refused")),
-    "a request of somebody else": changed(sa.update(request).values(subject="shiro")),
+    "a request of somebody else": changed(sa.update(request).values(pseudonym="shiro")),
     "a due day put off": changed(sa.update(request).values(due_on=datetime.date(2030, 1, 1))),
     "a step taken out": changed(sa.delete(step).where(step.c.number == 2)),
+    "another clerk in a step": changed(sa.update(step).where(step.c.number == 2).values(by="another")),
+    "no clerk in a step": changed(sa.update(step).where(step.c.number == 2).values(by=None)),
+    "another clerk in the ledger, hashes anew": lambda house: house.rewrite(
+        lambda entries: [row.update(body=row["body"].replace('"by":"clerk"', '"by":"another"')) for row in entries]
+    ),
+    "no clerk in the ledger, hashes anew": lambda house: house.rewrite(without_clerks),
     "a step made another": changed(sa.update(step).where(step.c.number == 2).values(did="refused")),
     "a request put in": duplicated(request, id=99),
     "a provision deleted": changed(sa.delete(provided_subject), sa.delete(provision)),
@@ -293,7 +311,7 @@ WAYS: dict[str, Callable[[House], None]] = {
     "a provision of other sources": changed(sa.update(provision).values(sources=["1.1(c)"])),
     "a subject of a provision taken out": changed(
         sa.delete(provided_subject).where(
-            provided_subject.c.subject == sa.select(sa.func.min(provided_subject.c.subject)).scalar_subquery()
+            provided_subject.c.pseudonym == sa.select(sa.func.min(provided_subject.c.pseudonym)).scalar_subquery()
         )
     ),
     "a provision put in": duplicated(provision, id=99),
@@ -310,6 +328,19 @@ def test_there_are_fifty_ways_and_nothing_is_found_where_nothing_was_done(house:
     assert house.found() == []
     house.ledger.checkpoint()
     assert house.found() == []
+
+
+def test_a_chain_of_a_version_that_named_no_clerks_verifies_and_goes_on(house: House) -> None:
+    house.rewrite(without_clerks)
+    house.file.unlink()
+    with SqlLedger(house.store, interval=NEVER, checkpoints=Checkpoints(house.file, house.pair)) as anew:
+        anew.checkpoint()
+        with Governance(house.store, notice=NOTICE, ledger=anew) as governance:
+            governance.requests.refuse(1, reason="none", by="clerk 2")
+        assert [entry.body.get("by") for entry in anew.entries({"request"})] == [None, None, "clerk 2"]
+    assert house.found() == []
+    house.change(sa.update(step).where(step.c.number == 3).values(by="clerk 3"))
+    assert house.found() == ["request 1, step 3"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -525,7 +556,8 @@ def test_commands_make_keys_and_checkpoints_and_verify_by_them(house: House, tmp
     for arguments, message in (
         (("verify", house.url, "--from", file, "--key", key), "holds no public key"),
         (("verify", house.url, "--from", file, "--key", tmp_path / "none"), "cannot be read"),
-        (("verify", house.url, "--key", f"{key}.pub"), "name them with `--from`"),
+        (("verify", house.url, "--stopped"), "name them with `--from`"),
+        (("verify", house.url, "--key", f"{key}.pub"), "nothing was archived, so nothing is signed"),
         (("verify", house.url, "--from", tmp_path / "none"), "cannot be read"),
         (("verify", house.url, "--from", "mysql://a/b"), "a store's URL is"),
         (("checkpoint", house.url, "--key", f"{key}.pub"), "holds no private key"),

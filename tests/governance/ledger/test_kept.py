@@ -36,7 +36,7 @@ def bodies(ledger: Any, *kinds: str) -> list[dict[str, Any]]:
 
 def test_each_kind_of_entry_is_read_back_as_it_was_told(place: Place, time: Time) -> None:
     ledger = place.open(clock=time)
-    named = place.store.digest
+    named = place.store.pseudonym
     ledger.denied(places.denial(activity="mail", function="shop.read", field="device"), observed=False)
     ledger.denied(pg.PurposeMissing("data was read outside any purpose: say why"), observed=True)
     ledger.reclassified(places.RECLASSIFICATION, D, "report")
@@ -171,7 +171,7 @@ def test_no_subject_is_named_by_its_id(place: Place) -> None:
         {"subject": DIGEST.upper()},
         {"subjects": [DIGEST, "taro@example.com"]},
     ):
-        with pytest.raises(ValueError, match=r"names subjects by `store\.digest") as refused:
+        with pytest.raises(ValueError, match=r"names subjects by `store\.pseudonym") as refused:
             ledger.append("restriction", body)
         assert "taro" not in str(refused.value)
     assert list(ledger.entries()) == []
@@ -281,7 +281,7 @@ def test_counts_are_written_in_the_background(place: Place) -> None:
     ledger, other = place.open(interval=0.05), place.open()
     told = threading.Event()
     ledger.counter("mail", "1.2(1)①", R)()
-    for _ in range(200):
+    for _ in range(1200):
         if other.uses():
             break
         told.wait(0.05)

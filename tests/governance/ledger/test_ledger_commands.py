@@ -57,6 +57,8 @@ def test_verify_says_that_a_ledger_is_whole(filled: Place) -> None:
         "open_uses": 3,
         "open_denials": 0,
         "went_back": 0,
+        "archived": 0,
+        "archive_signed": False,
     }
 
 

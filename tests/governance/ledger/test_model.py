@@ -43,7 +43,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store in which nothing is."""
     path = tmp_path_factory.mktemp("template") / "store.db"
     with Place(f"sqlite:///{path}") as place:
-        place.store.digest("7")
+        place.store.pseudonym("7")
     return path
 
 

@@ -62,7 +62,7 @@ class Proxy(Server):
             handler.send_error(403)
             return
         url = urlsplit(handler.path)
-        connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=10)
+        connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=60)
         try:
             connection.request(handler.command, f"{url.path}?{url.query}", body)
             answer = connection.getresponse()
@@ -99,7 +99,7 @@ def serving(server: Server, host: str = "127.0.0.1") -> Iterator[Server]:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        timeout = 10
+        timeout = 60
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # as the base class has it
             """Nothing is printed."""

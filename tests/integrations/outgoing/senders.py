@@ -47,7 +47,7 @@ def by_requests(outgoing: Outgoing, method: str, url: str, proxy: str | None = N
         session.trust_env = False
         proxies = None if proxy is None else {"http": proxy, "https": proxy}
         data = options.pop("content", options.pop("data", None))
-        return session.request(method, url, proxies=proxies, data=data, timeout=10, **options).status_code
+        return session.request(method, url, proxies=proxies, data=data, timeout=60, **options).status_code
 
 
 SENDERS: dict[str, Send] = {

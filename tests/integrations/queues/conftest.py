@@ -45,8 +45,8 @@ def running(*command: str, until: str, log: Path, **environment: str) -> Iterato
             yield process
         finally:
             process.terminate()
-            process.wait(20)
-        drain.wait(20)
+            process.wait(120)
+        drain.wait(120)
 
 
 @pytest.fixture(scope="session")

@@ -111,6 +111,30 @@ def test_a_closed_purpose_travels_with_its_channel():
         assert use.channel == channel
 
 
+def test_conditions_travel_with_the_purpose():
+    tables = tm.NOTICE.dump()
+    tables["condition"] = [{"id": "adult", "title": {"en": "is of age", "ja": "成人"}}]
+    tables["grant"][0]["purpose"][0]["when"] = ["adult"]
+    notice = pg.Notice.parse(tables)
+    guard = pg.Guard(notice)
+    passports = Passports(guard, keys={"a": KEY})
+    purpose = notice.document.purposes[0].id
+    (source, *_) = (one for one in notice.sources if guard.allows(one, purpose, conditions={"adult"}))
+    with guard.purpose(purpose, conditions={"adult"}):
+        stated = passports.issue()
+    with guard.purpose(purpose):
+        silent = passports.issue()
+    assert passports.read(stated).conditions == ("adult",)
+    for text, allowed in ((stated, True), (silent, False)):
+        with passports.accept(text, permits=[purpose]) as use:
+            assert use.allows(source) is allowed
+    assert b'"conditions"' not in base64.urlsafe_b64decode(silent.split(".")[2] + "==")
+    guard.replace(pg.Notice.parse(tm.NOTICE.dump()))
+    with pytest.raises(PassportRefused) as refused, passports.accept(stated, permits=[purpose]):
+        pass
+    assert refused.value.reason == "condition"
+
+
 def test_nothing_is_issued_outside_a_purpose_or_for_an_exception():
     guard = pg.Guard(tm.NOTICE, ledger=Exceptional())
     passports = Passports(guard, keys={"a": KEY})
@@ -493,7 +517,7 @@ def test_one_of_many_threads_gets_it(once):
                 got.append(1)
                 inside.set()
         except PassportRefused:
-            inside.wait(5)
+            inside.wait(60)
 
     in_threads([attempt] * 8)
     assert got == [1]

@@ -52,9 +52,9 @@ def ran(jobs: Any) -> Any:
 def result(job: Job) -> Any:
     """What a job came to: its value, or the text of its error."""
     # A repeated result is a newer entry of the same stream; `0-0` waits for the first and reads on from it.
-    last = job.latest_result(timeout=20)
+    last = job.latest_result(timeout=120)
     while last is not None and last.type == last.Type.RETRIED:
-        last = job.latest_result(timeout=20)
+        last = job.latest_result(timeout=120)
     assert last is not None, "no result came"
     return last.return_value if last.type == last.Type.SUCCESSFUL else last.exc_string
 

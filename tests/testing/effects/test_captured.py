@@ -309,12 +309,12 @@ def test_blocks_in_several_threads_end_in_any_order():
     def work() -> None:
         with captured():
             begun.set()
-            ended.wait(5)
+            ended.wait(60)
 
     thread = threading.Thread(target=work)
     with captured():
         thread.start()
-        begun.wait(5)
+        begun.wait(60)
     ended.set()
     thread.join()
     assert touched() == before

@@ -105,7 +105,7 @@ def came(server: Server) -> list[Got]:
 def test_requests_tells_what_arrives(server: Server, options: dict[str, Any]) -> None:
     with captured() as effects, requests.Session() as session:
         session.headers["X-Shop"] = "9"
-        session.post(f"{server.address}/send", headers={"X-Order": "7"}, timeout=5, **options)
+        session.post(f"{server.address}/send", headers={"X-Order": "7"}, timeout=60, **options)
     assert told(effects, server) == came(server)
     assert came(server)[0].headers == {"x-shop": "9", "x-order": "7"}
     assert not effects.of("socket")
@@ -113,14 +113,14 @@ def test_requests_tells_what_arrives(server: Server, options: dict[str, Any]) ->
 
 def test_a_body_that_is_made_while_requests_sends_it_is_told_as_it_goes(server: Server) -> None:
     with captured() as effects:
-        requests.post(f"{server.address}/send", data=iter([b"dev", b"ice"]), timeout=5)
+        requests.post(f"{server.address}/send", data=iter([b"dev", b"ice"]), timeout=60)
     assert came(server)[0].body == "device"
     assert any("dev" in one.body and "ice" in one.body for one in told(effects, server))
 
 
 def test_files_that_requests_sends_are_told(server: Server) -> None:
     with captured() as effects:
-        requests.post(f"{server.address}/send", files={"report": ("aiko.txt", b"device")}, timeout=5)
+        requests.post(f"{server.address}/send", files={"report": ("aiko.txt", b"device")}, timeout=60)
     assert told(effects, server) == came(server)
     assert "aiko.txt" in came(server)[0].body
 

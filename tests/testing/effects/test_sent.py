@@ -69,7 +69,7 @@ def listener() -> Iterator[tuple[str, int]]:
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         yield server.getsockname()
-        thread.join(5)
+        thread.join(60)
 
 
 def test_connections_are_one_effect_each(listener):

@@ -1,0 +1,103 @@
+"""Forgetting: after it nothing in the store, and nothing in the ledger, tells which person it was.
+
+What names a person there is a pseudonym, and the key by which it was theirs is destroyed. Free text goes too.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Collection, Iterable
+
+import sqlalchemy as sa
+
+from purposeguard.governance import changes
+from purposeguard.governance.pseudonyms import forgotten, listed
+from purposeguard.governance.recording import report
+from purposeguard.governance.request_records import PENDING, request, step
+from purposeguard.governance.restrictions import CONSENT, declaration, revocation
+from purposeguard.governance.store import Store
+
+
+def forget(
+    store: Store, subjects: Iterable[str], now: datetime.datetime, *, bar: bool | None = None, ledger: object = None
+) -> dict[str, int]:
+    """Forgets these subjects, by `subject_key`; not those with a request that is not answered, whose number it returns.
+
+    `bar`: nothing of theirs may be used ever again; None: of those of whom a restriction is in force. If it is
+    interrupted, nothing was done, or the keys that remain are destroyed when the store is opened, or here, again.
+
+    Raises:
+        StoreUnavailable: the store, or its keys, cannot be used.
+    """
+    keys, wanted = store.keys, sorted(set(subjects))
+    with store.writing() as connection:
+        names = keys.issue(connection, wanted) if bar else keys.known(connection, wanted).names
+        # Requests are locked before preferences, as everywhere.
+        unanswered = _unanswered(connection, names.values())
+        gone = {subject: name for subject, name in names.items() if name not in unanswered}
+        if gone:
+            last = changes.record(connection, gone)
+            restricted = _restricted(connection, gone.values(), now)
+            _remove_texts(connection, gone.values())
+            rows = [
+                {"seq": seq, "pseudonym": name, "bar": name in restricted if bar is None else bar}
+                for seq, name in enumerate(gone.values(), last - len(gone) + 1)
+            ]
+            connection.execute(sa.insert(forgotten), rows)
+            for row in rows:
+                body = {"what": "subject", "subject": row["pseudonym"], "barred": row["bar"]}
+                report(ledger, store, connection, "erasure", body)
+        kept = {subject: unanswered[name] for subject, name in names.items() if name in unanswered}
+        if bar is False:
+            keys.unbar(connection, [subject for subject in wanted if subject not in kept])
+    store.destroy_keys()
+    store.tell(wanted)
+    return kept
+
+
+def unanswered(store: Store, subjects: Iterable[str]) -> dict[str, int]:
+    """Those of these subjects with a request that is not answered, and its number. Raises StoreUnavailable."""
+    with store.reading() as connection:
+        names = store.keys.known(connection, list(subjects)).names
+        numbers = _unanswered(connection, names.values(), lock=False)
+    return {subject: numbers[name] for subject, name in names.items() if name in numbers}
+
+
+def _unanswered(connection: sa.Connection, names: Collection[str], *, lock: bool = True) -> dict[str, int]:
+    theirs = sa.select(request.c.pseudonym, request.c.id, request.c.state).where(_of(connection, request.c.pseudonym))
+    query = theirs.order_by(request.c.id)
+    rows = connection.execute(query.with_for_update() if lock else query, _names(names)).all()
+    return {row.pseudonym: row.id for row in rows if row.state in PENDING}
+
+
+def _restricted(connection: sa.Connection, names: Collection[str], now: datetime.datetime) -> frozenset[str]:
+    """Those of whom a restriction is in force."""
+    lasting = sa.or_(declaration.c.until.is_(None), declaration.c.until > now)
+    wanted = (
+        sa.select(declaration.c.pseudonym)
+        .select_from(declaration.outerjoin(revocation))
+        .where(revocation.c.declaration.is_(None), declaration.c.kind != CONSENT, lasting)
+        .where(_of(connection, declaration.c.pseudonym))
+    )
+    return frozenset(connection.execute(wanted, _names(names)).scalars())
+
+
+def _remove_texts(connection: sa.Connection, names: Collection[str]) -> None:
+    """Removes what clerks wrote: it may name the person."""
+    declared = sa.select(declaration.c.id).where(_of(connection, declaration.c.pseudonym))
+    asked = sa.select(request.c.id).where(_of(connection, request.c.pseudonym))
+    for statement in (
+        sa.update(revocation).where(revocation.c.declaration.in_(declared)).values(reference=None),
+        sa.update(declaration).where(_of(connection, declaration.c.pseudonym)).values(reference=None),
+        sa.update(step).where(step.c.request.in_(asked)).values(text=None),
+        sa.update(request).where(_of(connection, request.c.pseudonym)).values(authority=None),
+    ):
+        connection.execute(statement, _names(names))
+
+
+def _of(connection: sa.Connection, column: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    return column.in_(listed(connection.dialect.name, "names"))
+
+
+def _names(names: Collection[str]) -> dict[str, list[str]]:
+    return {"names": list(names)}

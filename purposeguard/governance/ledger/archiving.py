@@ -1,0 +1,174 @@
+"""Moving the oldest entries of a ledger out of its store, into a file that verifies and that the rest continues."""
+
+from __future__ import annotations
+
+import datetime
+import gzip
+import os
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, cast
+
+import sqlalchemy as sa
+
+from purposeguard.errors import LedgerBroken
+from purposeguard.governance.engines import unavailable
+from purposeguard.governance.ledger.chain import ARCHIVE, Head, canonical, written
+from purposeguard.governance.ledger.checkpoints import (
+    Checkpoint,
+    archived_data,
+    attested,
+    signature_of,
+    verify_from,
+)
+from purposeguard.governance.ledger.exports import Export, exported
+from purposeguard.governance.ledger.reading import boundary_in
+from purposeguard.governance.ledger.sql import SqlReading
+from purposeguard.governance.ledger.tables import head, ledger
+from purposeguard.governance.ledger.writing import Conflict, Writing
+from purposeguard.governance.ledger.writing import written as write
+from purposeguard.governance.store import Store
+from purposeguard.runtime.clock import Now, in_utc, system_time
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+AT_LEAST: Final = datetime.timedelta(hours=1)
+"""The age of what is archived: running processes have made a checkpoint since."""
+
+DELETED: Final = 5_000
+"""Entries that are deleted in one transaction."""
+
+
+class Archived(NamedTuple):
+    """The entries in an archive, by number; `moved`: how many of them were in the store until now."""
+
+    first: int
+    last: int
+    moved: int
+
+
+def archive(
+    store: Store,
+    path: Path,
+    before: datetime.datetime,
+    *,
+    key: Ed25519PrivateKey | None = None,
+    checkpoint: Checkpoint | None = None,
+    clock: Now = system_time,
+) -> Archived | None:
+    """Moves the entries from before a moment to a new file (0600), compressed if its name ends in `.gz`.
+
+    The whole ledger is verified first, from the checkpoint too. An entry is deleted once the file is on the disk, was
+    read back and verified, and another entry says that it was archived, which the key signs. Where that was broken off,
+    the same call goes on: a file that is there is the archive, or the call is refused. Returns None where no entry is
+    as old.
+
+    The archive ends before the first entry of a later time; a time in the future is a wrong clock's, and ends nothing.
+
+    Raises:
+        LedgerBroken: the ledger was changed.
+        StoreUnavailable: the store cannot be read, or entries may not be deleted, as by an application.
+        OSError: the file cannot be written.
+        ValueError: the moment is less than an hour ago; the file that is there is no archive of this ledger.
+    """
+    now = clock()
+    if in_utc(before) > now - AT_LEAST:
+        raise ValueError("entries are archived once they are an hour old: name an earlier time")
+    with store.writing() as connection:
+        connection.execute(sa.delete(ledger).where(ledger.c.seq < 1))  # refused to who may delete none
+    with store.reading() as connection:
+        reading = SqlReading(connection)
+        unsigned = reading.boundary is not None and reading.boundary.signature is None
+        # What was archived without a signature is signed by this call, where the file is there.
+        public = None if key is None or (unsigned and path.exists()) else key.public_key()
+        if checkpoint is not None:
+            verify_from(reading, checkpoint, key=public)
+        elif public is not None:
+            attested(reading, public)
+        if path.exists():
+            reading.verify()
+        else:
+            through = _through(connection, before, now)
+            if through is None:
+                return None
+            _write(path, exported(reading, through))
+    kept = _read_back(path)
+    first, last = kept.start, kept.head
+    with store.reading() as connection:
+        start = SqlReading(connection).start
+        there = connection.scalar(sa.select(ledger.c.hash).where(ledger.c.seq == last.seq))
+    deleted = (start.seq, start.hash) == (last.seq, last.hash)  # all of it was, before
+    if last.at >= written(before) or (not deleted and (there != last.hash or first.seq > start.seq)):
+        raise _foreign(path, f"it holds the entries {first.seq + 1} to {last.seq}, not those that are as old here")
+    _record(store, last, key, now if clock is not system_time or store.dialect == "sqlite" else None)
+    for end in range(start.seq + DELETED, last.seq + DELETED, DELETED):
+        with store.writing() as connection:
+            connection.execute(sa.delete(ledger).where(ledger.c.seq <= min(end, last.seq)))
+    return Archived(first.seq + 1, last.seq, last.seq - start.seq)
+
+
+def _through(connection: sa.Connection, before: datetime.datetime, now: datetime.datetime) -> int | None:
+    """The number of the last entry that is archived."""
+    at, seq = ledger.c.at, ledger.c.seq
+    later = sa.select(sa.func.min(seq)).where(at >= written(before), at <= written(now))
+    older = sa.select(sa.func.max(seq)).where(at < written(before))
+    end = connection.scalar(later)
+    through: int | None = connection.scalar(older if end is None else older.where(seq < end))
+    return through
+
+
+def _write(path: Path, lines: Iterable[bytes]) -> None:
+    """Writes a new file, which is complete and on the disk once it is there; raises FileExistsError if one is."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    draft.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            if path.suffix == ".gz":
+                with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+                    cast("BinaryIO", packed).writelines(lines)
+            else:
+                file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)  # unlike a renaming, it replaces nothing
+    finally:
+        draft.unlink(missing_ok=True)
+    if os.name == "posix":  # pragma: no branch  # Windows opens no folders
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _read_back(path: Path) -> Export:
+    """The archive in a file, verified; raises ValueError if there is none."""
+    try:
+        kept = Export(path)
+        kept.verify()
+    except LedgerBroken as error:
+        raise _foreign(path, f"{error.place}: {error.what}") from error
+    return kept
+
+
+def _foreign(path: Path, why: str) -> ValueError:
+    return ValueError(f"`{path}` is no archive of this ledger, and is not replaced: {why}")
+
+
+def _record(store: Store, last: Head, key: Ed25519PrivateKey | None, now: datetime.datetime | None) -> None:
+    """Adds the entry which says that all up to `last` was archived, if none says so. `now`: None for the server's."""
+    signature = None if key is None else signature_of(archived_data(last.seq, last.hash), key)
+    body = canonical({"seq": last.seq, "hash": last.hash, "signature": signature})
+    at = None if now is None else written(now)
+    writing = Writing(at, uuid.uuid4().hex, "", store.timeout, entries=[(ARCHIVE, body)])  # without counts, no hour
+    try:
+        with store.writing() as connection:
+            connection.execute(sa.select(head.c.seq).with_for_update())  # so that nobody else archives meanwhile
+            present = boundary_in(connection)
+            wanted = last.seq, signature is not None
+            if present is None or (present.seq, present.signature is not None) < wanted:
+                write(connection, writing)
+    except Conflict:
+        raise unavailable(store.where, "cannot be written: other transactions got in the way", "try again") from None

@@ -1,0 +1,112 @@
+"""Tables name persons by pseudonyms, as the ledger does; whose they are stands in tables that may lie apart."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import secrets
+
+import sqlalchemy as sa
+from alembic.operations import Operations
+
+revision = "0003_pseudonyms"
+down_revision = "0002_ledger_counts"
+
+MOMENT = sa.DateTime(timezone=True)
+NAMED = ("purposeguard_declaration", "purposeguard_change", "purposeguard_request", "purposeguard_provided_subject")
+"""The tables that name persons. Their column has another name from now on: an older version, which would look there
+for ids and find none, misses it, and refuses."""
+
+INDEXED = NAMED[0], NAMED[2]
+AT_A_TIME = 1_000
+
+
+def upgrade(operations: Operations) -> None:
+    """Names everybody in the tables as the ledger does."""
+    connection = operations.get_bind()
+    secret = connection.scalar(sa.text("SELECT secret FROM purposeguard_store"))
+    made = datetime.datetime.now(datetime.UTC)
+    vault, pseudonym = _tables(operations)
+    for table in INDEXED:
+        operations.drop_index(f"ix_{table}_subject", table)
+    for table in NAMED:
+        operations.alter_column(table, "subject", new_column_name="pseudonym")
+    for table in INDEXED:
+        operations.create_index(None, table, ["pseudonym"])
+    operations.add_column(
+        "purposeguard_counter", sa.Column("issued", sa.BigInteger, nullable=False, server_default="0")
+    )
+    operations.drop_table("purposeguard_store")
+    identity = operations.create_table(
+        "purposeguard_store",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("mark", sa.String(32), nullable=False),
+        sa.Column("made", MOMENT, nullable=False),
+        sa.CheckConstraint("id = 1", name="one_row"),
+    )
+    if secret is None:  # a store that is being made
+        return
+    _name(connection, pseudonym, secret)
+    # Without it nobody finds the hand-overs of those who are named nowhere else.
+    others = sa.text(
+        "SELECT 1 FROM purposeguard_provided_subject AS given WHERE NOT EXISTS "
+        "(SELECT 1 FROM purposeguard_pseudonym AS known WHERE known.pseudonym = given.pseudonym) LIMIT 1"
+    )
+    former = secret if connection.scalar(others) else None
+    mark = secrets.token_hex(16)
+    row = {"secret": secrets.token_bytes(32), "former": former, "issued": 0, "applied": 0}
+    operations.execute(sa.insert(vault).values(id=1, mark=mark, made=made, **row))
+    operations.execute(sa.insert(identity).values(id=1, mark=mark, made=made))
+
+
+def _tables(operations: Operations) -> tuple[sa.Table, sa.Table]:
+    vault = operations.create_table(
+        "purposeguard_keys",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("mark", sa.String(32), nullable=False),
+        sa.Column("secret", sa.LargeBinary, nullable=False),
+        sa.Column("former", sa.LargeBinary),
+        sa.Column("issued", sa.BigInteger, nullable=False),
+        sa.Column("applied", sa.BigInteger, nullable=False),
+        sa.Column("made", MOMENT, nullable=False),
+        sa.CheckConstraint("id = 1", name="one_row"),
+    )
+    pseudonym = operations.create_table(
+        "purposeguard_pseudonym",
+        sa.Column("subject", sa.String(200), primary_key=True),
+        sa.Column("pseudonym", sa.String(32), nullable=False, unique=True),
+        sa.Column("key", sa.LargeBinary),
+    )
+    if operations.get_bind().dialect.name == "postgresql":
+        operations.execute("ALTER TABLE purposeguard_pseudonym ALTER COLUMN subject SET STATISTICS 0")
+    operations.create_table(
+        "purposeguard_barred", sa.Column("digest", sa.String(64), primary_key=True), sqlite_with_rowid=False
+    )
+    operations.create_table(
+        "purposeguard_forgotten",
+        sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("pseudonym", sa.String(32), nullable=False),
+        sa.Column("bar", sa.Boolean, nullable=False),
+    )
+    operations.create_index(None, "purposeguard_forgotten", ["pseudonym"])
+    return vault, pseudonym
+
+
+def _name(connection: sa.Connection, pseudonym: sa.Table, secret: bytes) -> None:
+    """Gives everybody the name that the ledger uses."""
+    ids = "SELECT pseudonym FROM {0} WHERE pseudonym IS NOT NULL"
+    everybody = " UNION ".join(ids.format(table) for table in INDEXED)
+    rows = [
+        {
+            "subject": subject,
+            "pseudonym": hashlib.blake2b(subject.encode(), key=bytes(secret), digest_size=16).hexdigest(),
+        }
+        for subject in connection.scalars(sa.text(everybody))
+    ]
+    for first in range(0, len(rows), AT_A_TIME):
+        connection.execute(sa.insert(pseudonym), rows[first : first + AT_A_TIME])
+    for name in INDEXED:
+        table = sa.table(name, sa.column("pseudonym"))
+        known = sa.select(pseudonym.c.pseudonym).where(pseudonym.c.subject == table.c.pseudonym).scalar_subquery()
+        connection.execute(sa.update(table).where(table.c.pseudonym.is_not(None)).values(pseudonym=known))
+    connection.execute(sa.text("DELETE FROM purposeguard_change"))  # everybody who follows them reads all again

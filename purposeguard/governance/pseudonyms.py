@@ -1,0 +1,385 @@
+"""Pseudonyms: tables and ledger name each person by a random one. Whose it is, the keys know, which may lie apart.
+
+Who holds the store without its keys cannot tell who a person is. Once a person's key is destroyed, nobody can.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import secrets
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final, NamedTuple, Protocol, cast
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+
+from purposeguard.governance.engines import unavailable
+from purposeguard.governance.schema import Moment, identity, metadata
+from purposeguard.locks import new_lock
+from purposeguard.runtime.clock import UTC
+
+KEYS: Final = "purposeguard_keys"
+"""Execution option of connections: the keys of their store."""
+
+AT_A_TIME: Final = 5_000
+"""Persons in one statement."""
+
+vault: Final = sa.Table(
+    "purposeguard_keys",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("mark", sa.String(32), nullable=False),  # which the store knows
+    sa.Column("secret", sa.LargeBinary, nullable=False),
+    sa.Column("former", sa.LargeBinary),  # of digests in a store that was made before there were pseudonyms
+    sa.Column("issued", sa.BigInteger, nullable=False),
+    sa.Column("applied", sa.BigInteger, nullable=False),  # the last row of `forgotten` that was
+    sa.Column("made", Moment, nullable=False),
+    sa.CheckConstraint("id = 1", name="one_row"),
+)
+"""One row."""
+
+pseudonym: Final = sa.Table(
+    "purposeguard_pseudonym",
+    metadata,
+    sa.Column("subject", sa.String(200), primary_key=True),
+    sa.Column("pseudonym", sa.String(32), nullable=False, unique=True),
+    sa.Column("key", sa.LargeBinary),  # none: of a store that was made before there were pseudonyms
+)
+"""The key of each person: the one row from which it can be told who is meant.
+
+A pseudonym is `digest_of(key, subject)` of a random key, so that nobody can be given that of another unnoticed.
+"""
+
+
+# PostgreSQL would keep a sample of the ids beside the table, also of those that are gone.
+@event.listens_for(pseudonym, "after_create")
+def _keep_no_sample(_table: sa.Table, connection: sa.Connection, **_: object) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("ALTER TABLE purposeguard_pseudonym ALTER COLUMN subject SET STATISTICS 0")
+
+
+barred: Final = sa.Table(
+    "purposeguard_barred",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""Persons who were forgotten, and of whom nothing may be used ever again: by a digest keyed with the secret.
+
+Its rows lie in their own order. In that of their making the n-th would be the n-th that was forgotten.
+"""
+
+TABLES: Final = (vault, pseudonym, barred)
+"""The tables of the keys, wherever they lie."""
+
+forgotten: Final = sa.Table(
+    "purposeguard_forgotten",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("pseudonym", sa.String(32), nullable=False, index=True),
+    sa.Column("bar", sa.Boolean, nullable=False),
+)
+"""In the store: whose keys are destroyed, in the order of the commits. Keys from an older copy are destroyed again."""
+
+
+class Apart(Protocol):
+    """A database that holds keys alone."""
+
+    where: str
+
+    def reading(self, *, single: bool = False) -> contextlib.AbstractContextManager[sa.Connection]:
+        """As that of `Store`."""
+        ...
+
+    def writing(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        """As that of `Store`."""
+        ...
+
+
+class Known(NamedTuple):
+    """The pseudonyms of those persons who have one, and those who are barred."""
+
+    names: dict[str, str]
+    barred: frozenset[str]
+
+
+def listed(dialect: str, name: str) -> sa.Select[Any]:
+    """The members of a parameter that is a list: one parameter for each costs more than the look."""
+    each = sa.func.json_each if dialect == "sqlite" else sa.func.json_array_elements_text
+    return sa.select(each(sa.bindparam(name, type_=sa.JSON)).table_valued("value").c.value)
+
+
+def _known(dialect: str) -> sa.Executable:
+    some = sa.exists(sa.select(barred.c.digest))
+    return (
+        sa.select(pseudonym.c.subject, pseudonym.c.pseudonym, sa.literal_column("0"), sa.literal_column("0"))
+        .where(pseudonym.c.subject.in_(listed(dialect, "subjects")))
+        .union_all(sa.select(sa.null(), vault.c.mark, vault.c.issued, sa.case((some, 1), else_=0)))
+    )
+
+
+def _subjects(dialect: str) -> sa.Executable:
+    wanted = pseudonym.c.pseudonym.in_(listed(dialect, "pseudonyms"))
+    return sa.select(pseudonym.c.pseudonym, pseudonym.c.subject).where(wanted)
+
+
+DIALECTS: Final = ("sqlite", "postgresql")
+BARRED: Final = {
+    dialect: sa.select(barred.c.digest).where(barred.c.digest.in_(listed(dialect, "digests"))) for dialect in DIALECTS
+}
+KNOWN: Final = {dialect: _known(dialect) for dialect in DIALECTS}
+SUBJECTS: Final = {dialect: _subjects(dialect) for dialect in DIALECTS}
+
+
+class Keys:
+    """The keys of a store. `apart` is where they lie; None: in the store itself.
+
+    `issued` is how many the keys have issued at least, as far as the store knows. Keys that have issued fewer are an
+    older copy, and are refused: who stopped a use since would be unknown.
+    """
+
+    def __init__(self) -> None:
+        self.apart: Apart | None = None
+        self.issued = 0
+        self._mark = ""
+        self._secret = b""
+        self._former: bytes | None = None
+        self._lock = new_lock()  # guards `issued`
+
+    def learn(self, row: Any) -> None:
+        """Takes over what the row of the vault says."""
+        self._mark, self._secret, self._former = row.mark, bytes(row.secret), row.former
+
+    def rely_on(self, issued: int) -> None:
+        """Notes that so many were issued."""
+        with self._lock:
+            self.issued = max(self.issued, issued)
+
+    # ---- looking ----------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def reading(self, connection: sa.Connection) -> Generator[sa.Connection]:
+        """A connection to the keys; `connection` is one to the store."""
+        if self.apart is None:
+            yield connection
+        else:
+            with self.apart.reading(single=True) as own:
+                yield own
+
+    @contextlib.contextmanager
+    def writing(self, connection: sa.Connection) -> Generator[sa.Connection]:
+        """One for changes: those within the transaction of the store, or in one of their own that ends before it."""
+        if self.apart is None:
+            yield connection
+        else:
+            with self.apart.writing() as own:
+                yield own
+
+    def known(self, connection: sa.Connection, subjects: Collection[str]) -> Known:
+        """What the keys know of these persons.
+
+        Raises:
+            StoreUnavailable: the keys cannot be read, or are not those of the store as it is now.
+        """
+        with self.reading(connection) as own:
+            rows = own.execute(KNOWN[own.dialect.name], {"subjects": list(subjects)}).all()
+            own_rows = [row for row in rows if row[0] is None]
+            self._check([(mark, issued) for _, mark, issued, _ in own_rows])
+            names = {subject: name for subject, name, _, _ in rows if subject is not None}
+            return Known(names, self._barred(own, subjects) if any(row[3] for row in own_rows) else frozenset())
+
+    def barred(self, connection: sa.Connection, subjects: Collection[str]) -> frozenset[str]:
+        """Those of these persons who are barred."""
+        with self.reading(connection) as own:
+            return self._barred(own, subjects)
+
+    def _barred(self, own: sa.Connection, subjects: Collection[str]) -> frozenset[str]:
+        digests = dict(zip(map(self.bar, subjects), subjects, strict=True))
+        found = own.execute(BARRED[own.dialect.name], {"digests": list(digests)}).scalars()
+        return frozenset(map(digests.__getitem__, found))
+
+    def _check(self, rows: Sequence[tuple[str, int]]) -> None:
+        if self.apart is None:
+            return
+        if [mark for mark, _ in rows] != [self._mark]:
+            what = "does not hold the keys of this store"
+            raise unavailable(self.apart.where, what, "name the database that was given as `keys` before")
+        if rows[0][1] < self.issued:
+            what = "is an older copy of the keys: it lacks some that the store relies on"
+            raise unavailable(self.apart.where, what, "put back a later copy of the keys (see `Deploy governance`)")
+
+    def subjects(self, connection: sa.Connection, pseudonyms: Iterable[str]) -> dict[str, str]:
+        """The persons behind pseudonyms; those whose keys are destroyed are not in it."""
+        wanted = iter(dict.fromkeys(pseudonyms))
+        found: dict[str, str] = {}
+        while some := list(islice(wanted, AT_A_TIME)):
+            with self.reading(connection) as own:
+                found.update(map(tuple, own.execute(SUBJECTS[own.dialect.name], {"pseudonyms": some})))
+        return found
+
+    def bar(self, subject: str) -> str:
+        """The digest by which a barred person is found."""
+        return hashlib.blake2b(subject.encode(), key=self._secret, digest_size=32, person=b"barred").hexdigest()
+
+    def name(self, connection: sa.Connection, subject: str) -> str | None:
+        """The pseudonym of a person, or the digest in its place where hand-overs are older than pseudonyms."""
+        name = self.known(connection, [subject]).names.get(subject)
+        if name is None and self._former is not None:
+            return digest_of(self._former, subject)
+        return name
+
+    # ---- issuing ----------------------------------------------------------------------------------------------------
+
+    def issue(self, connection: sa.Connection, subjects: Iterable[str]) -> dict[str, str]:
+        """The pseudonyms of these persons, made for those who have none."""
+        wanted = iter(sorted(set(subjects)))  # in one order, so that of two that issue at once one waits for the other
+        names: dict[str, str] = {}
+        while some := list(islice(wanted, AT_A_TIME)):
+            present = self.known(connection, some).names
+            missing = [subject for subject in some if subject not in present]
+            if missing:
+                self._add(connection, missing)
+                present = self.known(connection, some).names
+            names |= present
+        return names
+
+    def _add(self, connection: sa.Connection, subjects: Sequence[str]) -> None:
+        former = dict(self._former_names(connection, subjects))
+        rows = [_row(subject, former.get(subject)) for subject in subjects]
+        with self.writing(connection) as own:
+            insert = sqlite.insert if own.dialect.name == "sqlite" else postgresql.insert
+            if self.apart is not None:
+                number = sa.update(vault).values(issued=vault.c.issued + len(rows)).returning(vault.c.issued)
+                self.rely_on(own.execute(number).scalar_one())
+            own.execute(insert(pseudonym).on_conflict_do_nothing(index_elements=["subject"]), rows)
+
+    def _former_names(self, connection: sa.Connection, subjects: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """The digests by which these persons are named since before there were pseudonyms."""
+        if self._former is None:
+            return
+        digests = {digest_of(self._former, subject): subject for subject in subjects}
+        table = sa.table("purposeguard_provided_subject", sa.column("pseudonym"))
+        wanted = sa.select(table.c.pseudonym).distinct()
+        wanted = wanted.where(table.c.pseudonym.in_(listed(connection.dialect.name, "digests")))
+        for (digest,) in connection.execute(wanted, {"digests": list(digests)}):
+            yield digests[digest], digest
+
+    # ---- destroying -------------------------------------------------------------------------------------------------
+
+    def destroy(self, connection: sa.Connection) -> None:
+        """Destroys the keys of those whom the store has forgotten, also of those whom an older copy brought back."""
+        with self.writing(connection) as own:
+            # Nobody else destroys meanwhile, so that none is left out.
+            applied = own.execute(sa.update(vault).values(applied=vault.c.applied).returning(vault.c.applied))
+            after = sa.select(forgotten).where(forgotten.c.seq > applied.scalar_one()).order_by(forgotten.c.seq)
+            rows = iter(connection.execute(after).all())
+            while some := list(islice(rows, AT_A_TIME)):
+                found = own.execute(SUBJECTS[own.dialect.name], {"pseudonyms": [row.pseudonym for row in some]}).all()
+                bars = {row.pseudonym for row in some if row.bar}
+                _bar(own, {self.bar(subject) for name, subject in found if name in bars})
+                gone = pseudonym.c.pseudonym.in_(listed(own.dialect.name, "pseudonyms"))
+                own.execute(sa.delete(pseudonym).where(gone), {"pseudonyms": [name for name, _ in found]})
+                own.execute(sa.update(vault).values(applied=some[-1].seq))
+
+    def behind(self, connection: sa.Connection) -> bool:
+        """True if keys are to be destroyed: a process ended before it did, or an older copy of them was put back."""
+        last = connection.execute(sa.select(sa.func.max(forgotten.c.seq))).scalar_one() or 0
+        with self.reading(connection) as own:
+            return last > (own.execute(sa.select(vault.c.applied)).scalar_one_or_none() or 0)
+
+    def unbar(self, connection: sa.Connection, subjects: Iterable[str]) -> None:
+        """Lets these persons come back."""
+        digests = list(map(self.bar, subjects))
+        with self.writing(connection) as own:
+            own.execute(sa.delete(barred).where(barred.c.digest.in_(digests)))
+
+
+def _bar(own: sa.Connection, digests: Collection[str]) -> None:
+    if not digests:
+        return
+    # PostgreSQL keeps rows in the order in which they were written: all are written anew.
+    present = own.execute(sa.delete(barred).returning(barred.c.digest)).scalars()
+    own.execute(sa.insert(barred), [{"digest": digest} for digest in sorted({*present, *digests})])
+
+
+def keys_of(connection: sa.Connection) -> Keys:
+    """The keys of the store that a connection is to."""
+    return cast("Keys", connection.get_execution_options()[KEYS])
+
+
+def _row(subject: str, former: str | None) -> dict[str, Any]:
+    """The key of a person, made anew unless they have a name already."""
+    key = secrets.token_bytes(32) if former is None else None
+    return {"subject": subject, "pseudonym": former if key is None else digest_of(key, subject), "key": key}
+
+
+def digest_of(key: bytes, subject: str) -> str:
+    """The name of a subject under a key: that of the subject, or the one that a store had before."""
+    return hashlib.blake2b(subject.encode(), key=key, digest_size=16).hexdigest()
+
+
+# ---- where they lie -------------------------------------------------------------------------------------------------
+
+
+def attach(connection: sa.Connection, own: Keys, apart: Apart | None, where: str, *, move: bool) -> None:
+    """Has a store use its keys: those in it, or `apart`. Those in it are moved there, with `move` if there are any.
+
+    Raises:
+        StoreUnavailable: the keys are not those of the store, or lie elsewhere.
+    """
+    own.apart = apart
+    inside = sa.inspect(connection).has_table(vault.name)
+    mark = connection.execute(sa.select(identity.c.mark)).scalar_one_or_none()
+    if inside and mark is None:
+        mark = _make(connection)
+    if apart is None:
+        if not inside:
+            raise unavailable(
+                where, "keeps its keys apart", "name where, `keys=…`, or `PURPOSEGUARD_KEYS` of a command"
+            )
+        own.learn(connection.execute(sa.select(vault)).one())
+        return
+    if inside:
+        if connection.dialect.name == "postgresql":  # who still uses those in it waits, and is refused then
+            names = ", ".join(table.name for table in TABLES)
+            connection.execute(sa.text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
+        empty = connection.execute(sa.select(pseudonym.c.subject).limit(1)).one_or_none() is None
+        if not empty and not move:
+            advice = "make a copy of it, then run `purposeguard store upgrade STORE --keys URL`"
+            raise unavailable(where, "holds its keys itself, and they are to lie apart", advice)
+        _move(connection, apart, mark)
+    with apart.reading() as there:
+        row = there.execute(sa.select(vault)).one_or_none()
+    own.rely_on(connection.execute(sa.text("SELECT issued FROM purposeguard_counter")).scalar_one())
+    own._mark = mark or ""
+    own._check([] if row is None else [(row.mark, row.issued)])
+    own.learn(row)
+
+
+def _make(connection: sa.Connection) -> str:
+    """The row of the vault, made with the store."""
+    mark = secrets.token_hex(16)
+    row = {"id": 1, "mark": mark, "secret": secrets.token_bytes(32), "issued": 0, "applied": 0}
+    now = datetime.datetime.now(UTC)
+    connection.execute(sa.insert(vault).values(**row, made=now))
+    connection.execute(sa.insert(identity).values(id=1, mark=mark, made=now))
+    return mark
+
+
+def _move(connection: sa.Connection, apart: Apart, mark: str | None) -> None:
+    """Moves the keys. Whoever would use those in the store from now on misses the tables, and is refused."""
+    with apart.writing() as there:
+        present = there.execute(sa.select(vault.c.mark)).scalar_one_or_none()
+        if present not in (None, mark):
+            raise unavailable(apart.where, "holds the keys of another store", "name a database for these alone")
+        for table in TABLES:  # also if it was interrupted before: what is in the store counts until it is dropped
+            there.execute(sa.delete(table))
+            rows = connection.execute(sa.select(table)).mappings()
+            for some in rows.partitions(AT_A_TIME):
+                there.execute(sa.insert(table), list(map(dict, some)))
+    for table in TABLES:
+        table.drop(connection)

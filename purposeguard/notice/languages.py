@@ -1,0 +1,58 @@
+"""Languages by their tags (BCP 47): whether a tag is well-formed, and which of several to read.
+
+Nothing here decides anything: titles and texts are for people.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Final
+
+_GRANDFATHERED: Final = (
+    "en-gb-oed i-ami i-bnn i-default i-enochian i-hak i-klingon i-lux i-mingo i-navajo i-pwn i-tao i-tay i-tsu "
+    "sgn-be-fr sgn-be-nl sgn-ch-de"
+)
+"""Tags that RFC 5646 keeps although its grammar has them not."""
+
+_TAG: Final = re.compile(
+    rf"(?:{'|'.join(_GRANDFATHERED.split())}"
+    r"|(?:[a-z]{2,3}(?:-[a-z]{3}){0,3}|[a-z]{4,8})"  # the language
+    r"(?:-[a-z]{4})?"  # its script
+    r"(?:-(?:[a-z]{2}|[0-9]{3}))?"  # a region
+    r"(?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*"  # variants
+    r"(?:-[a-wyz0-9](?:-[a-z0-9]{2,8})+)*"  # extensions
+    r"(?:-x(?:-[a-z0-9]{1,8})+)?"
+    r"|x(?:-[a-z0-9]{1,8})+)",  # private use
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def well_formed(tag: str) -> bool:
+    """Whether it is a language tag by the grammar of RFC 5646: `en`, `pt-BR`, `zh-Hant-TW`."""
+    return _TAG.fullmatch(tag) is not None
+
+
+def nearest_language(tags: Collection[str], language: str) -> str:
+    """The tag to read when this language is asked for.
+
+    The language itself; else what is left of it when subtags are taken from its end (look-up, RFC 4647, section 3.4);
+    else the first tag of the same primary language; else the first tag.
+    """
+    known = {tag.casefold(): tag for tag in tags}
+    subtags = language.casefold().split("-")
+    primary = subtags[0]
+    while subtags:
+        found = known.get("-".join(subtags))
+        if found is not None:
+            return found
+        subtags.pop()
+        if subtags and len(subtags[-1]) == 1:
+            subtags.pop()  # a singleton says nothing without what follows it
+    first, *_ = tags
+    return next((tag for tag in tags if tag.casefold().partition("-")[0] == primary), first)
+
+
+def title_in(titles: Mapping[str, str], language: str) -> str:
+    """The title to read when this language is asked for, as `nearest_language` finds it."""
+    return titles[nearest_language(titles, language)]

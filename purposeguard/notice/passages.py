@@ -1,0 +1,161 @@
+"""The words of a notice that stand in files beside it: found, checked, and known by their SHA-256.
+
+A row says where its words are (`schema.Passage`). Whoever reads the notice from a file has the words too; a document, a
+dump and a generated module have the place and the hash, so they need nothing beside them and hold none of the words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from purposeguard.errors import Fault
+from purposeguard.notice.schema import LINES, Passage
+
+LARGEST: Final = 16 * 2**20
+"""Bytes of a file of words that are read at most."""
+
+UNREAD: Final = "0" * 64
+"""In the place of a hash that could not be made, which is a fault."""
+
+
+def hash_of(words: str) -> str:
+    """The SHA-256 of words, however their lines are broken."""
+    return hashlib.sha256(" ".join(words.split()).encode()).hexdigest()
+
+
+def fingerprint(passage: Passage) -> str:
+    """The same for the same words, wherever they stand."""
+    return passage.sha256 if passage.words is None else hash_of(passage.words)  # type: ignore[return-value]
+
+
+class Reader:
+    """Reads the words that tables of a notice file refer to: `words` by their hash, and `faults` with their places."""
+
+    def __init__(self, words: Mapping[str, str] = MappingProxyType({})) -> None:
+        self.words = dict(words)
+        self.faults: list[Fault] = []
+        self._contents: dict[Path, str] = {}
+
+    def filled(self, tables: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        """The tables with the hash of each passage; files are looked for in this folder and nowhere else."""
+        return {key: self._value(key, value, folder, key) for key, value in tables.items()}
+
+    def _value(self, key: str, value: Any, folder: Path, place: str) -> Any:
+        if isinstance(value, list):
+            return [self._value("", row, folder, f"{place}[{index}]") for index, row in enumerate(value)]
+        if not isinstance(value, dict):
+            return value
+        if key == "text":
+            return {tag: self._passage(given, folder, f"{place}.{tag}") for tag, given in value.items()}
+        return {inner: self._value(inner, given, folder, f"{place}.{inner}") for inner, given in value.items()}
+
+    def _passage(self, given: Any, folder: Path, place: str) -> Any:
+        """A reference with its hash; what is none stays as it is."""
+        if not isinstance(given, dict) or "file" not in given:
+            return given
+        try:
+            passage = Passage.model_validate({"sha256": UNREAD, **given})
+        except ValidationError:
+            return {"sha256": UNREAD, **given}  # told with the shape of the tables
+        try:
+            words = _passage_of(passage, self._content(str(passage.file), folder))
+        except ValueError as error:
+            what, _, suggestion = str(error).partition(" (help: ")
+            self.faults.append(Fault(place, what, suggestion.removesuffix(")") or None))
+            return {"sha256": UNREAD, **given}
+        found = hash_of(words)
+        if given.get("sha256", found) != found:
+            message = f"the words in {passage.place} are not those of this `sha256`"
+            self.faults.append(Fault(place, message, f'compare the row with them, and then write `sha256 = "{found}"`'))
+        self.words[found] = words
+        return {**given, "sha256": found}
+
+    def _content(self, name: str, folder: Path) -> str:
+        root = Path(os.path.realpath(folder))
+        path = Path(os.path.realpath(root / name))  # a circle of links leads nowhere, and raises nothing
+        if not path.is_relative_to(root):
+            raise ValueError(f"`{name}` leads out of the folder of the notice (help: put the file beside the notice)")
+        if path not in self._contents:
+            self._contents[path] = _read(path, name)
+        return self._contents[path]
+
+
+def _read(path: Path, name: str) -> str:
+    """The text of a file.
+
+    Raises:
+        ValueError: there is no such file, or it cannot be read as text.
+    """
+    try:
+        if not path.is_file():
+            raise ValueError(f"there is no file `{name}` beside the notice")
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+    except OSError as error:
+        raise ValueError(f"`{name}` cannot be read: {error.strerror or error}") from error
+    if len(content) > LARGEST:
+        raise ValueError(f"`{name}` is larger than {LARGEST:,} bytes")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"line {line} of `{name}` is not UTF-8 (help: save the file as UTF-8)") from error
+
+
+def _passage_of(passage: Passage, content: str) -> str:
+    """The words of a passage, without blank lines around them.
+
+    Raises:
+        ValueError: the file has no such passage, or two.
+    """
+    lines = re.split(r"\r\n|\r|\n", content)
+    words = _between(passage, "\n".join(lines)) if passage.lines is None else _lines(passage.lines, lines, passage)
+    words = "\n".join(line.rstrip() for line in words.strip().split("\n"))
+    if not words:
+        raise ValueError(f"{passage.place}: is blank")
+    if not re.fullmatch(LINES, words):
+        raise ValueError(f"{passage.place}: holds a control character")
+    return words
+
+
+def _lines(given: str, lines: list[str], passage: Passage) -> str:
+    first, _, last = given.partition("-")
+    start, end = int(first), int(last or first)
+    if start > end:
+        raise ValueError(f"lines {given}: the first is behind the last")
+    if end > len(lines):
+        raise ValueError(f"`{passage.file}` has {len(lines)} lines, and none of {given} beyond")
+    return "\n".join(lines[start - 1 : end])
+
+
+def _between(passage: Passage, content: str) -> str:
+    start = _only(str(passage.from_), content, passage)
+    if passage.to is None:
+        end = re.compile(r"\n[^\S\n]*(?:\n|$)").search(content, start)
+        return content[start : end.start() if end else None]
+    end = _loosely(passage.to).search(content, start)
+    if end is None:
+        raise ValueError(f"`{passage.file}` has no “{passage.to}” behind “{passage.from_}”")
+    return content[start : end.end()]
+
+
+def _only(words: str, content: str, passage: Passage) -> int:
+    found = [match.start() for match in _loosely(words).finditer(content)]
+    if not found:
+        raise ValueError(f"`{passage.file}` has no “{words}” (help: quote it as the file has it)")
+    if len(found) > 1:
+        raise ValueError(f"`{passage.file}` has “{words}” {len(found)} times (help: quote more of it)")
+    return found[0]
+
+
+def _loosely(words: str) -> re.Pattern[str]:
+    """The words, whatever blanks and line breaks are between them."""
+    return re.compile(r"\s+".join(map(re.escape, words.split())) or r"(?!)")

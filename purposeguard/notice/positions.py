@@ -1,0 +1,208 @@
+"""Where each key and entry of a TOML text is written, which `tomllib` does not tell; and what is wrong with others.
+
+Positions are asked of texts that `tomllib` has read: what is written is valid, so that it is enough to follow brackets,
+keys and texts in quotes.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+Location = tuple[str | int, ...]
+"""The keys, and numbers of entries, that lead to a value: `("grant", 2, "purpose", 0, "id")`."""
+
+
+class Position(NamedTuple):
+    """A line and a column, both counted from 1."""
+
+    line: int
+    column: int
+
+
+_TOKEN: Final = re.compile(
+    r"""
+      (?P<blank> (?: [ \t] | \#[^\n]* )+ )
+    | (?P<word>  \"{3} (?: \\. | [^\\] )*? \"{3,5}
+              |  '{3} .*? '{3,5}
+              |  " (?: \\. | [^"\\] )* "
+              |  ' [^']* '
+              |  [^\s\[\]{}=,.\#"']+ )
+    | (?P<mark>  [\[\]{}=,.\n] )
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+
+
+def positions(text: str) -> dict[Location, Position]:
+    """Of each key of a text that `tomllib` has read where it is first written, of each entry of a list where it begins.
+
+    An entry of an array of tables begins at the key in its `[[header]]`. The text itself, `()`, begins at line 1.
+    """
+    text = text.replace("\r\n", "\n")  # as tomllib does
+    lines = [0, *(found.end() for found in re.finditer("\n", text))]
+    found: dict[Location, Position] = {(): Position(1, 1)}
+    for location, offset in _Scanner().scan(text):
+        line = bisect_right(lines, offset)
+        found.setdefault(location, Position(line, offset - lines[line - 1] + 1))
+    return found
+
+
+class _Open(NamedTuple):
+    """A list, or a table in braces, that has begun and not ended."""
+
+    location: Location
+    is_list: bool
+    entry: int = 0
+
+
+class _Scanner:
+    """What has been read so far: it gives each key and entry with its offset, as they come."""
+
+    def __init__(self) -> None:
+        self.table: Location = ()
+        self.location: Location = ()
+        """That of the key whose value is read."""
+        self.rows: dict[Location, int] = {}
+        """Array of tables → how many headers it has had."""
+        self.opened: list[_Open] = []
+        self.keys: list[tuple[str, int]] = []
+        self.brackets = 0
+        """Those that a header has begun with."""
+        self.in_value = False
+
+    def scan(self, text: str) -> Iterator[tuple[Location, int]]:
+        for token in _TOKEN.finditer(text):
+            if token.lastgroup != "blank":
+                step = self.value if self.in_value else self.key
+                yield from step(token[0], token.start(), is_word=token.lastgroup == "word")
+
+    def key(self, mark: str, at: int, *, is_word: bool) -> Iterator[tuple[Location, int]]:
+        """Where keys and headers stand, and brackets that end a table in braces."""
+        if is_word:
+            self.keys.append((_read(mark), at))
+        elif mark == "[":
+            self.brackets += 1
+        elif mark == "]" and self.keys:
+            yield from self.header()
+            self.keys, self.brackets = [], 0
+        elif mark == "=":
+            self.location = self.opened[-1].location if self.opened else self.table
+            for key, start in self.keys:
+                self.location = (*self.location, key)
+                yield self.location, start
+            self.keys, self.in_value = [], True
+        elif mark == "}":
+            self.opened.pop()
+            self.in_value = True
+
+    def header(self) -> Iterator[tuple[Location, int]]:
+        self.table = ()
+        for number, (key, start) in enumerate(self.keys):
+            self.table = (*self.table, key)
+            yield self.table, start
+            if self.brackets > 1 and number == len(self.keys) - 1:  # `[[header]]`
+                self.rows[self.table] = self.rows.get(self.table, 0) + 1
+            if self.table in self.rows:
+                self.table = (*self.table, self.rows[self.table] - 1)
+                yield self.table, start
+
+    def value(self, mark: str, at: int, *, is_word: bool) -> Iterator[tuple[Location, int]]:
+        """Inside a value, and behind it."""
+        inner = self.opened[-1] if self.opened else None
+        here = self.location
+        if inner is not None and inner.is_list:
+            here = (*inner.location, inner.entry)
+            if is_word or mark in "[{":
+                yield here, at
+        if mark in ("[", "{"):
+            self.opened.append(_Open(here, mark == "["))
+            self.in_value = mark == "["
+        elif mark in ("]", "}"):
+            self.opened.pop()
+        elif mark == "," and inner is not None:
+            self.opened[-1] = inner._replace(entry=inner.entry + 1)
+            self.in_value = inner.is_list
+        elif mark == "\n":
+            self.in_value = inner is not None
+
+
+def _read(key: str) -> str:
+    """A key as it is meant: without its quotes, and with what its escapes stand for."""
+    if key[0] not in "\"'":
+        return key
+    read: dict[str, Any] = tomllib.loads(f"{key} = 0")
+    return next(iter(read))
+
+
+def not_toml(text: str, said: str) -> tuple[str, str, str | None]:
+    """Of a text that `tomllib` refuses and what it said: the text up to there, what is wrong, and what to write."""
+    text = text.replace("\r\n", "\n")
+    named = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", said, re.DOTALL)
+    before = text
+    if named and named[2]:
+        lines = text.split("\n")[: int(named[2])]
+        before = "\n".join([*lines[:-1], lines[-1][: int(named[3]) - 1]])
+    what, suggestion = next((known for part, known in _SAID.items() if part in said), (said, None))
+    found = text[len(before) : len(before) + 1]
+    if text.endswith(".toml") and "\n" not in text:
+        suggestion = "`Notice.load(path)` reads a file"
+    elif text.startswith(("<<<<<<<", "=======", ">>>>>>>"), len(before)):
+        suggestion = "settle the conflict that git has left in the file"
+    elif found and not found.isascii():
+        suggestion = _in_ascii(found)
+    return before, what, suggestion
+
+
+def _in_ascii(found: str) -> str:
+    """What to write for a character that no keyboard of a programmer has."""
+    plain = _STRAIGHT.get(found, unicodedata.normalize("NFKC", found).strip())
+    if not found.strip():
+        return "remove the full-width blank"
+    if plain.isascii():
+        return f"type `{plain}` for `{found}`"
+    return "keys are in Latin letters, and a text stands in quotes"
+
+
+_STRAIGHT: Final = dict.fromkeys("“”„‟«»「」『』＂", '"') | dict.fromkeys("‘’‚‛＇", "'")
+
+_END_OF_TEXT: Final = ("a text does not end", 'end it with a quote on its own line, `"…"`')
+_SAID: Final[dict[str, tuple[str, str]]] = {
+    "Expected '='": ("a key without `=`", 'write `key = "value"`, and `[[source]]` above the keys of a row'),
+    "Expected newline": (
+        "more on the line than a key and its value",
+        'write one key on each line; a text stands in quotes, `"…"`, and a quote in it is `\\"`',
+    ),
+    "Invalid value": (
+        "what stands here is no value",
+        'a text stands in quotes, `"…"`, a list in brackets, `["…", "…"]`; yes is `true`',
+    ),
+    "Illegal character": _END_OF_TEXT,
+    "Unterminated string": _END_OF_TEXT,
+    "Unclosed array": ("a list does not end", 'write `["…", "…"]`, with a comma between two entries'),
+    "Unclosed inline table": (
+        "a table in braces does not end",
+        'write `{ en = "…", ja = "…" }` on one line, with a comma between; a quote in a text is `\\"`',
+    ),
+    "Invalid initial character": ("what stands here is no key", "write a table in braces on one line"),
+    "Expected ']": (
+        "a header does not end",
+        "write `[[source]]` above one row of many, `[retention]` above the only one",
+    ),
+    "Invalid statement": (
+        "what stands here is no key",
+        'write `key = "value"`; other characters than A-Z, 0-9, `_` and `-` stand in quotes',
+    ),
+    "Unescaped '\\'": ("a backslash means something", "write two of them, or the text in single quotes"),
+    "twice": ("a header stands twice", "`[[source]]`, in two brackets, begins each row of a list"),
+    "Cannot overwrite": (
+        "a key stands twice",
+        "remove one of the two; `[[source]]`, in two brackets, begins another row of a list",
+    ),
+    "Cannot mutate": ("a table in braces has ended", "write all of it between the braces"),
+}
+"""What is wrong and what to write, by a part of what `tomllib` says."""

@@ -1,0 +1,151 @@
+"""The words of two revisions (`text`), and what a comparison has compared at all.
+
+Words decide nothing, so a change of words is neutral: somebody reads whether the rows still say what the words say.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from purposeguard.notice.history import History
+from purposeguard.notice.passages import fingerprint
+from purposeguard.notice.schema import (
+    ByLanguage,
+    Document,
+    Extension,
+    Passage,
+    Period,
+    Prohibition,
+    Table,
+    Texts,
+)
+from purposeguard.policy.diff.changes import AnyPair, Change, Fact, Matching, kind_of
+
+FACTS: Final = ("entrustment", "transfer", "safeguards", "rights", "retention", "contact", "voluntary", "changes")
+
+WHAT: Final[Mapping[str, str]] = {
+    "channel": "channel",
+    "country": "country",
+    "equivalent": "country",
+    "extension": "extension",
+    "forbid": "prohibition",
+    "grant": "clause",
+    "means": "means",
+    "measures": "measure",
+    "period": "retention",
+    "recipients": "recipient",
+    "request": "request",
+}
+"""Lists of the file, and what one of their rows is."""
+
+Key = tuple[str, str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """A row of either revision or of both: what it is, which one, and its texts."""
+
+    facts: Mapping[str, Fact]
+    old: Mapping[str, Passage]
+    new: Mapping[str, Passage]
+
+
+def rows(history: History, matching: Matching) -> list[Row]:
+    """Every row of the two revisions, once."""
+    old, new = history.notices[0].document, history.latest.document
+    pairs: tuple[AnyPair, ...] = (*matching.sources, *matching.purposes, *matching.families)
+    found = [Row({"what": kind_of(pair), "id": pair.id}, _texts(pair.old), _texts(pair.new)) for pair in pairs]
+    before, after = dict(_others(old, matching)), dict(_others(new, None))
+    for key, row in {**before, **after}.items():
+        found.append(Row(_facts(key, row, matching), _texts(before.get(key)), _texts(after.get(key))))
+    return found
+
+
+def worded(history: History, matching: Matching) -> Iterator[Change]:
+    """Texts that are new, gone or worded differently; where their lines break does not matter."""
+    first, *_, last = history
+    for row in rows(history, matching):
+        for language in {**row.new, **row.old}:
+            old, new = row.old.get(language), row.new.get(language)
+            if _hash(old) != _hash(new):
+                was = None if old is None else first.words_of(old)
+                is_ = None if new is None else last.words_of(new)
+                yield Change("text", "neutral", {**row.facts, "language": language, "old": was, "new": is_})
+
+
+def counts(history: History, matching: Matching) -> dict[str, int]:
+    """How many rows were compared, by what they are, and texts; `without-text`: rows of which neither has the words."""
+    every = rows(history, matching)
+    counted = Counter(str(row.facts["what"]) for row in every)
+    texts = sum(len({**row.old, **row.new}) for row in every)
+    return {**counted, "text": texts, "without-text": sum(not (row.old or row.new) for row in every)}
+
+
+def bare(value: Any) -> Any:
+    """A row, or something of it, without its texts: what is left says something by itself."""
+    if isinstance(value, Table):
+        return {name: bare(getattr(value, name)) for name in type(value).model_fields if name != "text"}
+    return tuple(map(bare, value)) if isinstance(value, tuple) else value
+
+
+def _hash(passage: Passage | None) -> str | None:
+    return None if passage is None else fingerprint(passage)
+
+
+def _texts(row: object) -> Mapping[str, Passage]:
+    texts = getattr(row, "text", None)
+    return texts if isinstance(texts, Texts) else {}
+
+
+def _others(document: Document, matching: Matching | None) -> Iterator[tuple[Key, Table]]:
+    """The rows that are no terms; `matching` calls terms by their ids in the later revision."""
+    yield ("notice", document.id), document
+    for name in ("channel", "grant", "forbid", "extension"):
+        for row in getattr(document, name):
+            yield (WHAT[name], _id(row, matching)), row
+    for name in FACTS:
+        table = getattr(document, name)
+        if table is not None:
+            yield from _inside(name, table, matching)
+
+
+def _inside(name: str, table: Table, matching: Matching | None) -> Iterator[tuple[Key, Table]]:
+    yield ("table", name), table
+    for key in type(table).model_fields:
+        value = getattr(table, key)
+        for row in value if isinstance(value, tuple) else (value,):
+            if not isinstance(row, Table) or isinstance(row, ByLanguage):
+                continue
+            id_ = _id(row, matching)
+            if key in WHAT:
+                yield (WHAT[key], id_), row
+                yield from list(_inside(f"{name}.{key} {id_}", row, matching))[1:]
+            else:
+                yield from _inside(f"{name}.{key} {id_}".strip(), row, matching)
+
+
+def _id(row: Table, matching: Matching | None) -> str:
+    """What a row is called, the same in both revisions."""
+    sources = {} if matching is None else matching.source_ids
+    purposes = {} if matching is None else matching.purpose_ids
+    if isinstance(row, Period):
+        return f"{sources.get(row.source, row.source)} {row.from_}"
+    if isinstance(row, (Prohibition, Extension)):
+        of = sorted(sources.get(id_, id_) for id_ in row.sources or ())
+        return f"{', '.join(of)} → {', '.join(sorted(purposes.get(id_, id_) for id_ in row.purposes))}"
+    return str(getattr(row, "id", None) or getattr(row, "code", None) or getattr(row, "clause", ""))
+
+
+def _facts(key: Key, row: Table, matching: Matching) -> dict[str, Fact]:
+    what, id_ = key
+    if isinstance(row, Prohibition):
+        sources, purposes = matching.source_ids, matching.purpose_ids
+        return {
+            "what": what,
+            "sources": tuple(sources.get(each, each) for each in row.sources),
+            "purposes": tuple(purposes.get(each, each) for each in row.purposes),
+        }
+    return {"what": what, "id": id_}

@@ -1,0 +1,169 @@
+"""A notice file that is begun from a table, or from answers: valid, and saying what was said."""
+
+import itertools
+import json
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import purposeguard as pg
+from purposeguard.notice.grants import granted
+from purposeguard.notice.languages import title_in
+from tests.unit.command_line import process, run
+
+USES = """\
+data,purpose,basis
+E-mail address,Newsletter,consent
+E-mail address,Account,contract
+"Usage
+data",Product improvement,legitimate interests
+利用履歴,Account,Art. 6(1)(b) GDPR
+"""
+
+
+def begun(tmp_path, text, *options):
+    (tmp_path / "uses.csv").write_text(text, "utf-8")
+    return run("new", tmp_path / "uses.csv", "--revision", "2026-11-01", *options)
+
+
+def uses(notice):
+    """Title of a purpose → titles of the data that may serve it."""
+    title = {row.id: title_in(row.title, "en") for row in (*notice.document.source, *notice.document.purposes)}
+    found: dict[str, set[str]] = {title[row.id]: set() for row in notice.document.purposes}
+    for source, purposes in granted(notice.document).items():
+        for purpose in purposes:
+            found[title[purpose]].add(title[source])
+    return found
+
+
+def test_a_row_for_each_use(tmp_path):
+    result = begun(tmp_path, USES.replace("Usage\ndata", "Usage data"), "--controller", "Corner Shop")
+    assert (result.exit_code, result.stderr) == (0, "")
+    notice = pg.Notice.loads(result.stdout)
+    assert (notice.id, str(notice.revision)) == ("privacy-notice", "2026-11-01")
+    assert uses(notice) == {
+        "Newsletter": {"E-mail address"},
+        "Account": {"E-mail address", "利用履歴"},
+        "Product improvement": {"Usage data"},
+    }
+    assert [row.basis for row in notice.document.purposes] == ["consent", "contract", "legitimate-interest"]
+    assert [source.__name__ for source in notice.sources] == ["EMailAddress", "UsageData", "Data3"]
+    assert notice.source("利用履歴").__name__ == "Data3"
+
+
+def test_a_column_for_each_purpose(tmp_path):
+    text = "data,Newsletter,Account,Research\nE-mail,consent,contract,no\nLogs,,yes,x\n"
+    notice = pg.Notice.loads(begun(tmp_path, text.replace(",yes,", ",contract,")).stdout)
+    assert uses(notice) == {"Newsletter": {"E-mail"}, "Account": {"E-mail", "Logs"}, "Research": {"Logs"}}
+    assert [row.basis for row in notice.document.purposes] == ["consent", "contract", None]
+
+
+def test_a_basis_by_the_data(tmp_path):
+    text = "data,purpose,basis\nE-mail,Advertising,consent\nOrders,Advertising,legitimate-interest\n"
+    notice = pg.Notice.loads(begun(tmp_path, text).stdout)
+    guard = pg.Guard(notice)
+    assert guard.allows("orders", "advertising")
+    assert not guard.allows("e-mail", "advertising")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "has no rows"),
+        ("data,purpose\n", "has no rows"),
+        ("what,purpose\na,b\n", ":1: the first column is `data`, not `what`"),
+        ("data,purpose,why\na,b,c\n", ":1: the columns are `data`, `purpose` and `basis`"),
+        ("data,p,p\na,yes,yes\n", ":1: behind `data` stands a column for each purpose"),
+        ("data\na\n", ":1: behind `data` stands a column for each purpose"),
+        ("data,purpose,basis\na,b\n", ":2: 2 cells, and the first line has 3"),
+        ("data,purpose,basis\n\n,b,consent\n", ":3: `data` or `purpose` is empty"),
+        ("data,purpose,basis\na,b,consnet\n", ":2: unknown basis `consnet` (help: did you mean `consent`?)"),
+        ("data,purpose,basis\na,b,同意\n", ":2: unknown basis `同意` (help: write consent, contract"),
+        ("data,purpose,basis\na,b,consent\na,b,law\n", ":3: a second basis of `a` for `b`"),
+        ("data,purpose,basis\na,b,consent\nc,b,\n", "a basis is stated for some data of a purpose, and none for `c`"),
+        ("data,p\na,no\n", "no data serves `p`"),
+        ('data,purpose\n"a,b\n', "is no CSV"),
+    ],
+)
+def test_what_is_not_understood_is_told_by_its_line(tmp_path, text, told):
+    result = begun(tmp_path, text)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert told in result.stderr
+
+
+def test_no_file_is_overwritten_and_the_next_step_is_told(tmp_path):
+    path = tmp_path / "notice.toml"
+    result = begun(tmp_path, USES, "-o", path)
+    assert result.exit_code == 0
+    assert "3 sources, 3 purposes" in result.stdout
+    assert run("validate", path).exit_code == 0
+    again = begun(tmp_path, USES, "-o", path)
+    assert (again.exit_code, "exists already" in again.stderr) == (2, True)
+    assert begun(tmp_path, USES, "--revision", "yesterday").exit_code == 2
+    assert run("new", tmp_path / "gone.csv").exit_code == 2
+
+
+@given(
+    data=st.lists(
+        st.text(min_size=1, max_size=12).map(str.strip).filter(str.isprintable).filter(bool), unique=True
+    ).filter(bool),
+    bases=st.lists(st.sampled_from(["consent", "law", "x"]), min_size=1, max_size=4),
+    titles=st.sampled_from(["en", "de", "pt-BR"]),
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_the_data_is_called_the_file_is_valid(tmp_path, data, bases, titles):
+    rows = [["data", *(f"purpose {number}" for number, _ in enumerate(bases))], *([kind, *bases] for kind in data)]
+    text = "\n".join(",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in rows)
+    result = begun(tmp_path, text, "--titles", titles)
+    assert result.exit_code == 0, result.stderr
+    notice = pg.Notice.loads(result.stdout)
+    assert len(notice.sources) == len(data)
+    assert {len(purposes) for purposes in notice.grants.values()} == {len(bases)}
+
+
+ANSWERS = """\
+Corner Shop
+
+Account
+Orders
+
+Delivery
+Newsletter
+
+2
+contract
+7
+all
+consnet
+consent
+"""
+
+
+def test_answers_to_questions(tmp_path):
+    path = tmp_path / "notice.toml"
+    result = process("new", "-o", path, input=ANSWERS, env={**os.environ, "COLUMNS": "200"})
+    assert result.returncode == 0, result.stderr
+    for step in ("[1/5]", "[5/5] purpose 1 of 2: Delivery", "numbers from 1 to 2, please", "did you mean `consent`?"):
+        assert step in result.stdout
+    notice = pg.Notice.load(path)
+    assert title_in(notice.document.controller, "en") == "Corner Shop"
+    assert uses(notice) == {"Delivery": {"Orders"}, "Newsletter": {"Account", "Orders"}}
+    assert [row.basis for row in notice.document.purposes] == ["contract", "consent"]
+
+
+@pytest.mark.parametrize("given", ["Corner Shop\n\n\n", "Corner Shop\n\nAccount\n\n\n"])
+def test_nothing_is_written_without_data_or_purposes(tmp_path, given):
+    path = tmp_path / "notice.toml"
+    assert process("new", "-o", path, input=given, env={**os.environ}).returncode != 0
+    assert not path.exists()
+
+
+def test_the_matrix_shows_what_was_begun(tmp_path):
+    path = tmp_path / "notice.toml"
+    begun(tmp_path, USES, "-o", path)
+    data = json.loads(run("matrix", "--notice", path, "--format", "json").stdout)
+    cells = list(itertools.chain.from_iterable(row["sources"].values() for row in data["purposes"]))
+    assert cells.count("consent") == 1
+    assert cells.count(True) == 3
