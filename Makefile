@@ -147,7 +147,8 @@ LONG      = tests/adapters/test_conformance.py tests/adapters/sql/test_tpc.py te
             tests/adapters/spark/test_perturbed.py tests/adapters/sqlalchemy/test_changed_columns.py tests/governance/ledger/test_killed.py \
             tests/governance/ledger/test_tampering.py tests/governance/test_two_processes.py tests/governance/test_requests_at_once.py \
             tests/governance/test_requests_model.py tests/governance/test_retention.py tests/governance/test_forks.py \
-            tests/governance/test_propagation.py tests/governance/ledger/test_at_once.py tests/adapters/dbt/test_build.py
+            tests/governance/test_propagation.py tests/governance/ledger/test_at_once.py tests/adapters/dbt/test_build.py \
+            tests/adapters/dbt/test_perturbed.py tests/adapters/test_row_rules.py
 # Governance asks both databases the same; of PostgreSQL its store is enough here.
 HERE      = -k "not (governance and postgresql) or test_store"
 lowest: $(VENV)-lowest/.lowest ## with the lowest version allowed of each dependency: the tests that touch one

@@ -37,13 +37,13 @@ from purposeguard.governance.report import (
 from purposeguard.governance.request_records import KIND_OF, Request
 from purposeguard.governance.restrictions import ClauseNow, SubjectRecord, unchanged
 from purposeguard.governance.transfers import ProvisionRecord
-from purposeguard.notice.grants import LegalGrounds, bases, stated_bases
+from purposeguard.notice.grants import LegalGrounds
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.languages import nearest_language, title_in
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods, day_in
-from purposeguard.notice.schema import Kind, Office
+from purposeguard.notice.schema import Kind, Office, bases, stated_bases
 from purposeguard.notice.timezones import Day, zone
 from purposeguard.notice.vocabulary import Family, NotPersonal, Source
 from purposeguard.policy.row_context import NOTHING_KNOWN, RowContext

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 Language = Literal["en", "ja"]
-"""The languages of reports: those in which a notice has its titles."""
+"""The languages of reports. Titles are in the nearest that the notice has."""
 
 FORMAT = 1
 """The version of the report's JSON."""

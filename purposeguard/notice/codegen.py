@@ -11,10 +11,10 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from purposeguard.notice.grants import LegalGrounds, bases_in_words, granted, proviso, source_rows, stated_bases
+from purposeguard.notice.grants import LegalGrounds, bases_in_words, granted, proviso, source_rows
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.notice import Notice, bases_of
-from purposeguard.notice.schema import Document, FamilyRow, Named, Titles
+from purposeguard.notice.schema import Document, FamilyRow, Named, Titles, stated_bases
 
 WIDTH = 120
 """Columns of a line, as the project's own style has it."""

@@ -10,19 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
-from types import MappingProxyType
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 from purposeguard.notice.schema import (
+    ALONE,
     EVERY,
     Basis,
     BasisRow,
     Document,
     Extension,
-    Grant,
     Named,
     Prohibition,
-    PurposeRow,
+    basis_rows,
 )
 
 Grants = dict[str, dict[str, str]]
@@ -150,31 +149,6 @@ Extensions = dict[tuple[str, str], Extension]
 """Source id and purpose id → the row that extends the one's earlier data to the other."""
 
 
-_ALONE: Final = MappingProxyType(
-    {basis: (BasisRow.model_construct(basis=basis),) for basis in (*get_args(Basis), None)}
-)
-"""A basis that a notice states by `basis`, or none, as the one row that it comes down to."""
-
-
-def basis_rows(grant: Grant, purpose: PurposeRow) -> tuple[BasisRow, ...]:
-    """The bases of a purpose: its own, else those of its grant; one without a basis where the notice states none."""
-    row = purpose if purpose.bases or purpose.basis is not None else grant
-    return row.bases or _ALONE[row.basis]
-
-
-def stated_bases(document: Document) -> dict[str, tuple[BasisRow, ...]]:
-    """Purpose id → its bases, of which one that applies is enough."""
-    return {row.id: basis_rows(grant, row) for grant in document.grant for row in grant.purpose}
-
-
-def bases(document: Document) -> dict[str, Basis | Literal["several"] | None]:
-    """Purpose id → its basis, where the notice states one for all its data; `several` where there is more to say."""
-    return {
-        purpose: rows[0].basis if rows == _ALONE[rows[0].basis] else "several"
-        for purpose, rows in stated_bases(document).items()
-    }
-
-
 class Ground(NamedTuple):
     """One way in which a use is lawful: on a basis, where all these conditions are stated.
 
@@ -193,7 +167,7 @@ class Ground(NamedTuple):
 
 def bases_in_words(rows: tuple[BasisRow, ...]) -> str:
     """The bases of a purpose on one line; empty where the notice states none."""
-    return " or ".join(map(basis_in_words, rows)) if rows != _ALONE[None] else ""
+    return " or ".join(map(basis_in_words, rows)) if rows != ALONE[None] else ""
 
 
 def basis_in_words(row: BasisRow) -> str:

@@ -11,7 +11,8 @@ import itertools
 import keyword
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -260,6 +261,7 @@ class Condition(Table):
     id: Slug
     title: Titles
     kind: Literal["age", "region", "product", "platform", "version", "other"] = "other"
+    text: Texts | None = None
 
 
 class Channel(Table):
@@ -668,3 +670,26 @@ def by_language(table: Table) -> Iterator[ByLanguage[Any]]:
                 yield part
             elif isinstance(part, Table):
                 yield from by_language(part)
+
+
+ALONE: Final = MappingProxyType({basis: (BasisRow.model_construct(basis=basis),) for basis in (*get_args(Basis), None)})
+"""A basis that a notice states by `basis`, or none, as the one row that it comes down to."""
+
+
+def basis_rows(grant: Grant, purpose: PurposeRow) -> tuple[BasisRow, ...]:
+    """The bases of a purpose: its own, else those of its grant; one without a basis where the notice states none."""
+    row = purpose if purpose.bases or purpose.basis is not None else grant
+    return row.bases or ALONE[row.basis]
+
+
+def stated_bases(document: Document) -> dict[str, tuple[BasisRow, ...]]:
+    """Purpose id → its bases, of which one that applies is enough."""
+    return {row.id: basis_rows(grant, row) for grant in document.grant for row in grant.purpose}
+
+
+def bases(document: Document) -> dict[str, Basis | Literal["several"] | None]:
+    """Purpose id → its basis, where the notice states one for all its data; `several` where there is more to say."""
+    return {
+        purpose: rows[0].basis if rows == ALONE[rows[0].basis] else "several"
+        for purpose, rows in stated_bases(document).items()
+    }

@@ -120,7 +120,7 @@ class Purpose(metaclass=TermMeta):
     """Base of the purposes of use that a notice states.
 
     Concrete classes bear `clause` (the canonical id, e.g. `1.2(1)①`), `slug` (`renewal-guidance`) and `title` (by
-    language: `en`, `ja`).
+    language).
     """
 
     clause: ClassVar[str]

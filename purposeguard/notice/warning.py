@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from purposeguard.errors import Fault
-from purposeguard.notice.grants import Lineage, bases, granted
-from purposeguard.notice.schema import Document, FamilyRow, Named
+from purposeguard.notice.grants import Lineage, granted
+from purposeguard.notice.schema import Document, FamilyRow, Named, bases
 
 
 def warnings(document: Document) -> list[Fault]:

@@ -91,7 +91,7 @@ def test_generated_notices() -> None:
     tally = Tally()
 
     @settings(max_examples=settings().max_examples * 3)
-    @given(notice=generated.notices())
+    @given(notice=generated.notices(opened=True))
     def compare(notice: Notice) -> None:
         compare_widely(notice, tally)
 
@@ -107,7 +107,7 @@ def test_generated_notices_at_length(part: int) -> None:
     tally = Tally()
 
     @settings(derandomize=False)  # else each round would ask what the one before asked
-    @given(notice=generated.notices())
+    @given(notice=generated.notices(opened=True))
     def compare(notice: Notice) -> None:
         compare_widely(notice, tally)
 
@@ -120,7 +120,7 @@ def in_words(question: strategies.Question) -> tuple[list[str], str, str | None]
     return [source.clause for source in question.sources], name_of(question.purpose), question.channel
 
 
-@given(data=st.data(), notice=st.one_of(st.just(tm.NOTICE), generated.notices()))
+@given(data=st.data(), notice=st.one_of(st.just(tm.NOTICE), generated.notices(opened=True)))
 def test_questions_by_id(data: st.DataObject, notice: Notice) -> None:
     guard = Guard(notice)
     for ids, purpose, channel in data.draw(
@@ -162,7 +162,7 @@ def test_decisions_of_the_bundled_notice_are_consistent() -> None:
             assert_consistent(tm.NOTICE, guard, sources, channel)
 
 
-@given(data=st.data(), notice=generated.notices())
+@given(data=st.data(), notice=generated.notices(opened=True))
 def test_decisions_of_generated_notices_are_consistent(data: st.DataObject, notice: Notice) -> None:
     guard = Guard(notice)
     for label in data.draw(st.lists(strategies.labels(notice), min_size=1, max_size=5)):
@@ -197,7 +197,7 @@ def test_derivations_of_the_bundled_notice() -> None:
     assert compare_derivations(tm.NOTICE) == 2 * (3 + 9)
 
 
-@given(data=st.data(), notice=generated.notices())
+@given(data=st.data(), notice=generated.notices(opened=True))
 def test_derivations_of_generated_notices(data: st.DataObject, notice: Notice) -> None:
     compare_derivations(notice)
     guard = Guard(notice)
@@ -211,7 +211,7 @@ def test_derivations_of_generated_notices(data: st.DataObject, notice: Notice) -
 
 
 @settings(max_examples=10)
-@given(notice=generated.notices())
+@given(notice=generated.notices(opened=True))
 def test_remembered_answers_are_the_plain_ones(notice: Notice) -> None:
     """The short cut that the exhaustive comparison takes is none in what it answers."""
     questions = [

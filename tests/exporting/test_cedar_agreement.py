@@ -64,7 +64,7 @@ def test_generated_notices(record_property: Property) -> None:
     tally = Tally()
 
     @settings(max_examples=60)
-    @given(notice=generated.notices(), seed=st.integers(0, 2**32))
+    @given(notice=generated.notices(opened=True), seed=st.integers(0, 2**32))
     def compare(notice: Notice, seed: int) -> None:
         questions = drawn(notice, GENERATED // 60, random.Random(seed))
         tally.compare(notice, Cedar(notice.document), questions)
@@ -101,7 +101,7 @@ def test_generated_notices_at_length(part: int, record_property: Property) -> No
     tally = Tally()
 
     @settings(derandomize=False, max_examples=50)  # else each round would ask what the one before asked
-    @given(notice=generated.notices(), seed=st.integers(0, 2**32))
+    @given(notice=generated.notices(opened=True), seed=st.integers(0, 2**32))
     def compare(notice: Notice, seed: int) -> None:
         tally.compare(notice, Cedar(notice.document), drawn(notice, 500, random.Random(seed)))
 
@@ -144,7 +144,7 @@ def test_consents_of_a_notice_with_everything() -> None:
 
 
 @settings(max_examples=25)
-@given(notice=generated.notices(facts=True), seed=st.integers(0, 2**32))
+@given(notice=generated.notices(facts=True, opened=True), seed=st.integers(0, 2**32))
 def test_consents_of_generated_notices(notice: Notice, seed: int) -> None:
     compare_consents(notice, consented(notice, 40, random.Random(seed)))
 

@@ -57,7 +57,7 @@ def test_the_schema_validates_policies_and_entities(notice: Notice, language: An
 
 
 @settings(max_examples=25)
-@given(notice=generated.notices(facts=True))
+@given(notice=generated.notices(facts=True, opened=True))
 def test_generated_notices_are_exported_validly(notice: Notice) -> None:
     """Titles that are hard to quote among them."""
     assert_valid(export(notice.document))

@@ -90,7 +90,7 @@ def test_its_words_are_those_of_the_vocabularies(notice: Notice) -> None:
 
 
 @settings(max_examples=4, deadline=None)
-@given(notice=generated.notices(facts=True))
+@given(notice=generated.notices(facts=True, opened=True))
 def test_generated_notices_are_exported_validly(notice: Notice) -> None:
     assert_valid(graph_of(notice.document))
 
@@ -147,7 +147,7 @@ def test_the_rules_decide_as_the_notice(notice: Notice) -> None:
 
 
 @settings(max_examples=4, deadline=None)
-@given(notice=generated.notices())
+@given(notice=generated.notices(opened=True))
 def test_the_rules_decide_as_generated_notices(notice: Notice) -> None:
     assert_same(notice, Rules(graph_of(notice.document)))
 

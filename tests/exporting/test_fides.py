@@ -71,7 +71,7 @@ def test_fideslang_reads_the_notices_decisions(tmp_path: Path) -> None:
     notices = {"trendmicro-jp": tm.NOTICE, "everything": EVERYTHING, "gdpr": GDPR}
 
     @settings(max_examples=12)
-    @given(notice=generated.notices(facts=True))
+    @given(notice=generated.notices(facts=True, opened=True))
     def draw(notice: Notice) -> None:
         notices[f"generated-{len(notices)}"] = notice
 

@@ -30,9 +30,12 @@ words = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_
 
 
 @st.composite
-def open_tables(draw: st.DrawFn, *, facts: bool = True) -> tuple[Tables, Tables]:
-    """The tables of a valid notice, and those of the same one in other languages, with other ids and with texts."""
-    plain = draw(tables(facts=facts))
+def open_tables(draw: st.DrawFn, /, **options: bool) -> tuple[Tables, Tables]:
+    """The tables of a valid notice, and those of the same one in other languages, with other ids and with texts.
+
+    `options` are those of `tables`; with all the facts, if none are given.
+    """
+    plain = draw(tables(**(options or {"facts": True})))
     tags: list[str] = draw(st.lists(st.sampled_from(LANGUAGES), min_size=1, max_size=3, unique_by=str.casefold))
     rows = [row for kind in TERMS for row in plain.get(kind, ())]
     rows += [row for grant in plain["grant"] for row in grant["purpose"]]

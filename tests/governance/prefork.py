@@ -34,6 +34,15 @@ def table(path: Path) -> Table:
         return memoryview(mmap.mmap(file.fileno(), 0)).cast("d")
 
 
+def known(cache: PreferenceCache, subject: str) -> bool:
+    """Whether the store answers in time."""
+    try:
+        cache.preferences(subject)
+    except StoreUnavailable:
+        return False
+    return True
+
+
 def work(cache: PreferenceCache, seen: Table, worker: int, subjects: int) -> None:
     """Asks of the present subjects, until there are none."""
     at = 2 + worker * subjects
@@ -56,7 +65,8 @@ def main(url: str, path: Path, subjects: int) -> None:
     """Forks the workers, and waits for them."""
     seen = table(path)
     cache = PreferenceCache(Subjects(Store.open(url, timeout=TIMEOUT), tm.NOTICE))
-    cache.preferences("before")
+    while not known(cache, "before"):  # a machine under load may take longer to connect
+        time.sleep(0.01)
     children = []
     for worker in range(WORKERS):
         child = os.fork()

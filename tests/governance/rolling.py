@@ -38,7 +38,8 @@ def main(url: str, folder: str, *tables: str) -> None:
     store.configuration = lambda: migrations_in(Path(folder))
     ended = threading.Event()
     threading.Thread(target=_wait_for_the_end, args=[ended], daemon=True).start()
-    with Governance(url, notice=tm.NOTICE) as governance:
+    # On a busy machine a write may take long; here it may not fail.
+    with store.Store.open(url, timeout=30) as opened, Governance(opened, notice=tm.NOTICE) as governance:
         guard = pg.Guard(tm.NOTICE, governance=governance)
         for number in itertools.count(1):
             subject = f"{os.getpid()}-{number}"
@@ -51,7 +52,7 @@ def main(url: str, folder: str, *tables: str) -> None:
             else:
                 raise RuntimeError("a restriction does not hold")
             for table in tables:
-                with governance.store.writing() as connection:
+                with opened.writing() as connection:
                     connection.execute(sa.insert(sa.table(table, sa.column("id"))).values(id=1))
             sys.stdout.write(f"{number}\n")
             sys.stdout.flush()

@@ -11,7 +11,7 @@ import pytest
 import purposeguard as pg
 from purposeguard.governance import Governance
 from purposeguard.notice.codegen import generate
-from purposeguard.notice.grants import bases
+from purposeguard.notice.schema import bases
 from purposeguard.policy.transfers import Recipient, Safeguard, objections
 from tests.governance.support import Time
 

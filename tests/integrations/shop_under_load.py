@@ -20,6 +20,7 @@ from threading import Barrier
 from typing import Any, NamedTuple
 
 import sentry_sdk
+import sqlalchemy as sa
 import structlog
 from httpx2 import Client, Limits
 from opentelemetry.sdk.metrics import MeterProvider
@@ -43,6 +44,8 @@ from purposeguard.testing.traces import Haystack
 from purposeguard.testing.values import Mark
 
 CUSTOMERS, REQUESTS = 8, 200
+PATIENCE = 600
+"""Seconds for which one of them waits for the others; on a busy machine the shop's own five are not enough."""
 
 reader = InMemoryMetricReader()
 telemetry = Telemetry(MeterProvider([reader], shutdown_on_exit=False).get_meter("shop"))
@@ -52,7 +55,7 @@ from examples.shop import repository  # noqa: E402
 from examples.shop.app import create_app  # noqa: E402
 from examples.shop.database import CustomerRow, Session  # noqa: E402
 from examples.shop.models import NewCustomer, NewEvent  # noqa: E402
-from examples.shop.privacy import guard  # noqa: E402
+from examples.shop.privacy import governance, guard  # noqa: E402
 from examples.shop.server import serving  # noqa: E402
 from examples.shop.settings import Settings  # noqa: E402
 
@@ -250,6 +253,9 @@ def main(folder: Path) -> int:
         reports_folder=folder / "reports",
         mistakes=True,
     )
+    patience = f"PRAGMA busy_timeout={1000 * PATIENCE}"
+    sa.event.listen(sa.Pool, "checkout", lambda database, *_: database.execute(patience))
+    governance.open = functools.partial(governance.open, timeout=PATIENCE)  # type: ignore[method-assign]  # the shop's
     made = create_app
 
     def instrumented(settings: Settings) -> Any:

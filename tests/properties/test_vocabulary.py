@@ -64,14 +64,14 @@ def test_hierarchy_of_the_bundled_notice_is_its_matrix(notice: Notice) -> None:
     assert not issubclass(notice.source("ProductData"), notice.purpose("RenewalGuidance"))
 
 
-@given(notice=generated.notices())
+@given(notice=generated.notices(opened=True))
 def test_hierarchy_of_generated_notices_is_their_matrix(notice: Notice) -> None:
     assert_hierarchy_is_matrix(notice)
     assert_hierarchy_is_matrix(module_of(notice)["NOTICE"])
     assert_hierarchy_is_matrix(Notice.loads(tomli_w.dumps(notice.dump())))
 
 
-@given(notice=generated.notices(facts=True))
+@given(notice=generated.notices(facts=True, opened=True))
 def test_generated_module_is_the_notice(notice: Notice) -> None:
     text = generate(notice)
     names = module_of(notice)
@@ -104,7 +104,7 @@ def tool(*arguments: str, text: str) -> subprocess.CompletedProcess[str]:
 
 
 @settings(max_examples=5)
-@given(notice=generated.notices())
+@given(notice=generated.notices(opened=True))
 def test_generated_module_is_clean_and_formatted(notice: Notice) -> None:
     text = generate(notice)
     checked = tool("check", "--no-cache", "--quiet", text=text)
@@ -114,7 +114,7 @@ def test_generated_module_is_clean_and_formatted(notice: Notice) -> None:
     assert formatted.stdout == text.replace("# fmt: off\n", "")
 
 
-@given(data=st.data(), notice=st.one_of(st.just(tm.NOTICE), generated.notices()))
+@given(data=st.data(), notice=st.one_of(st.just(tm.NOTICE), generated.notices(opened=True)))
 def test_any_spelling_of_an_id_means_it(data: st.DataObject, notice: Notice) -> None:
     guard = Guard(notice)
     terms: list[type[Source | Purpose]] = [*notice.sources, *notice.purposes]

@@ -15,8 +15,8 @@ import purposeguard as pg
 from purposeguard.cli.commands import decision_data, matrix_report
 from purposeguard.cli.diff_words import Words
 from purposeguard.cli.words import Language
-from purposeguard.notice.grants import bases, bases_in_words, stated_bases
-from purposeguard.notice.schema import EVERY
+from purposeguard.notice.grants import bases_in_words
+from purposeguard.notice.schema import EVERY, bases, stated_bases
 from purposeguard.policy.context import CLEAR, DenialReason, SubjectPreferences
 from purposeguard.policy.diff import compare
 from tests.unit.oversights import Office
@@ -358,11 +358,11 @@ def test_conditions_that_a_later_revision_lacks_are_refused():
 
 
 def test_the_matrix_and_explanations_of_the_command_line():
-    report = matrix_report(NOTICE, None, Language.en).data
+    report: Any = matrix_report(NOTICE, None, Language.en).data
     cells = {row["id"]: row["sources"] for row in report["purposes"]}
     assert cells["3①"]["2"] == cells["3④"]["1"] == "conditions"
     assert cells["3②"]["2"] is True
-    stated = matrix_report(NOTICE, None, Language.en, ["adult"]).data
+    stated: Any = matrix_report(NOTICE, None, Language.en, ["adult"]).data
     assert {row["id"]: row["sources"]["2"] for row in stated["purposes"]} == {
         "3①": "consent",
         "3②": True,

@@ -239,7 +239,7 @@ def test_what_does_not_run_within_its_call_is_no_reclassifier(fn: Callable[..., 
 
 
 @pytest.mark.parametrize(
-    ("thing", "said"), [(int, "a class"), ("length", "a str"), (None, "a NoneType")], ids=["class", "text", "none"]
+    ("thing", "said"), [(int, "a class"), ("length", "`str`"), (None, "`NoneType`")], ids=["class", "text", "none"]
 )
 def test_only_functions_reclassify(thing: Any, said: str, guard: pg.Guard) -> None:
     with pytest.raises(TypeError, match=f"decorates functions and methods, not {said}"):

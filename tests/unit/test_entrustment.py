@@ -799,7 +799,7 @@ def test_what_is_no_function_hands_nothing_over(guard):
     def steps(customer: Customer) -> Iterator[int]:
         yield 1
 
-    for wrong, why in ((Customer, "not a class"), (7, "not a int"), (steps, "a hand-over is one call")):
+    for wrong, why in ((Customer, "not a class"), (7, "not `int`"), (steps, "a hand-over is one call")):
         with pytest.raises(TypeError, match=why):
             guard.entrust(MAIL_HOUSE)(wrong)
 

@@ -12,8 +12,8 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notice import timezones as zones
-from purposeguard.notice.grants import bases, extended
-from purposeguard.notice.schema import Document
+from purposeguard.notice.grants import extended
+from purposeguard.notice.schema import Document, bases
 from tests.unit.samples import changed, faults_of, numbered, tables
 
 RELATED = {"purposes": ["3(2)①"], "basis": "related", "notified": date(2023, 12, 1)}

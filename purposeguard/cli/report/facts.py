@@ -15,11 +15,23 @@ from purposeguard.cli.report.records import NONE, Evidence, Records, Told, recor
 from purposeguard.cli.report.revisions import Step, steps
 from purposeguard.errors import UnknownPurpose, UnlabelledData
 from purposeguard.guard import Guard
-from purposeguard.notice.grants import bases, source_rows, stated_bases
+from purposeguard.notice.grants import source_rows
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
-from purposeguard.notice.schema import Basis, Derivation, Document, Grant, Named, Overlay, Period, SourceRow, Titles
+from purposeguard.notice.schema import (
+    Basis,
+    Derivation,
+    Document,
+    Grant,
+    Named,
+    Overlay,
+    Period,
+    SourceRow,
+    Titles,
+    bases,
+    stated_bases,
+)
 from purposeguard.notice.timezones import zone
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.table import PolicyTable

@@ -15,12 +15,21 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from purposeguard.guard import Guard
-from purposeguard.notice.grants import LegalGrounds, stated_bases
+from purposeguard.notice.grants import LegalGrounds
 from purposeguard.notice.label import Label
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
-from purposeguard.notice.schema import Derivation, Office, Overlay, PurposeRow, SourceRow, Titles, TransferLimit
+from purposeguard.notice.schema import (
+    Derivation,
+    Office,
+    Overlay,
+    PurposeRow,
+    SourceRow,
+    Titles,
+    TransferLimit,
+    stated_bases,
+)
 from purposeguard.notice.vocabulary import Family
 from purposeguard.policy.explanation import is_about_the_subject
 

@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 from purposeguard.notice.export.notation import WIDTH, around, comment, entity, flat, items, text
 from purposeguard.notice.export.reading import Ban, Reading, Term
-from purposeguard.notice.grants import stated_bases
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.schema import Document, FamilyRow, Grant, Titles
 
@@ -100,7 +99,7 @@ class _Export:
 
     def _context(self) -> Iterator[str]:
         document = self._document
-        stated = [one.basis for rows in stated_bases(document).values() for one in rows]
+        stated = [one.basis for row in document.purposes for one in self._reading.bases(row.id)]
         channel = [('"channel"?: Channel', "the channel")] if self._document.channel else []
         consents = [('"consents"?: Set<String>', "what the subject agreed to")] if "consent" in stated else []
         conditions = [('"conditions"?: Set<String>', "the conditions that hold")] if document.condition else []

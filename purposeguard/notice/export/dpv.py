@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from purposeguard.notice.export.reading import Reading, Term
-from purposeguard.notice.grants import basis_rows
 from purposeguard.notice.schema import Basis, Document, FamilyRow, Grant, Office, PurposeRow, SourceRow, Titles
 
 NOTICE: Final = "notice.jsonld"
@@ -218,7 +217,7 @@ class _Export:
         return [family.class_ for family in self._document.family if row.id in family.purposes]
 
     def _process(self, grant: Grant, row: PurposeRow) -> Node:
-        stated = dict.fromkeys(one.basis for one in basis_rows(grant, row) if one.basis is not None)
+        stated = dict.fromkeys(one.basis for one in self._reading.bases(row.id) if one.basis is not None)
         legal: Any = [BASES[basis] for basis in stated]
         banned = self._reading.banned(row.id)
         sources = self._reading.may(grant.clause, row.id)

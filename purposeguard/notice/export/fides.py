@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from purposeguard.notice.export.reading import Reading
-from purposeguard.notice.grants import bases
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.schema import Basis, Document, Grant, Office, PurposeRow, Titles
 
@@ -213,7 +212,7 @@ class _Export:
         sources = self._allowed(grant, row)
         if not sources:
             return None
-        basis = bases(self._document)[row.id]
+        (first, *others) = self._reading.bases(row.id)
         categories = [self._categories[source] for source in sources]
         declaration: dict[str, Any] = {
             "name": self._named(row.id, row.title),
@@ -222,8 +221,8 @@ class _Export:
             "data_subjects": [self._root],
             "flexible_legal_basis_for_processing": False,
         }
-        if basis is not None and basis != "several":  # Fides has room for one
-            declaration["legal_basis_for_processing"] = BASES[basis]
+        if first.basis is not None and not others and first.sources is None:  # Fides has room for one
+            declaration["legal_basis_for_processing"] = BASES[first.basis]
         if periods := self._periods(sources):
             declaration["retention_period"] = periods
         if self._document.recipients:

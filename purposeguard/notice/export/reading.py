@@ -114,11 +114,16 @@ class Reading:
     def _of(self, purpose: str) -> list[Ban]:
         return [ban for ban in self.bans if purpose in ban.purposes]
 
+    def bases(self, purpose: str) -> tuple[BasisRow, ...]:
+        """The bases of a purpose: its own, else those of its grant; one row where there is but one, or none."""
+        grant, row = self._rows[purpose]
+        stating = row if row.basis or row.bases else grant
+        return stating.bases or (BasisRow.model_construct(basis=stating.basis),)
+
     def terms(self, source: str, purpose: str, *, with_channels: bool = True) -> tuple[Term, ...]:
         """The terms by which a source may serve a purpose that is granted, before any prohibition: one must be met."""
         grant, row = self._rows[purpose]
-        stating = row if row.basis or row.bases else grant
-        bases = stating.bases or (BasisRow.model_construct(basis=stating.basis),)
+        bases = self.bases(purpose)
         closed = row.channels.closed if row.channels and with_channels else None
         overlay = next((overlay for overlay in self.document.overlay if overlay.id == source), None)
         own = source if overlay is None else overlay.source

@@ -14,6 +14,7 @@ from purposeguard.notice.history import History
 from purposeguard.notice.passages import fingerprint
 from purposeguard.notice.schema import (
     ByLanguage,
+    Criterion,
     Document,
     Extension,
     Passage,
@@ -28,14 +29,18 @@ FACTS: Final = ("entrustment", "transfer", "safeguards", "rights", "retention", 
 
 WHAT: Final[Mapping[str, str]] = {
     "channel": "channel",
+    "condition": "condition",
     "country": "country",
+    "criterion": "retention",
     "equivalent": "country",
     "extension": "extension",
     "forbid": "prohibition",
     "grant": "clause",
+    "incorporated": "incorporated",
     "means": "means",
     "measures": "measure",
     "period": "retention",
+    "provision": "provision",
     "recipients": "recipient",
     "request": "request",
 }
@@ -103,9 +108,11 @@ def _texts(row: object) -> Mapping[str, Passage]:
 def _others(document: Document, matching: Matching | None) -> Iterator[tuple[Key, Table]]:
     """The rows that are no terms; `matching` calls terms by their ids in the later revision."""
     yield ("notice", document.id), document
-    for name in ("channel", "grant", "forbid", "extension"):
+    for name in ("condition", "channel", "grant", "forbid", "extension", "provision", "incorporated"):
         for row in getattr(document, name):
             yield (WHAT[name], _id(row, matching)), row
+    for provision in document.provision:
+        yield from ((("recipient", kind.id), kind) for kind in provision.recipients)
     for name in FACTS:
         table = getattr(document, name)
         if table is not None:
@@ -133,6 +140,8 @@ def _id(row: Table, matching: Matching | None) -> str:
     purposes = {} if matching is None else matching.purpose_ids
     if isinstance(row, Period):
         return f"{sources.get(row.source, row.source)} {row.from_}"
+    if isinstance(row, Criterion):
+        return f"{sources.get(row.source, row.source)} criterion"
     if isinstance(row, (Prohibition, Extension)):
         of = sorted(sources.get(id_, id_) for id_ in row.sources or ())
         return f"{', '.join(of)} → {', '.join(sorted(purposes.get(id_, id_) for id_ in row.purposes))}"

@@ -18,10 +18,9 @@ from purposeguard.notice.grants import (
     basis_in_words,
     extended,
     granted,
-    stated_bases,
 )
 from purposeguard.notice.history import History
-from purposeguard.notice.schema import BasisRow, Extension, FamilyRow, Named, PurposeRow
+from purposeguard.notice.schema import BasisRow, Extension, FamilyRow, Named, PurposeRow, stated_bases
 from purposeguard.notice.vocabulary import fold
 from purposeguard.policy.diff.cells import AnyPurpose, Cell, Level
 from purposeguard.policy.diff.changes import Change, Direction, Fact, Matching, Needs, Pair
