@@ -185,7 +185,7 @@ class JointNotice(Notice):
         folded = isinstance(given, str) and fold(given)
         named = [one for one in self.conditions if folded and folded == fold(one.partition(":")[2])]
         if len(named) > 1:
-            raise UnknownCondition(Told(cast("str", given)), _one_of(named))
+            raise UnknownCondition(Told(cast("str", given)), f"{_one_of(named)}, or each that holds")
         return named[0] if named else super().condition(given)
 
     def _find(self, given: object, known: Mapping[str, object], error: type[UnknownTerm]) -> object:

@@ -12,6 +12,7 @@ from purposeguard.errors import SeveralNotices
 from purposeguard.governance import Governance, Store
 from purposeguard.governance.ledger import SqlLedger
 from tests.unit.samples import revised
+from tests.unit.test_conditions import tables
 from tests.unit.test_several import recipient
 from tests.unit.together import EU, JP, both, day, term
 
@@ -126,6 +127,30 @@ def test_what_goes_by_the_rules_of_one_notice_is_refused(store: Store) -> None:
         ):
             with pytest.raises(SeveralNotices):
                 ask()
+
+
+def test_who_is_forgotten_is_forgotten_by_all(store: Store) -> None:
+    governance, guard = opened(store)
+    with governance:
+        governance.restrict(7, JP_SERVICE)
+        governance.consent(7, STATISTICS)
+        assert guard.allows(VISIT, STATISTICS, subject=7)
+        governance.forget(7)
+        of_seven = governance.subjects.of(7)
+        assert (of_seven.restrictions, of_seven.consents) == ((), ())
+        assert not guard.allows(VISIT, STATISTICS, subject=7)
+        assert not guard.allows(EU_ACCOUNT, EU_SERVICE, subject=7)  # barred, by whichever notice
+
+
+def test_the_ledger_names_the_notice_of_a_condition(store: Store) -> None:
+    here, there = (pg.Notice.parse(tables(id=id_)) for id_ in ("here", "there"))
+    with Governance(store, notice=pg.Notices(here, there), clock=lambda: day("2026-06-01")) as governance:
+        guard = pg.Guard(pg.Notices(here, there), governance=governance, clock=lambda: day("2026-06-01"))
+        with pytest.raises(pg.ConditionViolation):
+            guard.check(term(here, "Usage"), term(here, "Newsletter"), conditions={"there:adult", "here:outside-eu"})
+        assert isinstance(governance.ledger, SqlLedger)
+        (entry,) = governance.ledger.entries()
+    assert entry.body["conditions"] == ["here:outside-eu", "there:adult"]
 
 
 def test_guards_and_governance_are_of_the_same_notices(store: Store) -> None:
