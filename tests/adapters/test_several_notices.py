@@ -23,6 +23,7 @@ from purposeguard.errors import SeveralNotices
 from purposeguard.policy.context import SubjectPreferences
 from tests.oversights import Told
 from tests.unit.samples import revised
+from tests.unit.test_conditions import tables
 from tests.unit.together import EU, JP, both, day, term
 
 JP_ACCOUNT, EU_ACCOUNT, JP_VISIT = term(JP, "Account"), term(EU, "Account"), term(JP, "Visit")
@@ -56,6 +57,19 @@ def test_statements(guard: pg.Guard) -> None:
         shop.check("SELECT mail FROM jp ORDER BY visit")
     with pytest.raises(pg.UnknownSource, match="more than one notice has it"):
         Tables(NOTICES, {"jp": {"mail": "1(a)"}})
+
+
+def test_columns_that_depend_on_conditions() -> None:
+    here, there = (pg.Notice.parse(tables(id=id_)) for id_ in ("here", "there"))
+    notices = pg.Notices(here, there, families={"AnyWine": term(here, "Wine") | term(there, "Wine")})
+    guard = pg.Guard(notices)
+    shop = Statements(guard, Tables(notices, {"t": {"here": "here:2", "there": "there:2"}}), dialect="sqlite")
+    found = {}
+    for stated in ("here:adult", "there:adult"), ("here:adult",), ():
+        with guard.purpose("AnyWine", conditions=stated):
+            checks = [functools.partial(shop.check, f"SELECT {columns} FROM t") for columns in ("here", "here, there")]  # noqa: S608  # the names are those above
+            found[len(stated)] = list(map(allowed, checks))
+    assert found == {2: [True, True], 1: [True, False], 0: [False, False]}
 
 
 def test_rows_of_subjects_who_stopped_a_use_under_one_notice() -> None:

@@ -12,6 +12,7 @@ from purposeguard.notice.vocabulary import TermMeta
 from purposeguard.policy.context import SubjectPreferences
 from tests.oversights import Told
 from tests.unit.samples import revised
+from tests.unit.test_conditions import tables
 from tests.unit.together import EU, JP, both, day, one, term
 
 USAGE, EU_USAGE, EU_ACCOUNT = term(JP, "Usage"), term(EU, "Usage"), term(EU, "Account")
@@ -94,3 +95,28 @@ def test_replacing_one_notice_gives_the_other_nothing() -> None:
     for purpose in (term(JP, "Service"), term(EU, "Service"), "shop-jp:Service"):
         assert not guard.allows(term(JP, "Visit"), purpose)
     assert not guard.allows(term(EU, "Visit"), term(wider, "Service"))  # collected under the revision before
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        ["there:adult"],
+        ["adult"],
+        ["here:here:adult"],
+        ["there:here:adult"],
+        ["here", "adult"],
+        "here:adult",
+        [("here", "adult")],
+    ],
+)
+def test_a_condition_that_only_the_other_notice_is_told_of(stated: Any) -> None:
+    here, there = (pg.Notice.parse(tables(id=id_)) for id_ in ("here", "there"))
+    guard = pg.Guard(pg.Notices(here, there, families={"AnyWine": term(here, "Wine") | term(there, "Wine")}))
+    for purpose in (term(here, "Wine"), "AnyWine"):
+        with pytest.raises((pg.ConditionViolation, pg.UnknownCondition, TypeError)):
+            guard.check(term(here, "Usage"), purpose, conditions=stated)
+        with (
+            pytest.raises((pg.ConditionViolation, pg.UnknownCondition, TypeError)),
+            guard.purpose(purpose, conditions=stated) as use,
+        ):
+            use.check(term(here, "Usage"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import itertools
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +19,7 @@ from tests import histories
 from tests.generated import notices_together
 from tests.generated.notices_together import Together
 from tests.oversights import Told
+from tests.unit.test_conditions import tables
 
 
 def compiled(situation: Together, facts: dict[str, histories.Context]) -> Context:
@@ -95,7 +98,6 @@ def test_generated_notices() -> None:
     assert tally.asked >= 1_000
     assert 0.01 < tally.allowed / tally.asked < 0.9  # neither answer is rare, so both are compared
     assert tally.joint  # nor is it always one notice that decides
-    assert tally.lifted  # and conditions decide over several notices too
 
 
 @pytest.mark.deep
@@ -110,8 +112,47 @@ def test_generated_notices_at_length(part: int) -> None:
 
     while tally.asked < 500_000:
         ask()
+    assert tally.joint
+    assert tally.lifted  # conditions decide over several notices too
 
 
+def test_conditions_and_bases_of_two_notices() -> None:
+    """Whatever is stated to either, of data of one and of both, for those who agreed, objected or are not named."""
+    made = tables(id="there")
+    bases = [{"basis": "consent", "when": ["adult"]}, {"basis": "law", "sources": ["1"]}]
+    made["grant"][0]["purpose"][2]["bases"] = bases
+    made["forbid"][0]["purposes"] = ["Wine"]
+    inforce = {"here": Notice.parse(tables(id="here")), "there": Notice.parse(made)}
+    families = {f"Any{name}": {id_: of.purpose(name) for id_, of in inforce.items()} for name in NAMES}
+    situation = Together({id_: (of,) for id_, of in inforce.items()}, inforce, families)
+    table, documents = situation.table, situation.documents()
+    here, there = ([(id_, source) for source in one.sources] for id_, one in inforce.items())
+    labels = [*([each] for each in (*here, *there)), *map(list, itertools.product(here, there))]
+    wishes: list[dict[str, Any]] = [
+        {"named": False},
+        {"named": True},
+        {"named": True, "consents": [(row.clause, one.revision) for one in inforce.values() for row in one.purposes]},
+        {"named": True, "suspended": ("3③",)},
+        {"named": True, "overdue": ("1(a)", "2")},
+    ]
+    answers = {True: 0, False: 0}
+    stated = [frozenset(given) for given in ((), ("adult",), ("outside-eu",), ("adult", "outside-eu"))]
+    for conditions, wish in itertools.product(itertools.product(stated, repeat=2), wishes):
+        nothing = {"collected_under": None, "suspended": (), "stopped": False, "consents": (), "overdue": ()}
+        facts = {id_: nothing | wish | {"conditions": given} for id_, given in zip(inforce, conditions, strict=True)}
+        context = compiled(situation, facts)
+        said = {id_: known | {"channel": None, "activity": False} for id_, known in facts.items()}
+        for label in labels:
+            row = table.row_for(notices_together.label_of(label), None, context)
+            ids = [(id_, source.clause) for id_, source in label]
+            for asked, parts in situation.asked():
+                expected = spec.together(documents, ids, asked_of_each(parts, said))
+                assert (table.purpose(asked) in row) is expected, (ids, parts, facts)
+                answers[expected] += len(ids) > 1
+    assert min(answers.values()) > 100
+
+
+NAMES = ("Newsletter", "Delivery", "Research", "Wine")
 RETENTION = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only"}
 ZONES = ("Asia/Tokyo", "America/Los_Angeles", "UTC")
 

@@ -44,6 +44,7 @@ def test_a_condition_is_stated_to_each_notice_by_itself(guard: pg.Guard) -> None
     assert guard.allows(DATA[0], "AnyWine", conditions={"here:adult"})
     assert not guard.allows(DATA[1], "AnyWine", conditions={"here:adult"})
     assert guard.allows(DATA, "AnyWine", conditions=ADULTS)
+    assert guard.allows([*DATA, pg.NotPersonal], "AnyWine", conditions=ADULTS)
     with pytest.raises(pg.ConditionViolation, match="`there:adult` holds, which is stated by `conditions="):
         guard.check(DATA, "AnyWine", conditions={"here:adult"})
     with guard.purpose("AnyWine", conditions=ADULTS) as use:
@@ -182,13 +183,13 @@ def test_third_parties_are_those_of_each_notice() -> None:
     """Here an advertiser gets usage for advertising, there what was made of it alone."""
 
     def made(id_: str, **terms: Any) -> pg.Notice:
-        grant = {
+        grant: dict[str, Any] = {
             "clause": "3",
             "title": titled("uses"),
             "sources": "any",
             "purpose": [purpose("3①", "Wine"), purpose("3②", "Newsletter"), purpose("3③", "Research")],
         }
-        row = {"clause": "4", "title": titled("sharing"), "countries": "any", "safeguards": "recorded"}
+        row: dict[str, Any] = {"clause": "4", "title": titled("sharing"), "countries": "any", "safeguards": "recorded"}
         row |= {"recipients": [{"id": "advertiser", "title": titled("advertiser")}], **terms}
         plain: dict[str, Any] = {"grant": [grant], "forbid": [], "overlay": [], "condition": []}
         return pg.Notice.parse(tables(id=id_, **plain, family=[], provision=[row]))
