@@ -89,7 +89,7 @@ SENTENCES: Final[Mapping[str, str]] = {
         "number refers to another term, or to none"
     ),
     "basis": "{p} rests on {is_}, before on {was}",
-    "conditions": "{p} may use {s} {is_}, before {was}",
+    "conditions": "conditions of {p} for {s}: {is_}, before {was}",
     "extended": "{p} may also use data of {s} collected before {earlier}, {how}",
     "extension-dropped": (
         "{p} may no longer use data of {s} collected before {earlier}, unless the revision of that time "

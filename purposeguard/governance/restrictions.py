@@ -366,7 +366,7 @@ def _declared(row: Any, subject: str) -> Restriction | Consent:
             request=row.revoked_request,
             reference=row.revoked_reference,
         )
-    same = {
+    same: dict[str, Any] = {
         "id": row.id,
         "subject": subject,
         "revision": row.revision,

@@ -297,7 +297,7 @@ _PLAINLY: Final = {
     "date_from_datetime_parsing": "must be a date",
     "date_type": "must be a date",
     "dict_type": "must be a table",
-    "greater_than": "must be more than {gt}",
+    "greater_than": "must be greater than {gt}",
     "int_type": "must be a whole number",
     "missing": "is missing",
     "model_type": "must be a table",

@@ -142,6 +142,7 @@ _KINDS: Final[Mapping[type[BaseModel], str]] = {PurposeRow: "purpose", FamilyRow
 
 _ROW_OF: Final[Mapping[str, str]] = {
     "channel": "`[[channel]]`",
+    "condition": "`[[condition]]`",
     "source": "`[[source]]`",
     "purpose": "`[[grant.purpose]]`",
     "purpose or family": "`[[grant.purpose]]` or `[[family]]`",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from purposeguard.errors import Fault
 from purposeguard.notice.grants import Lineage, granted
-from purposeguard.notice.schema import Document, FamilyRow, Named, bases
+from purposeguard.notice.schema import Document, FamilyRow, Named, stated_bases
 
 
 def warnings(document: Document) -> list[Fault]:
@@ -19,7 +19,9 @@ def warnings(document: Document) -> list[Fault]:
         for index, row in enumerate(grant.purpose)
     }
     served = {purpose for source in pairs.values() for purpose in source}
-    consented = [purpose for purpose, basis in bases(document).items() if basis == "consent"]
+    consented = [
+        purpose for purpose, rows in stated_bases(document).items() if any(row.basis == "consent" for row in rows)
+    ]
     found = [
         Fault(
             f"source[{number}].id", f"`{row.id}` may serve no purpose", "name it among the `sources` of a `[[grant]]`"
@@ -30,7 +32,7 @@ def warnings(document: Document) -> list[Fault]:
     if (
         len(items) > 1
         and len(purposes) > 1
-        and not consented
+        and not (consented or document.condition)
         and all(len(pairs[one]) == len(purposes) for one in items)
     ):
         every = "every source may serve every purpose, so that nothing is refused"
@@ -39,6 +41,27 @@ def warnings(document: Document) -> list[Fault]:
         Fault(f"{place}.id", f"no source may serve `{purpose}`", "look at the `[[forbid]]` rows that name it")
         for purpose, place in purposes.items()
         if purpose not in served
+    ]
+    found += [
+        Fault(
+            f"{purposes[row.id]}.open_end",
+            f"`{row.id}` leaves open what is done",
+            "name the purposes that it is used for as rows of their own, where they are known",
+        )
+        for row in document.purposes
+        if row.open_end is not None
+    ]
+    stated = {
+        *(one for grant in document.grant for row in (grant, *grant.purpose) for one in row.when),
+        *(one for rows in stated_bases(document).values() for row in rows for one in row.when),
+        *(one for rule in document.forbid for one in rule.unless),
+    }
+    found += [
+        Fault(
+            f"condition[{number}].id", f"nothing depends on `{row.id}`", "name it in `when` or `unless`, or remove it"
+        )
+        for number, row in enumerate(document.condition)
+        if row.id not in stated
     ]
     requests = document.rights.request if document.rights is not None else ()
     if consented and not any(request.effect == "stops-use" for request in requests):

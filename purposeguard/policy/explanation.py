@@ -230,7 +230,7 @@ class Decision:
             if not self.context.conditions.issuperset(own.prefix + one for one in rule.unless):
                 reason = title_in(rule.reason, "en")
                 return f"{data} is forbidden to serve {purpose}: {reason}; save where {_stating(missing)}"
-        return f"{purpose} may use {data} only where {_stating(missing)}"
+        return f"{data} serves {purpose} only where {_stating(missing)}"
 
     def _missing(self, source: type[Source], lifted: Callable[[DenialReason | None], bool]) -> tuple[str, ...]:
         """The conditions that lift a denial where they are stated as well, in the notice's order; empty if none do."""

@@ -11,7 +11,7 @@ import itertools
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,7 +54,7 @@ class House(NamedTuple):
         return Store.open(self.url, keys=self.keys)
 
     @contextlib.contextmanager
-    def governance(self, **parts: Any) -> Iterator[Governance]:
+    def governance(self, **parts: Any) -> Generator[Governance]:
         with self.open() as store, Governance(store, notice=NOTICE, **parts) as governance:
             yield governance
 

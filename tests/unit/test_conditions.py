@@ -203,7 +203,8 @@ def test_messages_name_what_is_missing_and_how_to_state_it():
         'stated by `conditions={"adult"}`'
     )
     assert str(GUARD.explain("2", "newsletter", conditions={"adult"})).partition("\n")[2] == (
-        "  newsletter (3①) rests on consent, and it is not said whose data of 2 this is: name the subject, unless "
+        "  newsletter (3①) rests on consent, and it is not said whose data of 2 this is: name the subject by "
+        "`subject=…`, or mark the field that says it with `Subject`, unless "
         '`outside-eu` holds, which is stated by `conditions={"outside-eu"}`'
     )
     guard = pg.Guard(NOTICE, governance=Office({}))
@@ -226,7 +227,7 @@ def test_a_prohibition_that_is_lifted_is_not_what_stands_in_the_way():
     )
     guard = pg.Guard(pg.Notice.parse(made))
     assert "forbidden to serve wine (3④): not in the EU" in str(guard.explain("2", "wine"))
-    assert "wine (3④) may use 2 only where `adult` holds" in str(guard.explain("2", "wine", conditions={"outside-eu"}))
+    assert "2 serves wine (3④) only where `adult` holds" in str(guard.explain("2", "wine", conditions={"outside-eu"}))
     assert guard.allows("2", "wine", conditions=BOTH)
 
 
@@ -385,7 +386,7 @@ def test_changes_between_revisions_are_told_in_words():
     said = [words.say(change) for change in comparison.changes]
     assert said == [
         "maps (3⑤) may use account (1) and usage (2), only where outside-eu: only data collected from 2026-06-01 on",
-        "wine (3④) may use account (1) and usage (2) always, before only where adult [needs notice]",
+        "conditions of wine (3④) for account (1) and usage (2): always, before only where adult [needs notice]",
         "newsletter (3①) rests on consent, before on legitimate-interest where outside-eu or consent",
         "purpose added: maps (3⑤)",
         "purpose research (3③): `open_end` is incidental, before stated-at-collection",

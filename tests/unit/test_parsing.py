@@ -582,7 +582,7 @@ def test_what_is_said_twice_is_told_beside_a_fault_of_shape() -> None:
         (lambda t: t["source"][0].update(id="1" * 101), "source[0].id", "shorten it"),
         (lambda t: t.update(voluntary=True), "voluntary", "write `[voluntary]`, and its keys below"),
         (lambda t: t.update(retention={"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only",
-                                       "period": [{"source": "1(a)", "days": 0}]}), "retention.period[0].days",
+                                       "period": [{"source": "1(a)", "days": -1}]}), "retention.period[0].days",
          "write `days = 30`"),
     ]),
 )  # fmt: skip

@@ -173,9 +173,9 @@ def test_every_fault_is_told_at_once(folder: Path) -> None:
         pg.Notice.load(written(folder, made))
     assert [fault.place for fault in refused.value.faults] == [
         "source[0].text.de",
-        "grant[0].text.de",
         "grant[0].sources[0]",
         "grant[0].purpose[0].text.de",
+        "grant[0].text.de",
     ]
 
 

@@ -217,7 +217,9 @@ class _Export:
         return [family.class_ for family in self._document.family if row.id in family.purposes]
 
     def _process(self, grant: Grant, row: PurposeRow) -> Node:
-        stated = dict.fromkeys(one.basis for one in self._reading.bases(row.id) if one.basis is not None)
+        stated: dict[Basis, None] = dict.fromkeys(
+            one.basis for one in self._reading.bases(row.id) if one.basis is not None
+        )
         legal: Any = [BASES[basis] for basis in stated]
         banned = self._reading.banned(row.id)
         sources = self._reading.may(grant.clause, row.id)
