@@ -45,11 +45,18 @@ def test_a_condition_is_stated_to_each_notice_by_itself(guard: pg.Guard) -> None
     assert not guard.allows(DATA[1], "AnyWine", conditions={"here:adult"})
     assert guard.allows(DATA, "AnyWine", conditions=ADULTS)
     assert guard.allows([*DATA, pg.NotPersonal], "AnyWine", conditions=ADULTS)
+    assert guard.allows(pg.NotPersonal, "AnyWine", conditions={"here:adult"})
     with pytest.raises(pg.ConditionViolation, match="`there:adult` holds, which is stated by `conditions="):
         guard.check(DATA, "AnyWine", conditions={"here:adult"})
     with guard.purpose("AnyWine", conditions=ADULTS) as use:
         use.check(DATA)
         assert use.conditions == ADULTS
+
+
+def test_what_is_no_source_is_refused_whatever_is_stated(guard: pg.Guard) -> None:
+    nested: Any = [[DATA[0]]]
+    with pytest.raises(pg.UnknownSource):
+        guard.allows(nested, "AnyWine", conditions=ADULTS)
 
 
 def test_an_id_that_two_notices_have_says_of_which_it_is(guard: pg.Guard) -> None:
