@@ -22,6 +22,7 @@ from purposeguard.guard import Guard
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
+from purposeguard.notice.several import Notices
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import RowContext
@@ -56,6 +57,7 @@ __all__ = [
     "NotPersonal",
     "Notice",
     "NoticeError",
+    "Notices",
     "Personal",
     "PersonalModel",
     "Purpose",

@@ -4,6 +4,7 @@
 
     PurposeGuardError
     ├── NoticeError            the notice file is wrong: every fault at once, each with its place in the file
+    ├── SeveralNotices         what one notice has was asked of a guard that holds to several
     ├── UnknownTerm            an id that means nothing; carries suggestions (also a LookupError)
     │   ├── UnknownSource
     │   │   └── UnknownOperation
@@ -129,6 +130,24 @@ class NoticeError(PurposeGuardError):
     def __str__(self) -> str:
         count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
         return printable("\n".join([f"{self.origin}: {count}", *(f"  {fault}" for fault in self.faults)]))
+
+
+class SeveralNotices(PurposeGuardError):
+    """What belongs to one notice, such as its revision or its file, was asked of a guard that holds to several.
+
+    `notices` are the ids of these, `what` is what was asked for.
+    """
+
+    def __init__(self, notices: Sequence[str], what: str) -> None:
+        super().__init__(tuple(notices), what)
+        self.notices = tuple(notices)
+        self.what = what
+
+    def __str__(self) -> str:
+        return printable(
+            f"this guard holds to {', '.join(self.notices)} at once, and each has {self.what} "
+            "(help: ask one of `guard.notice.notices`, or use a guard over one notice here)"
+        )
 
 
 class UnknownTerm(PurposeGuardError, LookupError):

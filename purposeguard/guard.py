@@ -28,9 +28,11 @@ from purposeguard.locks import new_lock
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label, OneSource, Sources
 from purposeguard.notice.notice import SEVERAL, Notice
+from purposeguard.notice.several import JointNotice, Notices
 from purposeguard.notice.vocabulary import Family, Purpose, Source, TermMeta
 from purposeguard.policy.context import NO_CONDITIONS
 from purposeguard.policy.explanation import Decision, name_of
+from purposeguard.policy.joint import NoticesInForce
 from purposeguard.policy.table import Conditions
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.access import Reader, access_function
@@ -79,7 +81,7 @@ class Guard:
     @without_own_frames
     def __init__(
         self,
-        notice: Notice | History,
+        notice: Notice | History | Notices,
         *,
         mode: Mode = "enforce",
         ledger: Ledger | None = None,
@@ -89,7 +91,10 @@ class Guard:
         clock: Now | Clock = system_time,
         observers: Iterable[Observer] = (),
     ) -> None:
-        """Compiles `notice`; of a `History`, the revision that is in force today.
+        """Compiles `notice`; of a `History`, the revision that is in force today; of `Notices`, several at once.
+
+        Over several notices each source is decided by its own notice. An id that two of them use names its notice,
+        `jp-notice:1.1(a)`.
 
         `governance` keeps what subjects asked for and agreed to (`purposeguard.governance`); its ledger is the guard's
         where no other is given. `observers` learn of uses and denials as the ledger does, for telemetry. `clock` says
@@ -102,12 +107,12 @@ class Guard:
         a seal, a mark or `NotPersonal` (rule 4): that nobody has said anything does not mean that it is not personal.
 
         Raises:
-            TypeError: `notice` is neither a Notice nor a History; or the ledger lacks a method.
+            TypeError: `notice` is no Notice, History or Notices; or the ledger lacks a method.
             ValueError: `mode` is neither `enforce` nor `observe`, or `untagged` neither `allow` nor `refuse`.
-            NoticeError: no revision of the history is in force yet.
+            NoticeError: no revision of a history is in force yet; or several notices do not go together.
         """
         time = Clock.of(clock)
-        present, history = _in_force(notice, time)
+        present, history = in_force(notice, time)
         self._mode: Mode = _mode(mode)
         if untagged not in get_args(Untagged):
             raise ValueError("`untagged` is `allow` or `refuse`")
@@ -163,15 +168,19 @@ class Guard:
 
     @property
     def notice(self) -> Notice:
-        """The notice in force."""
+        """The notice in force; of several, a `JointNotice`, whose `notices` are these."""
         return self._engine.snapshot.matrix.notice
 
     @property
     def history(self) -> History:
-        """The revisions of the notice that are known."""
+        """The revisions of the notice that are known.
+
+        Raises:
+            SeveralNotices: the guard holds to several, and each has its own.
+        """
         return self._engine.snapshot.matrix.history
 
-    def replace(self, notice: Notice | History) -> None:
+    def replace(self, notice: Notice | History | Notices) -> None:
         """Puts another revision of the notice in force, at one stroke, while other threads decide.
 
         Each decision is by one revision, whole; uses under way are decided by the new one from their next check on.
@@ -179,14 +188,14 @@ class Guard:
         what the one in force extends to it (rule 9). A clause that is gone is unknown, so it is refused. The revision
         of the same date is that revision put right, and decides in its place.
 
+        Where the guard holds to several notices, a revision of one of them leaves the others as they are.
+
         Raises:
-            TypeError: `notice` is neither a Notice nor a History.
-            NoticeError: `notice` is a revision of another notice, or no revision of the history is in force yet.
+            TypeError: `notice` is no Notice, History or Notices.
+            NoticeError: `notice` is a revision of another notice, or no revision of a history is in force yet; or a
+                family over several notices names a purpose that is gone.
         """
-        present, history = _in_force(notice, self._engine.clock)
-        if present.id != self.notice.id:
-            fault = Fault("id", f"`{present.id}` is another notice than `{self.notice.id}`", "make a guard of its own")
-            raise NoticeError([fault], "replace")
+        present, history = in_force(notice, self._engine.clock)
         with self._replacing:
             self._engine.replace(present, history)
         self._attach()
@@ -835,7 +844,7 @@ class Guard:
 
         rows = [(one.name, name_of(one.purpose), one.channel or "") for one in self.activities]
         strict = ", strict" if self.strict else ""
-        caption = f"Guard ({self.mode}{strict}) of {self.notice.id}, revision of {self.notice.revision}"
+        caption = f"Guard ({self.mode}{strict}) of {self.notice._dated}"
         return table(caption, ("activity", "purpose", "channel"), rows)
 
 
@@ -875,9 +884,15 @@ def _mode(mode: str) -> Mode:
     raise ValueError(f"mode is `enforce` or `observe`, not {shown_id(mode, get_args(Mode))}")
 
 
-def _in_force(given: object, clock: Clock) -> tuple[Notice, History | None]:
-    """The notice to decide by, and the revisions around it where they are given."""
-    if isinstance(given, Notice):
+def in_force(given: object, clock: Clock) -> tuple[Notice | NoticesInForce, History | None]:
+    """The notice to decide by, and the revisions around it where they are given; or several, each with its own."""
+    if isinstance(given, Notices):
+        return NoticesInForce(tuple(_one_in_force(member, clock) for member in given.members), given.families), None
+    return _one_in_force(given, clock)
+
+
+def _one_in_force(given: object, clock: Clock) -> tuple[Notice, History | None]:
+    if isinstance(given, Notice) and not isinstance(given, JointNotice):
         return given, None
     if not isinstance(given, History):
         raise TypeError(f"a guard needs a Notice, not {type(given).__name__}: `Notice.load(path)` reads one")

@@ -17,11 +17,10 @@ import cachetools
 
 from purposeguard.adapters.row_kinds import Finder, Needed
 from purposeguard.adapters.row_rule import KeySet, RowRule
-from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
+from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Revisions, Tag
 from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.locks import new_lock
-from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import day_in
@@ -137,9 +136,9 @@ class Decider:
         self._lock = new_lock()  # of all of these
 
     @property
-    def revisions(self) -> History:
+    def revisions(self) -> Revisions:
         """The revisions of the notice, whose sources tags may name."""
-        return self.engine.snapshot.matrix.history
+        return self.engine.snapshot.matrix.revisions
 
     def declare(self, tables: Mapping[str, Columns]) -> None:
         """Lists tables with their tags among what the application declares (`Guard.tables`)."""
@@ -328,7 +327,10 @@ class Decider:
         roster = self.roster() if subjects else None
         permissions = use._permissions
         notice = permissions.matrix.notice
-        today = day_in(notice.document.timezone, self.engine.clock.now())
+        collected, ended = columns.marked(Collected), columns.marked(Ended)
+        # Over several notices it raises: each counts days by itself, and has ids that mean something else in another.
+        told = by_row or collected is not None or ended is not None
+        today = day_in(notice.document.timezone, self.engine.clock.now()) if told else None
         key = (permissions, columns, needed, today)
         with self._lock:
             if roster is not None and roster is not self._last:
@@ -337,7 +339,6 @@ class Decider:
             known = self._rules.get(key)
         if known is not None:
             return known
-        collected, ended = columns.marked(Collected), columns.marked(Ended)
         finder = Finder(self.engine, permissions, needed, roster, self._keys_of)
         branches = finder.branches(by_row=by_row, collected=collected is not None, ended=ended is not None)
         rule = RowRule(notice, branches, source, collected, ended, subjects)

@@ -84,7 +84,7 @@ class Finder:
         today = day_in(matrix.notice.document.timezone, self._engine.clock.now())
         days = {notice.revision for notice in matrix.history} if revisions else set[datetime.date]()
         for source in matrix.notice.sources:
-            for period in self._permissions.snapshot.periods.of(source.clause):
+            for period in matrix.periods.of(source.clause):
                 if period.from_ == since and (today - datetime.date.min).days > period.days:
                     days.add(today - datetime.timedelta(days=period.days))
         return days

@@ -16,6 +16,7 @@ from purposeguard.errors import UnknownSource, UnlabelledData, shown
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
+from purposeguard.notice.several import Notices
 from purposeguard.notice.vocabulary import Immutable, NotPersonal, Source, TermMeta
 from purposeguard.values.annotations import is_taggable
 from purposeguard.values.markers import ByRow, Collected, Ended, Mark, RowSource, Subject, SubjectMark
@@ -24,8 +25,8 @@ from purposeguard.values.type_schema import Model, Shape
 KEY: Final = "purposeguard"
 """The metadata key under which a column bears its tag."""
 
-Revisions = Notice | History
-"""The notice, or all its revisions, whose sources tags name."""
+Revisions = Notice | History | Notices
+"""The notice, or all its revisions, or several notices, whose sources tags name."""
 
 OneSpec = type[Source] | str | Label | Mark
 Spec = OneSpec | Iterable[OneSpec]
@@ -229,11 +230,13 @@ def _known(revisions: Revisions, label: Label) -> Label:
 
 
 def _every(revisions: Revisions) -> tuple[Notice, ...]:
+    if isinstance(revisions, Notices):
+        return tuple(notice for member in revisions.members for notice in _every(member))
     return tuple(revisions) if isinstance(revisions, History) else (revisions,)
 
 
 def _latest(revisions: Revisions) -> Notice:
-    return revisions.latest if isinstance(revisions, History) else revisions
+    return revisions if isinstance(revisions, Notice) else revisions.latest
 
 
 # ---- as text ---------------------------------------------------------------------------------------------------------
@@ -290,13 +293,13 @@ def encode(tag: Tag, revisions: Revisions) -> str:
 
     Raises:
         UnknownSource: a source is of no revision that is known here.
-        ValueError: its sources are of several revisions, and a column's tag is of one.
+        ValueError: its sources are of several revisions, or of several notices, and a column's tag is of one.
     """
     _known(revisions, tag.label)
     sources = [source for source in tag.label if source is not NotPersonal]
     notices = [notice for notice in reversed(_every(revisions)) if all(source in notice.grants for source in sources)]
     if not notices:
-        raise ValueError("the sources of a column are of several revisions of the notice: a tag is of one")
+        raise ValueError("the sources of a column are of several revisions of the notice, or notices: a tag is of one")
     clauses = [source.clause for source in sources] or ([] if tag.by_row else [NotPersonal.clause])
     mark = next((name for name, mark in _MARKS.items() if mark is tag.mark), None)
     if isinstance(tag.mark, SubjectMark):
@@ -340,9 +343,10 @@ def decode(text: str | bytes, revisions: Revisions, column: str) -> Tag:
 
 
 def _read(written: _Written, revisions: Revisions, column: str) -> Tag:
-    revisions_known = _every(revisions)
-    if written.notice != revisions_known[0].id:
-        raise UnknownSource(written.notice, f"the tag of `{column}` is of another notice than {revisions_known[0].id}")
+    revisions_known = [notice for notice in _every(revisions) if notice.id == written.notice]
+    if not revisions_known:
+        others = ", ".join(dict.fromkeys(notice.id for notice in _every(revisions)))
+        raise UnknownSource(written.notice, f"the tag of `{column}` is of another notice than {others}")
     notice = next((notice for notice in revisions_known if notice.revision.isoformat() == written.revision), None)
     if notice is None:
         known = ", ".join(notice.revision.isoformat() for notice in revisions_known)

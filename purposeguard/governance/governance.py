@@ -23,11 +23,14 @@ from purposeguard.governance.retention import RetentionJob
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.governance.transfers import Provisions
-from purposeguard.guard import Guard
+from purposeguard.guard import Guard, in_force
 from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
+from purposeguard.notice.several import JointNotice, Notices
 from purposeguard.policy.context import SubjectPreferences
+from purposeguard.policy.joint import JointTable, NoticesInForce
 from purposeguard.policy.row_context import SubjectId, subject_key
+from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.transfers import Provision, Recipient
 from purposeguard.runtime.clock import Clock, Now, system_time
 from purposeguard.runtime.observer import Ledger, method_for
@@ -65,7 +68,7 @@ class Governance:
         self,
         store: Store | URL | str | None = "sqlite:///purposeguard.db",
         *,
-        notice: Notice | History,
+        notice: Notice | History | Notices,
         ledger: Ledger | Literal[False] | None = None,
         clock: Now | Clock = system_time,
         staleness: float = 1.0,
@@ -85,15 +88,18 @@ class Governance:
         `checkpoints`: where those of the ledger in the store go.
         `days` and `suspend_while_open` are those of `Requests`. `keys` is that of `Store.open`.
 
+        Over several notices there are restrictions, consents, hand-overs and the ledger, whose ids name the notice
+        (`jp-notice:1.2`). Requests, reports and the retention job go by the rules of one: they raise SeveralNotices.
+
         Raises:
             StoreUnavailable: the store cannot be opened.
-            NoticeError: no revision of the history is in force yet.
+            NoticeError: no revision of a history is in force yet, or several notices do not go together.
             ValueError: the URL is neither of a SQLite file nor of PostgreSQL.
-            TypeError: `notice` is neither a Notice nor a History.
+            TypeError: `notice` is no Notice, History or Notices.
         """
         self._clock = Clock.of(clock)
-        self._notice = _in_force(notice, self._clock)
-        self._history = notice if isinstance(notice, History) else History(notice)
+        self._table = _compiled(notice, self._clock)
+        self._notice = self._table.notice
         self._guard: Guard | None = None
         with contextlib.ExitStack() as undo:
             self.store: Final = store if isinstance(store, Store) else Store()
@@ -117,7 +123,7 @@ class Governance:
                 self.subjects, days=days, suspend_while_open=suspend_while_open, disclose=self._answered
             )
             self.provisions: Final = Provisions(
-                self.store, clock=self._clock, ledger=self._ledger, timezone=lambda: self.notice.document.timezone
+                self.store, clock=self._clock, ledger=self._ledger, timezone=self._timezone
             )
             self.erasers: Final = Erasers(lambda: self.notice, lambda: self._revisions)
             self.holdings: Final = Holdings()
@@ -230,11 +236,14 @@ class Governance:
 
     @notice.setter
     def notice(self, notice: Notice) -> None:
+        self._must_be_known(notice)
+        self._notice = notice
+        self._table = self._table.following(notice)
+
+    def _must_be_known(self, notice: Notice) -> None:
         if notice.id != self._notice.id:
             fault = Fault("id", f"`{notice.id}` is another notice than `{self._notice.id}`", "make another Governance")
             raise NoticeError([fault], "governance")
-        self._notice = notice
-        self._history = self._history.with_(notice)
 
     def attach(self, guard: Guard) -> None:
         """Attaches a guard, whose notice in force is used from now on. `Guard(…, governance=…)` calls this.
@@ -244,23 +253,35 @@ class Governance:
         Raises:
             NoticeError: the guard is of another notice.
         """
-        self.notice = guard.notice
+        self._must_be_known(guard.notice)
         self._guard = guard
         self.preference_cache.forget()  # another revision may call purposes by other clauses
 
     @property
+    def _compiled(self) -> PolicyTable:
+        return self._table if self._guard is None else self._guard._engine.compiled
+
+    @property
     def _revisions(self) -> History:
-        return self._history if self._guard is None else self._guard.history
+        return self._compiled.history
+
+    def _timezone(self) -> str:
+        return self.notice.notices[0].document.timezone
 
     def _clause_now(self, clause: str, revision: datetime.date) -> str | None:
         """The present clause of a purpose of a revision; None if the notice in force has no such purpose."""
-        history = self._revisions
-        since = next((notice for notice in history if notice.revision == revision), None)
+        table = self._compiled
+        parts = table.parts if isinstance(table, JointTable) else (table,)
+        table = next((part for part in parts if clause.startswith(part.prefix)), table)
+        if isinstance(table, JointTable):
+            return clause  # from before there were several notices
+        clause = clause.removeprefix(table.prefix)
+        since = next((notice for notice in table.history if notice.revision == revision), None)
         if since is None:
-            return clause  # of an unknown revision, so that no renumbering is known either
-        present = history.clause_in("purpose", clause, since, self.notice)
+            return table.prefix + clause  # of an unknown revision, so that no renumbering is known either
+        present = table.history.clause_in("purpose", clause, since, table.notice)
         try:
-            return self.notice.purpose(present).clause
+            return table.key(table.notice.purpose(present))
         except UnknownPurpose:
             return None
 
@@ -390,13 +411,12 @@ async def _nothing_to_record() -> None:
     """Of a ledger that records at once, or of none."""
 
 
-def _in_force(notice: object, clock: Clock) -> Notice:
-    if isinstance(notice, Notice):
-        return notice
-    if not isinstance(notice, History):
-        raise TypeError(f"governance needs a Notice or a History, not {type(notice).__name__}")
-    present = notice.on(clock.now())
-    if present is None:
-        fault = Fault("revision", f"none is in force yet: the first is of {notice.notices[0].revision}")
-        raise NoticeError([fault], "history")
-    return present
+def _compiled(notice: object, clock: Clock) -> PolicyTable:
+    if not isinstance(notice, (Notice, History, Notices)) or isinstance(notice, JointNotice):
+        raise TypeError(f"governance needs a Notice, a History or Notices, not {type(notice).__name__}")
+    present, history = in_force(notice, clock)
+    return (
+        JointTable.compiled_from(present)
+        if isinstance(present, NoticesInForce)
+        else PolicyTable(present, history=history)
+    )

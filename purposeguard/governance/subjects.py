@@ -100,7 +100,8 @@ class Subjects:
 
         Raises:
             UnknownPurpose: the notice has no such purpose.
-            ValueError: `purposes` is empty, or given for a kind that is for all purposes.
+            ValueError: `purposes` is empty, or given for a kind that is for all purposes; or they are of several
+                notices, each of which has its own revision.
         """
         if kind not in KINDS:
             raise ValueError(f"a restriction is one of {', '.join(sorted(KINDS))}, not {shown_id(kind, sorted(KINDS))}")
@@ -255,7 +256,7 @@ class Subjects:
             clauses = []
             if not any(consent.purpose == purpose for consent, _ in called):
                 raise
-        known = {present.clause for present in self.notice.purposes}
+        known = set(map(self.notice.key, self.notice.purposes))
         return [
             consent for consent, now in called if now in clauses or (consent.purpose == purpose and now not in known)
         ]
@@ -276,7 +277,7 @@ class Subjects:
             "subject": subject_key(subject),
             "kind": kind,
             "purposes": clauses,
-            "revision": self.notice.revision,
+            "revision": self.notice.revision_of(clauses or ()),
             "until": ends,
             **asked,
         }
@@ -355,7 +356,7 @@ def _member_clauses(notice: Notice, purposes: Iterable[object]) -> list[str]:
     for item in purposes:
         purpose = notice.purpose_or_family(item)
         wanted.update(purpose.members if isinstance(purpose, Family) else (purpose,))
-    return [purpose.clause for purpose in notice.purposes if purpose in wanted]
+    return [notice.key(purpose) for purpose in notice.purposes if purpose in wanted]
 
 
 def text_of(name: str, text: object, longest: int = LONGEST_TEXT) -> str:

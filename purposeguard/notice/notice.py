@@ -227,9 +227,23 @@ class Notice(Immutable):
         return self.document.revision
 
     @property
+    def notices(self) -> tuple[Notice, ...]:
+        """This notice; of several that a guard holds to at once, each of them."""
+        return (self,)
+
+    def key(self, term: type[Source | Purpose]) -> str:
+        """The id by which records name a source or purpose of this notice; over several notices it names the notice."""
+        return term.clause
+
+    def revision_of(self, clauses: Iterable[str]) -> datetime.date:  # noqa: ARG002  # over several notices it tells
+        """The revision under which something is declared of these purposes, by the ids that records name them by."""
+        return self.revision
+
+    @property
     def languages(self) -> tuple[str, ...]:
         """The tags of all languages that its titles and texts have, in the order of the file."""
-        return tuple(dict.fromkeys(tag for texts in by_language(self.document) for tag in texts))
+        documents = (one.document for one in self.notices)
+        return tuple(dict.fromkeys(tag for one in documents for texts in by_language(one) for tag in texts))
 
     def source(self, given: object) -> type[Source]:
         """The source category that an id, a class name, a slug or a class of this notice means.
@@ -273,7 +287,8 @@ class Notice(Immutable):
             if found and fold(channel) == found:
                 return channel
         known = f"the notice knows {', '.join(self.channels)}" if self.channels else "the notice names no channels"
-        titled = [row.id for row in self.document.channel if given in row.title.model_dump().values()]
+        rows = (row for one in self.notices for row in one.document.channel)
+        titled = dict.fromkeys(row.id for row in rows if given in row.title.model_dump().values())
         raise UnknownChannel(given, known, lambda: tuple(titled) or nearest(given, self.channels))
 
     def condition(self, given: object) -> str:
@@ -301,6 +316,10 @@ class Notice(Immutable):
         if isinstance(given, TermMeta):
             return self.purpose(given)
         return self.family(given)
+
+    @property
+    def _dated(self) -> str:
+        return f"{self.id}, revision of {self.revision}"
 
     @property
     def _holder(self) -> str:
@@ -368,7 +387,7 @@ class Notice(Immutable):
         head = ("", *(f"{source.clause} {source.__name__}" for source in self.sources))
         under = "? under conditions, " if self.conditions else ""
         marks = f"✓ may use, c by consent, {under}✗ prohibited, · not granted"
-        return table(f"{self.id}, revision of {self.revision} ({marks})", head, rows)
+        return table(f"{self._dated} ({marks})", head, rows)
 
 
 def _filled(reader: Reader, path: Path) -> Tables:

@@ -53,7 +53,8 @@ def warnings(document: Document) -> list[Fault]:
         if row.open_end is not None
     ]
     stated = {
-        *(one for grant in document.grant for row in (grant, *grant.purpose) for one in row.when),
+        *(one for grant in document.grant for one in grant.when),
+        *(one for row in document.purposes for one in row.when),
         *(one for rows in stated_bases(document).values() for row in rows for one in row.when),
         *(one for rule in document.forbid for one in rule.unless),
     }

@@ -100,6 +100,9 @@ class Context(NamedTuple):
     for the one in force. `overdue` are the sources, by clause, whose period of retention is over. `unstated`: an
     activity asks that states no channel, so it may use any, also one that the revision of collection does not admit.
     `conditions`: those of the notice that are stated to hold; one that is not stated does not.
+
+    Over several notices, clauses and conditions name theirs (`jp-notice:1.1(a)`), and `unders` are the revisions by
+    each of them, in their order; `under` then is not None where one of these is not, and says nothing more.
     """
 
     preferences: SubjectPreferences | None = None
@@ -107,6 +110,7 @@ class Context(NamedTuple):
     overdue: frozenset[str] = frozenset()
     unstated: bool = False
     conditions: frozenset[str] = NO_CONDITIONS
+    unders: tuple[datetime.date | None, ...] = ()
 
 
 NONE_KNOWN: Final = Context()

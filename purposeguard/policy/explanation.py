@@ -6,14 +6,16 @@ Not trusted: whether a use is allowed is the verdict's to say, and nothing here 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from types import MappingProxyType
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Final, Generic, Self, TypeVar, overload
 
 from purposeguard.errors import printable
 from purposeguard.notice.label import Label
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, UNNAMED, Context, DenialReason
+from purposeguard.policy.joint import JointTable
 from purposeguard.policy.table import PolicyTable, Row
 from purposeguard.policy.verdict import Verdict
 
@@ -60,6 +62,13 @@ class Decision:
 
     def __bool__(self) -> bool:
         return self.allowed
+
+    @_once
+    def _key(self) -> Callable[[type[Source | Purpose]], str]:
+        return key_in(self._matrix)
+
+    def _name(self, term: type[Source | Purpose] | Family) -> str:
+        return name_of(term, self._key)
 
     @_once
     def reason(self) -> DenialReason | None:
@@ -130,72 +139,74 @@ class Decision:
         """Why not: one sentence for each source that is refused. Empty where the use is allowed."""
         if self._declared and not self.allowed:
             only = " or ".join(self._matrix.admitted(self.purpose))
-            return (f"{name_of(self.purpose)} names its channels and closes the list: {only}",)
+            return (f"{self._name(self.purpose)} names its channels and closes the list: {only}",)
         return tuple(self._reason(source) or self._no_grant(source) for source in self.denied)
 
     def _no_grant(self, source: type[Source]) -> str:
-        return f"no clause grants {name_of(self.purpose)} to {source.clause}"
+        return f"no clause grants {self._name(self.purpose)} to {self._key(source)}"
 
     def _reason(self, source: type[Source]) -> str | None:
         """Why a source is refused, where there is more to say than that no clause grants it the purpose."""
-        purpose = name_of(self.purpose)
+        purpose = self._name(self.purpose)
         bar = self._bar(source)
         if bar is not None and bar > DenialReason.CHANNEL:
             return self._beside_the_grant(bar, source)
         if bar is DenialReason.CHANNEL:
             only = ", ".join(self._matrix.admitted(self.purpose)) or "none"
-            return f"{purpose} may reach people whose data is {source.clause} by {only} only, not by {self.channel}"
+            return f"{purpose} may reach people whose data is {self._key(source)} by {only} only, not by {self.channel}"
         current = self._matrix.current(source)
         for member in _members(self.purpose):
-            rule = self._matrix.notice.prohibited.get((current.clause, member.clause))
+            own = self._matrix.of(source).notice
+            rule = own.prohibited.get((current.clause, member.clause)) if member in own.purposes else None
             if rule is not None:
-                return f"{source.clause} is forbidden to serve {name_of(member)}: {title_in(rule.reason, 'en')}"
+                return f"{self._key(source)} is forbidden to serve {self._name(member)}: {title_in(rule.reason, 'en')}"
         items = self._matrix.children.get(current, ())
         denied = [item for item in items if not self._may(item)]
         if denied and len(denied) < len(items):
             first = self._reason(denied[0]) or self._no_grant(denied[0])
-            return f"{source.clause} stands for any of its items, and {first}"
+            return f"{self._key(source)} stands for any of its items, and {first}"
         return None
 
     def _beside_the_grant(self, bar: DenialReason, source: type[Source]) -> str:
         """Why a source is refused that some clause grants the purpose."""
-        purpose = name_of(self.purpose)
+        purpose, data = self._name(self.purpose), self._key(source)
         preferences = self.context.preferences
         if bar is DenialReason.CONDITION:
             return self._under_conditions(source)
         if bar is DenialReason.REVISION:
             then = self._matrix.collected_under(source, self.context)
-            now = self._matrix.notice.revision
+            own = self._matrix.of(source)
+            now = own.notice.revision
             if then is None or then == BEFORE_ALL:
-                first = self._matrix.history.notices[0].revision
+                first = own.history.notices[0].revision
                 return (
-                    f"{source.clause} was collected before {first}, the earliest revision in the guard's history, so "
+                    f"{data} was collected before {first}, the earliest revision in the guard's history, so "
                     "nothing says what was promised then (rule 9)"
                 )
             if self.context.unstated and self._is_for_want_of_a_channel(source):
                 return (
-                    f"{source.clause} was collected under the revision of {then}, in which {purpose} names its "
+                    f"{data} was collected under the revision of {then}, in which {purpose} names its "
                     "channels and closes the list, and no channel is stated: `channel=…` (rules 7 and 9)"
                 )
             missing = self._missing(source, lambda after: after is None or after > DenialReason.REVISION)
             if missing:
                 return (
-                    f"{source.clause} was collected under the revision of {then}, which grants {purpose} where "
+                    f"{data} was collected under the revision of {then}, which grants {purpose} where "
                     f"{_stating(missing)} (rule 9)"
                 )
             return (
-                f"{source.clause} was collected under the revision of {then}, which does not grant {purpose}, and that "
+                f"{data} was collected under the revision of {then}, which does not grant {purpose}, and that "
                 f"of {now} does not extend it to such data (rule 9)"
             )
         if bar is DenialReason.RETENTION:
-            return f"the period for which {source.clause} may be kept is over, save for a use based on law (clause 8)"
+            return f"the period for which {data} may be kept is over, save for a use based on law (clause 8)"
         if preferences is None or preferences is UNNAMED:
             rests = f"people may opt out of {purpose}, and " if preferences is None else ""
             rests = f"{purpose} rests on consent, and " if bar is DenialReason.CONSENT else rests
             missing = self._missing(source, lambda after: after is None)
             instead = f", unless {_stating(missing)}" if missing else ""
             named = "name the subject by `subject=…`, or mark the field that says it with `Subject`"
-            return f"{rests}it is not said whose data of {source.clause} this is: {named}{instead}"
+            return f"{rests}it is not said whose data of {data} this is: {named}{instead}"
         if bar is DenialReason.CONSENT:
             missing = self._missing(source, lambda after: after is None)
             unless = f", unless {_stating(missing)}" if missing else ""
@@ -207,18 +218,19 @@ class Decision:
 
     def _under_conditions(self, source: type[Source]) -> str:
         """Why a source is refused that may serve the purpose under conditions alone."""
-        matrix, purpose, current = self._matrix, name_of(self.purpose), self._matrix.current(source)
+        purpose, data, current = self._name(self.purpose), self._key(source), self._matrix.current(source)
         missing = self._missing(source, lambda after: after is None or after > DenialReason.CONDITION)
+        own = self._matrix.of(source)
         rules = (
             []
             if isinstance(self.purpose, Family)
-            else matrix.grounds.forbidden_unless(current.clause, self.purpose.clause)
+            else own.grounds.forbidden_unless(current.clause, self.purpose.clause)
         )
         for rule in rules:
-            if not self.context.conditions.issuperset(rule.unless):
+            if not self.context.conditions.issuperset(own.prefix + one for one in rule.unless):
                 reason = title_in(rule.reason, "en")
-                return f"{source.clause} is forbidden to serve {purpose}: {reason}; save where {_stating(missing)}"
-        return f"{source.clause} serves {purpose} only where {_stating(missing)}"
+                return f"{data} is forbidden to serve {purpose}: {reason}; save where {_stating(missing)}"
+        return f"{data} serves {purpose} only where {_stating(missing)}"
 
     def _missing(self, source: type[Source], lifted: Callable[[DenialReason | None], bool]) -> tuple[str, ...]:
         """The conditions that lift a denial where they are stated as well, in the notice's order; empty if none do."""
@@ -247,23 +259,23 @@ class Decision:
     def headline(self) -> str:
         """One line: who may, or may not, do what."""
         if self.allowed:
-            return f"{name_of(self.purpose)} may use {_listed(map(name_of, self.label))}"
+            return f"{self._name(self.purpose)} may use {_listed(map(self._name, self.label))}"
         if self._declared and not self.allowed:
             by = "without a stated channel" if self.channel is None else f"by {self.channel}"
-            return f"{name_of(self.purpose)} may not be pursued {by}"
+            return f"{self._name(self.purpose)} may not be pursued {by}"
         by = f" by {self.channel}" if self.reason is DenialReason.CHANNEL else ""
         whose = " of this subject" if is_about_the_subject(self) else ""
-        return f"{name_of(self.purpose)} may not use {_listed(map(name_of, self.denied))}{whose}{by}"
+        return f"{self._name(self.purpose)} may not use {_listed(map(self._name, self.denied))}{whose}{by}"
 
     @_once
     def details(self) -> tuple[str, ...]:
         """Lines that say by which clause, or why not and what instead."""
         if self.allowed:
-            return tuple(f"{source.clause}: granted by {clause}" for source, clause in self.grants.items())
+            return tuple(f"{self._key(source)}: granted by {clause}" for source, clause in self.grants.items())
         lines = list(self.reasons) if self._declared else [told for one in self.denied if (told := self._reason(one))]
         if self.reason is DenialReason.GRANT:
             lines += [_granted_to(self._matrix, member) for member in _members(self.purpose)]
-            lines += [f"{source.clause} may serve: {_may_serve(self._matrix, source)}" for source in self.denied]
+            lines += [f"{self._key(source)} may serve: {_may_serve(self._matrix, source)}" for source in self.denied]
             row = self._matrix.row_for(self.label, self.channel, self.context)
             families = [family for family in self._matrix.families.get(self.purpose, ()) if family in row]
             if len(self.label) > 1 and (self.alternatives or not families):
@@ -271,7 +283,7 @@ class Decision:
                     ", ".join(alternative.slug for alternative in self.alternatives[:6])
                     or "nothing; keep the data apart"
                 )
-                lines.append(f"combined, {_listed(s.clause for s in self.label)} may serve: {both}")
+                lines.append(f"combined, {_listed(self._key(s) for s in self.label)} may serve: {both}")
             lines += [
                 f"its family {family.slug} may use the data, each source by a clause of its own" for family in families
             ]
@@ -324,6 +336,16 @@ def overruled(decision: Decision, reason: DenialReason, headline: str, reasons: 
     return _thaw(facts | {"headline": headline, "reasons": reasons, "details": reasons})
 
 
+def in_records(decision: Decision, matrix: JointTable) -> Decision:
+    """The decision as records tell of it: with classes whose clauses say of which notice they are."""
+    facts = {name: getattr(decision, name) for name in _FACTS}
+    purpose = decision.purpose
+    facts["label"] = matrix.recorded(decision.label)
+    facts["denied"] = tuple(map(matrix.stand_in, decision.denied))
+    facts["purpose"] = purpose if isinstance(purpose, Family) else matrix.stand_in(purpose)
+    return _thaw(facts)
+
+
 def outside_the_table(
     label: Label,
     purpose: type[Purpose],
@@ -357,11 +379,19 @@ def is_about_the_subject(decision: Decision) -> bool:
     return decision.reason in (DenialReason.SUBJECT, DenialReason.CONSENT)
 
 
-def name_of(term: type[Source | Purpose] | Family) -> str:
+BY_CLAUSE: Final[Callable[[type[Source | Purpose]], str]] = attrgetter("clause")
+"""How terms of one notice are told apart."""
+
+
+def key_in(matrix: PolicyTable) -> Callable[[type[Source | Purpose]], str]:
+    """How messages tell the terms of this table apart."""
+    return matrix.key if isinstance(matrix, JointTable) else BY_CLAUSE
+
+
+def name_of(term: type[Source | Purpose] | Family, key: Callable[[type[Source | Purpose]], str] = BY_CLAUSE) -> str:
     """A term as messages name it: `renewal-guidance (1.2(1)①)`."""
-    if isinstance(term, Family):
-        return f"{term.slug} ({', '.join(member.clause for member in term.members)})"
-    return f"{term.slug} ({term.clause})"
+    ids = map(key, term.members if isinstance(term, Family) else (term,))
+    return f"{term.slug} ({', '.join(ids)})"
 
 
 def _stating(conditions: Iterable[str]) -> str:
@@ -381,8 +411,10 @@ def _granted_to(matrix: PolicyTable, purpose: type[Purpose]) -> str:
     if text is None:
         notice = matrix.notice
         holders = [source for source in matrix.items if purpose in notice.grants[source]]
-        grant = ", ".join(dict.fromkeys(notice.grants[source][purpose] for source in holders)) or purpose.clause
-        whose = ", ".join(source.clause for source in holders) or "no source"
+        key = key_in(matrix)
+        prefix = key(purpose).removesuffix(purpose.clause)
+        grant = ", ".join(dict.fromkeys(prefix + notice.grants[source][purpose] for source in holders)) or key(purpose)
+        whose = ", ".join(map(key, holders)) or "no source"
         text = matrix.texts[purpose] = f"{grant} grants {purpose.slug} to: {whose}"
     return text
 

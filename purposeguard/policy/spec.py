@@ -1,16 +1,16 @@
 """The executable specification: the rules of decision, as plainly as they can be said.
 
-`may` is rules 1 to 8 for one notice; `allowed` adds rule 9 and clauses 7 and 8: data collected under another
-revision, subjects who asked for its use to stop or agreed to it, periods that are over. Slow on purpose; tests hold the
-compiled `table` equal to it. Ids are in the documents' own spelling, and mean the same in every revision, save where
-`[[renamed]]` moves them.
+`may` is rules 1 to 8; `allowed` adds rule 9 and clauses 7 and 8: data of another revision, subjects who stopped its use
+or agreed to it, periods that are over; `together` asks several notices. Slow on purpose; tests hold the compiled
+`table` equal to it. Ids are in the documents' own spelling, and keep it in every revision but for `[[renamed]]`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date
+from typing import Any
 
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.schema import EVERY, BasisRow, Derivation, Document, Overlay, SourceRow
@@ -25,9 +25,13 @@ def permits(
     """Whether data from these sources may serve the purpose or family, by the channel where one is given."""
     if not sources:
         raise UnlabelledData("no sources")  # rule 4
-    members = {row.class_: row.purposes for row in notice.family}.get(purpose, (purpose,))
-    # Rule 2: every source must be allowed. Rule 3: for a family, each by some purpose of it.
+    members = members_of(notice, purpose)  # Rule 2: every source must be allowed. Rule 3: each by some purpose.
     return all(any(may(notice, source, member, channel, conditions) for member in members) for source in sources)
+
+
+def members_of(notice: Document, purpose: str) -> Collection[str]:
+    """The purposes of a family; of a purpose itself."""
+    return {row.class_: row.purposes for row in notice.family}.get(purpose, (purpose,))
 
 
 def may(notice: Document, source: str, purpose: str, channel: str | None, conditions: Stated = NONE) -> bool:
@@ -42,7 +46,7 @@ def may(notice: Document, source: str, purpose: str, channel: str | None, condit
     if isinstance(row, Derivation):
         granted_to = row.serves  # rule 6
     else:  # Rule 1: only a grant allows.
-        granting = [grant for grant in notice.grant if _named(grant.sources, {source, *_above(notice, source)})]
+        granting = [grant for grant in notice.grant if {*grant.sources} & {*EVERY, source, *_above(notice, source)}]
         granted_to = tuple(purpose.id for grant in granting for purpose in grant.purpose)
     granted_here = purpose in granted_to and _admits(notice, purpose, channel)
     return granted_here and bool(rests_on(notice, source, purpose, conditions))
@@ -51,10 +55,9 @@ def may(notice: Document, source: str, purpose: str, channel: str | None, condit
 def rests_on(notice: Document, source: str, purpose: str, conditions: Stated) -> list[BasisRow]:
     """The bases that a use has where these conditions are stated, of which one must be met; none: it may not be."""
     grant, row = next((grant, row) for grant in notice.grant for row in grant.purpose if row.id == purpose)
-    if not conditions >= {*grant.when, *row.when}:
-        return []
-    one = row if row.basis or row.bases else grant  # its own go before those of the grant
-    rows = [row for row in one.bases or [BasisRow.model_construct(basis=one.basis)] if conditions >= set(row.when)]
+    given = row if row.basis or row.bases else grant  # its own go before those of the grant
+    every = given.bases or [BasisRow.model_construct(basis=given.basis)]
+    rows = [one for one in every if conditions >= {*grant.when, *row.when, *one.when}]
     return [row for row in rows if row.sources is None or set(row.sources) & {source, *_above(notice, source)}]
 
 
@@ -72,16 +75,10 @@ def _admits(notice: Document, purpose: str, channel: str | None) -> bool:  # rul
     return channel is None or named is None or named.closed is None or channel in named.closed
 
 
-def _named(sources: tuple[str, ...], names: set[str]) -> bool:
-    return sources == EVERY or bool(names & set(sources))
-
-
 def _forbidden(notice: Document, source: str, purpose: str, conditions: Stated) -> bool:
-    families = {row.class_: row.purposes for row in notice.family}
-    rules = [rule for rule in notice.forbid if not rule.unless or not conditions >= set(rule.unless)]
-    # By its own name, its clause's, or its origins'.
-    rules = [rule for rule in rules if _named(rule.sources, _origins(notice, source))]
-    return any(purpose in families.get(given, (given,)) for rule in rules for given in rule.purposes)
+    names = {*EVERY, *_origins(notice, source)}  # by its own name, its clause's, or its origins'
+    rules = [row for row in notice.forbid if not (row.unless and conditions >= {*row.unless})]
+    return any(purpose in members_of(notice, one) for row in rules if names & {*row.sources} for one in row.purposes)
 
 
 def _origins(notice: Document, source: str) -> set[str]:
@@ -89,7 +86,8 @@ def _origins(notice: Document, source: str) -> set[str]:
     if isinstance(row, Overlay):
         return {source} | _origins(notice, row.source)
     if isinstance(row, Derivation):
-        inputs = {item for given in (*row.from_, *row.with_) for item in (given, *_below(notice, given))}
+        given = {*row.from_, *row.with_}
+        inputs = given | {item.id for item in notice.source if given & {*_above(notice, item.id)}}
         return {source}.union(*(_origins(notice, item) for item in inputs))
     return {source, *_above(notice, source)}
 
@@ -97,10 +95,6 @@ def _origins(notice: Document, source: str) -> set[str]:
 def _above(notice: Document, source: str) -> list[str]:
     parent = next((row.parent for row in notice.source if row.id == source), None)
     return [parent, *_above(notice, parent)] if parent else []
-
-
-def _below(notice: Document, source: str) -> list[str]:
-    return [x for row in notice.source if row.parent == source for x in (row.id, *_below(notice, row.id))]
 
 
 def _row(notice: Document, source: str) -> SourceRow | Overlay | Derivation:
@@ -128,8 +122,7 @@ def allowed(
         source = {row.id: row.source for row in notice.overlay}.get(source, source)  # an overlay: as what it narrows
         if items := [item.id for item in notice.source if item.parent == source]:
             return all(lawful(notice, item, member, agreed=agreed, past=past) for item in items)
-        # Clause 8: past its period, data serves only what rests on law. What rests on consent serves only the data of
-        # those who gave it, and what may be opted out of that of those who are named.
+        # Clause 8: past its period, only law. By consent: data of those who gave it; by opt-out: of those named.
         rows = [row for row in rests_on(notice, source, member, conditions) if row.basis == "law" or not past]
         return any((row.basis != "consent" or agreed) and (named or not row.opt_out) for row in rows)
 
@@ -154,11 +147,21 @@ def allowed(
         agreed_since = any(day > then.revision for day in agreed)
         return then.revision < now.revision and extended(now, source, member, agreed_since)
 
-    # Rule 2: every source must be allowed. Rule 3: for a family, each by some purpose. Rule 4: none is no licence.
-    members = {row.class_: row.purposes for row in now.family}.get(purpose, (purpose,))
-    if activity and not all(stated(now, member, channel) for member in members):
-        return False  # Rule 7, of what an activity is for.
-    return bool(sources) and all(any(serves(source, member) for member in members) for source in sources)
+    heard = not activity or stated(now, purpose, channel)  # Rule 7, of what an activity is for.
+    members = members_of(now, purpose)  # Rules 2 and 3, as above. Rule 4: no source is no licence.
+    return heard and bool(sources) and all(any(serves(source, member) for member in members) for source in sources)
+
+
+def together(
+    notices: Mapping[str, Sequence[Document]],  # by its id, each notice in the revisions that are known, as above
+    sources: Collection[tuple[str, str]],  # each with the notice that it is of
+    parts: Mapping[str, Mapping[str, Any]],  # of each notice that has a part in what is asked for: the rest, as above
+) -> bool:
+    """Several notices at once: each source is decided by its own alone, which must have a part in what is asked for."""
+    for of, its in parts.items():
+        if its["activity"] and not stated(notices[of][-1], its["purpose"], its["channel"]):
+            return False  # Rule 7, of what an activity is for, whichever notice its data is of.
+    return bool(sources) and all(of in parts and allowed(notices[of], [source], **parts[of]) for of, source in sources)
 
 
 def moved(notices: Sequence[Document], kind: str, given: str, day: date) -> str | None:
@@ -176,15 +179,13 @@ def moved(notices: Sequence[Document], kind: str, given: str, day: date) -> str 
 def granted(notice: Document, source: str, purpose: str, channel: str | None, activity: bool = False) -> bool:
     """Whether another revision grants it, on whichever conditions; one that has no such source grants it nothing."""
     known = (row.id for row in (*notice.source, *notice.overlay, *notice.derivation))
-    if source not in known or not may(notice, source, purpose, channel, {row.id for row in notice.condition}):
-        return False
-    return not activity or stated(notice, purpose, channel)
+    granted_there = source in known and may(notice, source, purpose, channel, {row.id for row in notice.condition})
+    return granted_there and (not activity or stated(notice, purpose, channel))
 
 
 def stated(notice: Document, purpose: str, channel: str | None) -> bool:
     """Whether a channel is stated, or need not be: where a clause names the channels, activities must say theirs."""
-    named = next(row.channels for row in notice.purposes if row.id == purpose)
-    return channel is not None or named is None or named.closed is None
+    return channel is not None or all(_admits(notice, member, "") for member in members_of(notice, purpose))
 
 
 def extended(notice: Document, source: str, purpose: str, agreed_since: bool) -> bool:
@@ -192,9 +193,8 @@ def extended(notice: Document, source: str, purpose: str, agreed_since: bool) ->
     source = {row.id: row.source for row in notice.overlay}.get(source, source)  # an overlay: to what it narrows
     if items := [item.id for item in notice.source if item.parent == source]:
         return all(extended(notice, item, purpose, agreed_since) for item in items)  # a parent: to every item
-    families = {row.class_: row.purposes for row in notice.family}
     for row in notice.extension:
         named = row.sources is None or set(row.sources) & {source, *_above(notice, source)}
-        if named and any(purpose in families.get(given, (given,)) for given in row.purposes):
+        if named and any(purpose in members_of(notice, given) for given in row.purposes):
             return row.basis == "related" or agreed_since  # related: notice was given, which is enough
     return False

@@ -17,12 +17,15 @@ from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Literal, Union, cast
 
-from purposeguard.errors import Told, UnknownOperation, UnknownSource, UnknownTerm, UnlabelledData
+from purposeguard.errors import Fault, NoticeError, Told, UnknownOperation, UnknownSource, UnknownTerm, UnlabelledData
 from purposeguard.notice.grants import Grounds, LegalGrounds, Lineage, extended
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
+from purposeguard.notice.retention import Periods
 from purposeguard.notice.schema import Document, Extension
+from purposeguard.notice.several import Notices
+from purposeguard.notice.timezones import Day
 from purposeguard.notice.vocabulary import (
     Family,
     Immutable,
@@ -34,7 +37,15 @@ from purposeguard.notice.vocabulary import (
     is_union,
     union_members,
 )
-from purposeguard.policy.context import NO_NAMES, NONE_KNOWN, Context, DenialReason, Names, SubjectPreferences
+from purposeguard.policy.context import (
+    BEFORE_ALL,
+    NO_NAMES,
+    NONE_KNOWN,
+    Context,
+    DenialReason,
+    Names,
+    SubjectPreferences,
+)
 
 
 def derived_label(
@@ -108,6 +119,8 @@ class PolicyTable(Immutable):
         "items",
         "notice",
         "opened",
+        "periods",
+        "prefix",
         "texts",
     )
 
@@ -120,6 +133,9 @@ class PolicyTable(Immutable):
     children: Mapping[type[Source], tuple[type[Source], ...]]
     families: Mapping[object, list[Family]]
     items: tuple[type[Source], ...]
+    periods: Periods
+    prefix: str
+    """What ids of this notice begin with in a context: over several notices they say of which they are."""
     _alias: weakref.WeakKeyDictionary[TermMeta, object]
     _by_clause: Mapping[type[Source | Purpose], Mapping[str | None, object]]
     _by_date: Mapping[datetime.date, Notice]
@@ -133,11 +149,19 @@ class PolicyTable(Immutable):
     texts: dict[type[Source | Purpose], str]
     """What explanations say of a source or a purpose of this notice; no decision reads it."""
 
-    def __init__(self, notice: Notice, earlier: PolicyTable | None = None, history: History | None = None) -> None:
+    def __init__(
+        self,
+        notice: Notice,
+        earlier: PolicyTable | None = None,
+        history: History | None = None,
+        *,
+        prefix: str = "",
+    ) -> None:
         """`history` has the notice among its revisions; without one it is that of `earlier`, and the notice."""
         if history is None:
             history = earlier.history.with_(notice) if earlier is not None else History(notice)
-        self._fill(notice=notice, history=history, _then={}, _in_context={}, texts={})
+        self._fill(notice=notice, history=history, prefix=prefix, _then={}, _in_context={}, texts={})
+        self._fill(periods=Periods(notice.document))
         self._fill(grounds=LegalGrounds(notice.document), extended=extended(notice.document))
         closed = _closed(notice.document)
         self._fill(closed={one: closed[one.clause] for one in notice.purposes if one.clause in closed})
@@ -151,13 +175,12 @@ class PolicyTable(Immutable):
             Source: {fold(one.clause): one for one in notice.sources},
             Purpose: {fold(one.clause): one for one in notice.purposes},
         }
-        self._fill(_by_clause=by_clause, _alias=weakref.WeakKeyDictionary(), _named=_names(notice, history))
+        self._fill(_by_clause=by_clause, _alias=weakref.WeakKeyDictionary(), _named=_names(notice, history, prefix))
         families: dict[type[Purpose], list[Family]] = {}
         for family in notice.families:
             for member in family.members:
                 families.setdefault(member, []).append(family)
         self._fill(families=families)
-        every = frozenset((*notice.purposes, *notice.families))
         open_to_all = {
             source: [one for one in granted if self.grounds.is_open(source.clause, one.clause)]
             for source, granted in notice.grants.items()
@@ -172,10 +195,7 @@ class PolicyTable(Immutable):
                     continue
                 may = [one for one in open_to_all[source] if one not in shut]
                 table[source] = frozenset((*may, *(family for one in may for family in families.get(one, ()))))
-            open_ = every - shut
-            table[NotPersonal] = frozenset(
-                one for one in open_ if not isinstance(one, Family) or not open_.isdisjoint(one.members)
-            )
+            table[NotPersonal] = self._not_personal(channel)
         self._fill(_tables=tables)
         self._fill(_labels={source: Label(source) for source in notice.sources})
         purposes: dict[object, type[Purpose] | Family] = {purpose: purpose for purpose in notice.purposes}
@@ -183,6 +203,65 @@ class PolicyTable(Immutable):
         for family in notice.families:
             purposes[family.name] = family
         self._fill(_purposes=purposes)
+
+    @property
+    def revisions(self) -> History | Notices:
+        """The revisions whose sources tags of stored data may name."""
+        return self.history
+
+    def following(self, notice: object, history: History | None = None) -> PolicyTable:
+        """The table of another revision, which is put in force after this one.
+
+        Raises:
+            NoticeError: it is of another notice.
+        """
+        if not isinstance(notice, Notice) or notice.id != self.notice.id:
+            given = f"`{notice.id}`" if isinstance(notice, Notice) else "more than one"
+            fault = Fault("id", f"{given} is another notice than `{self.notice.id}`", "make a guard of its own")
+            raise NoticeError([fault], "replace")
+        return PolicyTable(notice, self, history)
+
+    def of(self, source: type[Source]) -> PolicyTable:  # noqa: ARG002  # over several notices it tells
+        """The table of the notice that a source is of."""
+        return self
+
+    def each(self, label: Label) -> tuple[tuple[PolicyTable, Label], ...]:
+        """The table of each notice that sources of a label are of, with these sources."""
+        return ((self, label),)
+
+    def key(self, term: type[Source | Purpose]) -> str:
+        """The id by which contexts and records name a source or a purpose; over several notices it names the notice."""
+        return self.prefix + term.clause
+
+    def context(
+        self,
+        sources: Iterable[type[Source]],
+        preferences: SubjectPreferences | None,
+        *,
+        collected: Day | None,
+        ended: Day | None,
+        today: Day,
+    ) -> Context:
+        """What decides beside the label: how things stand for a subject, and what follows from the days of a datum.
+
+        Raises:
+            NoticeError: this machine does not know the notice's time zone.
+        """
+        under = None
+        if collected is not None:
+            held = self.history.on(collected)
+            under = BEFORE_ALL if held is None else held.revision
+            if under == self.notice.revision:
+                under = None
+        clauses = [self.current(source).clause for source in sources if source is not NotPersonal]
+        overdue = self.periods.overdue(clauses, collected=collected, ended=ended, today=today)
+        if self.prefix:
+            overdue = frozenset(self.prefix + clause for clause in overdue)
+        return Context(preferences, under, overdue)
+
+    def recorded(self, label: Label) -> Label:
+        """A label as records name its sources."""
+        return label
 
     @property
     def known(self) -> tuple[Mapping[object, Row], Mapping[object, type[Purpose] | Family]]:
@@ -245,6 +324,11 @@ class PolicyTable(Immutable):
                 self._in_context[key] = row
         return row
 
+    def _not_personal(self, channel: str | None) -> Row:
+        """What data that is not personal may serve: all that admits the channel."""
+        open_ = {one for one in self.notice.purposes if self._admits(one, channel)}
+        return frozenset((*open_, *(one for one in self.notice.families if not open_.isdisjoint(one.members))))
+
     def _source_row(self, source: type[Source], channel: str | None, context: Context) -> Row:
         if source is NotPersonal:
             return self._tables[channel][NotPersonal]
@@ -276,7 +360,7 @@ class PolicyTable(Immutable):
                 return DenialReason.REVISION  # it grants it under conditions that are not stated
         elif context.under not in (None, self.notice.revision):
             return DenialReason.REVISION  # of one that is not known, or from before all that are
-        if current.clause in context.overdue:
+        if self.key(current) in context.overdue:
             grounds = tuple(tuple(ground for ground in group if ground.basis == "law") for group in grounds)
             if () in grounds:
                 return DenialReason.RETENTION
@@ -299,14 +383,19 @@ class PolicyTable(Immutable):
 
     def _stops(self, preferences: SubjectPreferences, purpose: type[Purpose]) -> bool:
         """Whether the subject stopped the use for a purpose, by any id that it ever had."""
-        names = self._named.get(purpose, NO_NAMES).values()
-        return any(preferences.stops(one) for one in (purpose.clause, *names) if one is not None)
+        names = [one for one in self._named.get(purpose, NO_NAMES).values() if one is not None]
+        names.append(self.key(purpose))
+        if self.prefix:  # what was asked for before there were several notices names none, and goes on to hold
+            names += [one.removeprefix(self.prefix) for one in names]
+        return any(map(preferences.stops, names))
 
     def _agreed(
         self, preferences: SubjectPreferences | None, purpose: type[Purpose], after: datetime.date | None = None
     ) -> bool:
         """Whether the subject agreed to a purpose, by the id that it had when they did."""
-        return preferences is not None and preferences.agreed(purpose.clause, after, self._named.get(purpose, NO_NAMES))
+        return preferences is not None and preferences.agreed(
+            self.key(purpose), after, self._named.get(purpose, NO_NAMES)
+        )
 
     def _bar_of_earlier(
         self, source: type[Source], purpose: type[Purpose], preferences: SubjectPreferences | None, then: PolicyTable
@@ -553,7 +642,7 @@ def _dates(
     return dates
 
 
-def _names(notice: Notice, history: History) -> dict[type[Purpose], Names]:
+def _names(notice: Notice, history: History, prefix: str) -> dict[type[Purpose], Names]:
     """The purposes that had another id in some revision, or whose id was another's → their ids by revision."""
     if not any(one.document.renamed for one in history):
         return {}
@@ -563,7 +652,8 @@ def _names(notice: Notice, history: History) -> dict[type[Purpose], Names]:
         for one in history:
             clause = history.clause_in("purpose", purpose.clause, notice, one)
             if clause != fold(purpose.clause):
-                names[one.revision] = next((held.clause for held in one.purposes if fold(held.clause) == clause), None)
+                held = (f"{prefix}{held.clause}" for held in one.purposes if fold(held.clause) == clause)
+                names[one.revision] = next(held, None)
         if names:
             found[purpose] = names
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final
 
 from purposeguard.errors import shown_id
@@ -25,9 +25,9 @@ from purposeguard.notice.schema import (
     Transfer,
     TransferLimit,
 )
-from purposeguard.notice.vocabulary import NotPersonal, fold
+from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, fold
 from purposeguard.policy.context import DenialReason
-from purposeguard.policy.explanation import Decision, name_of, overruled
+from purposeguard.policy.explanation import BY_CLAUSE, Decision, name_of, overruled
 
 OWN_SUBSIDIARY: Final = "own-subsidiary"
 """What a limit calls a subsidiary of the controller, as which `Recipient.own_subsidiary` shows itself."""
@@ -191,13 +191,19 @@ def objections(
     return tuple(found)
 
 
-def refusal(document: Document, decision: Decision, recipient: Recipient, reasons: tuple[str, ...]) -> Decision:
+def refusal(
+    document: Document,
+    decision: Decision,
+    recipient: Recipient,
+    reasons: tuple[str, ...],
+    key: Callable[[type[Source | Purpose]], str] = BY_CLAUSE,
+) -> Decision:
     """The decision that the data may not be handed to this recipient, where the notice lets it serve the purpose."""
-    what = ", ".join(source.clause for source in decision.label)
+    what = ", ".join(map(key, decision.label))
     kind = _found(document.recipients, recipient.kind)
     whom = f"{recipient.id} ({'no kind of the notice' if kind is None else kind.id}, {recipient.country})"
     return overruled(
-        decision, DenialReason.RECIPIENT, f"{name_of(decision.purpose)} may not hand {what} to {whom}", reasons
+        decision, DenialReason.RECIPIENT, f"{name_of(decision.purpose, key)} may not hand {what} to {whom}", reasons
     )
 
 

@@ -17,7 +17,9 @@ from purposeguard.errors import (
 )
 from purposeguard.notice.label import Label
 from purposeguard.policy.context import DenialReason
-from purposeguard.policy.explanation import Decision
+from purposeguard.policy.explanation import Decision, in_records
+from purposeguard.policy.joint import JointTable
+from purposeguard.policy.table import PolicyTable
 
 
 class FlowViolation(PurposeGuardError, PermissionError):
@@ -163,6 +165,15 @@ _BY_REASON: Final[Mapping[DenialReason, type[PurposeViolation]]] = MappingProxyT
         DenialReason.RECIPIENT: RecipientViolation,
     }
 )
+
+
+def recorded(error: PurposeViolation, matrix: PolicyTable) -> PurposeViolation:
+    """A violation as records tell of it: over several notices each id says of which notice it is."""
+    if not isinstance(matrix, JointTable):
+        return error
+    told = type(error)(in_records(error.decision, matrix), error.activity, error.function, error.field, error.advice)
+    told._done = error._done
+    return told
 
 
 def violation_of(decision: Decision) -> type[PurposeViolation]:

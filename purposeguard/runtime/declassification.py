@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Hashable, Iterable
@@ -218,9 +219,15 @@ class Reclassifier(Generic[S, To]):
                 f"{', '.join(other.clause for other in others)} as well"
             )
         engine.must_be_registered((value,), *seeing)
+        recorded = engine.snapshot.matrix.recorded
+        sources = recorded(declared.sources)
+        on_record = declared
+        if sources is not declared.sources:
+            on_record = dataclasses.replace(declared, sources=sources, to=recorded(declared.to))
         for reclassified in engine.observers.reclassified:  # before anything sees the value: also of a run that fails
             use = engine.ambient()
-            reclassified(declared, value.label, use.activity.name if use._absence() is None else None)
+            activity = use.activity.name if use._absence() is None else None
+            reclassified(on_record, recorded(value.label), activity)
         try:
             # In a list that is emptied, so that no frame of ours shows the value, whatever ends the run.
             return Personal(fn([plain(value)]), self._to)

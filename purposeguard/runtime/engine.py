@@ -15,9 +15,8 @@ from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.timezones import Day
-from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose
+from purposeguard.notice.vocabulary import Family, Purpose
 from purposeguard.policy.context import (
-    BEFORE_ALL,
     BY_ANY_CHANNEL,
     NO_CONDITIONS,
     NONE_KNOWN,
@@ -26,10 +25,11 @@ from purposeguard.policy.context import (
     SubjectPreferences,
 )
 from purposeguard.policy.explanation import Decision, is_about_the_subject
+from purposeguard.policy.joint import JointTable, NoticesInForce
 from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.verdict import Verdict
-from purposeguard.policy.violations import PurposeViolation, violation_of
+from purposeguard.policy.violations import PurposeViolation, recorded, violation_of
 from purposeguard.runtime.clock import Clock
 from purposeguard.runtime.observer import Ledger, ObservedLog, Observer, Observers, Tick, method_for
 from purposeguard.runtime.protocols import Oversight, asks_of_many
@@ -100,7 +100,7 @@ class Engine:
 
     def __init__(
         self,
-        notice: Notice,
+        notice: Notice | NoticesInForce,
         ledger: Ledger | None,
         *,
         observing: bool,
@@ -126,7 +126,11 @@ class Engine:
         self.observers = Observers(*(() if ledger is None else (ledger,)), *observers, ObservedLog())
         self.counting = bool(self.observers.counters)
         self._lock = new_lock()  # of who observes
-        self._compiled = PolicyTable(notice, history=history)
+        self._compiled = (
+            JointTable.compiled_from(notice)
+            if isinstance(notice, NoticesInForce)
+            else PolicyTable(notice, history=history)
+        )
         self.snapshot = self._snapshot(self._compiled)
         self._snapshots: weakref.WeakSet[PolicySnapshot] = weakref.WeakSet([self.snapshot])
         self.observing = observing
@@ -212,16 +216,9 @@ class Engine:
         """The same of what is known to stand like this, collected and ended on these days."""
         if collected is None and ended is None:
             return Context(preferences)
-        under = None
         matrix = snapshot.matrix  # the notice may have been replaced meanwhile
-        if collected is not None:
-            held = matrix.history.on(collected)
-            under = BEFORE_ALL if held is None else held.revision
-            if under == matrix.notice.revision:
-                under = None
-        sources = [matrix.current(source).clause for source in matrix.label(label).sources if source is not NotPersonal]
-        overdue = snapshot.periods.overdue(sources, collected=collected, ended=ended, today=self.clock.now())
-        return Context(preferences, under, overdue)
+        sources = matrix.label(label).sources
+        return matrix.context(sources, preferences, collected=collected, ended=ended, today=self.clock.now())
 
     def row_contexts(self, subject: object) -> tuple[RowContext, ...]:
         """What a caller says of a datum by `subject=`.
@@ -239,11 +236,15 @@ class Engine:
             raise TypeError(message)
         return found
 
-    def replace(self, notice: Notice, history: History | None = None) -> None:
-        """Puts another revision in force, at one stroke; one thread at a time."""
+    def replace(self, notice: Notice | NoticesInForce, history: History | None = None) -> None:
+        """Puts another revision in force, at one stroke; one thread at a time.
+
+        Raises:
+            NoticeError: it is of another notice, or several notices do not go together.
+        """
         while True:
             earlier = self._compiled
-            compiled = PolicyTable(notice, earlier, history)
+            compiled = earlier.following(notice, history)
             snapshot = self._snapshot(compiled)
             if self._compiled is earlier:  # else a signal handler has put another in force, which this one follows
                 break
@@ -324,10 +325,17 @@ class Engine:
                 message = f"{named(fn)} would see the plain value, and this guard is strict"
                 raise SealedValue(f"{message}: {how_to_register(fn)}")
 
+    def counter(self, activity: str | None, purpose: type[Purpose] | Family, label: Label) -> Tick:
+        """The function that counts one use of a label; records name what it is of by ids."""
+        return self.observers.counter(activity, self.id_of(purpose), self.snapshot.matrix.recorded(label))
+
+    def id_of(self, purpose: type[Purpose] | Family) -> str:
+        """The id by which records name a purpose; the name of a family."""
+        return purpose.name if isinstance(purpose, Family) else self.snapshot.matrix.key(purpose)
+
     def count_check(self, decision: Decision) -> Tick:
         """Counts a bare check that was allowed; gives the function that counts more of them."""
-        asked = decision.purpose
-        tick = self.observers.counter(None, asked.name if isinstance(asked, Family) else asked.clause, decision.label)
+        tick = self.counter(None, decision.purpose, decision.label)
         tick()
         return tick
 
@@ -359,8 +367,11 @@ class Engine:
 
     def deny(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
         """Reports a denial, and raises it unless it is only `observed`."""
+        told = error
+        if isinstance(error, PurposeViolation):
+            told = recorded(error, self.snapshot.matrix)
         for denied in self.observers.denied:
-            denied(error, observed=observed)
+            denied(told, observed=observed)
         if not observed:
             raise error
 
@@ -431,7 +442,7 @@ class ActivityHandle:
         """Counts uses of a label that these permissions allow; None where that is so of some subjects only."""
         tick = self.ticks.get(label)
         if tick is None:
-            tick = self.engine.observers.counter(self.activity.name, self.activity.purpose_id, label)
+            tick = self.engine.counter(self.activity.name, self.activity.purpose, label)
             self.ticks[label] = tick
         if permissions is not None and label not in self.counted:
             permissions.count_by(self, label, tick)

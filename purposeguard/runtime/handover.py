@@ -15,6 +15,7 @@ from purposeguard.notice.vocabulary import Family, is_text
 from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision, name_of, overruled
 from purposeguard.policy.row_context import RowContext
+from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.transfers import Provision, Recipient, canonical, clauses, objections, refusal
 from purposeguard.policy.violations import violation_of
 from purposeguard.runtime.declarations import Entrustment
@@ -194,9 +195,13 @@ class Handing:
         means = declared.means or recipient.means
         if use is not None:
             self._judge(use, label, recipient, means, row_contexts)
-        provision = self._provision(use, label, recipient, means, row_contexts)
+        provisions = [
+            self._provision((table, of), use, recipient, means, row_contexts)
+            for table, of in engine.snapshot.matrix.each(label)
+        ]
         for record in self._record:
-            record(provision)
+            for provision in provisions:  # one of each notice, by whose clauses it goes
+                record(provision)
 
     def _judge(
         self, use: Use[Any], label: Label, recipient: Recipient, means: str | None, row_contexts: tuple[RowContext, ...]
@@ -231,23 +236,25 @@ class Handing:
 
     def _provision(
         self,
+        data: tuple[PolicyTable, Label],
         use: Use[Any] | None,
-        label: Label,
         recipient: Recipient,
         means: str | None,
         row_contexts: Iterable[RowContext],
     ) -> Provision:
-        notice = self._engine.snapshot.matrix.notice
-        document = notice.document
+        """What goes on record: of data of one notice, by the clauses of that."""
+        table, label = data
+        document = table.notice.document
+        purpose = None if use is None else use.activity.purpose
         ways = document.safeguards.means if document.safeguards is not None else ()
         return Provision(
             recipient=recipient.id,
             kind=canonical(document.recipients, recipient.kind),
             country=recipient.country,
-            clauses=clauses(document, recipient),
-            sources=tuple(source.clause for source in label),
-            purpose=use.activity.purpose_id if use is not None else None,
-            revision=notice.revision,
+            clauses=tuple(table.prefix + clause for clause in clauses(document, recipient)),
+            sources=tuple(map(table.key, label)),
+            purpose=None if purpose is None else self._engine.id_of(purpose),
+            revision=table.notice.revision,
             activity=use.activity.name if use is not None else None,
             means=canonical(ways, means or "not stated"),
             subjects=tuple(
@@ -276,10 +283,42 @@ def against(
     `stated`: the means must be said.
     """
     matrix = engine.snapshot.matrix
-    document = matrix.notice.document
-    sources = tuple(matrix.current(source).clause for source in asked.label)
+    for table, label in matrix.each(asked.label):
+        yield from _against(
+            engine, (table, label), asked, recipient, means=means, product=product, task=task, stated=stated
+        )
+    asked_for = engine.preferences_in(row_contexts).values()
+    if any(preferences is not None and preferences.provision_stopped for preferences in asked_for):
+        rights = matrix.each(asked.label)[0][0].notice.document.rights
+        clause = rights.clause if rights is not None else "7"
+        what = ", ".join(map(matrix.key, asked.label))
+        yield overruled(
+            asked,
+            DenialReason.SUBJECT,
+            f"{name_of(asked.purpose, matrix.key)} may not hand {what} of this subject to {recipient.id}",
+            (f"the subject asked for the provision of the data to others to stop (clause {clause})",),
+        )
+
+
+def _against(
+    engine: Engine,
+    data: tuple[PolicyTable, Label],
+    asked: Decision,
+    recipient: Recipient,
+    *,
+    means: str | None,
+    product: str | None,
+    task: str | None,
+    stated: bool,
+) -> Iterator[Decision]:
+    """What one notice has against a recipient: of several, each that the data is of must let it go there."""
+    table, label = data
+    document = table.notice.document
+    sources = tuple(table.current(source).clause for source in label)
     members = asked.purpose.members if isinstance(asked.purpose, Family) else (asked.purpose,)
-    purposes = tuple(member.clause for member in members)
+    own = [member for member in members if member in table.notice.purposes]
+    # Data of nobody is asked of every notice, also of one that has no part in the purpose: ids that it does not know.
+    purposes = tuple(member.clause for member in own) or tuple(map(engine.snapshot.matrix.key, members))
     reasons: tuple[str, ...] = ()
     for moment in engine.clock.span():  # whichever of the two it is, a safeguard holds on it
         today = day_in(document.timezone, moment)
@@ -296,17 +335,9 @@ def against(
     if stated and means is None:
         reasons += ("it is not said by which means the data travels: `means=…`, here or of the recipient",)
     if reasons:
-        yield refusal(document, asked, recipient, reasons)
-    asked_for = engine.preferences_in(row_contexts).values()
-    if any(preferences is not None and preferences.provision_stopped for preferences in asked_for):
-        clause = document.rights.clause if document.rights is not None else "7"
-        what = ", ".join(source.clause for source in asked.label)
-        yield overruled(
-            asked,
-            DenialReason.SUBJECT,
-            f"{name_of(asked.purpose)} may not hand {what} of this subject to {recipient.id}",
-            (f"the subject asked for the provision of the data to others to stop (clause {clause})",),
-        )
+        if table.prefix:  # of several notices
+            reasons = tuple(f"{table.notice.id}: {reason}" for reason in reasons)
+        yield refusal(document, asked, recipient, reasons, engine.snapshot.matrix.key)
 
 
 def must_be_recipient(engine: Engine, given: object) -> None:

@@ -217,6 +217,7 @@ class ExceptedUse(Use[Any]):
         """Puts what is about to be used on record."""
         if label is _NOT_PERSONAL:
             return
+        label = self._engine.snapshot.matrix.recorded(label)
         for subject in dict.fromkeys(row_context.subject for row_context in row_contexts or (NOTHING_KNOWN,)):
             for excepted in self._engine.observers.excepted:
                 excepted(self._exception, label, subject, times)

@@ -9,7 +9,6 @@ from typing import Any, Final, Protocol
 
 from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
-from purposeguard.notice.retention import Periods
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose
 from purposeguard.policy.context import NO_CONDITIONS, NONE_KNOWN, NOT_NAMED, Context, SubjectPreferences
 from purposeguard.policy.table import MOST_REMEMBERED, PolicyTable, read_once
@@ -147,7 +146,6 @@ class PolicySnapshot:
         "known",
         "matrix",
         "observed",
-        "periods",
         "remembers_labels",
         "stated",
     )
@@ -167,7 +165,6 @@ class PolicySnapshot:
         """
         self.matrix = matrix
         self.known = (_NONE_ASKED, _NONE_ASKED) if observed else matrix.known
-        self.periods = Periods(matrix.notice.document)
         self.observed = observed
         self.remembers_labels = remembers_labels
         self._requires_subject = requires_subject

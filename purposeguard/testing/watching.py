@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -18,6 +18,7 @@ from purposeguard.guard import GUARD_LISTENERS, LIVE_GUARDS, Guard
 from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
+from purposeguard.notice.several import JointNotice
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.context import NONE_KNOWN
 from purposeguard.policy.table import MOST_REMEMBERED, PolicyTable, Row
@@ -236,11 +237,18 @@ def watch_all(watcher: Watcher) -> None:
         _everywhere.watchers = (*_everywhere.watchers, watcher)
         if len(_everywhere.watchers) == 1:
             GUARD_LISTENERS.append(_made)
-            for guard in list(LIVE_GUARDS):
+            for guard in _of_one_notice(LIVE_GUARDS):
                 _observe(guard)
 
 
+def _of_one_notice(guards: Iterable[Guard]) -> list[Guard]:
+    """Those whose decisions are cells of one notice: a guard over several is watched by nobody."""
+    return [guard for guard in list(guards) if not isinstance(guard.notice, JointNotice)]
+
+
 def _made(guard: Guard) -> None:
+    if not _of_one_notice([guard]):
+        return
     with _everywhere.lock:
         _observe(guard)
         watchers = _everywhere.watchers

@@ -35,6 +35,7 @@ Everything that the library raises about notices and uses derives from `PurposeG
 ```
 PurposeGuardError
 ├── NoticeError            the notice file is wrong: every fault at once, each with its place in the file
+├── SeveralNotices         what one notice has was asked of a guard that holds to several
 ├── UnknownTerm            an unknown id; also a LookupError
 │   ├── UnknownSource
 │   │   └── UnknownOperation   no derivation by this name from these sources
@@ -70,6 +71,7 @@ Errors have their facts as attributes, so that code need not parse messages:
 | --- | --- |
 | `NoticeError` | `faults`, a tuple of `Fault`s; `origin`, the file |
 | `Fault` | `place`, `message`, `suggestion`; `file`, `line`, `column` |
+| `SeveralNotices` | `notices`, their ids; `what` was asked for |
 | `UnknownTerm` | `kind` (`source`, `purpose`, `channel`, `recipient`, `operation`), `given`, `why`, `suggestions` |
 | `PurposeViolation` | `decision` (a `Decision`), `activity`, `function`, `field`, `advice` |
 | `TooFewSubjects` | `what`, `at_least` |

@@ -119,9 +119,9 @@ PUBLIC = (
 
 FOR_EACH_OTHER = {
     *("Disclosure.model_config", "PreferenceCache.changed", "PreferenceCache.leave_to_the_parent"),
-    *("Store.before_fork", "Store.forked"),
+    *("Store.before_fork", "Store.forked", "Notice.key", "Notice.revision_of"),
 }
-"""What the parts of governance offer to each other."""
+"""What governance, and its parts, are offered by others."""
 
 
 def names(cls):

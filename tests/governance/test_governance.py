@@ -215,7 +215,7 @@ def test_without_a_guard_the_notice_is_set(store: Store) -> None:
     future = pg.Notice.parse(NOTICE.dump() | {"revision": "2030-01-01"})
     with pytest.raises(pg.NoticeError, match="none is in force yet: the first is of 2030-01-01"):
         opened(store, notice=History(future))
-    with pytest.raises(TypeError, match="needs a Notice or a History, not str"):
+    with pytest.raises(TypeError, match="needs a Notice, a History or Notices, not str"):
         opened(store, notice="trendmicro-jp")
 
 

@@ -2,7 +2,8 @@
 
 In a folder of their own: `legal/` and `illegal/`, whose lines marked `# error` are to be errors; and one package for
 each revision of the notice, with the generated module beside the application, whose lines marked `# error: names` are
-to be errors under the revisions of these names. Nothing else is to be one.
+to be errors under the revisions of these names; and one package of an application over two notices, with their modules
+beside it. Nothing else is to be one.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from typing import NamedTuple
 from purposeguard.notice.codegen import generate
 from tests.typing.checkers import VERSIONS, Report, report
 from tests.typing.revisions.drafts import DRAFTS, revision
+from tests.unit.together import EU, JP
 
 HERE = Path(__file__).parent
 PROGRAMS = sorted((*HERE.glob("legal/*.py"), *HERE.glob("illegal/*.py")))
 APPLICATION = HERE / "revisions" / "application.py"
+TOGETHER = HERE / "together" / "application.py"
 REVISIONS = ("published", *DRAFTS)
 
 _MARK = re.compile(r"  # error(?:: (?P<revisions>[\w, ]+))?$")
@@ -73,13 +76,20 @@ def findings(checker: str, folder: Path) -> Findings:
     for file, text in texts.items():
         kind = file.partition("/")[0]
         wanted[file] = marked(text, kind if kind in REVISIONS else "") if kind != "legal" else set[int]()
-    legal = sum(len(code(text) - wanted[file]) for file, text in texts.items() if not file.endswith("/my_notice.py"))
+    legal = sum(len(code(text) - wanted[file]) for file, text in texts.items() if not file.endswith("_notice.py"))
     return Findings(checker, report(checker, folder, list(texts)), wanted, legal)
+
+
+def laid_out_together() -> Iterator[tuple[str, str]]:
+    """The files of the application over two notices, by name."""
+    yield "jp_notice.py", generate(JP)
+    yield "eu_notice.py", generate(EU)
+    yield "application.py", TOGETHER.read_text("utf-8")
 
 
 def _laid_out(folder: Path) -> Iterator[tuple[str, str]]:
     """Writes the files; gives the name and the text of each that is to be checked."""
-    for kind in ("legal", "illegal", *REVISIONS):
+    for kind in ("legal", "illegal", "together", *REVISIONS):
         (folder / kind).mkdir()
         (folder / kind / "__init__.py").touch()
     for program in PROGRAMS:
@@ -90,3 +100,6 @@ def _laid_out(folder: Path) -> Iterator[tuple[str, str]]:
         for file, text in ("my_notice", generate(revision(name))), ("application", APPLICATION.read_text("utf-8")):
             (folder / name / f"{file}.py").write_text(text, "utf-8")
             yield f"{name}/{file}.py", text
+    for file, text in laid_out_together():
+        (folder / "together" / file).write_text(text, "utf-8")
+        yield f"together/{file}", text

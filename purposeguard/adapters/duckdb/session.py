@@ -64,7 +64,7 @@ def connect(
         UnresolvedStatement: what a view reads is unknown.
         duckdb.Error: the database cannot be opened, or a view not be made.
     """
-    revisions = guard._engine.snapshot.matrix.history
+    revisions = guard._engine.snapshot.matrix.revisions
     for name in (*tables, *views):
         if not name.strip() or "." in name or "\0" in name:
             raise ValueError(f"`{name}` is no name for a table here: give one without dots")

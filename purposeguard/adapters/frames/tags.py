@@ -9,10 +9,9 @@ from typing import Any, Final, cast
 import cachetools
 
 from purposeguard.adapters.frames.kinds import ARROW, SPARK, Kind
-from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag, columns_of
+from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Revisions, Tag, columns_of
 from purposeguard.errors import UnlabelledData
 from purposeguard.locks import new_lock
-from purposeguard.notice.history import History
 
 _KEPT: Final = 1000
 """Tables whose tags are remembered."""
@@ -22,14 +21,14 @@ class FrameTags:
     """Reads tags, and remembers them. May be shared by threads."""
 
     def __init__(self) -> None:
-        self._by_class: weakref.WeakKeyDictionary[type, tuple[History, Columns]] = weakref.WeakKeyDictionary()
-        self._by_columns: cachetools.LRUCache[Columns, tuple[History, Columns]] = cachetools.LRUCache(_KEPT)
-        self._by_schema: cachetools.LRUCache[object, tuple[Any, History, Columns]] = cachetools.LRUCache(_KEPT)
+        self._by_class: weakref.WeakKeyDictionary[type, tuple[Revisions, Columns]] = weakref.WeakKeyDictionary()
+        self._by_columns: cachetools.LRUCache[Columns, tuple[Revisions, Columns]] = cachetools.LRUCache(_KEPT)
+        self._by_schema: cachetools.LRUCache[object, tuple[Any, Revisions, Columns]] = cachetools.LRUCache(_KEPT)
         # Of equal ones always the same, since to compare two of them takes longer than all the rest.
         self._same: cachetools.LRUCache[Columns, Columns] = cachetools.LRUCache(_KEPT)
         self._lock = new_lock()
 
-    def of(self, kind: Kind, frame: Any, tags: object, revisions: History) -> Columns:
+    def of(self, kind: Kind, frame: Any, tags: object, revisions: Revisions) -> Columns:
         """Returns the tags of a frame's columns. `tags` are those that are given, None where none are.
 
         Raises:
@@ -55,11 +54,11 @@ class FrameTags:
                 )
         return stated
 
-    def _cached(self, tags: object, revisions: History) -> Columns:
+    def _cached(self, tags: object, revisions: Revisions) -> Columns:
         if not isinstance(tags, (type, Columns)):
             return columns_of(revisions, tags)
         cache = cast(
-            "MutableMapping[object, tuple[History, Columns]]",
+            "MutableMapping[object, tuple[Revisions, Columns]]",
             self._by_class if isinstance(tags, type) else self._by_columns,
         )
         with self._lock:
@@ -70,7 +69,7 @@ class FrameTags:
                 entry = cache[tags] = (revisions, self._same.setdefault(columns, columns))
         return entry[1]
 
-    def _borne(self, frame: Any, revisions: History) -> Columns:
+    def _borne(self, frame: Any, revisions: Revisions) -> Columns:
         from purposeguard.adapters import arrow  # noqa: PLC0415  # there is a table of it
 
         schema = frame.schema

@@ -260,7 +260,7 @@ def protect(
         raise ValueError("the engine is guarded already, and it is guarded once")
     functions = tuple(several(functions, "functions", '["name"]'))
     Passes(passes := tuple(several(passes, "passes", '["PRAGMA foreign_keys"]')))
-    catalogue = Catalogue(guard._engine.snapshot.matrix.history, where, not_personal, tags)
+    catalogue = Catalogue(guard._engine.snapshot.matrix.revisions, where, not_personal, tags)
     watch = Watch(guard, catalogue, sync.dialect, functions, passes)
     guard_engine(sync, watch)
     with suppress(

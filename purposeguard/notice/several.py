@@ -1,0 +1,269 @@
+"""Several notices at once: one vocabulary made of theirs, in which an id says of which notice it is."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+
+from purposeguard.errors import Fault, NoticeError, SeveralNotices, Told, UnknownCondition, UnknownPurpose, UnknownTerm
+from purposeguard.notice.history import History
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.vocabulary import Family, Immutable, Purpose, Source, fold, is_union, slug_of
+
+if TYPE_CHECKING:
+    from purposeguard.notice.schema import Document, Prohibition
+
+ORIGIN: Final = "several notices"
+"""What faults of notices that are combined are reported under."""
+
+_NAME: Final = re.compile(r"[A-Z][A-Za-z0-9]{0,99}")
+
+
+class Notices(Immutable):
+    """`Notices(jp.NOTICE, eu.NOTICE, families={"AnyRenewal": jp.Renewal | eu.Renewal})`, for a guard that holds to all.
+
+    Each is a Notice, or the History of one. A family names one purpose (or one declared family) of each of several
+    notices: what is asked for by the union of their classes.
+
+    Raises:
+        NoticeError: there are fewer than two, or two of one id; or their channels are spelt differently.
+        TypeError: something else than a Notice or a History is given, or a family is no union of purposes.
+    """
+
+    __slots__ = ("families", "latest", "members")
+
+    members: tuple[Notice | History, ...]
+    families: Mapping[str, object]
+    latest: JointNotice
+    """The last revision of each, together, without families."""
+
+    def __init__(self, *members: Notice | History, families: Mapping[str, object] | None = None) -> None:
+        for member in members:
+            if not isinstance(member, (Notice, History)):
+                raise TypeError(f"`Notices` is made of notices and histories, not of {type(member).__name__}")
+        for name, union in (families or {}).items():
+            if not is_union(union):
+                raise TypeError(f"family `{name}` is a union of purposes, `jp.Renewal | eu.Renewal`")
+        ids = [_latest(member).id for member in members]
+        faults = [] if len(ids) > 1 else [Fault("", "there are fewer than two", "`Guard(notice)` holds to one")]
+        faults += [
+            Fault(given, "is given twice", "give the revisions of one notice as a `History`")
+            for given in dict.fromkeys(ids)
+            if ids.count(given) > 1
+        ]
+        if faults:
+            raise NoticeError(faults, ORIGIN)
+        latest = JointNotice([_latest(member) for member in members], {})
+        self._fill(members=members, families=MappingProxyType(dict(families or {})), latest=latest)
+
+    def __repr__(self) -> str:
+        return f"<Notices {', '.join(_latest(member).id for member in self.members)}>"
+
+
+def _latest(member: Notice | History) -> Notice:
+    return member.latest if isinstance(member, History) else member
+
+
+class JointNotice(Notice):
+    """What several notices in force say together: `notices`, and the terms of them all, which are their own classes.
+
+    An id that two of them use is refused unless it names its notice, as `jp-notice:1.1(a)` does. What one notice alone
+    has, such as its file, its revision and its rules for recipients, is asked of that one: here it raises.
+    """
+
+    __slots__ = ("_notices", "_shared")
+
+    _notices: tuple[Notice, ...]
+    _shared: Mapping[str, Mapping[str, tuple[str, ...]]]
+
+    def __init__(self, notices: Sequence[Notice], families: Mapping[str, Sequence[type[Purpose]]]) -> None:
+        """`families` holds the purposes of each, of the notices in force.
+
+        Raises:
+            NoticeError: the notices do not go together, or a family widens what one of them alone lets be asked for.
+        """
+        joint = tuple(
+            Family(name, slug_of(name), dict(members[0].title), tuple(members)) for name, members in families.items()
+        )
+        sources = _spelt((one.id, one._sources) for one in notices)
+        purposes = _spelt((one.id, one._purposes) for one in notices)
+        families_known = _spelt((one.id, one._families) for one in notices)
+        wanted = _spelt((one.id, {**one._purposes, **one._families}) for one in notices)
+        faults = [*_channels_apart(notices)]
+        for family in joint:
+            folded = fold(family.name) or family.name
+            if folded in wanted or folded in families_known or not _NAME.fullmatch(family.name):
+                taken = "is the name of another purpose or family, or cannot name a class"
+                faults.append(Fault(f"family {family.name}", taken, "use another name in CamelCase"))
+            families_known[folded] = {family.name: family}
+            faults += _family_faults(family, notices)
+        if faults:
+            raise NoticeError(faults, ORIGIN)
+        self._fill(
+            _notices=tuple(notices),
+            sources=tuple(source for one in notices for source in one.sources),
+            purposes=tuple(purpose for one in notices for purpose in one.purposes),
+            families=(*(family for one in notices for family in one.families), *joint),
+            channels=tuple(dict.fromkeys(channel for one in notices for channel in one.channels)),
+            conditions=tuple(qualified(one.id, condition) for one in notices for condition in one.conditions),
+            words=MappingProxyType({hashed: words for one in notices for hashed, words in one.words.items()}),
+            grants=MappingProxyType({source: granted for one in notices for source, granted in one.grants.items()}),
+            _own_purposes=frozenset(purpose for one in notices for purpose in one.purposes),
+            _sources=_unshared(sources),
+            _purposes=_unshared(purposes),
+            _families=_unshared(families_known),
+            _shared=MappingProxyType({"source": _ambiguous(sources), "purpose": _ambiguous(wanted)}),
+        )
+
+    @property
+    def id(self) -> str:
+        """The ids of the notices; no single notice has such a one."""
+        return " + ".join(one.id for one in self.notices)
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """The notices in force, in their order."""
+        return self._notices
+
+    @property
+    def revision(self) -> datetime.date:
+        """Each notice has its own: raises SeveralNotices."""
+        self._refuse("its revision")
+
+    def key(self, term: type[Source | Purpose]) -> str:
+        """The id by which records name a source or purpose: `jp-notice:1.1(a)`."""
+        own = (one.id for one in self.notices if term in one.grants or term in one._own_purposes)
+        return qualified(next(own), term.clause)
+
+    def revision_of(self, clauses: Iterable[str]) -> datetime.date:
+        """The revision of the notice that these purposes are of; of none, the latest of all.
+
+        Raises:
+            ValueError: they are of several.
+        """
+        ids = {clause.partition(":")[0] for clause in clauses}
+        if len(ids) > 1:
+            raise ValueError(f"the purposes are of {' and '.join(sorted(ids))}: declare it for those of each by itself")
+        return max(one.revision for one in self.notices if one.id in ids or not ids)
+
+    @property
+    def document(self) -> Document:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # raises where the notice of one file has it
+        """Each notice has its own: raises SeveralNotices."""
+        self._refuse("its file")
+
+    @property
+    def prohibited(self) -> Mapping[tuple[str, str], Prohibition]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # as `document`
+        """Each notice has its own: raises SeveralNotices."""
+        self._refuse("what it prohibits")
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise SeveralNotices([one.id for one in self.notices], what)
+
+    def purpose_or_family(self, given: object) -> type[Purpose] | Family:
+        """What a purpose argument means; raises UnknownPurpose where it means nothing, or one thing in each notice."""
+        if isinstance(given, str):
+            self._must_be_one(given, UnknownPurpose)
+        return super().purpose_or_family(given)
+
+    @property
+    def _dated(self) -> str:
+        return ", ".join(one._dated for one in self.notices)
+
+    @property
+    def _holder(self) -> str:
+        return f"none of {', '.join(one.id for one in self.notices)} has this id"
+
+    def condition(self, given: object) -> str:
+        """The condition that a name means, by the id that says of which notice it is: `jp-notice:adult`.
+
+        Raises:
+            UnknownCondition: with the nearest names; or more than one notice has it, and may mean another thing by it.
+        """
+        folded = isinstance(given, str) and fold(given)
+        named = [one for one in self.conditions if folded and folded == fold(one.partition(":")[2])]
+        if len(named) > 1:
+            raise UnknownCondition(Told(cast("str", given)), f"{_one_of(named)}, or each that holds")
+        return named[0] if named else super().condition(given)
+
+    def _find(self, given: object, known: Mapping[str, object], error: type[UnknownTerm]) -> object:
+        if isinstance(given, str):
+            self._must_be_one(given, error)
+        return super()._find(given, known, error)
+
+    def _must_be_one(self, given: str, error: type[UnknownTerm]) -> None:
+        several = self._shared[error.kind].get(fold(given) or "")
+        if several is not None:
+            raise error(Told(given), _one_of(several))
+
+    def __eq__(self, other: object) -> bool:
+        same = isinstance(other, JointNotice) and self.notices == other.notices
+        return same and self.families == cast("JointNotice", other).families
+
+    def __hash__(self) -> int:
+        return hash(self.notices)
+
+    def __repr__(self) -> str:
+        return f"<JointNotice {', '.join(f'{one.id} {one.revision}' for one in self.notices)}>"
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: each of them."""
+        return "".join(one._repr_html_() for one in self.notices)
+
+
+_Spelt = dict[str, dict[str, Any]]
+"""Folded spelling → the terms that it means, each by its qualified id."""
+
+
+def qualified(notice: str, given: str) -> str:
+    """The id of a term that says of which notice it is."""
+    return f"{notice}:{given}"
+
+
+def _one_of(several: Iterable[str]) -> str:
+    return f"more than one notice has it: write {' or '.join(f'`{one}`' for one in several)}"
+
+
+def _spelt(notices: Iterable[tuple[str, Mapping[str, Any]]]) -> _Spelt:
+    """Every spelling of every term, alone and after the id of its notice."""
+    found: _Spelt = {}
+    for notice, terms in notices:
+        for folded, term in terms.items():
+            named = term.name if isinstance(term, Family) else term.clause
+            own = qualified(notice, named)
+            for spelling in {folded, *(fold(qualified(notice, one)) for one in (folded, named, term.slug))}:
+                if spelling is not None:
+                    found.setdefault(spelling, {})[own] = term
+    return found
+
+
+def _unshared(spelt: _Spelt) -> Mapping[str, object]:
+    return MappingProxyType({one: next(iter(terms.values())) for one, terms in spelt.items() if len(terms) == 1})
+
+
+def _ambiguous(spelt: _Spelt) -> Mapping[str, tuple[str, ...]]:
+    return MappingProxyType({one: tuple(terms) for one, terms in spelt.items() if len(terms) > 1})
+
+
+def _channels_apart(notices: Sequence[Notice]) -> Iterable[Fault]:
+    """Channels that read alike and are spelt otherwise: nobody could say by which of them a person is reached."""
+    spelt: dict[str | None, str] = {}
+    for notice in notices:
+        for channel in notice.channels:
+            other = spelt.setdefault(fold(channel), channel)
+            if other != channel:
+                yield Fault(f"{notice.id}: channel", f"`{channel}` is `{other}` in another notice", "spell them alike")
+
+
+def _family_faults(family: Family, notices: Sequence[Notice]) -> Iterable[Fault]:
+    """Why a union must not be asked for: rule 3 holds within each notice, whatever is declared over several."""
+    place = f"family {family.name}"
+    parts = [frozenset(family.members) & frozenset(one.purposes) for one in notices]
+    if len([part for part in parts if part]) < 2:
+        yield Fault(place, "is of one notice alone", "declare it in the file of that notice")
+    for notice, part in zip(notices, parts, strict=True):
+        if len(part) > 1 and not any(part == frozenset(own.members) for own in notice.families):
+            purposes = ", ".join(one.clause for one in notice.purposes if one in part)
+            yield Fault(place, f"takes {purposes} of {notice.id}, which names no such family", "take one of them")

@@ -1,0 +1,277 @@
+"""Several notices compiled into one table: each source is decided by its own notice, by the table of that.
+
+What a source may serve is the row that its own notice gives it. So data of several notices may serve a purpose only
+where each of them lets its part of the data serve it: a family that has a purpose of each, and nothing else.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, NoReturn, cast
+
+from purposeguard.errors import Fault, NoticeError, SeveralNotices, Told, UnknownOperation, UnknownSource
+from purposeguard.notice.history import History
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.several import ORIGIN, JointNotice, Notices, qualified
+from purposeguard.notice.timezones import Day
+from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, TermMeta, by_clause, union_members
+from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, Context, DenialReason, SubjectPreferences
+from purposeguard.policy.table import PolicyTable, Row
+
+
+class NoticesInForce(NamedTuple):
+    """The notices that a guard holds to at once, each with its revisions where they are given, and their families."""
+
+    members: tuple[tuple[Notice, History | None], ...]
+    families: Mapping[str, object]
+
+
+class JointTable(PolicyTable):
+    """The decisions of several notices: `parts` are the tables of each, in their order."""
+
+    __slots__ = ("_declared", "_revisions", "_stand_ins", "parts")
+
+    parts: tuple[PolicyTable, ...]
+    _declared: Mapping[str, object]
+    _revisions: Notices
+    _stand_ins: dict[type[Source | Purpose], TermMeta]
+
+    def __init__(self, parts: Sequence[PolicyTable], declared: Mapping[str, object]) -> None:
+        """`declared` are the families over several notices, by the classes of any revision.
+
+        Raises:
+            NoticeError: a family names what is of none of the notices, or these do not go together.
+        """
+        self._fill(parts=tuple(parts), _declared=declared, _in_context={}, texts={}, prefix="", _stand_ins={})
+        faults = [*self._gone()]
+        if faults:
+            raise NoticeError(faults, ORIGIN)
+        joint = {name: self._members(union) for name, union in declared.items()}
+        notice = JointNotice([part.notice for part in parts], joint)
+        families = {purpose: list(known) for part in parts for purpose, known in part.families.items()}
+        for family in notice.families[len(notice.families) - len(joint) :]:
+            for member in family.members:
+                families.setdefault(member, []).append(family)
+        self._fill(
+            notice=notice,
+            _revisions=Notices(*(part.history for part in parts)),
+            families=families,
+            closed={purpose: only for part in parts for purpose, only in part.closed.items()},
+            opened=frozenset[type[Purpose]]().union(*(part.opened for part in parts)),
+            children={source: items for part in parts for source, items in part.children.items()},
+            items=tuple(source for part in parts for source in part.items),
+            _labels={source: Label(source) for source in notice.sources},
+            _purposes={purpose: purpose for purpose in notice.purposes},
+        )
+        tables: dict[str | None, dict[object, Row]] = {}
+        self._fill(_tables=tables)
+        for channel in (None, *notice.channels):
+            tables[channel] = {source: self._source_row(source, channel, NONE_KNOWN) for source in notice.sources}
+            tables[channel][NotPersonal] = self._not_personal(channel)
+
+    @classmethod
+    def compiled_from(cls, given: NoticesInForce, earlier: JointTable | None = None) -> JointTable:
+        """The table of these notices, which follow those of `earlier`.
+
+        Raises:
+            NoticeError: a class is of two of them; or as `JointTable` does.
+        """
+        before = {part.notice.id: part for part in earlier.parts} if earlier is not None else {}
+        _must_be_apart(given.members, before)
+        parts = [
+            PolicyTable(notice, before.get(notice.id), history, prefix=qualified(notice.id, ""))
+            for notice, history in given.members
+        ]
+        return cls(parts, given.families)
+
+    def following(self, notice: object, history: History | None = None) -> JointTable:
+        """The table of another revision of one of the notices, which leaves the others; or of other revisions of all.
+
+        Raises:
+            NoticeError: it is of another notice; or a family names a purpose that the notice has no more.
+        """
+        ids = [part.notice.id for part in self.parts]
+        given = (
+            [one.id for one, _ in notice.members] if isinstance(notice, NoticesInForce) else [cast("Notice", notice).id]
+        )
+        if isinstance(notice, NoticesInForce) and given == ids:
+            return JointTable.compiled_from(notice, self)
+        if isinstance(notice, NoticesInForce) or given[0] not in ids:
+            what = f"{', '.join(given)}: this guard holds to {', '.join(ids)}"
+            raise NoticeError([Fault("id", what, "make a guard of its own")], "replace")
+        present = cast("Notice", notice)
+        _must_be_apart([(present, history)], {part.notice.id: part for part in self.parts})
+        parts = [
+            PolicyTable(present, part, history, prefix=part.prefix) if part.notice.id == present.id else part
+            for part in self.parts
+        ]
+        return JointTable(parts, self._declared)
+
+    @property
+    def revisions(self) -> Notices:
+        """The revisions of each notice."""
+        return self._revisions
+
+    @property
+    def history(self) -> History:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # raises where the table of one notice has it
+        """Each notice has its own: raises SeveralNotices."""
+        self._refuse("its revisions")
+
+    @property
+    def periods(self) -> NoReturn:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # as `history`
+        """Each notice has its own: raises SeveralNotices."""
+        self._refuse("its periods of retention")
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise SeveralNotices([part.notice.id for part in self.parts], what)
+
+    def of(self, source: type[Source]) -> PolicyTable:
+        """The table of the notice that a source, or a purpose, is of.
+
+        Raises:
+            UnknownSource: it is of none of them.
+        """
+        part = self._part(source)
+        if part is None:
+            raise UnknownSource(source, f"is a class of none of {self.notice.id}")
+        return part
+
+    def each(self, label: Label) -> tuple[tuple[PolicyTable, Label], ...]:
+        """The table of each notice that sources of a label are of, with these; of data of nobody, those of all."""
+        of = {part: [source for source in label if self._part(source) is part] for part in self.parts}
+        return tuple((part, Label(*sources)) for part, sources in of.items() if sources) or tuple(
+            (part, label) for part in self.parts
+        )
+
+    def _part(self, term: object) -> PolicyTable | None:
+        known = isinstance(term, TermMeta)
+        return next((part for part in self.parts if known and term in part._dates), None)
+
+    def key(self, term: type[Source | Purpose]) -> str:
+        """The id by which contexts and records name a source or a purpose: `jp-notice:1.1(a)`."""
+        part = self._part(term)
+        return term.clause if part is None else part.key(term)
+
+    def bar(
+        self, source: type[Source], purpose: type[Purpose], channel: str | None, context: Context
+    ) -> DenialReason | None:
+        """What stands between a source and a purpose: what the notice of the source says, and no other."""
+        part = self.of(source)
+        return part.bar(source, purpose, channel, self._own_context(part, context))
+
+    def collected_under(self, source: type[Source], context: Context) -> datetime.date | None:
+        """The date of the revision of its notice under which data was collected; None where that is in force."""
+        part = self.of(source)
+        return part.collected_under(source, self._own_context(part, context))
+
+    def _own_context(self, part: PolicyTable, context: Context) -> Context:
+        """The context as the table of one notice has it: its revision of collection, and its conditions."""
+        if context.conditions:
+            stated = {one.removeprefix(part.prefix) for one in context.conditions if one.startswith(part.prefix)}
+            context = context._replace(conditions=frozenset(stated))
+        if context.unders:
+            return context._replace(under=context.unders[self.parts.index(part)], unders=())
+        # A date alone does not say of which notice it is a revision.
+        return context if context.under is None else context._replace(under=BEFORE_ALL)
+
+    def context(
+        self,
+        sources: Iterable[type[Source]],
+        preferences: SubjectPreferences | None,
+        *,
+        collected: Day | None,
+        ended: Day | None,
+        today: Day,
+    ) -> Context:
+        """What decides beside the label: days are counted, and revisions known, as each notice has them."""
+        of = {source: self._part(source) for source in sources}
+        each = [
+            part.context(
+                [source for source in of if of[source] is part],
+                preferences,
+                collected=collected,
+                ended=ended,
+                today=today,
+            )
+            for part in self.parts
+        ]
+        unders = tuple(one.under for one in each)
+        overdue = frozenset[str]().union(*(one.overdue for one in each))
+        if not any(unders):
+            return Context(preferences, overdue=overdue)
+        return Context(preferences, BEFORE_ALL, overdue, unders=unders)
+
+    def recorded(self, label: Label) -> Label:
+        """A label as records name its sources: of classes whose clause says of which notice it is."""
+        return Label(*(cast("type[Source]", self.stand_in(source)) for source in label))
+
+    def stand_in(self, term: type[Source | Purpose]) -> type[Source | Purpose]:
+        """A class for records: as the term, with an id that names its notice. No guard decides by it."""
+        if self._part(term) is None:
+            return term
+        found = self._stand_ins.get(term)
+        if found is None:
+            facts = {"clause": self.key(term), "slug": term.slug, "title": term.title, "__module__": term.__module__}
+            found = self._stand_ins.setdefault(term, TermMeta(term.__name__, (term,), facts))
+        return cast("type[Source | Purpose]", found)
+
+    def derived(self, operation: str, one: object, other: object) -> Label:
+        """The label of two values joined by an operation that the notice of both declares (rule 6).
+
+        Raises:
+            UnknownOperation: it declares none between the two, or they are of several notices.
+        """
+        left, right = self.label(one), self.label(other)
+        part, *others = {self._part(source) for source in (left | right).sources}
+        if part is not None and not others:
+            return part.derived(operation, left, right)
+        declared = any(row.operation == operation for each in self.parts for row in each.notice.document.derivation)
+        why = "a notice derives from data of its own alone, and this is of several or of none"
+        raise UnknownOperation(Told(operation) if declared else operation, why)
+
+    def _origin(self, term: object) -> Notice | None:
+        part = self._part(term)
+        return None if part is None else part._origin(term)
+
+    def _present(self, term: object) -> object:
+        part = self._part(term)
+        return term if part is None else part._present(term)
+
+    def _members(self, union: object) -> tuple[type[Purpose], ...]:
+        """The purposes of a union in the notices in force, in their order."""
+        present = {self._present(member) for member in union_members(union)}
+        return tuple(purpose for part in self.parts for purpose in part.notice.purposes if purpose in present)
+
+    def _gone(self) -> Iterable[Fault]:
+        purposes: set[object] = {purpose for part in self.parts for purpose in part.notice.purposes}
+        for name, union in self._declared.items():
+            for member in union_members(union):
+                if self._present(member) not in purposes:
+                    shown = getattr(member, "clause", None) or type(member).__name__
+                    what = f"`{shown}` is no purpose of the notices in force"
+                    yield Fault(f"family {name}", what, "declare it anew: `guard.replace(Notices(…, families=…))`")
+
+    def __repr__(self) -> str:
+        return f"<JointTable of {self.notice!r}>"
+
+
+def _must_be_apart(members: Iterable[tuple[Notice, History | None]], known: Mapping[str, PolicyTable]) -> None:
+    """Raises NoticeError where two notices have a class, as they may where both were bound to one module.
+
+    Nobody could tell then of which of them a value is. `known` are the tables by id that these notices follow; before a
+    notice is compiled, since what follows a table shares with it what is known of classes.
+    """
+    terms: dict[str, set[TermMeta]] = {id_: set(part._dates) for id_, part in known.items()}
+    faults: list[Fault] = []
+    for present, history in members:
+        for notice in (present, *(history or ())):
+            terms.setdefault(notice.id, set()).update(cast("set[TermMeta]", {*notice.sources, *notice.purposes}))
+    for id_, own in terms.items():
+        others = {term: other for other, of in terms.items() if other != id_ for term in of & own}
+        for term, other in sorted(others.items(), key=lambda pair: by_clause(pair[0])):
+            what = f"`{term.__name__}` is a class of {other} too"
+            faults.append(Fault(id_, what, "generate a module for each notice"))
+    if faults:
+        raise NoticeError(faults, ORIGIN)
