@@ -162,10 +162,10 @@ def _terms(text: str, titles: Mapping[str, str]) -> str:
     names = sorted((name for name in titles if name in text), key=len, reverse=True)
     if names:
         known = "|".join(map(re.escape, names))
-        text = re.sub(rf"(?<![\w.`/-])(?:{known})(?![\w.`/-])", lambda match: titles[match[0]], text)
+        text = re.sub(rf"(?<![\w.`/-])(?:{known})(?![\w.`/-])", lambda match: titles[match[0]].replace(" ", "\0"), text)
     text = re.sub(r" \(((?:[^()]|\([^()]*\))*)\)", r"（\1）", text)
     text = re.sub(r" and (\d+) more\b", r"ほか\1件", text)
-    return re.sub(r", | and | or ", "、", text).replace("」、「", "」「")
+    return re.sub(r", | and | or ", "、", text).replace("」、「", "」「").replace("\0", " ")  # no title is taken apart
 
 
 @dataclass(frozen=True, slots=True)

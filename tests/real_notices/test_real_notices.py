@@ -256,6 +256,9 @@ def test_the_platform_changed_as_a_reader_would_say() -> None:
         "site-owners: `sources` is account, logs and public-profile, before account and logs"
         in run("diff", *files, columns=1000).stdout
     )
+    japanese = run("--language", "ja", "diff", *files, columns=1000).stdout
+    assert "「News and offers」" in japanese
+    assert "only where" not in japanese
     revisions = [before.document, after.document]
     # A payment is verified with data of earlier customers, since the later revision says so.
     assert allowed(revisions, ["billing"], "verify", "text_message", collected_under=before.revision)
