@@ -47,6 +47,7 @@ from purposeguard.cli.render import (
     CONDITIONS,
     CONSENT,
     FORBIDDEN,
+    OPT_OUT,
     Cell,
     Column,
     Format,
@@ -270,7 +271,8 @@ def matrix_report(
 ) -> Report:
     """What each source may serve: every purpose and every family, by the channel where one is given.
 
-    What rests on consent is granted for the data of subjects who gave it: `consent` stands there; `conditions` where
+    What rests on consent is granted for the data of subjects who gave it: `consent` stands there; `opt-out` where it is
+    granted until they object; `conditions` where
     more than what is `stated` must hold; `forbidden` where a prohibition denies what may be granted elsewhere. With
     `texts`, the tables have what the notice itself says
     under the titles.
@@ -292,7 +294,7 @@ def matrix_report(
     def cell(source: type[Source], decision: Decision) -> Cell:
         # Nobody is asked about here, so that nothing but consent is missing from a subject.
         if decision or is_about_the_subject(decision):
-            return decision.allowed or CONSENT
+            return decision.allowed or (OPT_OUT if decision.reason is DenialReason.SUBJECT else CONSENT)
         if decision.reason is DenialReason.CONDITION:
             return CONDITIONS
         members = decision.purpose.members if isinstance(decision.purpose, Family) else (decision.purpose,)

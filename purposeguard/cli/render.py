@@ -24,6 +24,9 @@ Cell = str | bool
 CONSENT = "consent"
 """In the place of a yes: of subjects who consent."""
 
+OPT_OUT = "opt-out"
+"""In the place of a yes: of subjects who are named, until they object."""
+
 FORBIDDEN = "forbidden"
 """In the place of a no: a prohibition says so."""
 
@@ -33,6 +36,7 @@ CONDITIONS = "conditions"
 MARKS: dict[Cell, Text] = {
     True: Text("✓", "bold green"),
     CONSENT: Text("c", "bold yellow"),
+    OPT_OUT: Text("o", "bold yellow"),
     CONDITIONS: Text("?", "bold yellow"),
     FORBIDDEN: Text("✗", "bold red"),
     False: Text("·", "dim"),
@@ -40,6 +44,7 @@ MARKS: dict[Cell, Text] = {
 LEGEND: dict[Cell, str] = {
     True: "may serve",
     CONSENT: "of subjects who consent",
+    OPT_OUT: "until the person objects",
     CONDITIONS: "under conditions",
     FORBIDDEN: "forbidden",
     False: "no clause grants it",

@@ -234,3 +234,12 @@ def test_the_templates_are_the_files_and_the_help_names_them():
     assert sorted(file.name for file in folder.iterdir()) == [f"{name}.toml" for name in TEMPLATES]
     told = run("new", "--help", columns=1000).stdout
     assert all(name in told for name in TEMPLATES)
+
+
+def test_the_matrix_tells_consent_from_an_objection(tmp_path):
+    path = tmp_path / "notice.toml"
+    run("new", "--template", "japan", "-o", path)
+    rows = json.loads(run("matrix", "--notice", path, "--format", "json").stdout)["purposes"]
+    cells = {row["slug"]: row["sources"]["第1条第1号"] for row in rows}
+    assert (cells["new-products"], cells["partner-offers"], cells["delivery"]) == ("opt-out", "consent", True)
+    assert "o until the person objects" in run("matrix", "--notice", path, columns=1000).stdout
