@@ -367,7 +367,7 @@ def test_the_matrix_and_explanations_of_the_command_line():
     assert {row["id"]: row["sources"]["2"] for row in stated["purposes"]} == {
         "3①": "consent",
         "3②": True,
-        "3③": "consent",
+        "3③": "opt-out",
         "3④": True,
     }
     assert decision_data(GUARD.explain("2", "wine", conditions={"adult"}))["conditions"] == ["adult"]
