@@ -184,7 +184,8 @@ def grids(table: Table, width: int) -> Iterator[Group]:
     blocks = [marks[start : start + fitting] for start in range(0, len(marks), fitting)] or [[]]
     for number, block in enumerate(blocks, 1):
         title = table.title if len(blocks) == 1 else f"{table.title} ({number} of {len(blocks)})"
-        parts: list[Text | Grid] = [Prose(said(title), "bold"), _grid(table, block)]
+        parts: list[Text | Grid] = [Prose(said(title), "bold")] if title else []
+        parts.append(_grid(table, block))
         if marks and number == len(blocks):
             parts.append(_legend(table))
         yield Group(*parts)

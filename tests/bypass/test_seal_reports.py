@@ -179,7 +179,7 @@ ERRORS: dict[str, Callable[[], Any]] = {
 
 
 def other_notice() -> pg.Notice:
-    tables = pg.Notice.bundled("trendmicro-jp").document.model_dump(by_alias=True, exclude_none=True)
+    tables = pg.Notice.bundled("trendmicro-jp").dump()
     return pg.Notice.parse({**tables, "id": "another"})
 
 

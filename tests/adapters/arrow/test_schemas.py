@@ -202,7 +202,7 @@ def test_a_broken_or_foreign_tag_is_refused(tag: str, error: type[Exception]) ->
 
 def test_a_tag_of_an_earlier_revision_is_read_by_a_history() -> None:
     later = Notice.parse(
-        {**NOTICE.document.model_dump(by_alias=True, mode="json", exclude_none=True), "revision": "2025-01-01"}
+        {**NOTICE.dump(), "revision": "2025-01-01"}
     )
     history = History(NOTICE, later)
     table = _table(email=REGISTERED)

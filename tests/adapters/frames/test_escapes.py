@@ -261,7 +261,7 @@ def test_who_was_left_out_does_not_stay_among_categories() -> None:
 
 
 def test_days_in_the_index_are_asked_about() -> None:
-    told = tm.NOTICE.document.model_dump(by_alias=True, mode="json", exclude_none=True)
+    told = tm.NOTICE.dump()
     rule = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only"}
     period = [{"source": "1.1(a)", "days": 30, "from": "collection"}]
     guard = Guard(Notice.parse(told | {"retention": rule | {"period": period}}))
@@ -349,7 +349,7 @@ def test_a_source_column_that_rows_of_another_source_fill_in_changes_nothing_for
 
 def test_columns_of_another_guard_are_not_taken_for_its_own() -> None:
     other = Notice.parse(
-        {**tm.NOTICE.document.model_dump(by_alias=True, mode="json", exclude_none=True), "id": "other"}
+        {**tm.NOTICE.dump(), "id": "other"}
     )
     foreign = Columns(
         dict(arrow.columns_of(arrow.tagged(TABLE, {"email": "1.1(a)", "device": "1.1(b)"}, other), other))

@@ -334,7 +334,7 @@ PERIODS = {
 }
 KEPT_SHORT = Notice.parse(
     {
-        **tm.NOTICE.document.model_dump(by_alias=True, mode="json", exclude_none=True),
+        **tm.NOTICE.dump(),
         "timezone": "Asia/Tokyo",
         "retention": PERIODS,
     }
