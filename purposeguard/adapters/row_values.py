@@ -136,7 +136,7 @@ def no_column(column: object) -> ValueError:
 
 def as_text(notice: Notice) -> str:
     """What a notice says. Its classes are not pickled: where a part of a frame is computed they are made anew."""
-    return notice.document.model_dump_json(by_alias=True, exclude_none=True)
+    return json.dumps(notice.dump(), ensure_ascii=False)
 
 
 @functools.lru_cache(maxsize=16)
