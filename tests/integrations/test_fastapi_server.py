@@ -35,6 +35,8 @@ def port() -> Iterator[int]:
         descriptor = listener.fileno()
         command = [sys.executable, "-m", "uvicorn", "tests.integrations.fastapi_matrix:app"]
         command += ["--fd", str(descriptor), "--ws", "wsproto", "--log-level", "critical", "--no-access-log"]
+        # By default it closes connections that rest for five seconds, longer than which a busy machine may take.
+        command += ["--timeout-keep-alive", str(int(PATIENCE))]
         server = subprocess.Popen(command, pass_fds=[descriptor], env={**os.environ, "PYTHONPATH": "."})
         try:
             yield listener.getsockname()[1]
