@@ -12,6 +12,7 @@ import typer
 
 from purposeguard.cli.dbt import dbt_app
 from purposeguard.cli.diff import diff
+from purposeguard.cli.diff_words import BASES
 from purposeguard.cli.export import export_app
 from purposeguard.cli.files import Problem, difference, read_notice, warned_of, write
 from purposeguard.cli.inventory import inventory
@@ -68,10 +69,10 @@ from purposeguard.cli.words import Language, begin, change, language, said
 from purposeguard.errors import Fault, NoticeError, UnknownSource
 from purposeguard.guard import Guard
 from purposeguard.notice.codegen import generate
-from purposeguard.notice.grants import source_rows
+from purposeguard.notice.grants import bases_in_words, source_rows
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.schema import Channels
+from purposeguard.notice.schema import BasisRow, Channels, stated_bases
 from purposeguard.notice.vocabulary import Family, Purpose, Source
 from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision, is_about_the_subject
@@ -272,10 +273,9 @@ def matrix_report(
     """What each source may serve: every purpose and every family, by the channel where one is given.
 
     What rests on consent is granted for the data of subjects who gave it: `consent` stands there; `opt-out` where it is
-    granted until they object; `conditions` where
-    more than what is `stated` must hold; `forbidden` where a prohibition denies what may be granted elsewhere. With
-    `texts`, the tables have what the notice itself says
-    under the titles.
+    granted until they object; `conditions` where more than what is `stated` must hold; `forbidden` where a prohibition
+    denies what may be granted elsewhere. The legal bases stand under the titles, and with `texts` what the notice
+    itself says.
 
     Raises:
         UnknownChannel, UnknownCondition: the notice names no such channel or condition.
@@ -284,6 +284,7 @@ def matrix_report(
     channel = None if channel is None else notice.channel(channel)
     named = {row.id: row for row in notice.document.purposes}
     rows_of = {row.id: row for row in source_rows(notice.document)}
+    stated_on = stated_bases(notice.document)
 
     def cells(purpose: type[Purpose] | Family) -> dict[str, Cell]:
         return {
@@ -310,6 +311,7 @@ def matrix_report(
             "slug": purpose.slug,
             "title": title_in(purpose.title, language),
             "channels": _channels_data(named[purpose.clause].channels),
+            "basis": _basis_text(stated_on[purpose.clause]) or None,
             "sources": cells(purpose),
             **_text_data(notice, named[purpose.clause], language),
         }
@@ -335,11 +337,14 @@ def matrix_report(
         "purposes": purposes,
         "families": families,
     }
-    marks = tuple(Column(source.clause, "mark") for source in notice.sources)
+    marks = tuple(Column(source.clause, "mark", data=True) for source in notice.sources)
     by = f" by {channel}" if channel else ""
     head = f"{notice.id}, revision of {notice.revision}: what may serve each"
     rows = tuple(
-        (row["id"], row["title"], _channels_text(named[row["id"]].channels), text_under(row), *row["sources"].values())
+        (
+            *(row["id"], row["title"], _channels_text(named[row["id"]].channels)),
+            *(f"rests on {row['basis']}" if row["basis"] else "", text_under(row), *row["sources"].values()),
+        )
         for row in purposes
     )
     family_rows = tuple(
@@ -348,7 +353,10 @@ def matrix_report(
     tables = [
         Table(
             f"{head} purpose{by}",
-            (Column("id"), Column("title"), Column("channels", "under", words=True), Column("text", "under"), *marks),
+            (
+                *(Column("id"), Column("title"), Column("channels", "under", words=True)),
+                *(Column("basis", "under", words=True), Column("text", "under"), *marks),
+            ),
             rows,
         )
     ]
@@ -358,6 +366,13 @@ def matrix_report(
     listed = tuple((row["id"], row["slug"], row["title"], text_under(row)) for row in data["sources"])
     tables.append(Table("Sources", (Column("id"), Column("slug"), Column("title"), Column("text", "under")), listed))
     return Report(data, tuple(tables))
+
+
+def _basis_text(rows: tuple[BasisRow, ...]) -> str:
+    """On what a purpose rests, as the comparison of revisions says it; empty where the notice states nothing."""
+    (row, *others) = rows
+    alone = not others and row.sources is None and not row.when and not row.opt_out
+    return (BASES[row.basis] if row.basis else "") if alone else bases_in_words(rows)
 
 
 def _text_data(notice: Notice, row: object, language: str) -> dict[str, dict[str, str]]:
