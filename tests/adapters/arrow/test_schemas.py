@@ -201,9 +201,7 @@ def test_a_broken_or_foreign_tag_is_refused(tag: str, error: type[Exception]) ->
 
 
 def test_a_tag_of_an_earlier_revision_is_read_by_a_history() -> None:
-    later = Notice.parse(
-        {**NOTICE.dump(), "revision": "2025-01-01"}
-    )
+    later = Notice.parse({**NOTICE.dump(), "revision": "2025-01-01"})
     history = History(NOTICE, later)
     table = _table(email=REGISTERED)
     assert columns_of(table, history)["email"].label is Label(tm.Registration)

@@ -348,9 +348,7 @@ def test_a_source_column_that_rows_of_another_source_fill_in_changes_nothing_for
 
 
 def test_columns_of_another_guard_are_not_taken_for_its_own() -> None:
-    other = Notice.parse(
-        {**tm.NOTICE.dump(), "id": "other"}
-    )
+    other = Notice.parse({**tm.NOTICE.dump(), "id": "other"})
     foreign = Columns(
         dict(arrow.columns_of(arrow.tagged(TABLE, {"email": "1.1(a)", "device": "1.1(b)"}, other), other))
     )
