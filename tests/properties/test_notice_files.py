@@ -20,7 +20,7 @@ from tests.generated.notice_tables import Tables
 from tests.properties.spellings import spellings
 
 
-@given(notice=st.one_of(st.just(tm.NOTICE), generated.notices(facts=True, opened=True)))
+@given(notice=st.one_of(st.just(tm.NOTICE), generated.notices(facts=True, opened=True, conditions=True)))
 def test_load_dump_is_identity(notice: Notice) -> None:
     tables = notice.dump()
     for again in (Notice.parse(tables), Notice.loads(tomli_w.dumps(tables))):
