@@ -282,7 +282,9 @@ def _of_a_choice(found: Any, location: tuple[str | int, ...]) -> tuple[str, str 
     annotation = _annotation(_model_at(location[:-1]), key)
     close = nearest(found["input"], [kind for kind in _kinds(annotation) if isinstance(kind, str)])
     choices = found["msg"].removeprefix("Input should be ").replace("'", "`")
-    return f"must be {choices}", f"did you mean `{close[0]}`?" if close else None
+    if close:
+        return f"must be {choices}", f"did you mean `{close[0]}`?"
+    return f"must be {choices}", "write it as it stands here" if isinstance(location[-1], int) else None
 
 
 _ALIKE: Final = 0.7

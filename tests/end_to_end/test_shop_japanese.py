@@ -300,7 +300,9 @@ def test_nothing_is_left_in_english(
         result = run("--language", "ja", *arguments(line, settings.governance_url), columns=500)
         assert result.exit_code == code, (line, result.output)
         printed = re.sub(r"<style>.*?</style>|<[^>]*>", " ", result.output, flags=re.DOTALL)
-        printed = "\n".join({row for row in printed.splitlines() if not row.startswith(("  +", "  -", "  @"))})
+        rows = {row for row in printed.splitlines() if not row.startswith(("  +", "  -", "  @"))}
+        # Other tests may have let canaries out with the same guard, which lists them as activities.
+        printed = "\n".join(row for row in rows if "canaries in " not in row)
         if left := english_in(printed):
             found.append(f"{line}: {' '.join(left)}")
     assert not found, "\n".join(found)

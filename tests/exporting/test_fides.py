@@ -17,6 +17,7 @@ from purposeguard import Notice
 from purposeguard.cli.export import tagged
 from purposeguard.cli.files import Problem
 from purposeguard.notice.export.fides import DATASET, NOTICE, Tables, export
+from purposeguard.notice.languages import title_in
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
 from purposeguard.runtime.registry import TaggedTable
@@ -47,9 +48,10 @@ def assert_same(notice: Notice, answer: dict[str, Any]) -> None:
     """Declarations and policy let each source serve each purpose as the notice does, if the subject agreed."""
     document = notice.document
     sources = {
-        f"{row.id} {row.title['en']}": row.id for row in (*document.source, *document.overlay, *document.derivation)
+        f"{row.id} {title_in(row.title, 'en')}": row.id
+        for row in (*document.source, *document.overlay, *document.derivation)
     }
-    purposes = {f"{row.id} {row.title['en']}": row.id for row in document.purposes}
+    purposes = {f"{row.id} {title_in(row.title, 'en')}": row.id for row in document.purposes}
     consents = [(one, notice.revision) for one in purposes.values()]
     allowed = {
         (source, purpose)

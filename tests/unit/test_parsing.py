@@ -581,6 +581,8 @@ def test_what_is_said_twice_is_told_beside_a_fault_of_shape() -> None:
          "Latin letters in lower case, e.g. `email` or `direct_mail`; what people call it is its `title`"),
         (lambda t: t["source"][0].update(id="1" * 101), "source[0].id", "shorten it"),
         (lambda t: t.update(voluntary=True), "voluntary", "write `[voluntary]`, and its keys below"),
+        (lambda t: t.update(retention={"clause": "8", "starts": "end-of-use", "bases": ["law", "ｌａｗ"],
+                                       "after": "law-only"}), "retention.bases[1]", "write it as it stands here"),
         (lambda t: t.update(retention={"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only",
                                        "period": [{"source": "1(a)", "days": -1}]}), "retention.period[0].days",
          "write `days = 30`"),
