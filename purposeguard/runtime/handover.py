@@ -6,12 +6,12 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FrameType
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.retention import day_in
-from purposeguard.notice.vocabulary import Family, is_text
+from purposeguard.notice.vocabulary import Family, NotPersonal, is_text
 from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision, name_of, overruled
 from purposeguard.policy.row_context import RowContext
@@ -31,6 +31,7 @@ from purposeguard.values.type_schema import Shape, label_of, parameter_shapes
 from purposeguard.values.walk import Handed
 
 F = TypeVar("F", bound=Callable[..., Any])
+NOT_PERSONAL: Final = Label(NotPersonal)
 
 
 class RecipientRegister(Oversight, Protocol):
@@ -141,6 +142,8 @@ class Handing:
         declared = self.declared
         shapes = parameter_shapes(self._fn, localns)
         label = declared.named or label_of(shapes)
+        if label is NOT_PERSONAL:  # it adds nothing to what the annotations say: personal data is not named away
+            label = Label.join(label, *filter(None, [label_of(shapes)]))
         if label is None:
             raise UnlabelledData(
                 f"{declared.name}: neither its parameters' annotations nor the decorator names a source; annotate them "
@@ -187,7 +190,8 @@ class Handing:
         for name, value in bound.arguments.items():
             found.look(value, shapes[name], name)
         # What the decorator names is what is handed over; else what is announced, and what is met beyond it.
-        label = declared.named or Label.join(cast("Label", declared.label), *found.labels)
+        whole = declared.named is None or declared.named is NOT_PERSONAL
+        label = Label.join(cast("Label", declared.label), *found.labels) if whole else cast("Label", declared.named)
         engine.snapshot.matrix.label(label)
         row_contexts = found.row_contexts
         use = present(engine, f"{declared.name} was called")

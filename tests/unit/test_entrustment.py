@@ -395,6 +395,27 @@ def test_sources_that_are_named_are_what_is_handed_over(guard, overseer):
     assert overseer.provisions[0].subjects == ("7", "9")
 
 
+@pytest.mark.parametrize("named", [pg.NotPersonal, pg.Label(pg.NotPersonal)], ids=["class", "label"])
+def test_personal_data_is_not_named_away(guard, overseer, named):
+    @guard.entrust(MAIL_HOUSE, named)
+    def rows(customers: list[Customer]) -> None: ...
+
+    @guard.entrust(MAIL_HOUSE, named)
+    def anything(what: object) -> None: ...
+
+    with guard.purpose(tm.RenewalGuidance):
+        for what in (41, "text", {"a": [pg.Personal(3, pg.NotPersonal)]}):
+            anything(what)
+            assert overseer.provisions.pop().sources == ("not-personal",)
+        rows([HANAKO])
+        assert overseer.provisions.pop().sources == ("1.1(a)", "1.1(c)")
+        anything({"a": [pg.Personal("03", tm.Registration)]})
+        assert overseer.provisions.pop().sources == ("1.1(a)",)
+        with pytest.raises(pg.PurposeViolation, match="may not use product-data"):
+            anything([pg.Personal(3, tm.ProductData)])
+    assert not overseer.provisions
+
+
 def test_what_is_met_beyond_the_annotation_counts_too(guard, overseer):
     @guard.entrust(MAIL_HOUSE)
     def hand_over(address: Annotated[str, tm.Registration], *more: object) -> None:
