@@ -33,7 +33,7 @@ from purposeguard.notice.vocabulary import Family, Purpose, Source, TermMeta
 from purposeguard.policy.context import NO_CONDITIONS
 from purposeguard.policy.explanation import Decision, name_of
 from purposeguard.policy.joint import NoticesInForce
-from purposeguard.policy.table import Conditions
+from purposeguard.policy.table import Conditions, PolicyTable
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.access import Reader, access_function
 from purposeguard.runtime.activity import Block, OfAUse, Stated, carried, decorated, is_dropped
@@ -566,7 +566,8 @@ class Guard:
         frame = sys._getframe(1)
         snapshot = self._engine.snapshot
         try:
-            holding = snapshot.matrix.conditions(conditions) if conditions else NO_CONDITIONS
+            matrix = snapshot.matrix  # once: all is stated under one revision
+            holding = matrix.conditions(conditions) if conditions else NO_CONDITIONS
             place = (id(frame.f_code), frame.f_lasti, purpose, channel, mode, holding)
             try:
                 before = snapshot.stated[place]
@@ -574,7 +575,9 @@ class Guard:
                     return Block(before)
             except (KeyError, TypeError):
                 pass  # not stated here before, or not hashable
-            stated = self._stated(purpose, more, channel, mode=mode, name=activity, conditions=holding, frame=frame)
+            stated = self._stated(
+                matrix, purpose, more, channel, mode=mode, name=activity, conditions=holding, frame=frame
+            )
             if stated.fits and (type(purpose) is str or isinstance(purpose, TermMeta)):  # other forms are slow to hash
                 snapshot.keep(place, stated)
             if is_dropped(frame):
@@ -585,14 +588,20 @@ class Guard:
             raise
 
     def _stated(
-        self, purpose: Any, more: tuple[Any, ...], channel: str | None, *, mode: Mode | None, **known: Any
+        self,
+        matrix: PolicyTable,
+        purpose: Any,
+        more: tuple[Any, ...],
+        channel: str | None,
+        *,
+        mode: Mode | None,
+        **known: Any,
     ) -> Stated:
         """What is stated at this place of the code. Raises as `purpose` does."""
         if purpose is None or isinstance(purpose, (FunctionType, classmethod, staticmethod)):
             raise UnknownPurpose(purpose, "an activity says what it is for: `@guard.purpose(Purpose)`")
         if more:
             raise UnknownPurpose([purpose, *more], SEVERAL)
-        matrix = self._engine.snapshot.matrix
         return Stated(
             self._engine,
             self._register,
