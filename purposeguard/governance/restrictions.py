@@ -249,7 +249,8 @@ def stands_of_each(
     if keys.apart is None:
         for row in connection.execute(IN_FORCE_OF_EACH[connection.dialect.name], {"subjects": list(subjects)}):
             declared.setdefault(row.subject, []).append(row)
-        barred_ones = keys.barred(connection, subjects) if declared.pop(None, None) else frozenset()  # type: ignore[call-overload]
+        nobodys = declared.pop(None, None)  # type: ignore[call-overload]  # rows of those who are barred have no subject
+        barred_ones = keys.barred(connection, subjects) if nobodys else frozenset()
     else:
         # The keys come first: a declaration that is found afterwards has its key.
         names, barred_ones = keys.known(connection, subjects)

@@ -282,10 +282,9 @@ class Notice(Immutable):
         Raises:
             UnknownChannel: with the nearest names.
         """
-        found = isinstance(given, str) and fold(given)
-        for channel in self.channels:
-            if found and fold(channel) == found:
-                return channel
+        found = _same(given, self.channels)
+        if found is not None:
+            return found
         known = f"the notice knows {', '.join(self.channels)}" if self.channels else "the notice names no channels"
         rows = (row for one in self.notices for row in one.document.channel)
         titled = dict.fromkeys(row.id for row in rows if given in row.title.model_dump().values())
@@ -297,10 +296,9 @@ class Notice(Immutable):
         Raises:
             UnknownCondition: with the nearest names.
         """
-        found = isinstance(given, str) and fold(given)
-        for condition in self.conditions:
-            if found and fold(condition) == found:
-                return condition
+        found = _same(given, self.conditions)
+        if found is not None:
+            return found
         known = f"the notice knows {', '.join(self.conditions)}" if self.conditions else "the notice has no conditions"
         raise UnknownCondition(given, known, lambda: nearest(given, self.conditions))
 
@@ -388,6 +386,12 @@ class Notice(Immutable):
         under = "? under conditions, " if self.conditions else ""
         marks = f"✓ may use, c by consent, {under}✗ prohibited, · not granted"
         return table(f"{self._dated} ({marks})", head, rows)
+
+
+def _same(given: object, names: Iterable[str]) -> str | None:
+    """The name that a text spells; None where it spells none."""
+    wanted = fold(given) if isinstance(given, str) else None
+    return next((name for name in names if wanted is not None and fold(name) == wanted), None)
 
 
 def _filled(reader: Reader, path: Path) -> Tables:

@@ -127,7 +127,7 @@ def written(connection: sa.Connection, writing: Writing) -> tuple[int, str] | No
         if code in AGAIN:
             raise Conflict from None
         if code == "LB001":
-            raise broken(error.orig.diag.message_primary) from None  # type: ignore[union-attr]
+            raise broken(error.orig.diag.message_primary) from None  # type: ignore[union-attr]  # an error with a code of PostgreSQL has one
         raise
     return None if seq is None else (seq, hash_)
 
