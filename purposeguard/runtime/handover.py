@@ -143,7 +143,7 @@ class Handing:
         shapes = parameter_shapes(self._fn, localns)
         label = declared.named or label_of(shapes)
         if label is NOT_PERSONAL:  # it adds nothing to what the annotations say: personal data is not named away
-            label = Label.join(label, *filter(None, [label_of(shapes)]))
+            label = label_of(shapes) or label
         if label is None:
             raise UnlabelledData(
                 f"{declared.name}: neither its parameters' annotations nor the decorator names a source; annotate them "
