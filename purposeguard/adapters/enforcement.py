@@ -360,10 +360,14 @@ class Decider:
                 f"{type(self.engine.oversight).__qualname__} has no `roster`, so it cannot be told which of many rows "
                 "are about subjects who stopped a use, or agreed to it"
             )
-        answer = ask()
+        answer = self._answer_of(ask)
         if not isinstance(answer, Roster):
             raise TypeError(f"`roster` of {type(self.engine.oversight).__qualname__} gave no Roster")
         return answer
+
+    def _answer_of(self, ask: Callable[[], object]) -> object:
+        """What governance tells of all subjects. An adapter that can let an event loop go on meanwhile does."""
+        return ask()
 
     def _keys_of(self, roster: Roster, all_preferences: frozenset[SubjectPreferences]) -> KeySet:
         with self._lock:

@@ -204,6 +204,16 @@ class Governance:
         """
         return self.preference_cache.roster()
 
+    async def aroster(self) -> Roster:
+        """`roster`, to be awaited in an event loop (asyncio or trio), which goes on meanwhile.
+
+        A guarded async engine awaits it by itself. Await it before a query of another adapter reads rows in the loop.
+
+        Raises:
+            StoreUnavailable: it cannot be known within the `timeout` of the store.
+        """
+        return await self.preference_cache.aroster()
+
     def figures(self) -> StoreFigures:
         """How this process gets on with the store; nothing is asked of it. A forked process begins at zero."""
         cache = self.preference_cache

@@ -107,7 +107,7 @@ class PreferenceCache:
         )
         self._entries: cachetools.FIFOCache[object, _Entry] = cachetools.FIFOCache(SHARED)
         self._reads: set[_Read] = set()
-        self._wanted: list[tuple[Sequence[str], _Outcome]] = []
+        self._wanted: list[_Wanted] = []
         self._lock = new_lock()  # guards the five above
         self._rosters = Rosters(self.subjects)
         self._looking = new_lock()  # guards those below
@@ -184,14 +184,18 @@ class PreferenceCache:
         Raises:
             StoreUnavailable: it cannot be read now.
         """
+        return self._roster_until()[0]
+
+    def _roster_until(self) -> tuple[Roster, float]:
+        """The roster, and until when it counts, by the monotonic clock."""
         with answered_within(self.store.timeout):
             while True:
-                self._look_if_stale()  # the next look finds what changes from here on
-                began = time.monotonic()
+                self._look_if_stale()
+                until = self._fresh_until  # the next look finds what changes from here on
                 with self._refusing("read"):
                     roster = self._rosters.roster()
-                if time.monotonic() < began + self._staleness:  # else what changed meanwhile is read, which is quick
-                    return roster
+                if time.monotonic() < until:  # else what changed meanwhile is read, which is quick
+                    return roster, until
 
     async def ready(self, subjects: Sequence[str] = (), /) -> None:
         """Has what holds for these subjects at hand: a check that follows neither reads the store nor waits for it.
@@ -202,31 +206,48 @@ class PreferenceCache:
         Raises:
             StoreUnavailable: it cannot be known within the `timeout` of the store.
         """
-        if self._at_hand(subjects):
+        entries = map(self._cache.get, subjects)
+        if self._is_fresh() and all(entry is not None and self._is_usable(entry) for entry in entries):
             return
+        if not await self._by_the_watcher(_Wanted(subjects), self.store.timeout):
+            self.preferences_of_each(subjects)
+
+    async def aroster(self) -> Roster:
+        """`roster`, without waiting for anything in the thread of the event loop.
+
+        Raises:
+            StoreUnavailable: it cannot be read within the `timeout` of the store.
+        """
+        until, roster = self._fresh_until, self._rosters.kept()
+        ends = time.monotonic() + self.store.timeout
+        while roster is None or time.monotonic() >= until:  # the loop may come back to this task late
+            wanted = _Wanted(wants_roster=True)
+            if not await self._by_the_watcher(wanted, ends - time.monotonic()):
+                return self.roster()
+            roster, until = wanted.roster, wanted.until
+        return roster
+
+    def _is_fresh(self) -> bool:
+        return time.monotonic() < self._fresh_until - self._staleness / 2
+
+    async def _by_the_watcher(self, wanted: _Wanted, seconds: float) -> bool:
+        """Has the watcher read what is wanted, and waits for it; False if there is no watcher, and nothing was done."""
         if self._closed:
             raise self._refused("closed")
         self._refuse_if_down()
-        future: _Outcome = Future()
         with self._lock:
-            self._wanted.append((subjects, future))
+            self._wanted.append(wanted)
         watcher = self._watch()
         if watcher is None:  # no thread can be started, or `close` came between
-            self.preferences_of_each(subjects)
-            return
+            return False
         watcher.ring()
-        if not await done_within(future, self.store.timeout):
+        if not await done_within(wanted.outcome, max(0.0, seconds)):
             raise self._refused("waited")
-        failure = future.result()
+        failure = wanted.outcome.result()
         if failure is not None:
             with self._refusing("look"):
                 raise StoreUnavailable(*failure.args)
-
-    def _at_hand(self, subjects: Sequence[str]) -> bool:
-        if time.monotonic() >= self._fresh_until - self._staleness / 2:
-            return False
-        entries = map(self._cache.get, subjects)
-        return all(entry is not None and self._is_usable(entry) for entry in entries)
+        return True
 
     def _read_each(self, subjects: Sequence[str]) -> dict[str, SubjectPreferences]:
         """What the store says of these subjects, a batch by one query. What changes meanwhile is not kept.
@@ -407,7 +428,7 @@ class PreferenceCache:
             return self._watcher
 
     def _turn(self) -> float:
-        """Looks if it is time, reads what `ready` asked for and what is nearly too old; gives the seconds to wait."""
+        """Looks if it is time, reads what is wanted and what is nearly too old; gives the seconds to wait."""
         failure: StoreUnavailable | None = None
         more = False
         try:
@@ -419,7 +440,10 @@ class PreferenceCache:
             wanted, self._wanted = self._wanted, []
         try:
             if failure is None and wanted:
-                self.preferences_of_each([subject for subjects, _ in wanted for subject in subjects])
+                self.preferences_of_each([subject for each in wanted for subject in each.subjects])
+                for each in wanted:
+                    if each.wants_roster:
+                        each.roster, each.until = self._roster_until()
             if failure is None:
                 more = self._refresh()
         except StoreUnavailable as error:
@@ -476,15 +500,25 @@ class _Read:
         self.unchanged = set(subjects)
 
 
-_Outcome = Future[StoreUnavailable | None]
-"""What `ready` waits for: why it cannot be known, or None."""
+@dataclasses.dataclass(slots=True, eq=False)
+class _Wanted:
+    """What a task of an event loop waits for: these subjects, and the roster if it `wants_roster`.
+
+    `until` is when the roster counts no longer, `outcome` why it cannot be known, or None.
+    """
+
+    subjects: Sequence[str] = ()
+    wants_roster: bool = False
+    roster: Roster | None = None
+    until: float = -math.inf
+    outcome: Future[StoreUnavailable | None] = dataclasses.field(default_factory=Future)
 
 
-def _tell(wanted: Iterable[tuple[object, _Outcome]], failure: StoreUnavailable | None) -> None:
+def _tell(wanted: Iterable[_Wanted], failure: StoreUnavailable | None) -> None:
     """Ends the wait for what was asked for."""
-    for _, future in wanted:
-        if future.set_running_or_notify_cancel():  # unless nobody waits any more
-            future.set_result(failure)
+    for each in wanted:
+        if each.outcome.set_running_or_notify_cancel():  # unless nobody waits any more
+            each.outcome.set_result(failure)
 
 
 class _Watcher(threading.Thread):

@@ -21,6 +21,9 @@ from purposeguard.runtime.protocols import Roster
 BATCH: Final = 1_000
 """Subjects that one query asks for."""
 
+AHEAD: Final = "`await governance.aroster()` before"
+"""How a loop gets at the roster without standing still."""
+
 
 class Rosters:
     """Keeps a roster of all subjects: read whole once, then only the changed ones.
@@ -61,26 +64,38 @@ class Rosters:
         finally:
             self._lock.release()
 
+    def kept(self) -> Roster | None:
+        """The roster, if nothing needs to be read for it; nothing is waited for."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return self._roster if not self._reading and self._is_current(self._subjects.clock.span()) else None
+        finally:
+            self._lock.release()
+
+    def _is_current(self, now: Span) -> bool:
+        return not self._unknown and not self._changed and self._next_change.holds(now)
+
     def _present(self) -> Roster:
         now = self._subjects.clock.span()
         if self._reading:  # a signal handler or finaliser cannot wait for the thread that it interrupts
             return Roster(_grouped(self._read_all(now)))
-        due = not self._next_change.holds(now)
-        if not self._unknown and not self._changed and not due:
+        if self._is_current(now):
             return self._roster
+        due = not self._next_change.holds(now)
         self._reading = True
         with self._noting:
             whole, changed = self._unknown, self._changed
             self._unknown, self._changed = False, set()
         try:
             groups = self._anew(now) if whole else self._brought_up(changed, now, due=due)
+            if groups != self._roster.groups:  # a change that was reported twice is none the second time
+                self._roster = Roster(groups)
         except BaseException:
             self.forget()
             raise
         finally:
             self._reading = False
-        if groups != self._roster.groups:  # a change that was reported twice is none the second time
-            self._roster = Roster(groups)
         return self._roster
 
     def _anew(self, now: Span) -> Mapping[SubjectPreferences, tuple[str, ...]]:
@@ -113,14 +128,14 @@ class Rosters:
 
     def _read(self, subjects: Sequence[str], now: Span) -> dict[str, Stands]:
         read: dict[str, Stands] = {}
-        warn_if_blocking()
+        warn_if_blocking(AHEAD)
         with self._subjects.store.reading() as connection:
             for first in range(0, len(subjects), BATCH):
                 read |= stands_of_each(connection, subjects[first : first + BATCH], now, self._subjects.clause_now)
         return read
 
     def _read_all(self, now: Span) -> dict[str, Stands]:
-        warn_if_blocking()
+        warn_if_blocking(AHEAD)
         with self._subjects.store.reading() as connection:
             return all_stands(connection, now, self._subjects.clause_now)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from purposeguard.notice.vocabulary import Immutable
 from purposeguard.policy.context import CLEAR, SubjectPreferences
@@ -97,11 +97,17 @@ def asks_of_many(oversight: object) -> bool:
 
     A subclass that overrides `preferences` alone is asked by it: the batch that it inherits does not know of that.
     """
+    return _answers_as(oversight, "preferences_of_each", "preferences")
+
+
+def tells_ahead(oversight: object) -> bool:
+    """True if an oversight has an async method `aroster`, which answers as its `roster` would; likewise."""
+    return _answers_as(oversight, "aroster", "roster")
+
+
+def _answers_as(oversight: object, name: str, other: str) -> bool:
     spaces = [getattr(oversight, "__dict__", {}), *map(vars, type(oversight).__mro__)]
-    return next(("preferences_of_each" in space for space in spaces if not _ASKED.isdisjoint(space)), False)
-
-
-_ASKED: Final = frozenset({"preferences", "preferences_of_each"})
+    return next((name in space for space in spaces if name in space or other in space), False)
 
 
 class Roster(Immutable):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from sqlglot import exp
 
@@ -44,6 +44,8 @@ class Statements:
         TypeError, UnknownSource, UnlabelledData: as `Tables`.
     """
 
+    _decider_class: ClassVar[type[Decider]] = Decider
+
     def __init__(
         self,
         guard: Guard,
@@ -56,7 +58,7 @@ class Statements:
         partial: bool = False,
         standard_strings: bool = False,
     ) -> None:
-        self.decider: Final = Decider(guard, rows=_ADVICE_ON_ROWS)
+        self.decider: Final = self._decider_class(guard, rows=_ADVICE_ON_ROWS)
         self.tables: Final = tables if isinstance(tables, Tables) else Tables(self.decider.revisions, tables)
         self.catalogue: Final = Catalogue(
             self.tables,

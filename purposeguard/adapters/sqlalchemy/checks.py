@@ -23,7 +23,7 @@ from purposeguard.adapters.sql.parsing import Passes
 from purposeguard.adapters.sql.rows import NO_SOURCE, folded, plain_spellings
 from purposeguard.adapters.sql.scopes import lower
 from purposeguard.adapters.sql.tags import Tables
-from purposeguard.adapters.sqlalchemy.lineage import NO_SEALS, Texts, seals_of
+from purposeguard.adapters.sqlalchemy.lineage import NO_SEALS, LoopDecider, Texts, seals_of
 from purposeguard.adapters.sqlalchemy.objects import Attributes
 from purposeguard.adapters.sqlalchemy.rows import BAD_JSON
 from purposeguard.adapters.sqlalchemy.tags import Catalogue
@@ -183,7 +183,7 @@ class Watch:
         self._dialect = dialect
         self._texts_known: cachetools.LRUCache[object, tuple[object, Texts]] = cachetools.LRUCache(_TRANSLATIONS_KEPT)
         self._lock = new_lock()  # of these
-        self.decider = Decider(guard)
+        self.decider: Decider = LoopDecider(guard)
         self.catalogue = catalogue
         self.attributes = Attributes(catalogue)
         self._warned: set[str] = set()

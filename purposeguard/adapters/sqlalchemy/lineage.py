@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import cachetools
 from sqlalchemy import Table
+from sqlalchemy.util.concurrency import await_only, in_greenlet
 from sqlglot import exp
 
 from purposeguard.adapters.enforcement import Decider, Demand, must_cover
@@ -32,6 +33,7 @@ from purposeguard.errors import UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
+from purposeguard.runtime.protocols import tells_ahead
 
 DIALECTS: Final = {
     "sqlite": "sqlite",
@@ -135,8 +137,18 @@ class Prepared(Statement):
         self.sealed: Final = sealed
 
 
+class LoopDecider(Decider):
+    """A decider that lets the event loop of an async engine go on while it asks for all subjects."""
+
+    def _answer_of(self, ask: Callable[[], object]) -> object:
+        oversight: Any = self.engine.oversight
+        return await_only(oversight.aroster()) if in_greenlet() and tells_ahead(oversight) else ask()
+
+
 class Texts(Statements):
     """Reads the texts of statements that are executed on one engine. `places`: its tables, by their names there."""
+
+    _decider_class = LoopDecider
 
     def __init__(
         self,

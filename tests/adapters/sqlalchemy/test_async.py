@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+import warnings
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, text
@@ -13,11 +16,24 @@ from sqlalchemy.orm import load_only, selectinload
 from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import AsyncGuardedSession, permitted, protect
 from purposeguard.errors import PurposeMissing, UnresolvedStatement
+from purposeguard.governance import BlockingStoreCall, Governance
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.violations import PurposeViolation
+from purposeguard.runtime.protocols import Roster
 from tests.adapters.sqlalchemy.shop import Base, Customer, Letter, Person, Setting, Shop
 
 Session = async_sessionmaker[AsyncGuardedSession]
+
+
+@contextlib.asynccontextmanager
+async def guarded(shop: Shop, guard: Guard) -> AsyncGenerator[AsyncEngine]:
+    url = shop.url.replace("sqlite:", "sqlite+aiosqlite:")
+    engine = protect(create_async_engine(url), guard, Base, not_personal=[Setting])
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
 
 
 @pytest.fixture
@@ -26,12 +42,8 @@ def run(shop: Shop, governed: Guard) -> Callable[[Callable[[AsyncEngine, Session
 
     def running(body: Callable[[AsyncEngine, Session], Awaitable[None]]) -> None:
         async def main() -> None:
-            url = shop.url.replace("sqlite:", "sqlite+aiosqlite:")
-            engine = protect(create_async_engine(url), governed, Base, not_personal=[Setting])
-            try:
+            async with guarded(shop, governed) as engine:
                 await body(engine, async_sessionmaker(engine, class_=AsyncGuardedSession))
-            finally:
-                await engine.dispose()
 
         asyncio.run(main())
 
@@ -113,6 +125,44 @@ def test_a_task_without_a_purpose_has_none(run: Callable[..., None], governed: G
                 await asyncio.create_task(other())
 
     run(body)
+
+
+def test_the_loop_goes_on_while_governance_is_asked_for_all_subjects(shop: Shop, tmp_path: Path) -> None:
+    """Without a warning, which is an error here: neither for the first statement nor for one after a change."""
+    with Governance(f"sqlite:///{tmp_path / 'privacy.db'}", notice=tm.NOTICE) as governance:
+        guard = Guard(tm.NOTICE, governance=governance)
+
+        async def body() -> None:
+            statement = select(Person.email).order_by(Person.id)
+            purpose = guard.purpose(tm.ProductProvision)
+            async with guarded(shop, guard) as engine, engine.connect() as connection, purpose:
+                assert len((await connection.scalars(statement)).all()) == 6
+                await asyncio.to_thread(governance.restrict, "customer:4")
+                assert (await connection.scalars(statement)).all() == ["p1", "p2", "p3", "p5", "p6"]
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", BlockingStoreCall)
+            asyncio.run(body())
+
+
+class Narrower(Governance):
+    """Governance that tells of other subjects than it inherits to tell."""
+
+    def roster(self) -> Roster:
+        return Roster({SubjectPreferences(all_suspended=True): ("customer:5",)})
+
+
+def test_a_roster_that_is_overridden_is_the_one_that_counts(shop: Shop, tmp_path: Path) -> None:
+    with Narrower(f"sqlite:///{tmp_path / 'privacy.db'}", notice=tm.NOTICE) as governance:
+        guard = Guard(tm.NOTICE, governance=governance)
+
+        async def body() -> None:
+            purpose = guard.purpose(tm.ProductProvision)
+            async with guarded(shop, guard) as engine, engine.connect() as connection, purpose:
+                emails = (await connection.scalars(select(Person.email).order_by(Person.id))).all()
+            assert emails == ["p1", "p2", "p3", "p4", "p6"]
+
+        asyncio.run(body())
 
 
 def test_many_tasks_each_have_their_own_rows(run: Callable[..., None], governed: Guard) -> None:
