@@ -22,6 +22,7 @@ from purposeguard.adapters.row_rule import (
 )
 from purposeguard.adapters.sql.lineage import Read, read
 from purposeguard.adapters.sql.scopes import DIALECTS, Names, refuse
+from purposeguard.adapters.sql.sources import name_parts
 from purposeguard.adapters.sql.tags import Catalogue
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.notice.notice import Notice
@@ -485,8 +486,7 @@ class _Rewriting:
 
     def _key(self, node: exp.Expr, last: str = "this") -> tuple[str, ...]:
         """The name of a table, or with `last="table"` the qualifier of a column."""
-        names = self._catalogue.names
-        return tuple(names.key(part) for name in ("catalog", "db", last) if (part := node.args.get(name)))
+        return tuple(map(self._catalogue.names.key, name_parts(node, last)))
 
     def _rows(self, node: exp.Table, name: str) -> exp.Expr:
         """What stands in place of a table: its rows that may be used, under the name that it has in the statement."""

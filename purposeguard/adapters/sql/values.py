@@ -5,7 +5,8 @@ Every kind of node is either known here or refused, so no new construct passes u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
@@ -129,10 +130,16 @@ class Values:
 
     def measured(self, node: exp.Expr, scope: Scope) -> tuple[Flow, Flow]:
         """What a value is made of, and what it reads, which does not count yet."""
+        with self.apart() as reads:
+            flow = self.value(node, scope)
+        return flow, frozenset(reads)
+
+    @contextmanager
+    def apart(self) -> Generator[set[Read]]:
+        """Gives what is read within, which does not count yet."""
         before, self.reads = self.reads, set()
         try:
-            flow = self.value(node, scope)
-            return flow, frozenset(self.reads)
+            yield self.reads
         finally:
             self.reads = before
 
@@ -351,14 +358,10 @@ class Values:
     def _exists(self, node: exp.Expr, scope: Scope) -> Flow:
         if not isinstance(node.this, (exp.Query, exp.Subquery)):
             return self.parts(node, scope)
-        before, self.reads = self.reads, set()
-        try:
+        with self.apart() as reads:
             self.relation(node.this, scope, scope.commons)
-            # Whether a row exists depends on everything that the query reads.
-            return frozenset(self.reads)
-        finally:
-            before |= self.reads
-            self.reads = before
+        self.reads |= reads
+        return frozenset(reads)  # whether a row exists depends on everything that the query reads
 
     def _in(self, node: exp.Expr, scope: Scope) -> Flow:
         if self.dialect == "sqlite" and node.args.get("field") is not None:
