@@ -5,7 +5,7 @@ Every kind of node is either known here or refused, so no new construct passes u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, Final, NoReturn
@@ -89,9 +89,9 @@ class Values:
         special = SPECIAL.get(kind)
         if special is not None:
             return special(self, node, scope)
-        if kind not in HARMLESS:
+        if kind not in HARMLESS and kind not in NO_VALUES:
             refuse(f"{_called(node)} is not looked into, so it cannot be told what it reads")
-        return self.parts(node, scope)
+        return self.parts(node, scope, *NO_VALUES.get(kind, ()))
 
     def parts(self, node: exp.Expr, scope: Scope, *but: str) -> Flow:
         """What the parts of a node are made of, together."""
@@ -386,24 +386,9 @@ class Values:
         # The keys of OBJECT_CONSTRUCT of Snowflake are values as well.
         return value if isinstance(node.this, _PLAIN_NAMES) else flows([self.value(node.this, scope), value])
 
-    def _cast(self, node: exp.Expr, scope: Scope) -> Flow:
-        return self.parts(node, scope, "to", "action")
-
     def _rows_of(self, node: exp.Expr, scope: Scope) -> Flow:
         self.spread = True
         return self.parts(node, scope)
-
-    def _alias(self, node: exp.Expr, scope: Scope) -> Flow:
-        return self.value(node.this, scope)
-
-    def _interval(self, node: exp.Expr, scope: Scope) -> Flow:
-        return self.parts(node, scope, "unit")
-
-    def _json_table(self, node: exp.Expr, scope: Scope) -> Flow:
-        return self.parts(node, scope, "schema")
-
-    def _collate(self, node: exp.Expr, scope: Scope) -> Flow:
-        return self.value(node.this, scope)
 
 
 _WITH_FETCH: Final = frozenset({"postgres", "mysql", "duckdb", "snowflake"})
@@ -455,14 +440,22 @@ _Reader = Callable[[Values, exp.Expr, Scope], Flow]
 
 CHAINS: Final = frozenset({exp.And, exp.Or, exp.Add, exp.Sub, exp.Mul, exp.DPipe})
 
+NO_VALUES: Final[Mapping[type, tuple[str, ...]]] = MappingProxyType(
+    {
+        exp.Alias: ("alias",),
+        exp.Aliases: ("expressions",),
+        **dict.fromkeys((exp.Cast, exp.JSONCast, exp.TryCast), ("to", "action")),
+        exp.Collate: ("expression",),
+        exp.Interval: ("unit",),
+        exp.JSONTable: ("schema",),
+    }
+)
+"""The parts of nodes that are names and types, and no values."""
+
 SPECIAL: Final[dict[type, _Reader]] = {
-    exp.Alias: Values._alias,
-    exp.Aliases: Values._alias,
     exp.Anonymous: Values._named,
     exp.AnonymousAggFunc: Values._named,
     exp.Boolean: Values._boolean,
-    exp.Cast: Values._cast,
-    exp.Collate: Values._collate,
     exp.Column: Values._column,
     exp.Columns: Values._columns,
     exp.Comprehension: Values._comprehension,
@@ -476,10 +469,7 @@ SPECIAL: Final[dict[type, _Reader]] = {
     exp.Identifier: Values._identifier,
     exp.In: Values._in,
     exp.Intersect: Values._subquery,
-    exp.Interval: Values._interval,
-    exp.JSONCast: Values._cast,
     exp.JSONPath: Values._nothing,
-    exp.JSONTable: Values._json_table,
     exp.Kwarg: Values._named_argument,
     exp.Lambda: Values._lambda,
     exp.Parameter: Values._parameter,
@@ -488,7 +478,6 @@ SPECIAL: Final[dict[type, _Reader]] = {
     exp.Select: Values._subquery,
     exp.Star: Values._star,
     exp.Subquery: Values._subquery,
-    exp.TryCast: Values._cast,
     exp.Union: Values._subquery,
     exp.Values: Values._subquery,
     exp.Var: Values._word,
@@ -498,4 +487,4 @@ SPECIAL: Final[dict[type, _Reader]] = {
 
 SPECIAL.update(dict.fromkeys(BARE, Values._bare))
 SPECIAL.update(dict.fromkeys(CHAINS, Values._chain))
-SPECIAL.update(dict.fromkeys(TABLE_FUNCTIONS - SPECIAL.keys(), Values._rows_of))
+SPECIAL.update(dict.fromkeys(TABLE_FUNCTIONS - SPECIAL.keys() - NO_VALUES.keys(), Values._rows_of))
