@@ -9,6 +9,7 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,7 +20,7 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.several import Notices
 from purposeguard.notice.vocabulary import Immutable, NotPersonal, Source, TermMeta
-from purposeguard.values.annotations import is_taggable
+from purposeguard.values.annotations import evaluated, is_taggable, names_around
 from purposeguard.values.markers import ByRow, Collected, Ended, Mark, RowSource, Subject, SubjectMark
 from purposeguard.values.type_schema import Model, Shape
 
@@ -139,6 +140,21 @@ def columns_of(revisions: Revisions, tags: object) -> Columns:
 def _of_field(revisions: Revisions, cls: type, name: str, shape: Shape) -> Tag:
     where = f"{cls.__qualname__}.{name}"
     return tag_of(revisions, specs_of(shape, where) or NotPersonal, where)
+
+
+def hint_of(annotation: object, owner: type, where: str, names: Mapping[str, object] = MappingProxyType({})) -> Any:
+    """What a class says of an attribute, its names resolved; `names` need not be names of its module.
+
+    Raises:
+        UnlabelledData: a name in it is not defined.
+    """
+    try:
+        return evaluated(annotation, {**names, **names_around(owner)}, dict(vars(owner)))
+    except NameError as error:
+        raise UnlabelledData(
+            f"{where}: its annotation names `{error.name}`, which is not defined, so its tag is unknown; define it at "
+            "module level"
+        ) from error
 
 
 def specs_of(shape: Shape, where: str) -> list[OneSpec]:
