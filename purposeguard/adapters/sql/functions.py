@@ -1,8 +1,8 @@
-"""Functions and operators that read nothing but what they are given.
+"""Functions and operators that read nothing but their arguments.
 
-A function that is neither here nor told to be harmless is refused: it may read tables or files by itself. So are those
-that read what somebody has put somewhere, whatever it was: settings (`current_setting`), variables, sequences
-(`nextval`). A new release of the parser may know more of them: its names are looked at before they are added.
+A function that is neither listed here nor named as harmless is refused: it may read tables or files by itself. So are
+those that read stored state: settings (`current_setting`), variables, sequences (`nextval`). A new release of the
+parser may know more functions: each is reviewed before it is added.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ REFUSED: Final = words(
     Predict ReadCSV ReadParquet Search SearchIp Secret ToFile TryCast VectorSearch XMLTable
     """
 )
-"""Functions that read or change something else, or whose meaning is told elsewhere (`Cast`, `Count`, …)."""
+"""Functions that read or change something else, or that are read elsewhere (`Cast`, `Count`, …)."""
 
 _PARTS: Final = words(
     """

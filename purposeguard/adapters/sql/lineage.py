@@ -26,7 +26,7 @@ class Analysis(NamedTuple):
     name, the columns of tables that an output is made of (`*` where their number is unknown; `#2` for the
     second where it has no name). `target`: the table that it writes to, None for a query; `writes`: by column of it,
     the columns that flow into it. `conditions`: the columns that decide which rows it gives or writes, and which value
-    of several: what is given or written depends on them as well, and tells of them. `columns`: what each output is made
+    of several: what is given or written depends on them as well, and reveals them. `columns`: what each output is made
     of, in their order, also where two have one name; None where their number is unknown.
     """
 
@@ -94,7 +94,7 @@ def read(text: str, catalogue: Catalogue) -> Read:
 
 
 def analyse(text: str, tables: TablesLike, dialect: str, functions: Iterable[str] = ()) -> Analysis:
-    """What a statement reads and writes, as far as `tables` tell of them; see `Analysis`.
+    """What a statement reads and writes of these tables; see `Analysis`.
 
     `tables`: by name, the names of columns in their order, as `Tables` has them, or the text of a view. `functions`:
     those of the database's own that read nothing but their arguments.

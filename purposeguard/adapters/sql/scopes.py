@@ -92,7 +92,7 @@ NOTHING: Final[Flow] = frozenset()
 class Column(NamedTuple):
     """One column of a relation.
 
-    `flow`: the columns of tables that its value is made of. `reads`: what is read where somebody asks for it, which
+    `flow`: the columns of tables that its value is made of. `reads`: what is read where it is used, which
     includes them. `key` is None where the engine makes up its name.
     """
 

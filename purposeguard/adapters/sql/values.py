@@ -263,7 +263,7 @@ class Values:
         The namespaces of BigQuery, such as `hll_count`, are part of the names of its functions.
 
         Raises:
-            UnresolvedStatement: it is not known to read nothing else.
+            UnresolvedStatement: it may read something else.
         """
         called = str(function.this) if type(function) is exp.Anonymous else _sql_name(function)
         whole = ".".join([*(str(identifier.this) for identifier in names), called])

@@ -200,7 +200,7 @@ class Writes(Queries):
     def _new_rows(self, node: exp.Expr, columns: Sequence[str], into: _Flows) -> list[Source]:
         """The rows to insert, under the names by which ON CONFLICT refers to them.
 
-        What is in them is what the columns say that it is, too: of a parameter nothing else tells.
+        Their values have the tags of the columns, too: a parameter has no tags of its own.
         """
 
         def new(column: Column) -> Column:

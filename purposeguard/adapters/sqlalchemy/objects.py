@@ -279,7 +279,7 @@ def needed(watch: Watch, prop: Any) -> Needed:
     expressions += [column for part in parts for column in getattr(part, "columns", ())]
     for expression in dict.fromkeys(expressions):
         bases = _columns_in(expression)
-        rows = rows or not bases  # nothing tells what it is made of
+        rows = rows or not bases  # what it is made of is unknown
         for column in bases:
             if isinstance(column.type, SealedType):
                 continue  # its values stay sealed
