@@ -163,32 +163,29 @@ _NAMED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
             cosd cotd count crc32 crc32c date_part date_subtract datemultirange daterange diagonal diameter div
             enum_first enum_last enum_range erf erfc family float4 float8 gamma gcd get_byte height hostmask inet_merge
             inet_same_family int2 int4 int4multirange int4range int8 int8multirange int8range isclosed isempty isfinite
-            isopen json_agg json_agg_strict json_array_elements json_array_elements_text json_array_length
-            json_build_array json_build_object json_each json_each_text json_exists json_extract_path
-            json_extract_path_text json_object json_object_agg json_object_agg_strict json_object_agg_unique
-            json_object_agg_unique_strict json_object_keys json_populate_record json_query json_scalar json_to_tsvector
-            json_typeof jsonb_agg jsonb_agg_strict jsonb_array_elements jsonb_array_elements_text jsonb_array_length
-            jsonb_build_array jsonb_build_object jsonb_each jsonb_each_text jsonb_extract_path jsonb_extract_path_text
-            jsonb_insert jsonb_object jsonb_object_agg jsonb_object_agg_strict jsonb_object_agg_unique
-            jsonb_object_agg_unique_strict jsonb_object_keys jsonb_path_exists jsonb_path_exists_tz jsonb_path_match
-            jsonb_path_match_tz jsonb_path_query jsonb_path_query_array jsonb_path_query_array_tz jsonb_path_query_first
-            jsonb_path_query_first_tz jsonb_path_query_tz jsonb_populate_record jsonb_populate_record_valid jsonb_pretty
-            jsonb_set jsonb_set_lax jsonb_strip_nulls jsonb_to_tsvector jsonb_typeof lcm lgamma line log10 lower_inc
-            lower_inf lpad lseg ltrim macaddr8_set7bit make_date make_time make_timestamp make_timestamptz masklen
-            min_scale mod multirange netmask network npoints num_nonnulls num_nulls numeric nummultirange numnode
-            numrange parse_ident path pclose pg_backend_pid pg_client_encoding pg_column_compression pg_column_size
-            pg_postmaster_start_time pg_size_bytes pg_size_pretty pg_typeof phraseto_tsquery plainto_tsquery point popen
-            position querytree quote_ident quote_literal quote_nullable radius random_normal range_agg
-            range_intersect_agg range_merge regexp_match regexp_matches regexp_split_to_array regexp_split_to_table
-            row_to_json rpad rtrim scale set_bit set_byte set_masklen setweight sha224 sha256 sha384 sha512
-            similar_to_escape similarity sind slope statement_timestamp strict_word_similarity string_agg
-            string_to_table strip strpos tand text timeofday timestamptz timetz timezone to_ascii to_bin to_date to_hex
-            to_json to_jsonb to_oct to_timestamp to_tsquery to_tsvector transaction_timestamp trim_array trim_scale
-            ts_delete ts_filter ts_headline ts_lexize ts_rank ts_rank_cd tsmultirange tsquery_phrase tsrange
-            tstzmultirange tstzrange tsvector_to_array unaccent unicode_assigned unicode_version unistr upper_inc
-            upper_inf uuid_extract_timestamp uuid_extract_version uuidv4 uuidv7 version websearch_to_tsquery width
-            word_similarity xml_is_well_formed xml_is_well_formed_content xml_is_well_formed_document xmlagg xmlcomment
-            xmltext xpath xpath_exists
+            isopen json_agg json_agg_strict json_array_length json_build_array json_build_object json_exists
+            json_extract_path json_extract_path_text json_object json_object_agg json_object_agg_strict
+            json_object_agg_unique json_object_agg_unique_strict json_query json_scalar json_to_tsvector json_typeof
+            jsonb_agg jsonb_agg_strict jsonb_array_length jsonb_build_array jsonb_build_object jsonb_extract_path
+            jsonb_extract_path_text jsonb_insert jsonb_object jsonb_object_agg jsonb_object_agg_strict
+            jsonb_object_agg_unique jsonb_object_agg_unique_strict jsonb_path_exists jsonb_path_exists_tz
+            jsonb_path_match jsonb_path_match_tz jsonb_path_query_array jsonb_path_query_array_tz jsonb_path_query_first
+            jsonb_path_query_first_tz jsonb_path_query_tz jsonb_populate_record_valid jsonb_pretty jsonb_set
+            jsonb_set_lax jsonb_strip_nulls jsonb_to_tsvector jsonb_typeof lcm lgamma line log10 lower_inc lower_inf
+            lpad lseg ltrim macaddr8_set7bit make_date make_time make_timestamp make_timestamptz masklen min_scale mod
+            multirange netmask network npoints num_nonnulls num_nulls numeric nummultirange numnode numrange parse_ident
+            path pclose pg_backend_pid pg_client_encoding pg_column_compression pg_column_size pg_postmaster_start_time
+            pg_size_bytes pg_size_pretty pg_typeof phraseto_tsquery plainto_tsquery point popen position querytree
+            quote_ident quote_literal quote_nullable radius random_normal range_agg range_intersect_agg range_merge
+            regexp_match regexp_split_to_array row_to_json rpad rtrim scale set_bit set_byte set_masklen setweight
+            sha224 sha256 sha384 sha512 similar_to_escape similarity sind slope statement_timestamp
+            strict_word_similarity string_agg strip strpos tand text timeofday timestamptz timetz timezone to_ascii
+            to_bin to_date to_hex to_json to_jsonb to_oct to_timestamp to_tsquery to_tsvector transaction_timestamp
+            trim_array trim_scale ts_delete ts_filter ts_headline ts_lexize ts_rank ts_rank_cd tsmultirange
+            tsquery_phrase tsrange tstzmultirange tstzrange tsvector_to_array unaccent unicode_assigned unicode_version
+            unistr upper_inc upper_inf uuid_extract_timestamp uuid_extract_version uuidv4 uuidv7 version
+            websearch_to_tsquery width word_similarity xml_is_well_formed xml_is_well_formed_content
+            xml_is_well_formed_document xmlagg xmlcomment xmltext xpath xpath_exists
             """
         ),
         "mysql": words(
@@ -251,19 +248,18 @@ _NAMED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
             md5_number_lower md5_number_upper mean microsecond millennium millisecond mismatches mod multiply nanosecond
             nextafter nfc_normalize normalized_interval not_ilike_escape not_like_escape ord parse_dirname parse_dirpath
             parse_filename parse_formatted_bytes parse_path pg_size_pretty pg_typeof position prefix printf product
-            quantile_cont quantile_disc range rank_dense regexp_escape regexp_matches regexp_split_to_array
-            regexp_split_to_table remap_struct reservoir_quantile right_grapheme round_even roundbankers row_to_json
-            rpad rtrim sem set_bit sha256 signbit st_asbinary st_astext st_aswkb st_aswkt st_crs st_geomfromwkb
-            st_intersects_extent st_setcrs str_split str_split_regex strftime string_agg string_split string_split_regex
-            strip_accents strlen strpos strptime struct_concat struct_contains struct_extract_at struct_has
-            struct_indexof struct_insert struct_keys struct_pack struct_position struct_update struct_values
-            substring_grapheme subtract suffix sum_no_overflow sumkahan switch time_bucket timetz_byte_comparable
-            timezone timezone_hour timezone_minute to_base to_centuries to_decades to_hex to_hours to_json
-            to_microseconds to_millennia to_milliseconds to_minutes to_months to_quarters to_seconds to_timestamp
-            to_weeks to_years today transaction_timestamp try_strptime unbin union_extract union_tag union_value
-            url_decode url_encode user uuid_extract_timestamp uuid_extract_version uuidv4 uuidv7
-            variant_bytes_to_variant variant_extract variant_normalize variant_to_parquet_variant variant_typeof
-            vector_type version wavg weekday weighted_avg yearweek
+            quantile_cont quantile_disc rank_dense regexp_escape regexp_matches regexp_split_to_array remap_struct
+            reservoir_quantile right_grapheme round_even roundbankers row_to_json rpad rtrim sem set_bit sha256 signbit
+            st_asbinary st_astext st_aswkb st_aswkt st_crs st_geomfromwkb st_intersects_extent st_setcrs str_split
+            str_split_regex strftime string_agg string_split string_split_regex strip_accents strlen strpos strptime
+            struct_concat struct_contains struct_extract_at struct_has struct_indexof struct_insert struct_keys
+            struct_pack struct_position struct_update struct_values substring_grapheme subtract suffix sum_no_overflow
+            sumkahan switch time_bucket timetz_byte_comparable timezone timezone_hour timezone_minute to_base
+            to_centuries to_decades to_hex to_hours to_json to_microseconds to_millennia to_milliseconds to_minutes
+            to_months to_quarters to_seconds to_timestamp to_weeks to_years today transaction_timestamp try_strptime
+            unbin union_extract union_tag union_value url_decode url_encode user uuid_extract_timestamp
+            uuid_extract_version uuidv4 uuidv7 variant_bytes_to_variant variant_extract variant_normalize
+            variant_to_parquet_variant variant_typeof vector_type version wavg weekday weighted_avg yearweek
             """
         ),
         "spark": words(
@@ -271,8 +267,8 @@ _NAMED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
             aes_decrypt aes_encrypt array_repeat array_union arrays_overlap assert_true bigint bin binary bitmap_and_agg
             bround btrim cardinality conv count_min_sketch crc32 date_part datepart decimal e expm1 find_in_set forall
             format_number from_csv from_xml get hash histogram_numeric hll_sketch_agg hll_sketch_estimate hll_union
-            hll_union_agg hmac hypot inline_outer is_valid_utf8 is_variant_null isnotnull isnull jaro_winkler_similarity
-            json_array_length json_tuple log1p luhn_check make_date make_dt_interval make_time make_timestamp_ltz
+            hll_union_agg hmac hypot is_valid_utf8 is_variant_null isnotnull isnull jaro_winkler_similarity
+            json_array_length log1p luhn_check make_date make_dt_interval make_time make_timestamp_ltz
             make_timestamp_ntz make_valid_utf8 make_ym_interval map_concat map_entries map_filter map_values
             map_zip_with mask mean monotonically_increasing_id nullifzero pmod positive printf quote raise_error regexp
             schema_of_csv schema_of_json schema_of_variant schema_of_variant_agg schema_of_xml sentences session_window
