@@ -248,7 +248,8 @@ class Decider:
         for field, table, tag in demand.rows:
             used = True if tag.label not in asked else None
             asked.add(tag.label)
-            self._decided(self._later(use, permissions, tag.label, used, field), tag.label, field, use, denied)
+            decision = _judged(use, permissions, tag.label, by_row=True, used=used, field=field)
+            self._decided(decision, tag.label, field, use, denied)
             if tag.label not in denied:
                 later[label_in(rules.get(table), tag)] = None
         if demand.unnarrowed:
@@ -264,20 +265,6 @@ class Decider:
             denied.add(label)  # if denials are only observed, each label once
             self.engine.refuse(decision, use, field=field, advice=self._advice_on_columns)
 
-    def _later(
-        self, use: Use[Any], permissions: Permissions, label: Label, used: bool | None, field: str | None
-    ) -> Decision | None:
-        """The denial that holds for every row, whatever its source, days and subject; None if there is none."""
-        return None if label is NOT_PERSONAL else use._judged_later(label, permissions, used=used, field=field)
-
-    def _asked(
-        self, use: Use[Any], permissions: Permissions, label: Label, by_row: bool, told_as: str | None = None
-    ) -> Decision | None:
-        used = None if told_as is None else False
-        if by_row:
-            return self._later(use, permissions, label, used, told_as)
-        return use._judged(label, (), permissions, used=used, field=told_as)
-
     def denied(self, use: Use[Any], columns: Columns, names: Iterable[str], table: str = "") -> dict[str, Decision]:
         """The columns that a use may not use in any row, each with the reason; the ledger is not told.
 
@@ -291,11 +278,10 @@ class Decider:
             if tag.label is NOT_PERSONAL:
                 continue
             by_row = self.asks_rows(columns, {name: tag})
-            label = tag.label
-            decision = self._asked(use, permissions, label, by_row)
+            decision = _judged(use, permissions, tag.label, by_row=by_row)
             if decision is not None:
                 if self.engine.observers.decided:  # of denials alone: what may be used is asked again, as what is used
-                    self._asked(use, permissions, label, by_row, name)
+                    _judged(use, permissions, tag.label, by_row=by_row, used=False, field=name)
                 reasons[name] = decision
         return reasons
 
@@ -385,6 +371,21 @@ class Decider:
                     keys = before  # the preferences of other subjects changed
                 known[all_preferences] = self._recent[all_preferences] = keys
             return keys
+
+
+def _judged(
+    use: Use[Any],
+    permissions: Permissions,
+    label: Label,
+    *,
+    by_row: bool,
+    used: bool | None = None,
+    field: str | None = None,
+) -> Decision | None:
+    """The denial of a label; `by_row`: the one that holds for every row, whatever its source, days and subject."""
+    if not by_row:
+        return use._judged(label, (), permissions, used=used, field=field)
+    return None if label is NOT_PERSONAL else use._judged_later(label, permissions, used=used, field=field)
 
 
 def declared_in(tables: Mapping[str, Columns]) -> Iterator[TaggedTable]:

@@ -5,9 +5,11 @@ A tag is written under one metadata key, `purposeguard`, on fields of Arrow and 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,7 +20,7 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.several import Notices
 from purposeguard.notice.vocabulary import Immutable, NotPersonal, Source, TermMeta
-from purposeguard.values.annotations import is_taggable
+from purposeguard.values.annotations import evaluated, is_taggable, names_around
 from purposeguard.values.markers import ByRow, Collected, Ended, Mark, RowSource, Subject, SubjectMark
 from purposeguard.values.type_schema import Model, Shape
 
@@ -35,7 +37,8 @@ Spec = OneSpec | Iterable[OneSpec]
 NOT_PERSONAL: Final = Label(NotPersonal)
 
 
-class Tag(Immutable):
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Tag:
     """What a column holds.
 
     `label`: the sources that all its values were collected under, `Label(NotPersonal)` if they are not personal.
@@ -43,39 +46,18 @@ class Tag(Immutable):
     its rows (`Subject`, `Collected`, `Ended`, `RowSource`), or None.
     """
 
-    __slots__ = ("_hash", "by_row", "label", "mark")
-
-    label: Label
-    by_row: bool
-    mark: Mark | None
-    _hash: int
-
-    def __init__(self, label: Label = NOT_PERSONAL, *, by_row: bool = False, mark: Mark | None = None) -> None:
-        self._fill(label=label, by_row=by_row, mark=mark, _hash=hash((label, by_row, mark)))
+    label: Label = NOT_PERSONAL
+    by_row: bool = dataclasses.field(default=False, kw_only=True)
+    mark: Mark | None = dataclasses.field(default=None, kw_only=True)
 
     @property
     def is_personal(self) -> bool:
         """True if its values are, or may be, personal data."""
         return self.by_row or self.label is not NOT_PERSONAL
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Tag):
-            return NotImplemented
-        return self.label is other.label and self.by_row is other.by_row and self.mark == other.mark
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _thaw, (self.label, self.by_row, self.mark)
-
     def __repr__(self) -> str:
         parts = [repr(self.label), "by row" if self.by_row else "", "" if self.mark is None else repr(self.mark)]
         return f"<Tag {', '.join(part for part in parts if part)}>"
-
-
-def _thaw(label: Label, by_row: bool, mark: Mark | None) -> Tag:
-    return Tag(label, by_row=by_row, mark=mark)
 
 
 class Columns(Immutable, Mapping[str, Tag]):
@@ -158,6 +140,21 @@ def columns_of(revisions: Revisions, tags: object) -> Columns:
 def _of_field(revisions: Revisions, cls: type, name: str, shape: Shape) -> Tag:
     where = f"{cls.__qualname__}.{name}"
     return tag_of(revisions, specs_of(shape, where) or NotPersonal, where)
+
+
+def hint_of(annotation: object, owner: type, where: str, names: Mapping[str, object] = MappingProxyType({})) -> Any:
+    """What a class says of an attribute, its names resolved; `names` need not be names of its module.
+
+    Raises:
+        UnlabelledData: a name in it is not defined.
+    """
+    try:
+        return evaluated(annotation, {**names, **names_around(owner)}, dict(vars(owner)))
+    except NameError as error:
+        raise UnlabelledData(
+            f"{where}: its annotation names `{error.name}`, which is not defined, so its tag is unknown; define it at "
+            "module level"
+        ) from error
 
 
 def specs_of(shape: Shape, where: str) -> list[OneSpec]:

@@ -59,7 +59,7 @@ _CONTROL: Final = re.compile(
     );?""",
     re.VERBOSE,
 )
-"""Statements that begin and end transactions, or empty tables: they give nobody anything."""
+"""Statements that begin and end transactions, or empty tables: they return no rows."""
 
 _ODD_NAME: Final = re.compile(r"%\((?!\w+\)s)")
 """In place of a parameter Django puts its name, up to the next bracket: whatever that holds would be read otherwise."""

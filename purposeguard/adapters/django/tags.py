@@ -12,11 +12,10 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 
 from purposeguard.adapters.sql.tags import Tables
-from purposeguard.adapters.tags import Columns, OneSpec, Revisions, Tag, specs_of, tag_of
+from purposeguard.adapters.tags import Columns, OneSpec, Revisions, Tag, hint_of, specs_of, tag_of
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta
-from purposeguard.values.annotations import evaluated, names_around
 from purposeguard.values.markers import Mark, SubjectMark
 from purposeguard.values.type_schema import shape_of
 
@@ -164,16 +163,8 @@ def _specs(field: Any, where: str) -> Iterator[OneSpec]:
 
 
 def _annotated(owner: type, name: str, where: str) -> Iterable[OneSpec]:
-    stated = typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
-    if name not in stated:
-        return ()
-    try:
-        return specs_of(shape_of(evaluated(stated[name], names_around(owner), dict(vars(owner)))), where)
-    except NameError as error:
-        raise UnlabelledData(
-            f"{where}: its annotation names `{error.name}`, which is not defined, so its tag is unknown; define it at "
-            "module level"
-        ) from error
+    annotations = typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
+    return specs_of(shape_of(hint_of(annotations[name], owner, where)), where) if name in annotations else ()
 
 
 def _in_privacy(owner: type, name: str) -> Iterable[OneSpec]:

@@ -1,4 +1,4 @@
-"""Lineage of statements of a guarded connection to DuckDB: what each reads and writes, found out before it runs."""
+"""Lineage of statements of a guarded connection to DuckDB: what each reads and writes, read before it runs."""
 
 from __future__ import annotations
 

@@ -80,24 +80,14 @@ class Cursor:
         source = self._sources[name]
         if len(source.names) > WIDEST:
             return frozenset()
-        types = self._types(name)
-        self._make(name, frozenset(source.names))
-        hidden = self._types(name)
-        self._make(name, frozenset())
-        return frozenset(
-            name for name, type_, hidden_type in zip(source.names, types, hidden, strict=True) if type_ == hidden_type
-        )
-
-    def _types(self, name: str) -> list[str]:
-        relation: Any = self.connection.sql(f"FROM {quoted(name)}")
-        return [str(type_) for type_ in relation.types]
+        shown: Any = self.connection.sql(f"FROM {quoted(name)}")
+        hidden: Any = shown.project(", ".join(map(_hidden, source.names)))
+        types = zip(source.names, map(str, shown.types), map(str, hidden.types), strict=True)
+        return frozenset(column for column, type_, hidden_type in types if type_ == hidden_type)
 
     def _make(self, name: str, hidden: Collection[str]) -> None:
-        columns = ", ".join(
-            # It is folded to a null, and has the type.
-            f"CASE WHEN false THEN {quoted(column)} END AS {quoted(column)}" if column in hidden else quoted(column)
-            for column in self._sources[name].names
-        )
+        names = self._sources[name].names
+        columns = ", ".join(_hidden(column) if column in hidden else quoted(column) for column in names)
         rows = f"SELECT {columns} FROM {self._below[name]}"  # noqa: S608  # names and paths in quotes
         self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS {rows}")
         self._hidden[name] = frozenset(hidden)
@@ -106,6 +96,11 @@ class Cursor:
         """Makes views, by the texts of their queries."""
         for name, text in views.items():
             self.connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {text}")
+
+
+def _hidden(column: str) -> str:
+    """A column of nulls in place of a column: it is folded to a null, and has the type."""
+    return f"CASE WHEN false THEN {quoted(column)} END AS {quoted(column)}"
 
 
 class Rows(NamedTuple):
@@ -202,12 +197,6 @@ class Locked:
 
     # ---- what statements do ----------------------------------------------------------------------------------------
 
-    def columns_of(self, parts: Sequence[str]) -> list[str]:
-        """The columns of a table of the database; raises duckdb.CatalogException where there is none."""
-        name = ".".join(map(quoted, parts))
-        with self.lent() as cursor:
-            return [row[0] for row in cursor.execute(f"DESCRIBE {name}").fetchall()]
-
     def has(self, name: str) -> bool:
         """True if the database has a table, view or the like of this name."""
         with self.lent() as cursor:
@@ -225,7 +214,7 @@ class Locked:
                 source.data.check()
 
     def types_of(self, parts: Sequence[str]) -> dict[str, Any]:
-        """The types of a table's columns, by name."""
+        """The types of a table's columns, by name; raises duckdb.CatalogException where there is no such table."""
         with self.lent() as cursor:
             relation = cursor.sql(f"FROM {'.'.join(map(quoted, parts))}")
             return dict(zip(relation.columns, relation.types, strict=True))

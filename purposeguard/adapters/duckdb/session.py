@@ -78,7 +78,7 @@ def connect(
         for name, table_tags in tags.items():
             if name in tables:
                 continue
-            names = locked.columns_of(name.split("."))
+            names = list(locked.types_of(name.split(".")))
             known[name] = _with_all(names, merged(f"table `{name}`", names, NOTHING, table_tags, revisions))
         _refuse_shadows(locked, (*tables, *views))
         runner = Runner(guard, Tables(revisions, known, views), locked)
@@ -113,7 +113,7 @@ class Connection:
 
         A query, `CREATE TABLE … AS`, whose table gets the tags of what flows into it, or a statement that writes to a
         table of the database, whose tags must cover what flows into it. `parameters`: values for `?`, `$1` and `$name`.
-        They are taken for values of nobody.
+        They count as values about nobody.
 
         All rows are read before it returns. See `Result` for how long they are handed out.
 
@@ -137,7 +137,7 @@ class Connection:
             PurposeMissing: no purpose is under way.
             UnlabelledData: it names a table that is none of this connection, or none says of which source its rows are.
             UnresolvedStatement: what it reads is unknown, or it is none of these kinds.
-            TypeError, StoreUnavailable: governance cannot tell of all subjects, or not now.
+            TypeError, StoreUnavailable: governance has no roster of all subjects, or it cannot be read now.
         """
         return self._explain(text)
 
@@ -258,7 +258,7 @@ class Runner:
             create = ready._replace(text=f"CREATE TABLE {quoted(name)} AS {ready.text}")
             count = self._locked.write(create, parameters, shown_in(analysis, rules))
             self._locked.unchanged()
-            names = self._locked.columns_of((name,))
+            names = list(self._locked.types_of((name,)))
             tags = tags_of_outputs(names, analysis, Labels(self._world.tables, rules))
             self._world = self._world.with_table(name, dict(zip(names, tags, strict=True)))
         return _counted(count)

@@ -22,7 +22,7 @@ from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData
 
 PARQUET: Final = frozenset({".parquet", ".parq", ".pq"})
 FEATHER: Final = frozenset({".feather", ".arrow", ".ipc"})
-# Header and types are found out of the whole file: what lies behind a sample would fail while a query runs.
+# Header and types are read from the whole file: values after a sample could fail while a query runs.
 READERS: Final[Mapping[str, str]] = MappingProxyType(
     {
         **dict.fromkeys((".csv", ".tsv", ".txt"), "read_csv($path, header=true, skip=0, sample_size=-1)"),
@@ -35,20 +35,11 @@ _PATTERN: Final = frozenset("*?[]{}")
 """What DuckDB takes for a pattern of many files in a path, even where a file has just this name."""
 
 
-class Version(NamedTuple):
-    """Identifies a file and its state: another file in its place, or a later write, differs."""
-
-    device: int
-    inode: int
-    size: int
-    changed: int
-
-
 class Parquet(NamedTuple):
     """A Parquet file, which each statement reads anew."""
 
     path: str
-    version: Version
+    version: tuple[int, ...]
 
     def check(self) -> None:
         """Raises UnresolvedStatement if it has changed since its tags were read."""
@@ -123,10 +114,10 @@ def merged(place: str, names: list[str], own: Mapping[str, Tag], tags: object, r
     return Columns({column: both[column] for column in names if column in both})
 
 
-def version_of(path: Path) -> Version:
-    """Raises OSError where there is no such file."""
+def version_of(path: Path) -> tuple[int, ...]:
+    """Identifies a file and its state: another file in its place, or a later write, differs; raises OSError."""
     status = path.stat()
-    return Version(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------
@@ -135,7 +126,7 @@ def version_of(path: Path) -> Version:
 def _file(path: Path) -> tuple[pa.Schema, pa.Table | Parquet]:
     whole = _one_file(path)
     before = version_of(whole)
-    if before.size == 0:
+    if whole.stat().st_size == 0:
         raise ValueError(f"{path} is empty, so it has no columns")
     ending = _ending(path)
     if ending in PARQUET:

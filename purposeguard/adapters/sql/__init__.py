@@ -1,6 +1,6 @@
-"""SQL: what a statement reads and writes, told by its text, and decided before it runs.
+"""SQL: what a statement reads and writes is read from its text, and decided before it runs.
 
-`Statements(guard, tables, dialect="postgres").check(text)`; `analyse` tells what a statement reads and decides nothing.
+`Statements(guard, tables, dialect="postgres").check(text)`; `analyse` gives what a statement reads, undecided.
 """
 
 from purposeguard.adapters.extras import Needs

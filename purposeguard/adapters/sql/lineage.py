@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlglot import exp
 
@@ -16,22 +16,19 @@ from purposeguard.adapters.sql.tags import Catalogue, Tables, TablesLike
 from purposeguard.adapters.sql.writes import Writes
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
 from purposeguard.errors import UnlabelledData, UnresolvedStatement
-from purposeguard.notice.vocabulary import Immutable
 from purposeguard.values.markers import RowSource
 
 
-class Analysis(Immutable):
+class Analysis(NamedTuple):
     """What one statement reads and writes.
 
     `kind`: select, insert, create, update, delete or merge. `used`: by table, the columns that it reads. `outputs`: by
     name, the columns of tables that an output is made of (`*` where their number is unknown; `#2` for the
     second where it has no name). `target`: the table that it writes to, None for a query; `writes`: by column of it,
     the columns that flow into it. `conditions`: the columns that decide which rows it gives or writes, and which value
-    of several: what is given or written depends on them as well, and tells of them. `columns`: what each output is made
+    of several: what is given or written depends on them as well, and reveals them. `columns`: what each output is made
     of, in their order, also where two have one name; None where their number is unknown.
     """
-
-    __slots__ = ("columns", "conditions", "kind", "outputs", "target", "used", "writes")
 
     kind: str
     used: Mapping[str, frozenset[str]]
@@ -40,31 +37,6 @@ class Analysis(Immutable):
     writes: Mapping[str, Flow]
     conditions: Flow
     columns: tuple[Flow, ...] | None
-
-    def __init__(
-        self,
-        kind: str,
-        reads: Iterable[tuple[str, str]],
-        relation: Relation,
-        target: str | None,
-        writes: Mapping[str, Flow],
-        *,
-        conditions: Flow,
-        order: Mapping[str, int],
-    ) -> None:
-        used: dict[str, set[str]] = {}
-        for table, column in reads:
-            used.setdefault(table, set()).add(column)
-        ordered = {name: frozenset(used[name]) for name in sorted(used, key=lambda name: order[name])}
-        self._fill(
-            kind=kind,
-            used=MappingProxyType(ordered),
-            outputs=MappingProxyType(_outputs(relation)),
-            columns=tuple(column.flow for column in relation.columns) if relation.complete else None,
-            target=target,
-            writes=MappingProxyType(dict(writes)),
-            conditions=conditions,
-        )
 
     @property
     def depends(self) -> dict[str, Flow]:
@@ -75,28 +47,18 @@ class Analysis(Immutable):
         return f"<Analysis of a statement: {self.kind} of {', '.join(self.used) or 'nothing'}>"
 
 
-class Read:
+class Read(NamedTuple):
     """An analysed statement: its tree, its analysis, and the nodes that name tables and views.
 
     `targets`: the ids of the nodes that name the table written to. `outputs`: its columns, with the names by which the
     engine knows them.
     """
 
-    __slots__ = ("analysis", "mentions", "outputs", "targets", "tree")
-
-    def __init__(
-        self,
-        tree: exp.Expr,
-        analysis: Analysis,
-        mentions: tuple[tuple[exp.Table, str], ...],
-        targets: frozenset[int],
-        outputs: Relation,
-    ) -> None:
-        self.tree: Final = tree
-        self.analysis: Final = analysis
-        self.mentions: Final = mentions
-        self.targets: Final = targets
-        self.outputs: Final = outputs
+    tree: exp.Expr
+    analysis: Analysis
+    mentions: tuple[tuple[exp.Table, str], ...]
+    targets: frozenset[int]
+    outputs: Relation
 
 
 def read(text: str, catalogue: Catalogue) -> Read:
@@ -112,22 +74,27 @@ def read(text: str, catalogue: Catalogue) -> Read:
     except RecursionError:
         pass
     else:
-        order = {table.name: number for number, table in enumerate(catalogue.tables.values())}
+        used: dict[str, set[str]] = {}
+        for table, column in reader.reads:
+            used.setdefault(table, set()).add(column)
+        outputs = done.outputs
         analysis = Analysis(
             done.kind,
-            reader.reads,
-            done.outputs,
+            MappingProxyType(
+                {table.name: frozenset(used[table.name]) for table in catalogue.tables.values() if table.name in used}
+            ),
+            MappingProxyType(_outputs(outputs)),
             done.target,
-            done.writes,
-            conditions=done.conditions,
-            order=order,
+            MappingProxyType(dict(done.writes)),
+            done.conditions,
+            tuple(column.flow for column in outputs.columns) if outputs.complete else None,
         )
-        return Read(tree, analysis, tuple(reader.mentions.values()), frozenset(reader.targets), done.outputs)
+        return Read(tree, analysis, tuple(reader.mentions.values()), frozenset(reader.targets), outputs)
     raise UnresolvedStatement("the statement is nested too deeply to be looked into")
 
 
 def analyse(text: str, tables: TablesLike, dialect: str, functions: Iterable[str] = ()) -> Analysis:
-    """What a statement reads and writes, as far as `tables` tell of them; see `Analysis`.
+    """What a statement reads and writes of these tables; see `Analysis`.
 
     `tables`: by name, the names of columns in their order, as `Tables` has them, or the text of a view. `functions`:
     those of the database's own that read nothing but their arguments.

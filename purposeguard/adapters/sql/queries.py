@@ -23,7 +23,7 @@ from purposeguard.adapters.sql.scopes import (
     refuse,
     stacked,
 )
-from purposeguard.adapters.sql.sources import Sources, is_default, only
+from purposeguard.adapters.sql.sources import SUBQUERY, Sources, bare, name_parts, only
 from purposeguard.adapters.sql.tags import Catalogue
 
 RECURSIVE_ANYHOW: Final = frozenset({"sqlite", "snowflake"})
@@ -52,7 +52,6 @@ _SELECT_OF: Final = MappingProxyType(
 """By dialect, the clauses that it has. The keywords of the others are ordinary names to its engine."""
 
 _SET: Final = words("with_ this expression distinct by_name order limit offset side kind locks")
-_SUBQUERY: Final = words("this alias with_ order limit offset sample pivots joins")
 _SPREADING: Final = tuple(classes(words("Explode Posexplode Inline Stack Anonymous Unnest")))
 """Items of SELECT that may expand to several columns."""
 
@@ -77,7 +76,7 @@ class Queries(Sources):
         if isinstance(node, exp.Values):
             return self.rows(node, Scope(around, commons))
         if isinstance(node, exp.Subquery):
-            only(node, _SUBQUERY)
+            only(node, SUBQUERY)
             if node.args.get("joins") or node.args.get("pivots") or isinstance(node.this, exp.Table):
                 scope = Scope(around, self.commons(node, around, commons))
                 self.source(node, scope)
@@ -142,19 +141,19 @@ class Queries(Sources):
             if self.dialect == "mysql" and len(cells) == 1 and _is_row(cells[0]):
                 cells = cells[0].expressions  # `ROW (…)`, which is read as a function
             columns: list[Column] = []
-            for number, cell in enumerate(cells, 1):
-                flow, reads = (NOTHING, NOTHING) if is_default(cell) else self.measured(cell, scope)
-                columns += [Column(name, name, flow, reads) for name in self._made_up(number)]
+            for number, cell in enumerate(cells):
+                name = self._made_up(number)
+                columns.append(self.cell(cell, scope).named(name, name))
             rows.append(Relation(columns))
         relation = self._stacked(rows)
         self.ordered(node, relation, Scope(scope.parent, scope.commons))
         return relation
 
-    def _made_up(self, number: int) -> tuple[str, ...]:
-        """The names that engines give to an unnamed column of VALUES."""
+    def _made_up(self, number: int) -> str:
+        """The name that the engine gives to an unnamed column of VALUES."""
         if self.dialect in _COUNTED_FROM_0:
-            return (f"{_COUNTED_FROM_0[self.dialect]}{number - 1}",)
-        return (f"{_COUNTED_FROM_1.get(self.dialect, 'column')}{number}",)
+            return f"{_COUNTED_FROM_0[self.dialect]}{number}"
+        return f"{_COUNTED_FROM_1.get(self.dialect, 'column')}{number + 1}"
 
     # ---- common tables ---------------------------------------------------------------------------------------------
 
@@ -175,14 +174,11 @@ class Queries(Sources):
             alias = common.args["alias"]
             key = self.catalogue.names.key(alias.this)
             # What its query reads counts only where the common table is used.
-            before, self.reads = self.reads, set()
-            try:
+            with self.apart() as reads:
                 relation = self._recursive(common, key, around, visible) if recursive else None
                 if relation is None:
                     relation = self.renamed(self.relation(common.this, around, visible), alias)
-                visible[key] = Common(relation, frozenset(self.reads), alias.this.this)
-            finally:
-                self.reads = before
+            visible[key] = Common(relation, frozenset(reads), alias.this.this)
         return visible
 
     def _recursive(self, common: exp.CTE, key: str, around: Scope | None, known: dict[str, Common]) -> Relation | None:
@@ -363,7 +359,7 @@ class Queries(Sources):
         if isinstance(item, exp.Star):
             return self._less(item, self.star(scope), scope)
         if isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
-            parts = [part for name in ("catalog", "db", "table") if (part := item.args.get(name))]
+            parts = name_parts(item, "table")
             relations = self.lookup.relations(parts, scope)
             if len(relations) > 1:
                 refuse(f"`{parts[-1].this}` names several tables here: give each its own name")
@@ -412,8 +408,8 @@ class Queries(Sources):
 
         `t.a` is the column of one table, or a field of a column; a field is not certain.
         """
-        key = self.catalogue.names.key(_name(node))
-        qualifier = [part for name in ("catalog", "db", "table") if (part := node.args.get(name))]
+        key = self.catalogue.names.key(bare(node))
+        qualifier = name_parts(node, "table")
         if not qualifier:
             return [number for number, column in enumerate(star.columns) if column.key == key], True
         meant = [relation.get(key) for relation in self.lookup.relations(qualifier, scope)]
@@ -424,14 +420,6 @@ class Queries(Sources):
 def _keeps_all(node: exp.SetOperation) -> bool:
     """True for UNION ALL, whose rows do not depend on each other."""
     return isinstance(node, exp.Union) and node.args.get("distinct") is False
-
-
-def _name(node: exp.Expr) -> exp.Identifier:
-    """The last part of a name."""
-    inner = node.this if isinstance(node, exp.Column) else node
-    if not isinstance(inner, exp.Identifier):
-        return refuse("a column is told by something that is no name")
-    return inner
 
 
 def _is_row(node: exp.Expr) -> bool:

@@ -22,6 +22,7 @@ from purposeguard.adapters.row_rule import (
 )
 from purposeguard.adapters.sql.lineage import Read, read
 from purposeguard.adapters.sql.scopes import DIALECTS, Names, refuse
+from purposeguard.adapters.sql.sources import name_parts
 from purposeguard.adapters.sql.tags import Catalogue
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.notice.notice import Notice
@@ -36,7 +37,7 @@ _TYPE: Final = {
     "sqlite": "TYPEOF({c})",
     "snowflake": "TYPEOF(TO_VARIANT({c}))",
 }
-"""How a dialect tells the type of a column."""
+"""How a dialect gives the type of a column."""
 
 _IDS: Final = {
     "postgres": ("smallint", "integer", "bigint", "text", "character varying", "character", "uuid"),
@@ -91,8 +92,8 @@ _BRACKETS: Final = "()（）"
 class Conditions:
     """Renders conditions in one dialect, over columns of unknown types.
 
-    Where the dialect can tell a type, the engine is asked for it, and fails where an id or a day is held in a way that
-    could be taken for another. An adapter that knows the types says so by `kind`.
+    Where the dialect has a function for types, the engine checks the type, and fails where an id or a day could be
+    taken for another one. An adapter that knows the types overrides `kind`.
     """
 
     folds: ClassVar = False
@@ -485,8 +486,7 @@ class _Rewriting:
 
     def _key(self, node: exp.Expr, last: str = "this") -> tuple[str, ...]:
         """The name of a table, or with `last="table"` the qualifier of a column."""
-        names = self._catalogue.names
-        return tuple(names.key(part) for name in ("catalog", "db", last) if (part := node.args.get(name)))
+        return tuple(map(self._catalogue.names.key, name_parts(node, last)))
 
     def _rows(self, node: exp.Table, name: str) -> exp.Expr:
         """What stands in place of a table: its rows that may be used, under the name that it has in the statement."""
@@ -550,7 +550,7 @@ class _Rewriting:
         if any(column.name.lower() == called for column in rows) or any(
             type(star.parent) is not exp.Count for star in query.find_all(exp.Star)
         ):
-            return False  # whole rows have columns that nobody told of
+            return False  # whole rows have columns that are not declared
         sides = [str(join.args.get("side") or "").upper() for join in query.args.get("joins") or ()]
         if any(side not in {"", "LEFT"} for side in sides):
             return False

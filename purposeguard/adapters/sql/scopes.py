@@ -6,6 +6,7 @@ what a name means, every meaning counts: a statement may be said to read more th
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, NoReturn
 
@@ -51,9 +52,8 @@ class Names:
             )
         self.dialect: Final = dialect
         self._quoting_counts: Final = dialect in {"postgres", "snowflake"}
-        self._tables_exactly: Final = dialect in {"mysql", "bigquery"}
-        self.spelling_counts: Final = self._tables_exactly
-        """Whether names of common tables and aliases that differ in case may or may not be the same."""
+        self.spelling_counts: Final = dialect in {"mysql", "bigquery"}
+        """Whether names of tables differ by case; those of common tables and aliases may, or may not."""
 
     def key(self, identifier: exp.Identifier) -> str:
         """The key of a name in a statement."""
@@ -74,11 +74,11 @@ class Names:
 
     def table_key(self, identifier: exp.Identifier) -> str:
         """The key of one part of a table's name in a statement."""
-        return str(identifier.this) if self._tables_exactly else self.key(identifier)
+        return str(identifier.this) if self.spelling_counts else self.key(identifier)
 
     def table_declared(self, name: str) -> tuple[str, ...]:
         """The key of a declared table, by its parts."""
-        return tuple(part if self._tables_exactly else self.declared(part) for part in name.split("."))
+        return tuple(part if self.spelling_counts else self.declared(part) for part in name.split("."))
 
 
 Read = tuple[str, str]
@@ -92,7 +92,7 @@ NOTHING: Final[Flow] = frozenset()
 class Column(NamedTuple):
     """One column of a relation.
 
-    `flow`: the columns of tables that its value is made of. `reads`: what is read where somebody asks for it, which
+    `flow`: the columns of tables that its value is made of. `reads`: what is read where it is used, which
     includes them. `key` is None where the engine makes up its name.
     """
 
@@ -227,6 +227,7 @@ class Common(NamedTuple):
 Commons = Mapping[str, Common]
 
 
+@dataclasses.dataclass(slots=True, eq=False)
 class Source:
     """One relation in FROM, by the name that it has there.
 
@@ -234,15 +235,12 @@ class Source:
     `hidden`: it only tests whether rows exist (SEMI, ANTI), so its columns cannot be named.
     """
 
-    __slots__ = ("group", "hidden", "key", "path", "relation", "spelled")
-
-    def __init__(self, key: str, spelled: str, relation: Relation, path: tuple[str, ...] = (), group: int = 0) -> None:
-        self.key = key
-        self.spelled = spelled
-        self.relation = relation
-        self.path = path
-        self.group = group
-        self.hidden = False
+    key: str
+    spelled: str
+    relation: Relation
+    path: tuple[str, ...] = ()
+    group: int = 0
+    hidden: bool = False
 
 
 class Scope:

@@ -33,7 +33,7 @@ class Statements:
     """`Statements(guard, Tables(notice, {...}), dialect="postgres").check("SELECT …")`. From any thread.
 
     `tables`: each table with all its columns, in their order, and their tags. Any other table or column is refused.
-    `functions` names those of the database's own that read nothing but what they are given. `schema` is the one that a
+    `functions` names those of the database's own that read nothing but their arguments. `schema` is the one that a
     table's name means without one (`"public"`). `passes` are the first words of statements that pass as they are, as
     `Passes` takes them. `partial`: tables may have columns that are not declared, so that `"…"` is no text to SQLite.
     `standard_strings`: PostgreSQL's `standard_conforming_strings` is on for each connection, as it is by default.
@@ -102,12 +102,12 @@ class Statements:
     def narrowed(self, text: str, *, percent: bool = False) -> str:
         """The same statement, reading those rows alone that may be used; the rest of it is checked as `check` does.
 
-        It is the text to run, in this use and on this day. Where it is only observed it is the text as it was given.
+        It is the text to run, in this use and on this day. Where denials are only observed, it is the unchanged text.
         `percent`: the driver puts parameters in place of `%s`, and `%%` is one `%` to it.
 
         Raises:
-            TypeError: governance cannot tell of all subjects at once.
-            StoreUnavailable: it cannot tell now.
+            TypeError: governance has no roster of all subjects.
+            StoreUnavailable: the roster cannot be read now.
         """
         if self.passes.let(text) or self.passes.explained(text) is not None:
             self.check(text)
@@ -135,7 +135,7 @@ class Statements:
         where none is under way or it is only observed, from any source of the notice.
 
         Raises:
-            UnresolvedStatement, UnlabelledData: as `check`; it is not asked whether any of it may be used.
+            UnresolvedStatement, UnlabelledData: as `check`, but for denials: nothing is decided.
         """
         statement = self._statement(text)
         use = self.decider.engine.ambient()

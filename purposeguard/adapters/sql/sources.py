@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from sqlglot import exp
 
 from purposeguard.adapters.sql.functions import NAMED_TABLE_FUNCTIONS, TABLE_FUNCTIONS, words
 from purposeguard.adapters.sql.parsing import parsed
 from purposeguard.adapters.sql.scopes import (
+    NOTHING,
     Column,
     Commons,
     Flow,
@@ -28,7 +29,7 @@ from purposeguard.errors import UnlabelledData
 LATERAL_ANYHOW: Final = frozenset({"duckdb"})
 """Dialects in which a subquery in FROM sees what stands before it without the word LATERAL."""
 
-_SUBQUERY: Final = words("this alias with_ order limit offset sample pivots joins")
+SUBQUERY: Final = words("this alias with_ order limit offset sample pivots joins")
 _TABLE: Final = words("this alias db catalog joins pivots hints version when only partition ordinality sample indexed")
 _JOIN: Final = words("this on side kind using method global_ hint match_condition")
 _KINDS: Final = frozenset({"", "INNER", "CROSS", "OUTER", "SEMI", "ANTI", "STRAIGHT_JOIN"})
@@ -64,6 +65,10 @@ class Sources(Values):
         """ORDER BY and LIMIT behind a query."""
         raise NotImplementedError
 
+    def cell(self, node: exp.Expr, scope: Scope) -> Column:
+        """One value of a row, which may be DEFAULT."""
+        return Column("", None, *((NOTHING, NOTHING) if is_default(node) else self.measured(node, scope)))
+
     def star(self, scope: Scope) -> Relation:
         """The columns of `*`."""
         columns, rest, complete = self.lookup.star(scope)
@@ -73,11 +78,10 @@ class Sources(Values):
         """A relation with the names that an alias gives its columns."""
         if alias is None:
             return relation
-        columns = [
-            column.this if isinstance(column, exp.ColumnDef) else column for column in alias.args.get("columns") or ()
-        ]
         try:
-            return relation.renamed([(column.this, self.catalogue.names.key(column)) for column in columns])
+            return relation.renamed(
+                [(column.this, self.catalogue.names.key(column)) for column in named_columns(alias)]
+            )
         except ValueError as error:
             why = str(error)
         return refuse(f"the alias `{alias.name}` has {why}")
@@ -116,7 +120,7 @@ class Sources(Values):
         return source
 
     def _derived(self, node: exp.Subquery, scope: Scope) -> None:
-        only(node, _SUBQUERY)
+        only(node, SUBQUERY)
         alias = node.args.get("alias")
         inner = node.this
         pivots = node.args.get("pivots")
@@ -130,7 +134,7 @@ class Sources(Values):
                 self._add(self._pivoted(self.star(within), pivots, within), alias, scope)
             return
         bracketed = isinstance(inner, exp.Subquery) and (inner.alias or not isinstance(inner.this, exp.Query))
-        if bracketed and not any(node.args.get(part) for part in _SUBQUERY - {"this", "joins"}):
+        if bracketed and not any(node.args.get(part) for part in SUBQUERY - {"this", "joins"}):
             self.source(inner, scope)
         else:
             around = scope if self.dialect in LATERAL_ANYHOW else scope.parent
@@ -196,7 +200,7 @@ class Sources(Values):
                     refuse(f"whether `{node.name}` is `{common.spelled}` is a matter of settings: spell them alike")
                 self.reads |= common.reads
                 return common.relation, ()
-        path = tuple(names.key(part) for part in (node.args.get("catalog"), node.args.get("db"), node.this) if part)
+        path = tuple(map(names.key, name_parts(node)))
         key = self.catalogue.declared(key)
         table = self.catalogue.tables.get(key)
         if table is not None:
@@ -206,7 +210,7 @@ class Sources(Values):
             return self._view(key, node), path
         if key in {("dual",), ("DUAL",)} and self.dialect in {"mysql", "snowflake"}:
             return Relation(()), ()
-        name = ".".join(part.this for part in (node.args.get("catalog"), node.args.get("db"), node.this) if part)
+        name = ".".join(part.this for part in name_parts(node))
         known = [
             *(table.name for table in self.catalogue.tables.values()),
             *(name for name, _ in self.catalogue.views.values()),
@@ -233,13 +237,13 @@ class Sources(Values):
         if not isinstance(tree, (exp.Query, exp.Subquery)):
             refuse(f"the view `{name}` is no query")
         mentions, self.mentions = self.mentions, {}
-        reads, self.reads = self.reads, set()
         self._views.append(key)
         try:
-            return self.relation(tree, None, {}), frozenset(self.reads)
+            with self.apart() as reads:
+                return self.relation(tree, None, {}), frozenset(reads)
         finally:
             self._views.pop()
-            self.mentions, self.reads = mentions, reads
+            self.mentions = mentions
 
     def _pivoted(self, relation: Relation, pivots: list[exp.Expr] | None, scope: Scope) -> Relation:
         """PIVOT and UNPIVOT: all columns are read, and each that comes of it may be made of all."""
@@ -270,12 +274,8 @@ class Sources(Values):
             refuse(f"{type(node).__name__} in FROM is not looked into")
         names = self.catalogue.names
         whole = Column("", "", flow, flow)
-        columns = [whole]
         named = alias.this if alias is not None and alias.this else None
-        aliases = [
-            alias_column.this if isinstance(alias_column, exp.ColumnDef) else alias_column
-            for alias_column in (alias.args.get("columns") if alias else ()) or ()
-        ]
+        aliases = named_columns(alias)
         offset = node.args.get("offset")
         if isinstance(offset, exp.Identifier):
             aliases.append(offset)
@@ -357,6 +357,17 @@ def _in(sources: list[Source], key: str) -> list[Column]:
     return columns or [source.relation.rest for source in sources if source.relation.rest is not None][:1]
 
 
+def name_parts(node: exp.Expr, last: str = "this") -> list[Any]:
+    """The parts of a table's name; with `last="table"`, of the qualifier of a column."""
+    return [part for name in ("catalog", "db", last) if (part := node.args.get(name))]
+
+
+def named_columns(alias: exp.Expr | None) -> list[exp.Identifier]:
+    """The names that an alias gives to columns."""
+    columns = (alias.args.get("columns") if alias is not None else None) or ()
+    return [column.this if isinstance(column, exp.ColumnDef) else column for column in columns]
+
+
 def is_default(node: exp.Expr) -> bool:
     """True if it is DEFAULT, in place of a value."""
     word = node.this if isinstance(node, exp.Column) else node
@@ -369,5 +380,5 @@ def bare(node: exp.Expr) -> exp.Identifier:
     """The last part of a column's name."""
     inner = node.this if isinstance(node, exp.Column) else node
     if not isinstance(inner, exp.Identifier):
-        return refuse("USING names something that is no column")
+        return refuse("a column is told by something that is no name")
     return inner

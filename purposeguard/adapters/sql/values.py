@@ -5,13 +5,21 @@ Every kind of node is either known here or refused, so no new construct passes u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
 from sqlglot import exp
 
-from purposeguard.adapters.sql.functions import HARMLESS, NAMED, NAMED_TABLE_FUNCTIONS, TABLE_FUNCTIONS, words
+from purposeguard.adapters.sql.functions import (
+    HARMLESS,
+    NAMED,
+    NAMED_TABLE_FUNCTIONS,
+    TABLE_FUNCTIONS,
+    parsers_own,
+    words,
+)
 from purposeguard.adapters.sql.scopes import (
     NOTHING,
     Column,
@@ -63,7 +71,7 @@ class Values:
         self._spreading: Final = NAMED_TABLE_FUNCTIONS[self.dialect] | catalogue.functions
         self._parameters: Final = {"%", "$"} if self.dialect == "sqlite" else {"%"}
         """What parameters begin with that the parser takes for columns; no name does that is not quoted."""
-        self._known: Final = NAMED[self.dialect] | NAMED_TABLE_FUNCTIONS[self.dialect] | catalogue.functions
+        self._known: Final = NAMED[self.dialect] | parsers_own(self.dialect) | self._spreading
 
     def relation(self, node: exp.Expr, around: Scope | None, commons: Commons) -> Relation:
         """What a query hands on; `around` is the scope whose names it sees, `commons` the common tables."""
@@ -81,9 +89,9 @@ class Values:
         special = SPECIAL.get(kind)
         if special is not None:
             return special(self, node, scope)
-        if kind not in HARMLESS:
+        if kind not in HARMLESS and kind not in NO_VALUES:
             refuse(f"{_called(node)} is not looked into, so it cannot be told what it reads")
-        return self.parts(node, scope)
+        return self.parts(node, scope, *NO_VALUES.get(kind, ()))
 
     def parts(self, node: exp.Expr, scope: Scope, *but: str) -> Flow:
         """What the parts of a node are made of, together."""
@@ -122,10 +130,16 @@ class Values:
 
     def measured(self, node: exp.Expr, scope: Scope) -> tuple[Flow, Flow]:
         """What a value is made of, and what it reads, which does not count yet."""
+        with self.apart() as reads:
+            flow = self.value(node, scope)
+        return flow, frozenset(reads)
+
+    @contextmanager
+    def apart(self) -> Generator[set[Read]]:
+        """Gives what is read within, which does not count yet."""
         before, self.reads = self.reads, set()
         try:
-            flow = self.value(node, scope)
-            return flow, frozenset(self.reads)
+            yield self.reads
         finally:
             self.reads = before
 
@@ -249,7 +263,7 @@ class Values:
         The namespaces of BigQuery, such as `hll_count`, are part of the names of its functions.
 
         Raises:
-            UnresolvedStatement: it is not known to read nothing else.
+            UnresolvedStatement: it may read something else.
         """
         called = str(function.this) if type(function) is exp.Anonymous else _sql_name(function)
         whole = ".".join([*(str(identifier.this) for identifier in names), called])
@@ -344,14 +358,10 @@ class Values:
     def _exists(self, node: exp.Expr, scope: Scope) -> Flow:
         if not isinstance(node.this, (exp.Query, exp.Subquery)):
             return self.parts(node, scope)
-        before, self.reads = self.reads, set()
-        try:
+        with self.apart() as reads:
             self.relation(node.this, scope, scope.commons)
-            # Whether a row exists depends on everything that the query reads.
-            return frozenset(self.reads)
-        finally:
-            before |= self.reads
-            self.reads = before
+        self.reads |= reads
+        return frozenset(reads)  # whether a row exists depends on everything that the query reads
 
     def _in(self, node: exp.Expr, scope: Scope) -> Flow:
         if self.dialect == "sqlite" and node.args.get("field") is not None:
@@ -376,24 +386,9 @@ class Values:
         # The keys of OBJECT_CONSTRUCT of Snowflake are values as well.
         return value if isinstance(node.this, _PLAIN_NAMES) else flows([self.value(node.this, scope), value])
 
-    def _cast(self, node: exp.Expr, scope: Scope) -> Flow:
-        return self.parts(node, scope, "to", "action")
-
     def _rows_of(self, node: exp.Expr, scope: Scope) -> Flow:
         self.spread = True
         return self.parts(node, scope)
-
-    def _alias(self, node: exp.Expr, scope: Scope) -> Flow:
-        return self.value(node.this, scope)
-
-    def _interval(self, node: exp.Expr, scope: Scope) -> Flow:
-        return self.parts(node, scope, "unit")
-
-    def _json_table(self, node: exp.Expr, scope: Scope) -> Flow:
-        return self.parts(node, scope, "schema")
-
-    def _collate(self, node: exp.Expr, scope: Scope) -> Flow:
-        return self.value(node.this, scope)
 
 
 _WITH_FETCH: Final = frozenset({"postgres", "mysql", "duckdb", "snowflake"})
@@ -445,14 +440,22 @@ _Reader = Callable[[Values, exp.Expr, Scope], Flow]
 
 CHAINS: Final = frozenset({exp.And, exp.Or, exp.Add, exp.Sub, exp.Mul, exp.DPipe})
 
+NO_VALUES: Final[Mapping[type, tuple[str, ...]]] = MappingProxyType(
+    {
+        exp.Alias: ("alias",),
+        exp.Aliases: ("expressions",),
+        **dict.fromkeys((exp.Cast, exp.JSONCast, exp.TryCast), ("to", "action")),
+        exp.Collate: ("expression",),
+        exp.Interval: ("unit",),
+        exp.JSONTable: ("schema",),
+    }
+)
+"""The parts of nodes that are names and types, and no values."""
+
 SPECIAL: Final[dict[type, _Reader]] = {
-    exp.Alias: Values._alias,
-    exp.Aliases: Values._alias,
     exp.Anonymous: Values._named,
     exp.AnonymousAggFunc: Values._named,
     exp.Boolean: Values._boolean,
-    exp.Cast: Values._cast,
-    exp.Collate: Values._collate,
     exp.Column: Values._column,
     exp.Columns: Values._columns,
     exp.Comprehension: Values._comprehension,
@@ -466,10 +469,7 @@ SPECIAL: Final[dict[type, _Reader]] = {
     exp.Identifier: Values._identifier,
     exp.In: Values._in,
     exp.Intersect: Values._subquery,
-    exp.Interval: Values._interval,
-    exp.JSONCast: Values._cast,
     exp.JSONPath: Values._nothing,
-    exp.JSONTable: Values._json_table,
     exp.Kwarg: Values._named_argument,
     exp.Lambda: Values._lambda,
     exp.Parameter: Values._parameter,
@@ -478,7 +478,6 @@ SPECIAL: Final[dict[type, _Reader]] = {
     exp.Select: Values._subquery,
     exp.Star: Values._star,
     exp.Subquery: Values._subquery,
-    exp.TryCast: Values._cast,
     exp.Union: Values._subquery,
     exp.Values: Values._subquery,
     exp.Var: Values._word,
@@ -488,4 +487,4 @@ SPECIAL: Final[dict[type, _Reader]] = {
 
 SPECIAL.update(dict.fromkeys(BARE, Values._bare))
 SPECIAL.update(dict.fromkeys(CHAINS, Values._chain))
-SPECIAL.update(dict.fromkeys(TABLE_FUNCTIONS - SPECIAL.keys(), Values._rows_of))
+SPECIAL.update(dict.fromkeys(TABLE_FUNCTIONS - SPECIAL.keys() - NO_VALUES.keys(), Values._rows_of))

@@ -24,7 +24,7 @@ from purposeguard.adapters.sql.scopes import (
     perhaps,
     refuse,
 )
-from purposeguard.adapters.sql.sources import bare, is_default, only
+from purposeguard.adapters.sql.sources import bare, name_parts, only
 from purposeguard.adapters.sql.tags import Catalogue, Table
 from purposeguard.errors import UnlabelledData
 
@@ -148,7 +148,7 @@ class Writes(Queries):
         """The name of an unknown target, and what may have been meant."""
         if not isinstance(node, exp.Table) or self.catalogue.key(node) is None:
             return ""
-        name = ".".join(part.this for part in (node.args.get("catalog"), node.args.get("db"), node.this) if part)
+        name = ".".join(part.this for part in name_parts(node))
         return f", but to `{name}`{perhaps(name, (table.name for table in self.catalogue.tables.values()))}"
 
     def _standing(self, node: exp.Expr, scope: Scope) -> Table:
@@ -187,8 +187,7 @@ class Writes(Queries):
         alias = target.args.get("alias")
         written = self._add(into.table.relation, alias, scope, target.this)
         if alias is None:
-            parts = (target.args.get(name) for name in ("catalog", "db", "this"))
-            written.path = tuple(names.key(part) for part in parts if part)
+            written.path = tuple(map(names.key, name_parts(target)))
         conflict = node.args.get("conflict")
         if conflict is not None or node.args.get("alternative") or node.args.get("ignore"):
             # It looks at rows that are there already.
@@ -201,7 +200,7 @@ class Writes(Queries):
     def _new_rows(self, node: exp.Expr, columns: Sequence[str], into: _Flows) -> list[Source]:
         """The rows to insert, under the names by which ON CONFLICT refers to them.
 
-        What is in them is what the columns say that it is, too: of a parameter nothing else tells.
+        Their values have the tags of the columns, too: a parameter has no tags of its own.
         """
 
         def new(column: Column) -> Column:
@@ -267,15 +266,15 @@ class Writes(Queries):
         within = Scope(excluded, scope.commons)
         within.sources = scope.sources
         self.inserted = rows[0].relation
-        before, self.reads = self.reads, set()
-        for key in node.args.get("conflict_keys") or ():
-            self.value(key, within)
-        for name in ("where", "index_predicate"):
-            part = node.args.get(name)
-            if isinstance(part, exp.Expr):
-                self.value(part, within)
-        into.conditions |= frozenset(self.reads)
-        self.reads |= before
+        with self.apart() as reads:
+            for key in node.args.get("conflict_keys") or ():
+                self.value(key, within)
+            for name in ("where", "index_predicate"):
+                part = node.args.get(name)
+                if isinstance(part, exp.Expr):
+                    self.value(part, within)
+        into.conditions |= frozenset(reads)
+        self.reads |= reads
         for assignment in node.expressions:
             for column in self._assigned(assignment, within, into):
                 if not self._is_inserted(assignment, rows):
@@ -371,17 +370,16 @@ class Writes(Queries):
         columns = [self._set_column(part, scope, into) for part in targets]
         with self._for_values():
             value = node.expression
-            row = self._several(value, scope) if several else Relation([self._cell(value, scope)])
+            row = self._several(value, scope) if several else Relation([self.cell(value, scope)])
             self._put(columns, row, into)
         return columns
 
     @contextmanager
     def _for_values(self) -> Generator[None]:
         """What is read within flows into the values that are set, and decides no row."""
-        before, self.reads = self.reads, set()
-        yield
-        self.values |= self.reads
-        self.reads = before
+        with self.apart() as reads:
+            yield
+        self.values |= reads
 
     def _put(self, columns: Sequence[str], row: Relation, into: _Flows, *, exactly: bool = True) -> None:
         """A row flows into columns. What was read so far is a condition of all its values."""
@@ -390,13 +388,10 @@ class Writes(Queries):
 
     def _several(self, node: exp.Expr, scope: Scope) -> Relation:
         if isinstance(node, exp.Tuple) or (isinstance(node, exp.Anonymous) and node.name.lower() == "row"):
-            return Relation(self._cell(cell, scope) for cell in node.expressions)
+            return Relation(self.cell(cell, scope) for cell in node.expressions)
         if isinstance(node, exp.Subquery):
             return self.relation(node, scope, scope.commons)
         return refuse("several columns are set to something that is no row")
-
-    def _cell(self, node: exp.Expr, scope: Scope) -> Column:
-        return Column("", None, *((NOTHING, NOTHING) if is_default(node) else self.measured(node, scope)))
 
     def _set_column(self, node: exp.Expr, scope: Scope, into: _Flows) -> str:
         if type(node) is not exp.Column or node.args.get("db"):

@@ -63,7 +63,7 @@ class _AskedConnection(Connection):
 
 _DATA_EXCEPTION: Final = "22"
 _INTEGRITY: Final = "23"
-"""How the states of SQL begin that tell of a value (it was no number, or no date), and of a row and its constraint."""
+"""The beginnings of SQL states for a value (no number, no date), and for a row that breaks a constraint."""
 
 
 def _hide_values(error: BaseException, *, left_out: bool) -> None:

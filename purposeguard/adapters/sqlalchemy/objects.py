@@ -279,7 +279,7 @@ def needed(watch: Watch, prop: Any) -> Needed:
     expressions += [column for part in parts for column in getattr(part, "columns", ())]
     for expression in dict.fromkeys(expressions):
         bases = _columns_in(expression)
-        rows = rows or not bases  # nothing tells what it is made of
+        rows = rows or not bases  # what it is made of is unknown
         for column in bases:
             if isinstance(column.type, SealedType):
                 continue  # its values stay sealed
@@ -404,15 +404,18 @@ def leave_out(session: Any, mapper: Mapper[Any]) -> frozenset[str]:
             continue
         keys = {mapper.get_property_by_column(column).key for column in mapper.primary_key}
         for prop in mapper.column_attrs:
-            if prop.key not in keys and not _may_load(kept.watch, mapper, prop.key, use):
+            if prop.key not in keys and not _may_have(kept.watch, mapper, prop.key, use, loaded=False):
                 names.add(prop.key)
     return frozenset(names)
 
 
-def _may_load(watch: Watch, mapper: Mapper[Any], key: str, use: Use[Any] | None) -> bool:
+def _may_have(watch: Watch, mapper: Mapper[Any], key: str, use: Use[Any] | None, *, loaded: bool) -> bool:
+    """True if a use may read an attribute; if it was `loaded` before, perhaps of rows that are not for this use."""
     try:
-        tables, _ = watch.attributes.needed(watch, mapper, key)
-        return not tables if use is None else not any(_denied(watch, tables, use))
+        tables, rows = watch.attributes.needed(watch, mapper, key)
+        if use is None or (loaded and rows):
+            return not (tables or (loaded and rows))
+        return not any(_denied(watch, tables, use))
     except UnlabelledData:
         return False
 
@@ -492,33 +495,20 @@ def forget(state: Any, names: frozenset[str]) -> None:
 
 def forgotten_of(watch: Watch, mapper: Mapper[Any], use: Use[Any] | None) -> frozenset[str]:
     """The attributes of loaded objects that a use may not read."""
-    names: set[str] = set()
-    for prop in mapper.iterate_properties:
-        if isinstance(prop, RelationshipProperty):
-            if not _may_stay_related(watch, mapper, prop.key, use):
-                names.add(prop.key)
-        elif isinstance(prop, ColumnProperty) and not _may_stay(watch, prop.columns[0], use):
-            names.add(prop.key)
-    return frozenset(names)
+    return frozenset(
+        prop.key
+        for prop in mapper.iterate_properties
+        if _is_computed(prop)
+        or (
+            isinstance(prop, (RelationshipProperty, ColumnProperty))
+            and not _may_have(watch, mapper, prop.key, use, loaded=True)
+        )
+    )
 
 
-def _may_stay_related(watch: Watch, mapper: Mapper[Any], key: str, use: Use[Any] | None) -> bool:
-    try:
-        tables, rows = watch.attributes.needed(watch, mapper, key)
-    except UnlabelledData:
-        return False  # nothing loads it
-    if rows or use is None:
-        return not (rows or tables)
-    return not any(_denied(watch, tables, use))
-
-
-def _may_stay(watch: Watch, column: Any, use: Use[Any] | None) -> bool:
-    if not isinstance(column, Column) or not isinstance(getattr(column, "table", None), TableClause):
-        return False  # made of others
-    name, columns = watch.catalogue.find(column.table)
-    tag = columns.get(column.name)
-    if tag is None or not tag.is_personal or isinstance(column.type, SealedType):
-        return tag is not None
-    if use is None or watch.decider.asks_rows(columns, {column.name: tag}):
+def _is_computed(prop: Any) -> bool:
+    """True if an attribute is made of others, and no column of a table itself."""
+    if not isinstance(prop, ColumnProperty):
         return False
-    return not watch.decider.denied(use, columns, (column.name,), name)
+    column = prop.columns[0]
+    return not isinstance(column, Column) or not isinstance(getattr(column, "table", None), TableClause)

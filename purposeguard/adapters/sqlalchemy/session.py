@@ -236,7 +236,7 @@ def protect(
     that carry no tags because nothing in them is personal: classes, tables or names. `functions` names those of the
     database's own that read nothing but what they are given; statements with others that are not known are refused.
     `passes` are the first words of statements that are no queries and run as they are, `["PRAGMA foreign_keys"]`.
-    `tags` tells tables that somebody else wrote, by class, table or name: each by a tagged class, or by a mapping of
+    `tags` tags tables that somebody else wrote, by class, table or name: each by a tagged class, or by a mapping of
     all its columns.
 
     Do it where the engine is made: a connection of the driver that was taken from it before is not guarded.
@@ -244,7 +244,7 @@ def protect(
     Warns, `UntaggedKey`, where a foreign key that is marked `Subject` carries no source.
 
     Raises:
-        TypeError: what is to be guarded is no engine; no tables are given, or by something else.
+        TypeError: `engine` is no engine; no tables are given, or not as a base, registry or `MetaData`.
         UnknownSource, UnlabelledData: `tags` name no source of the guard's notice, or say nothing of a column.
         UnresolvedStatement: this version of SQLAlchemy does not do what a guarded engine relies on.
         ValueError: the engine is guarded already, or `passes` name statements that are read.

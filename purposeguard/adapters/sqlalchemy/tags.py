@@ -23,11 +23,11 @@ from sqlalchemy.sql.expression import TableClause
 
 from purposeguard.adapters.sql.tags import Tables, several
 from purposeguard.adapters.sqlalchemy.seals import SealedType
-from purposeguard.adapters.tags import KEY, Columns, OneSpec, Revisions, columns_of, specs_of, tag_of
+from purposeguard.adapters.tags import KEY, Columns, OneSpec, Revisions, columns_of, hint_of, specs_of, tag_of
 from purposeguard.errors import UnlabelledData
 from purposeguard.locks import new_lock
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta
-from purposeguard.values.annotations import attributes, evaluated, is_taggable, names_around
+from purposeguard.values.annotations import attributes, is_taggable
 from purposeguard.values.markers import Mark
 from purposeguard.values.type_schema import NOBODY, Shape, argument_shape, shape_of
 
@@ -338,15 +338,12 @@ def _shapes(cls: type, name: str, names: Mapping[str, object] = MappingProxyType
 
 
 def _shape(cls: type, name: str, annotation: object, names: Mapping[str, object]) -> Shape:
+    where = f"{cls.__qualname__}.{name}"
+    hint = hint_of(annotation, cls, where, names)
     try:
-        return shape_of(mapped_type(evaluated(annotation, {**names, **names_around(cls)}, dict(vars(cls)))))
-    except NameError as error:
-        raise UnlabelledData(
-            f"{cls.__qualname__}.{name}: its annotation names `{error.name}`, which is not defined, so its tag is "
-            "unknown; define it at module level"
-        ) from error
+        return shape_of(mapped_type(hint))
     except UnlabelledData as error:
-        raise UnlabelledData(f"{cls.__qualname__}.{name}: {error.args[0]}") from None
+        raise UnlabelledData(f"{where}: {error.args[0]}") from None
 
 
 def mapped_type(annotation: object) -> object:
