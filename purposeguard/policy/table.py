@@ -229,6 +229,11 @@ class PolicyTable(Immutable):
         """The table of each notice that sources of a label are of, with these sources."""
         return ((self, label),)
 
+    @property
+    def parts(self) -> tuple[PolicyTable, ...]:
+        """The table of each notice that is in force."""
+        return (self,)
+
     def key(self, term: type[Source | Purpose]) -> str:
         """The id by which contexts and records name a source or a purpose; over several notices it names the notice."""
         return self.prefix + term.clause
