@@ -270,8 +270,7 @@ class Governance:
 
     def _clause_now(self, clause: str, revision: datetime.date) -> str | None:
         """The present clause of a purpose of a revision; None if the notice in force has no such purpose."""
-        table = self._compiled
-        table = next((part for part in table.parts if clause.startswith(part.prefix)), None)
+        table = next((part for part in self._compiled.parts if clause.startswith(part.prefix)), None)
         if table is None:
             return clause  # from before there were several notices
         clause = clause.removeprefix(table.prefix)
