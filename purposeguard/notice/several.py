@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+from typing import Any, Final, NoReturn, cast
 
 from purposeguard.errors import Fault, NoticeError, SeveralNotices, Told, UnknownCondition, UnknownPurpose, UnknownTerm
 from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, Immutable, Purpose, Source, fold, is_union, slug_of
 
-if TYPE_CHECKING:
-    from purposeguard.notice.schema import Document, Prohibition
-
 ORIGIN: Final = "several notices"
 """What faults of notices that are combined are reported under."""
+
+_OF_ONE: Final = {
+    "document": "its file",
+    "history": "its revisions",
+    "periods": "its periods of retention",
+    "prohibited": "what it prohibits",
+    "revision": "its revision",
+}
+"""Attributes of one notice, and of its table, that several do not have together."""
+
+
+def of_one(name: str, notices: Callable[[], Iterable[Notice]]) -> NoReturn:
+    """Refuses an attribute that several notices do not have together.
+
+    Raises:
+        SeveralNotices: each of them has its own.
+        AttributeError: none has one.
+    """
+    if name in _OF_ONE:
+        raise SeveralNotices([notice.id for notice in notices()], _OF_ONE[name])
+    raise AttributeError(name)
 
 _NAME: Final = re.compile(r"[A-Z][A-Za-z0-9]{0,99}")
 
@@ -128,10 +146,14 @@ class JointNotice(Notice):
         """The notices in force, in their order."""
         return self._notices
 
+    def __getattr__(self, name: str) -> NoReturn:
+        """Of what is not here: raises SeveralNotices where each notice has its own."""
+        of_one(name, lambda: self._notices)
+
     @property
     def revision(self) -> datetime.date:
         """Each notice has its own: raises SeveralNotices."""
-        self._refuse("its revision")
+        of_one("revision", lambda: self._notices)
 
     def key(self, term: type[Source | Purpose]) -> str:
         """The id by which records name a source or purpose: `jp-notice:1.1(a)`."""
@@ -148,19 +170,6 @@ class JointNotice(Notice):
         if len(ids) > 1:
             raise ValueError(f"the purposes are of {' and '.join(sorted(ids))}: declare it for those of each by itself")
         return max(one.revision for one in self.notices if one.id in ids or not ids)
-
-    @property
-    def document(self) -> Document:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # raises where the notice of one file has it
-        """Each notice has its own: raises SeveralNotices."""
-        self._refuse("its file")
-
-    @property
-    def prohibited(self) -> Mapping[tuple[str, str], Prohibition]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # as `document`
-        """Each notice has its own: raises SeveralNotices."""
-        self._refuse("what it prohibits")
-
-    def _refuse(self, what: str) -> NoReturn:
-        raise SeveralNotices([one.id for one in self.notices], what)
 
     def purpose_or_family(self, given: object) -> type[Purpose] | Family:
         """What a purpose argument means; raises UnknownPurpose where it means nothing, or one thing in each notice."""

@@ -10,11 +10,11 @@ import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, NoReturn, cast
 
-from purposeguard.errors import Fault, NoticeError, SeveralNotices, Told, UnknownOperation, UnknownSource
+from purposeguard.errors import Fault, NoticeError, Told, UnknownOperation, UnknownSource
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.several import ORIGIN, JointNotice, Notices, qualified
+from purposeguard.notice.several import ORIGIN, JointNotice, Notices, of_one, qualified
 from purposeguard.notice.timezones import Day
 from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, TermMeta, by_clause, union_members
 from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, Context, DenialReason, SubjectPreferences
@@ -114,18 +114,9 @@ class JointTable(PolicyTable):
         """The revisions of each notice."""
         return self._revisions
 
-    @property
-    def history(self) -> History:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # raises where the table of one notice has it
-        """Each notice has its own: raises SeveralNotices."""
-        self._refuse("its revisions")
-
-    @property
-    def periods(self) -> NoReturn:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # as `history`
-        """Each notice has its own: raises SeveralNotices."""
-        self._refuse("its periods of retention")
-
-    def _refuse(self, what: str) -> NoReturn:
-        raise SeveralNotices([part.notice.id for part in self.parts], what)
+    def __getattr__(self, name: str) -> NoReturn:
+        """Of what is not here: raises SeveralNotices where each notice has its own."""
+        of_one(name, lambda: self.notice.notices)
 
     def of(self, source: type[Source]) -> PolicyTable:
         """The table of the notice that a source, or a purpose, is of.
