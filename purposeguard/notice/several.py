@@ -37,6 +37,7 @@ def of_one(name: str, notices: Callable[[], Iterable[Notice]]) -> NoReturn:
         raise SeveralNotices([notice.id for notice in notices()], _OF_ONE[name])
     raise AttributeError(name)
 
+
 _NAME: Final = re.compile(r"[A-Z][A-Za-z0-9]{0,99}")
 
 
