@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from purposeguard.notice.grants import granted, source_rows
 from purposeguard.notice.history import History
@@ -108,9 +108,6 @@ def _renamed_nothing(old: Document, new: Document) -> Iterator[Change]:
 
 def _made_otherwise(matching: Matching) -> Iterator[Change]:
     """Parents, families, derivations and overlays that are made of something else."""
-    purposes, sources = matching.purpose_ids, matching.source_ids
-    moved: dict[str, Mapping[Any, str]] = dict.fromkeys(("parent", "source", "from_", "with_"), sources)
-    moved |= dict.fromkeys(("purposes", "serves"), purposes)
     pairs: tuple[AnyPair, ...] = (*matching.families, *matching.sources)
     for pair in pairs:
         was, is_, what = pair.old, pair.new, kind_of(pair)
@@ -119,15 +116,14 @@ def _made_otherwise(matching: Matching) -> Iterator[Change]:
         if type(was) is not type(is_):
             yield from _value(what, pair.id, "kind", KINDS[type(was)], KINDS[type(is_)])
             continue
+        was = matching.now(was)
         for name, field in type(is_).model_fields.items():
             if name not in {"id", "class_", "title", "text"}:  # these name the row itself, and words
-                now = moved.get(name, {})
                 before, after, key = getattr(was, name), getattr(is_, name), field.alias or name
                 if isinstance(after, tuple):
-                    ids = [now.get(id_, id_) for id_ in before]
-                    yield from _set_change(what, pair.id, key, ids, cast("tuple[str, ...]", after))
+                    yield from _set_change(what, pair.id, key, before, cast("tuple[str, ...]", after))
                 else:
-                    yield from _value(what, pair.id, key, now.get(before, before), after)
+                    yield from _value(what, pair.id, key, before, after)
 
 
 def _clauses(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
@@ -156,15 +152,8 @@ def _set_change(what: str, id_: str, key: str, was: Sequence[str], is_: Sequence
 
 def _prohibitions(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
     """Prohibitions that changed; their effect is reported as narrowed and widened uses."""
-    sources, purposes = matching.source_ids, matching.purpose_ids
-    was = {
-        (
-            frozenset(sources.get(source, source) for source in row.sources),
-            frozenset(purposes.get(purpose, purpose) for purpose in row.purposes),
-        ): row
-        for row in old.forbid
-    }
-    is_ = {(frozenset(row.sources), frozenset(row.purposes)): row for row in new.forbid}
+    was = {_meant(matching.now(row)): row for row in old.forbid}
+    is_ = {_meant(row): row for row in new.forbid}
     for kind, some, others in (("added", is_, was), ("removed", was, is_)):
         for key, row in some.items():
             if key not in others:
@@ -172,6 +161,10 @@ def _prohibitions(old: Document, new: Document, matching: Matching) -> Iterator[
     for key, row in is_.items():
         if key in was:
             yield from _retitled(was[key].reason, row.reason, **_prohibition(row))
+
+
+def _meant(row: Prohibition) -> tuple[frozenset[str], frozenset[str]]:
+    return frozenset(row.sources), frozenset(row.purposes)
 
 
 def _prohibition(row: Prohibition) -> dict[str, Fact]:
@@ -261,9 +254,10 @@ def _provisions(old: Document, new: Document, matching: Matching) -> Iterator[Ch
         facts: dict[str, Fact] = {"what": "provision", "id": row.clause}
         yield from _retitled(before.title, row.title, **facts)
         yield from _recipient_kinds(before.recipients, row.recipients)
+        before = matching.now(before)
         terms: dict[str, tuple[Fact, Fact, bool]] = {
-            "sources": _narrower(before.sources, row.sources, matching.source_ids),
-            "purposes": _narrower(before.purposes, row.purposes, matching.purpose_ids),
+            "sources": _narrower(before.sources, row.sources),
+            "purposes": _narrower(before.purposes, row.purposes),
             "form": (before.form, row.form, row.form == "aggregate"),
             "countries": _narrower_countries(before.countries, row.countries),
             "safeguards": (before.safeguards, row.safeguards, row.safeguards == "required"),
@@ -275,11 +269,9 @@ def _provisions(old: Document, new: Document, matching: Matching) -> Iterator[Ch
         yield _change("removed", "narrowed", what="provision", id=clause, title=dict(row.title))
 
 
-def _narrower(
-    was: tuple[str, ...] | None, is_: tuple[str, ...] | None, moved: Mapping[str, str]
-) -> tuple[Fact, Fact, bool]:
-    """The two sets of ids in the later revision's spelling, and whether the second is within the first; None is all."""
-    then = None if was is None else tuple(sorted(moved.get(id_, id_) for id_ in was))
+def _narrower(was: tuple[str, ...] | None, is_: tuple[str, ...] | None) -> tuple[Fact, Fact, bool]:
+    """The two sets of ids, and whether the second is within the first; None is all."""
+    then = None if was is None else tuple(sorted(was))
     now = None if is_ is None else tuple(sorted(is_))
     return then, now, now is not None and (then is None or {*now} <= {*then})
 
