@@ -11,7 +11,7 @@ import datetime
 import functools
 import itertools
 import keyword
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar, get_args
@@ -674,6 +674,11 @@ class Document(Table):
         for texts in by_language(self):
             texts.begin_with(next(iter(self.title)))
         return self
+
+    def members_of(self, purposes: Iterable[str]) -> dict[str, None]:
+        """The ids of these purposes, and of the members of these families, each once."""
+        members = {row.class_: row.purposes for row in self.family}
+        return dict.fromkeys(id_ for given in purposes for id_ in members.get(given, (given,)))
 
     @property
     def purposes(self) -> tuple[PurposeRow, ...]:

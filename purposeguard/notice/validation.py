@@ -62,10 +62,9 @@ def _not_granted(document: Document) -> Iterator[Slip]:
 
 def _lacking(document: Document, row: Extension, pairs: Grants) -> Iterator[str]:
     """What of a row no grant gives, in words."""
-    members = {family.class_: family.purposes for family in document.family}
     overlays = {overlay.id for overlay in document.overlay}
     for given in row.purposes:
-        purposes = set(members.get(given, (given,)))
+        purposes = document.members_of((given,)).keys()
         if row.sources is None and all(purposes.isdisjoint(served) for served in pairs.values()):
             yield f"anything serve `{given}`"
         for source in row.sources or ():
@@ -159,7 +158,7 @@ class Sense:
         self, document: Document, places: Mapping[int, str] | None = None, tables: Mapping[str, Any] | None = None
     ) -> None:
         self.faults: list[Fault] = []
-        self._places = dict(places or {id(row): place for place, row in _walk(document)})
+        self._places = dict(places or {id(row): place for place, row in placed(document)})
         self._excused = _ids(tables) if tables else {}
         conditions = getattr(document, "condition", ())
         self._names(((row, "clause", row.clause, row.clause) for row in document.grant), "grant")
@@ -482,7 +481,7 @@ def _spellings(rows: Iterable[Named | FamilyRow]) -> Iterator[tuple[BaseModel, s
         yield row, "class", row.class_, canonical
 
 
-def _walk(document: Document) -> Iterator[tuple[str, BaseModel]]:
+def placed(document: Document) -> Iterator[tuple[str, BaseModel]]:
     """Every row that faults can be found in, with its place."""
     for name in ROWS:
         for index, row in enumerate(getattr(document, name)):
