@@ -10,13 +10,13 @@ import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, NoReturn, cast
 
-from purposeguard.errors import Fault, NoticeError, Told, UnknownOperation, UnknownSource
+from purposeguard.errors import Fault, NoticeError, SeveralNotices, Told, UnknownOperation, UnknownSource
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.several import ORIGIN, JointNotice, Notices, of_one, qualified
 from purposeguard.notice.timezones import Day
-from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, TermMeta, by_clause, union_members
+from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source, TermMeta, by_clause, union_members
 from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, Context, DenialReason, SubjectPreferences
 from purposeguard.policy.table import PolicyTable, Row
 
@@ -129,6 +129,18 @@ class JointTable(PolicyTable):
             raise UnknownSource(source, f"is a class of none of {self.notice.id}")
         return part
 
+    def alone(self, purpose: type[Purpose] | Family) -> PolicyTable:
+        """The table of the one notice that a purpose, or a family, is of.
+
+        Raises:
+            SeveralNotices: it is a family over several of them.
+        """
+        members = purpose.members if isinstance(purpose, Family) else (purpose,)
+        part, *others = {self._part(member) for member in members}
+        if part is None or others:
+            raise SeveralNotices([each.notice.id for each in self.parts], "a purpose of its own in this family")
+        return part
+
     def each(self, label: Label) -> tuple[tuple[PolicyTable, Label], ...]:
         """The table of each notice that sources of a label are of, with these; of data of nobody, those of all."""
         of = {part: [source for source in label if self._part(source) is part] for part in self.parts}
@@ -160,8 +172,7 @@ class JointTable(PolicyTable):
     def _own_context(self, part: PolicyTable, context: Context) -> Context:
         """The context as the table of one notice has it: its revision of collection, and its conditions."""
         if context.conditions:
-            stated = {one.removeprefix(part.prefix) for one in context.conditions if one.startswith(part.prefix)}
-            context = context._replace(conditions=frozenset(stated))
+            context = context._replace(conditions=part.own_conditions(context.conditions))
         if context.unders:
             return context._replace(under=context.unders[self.parts.index(part)], unders=())
         # A date alone does not say of which notice it is a revision.
