@@ -120,32 +120,27 @@ def prohibited(document: Document) -> dict[tuple[str, str], Prohibition]:
     pairs: dict[tuple[str, str], Prohibition] = {}
     for prohibition in document.forbid:
         if not prohibition.unless:
-            for pair in _pairs(document, prohibition):
+            for pair in _covered(document, prohibition):
                 pairs.setdefault(pair, prohibition)
     return pairs
 
 
-def covered(document: Document, prohibition: Prohibition) -> set[str]:
-    """The sources of which a prohibition speaks.
+def _covered(document: Document, prohibition: Prohibition) -> Iterator[tuple[str, str]]:
+    """The pairs of (source id, purpose id) of which a prohibition speaks.
 
     A prohibition on a parent covers its items, one on a source covers its overlays, and one on anything that may go
     into a derivation covers what comes out: else linking would be a way round it.
     """
     lineage = Lineage(document)
-    found = set(lineage.span(prohibition.sources))
+    covered = set(lineage.span(prohibition.sources))
     seen = -1
-    while seen < len(found):  # what was derived may go into another derivation
-        seen = len(found)
-        found |= {overlay.id for overlay in document.overlay if overlay.source in found}
+    while seen < len(covered):  # what was derived may go into another derivation
+        seen = len(covered)
+        covered |= {overlay.id for overlay in document.overlay if overlay.source in covered}
         for derivation in document.derivation:
-            if not found.isdisjoint(lineage.span((*derivation.from_, *derivation.with_))):
-                found.add(derivation.id)
-    return found
-
-
-def _pairs(document: Document, prohibition: Prohibition) -> Iterator[tuple[str, str]]:
-    """The pairs of (source id, purpose id) of which a prohibition speaks."""
-    return product(covered(document, prohibition), document.members_of(prohibition.purposes))
+            if not covered.isdisjoint(lineage.span((*derivation.from_, *derivation.with_))):
+                covered.add(derivation.id)
+    return product(covered, document.members_of(prohibition.purposes))
 
 
 Extensions = dict[tuple[str, str], Extension]
@@ -236,7 +231,7 @@ class LegalGrounds:
                     )
         self._unless: dict[tuple[str, str], tuple[Prohibition, ...]] = {}
         for prohibition in document.forbid:
-            for pair in _pairs(document, prohibition) if prohibition.unless else ():
+            for pair in _covered(document, prohibition) if prohibition.unless else ():
                 self._unless[pair] = (*self._unless.get(pair, ()), prohibition)
         every = [ground for groups in self._of_purpose.values() for group in groups for ground in group]
         self._conditional = bool(self._unless) or any(ground.when for ground in every)

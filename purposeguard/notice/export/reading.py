@@ -1,7 +1,7 @@
 """What the rows of a notice say of each source, for engines that decide by sets of sources.
 
-Worked out clause by clause, not pair by pair as the library decides: where an engine that was told this answers as the
-library does, the two agree. Ids are in the document's canonical spelling.
+Worked out anew from the document, clause by clause, and from nothing else of this library: where an engine that was
+told this answers as the library does, two readings of the notice agree. Ids are in the document's canonical spelling.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
-from purposeguard.notice.grants import Lineage, covered, source_rows
-from purposeguard.notice.schema import BasisRow, Document, FamilyRow, Grant, Prohibition, stated_bases
+from purposeguard.notice.schema import EVERY, BasisRow, Document, FamilyRow, Grant, Prohibition, basis_rows
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,9 +51,10 @@ class Reading:
     """
 
     __slots__ = (
-        "_bases",
+        "_above",
+        "_below",
         "_conditions",
-        "_lineage",
+        "_origins",
         "_rows",
         "bans",
         "document",
@@ -73,11 +73,16 @@ class Reading:
         self.document = document
         self._conditions = conditions
         self._rows = {row.id: (grant, row) for grant in document.grant for row in grant.purpose}
-        self._bases = stated_bases(document)
-        self._lineage = Lineage(document)
-        self.sources = tuple(row.id for row in source_rows(document))
+        self.sources = tuple(row.id for row in (*document.source, *document.overlay, *document.derivation))
         overlays = {row.id: row.serves for row in document.overlay}
         self.narrow = overlays | {row.id: row.serves for row in document.derivation}
+        parent = {row.id: row.parent for row in document.source}
+        self._above: dict[str, tuple[str, ...]] = {one: tuple(_chain(one, parent)) for one in parent}
+        self._below: dict[str, list[str]] = {one: [] for one in parent}
+        for one, above in self._above.items():
+            for other in above:
+                self._below[other].append(one)
+        self._origins: dict[str, frozenset[str]] = {}
         self.listed = {grant.clause: self._in_order(self._of_clause(grant)) for grant in document.grant}
         self.bans = tuple(
             Ban(rule, self._in_order(self._reached(rule)), tuple(document.members_of(rule.purposes)))
@@ -106,7 +111,7 @@ class Reading:
 
     def bases(self, purpose: str) -> tuple[BasisRow, ...]:
         """The bases of a purpose: its own, else those of its grant; one row where there is but one, or none."""
-        return self._bases[purpose]
+        return basis_rows(*self._rows[purpose])
 
     def terms(self, source: str, purpose: str, *, with_channels: bool = True) -> tuple[Term, ...]:
         """The terms by which a source may serve a purpose that is granted, before any prohibition: one must be met."""
@@ -117,8 +122,10 @@ class Reading:
         own = source if overlay is None else overlay.source
         needed = [frozenset((*grant.when, *row.when))]
         met: list[tuple[frozenset[str], bool]] = [(when, False) for when in needed]
-        for item in self._lineage.leaves(own):
-            rows = [one for one in bases if one.sources is None or item in self._lineage.span(one.sources)]
+        for item in self._items(own) if own in self._below else [own]:
+            rows = [
+                one for one in bases if one.sources is None or set(one.sources) & {item, *self._above.get(item, ())}
+            ]
             met = [(when.union(one.when), consent or one.basis == "consent") for when, consent in met for one in rows]
         met = list(dict.fromkeys((when, consent) for when, consent in met if self._conditions or not when))
         fewest = [
@@ -138,7 +145,7 @@ class Reading:
 
     def whole(self, source: str) -> tuple[str, ...]:
         """A clause and its items, and theirs."""
-        return tuple(self._lineage.span((source,)))
+        return (source, *self._below.get(source, ()))
 
     def serving(self, family: FamilyRow) -> dict[tuple[Term, ...], tuple[str, ...]]:
         """The sources that may serve some purpose of a family, by the terms of which one must be met (rule 3).
@@ -168,9 +175,9 @@ class Reading:
 
     def _of_clause(self, grant: Grant) -> Iterator[str]:
         purposes = {row.id for row in grant.purpose}
-        named = self._lineage.span(grant.sources)
+        named = {item for given in self._clauses(grant.sources) for item in (given, *self._below[given])}
         # A parent is data of which it is not known from which item it comes: every one of them must be named.
-        whole = {one for one in self._lineage.known if named.keys() >= {*self._lineage.leaves(one)}}
+        whole = {one for one in self._below if named.issuperset(self._items(one))}
         yield from whole
         for overlay in self.document.overlay:
             if overlay.source in whole and not purposes.isdisjoint(overlay.serves):
@@ -181,11 +188,42 @@ class Reading:
 
     def _reached(self, rule: Prohibition) -> Iterator[str]:
         """The sources that a prohibition reaches: those it names, their items, and whatever may hold such data."""
-        reached = covered(self.document, rule)
+        named = set(self._clauses(rule.sources))
+        reached = {source for source in self.sources if not named.isdisjoint(self._origin(source))}
         # What is not known to come from another item may come from the one that is named.
-        reached |= {one for one in self._lineage.children if not reached.isdisjoint(self._lineage.leaves(one))}
+        reached |= {one for one in self._below if not reached.isdisjoint(self._items(one))}
         yield from reached
         yield from (overlay.id for overlay in self.document.overlay if overlay.source in reached)
+
+    def _clauses(self, sources: tuple[str, ...]) -> Iterable[str]:
+        return self._below if sources == EVERY else sources
+
+    def _items(self, source: str) -> list[str]:
+        """The items of a clause that have none themselves; the clause where it has none."""
+        return [one for one in (source, *self._below[source]) if not self._below[one]]
+
+    def _origin(self, source: str) -> frozenset[str]:
+        """A source, and all that it is a part of, narrows, or may be derived from."""
+        if source in self._above:
+            return frozenset((source, *self._above[source]))
+        if source not in self._origins:
+            found = {source}
+            for overlay in (row for row in self.document.overlay if row.id == source):
+                found |= self._origin(overlay.source)
+            for derivation in (row for row in self.document.derivation if row.id == source):
+                for given in (*derivation.from_, *derivation.with_):
+                    for one in (given, *self._below.get(given, ())):
+                        found |= self._origin(one)
+            self._origins[source] = frozenset(found)
+        return self._origins[source]
+
+
+def _chain(source: str, parent: Mapping[str, str | None]) -> Iterator[str]:
+    """What stands above a clause."""
+    above = parent[source]
+    while above is not None:
+        yield above
+        above = parent[above]
 
 
 def _is_of_channels(term: Term) -> bool:
