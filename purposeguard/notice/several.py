@@ -17,7 +17,7 @@ ORIGIN: Final = "several notices"
 """What faults of notices that are combined are reported under."""
 
 _OF_ONE: Final = {
-    "document": "its file",
+    "document": "its own file, with rights, retention and contact",
     "history": "its revisions",
     "periods": "its periods of retention",
     "prohibited": "what it prohibits",

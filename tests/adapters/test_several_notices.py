@@ -115,7 +115,7 @@ def dated(notice: pg.Notice, timezone: str) -> pg.Notice:
 
 FAR, NEAR = dated(JP, "Asia/Tokyo"), dated(EU, "Europe/Paris")
 DATED = both(FAR, NEAR)
-ROWS = [(source, got) for source in ("shop-jp:1(a)", "Shop-EU:account") for got in (EARLY, BETWEEN, LATE)]
+ROWS = [(source, got) for source in ("shop-jp:1(a)", "SHOP-EU:ACCOUNT") for got in (EARLY, BETWEEN, LATE)]
 BY_ROW = {"mail": pg.ByRow, "src": pg.RowSource, "got": pg.Collected}
 OF_BOTH = {"mail": [term(FAR, "Account"), term(NEAR, "Account")], "src": pg.NotPersonal, "got": pg.Collected}
 KEPT: list[tuple[Any, list[tuple[str, datetime.datetime]]]] = [
