@@ -63,8 +63,9 @@ class Decision:
     def __bool__(self) -> bool:
         return self.allowed
 
-    def _key(self, term: type[Source | Purpose]) -> str:
-        return self._matrix.key(term)
+    @_once
+    def _key(self) -> Callable[[type[Source | Purpose]], str]:
+        return key_in(self._matrix)
 
     def _name(self, term: type[Source | Purpose] | Family) -> str:
         return name_of(term, self._key)
@@ -382,6 +383,11 @@ BY_CLAUSE: Final[Callable[[type[Source | Purpose]], str]] = attrgetter("clause")
 """How terms of one notice are told apart."""
 
 
+def key_in(matrix: PolicyTable) -> Callable[[type[Source | Purpose]], str]:
+    """How messages tell the terms of this table apart."""
+    return matrix.key if isinstance(matrix, JointTable) else BY_CLAUSE
+
+
 def name_of(term: type[Source | Purpose] | Family, key: Callable[[type[Source | Purpose]], str] = BY_CLAUSE) -> str:
     """A term as messages name it: `renewal-guidance (1.2(1)①)`."""
     ids = map(key, term.members if isinstance(term, Family) else (term,))
@@ -405,10 +411,10 @@ def _granted_to(matrix: PolicyTable, purpose: type[Purpose]) -> str:
     if text is None:
         notice = matrix.notice
         holders = [source for source in matrix.items if purpose in notice.grants[source]]
-        key = matrix.key(purpose)
-        prefix = key.removesuffix(purpose.clause)
-        grant = ", ".join(dict.fromkeys(prefix + notice.grants[source][purpose] for source in holders)) or key
-        whose = ", ".join(map(matrix.key, holders)) or "no source"
+        key = key_in(matrix)
+        prefix = key(purpose).removesuffix(purpose.clause)
+        grant = ", ".join(dict.fromkeys(prefix + notice.grants[source][purpose] for source in holders)) or key(purpose)
+        whose = ", ".join(map(key, holders)) or "no source"
         text = matrix.texts[purpose] = f"{grant} grants {purpose.slug} to: {whose}"
     return text
 
