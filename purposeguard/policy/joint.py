@@ -29,12 +29,12 @@ class NoticesInForce(NamedTuple):
 
 
 class JointTable(PolicyTable):
-    """The decisions of several notices: `parts` are the tables of each, in their order."""
+    """The decisions of several notices."""
 
-    __slots__ = ("_declared", "_revisions", "_stand_ins", "parts")
+    __slots__ = ("_declared", "_parts", "_revisions", "_stand_ins")
 
-    parts: tuple[PolicyTable, ...]
     _declared: Mapping[str, object]
+    _parts: tuple[PolicyTable, ...]
     _revisions: Notices
     _stand_ins: dict[type[Source | Purpose], TermMeta]
 
@@ -44,7 +44,7 @@ class JointTable(PolicyTable):
         Raises:
             NoticeError: a family names what is of none of the notices, or these do not go together.
         """
-        self._fill(parts=tuple(parts), _declared=declared, _in_context={}, texts={}, prefix="", _stand_ins={})
+        self._fill(_parts=tuple(parts), _declared=declared, _in_context={}, texts={}, prefix="", _stand_ins={})
         faults = [*self._gone()]
         if faults:
             raise NoticeError(faults, ORIGIN)
@@ -108,6 +108,11 @@ class JointTable(PolicyTable):
             for part in self.parts
         ]
         return JointTable(parts, self._declared)
+
+    @property
+    def parts(self) -> tuple[PolicyTable, ...]:
+        """The tables of each notice, in their order."""
+        return self._parts
 
     @property
     def revisions(self) -> Notices:
