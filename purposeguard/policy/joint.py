@@ -147,8 +147,13 @@ class JointTable(PolicyTable):
         return part
 
     def each(self, label: Label) -> tuple[tuple[PolicyTable, Label], ...]:
-        """The table of each notice that sources of a label are of, with these; of data of nobody, those of all."""
-        of = {part: [source for source in label if self._part(source) is part] for part in self.parts}
+        """The table of each notice that sources of a label are of, with these; of data that is not personal, of all.
+
+        Raises:
+            UnknownSource: a source is of none of them.
+        """
+        personal = [source for source in label if source is not NotPersonal]
+        of = {part: [source for source in personal if self.of(source) is part] for part in self.parts}
         return tuple((part, Label(*sources)) for part, sources in of.items() if sources) or tuple(
             (part, label) for part in self.parts
         )

@@ -226,6 +226,9 @@ def test_a_purpose_is_of_one_notice_and_a_family_may_be_of_several(guard: pg.Gua
     assert [matrix.alone(purpose).notice.id for purpose in (JP_RENEWAL, EU_RENEWAL)] == ["shop-jp", "shop-eu"]
     with pytest.raises(SeveralNotices, match="a purpose of its own in this family"):
         matrix.alone(matrix.purpose("AnyRenewal"))
+    third = pg.Notice.parse(JP.dump() | {"id": "shop-uk"})
+    with pytest.raises(pg.UnknownSource, match="is a class of none of shop-jp"):
+        matrix.each(pg.Label(JP_ACCOUNT, term(third, "Account")))
     table = pg.Guard(JP)._engine.snapshot.matrix
     assert table.parts == (table,)
     assert table.alone(JP_RENEWAL) is table

@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+import purposeguard as pg
 from purposeguard import ChannelViolation, Guard, UnlabelledData
 from purposeguard.adapters.row_rule import Branch, KeySet, RowRule, Span, SubjectTest, ZoneRule, id_meant, spellings
 from purposeguard.adapters.spark import Spark, rows
@@ -24,8 +25,9 @@ from purposeguard.adapters.tags import KEY, encode
 from purposeguard.errors import UnknownSource
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.markers import Collected, Ended, Subject
-from tests.adapters.test_several_notices import KEPT, ROWS, dated_guard
+from tests.adapters.test_several_notices import FAR, KEPT, NEAR, ROWS, dated_guard
 from tests.adapters.worlds import World, worlds
+from tests.unit.together import term
 
 pytestmark = pytest.mark.xdist_group("spark")
 
@@ -85,8 +87,11 @@ def test_spark_keeps_the_rows_that_the_core_permits(world: World, hour: int | No
 def test_rows_of_two_notices_by_the_time_zone_of_theirs(session: SparkSession) -> None:
     guard = dated_guard()
     adapter = Spark(guard)
-    for tags, kept in KEPT:
-        frame = session.createDataFrame([("m", *row) for row in ROWS], "mail string, src string, got timestamp")
+    by_row = {"mail": pg.ByRow, "phone": pg.NotPersonal, "src": pg.RowSource, "got": Collected}
+    of_both = {**by_row, "mail": term(FAR, "Account"), "phone": term(NEAR, "Account"), "src": pg.NotPersonal}
+    for tags, (_, kept) in zip((by_row, of_both), KEPT, strict=True):
+        columns = "mail string, phone string, src string, got timestamp"
+        frame = session.createDataFrame([("m", "p", *row) for row in ROWS], columns)
         with guard.purpose("AnyRenewal", channel="email"):
             found = adapter.permitted(adapter.tagged(frame, tags)).collect()
         assert sorted((row["src"], row["got"].timestamp()) for row in found) == sorted(
