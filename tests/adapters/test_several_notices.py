@@ -143,7 +143,7 @@ def pairs(table: Any) -> list[tuple[str, datetime.datetime]]:
 def test_rows_of_frames_by_the_time_zone_of_their_notice(tags: Any, kept: Any) -> None:
     guard = dated_guard()
     frames, table = Frames(guard), as_table()
-    lazy = pickle.loads(pickle.dumps(pl.from_arrow(table).lazy()))  # made here
+    lazy = pickle.loads(pickle.dumps(pl.DataFrame(pl.from_arrow(table)).lazy()))  # made here
     with guard.purpose("AnyRenewal", channel="email"):
         assert pairs(frames.permitted(table, tags=tags)) == kept
         assert pairs(pa.Table.from_pandas(frames.permitted(table.to_pandas(), tags=tags), preserve_index=False)) == kept
