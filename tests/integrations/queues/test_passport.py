@@ -566,10 +566,10 @@ def test_a_passport_of_a_guard_over_several_notices_is_of_one():
     assert claims(text)["conditions"] == ["adult"]
     alone = Passports(pg.Guard(here), keys={"a": KEY})
     with alone.accept(text, permits=[here.purpose("Wine")]) as use:
-        assert (use.purpose, use.conditions) == (here.purpose("Wine"), {"adult"})
+        assert (use.purpose, use.conditions) == (here.purpose("Wine"), frozenset({"adult"}))
         back = alone.issue()
     with passports.accept(back, permits=["here:Wine"]) as use:
-        assert (use.purpose, use.conditions) == (here.purpose("Wine"), {"here:adult"})
+        assert (use.purpose, use.conditions) == (here.purpose("Wine"), frozenset({"here:adult"}))
     other = Passports(pg.Guard(there), keys={"a": KEY})
     assert refused(other, text, permits=["Wine"]) == "notice"
     assert refused(passports, text, permits=["there:Wine"]) == "not-permitted"
