@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 import cachetools
 
 from purposeguard.adapters.row_kinds import Finder, Needed
-from purposeguard.adapters.row_rule import KeySet, RowRule
+from purposeguard.adapters.row_rule import KeySet, RowRule, ZoneRule
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Revisions, Tag
 from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
@@ -24,10 +24,12 @@ from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import day_in
+from purposeguard.notice.timezones import UTC
 from purposeguard.notice.vocabulary import Immutable, NotPersonal
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import NOTHING_KNOWN
+from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.violations import FlowViolation
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.execution import GREENLET
@@ -312,12 +314,15 @@ class Decider:
         subjects = columns.subjects() if self.engine.oversight is not None else ()
         roster = self.roster() if subjects else None
         permissions = use._permissions
-        notice = permissions.matrix.notice
+        matrix = permissions.matrix
         collected, ended = columns.marked(Collected), columns.marked(Ended)
-        # Over several notices it raises: each counts days by itself, and has ids that mean something else in another.
-        told = by_row or collected is not None or ended is not None
-        today = day_in(notice.document.timezone, self.engine.clock.now()) if told else None
-        key = (permissions, columns, needed, today)
+        dated = collected is not None or ended is not None
+        zones: dict[str, dict[PolicyTable, None]] = {}  # by zone, the notices that decide here; without days one serves
+        for label, counts in needed:
+            for part, _ in matrix.each(NOT_PERSONAL if counts else label):  # a row may name a source of any
+                zones.setdefault(part.periods.timezone if dated else UTC, {})[part] = None
+        now = self.engine.clock.now()
+        key = (permissions, columns, needed, tuple(day_in(zone, now) for zone in zones))
         with self._lock:
             if roster is not None and roster is not self._last:
                 self._rules.clear()  # with the keys of the roster before, of which there may be millions
@@ -325,9 +330,12 @@ class Decider:
             known = self._rules.get(key)
         if known is not None:
             return known
-        finder = Finder(self.engine, permissions, needed, roster, self._keys_of)
-        branches = finder.branches(by_row=by_row, collected=collected is not None, ended=ended is not None)
-        rule = RowRule(notice, branches, source, collected, ended, subjects)
+        zone_rules: list[ZoneRule] = []
+        for zone, parts in zones.items():
+            finder = Finder(self.engine, permissions, parts, needed, roster=roster, keys_of=self._keys_of)
+            branches = finder.branches(by_row=by_row, collected=collected is not None, ended=ended is not None)
+            zone_rules.append(ZoneRule(zone, branches))
+        rule = RowRule(matrix.notice, tuple(zone_rules), source, collected, ended, subjects)
         with self._lock:
             if roster is None or roster is self._last:
                 self._rules[key] = rule

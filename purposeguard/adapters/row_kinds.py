@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from purposeguard.adapters.row_rule import NO_DAY, Branch, KeySet, Span, SubjectTest
@@ -16,6 +16,7 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.retention import day_in
 from purposeguard.notice.vocabulary import NotPersonal, Source
 from purposeguard.policy.context import CLEAR, SubjectPreferences
+from purposeguard.policy.table import PolicyTable
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.protocols import Roster
 from purposeguard.runtime.snapshot import Permissions
@@ -39,38 +40,42 @@ class Answer(NamedTuple):
 
 
 class Finder:
-    """Finds the branches of a rule for one purpose under one matrix, on one day, by one roster.
+    """Finds the branches of a rule for one purpose, by the notices of one time zone, on one day, by one roster.
 
-    `roster` is None if rows name no subject, or no preferences are on record; `keys_of` gives the keys of its subjects
-    with some preferences.
+    `parts` are the tables of these notices: of a label they decide the sources that are theirs. `roster` is None if
+    rows name no subject, or no preferences are on record; `keys_of` gives the keys of its subjects with some
+    preferences.
     """
 
     def __init__(
         self,
         engine: Engine,
         permissions: Permissions,
+        parts: Collection[PolicyTable],
         needed: Needed,
+        *,
         roster: Roster | None,
         keys_of: Callable[[Roster, frozenset[SubjectPreferences]], KeySet],
     ) -> None:
         self._engine = engine
         self._permissions = permissions
+        self._parts = parts
         self._needed = needed
         self._roster = roster
         self._keys_of = keys_of
 
     def branches(self, *, by_row: bool, collected: bool, ended: bool) -> tuple[Branch, ...]:
         """The branches; `by_row`, `collected`, `ended`: whether rows hold their source, and these days."""
-        notice = self._permissions.matrix.notice
+        matrix = self._permissions.matrix
         begun = list(self._spans(self._begins("collection", revisions=True), absent=True)) if collected else [None]
         over = [NO_DAY, *self._spans(self._begins("end-of-use"), absent=False)] if ended else [None]
         alike: dict[tuple[Answer, ...], set[str]] = {}
-        for source in notice.sources if by_row else (None,):
+        for source in matrix.notice.sources if by_row else (None,):
             answers = tuple(self._answer(source, first, last) for last in over for first in begun)
-            alike.setdefault(answers, set()).add("" if source is None else source.clause)
+            alike.setdefault(answers, set()).add("" if source is None else matrix.key(source))
         branches: list[Branch] = []
-        for answers, clauses in alike.items():
-            sources = frozenset(clauses) if by_row else None
+        for answers, ids in alike.items():
+            sources = frozenset(ids) if by_row else None
             rows = [answers[n : n + len(begun)] for n in range(0, len(answers), len(begun))]
             for first, last, answer in _merged(rows, begun, over):
                 branches.append(Branch(sources, first, last, self._test(answer)))
@@ -80,13 +85,15 @@ class Finder:
 
     def _begins(self, since: str, *, revisions: bool = False) -> set[datetime.date]:
         """The days on which the decision changes: of each revision, and the first that is not overdue yet."""
-        matrix = self._permissions.matrix
-        today = day_in(matrix.notice.document.timezone, self._engine.clock.now())
-        days = {notice.revision for notice in matrix.history} if revisions else set[datetime.date]()
-        for source in matrix.notice.sources:
-            for period in matrix.periods.of(source.clause):
-                if period.from_ == since and (today - datetime.date.min).days > period.days:
-                    days.add(today - datetime.timedelta(days=period.days))
+        now = self._engine.clock.now()
+        days: set[datetime.date] = set()
+        for part in self._parts:
+            today = day_in(part.periods.timezone, now)
+            days.update(notice.revision for notice in part.history if revisions)
+            for source in part.notice.sources:
+                for period in part.periods.of(source.clause):
+                    if period.from_ == since and (today - datetime.date.min).days > period.days:
+                        days.add(today - datetime.timedelta(days=period.days))
         return days
 
     def _spans(self, begins: Iterable[datetime.date], *, absent: bool) -> Iterator[Span]:
@@ -100,7 +107,9 @@ class Finder:
         collected = None if begun is None else begun.since or LONG_AGO
         ended = None if over is None or over is NO_DAY else over.since or LONG_AGO
         labels = [label | Label(source) if source is not None and counts else label for label, counts in self._needed]
-        labels = [label for label in dict.fromkeys(labels) if NotPersonal not in label]
+        # By rule 2 each source is decided by itself, so the notices of other zones decide theirs apart.
+        own = (each for label in labels for each in self._permissions.matrix.each(label))
+        labels = [label for part, label in dict.fromkeys(own) if part in self._parts and NotPersonal not in label]
         nobody = self._may(labels, self._engine.preferences_of(None), collected, ended)
         if self._roster is None:
             return Answer(nobody, nobody, frozenset())

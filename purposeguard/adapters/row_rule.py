@@ -12,7 +12,7 @@ import functools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from purposeguard.errors import UnknownSource
 from purposeguard.notice.label import Label
@@ -144,7 +144,8 @@ class SubjectTest:
 class Branch:
     """Rows that may be used: those that meet every part. A part that is None always holds.
 
-    `sources` are clauses; `collected` and `ended` the days on which the row was collected, and its subject's use ended.
+    `sources` are ids as records name them; `collected` and `ended` the days on which the row was collected, and its
+    subject's use ended.
     """
 
     sources: frozenset[str] | None = None
@@ -153,16 +154,22 @@ class Branch:
     subjects: SubjectTest | None = None
 
 
+class ZoneRule(NamedTuple):
+    """Which rows the notices of one time zone let be used: those that meet one of `branches`, by days in that zone."""
+
+    timezone: str
+    branches: tuple[Branch, ...]
+
+
 @dataclasses.dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class RowRule:
-    """Which rows may be used: those that meet one of `branches`. Compared by identity.
+    """Which rows may be used: those that meet each of `zones`. Compared by identity.
 
-    `source`, `collected`, `ended` and `subjects` name the deciding columns, if any. `notice` has the ids of sources;
-    days are counted in its time zone.
+    `source`, `collected`, `ended` and `subjects` name the deciding columns, if any. `notice` has the ids of sources.
     """
 
     notice: Notice
-    branches: tuple[Branch, ...]
+    zones: tuple[ZoneRule, ...]
     source: str | None = None
     collected: str | None = None
     ended: str | None = None
@@ -173,7 +180,7 @@ class RowRule:
         """True if both rules keep the same rows of any table."""
         return self is other or (
             self.notice is other.notice
-            and self.branches == other.branches
+            and self.zones == other.zones
             and (self.source, self.collected, self.ended, self.subjects)
             == (other.source, other.collected, other.ended, other.subjects)
         )
@@ -185,59 +192,60 @@ class RowRule:
         return tuple(name for name in named if name is not None)
 
     @property
-    def timezone(self) -> str:
-        """The time zone in which days are counted."""
-        return self.notice.document.timezone
-
-    @property
     def permitted(self) -> frozenset[str]:
-        """The clauses of the sources that some rows may have and be used."""
-        return frozenset[str]().union(*(branch.sources for branch in self.branches if branch.sources is not None))
+        """The ids of the sources that some rows may have and be used."""
+        by_zone = (
+            frozenset[str]().union(*(branch.sources for branch in zone.branches if branch.sources is not None))
+            for zone in self.zones
+        )
+        return self.known.intersection(*by_zone)
 
     @property
     def known(self) -> frozenset[str]:
-        """The clauses of all sources that rows may name."""
-        return frozenset(source.clause for source in self.notice.sources)
+        """The ids of all sources that rows may name."""
+        return frozenset(map(self.notice.key, self.notice.sources))
 
     def label_of(self, label: Label) -> Label:
         """The label of values of the rows that are kept, whose own sources count besides `label`."""
         known = self._labels.get(label)
         if known is None:
             permitted = self.permitted
-            sources = [source for source in self.notice.sources if source.clause in permitted]
+            sources = [source for source in self.notice.sources if self.notice.key(source) in permitted]
             known = self._labels[label] = label | Label(*sources) if sources else label
         return known
 
 
 @functools.lru_cache(maxsize=64)
 def spellings(notice: Notice) -> Mapping[str, str]:
-    """The usual spellings of the sources of a notice → their clauses: for engines that compare texts.
+    """The usual spellings of the sources of a notice → their ids: for engines that compare texts.
 
-    What `notice.source` reads has no end of spellings; what is none of these is asked of it (`clause_meant`).
+    What `notice.source` reads has no end of spellings; what is none of these is asked of it (`id_meant`).
     """
-    clauses: dict[str, str] = {}
+    ids: dict[str, str] = {}
     for source in notice.sources:
-        clause = source.clause
-        for form in (clause, source.__name__, source.slug, clause.replace("(", "").replace(")", "")):
-            if form == clause or _is_read_as(notice, form, clause):
-                clauses.update(dict.fromkeys((form, form.upper(), form.lower()), clause))
-    return clauses
+        id_ = notice.key(source)
+        prefix = id_.removesuffix(source.clause)
+        for name in (source.clause, source.__name__, source.slug, source.clause.replace("(", "").replace(")", "")):
+            for form in {name, prefix + name}:
+                if _is_read_as(notice, form, id_):
+                    ids.update(dict.fromkeys((form, form.upper(), form.lower()), id_))
+    return ids
 
 
-def _is_read_as(notice: Notice, form: str, clause: str) -> bool:
+def _is_read_as(notice: Notice, form: str, id_: str) -> bool:
     try:
-        return clause_meant(notice, form) == clause
+        return id_meant(notice, form) == id_
     except UnknownSource:
-        return False  # a slug of the notice's own making may not be
+        return False  # another notice has it too, or it is a slug of the notice's own making
 
 
-def clause_meant(notice: Notice, text: str) -> str:
-    """The clause of the source that a row names, in any spelling that the notice reads.
+def id_meant(notice: Notice, text: str) -> str:
+    """The id of the source that a row names, in any spelling that the notice reads; of several it names the notice.
 
     Raises:
-        UnknownSource: it means nothing in the notice.
+        UnknownSource: it means nothing in the notice, or a source in each of several.
     """
-    return notice.source(text).clause
+    return notice.key(notice.source(text))
 
 
 # ---- conditions ------------------------------------------------------------------------------------------------------
@@ -269,15 +277,15 @@ class Renderer(Protocol[E]):
         """Rows in which a column is null."""
         ...
 
-    def source_in(self, column: str, clauses: frozenset[str], /) -> E:
-        """Rows whose source is one of these clauses.
+    def source_in(self, column: str, ids: frozenset[str], /) -> E:
+        """Rows whose source is one of these.
 
         A null, and what is no id of a source, must make the query fail.
         """
         ...
 
-    def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, /) -> E:
-        """Rows that hold a day, or a moment on a day in the notice's time zone, from `since` to before `before`.
+    def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, timezone: str, /) -> E:
+        """Rows that hold a day, or a moment on a day in this time zone, from `since` to before `before`.
 
         None: no such bound. Null is on no day.
         """
@@ -293,16 +301,17 @@ class Renderer(Protocol[E]):
 
 def rendered(rule: RowRule, words: Renderer[E]) -> E:
     """The condition that the rows of a rule meet, as an expression of an engine."""
-    return _any([_branch(rule, branch, words) for branch in rule.branches], words)
+    parts = [_any([_branch(rule, zone, branch, words) for branch in zone.branches], words) for zone in rule.zones]
+    return parts[0] if len(parts) == 1 else words.all_of(parts)
 
 
-def _branch(rule: RowRule, branch: Branch, words: Renderer[E]) -> E:
+def _branch(rule: RowRule, zone: ZoneRule, branch: Branch, words: Renderer[E]) -> E:
     parts: list[E] = []
     if rule.source is not None and branch.sources is not None:
         parts.append(words.source_in(rule.source, branch.sources))
     for column, span in ((rule.collected, branch.collected), (rule.ended, branch.ended)):
         if column is not None and span is not None and not span.is_all:
-            within = [] if span.is_none_at_all else [words.days_in(column, span.since, span.before)]
+            within = [] if span.is_none_at_all else [words.days_in(column, span.since, span.before, zone.timezone)]
             parts.append(_any([words.absent(column), *within] if span.absent else within, words))
     if branch.subjects is not None:
         parts += _subjects(rule.subjects, branch.subjects, words)

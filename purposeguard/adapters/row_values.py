@@ -8,9 +8,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from purposeguard.adapters.row_rule import LONGEST, clause_meant, spellings
+from purposeguard.adapters.row_rule import LONGEST, id_meant, spellings
 from purposeguard.errors import UnlabelledData, shown
 from purposeguard.notice.notice import Notice
+from purposeguard.notice.several import JointNotice
 from purposeguard.notice.timezones import zone
 
 EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -25,8 +26,8 @@ class Spellings:
 
     def __init__(self, notice: Notice) -> None:
         self._notice = notice
-        self.clauses: Mapping[str, str] = spellings(notice)
-        """The known texts, each with the clause that it means."""
+        self.ids: Mapping[str, str] = spellings(notice)
+        """The known texts, each with the id that it means."""
 
     def learn(self, column: str, texts: Iterable[str | None]) -> None:
         """Reads more spellings.
@@ -35,17 +36,17 @@ class Spellings:
             UnknownSource: one of them means nothing in the notice.
             UnlabelledData: one is None.
         """
-        read = dict(self.clauses)
+        read = dict(self.ids)
         for text in texts:
             if text is None:
                 raise no_source(column)
             if text not in read:
-                read[text] = clause_meant(self._notice, text)
-        self.clauses = read
+                read[text] = id_meant(self._notice, text)
+        self.ids = read
 
-    def of(self, clauses: frozenset[str]) -> list[str]:
+    def of(self, ids: frozenset[str]) -> list[str]:
         """The known texts that mean one of these."""
-        return [text for text, clause in self.clauses.items() if clause in clauses]
+        return [text for text, id_ in self.ids.items() if id_ in ids]
 
 
 # ---- days ------------------------------------------------------------------------------------------------------------
@@ -135,11 +136,12 @@ def no_column(column: object) -> ValueError:
 
 
 def as_text(notice: Notice) -> str:
-    """What a notice says. Its classes are not pickled: where a part of a frame is computed they are made anew."""
-    return json.dumps(notice.dump(), ensure_ascii=False)
+    """What a notice says, or each of several. Their classes are not pickled: another process makes them anew."""
+    return json.dumps([one.dump() for one in notice.notices], ensure_ascii=False)
 
 
 @functools.lru_cache(maxsize=16)
 def from_text(text: str) -> Notice:
-    """A notice that says this."""
-    return Notice.parse(json.loads(text))
+    """The notice that says this, or the several that do."""
+    notices = [Notice.parse(tables) for tables in json.loads(text)]
+    return notices[0] if len(notices) == 1 else JointNotice(notices, {})

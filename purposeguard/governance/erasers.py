@@ -15,7 +15,8 @@ from purposeguard.notice.history import History
 from purposeguard.notice.label import Label, OneSource
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
-from purposeguard.notice.schema import Document, Period
+from purposeguard.notice.schema import Period
+from purposeguard.notice.vocabulary import Source
 from purposeguard.policy.row_context import SubjectId, subject_key
 
 Key = int | str | uuid.UUID
@@ -52,12 +53,13 @@ E = TypeVar("E")
 class Registered:
     """A registered eraser: its name, its sources, and the day from which its periods are counted.
 
-    `sources` are clauses, each with the revision whose clause it is; `history` returns the known revisions.
+    `sources` are clauses, each with the revision whose clause it is; `histories` returns the known revisions of each
+    notice.
     """
 
     name: str
     sources: tuple[tuple[str, Notice], ...]
-    history: Callable[[], History]
+    histories: Callable[[], Iterable[History]]
     counted: Counted
     due: Callable[[datetime.date], Iterable[Key]]
     erase: Callable[[Sequence[Key]], object]
@@ -68,36 +70,44 @@ class Registered:
         return None if self.forgets is None else subject_key(self.forgets(key))
 
     def clauses(self, notice: Notice) -> tuple[str, ...]:
-        """Its sources, by their clauses in the notice in force.
+        """Its sources, by their ids in the notice in force.
 
         Raises:
             UnknownSource: the notice has no such source.
         """
-        history = self.history()
-        clauses: dict[str, None] = {}
+        return tuple(dict.fromkeys(notice.key(source) for _, source in self._present(notice)))
+
+    def _present(self, notice: Notice) -> Iterator[tuple[Notice, type[Source]]]:
+        """Its sources in force, each with the one of several notices that it is of."""
+        histories = {history.latest.id: history for history in self.histories()}
         for clause, held in self.sources:
-            now = history.clause_in("source", clause, held, notice)
+            own = next(one for one in notice.notices if one.id == held.id)
+            now = histories[held.id].clause_in("source", clause, held, own)
             if now is None:
                 raise UnknownSource(clause, f"that of {held.revision} is no source of the notice any more")
-            clauses[notice.source(now).clause] = None
-        return tuple(clauses)
+            yield own, own.source(now)
 
-    def period(self, notice: Notice) -> Period | None:
-        """The shortest period of its sources; None if the notice sets none."""
-        periods = Periods(notice.document)
+    def periods(self, notice: Notice) -> list[tuple[Period, Periods]]:
+        """The periods of its sources, the shortest first, each with those of its notice."""
+        periods = {one: Periods(one.document) for one in notice.notices}
         own = [
-            period for source in self.clauses(notice) for period in periods.of(source) if period.from_ == self.counted
+            (period, periods[one])
+            for one, source in self._present(notice)
+            for period in periods[one].of(source.clause)
+            if period.from_ == self.counted
         ]
-        return min(own, key=lambda period: period.days, default=None)
+        return sorted(own, key=lambda pair: pair[0].days)
 
 
 class Erasers:
     """The erasers of an application: `@erasers.register(Registration, …)` declares one."""
 
-    def __init__(self, notice: Notice | Callable[[], Notice], history: Callable[[], History] | None = None) -> None:
-        """`notice` is the one in force, or returns it; `history` returns the revisions, with their renumberings."""
+    def __init__(
+        self, notice: Notice | Callable[[], Notice], histories: Callable[[], Iterable[History]] | None = None
+    ) -> None:
+        """`notice` is the one in force, or returns it; `histories`: the revisions of each, with their renumberings."""
         self._notice = notice if callable(notice) else lambda: notice
-        self._history = history or (lambda: History(self._notice()))
+        self._histories = histories or (lambda: map(History, self._notice().notices))
         self._registered: dict[str, Registered] = {}
 
     def register(
@@ -135,7 +145,9 @@ class Erasers:
                 raise ValueError(f"there is an eraser called `{called}`: give this one another `name=…`")
             if not called.strip() or len(called) > LONGEST_NAME:
                 raise ValueError(f"the name of an eraser is not blank, and of {LONGEST_NAME} characters at most")
-            self._registered[called] = Registered(called, meant, self._history, counted, made.due, made.erase, forgets)
+            self._registered[called] = Registered(
+                called, meant, self._histories, counted, made.due, made.erase, forgets
+            )
             return declared
 
         return declare
@@ -143,12 +155,12 @@ class Erasers:
     def _meant(self, sources: Iterable[OneSource]) -> tuple[tuple[str, Notice], ...]:
         """The clauses of these sources, each with its revision: a class may be of an earlier one."""
         present = self._notice()
+        known = (*present.notices, *(revision for history in self._histories() for revision in history))
         clauses: dict[tuple[str, Notice], None] = {}
         for item in sources:
-            for source in item if isinstance(item, Label) else (item,):
-                held = present
-                if not isinstance(source, str):
-                    held = next((other for other in (present, *self._history()) if source in other.grants), present)
+            for given in item if isinstance(item, Label) else (item,):
+                source = present.source(given) if isinstance(given, str) else given
+                held = next((revision for revision in known if source in revision.grants), present)
                 clauses[held.source(source).clause, held] = None
         return tuple(clauses)
 
@@ -161,21 +173,27 @@ class Erasers:
 
 def unserved(notice: Notice, erasers: Iterable[Registered]) -> tuple[Period, ...]:
     """The periods of a notice without eraser: past them data is refused, and never erased."""
-    document = notice.document
-    served: dict[str, set[str]] = {counted: set() for counted in get_args(Counted)}
+    served: set[tuple[str, str]] = set()
     for eraser in erasers:
         try:
-            served[eraser.counted].update(_reached(document, eraser.clauses(notice)))
+            clauses = eraser.clauses(notice)
         except UnknownSource:
             continue  # of an earlier revision; the plan tells of it
-    periods = document.retention.period if document.retention is not None else ()
-    return tuple(period for period in periods if not _reached(document, (period.source,)) <= served[period.from_])
+        served |= {(eraser.counted, item) for clause in clauses for item in _items(notice, clause)}
+    return tuple(
+        period.model_copy(update={"source": source})
+        for one in notice.notices
+        for period in (one.document.retention.period if one.document.retention is not None else ())
+        for source in (notice.key(one.source(period.source)),)
+        if not {(period.from_, item) for item in _items(notice, source)} <= served
+    )
 
 
-def _reached(document: Document, sources: Iterable[str]) -> set[str]:
-    """The items of these sources; a source without items is its own."""
-    lineage = Lineage(document)
-    return {item for source in sources for item in lineage.leaves(source)}
+def _items(notice: Notice, given: str) -> list[str]:
+    """The ids of the items of a source; a source without items is its own."""
+    source = notice.source(given)
+    own = next(one for one in notice.notices if source in one.grants)
+    return [notice.key(own.source(item)) for item in Lineage(own.document).leaves(source.clause)]
 
 
 def where_failed(what: str, error: Exception) -> str:

@@ -88,8 +88,8 @@ class Governance:
         `checkpoints`: where those of the ledger in the store go.
         `days` and `suspend_while_open` are those of `Requests`. `keys` is that of `Store.open`.
 
-        Over several notices there are restrictions, consents, hand-overs and the ledger, whose ids name the notice
-        (`jp-notice:1.2`). Requests, reports and the retention job go by the rules of one: they raise SeveralNotices.
+        Over several notices there are restrictions, consents, hand-overs, the retention job and the ledger, whose ids
+        name the notice (`jp-notice:1.2`). Requests and reports go by the rules of one: they raise SeveralNotices.
 
         Raises:
             StoreUnavailable: the store cannot be opened.
@@ -125,7 +125,7 @@ class Governance:
             self.provisions: Final = Provisions(
                 self.store, clock=self._clock, ledger=self._ledger, timezone=self._timezone
             )
-            self.erasers: Final = Erasers(lambda: self.notice, lambda: self._revisions)
+            self.erasers: Final = Erasers(lambda: self.notice, lambda: (part.history for part in self._compiled.parts))
             self.holdings: Final = Holdings()
             undo.pop_all()
         self._lent = isinstance(store, Store)
@@ -280,10 +280,8 @@ class Governance:
 
     def _clause_now(self, clause: str, revision: datetime.date) -> str | None:
         """The present clause of a purpose of a revision; None if the notice in force has no such purpose."""
-        table = self._compiled
-        parts = table.parts if isinstance(table, JointTable) else (table,)
-        table = next((part for part in parts if clause.startswith(part.prefix)), table)
-        if isinstance(table, JointTable):
+        table = next((part for part in self._compiled.parts if clause.startswith(part.prefix)), None)
+        if table is None:
             return clause  # from before there were several notices
         clause = clause.removeprefix(table.prefix)
         since = next((notice for notice in table.history if notice.revision == revision), None)

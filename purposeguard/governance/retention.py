@@ -163,15 +163,16 @@ class RetentionJob:
             number = connection.execute(UNENDED).scalar_one_or_none()
             rows = connection.execute(sa.select(part).where(part.c.sweep == number)).all() if number else []
         pending = {row.eraser: len(row.pending or ()) for row in rows}
-        # By the earliest day that it can be: what is not certainly due is not due.
-        today = day_in(self._notice.document.timezone, self._clock.earliest())
-        parts = [self._due(eraser, today, pending.pop(eraser.name, 0)) for eraser in self._erasers]
+        # By the earliest moment that it can be: what is not certainly due is not due.
+        now = self._clock.earliest()
+        today = min(day_in(one.document.timezone, now) for one in self._notice.notices)
+        parts = [self._due(eraser, now, pending.pop(eraser.name, 0)) for eraser in self._erasers]
         parts += [Due(name, (), None, None, 0, count, GONE) for name, count in pending.items() if count]
         return Plan(today, tuple(parts), unserved(self._notice, self._erasers), number)
 
-    def _due(self, eraser: Registered, today: datetime.date, pending: int) -> Due:
+    def _due(self, eraser: Registered, now: datetime.datetime, pending: int) -> Due:
         try:
-            period, before = self._period(eraser, today)
+            period, before = self._period(eraser, now)
             due = Due(eraser.name, eraser.clauses(self._notice), period, before, 0, pending)
         except PurposeGuardError as error:
             return Due(eraser.name, (), None, None, 0, pending, str(error))
@@ -184,12 +185,19 @@ class RetentionJob:
         except Exception as error:  # noqa: BLE001  # of the application's own code; reported, and nothing is erased by it
             return dataclasses.replace(due, problem=where_failed(f"{eraser.name}.due", error))
 
-    def _period(self, eraser: Registered, today: datetime.date) -> tuple[Period | None, datetime.date | None]:
-        """The period that an eraser serves, and the day before which it must have begun for things to be due."""
-        period = eraser.period(self._notice)
-        if period is None or (today - datetime.date.min).days < period.days:  # longer than there are days
-            return period, None
-        return period, today - datetime.timedelta(days=period.days)
+    def _period(self, eraser: Registered, now: datetime.datetime) -> tuple[Period | None, datetime.date | None]:
+        """The period of an eraser that is over first, and the day before which it must have begun for things to be due.
+
+        What is of several notices is due as soon as one of them says so, by the day in its own time zone.
+        """
+        found: tuple[Period | None, datetime.date | None] = None, None
+        for period, periods in eraser.periods(self._notice):
+            today = day_in(periods.timezone, now)
+            is_countable = (today - datetime.date.min).days >= period.days  # else longer than there are days
+            before = today - datetime.timedelta(days=period.days) if is_countable else None
+            if found[0] is None or (before or datetime.date.min) > (found[1] or datetime.date.min):
+                found = period, before
+        return found
 
     def run(self, *, batch: int = 500, max_share: float = MAX_SHARE, told: Progress | None = None) -> Outcome:
         """Erases what is due, in batches of this size, and resumes a run that did not end.
@@ -209,13 +217,11 @@ class RetentionJob:
         if type(max_share) not in (int, float) or not 0 <= max_share <= 1:
             raise ValueError("`max_share` is a number from 0 to 1")
         plan = self._certain(max_share)
-        problems = {due.eraser: due.problem for due in plan.parts if due.before is not None and due.problem}
+        dues = {due.eraser: due for due in plan.parts}
         run = _Run(self._store, self._clock, self._ledger, told)
-        pending = run.begin([eraser.name for eraser in self._erasers])
-        parts = [
-            self._erase(run, eraser, plan.today, batch, pending.pop(eraser.name, ()), problem=problems.get(eraser.name))
-            for eraser in self._erasers
-        ]
+        erasers = [eraser for eraser in self._erasers if eraser.name in dues]
+        pending = run.begin([eraser.name for eraser in erasers])
+        parts = [self._erase(run, eraser, dues[eraser.name], batch, pending.pop(eraser.name, ())) for eraser in erasers]
         parts += [Erased(name, (), run.done[name], problem=GONE if keys else None) for name, keys in pending.items()]
         ended = not any(erased.problem for erased in parts)
         if ended:
@@ -240,23 +246,11 @@ class RetentionJob:
                 )
         return plan
 
-    def _erase(
-        self,
-        run: _Run,
-        eraser: Registered,
-        today: datetime.date,
-        batch: int,
-        pending: Sequence[Key],
-        *,
-        problem: str | None,
-    ) -> Erased:
+    def _erase(self, run: _Run, eraser: Registered, due: Due, batch: int, pending: Sequence[Key]) -> Erased:
         """With a `problem` it is not known how much is due, so that nothing but the pending batch is erased."""
-        name = eraser.name
-        try:
-            sources = eraser.clauses(self._notice)
-            _, before = self._period(eraser, today)
-        except PurposeGuardError as error:
-            return Erased(name, (), run.done.get(name, 0), problem=str(error))
+        name, sources, before, problem = eraser.name, due.sources, due.before, due.problem
+        if not sources:  # they are unknown
+            return Erased(name, (), run.done.get(name, 0), problem=problem)
         left = False
         try:
             if pending:
@@ -264,8 +258,8 @@ class RetentionJob:
                 self._forget(eraser, pending)
                 run.batch_done(name, sources, len(pending))
             if before is not None and problem is None:
-                for due in _batches(eraser.due(before), batch):
-                    keys = self._free(eraser, due)
+                for found in _batches(eraser.due(before), batch):
+                    keys = self._free(eraser, found)
                     if not keys:
                         continue
                     run.batch_begins(name, keys)

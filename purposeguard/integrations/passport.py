@@ -118,6 +118,7 @@ class Passports:
 
         Raises:
             PurposeMissing: no purpose is under way here, or an exception is, which goes nowhere else.
+            SeveralNotices: the purpose is a family over several notices, and a passport is of one.
             TypeError, ValueError: `subject` is no id; `due` has no time zone.
         """
         use = self._guard.current
@@ -127,14 +128,15 @@ class Passports:
             )
         matrix = self._guard._engine.snapshot.matrix  # once: purpose and revision are of one
         purpose = matrix.purpose(use.activity.purpose)
+        table = matrix.alone(purpose)
         origin = Passport(
-            notice=matrix.notice.id,
-            revision=matrix.notice.revision,
+            notice=table.notice.id,
+            revision=table.notice.revision,
             purpose=purpose.name if isinstance(purpose, Family) else purpose.clause,
             family=isinstance(purpose, Family),
             channel=use.channel,
             activity=use.activity.name,
-            conditions=tuple(sorted(use.conditions)),
+            conditions=tuple(sorted(table.own_conditions(use.conditions))),
             **_UNISSUED,
         )
         return self.renew(origin, audience=audience, subject=subject, due=due, max_age=max_age)
@@ -285,24 +287,26 @@ class Passports:
         known = self._handles[1]
         handle = known.get(key)
         if handle is None:
-            purpose = self._permitted(passport, receiver.permits)
+            purpose, conditions = self._permitted(passport, receiver.permits)
             # `guard.purpose` says whether the channel fits (rule 7).
             block = self._guard.purpose(
-                purpose, channel=passport.channel, activity=receiver.activity, conditions=passport.conditions
+                purpose, channel=passport.channel, activity=receiver.activity, conditions=conditions
             )
             declared = block._stated.activity(receiver.site, receiver.activity)
             handle = known[key] = ActivityHandle(engine, declared)
             self._guard._register.add_activity(receiver.site, declared)
         return handle
 
-    def _permitted(self, passport: Passport, permits: tuple[Any, ...]) -> type[Purpose] | Family:
-        """The purpose of a passport, as the revision in force calls it."""
+    def _permitted(self, passport: Passport, permits: tuple[Any, ...]) -> tuple[type[Purpose] | Family, frozenset[str]]:
+        """The purpose and the conditions of a passport, as the revision in force calls them."""
         matrix = self._guard._engine.snapshot.matrix
-        if passport.notice != matrix.notice.id:
+        table = next((part for part in matrix.parts if part.notice.id == passport.notice), None)
+        if table is None:
             raise PassportRefused(
                 "notice", f"it is of notice {passport.notice}, and {matrix.notice.id} is in force here"
             )
-        then = next((one for one in matrix.history.notices if one.revision == passport.revision), None)
+        notice = table.notice
+        then = next((one for one in table.history.notices if one.revision == passport.revision), None)
         if then is None:
             raise PassportRefused("revision", f"the revision of {passport.revision} is not known here; load it")
         try:
@@ -310,21 +314,21 @@ class Passports:
             purpose = matrix.purpose(told)
         except UnknownTerm:
             raise PassportRefused(
-                "purpose", f"{passport.purpose} of {passport.revision} is no purpose of {matrix.notice.revision}"
+                "purpose", f"{passport.purpose} of {passport.revision} is no purpose of {notice.revision}"
             ) from None
         try:
-            matrix.channel(passport.channel)
+            table.channel(passport.channel)
         except UnknownTerm:
-            raise PassportRefused("channel", f"{matrix.notice.revision} knows no such channel") from None
+            raise PassportRefused("channel", f"{notice.revision} knows no such channel") from None
         try:
-            matrix.conditions(passport.conditions)
+            conditions = frozenset(table.prefix + one for one in table.conditions(passport.conditions))
         except UnknownTerm:
-            raise PassportRefused("condition", f"{matrix.notice.revision} knows no such condition") from None
+            raise PassportRefused("condition", f"{notice.revision} knows no such condition") from None
         gone: UnknownTerm | None = None
         for permit in permits:
             try:
                 if _members(purpose) <= _members(matrix.purpose(permit)):
-                    return purpose
+                    return purpose, conditions
             except UnknownTerm as error:  # the others still count
                 gone = error
         raise PassportRefused("not-permitted", f"what receives it does not permit {passport.purpose}") from gone

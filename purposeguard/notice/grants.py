@@ -132,7 +132,6 @@ def _covered(document: Document, prohibition: Prohibition) -> Iterator[tuple[str
     into a derivation covers what comes out: else linking would be a way round it.
     """
     lineage = Lineage(document)
-    members = {family.class_: family.purposes for family in document.family}
     covered = set(lineage.span(prohibition.sources))
     seen = -1
     while seen < len(covered):  # what was derived may go into another derivation
@@ -141,8 +140,7 @@ def _covered(document: Document, prohibition: Prohibition) -> Iterator[tuple[str
         for derivation in document.derivation:
             if not covered.isdisjoint(lineage.span((*derivation.from_, *derivation.with_))):
                 covered.add(derivation.id)
-    purposes = {one for given in prohibition.purposes for one in members.get(given, (given,))}
-    return product(covered, purposes)
+    return product(covered, document.members_of(prohibition.purposes))
 
 
 Extensions = dict[tuple[str, str], Extension]
@@ -319,8 +317,7 @@ def reached(document: Document, row: Extension, pairs: Grants) -> Iterator[tuple
     """The pairs that one row names: items of clauses and derivations, and what they may serve of its purposes."""
     lineage = Lineage(document)
     overlays = {overlay.id for overlay in document.overlay}
-    members = {family.class_: family.purposes for family in document.family}
-    purposes = dict.fromkeys(one for given in row.purposes for one in members.get(given, (given,)))
+    purposes = document.members_of(row.purposes)
     for source in pairs if row.sources is None else lineage.span(row.sources):
         if source not in lineage.children and source not in overlays:
             for purpose in purposes:

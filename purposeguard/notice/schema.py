@@ -6,10 +6,12 @@ of the TOML file; where a key is a Python keyword the attribute ends in an under
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
+import functools
 import itertools
 import keyword
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar, get_args
@@ -103,10 +105,23 @@ def _any_or_ids(held: tuple[str, ...]) -> str | list[str]:
     return "any" if held == EVERY else list(held)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Refers:
+    """What the ids in a field name; of a renaming its `kind` says it."""
+
+    kind: Literal["source", "purpose", "purpose or family", "channel", "condition", "source or purpose"]
+
+
 Id = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_readable_id)]
-SourceIds = Annotated[
+SourceId = Annotated[Id, Refers("source")]
+SourceIds = Annotated[tuple[Id, ...], Field(min_length=1), Refers("source")]
+SomeSources = Annotated[tuple[Id, ...] | None, Refers("source")]
+PurposeIds = Annotated[tuple[Id, ...], Refers("purpose")]
+PurposesOrFamilies = Annotated[tuple[Id, ...], Field(min_length=1), Refers("purpose or family")]
+AnySourceIds = Annotated[
     tuple[Id, ...],
     Field(min_length=1),
+    Refers("source"),
     WrapValidator(_unless_any),
     PlainSerializer(_any_or_ids),
     WithJsonSchema(
@@ -135,7 +150,12 @@ Days = Annotated[int, Field(gt=0, strict=True, description="a period in days")]
 TimeZone = Annotated[str, Field(min_length=1, max_length=100, pattern=ONE_LINE), AfterValidator(_time_zone)]
 Basis = Literal["consent", "contract", "law", "legitimate-interest", "public-task", "vital-interest"]
 """On what the use of data rests in law, where the notice states it."""
-When = Annotated[tuple[Slug, ...], Field(min_length=1, description="only where all these conditions are stated")]
+When = Annotated[
+    tuple[Slug, ...],
+    Field(min_length=1, description="only where all these conditions are stated"),
+    Refers("condition"),
+]
+SomeChannels = Annotated[tuple[ChannelId, ...] | None, Refers("channel")]
 
 
 V = TypeVar("V")
@@ -275,7 +295,7 @@ class Channel(Table):
 class SourceRow(Named):
     """A source category: the clause under which data is collected. `parent` is the clause whose item it is."""
 
-    parent: Id | None = None
+    parent: Annotated[Id | None, Refers("source")] = None
     automatic: bool = Field(
         default=False, strict=True, description="collected from the terminal, not given by the person"
     )
@@ -284,8 +304,8 @@ class SourceRow(Named):
 class Channels(Table):
     """The channels that a purpose names: `closed`, these and no other, or `open`, these for example."""
 
-    closed: tuple[ChannelId, ...] | None = Field(default=None, min_length=1)
-    open: tuple[ChannelId, ...] | None = Field(default=None, min_length=1)
+    closed: SomeChannels = Field(default=None, min_length=1)
+    open: SomeChannels = Field(default=None, min_length=1)
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -301,7 +321,7 @@ class BasisRow(Table):
     """
 
     basis: Basis | None = None
-    sources: tuple[Id, ...] | None = Field(default=None, min_length=1)
+    sources: SomeSources = Field(default=None, min_length=1)
     when: When = ()
     opt_out: bool = Field(default=False, strict=True, description="holds until the person objects, who is named")
 
@@ -341,7 +361,7 @@ class Grant(Table):
     clause: Id
     title: Titles
     text: Texts | None = None
-    sources: SourceIds
+    sources: AnySourceIds
     basis: Basis | None = None
     bases: Bases = ()
     when: When = ()
@@ -354,7 +374,7 @@ class FamilyRow(Table):
     class_: ClassName = Field(alias="class")
     title: Titles
     text: Texts | None = None
-    purposes: tuple[Id, ...] = Field(min_length=2)
+    purposes: PurposeIds = Field(min_length=2)
 
     @property
     def slug(self) -> str:
@@ -367,9 +387,9 @@ class Derivation(Named):
 
     operation: Slug
     function: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", description="the generated function's name")]
-    from_: tuple[Id, ...] = Field(alias="from", min_length=1)
-    with_: tuple[Id, ...] = Field(alias="with", min_length=1)
-    serves: tuple[Id, ...] = Field(min_length=1)
+    from_: SourceIds = Field(alias="from")
+    with_: SourceIds = Field(alias="with")
+    serves: PurposeIds = Field(min_length=1)
 
 
 class Prohibition(Table):
@@ -378,8 +398,8 @@ class Prohibition(Table):
     `unless`: save where all these conditions are stated.
     """
 
-    sources: SourceIds
-    purposes: tuple[Id, ...] = Field(min_length=1)
+    sources: AnySourceIds
+    purposes: PurposesOrFamilies
     reason: Titles
     text: Texts | None = None
     unless: When = ()
@@ -388,17 +408,17 @@ class Prohibition(Table):
 class Overlay(Named):
     """What one item of one product's data may serve: less than `source`, never more (rule 8)."""
 
-    source: Id
+    source: SourceId
     product: Text
     item: Text
-    serves: tuple[Id, ...]
+    serves: PurposeIds
 
 
 class Extension(Table):
     """What this revision extends to data collected under earlier ones (rule 9). `notified`: when notice was given."""
 
-    purposes: tuple[Id, ...] = Field(min_length=1)
-    sources: tuple[Id, ...] | None = Field(default=None, min_length=1)
+    purposes: PurposesOrFamilies
+    sources: SomeSources = Field(default=None, min_length=1)
     basis: Literal["related", "consent"]
     notified: datetime.date | None = None
     text: Texts | None = None
@@ -409,7 +429,7 @@ class Renaming(Table):
 
     kind: Literal["source", "purpose"]
     old: Id
-    new: Id
+    new: Annotated[Id, Refers("source or purpose")]
 
 
 class Kind(Table):
@@ -447,8 +467,8 @@ class ThirdPartyProvision(Table):
     clause: Id
     title: Titles
     recipients: tuple[RecipientKind, ...] = Field(min_length=1)
-    sources: tuple[Id, ...] | None = Field(default=None, min_length=1)
-    purposes: tuple[Id, ...] | None = Field(default=None, min_length=1)
+    sources: SomeSources = Field(default=None, min_length=1)
+    purposes: Annotated[tuple[Id, ...] | None, Refers("purpose or family")] = Field(default=None, min_length=1)
     form: Literal["personal", "aggregate"] = "personal"
     countries: tuple[Country, ...] | Literal["any"] | None = Field(default=None, min_length=1)
     safeguards: Literal["required", "recorded"] = "required"
@@ -527,7 +547,7 @@ class Period(Table):
     `days`. A period of no days from the end of use means: as long as it is used.
     """
 
-    source: Id
+    source: SourceId
     days: Annotated[int, Field(ge=0, strict=True, description="a period in days")]
     text: Texts | None = None
     from_: Literal["collection", "end-of-use"] = Field(default="end-of-use", alias="from")
@@ -545,7 +565,7 @@ class Period(Table):
 class Criterion(Table):
     """How long data of a source is kept where the notice gives no number: a text, which nothing can enforce."""
 
-    source: Id
+    source: SourceId
     title: Titles
     text: Texts | None = None
 
@@ -655,10 +675,23 @@ class Document(Table):
             texts.begin_with(next(iter(self.title)))
         return self
 
+    def members_of(self, purposes: Iterable[str]) -> dict[str, None]:
+        """The ids of these purposes, and of the members of these families, each once."""
+        members = {row.class_: row.purposes for row in self.family}
+        return dict.fromkeys(id_ for given in purposes for id_ in members.get(given, (given,)))
+
     @property
     def purposes(self) -> tuple[PurposeRow, ...]:
         """All purposes of all grants, in the notice's order."""
         return tuple(row for grant in self.grant for row in grant.purpose)
+
+
+@functools.cache
+def references(model: type[Table]) -> Mapping[str, Refers]:
+    """The fields of a table that hold ids of other rows, and of which."""
+    return {
+        name: mark for name, field in model.model_fields.items() for mark in field.metadata if isinstance(mark, Refers)
+    }
 
 
 def by_language(table: Table) -> Iterator[ByLanguage[Any]]:

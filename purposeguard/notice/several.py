@@ -4,20 +4,39 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+from typing import Any, Final, NoReturn, cast
 
 from purposeguard.errors import Fault, NoticeError, SeveralNotices, Told, UnknownCondition, UnknownPurpose, UnknownTerm
 from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, Immutable, Purpose, Source, fold, is_union, slug_of
 
-if TYPE_CHECKING:
-    from purposeguard.notice.schema import Document, Prohibition
-
 ORIGIN: Final = "several notices"
 """What faults of notices that are combined are reported under."""
+
+_OF_ONE: Final = {
+    "document": "its own file, with rights, retention and contact",
+    "history": "its revisions",
+    "periods": "its periods of retention",
+    "prohibited": "what it prohibits",
+    "revision": "its revision",
+}
+"""Attributes of one notice, and of its table, that several do not have together."""
+
+
+def of_one(name: str, notices: Callable[[], Iterable[Notice]]) -> NoReturn:
+    """Refuses an attribute that several notices do not have together.
+
+    Raises:
+        SeveralNotices: each of them has its own.
+        AttributeError: none has one.
+    """
+    if name in _OF_ONE:
+        raise SeveralNotices([notice.id for notice in notices()], _OF_ONE[name])
+    raise AttributeError(name)
+
 
 _NAME: Final = re.compile(r"[A-Z][A-Za-z0-9]{0,99}")
 
@@ -88,10 +107,10 @@ class JointNotice(Notice):
         joint = tuple(
             Family(name, slug_of(name), dict(members[0].title), tuple(members)) for name, members in families.items()
         )
-        sources = _spelt((one.id, one._sources) for one in notices)
-        purposes = _spelt((one.id, one._purposes) for one in notices)
-        families_known = _spelt((one.id, one._families) for one in notices)
-        wanted = _spelt((one.id, {**one._purposes, **one._families}) for one in notices)
+        sources = _spelt((notice.id, notice._sources) for notice in notices)
+        purposes = _spelt((notice.id, notice._purposes) for notice in notices)
+        families_known = _spelt((notice.id, notice._families) for notice in notices)
+        wanted = _spelt((notice.id, {**notice._purposes, **notice._families}) for notice in notices)
         faults = [*_channels_apart(notices)]
         for family in joint:
             folded = fold(family.name) or family.name
@@ -104,14 +123,14 @@ class JointNotice(Notice):
             raise NoticeError(faults, ORIGIN)
         self._fill(
             _notices=tuple(notices),
-            sources=tuple(source for one in notices for source in one.sources),
-            purposes=tuple(purpose for one in notices for purpose in one.purposes),
-            families=(*(family for one in notices for family in one.families), *joint),
-            channels=tuple(dict.fromkeys(channel for one in notices for channel in one.channels)),
-            conditions=tuple(qualified(one.id, condition) for one in notices for condition in one.conditions),
-            words=MappingProxyType({hashed: words for one in notices for hashed, words in one.words.items()}),
-            grants=MappingProxyType({source: granted for one in notices for source, granted in one.grants.items()}),
-            _own_purposes=frozenset(purpose for one in notices for purpose in one.purposes),
+            sources=tuple(source for notice in notices for source in notice.sources),
+            purposes=tuple(purpose for notice in notices for purpose in notice.purposes),
+            families=(*(family for notice in notices for family in notice.families), *joint),
+            channels=tuple(dict.fromkeys(channel for notice in notices for channel in notice.channels)),
+            conditions=tuple(qualified(notice.id, condition) for notice in notices for condition in notice.conditions),
+            words=MappingProxyType({hashed: words for notice in notices for hashed, words in notice.words.items()}),
+            grants=MappingProxyType({source: may for notice in notices for source, may in notice.grants.items()}),
+            _own_purposes=frozenset(purpose for notice in notices for purpose in notice.purposes),
             _sources=_unshared(sources),
             _purposes=_unshared(purposes),
             _families=_unshared(families_known),
@@ -121,21 +140,25 @@ class JointNotice(Notice):
     @property
     def id(self) -> str:
         """The ids of the notices; no single notice has such a one."""
-        return " + ".join(one.id for one in self.notices)
+        return " + ".join(notice.id for notice in self.notices)
 
     @property
     def notices(self) -> tuple[Notice, ...]:
         """The notices in force, in their order."""
         return self._notices
 
+    def __getattr__(self, name: str) -> NoReturn:
+        """Of what is not here: raises SeveralNotices where each notice has its own."""
+        of_one(name, lambda: self._notices)
+
     @property
     def revision(self) -> datetime.date:
         """Each notice has its own: raises SeveralNotices."""
-        self._refuse("its revision")
+        of_one("revision", lambda: self._notices)
 
     def key(self, term: type[Source | Purpose]) -> str:
         """The id by which records name a source or purpose: `jp-notice:1.1(a)`."""
-        own = (one.id for one in self.notices if term in one.grants or term in one._own_purposes)
+        own = (notice.id for notice in self.notices if term in notice.grants or term in notice._own_purposes)
         return qualified(next(own), term.clause)
 
     def revision_of(self, clauses: Iterable[str]) -> datetime.date:
@@ -147,20 +170,7 @@ class JointNotice(Notice):
         ids = {clause.partition(":")[0] for clause in clauses}
         if len(ids) > 1:
             raise ValueError(f"the purposes are of {' and '.join(sorted(ids))}: declare it for those of each by itself")
-        return max(one.revision for one in self.notices if one.id in ids or not ids)
-
-    @property
-    def document(self) -> Document:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # raises where the notice of one file has it
-        """Each notice has its own: raises SeveralNotices."""
-        self._refuse("its file")
-
-    @property
-    def prohibited(self) -> Mapping[tuple[str, str], Prohibition]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # as `document`
-        """Each notice has its own: raises SeveralNotices."""
-        self._refuse("what it prohibits")
-
-    def _refuse(self, what: str) -> NoReturn:
-        raise SeveralNotices([one.id for one in self.notices], what)
+        return max(notice.revision for notice in self.notices if notice.id in ids or not ids)
 
     def purpose_or_family(self, given: object) -> type[Purpose] | Family:
         """What a purpose argument means; raises UnknownPurpose where it means nothing, or one thing in each notice."""
@@ -170,11 +180,11 @@ class JointNotice(Notice):
 
     @property
     def _dated(self) -> str:
-        return ", ".join(one._dated for one in self.notices)
+        return ", ".join(notice._dated for notice in self.notices)
 
     @property
     def _holder(self) -> str:
-        return f"none of {', '.join(one.id for one in self.notices)} has this id"
+        return f"none of {', '.join(notice.id for notice in self.notices)} has this id"
 
     def condition(self, given: object) -> str:
         """The condition that a name means, by the id that says of which notice it is: `jp-notice:adult`.
@@ -206,11 +216,11 @@ class JointNotice(Notice):
         return hash(self.notices)
 
     def __repr__(self) -> str:
-        return f"<JointNotice {', '.join(f'{one.id} {one.revision}' for one in self.notices)}>"
+        return f"<JointNotice {', '.join(f'{notice.id} {notice.revision}' for notice in self.notices)}>"
 
     def _repr_html_(self) -> str:
         """What notebooks show: each of them."""
-        return "".join(one._repr_html_() for one in self.notices)
+        return "".join(notice._repr_html_() for notice in self.notices)
 
 
 _Spelt = dict[str, dict[str, Any]]

@@ -18,18 +18,14 @@ from purposeguard.errors import Fault
 from purposeguard.notice.grants import Grants, LegalGrounds, Lineage, granted, reached, source_rows
 from purposeguard.notice.schema import (
     EVERY,
-    BasisRow,
-    Channels,
-    Criterion,
     Document,
     Extension,
     FamilyRow,
-    Grant,
     Named,
-    Period,
-    Prohibition,
     PurposeRow,
     Renaming,
+    Table,
+    references,
 )
 from purposeguard.notice.vocabulary import NotPersonal, fold, nearest, slug_of
 
@@ -66,10 +62,9 @@ def _not_granted(document: Document) -> Iterator[Slip]:
 
 def _lacking(document: Document, row: Extension, pairs: Grants) -> Iterator[str]:
     """What of a row no grant gives, in words."""
-    members = {family.class_: family.purposes for family in document.family}
     overlays = {overlay.id for overlay in document.overlay}
     for given in row.purposes:
-        purposes = set(members.get(given, (given,)))
+        purposes = document.members_of((given,)).keys()
         if row.sources is None and all(purposes.isdisjoint(served) for served in pairs.values()):
             yield f"anything serve `{given}`"
         for source in row.sources or ():
@@ -149,8 +144,7 @@ _ROW_OF: Final[Mapping[str, str]] = {
 }
 """What to write for a reference to nothing."""
 
-Row = TypeVar("Row", bound=BaseModel)
-_Stating = TypeVar("_Stating", PurposeRow, Grant)
+Row = TypeVar("Row", bound=Table)
 
 
 class Sense:
@@ -164,17 +158,20 @@ class Sense:
         self, document: Document, places: Mapping[int, str] | None = None, tables: Mapping[str, Any] | None = None
     ) -> None:
         self.faults: list[Fault] = []
-        self._places = dict(places or {id(row): place for place, row in _walk(document)})
+        self._places = dict(places or {id(row): place for place, row in placed(document)})
         self._excused = _ids(tables) if tables else {}
         conditions = getattr(document, "condition", ())
-        self._conditions = self._names(((row, "id", row.id, row.id) for row in conditions), "condition")
-        self._channels = self._names(((row, "id", row.id, row.id) for row in document.channel), "channel")
         self._names(((row, "clause", row.clause, row.clause) for row in document.grant), "grant")
-        self._sources = self._names(_spellings(source_rows(document)), "source")
         # A purpose and a family are asked for by the same argument, so their names are of one kind.
-        self._either = self._names(_spellings((*document.purposes, *document.family)), "purpose or family")
+        either = self._names(_spellings((*document.purposes, *document.family)), "purpose or family")
         purposes = {row.id for row in document.purposes}
-        self._purposes = {folded: name for folded, name in self._either.items() if name in purposes}
+        self._known: Mapping[str, Names] = {
+            "condition": self._names(((row, "id", row.id, row.id) for row in conditions), "condition"),
+            "channel": self._names(((row, "id", row.id, row.id) for row in document.channel), "channel"),
+            "source": self._names(_spellings(source_rows(document)), "source"),
+            "purpose": {folded: name for folded, name in either.items() if name in purposes},
+            "purpose or family": either,
+        }
         self._class_names(document)
         self._function_names(document)
         self.document = self._canonical(document)
@@ -184,6 +181,7 @@ class Sense:
         self._overlays_narrow()
         self._bases_cover()
         self._rows_differ()
+        self._periods_differ()
         self._countries_differ()
         self._recipients_differ()
         for row, key, message, suggestion in slips(self.document):
@@ -242,9 +240,9 @@ class Sense:
                 message = f"duplicate: `{row.function}` is already the function of `{seen[row.function]}`"
                 self._fault(row, "function", message, "give each derivation a function name of its own")
 
-    def _one(self, row: BaseModel, place: str, spelling: str, known: Names, kind: str) -> str | None:
+    def _one(self, row: BaseModel, place: str, spelling: str, kind: str) -> str | None:
         """The canonical id that a reference means; reports it where it means nothing."""
-        folded = _folded(spelling)
+        folded, known = _folded(spelling), self._known[kind]
         canonical = known.get(folded)
         if canonical is None and folded not in self._excused.get(kind, ()):
             words = (word for word in known if word.isalpha())  # folded class names, which are as good
@@ -257,133 +255,52 @@ class Sense:
             self._fault(row, place, f"unknown {kind} `{spelling}`", suggestion)
         return canonical
 
-    def _all(self, row: BaseModel, key: str, given: Sequence[str], known: Names, kind: str) -> tuple[str, ...]:
+    def _all(self, row: BaseModel, key: str, given: Sequence[str], kind: str) -> tuple[str, ...]:
         """The canonical ids of a list of references; reports what is unknown or named twice."""
         found: dict[str, None] = {}
         for index, spelling in enumerate(given):
-            canonical = self._one(row, f"{key}[{index}]", spelling, known, kind)
+            canonical = self._one(row, f"{key}[{index}]", spelling, kind)
             if canonical in found:
                 self._fault(row, f"{key}[{index}]", f"names {kind} `{canonical}` a second time", "remove one")
             elif canonical is not None:
                 found[canonical] = None
         return tuple(found)
 
-    def _with(self, row: Row, **changes: object) -> Row:
-        """A copy of the row that stands at the same place."""
+    def _canonical(self, row: Row, place: str = "") -> Row:
+        """A copy of a row, with each reference in it and in the rows below in the spelling of the row it refers to."""
+        self._places.setdefault(id(row), place)
+        place, refers = self._places[id(row)], references(type(row))
+        changes: dict[str, object] = {}
+        for name, field in type(row).model_fields.items():
+            value, key = getattr(row, name, None), field.alias or name
+            here = f"{place}.{key}" if place else key
+            if name in refers and value not in (None, EVERY):
+                kind = row.kind if isinstance(row, Renaming) else refers[name].kind
+                if isinstance(value, str):
+                    found: object = self._one(row, key, value, kind) or ""
+                else:
+                    found = self._all(row, key, value, kind)
+                # A prohibition whose conditions are all unknown stays lifted: what it seems to forbid is not reported.
+                changes[name] = found if found or key != "unless" else value
+            elif isinstance(value, Table):
+                changes[name] = self._canonical(value, here)
+            elif isinstance(value, tuple) and value and isinstance(value[0], Table):
+                changes[name] = tuple(self._canonical(inner, f"{here}[{index}]") for index, inner in enumerate(value))
+        if not changes:
+            return row
         copy = row.model_copy(update=changes)
-        self._places[id(copy)] = self._places[id(row)]
+        self._places[id(copy)] = place
         return copy
 
-    def _canonical(self, document: Document) -> Document:
-        """The document with every reference in the spelling of the row it refers to."""
-        sources, purposes, either = self._sources, self._purposes, self._either
-
-        def refer(row: Row, **known: tuple[Names, str]) -> Row:
-            changes = {
-                name: self._all(row, name.rstrip("_"), getattr(row, name), names, kind)
-                for name, (names, kind) in known.items()
-            }
-            return self._with(row, **changes)
-
-        to_sources, to_purposes = (sources, "source"), (purposes, "purpose")
-        changes: dict[str, object] = {
-            "source": tuple(
-                self._with(row, parent=self._one(row, "parent", row.parent, sources, "source"))
-                if row.parent is not None
-                else row
-                for row in document.source
-            ),
-            "grant": tuple(
-                self._with(
-                    self._lawful(grant if grant.sources == EVERY else refer(grant, sources=to_sources)),
-                    purpose=tuple(self._lawful(self._channelled(row)) for row in grant.purpose),
-                )
-                for grant in document.grant
-            ),
-            "family": tuple(refer(row, purposes=to_purposes) for row in document.family),
-            "derivation": tuple(
-                refer(row, from_=to_sources, with_=to_sources, serves=to_purposes) for row in document.derivation
-            ),
-            "forbid": tuple(
-                self._lifted(
-                    refer(
-                        row,
-                        **({} if row.sources == EVERY else {"sources": to_sources}),
-                        purposes=(either, "purpose or family"),
-                    )
-                )
-                for row in document.forbid
-            ),
-            "overlay": tuple(
-                self._with(
-                    refer(row, serves=to_purposes), source=self._one(row, "source", row.source, sources, "source") or ""
-                )
-                for row in document.overlay
-            ),
-        }
-        changes["extension"] = tuple(
-            refer(
-                row, purposes=(either, "purpose or family"), **({} if row.sources is None else {"sources": to_sources})
-            )
-            for row in document.extension
-        )
-        changes["renamed"] = tuple(
-            self._with(
-                row, new=self._one(row, "new", row.new, sources if row.kind == "source" else purposes, row.kind) or ""
-            )
-            for row in document.renamed
-        )
-        changes["provision"] = tuple(
-            refer(
-                row,
-                **({} if row.sources is None else {"sources": to_sources}),
-                **({} if row.purposes is None else {"purposes": (either, "purpose or family")}),
-            )
-            for row in document.provision
-        )
-        retention = getattr(document, "retention", None)
-        if retention is not None:
-            changes["retention"] = retention.model_copy(
-                update={"period": self._periods(retention.period), "criterion": self._criteria(retention.criterion)}
-            )
-        return document.model_copy(update=changes)
-
-    def _periods(self, rows: tuple[Period, ...]) -> tuple[Period, ...]:
-        self._places.update({id(row): f"retention.period[{index}]" for index, row in enumerate(rows)})
+    def _periods_differ(self) -> None:
+        """A source has one period from its collection, and one from the end of use."""
+        retention = getattr(self.document, "retention", None)
         seen: set[tuple[str, str]] = set()
-        kept: list[Period] = []
-        for row in rows:
-            source = self._one(row, "source", row.source, self._sources, "source")
-            if source is not None and (source, row.from_) in seen:
-                message = f"a second period of `{source}` from {row.from_.replace('-', ' ')}"
+        for row in retention.period if retention is not None else ():
+            if row.source and (row.source, row.from_) in seen:
+                message = f"a second period of `{row.source}` from {row.from_.replace('-', ' ')}"
                 self._fault(row, "source", message, "keep one of the two")
-            elif source is not None:
-                seen.add((source, row.from_))
-            kept.append(self._with(row, source=source))
-        return tuple(kept)
-
-    def _criteria(self, rows: tuple[Criterion, ...]) -> tuple[Criterion, ...]:
-        self._places.update({id(row): f"retention.criterion[{index}]" for index, row in enumerate(rows)})
-        return tuple(
-            self._with(row, source=self._one(row, "source", row.source, self._sources, "source")) for row in rows
-        )
-
-    def _lifted(self, row: Prohibition) -> Prohibition:
-        # One whose conditions are unknown, which is told, is no more than it was: what it seems to forbid is not told.
-        return self._with(row, unless=self._all(row, "unless", row.unless, self._conditions, "condition") or row.unless)
-
-    def _lawful(self, row: _Stating) -> _Stating:
-        """A grant or purpose with the references of its conditions and bases."""
-        place = self._places[id(row)]
-        self._places.update({id(one): f"{place}.bases[{number}]" for number, one in enumerate(row.bases)})
-        bases: list[BasisRow] = []
-        for one in row.bases:
-            changes: dict[str, object] = {"when": self._all(one, "when", one.when, self._conditions, "condition")}
-            if one.sources is not None:
-                changes["sources"] = self._all(one, "sources", one.sources, self._sources, "source")
-            bases.append(self._with(one, **changes))
-        when = self._all(row, "when", row.when, self._conditions, "condition")
-        return self._with(row, bases=tuple(bases), when=when)
+            seen.add((row.source, row.from_))
 
     def _bases_cover(self) -> None:
         """Of several bases, some row is for each source that may serve the purpose; overlays have those of theirs."""
@@ -411,20 +328,13 @@ class Sense:
                     )
                     self._fault(owner, "bases", message, "add one for it, or one without `sources`")
 
-    def _channelled(self, row: PurposeRow) -> PurposeRow:
-        if row.channels is None:
-            return row
-        key, given = ("closed", row.channels.closed) if row.channels.closed else ("open", row.channels.open)
-        named = self._all(row, f"channels.{key}", given or (), self._channels, "channel")
-        return self._with(row, channels=Channels.model_construct(None, **{key: named}))
-
     def _parents(self) -> None:
         """A parent is a clause, and no clause stands above itself."""
         lineage = Lineage(self.document)
         clauses = {row.id for row in self.document.source}
         settled = {*lineage.upwards()}
         for row in self.document.source:
-            if row.parent is not None and row.parent not in clauses:
+            if row.parent and row.parent not in clauses:
                 self._fault(
                     row, "parent", f"`{row.parent}` is no clause that data is collected under", "name a `[[source]]`"
                 )
@@ -571,7 +481,7 @@ def _spellings(rows: Iterable[Named | FamilyRow]) -> Iterator[tuple[BaseModel, s
         yield row, "class", row.class_, canonical
 
 
-def _walk(document: Document) -> Iterator[tuple[str, BaseModel]]:
+def placed(document: Document) -> Iterator[tuple[str, BaseModel]]:
     """Every row that faults can be found in, with its place."""
     for name in ROWS:
         for index, row in enumerate(getattr(document, name)):

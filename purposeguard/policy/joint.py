@@ -14,9 +14,9 @@ from purposeguard.errors import Fault, NoticeError, SeveralNotices, Told, Unknow
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.several import ORIGIN, JointNotice, Notices, qualified
+from purposeguard.notice.several import ORIGIN, JointNotice, Notices, of_one, qualified
 from purposeguard.notice.timezones import Day
-from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, TermMeta, by_clause, union_members
+from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source, TermMeta, by_clause, union_members
 from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, Context, DenialReason, SubjectPreferences
 from purposeguard.policy.table import PolicyTable, Row
 
@@ -29,12 +29,12 @@ class NoticesInForce(NamedTuple):
 
 
 class JointTable(PolicyTable):
-    """The decisions of several notices: `parts` are the tables of each, in their order."""
+    """The decisions of several notices."""
 
-    __slots__ = ("_declared", "_revisions", "_stand_ins", "parts")
+    __slots__ = ("_declared", "_parts", "_revisions", "_stand_ins")
 
-    parts: tuple[PolicyTable, ...]
     _declared: Mapping[str, object]
+    _parts: tuple[PolicyTable, ...]
     _revisions: Notices
     _stand_ins: dict[type[Source | Purpose], TermMeta]
 
@@ -44,7 +44,7 @@ class JointTable(PolicyTable):
         Raises:
             NoticeError: a family names what is of none of the notices, or these do not go together.
         """
-        self._fill(parts=tuple(parts), _declared=declared, _in_context={}, texts={}, prefix="", _stand_ins={})
+        self._fill(_parts=tuple(parts), _declared=declared, _in_context={}, texts={}, prefix="", _stand_ins={})
         faults = [*self._gone()]
         if faults:
             raise NoticeError(faults, ORIGIN)
@@ -110,22 +110,18 @@ class JointTable(PolicyTable):
         return JointTable(parts, self._declared)
 
     @property
+    def parts(self) -> tuple[PolicyTable, ...]:
+        """The tables of each notice, in their order."""
+        return self._parts
+
+    @property
     def revisions(self) -> Notices:
         """The revisions of each notice."""
         return self._revisions
 
-    @property
-    def history(self) -> History:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # raises where the table of one notice has it
-        """Each notice has its own: raises SeveralNotices."""
-        self._refuse("its revisions")
-
-    @property
-    def periods(self) -> NoReturn:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # as `history`
-        """Each notice has its own: raises SeveralNotices."""
-        self._refuse("its periods of retention")
-
-    def _refuse(self, what: str) -> NoReturn:
-        raise SeveralNotices([part.notice.id for part in self.parts], what)
+    def __getattr__(self, name: str) -> NoReturn:
+        """Of what is not here: raises SeveralNotices where each notice has its own."""
+        of_one(name, lambda: self.notice.notices)
 
     def of(self, source: type[Source]) -> PolicyTable:
         """The table of the notice that a source, or a purpose, is of.
@@ -138,9 +134,26 @@ class JointTable(PolicyTable):
             raise UnknownSource(source, f"is a class of none of {self.notice.id}")
         return part
 
+    def alone(self, purpose: type[Purpose] | Family) -> PolicyTable:
+        """The table of the one notice that a purpose, or a family, is of.
+
+        Raises:
+            SeveralNotices: it is a family over several of them.
+        """
+        members = purpose.members if isinstance(purpose, Family) else (purpose,)
+        part, *others = {self._part(member) for member in members}
+        if part is None or others:
+            raise SeveralNotices([each.notice.id for each in self.parts], "a purpose of its own in this family")
+        return part
+
     def each(self, label: Label) -> tuple[tuple[PolicyTable, Label], ...]:
-        """The table of each notice that sources of a label are of, with these; of data of nobody, those of all."""
-        of = {part: [source for source in label if self._part(source) is part] for part in self.parts}
+        """The table of each notice that sources of a label are of, with these; of data that is not personal, of all.
+
+        Raises:
+            UnknownSource: a source is of none of them.
+        """
+        personal = [source for source in label if source is not NotPersonal]
+        of = {part: [source for source in personal if self.of(source) is part] for part in self.parts}
         return tuple((part, Label(*sources)) for part, sources in of.items() if sources) or tuple(
             (part, label) for part in self.parts
         )
@@ -169,8 +182,7 @@ class JointTable(PolicyTable):
     def _own_context(self, part: PolicyTable, context: Context) -> Context:
         """The context as the table of one notice has it: its revision of collection, and its conditions."""
         if context.conditions:
-            stated = {one.removeprefix(part.prefix) for one in context.conditions if one.startswith(part.prefix)}
-            context = context._replace(conditions=frozenset(stated))
+            context = context._replace(conditions=part.own_conditions(context.conditions))
         if context.unders:
             return context._replace(under=context.unders[self.parts.index(part)], unders=())
         # A date alone does not say of which notice it is a revision.

@@ -229,6 +229,20 @@ class PolicyTable(Immutable):
         """The table of each notice that sources of a label are of, with these sources."""
         return ((self, label),)
 
+    @property
+    def parts(self) -> tuple[PolicyTable, ...]:
+        """The table of each notice that is in force."""
+        return (self,)
+
+    def alone(self, purpose: type[Purpose] | Family) -> PolicyTable:  # noqa: ARG002  # over several notices it tells
+        """The table of the one notice that a purpose, or a family, is of."""
+        return self
+
+    def own_conditions(self, conditions: frozenset[str]) -> frozenset[str]:
+        """Those of the conditions that are of this notice, by their ids in it."""
+        prefix = self.prefix
+        return frozenset(one.removeprefix(prefix) for one in conditions if one.startswith(prefix))
+
     def key(self, term: type[Source | Purpose]) -> str:
         """The id by which contexts and records name a source or a purpose; over several notices it names the notice."""
         return self.prefix + term.clause

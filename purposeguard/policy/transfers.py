@@ -252,8 +252,7 @@ def _of_content(
         if others := [source for source in personal if source not in covered]:
             yield f"clause {row.clause} provides {', '.join(row.sources)}, not {', '.join(others)}"
     if row.purposes is not None and purposes is not None:
-        members = {family.class_: family.purposes for family in document.family}
-        stated = {purpose for given in row.purposes for purpose in members.get(given, (given,))}
+        stated = document.members_of(row.purposes)
         if others := [purpose for purpose in purposes if purpose not in stated]:
             yield f"clause {row.clause} provides data for {', '.join(row.purposes)}, not for {', '.join(others)}"
 

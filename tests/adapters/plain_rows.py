@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from purposeguard import Notice
-from purposeguard.adapters.row_rule import KeySet, clause_meant
+from purposeguard.adapters.row_rule import KeySet, id_meant
 from purposeguard.policy.row_context import subject_key
 
 Test = Callable[[Any], bool]
@@ -19,7 +19,6 @@ class PlainRows:
 
     def __init__(self, notice: Notice) -> None:
         self.notice = notice
-        self.zone = ZoneInfo(notice.document.timezone)
 
     def constant(self, *, value: bool) -> Test:
         return lambda row: value
@@ -39,15 +38,15 @@ class PlainRows:
         return lambda row: row[column] is None
 
     def source_in(self, column: str, clauses: frozenset[str], /) -> Test:
-        return lambda row: clause_meant(self.notice, row[column]) in clauses
+        return lambda row: id_meant(self.notice, row[column]) in clauses
 
-    def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, /) -> Test:
+    def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, timezone: str, /) -> Test:
         def within(row: Any) -> bool:
             day = row[column]
             if day is None:
                 return False
             if isinstance(day, datetime.datetime):
-                day = day.astimezone(self.zone).date()
+                day = day.astimezone(ZoneInfo(timezone)).date()
             return (since is None or since <= day) and (before is None or day < before)
 
         return within

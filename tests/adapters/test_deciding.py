@@ -26,7 +26,7 @@ from purposeguard import (
     UnlabelledData,
 )
 from purposeguard.adapters.enforcement import Decider, Demand
-from purposeguard.adapters.row_rule import KeySet, Span, clause_meant, spellings
+from purposeguard.adapters.row_rule import KeySet, Span, id_meant, spellings
 from purposeguard.adapters.tags import Columns, columns_of
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
@@ -217,7 +217,7 @@ def test_a_rule_says_which_sources_and_subjects_may_be_used() -> None:
     with guard.purpose(tm.RenewalGuidance) as use:
         rule = decider.rule(use, columns, ["who", "name"])
         assert rule is not None
-        (branch,) = rule.branches
+        (branch,) = rule.zones[0].branches
         assert branch.sources == frozenset({"1.1(a)", "1.1(c)"})
         assert branch.subjects is not None
         assert not branch.subjects.only
@@ -231,8 +231,8 @@ def test_a_rule_says_which_sources_and_subjects_may_be_used() -> None:
         later = decider.rule(use, columns, ["name"])
         assert later is not rule
         assert later is not None
-        assert later.branches[0].subjects is not None
-        assert sorted(later.branches[0].subjects.keys.keys) == ["1", "2", "9"]
+        assert later.zones[0].branches[0].subjects is not None
+        assert sorted(later.zones[0].branches[0].subjects.keys.keys) == ["1", "2", "9"]
 
 
 def test_a_rule_stays_the_same_where_others_asked_for_something_else() -> None:
@@ -250,7 +250,7 @@ def test_a_rule_stays_the_same_where_others_asked_for_something_else() -> None:
 def _branches(decider: Decider, use: Any) -> Any:
     rule = decider.rule(use, SALES, ["email"])
     assert rule is not None
-    return rule.branches
+    return rule.zones[0].branches
 
 
 def test_a_use_of_narrowed_rows_is_told_with_the_sources_that_were_kept() -> None:
@@ -311,10 +311,10 @@ def test_another_revision_is_asked_anew() -> None:
 def test_sources_have_usual_spellings_and_any_other() -> None:
     known = spellings(NOTICE)
     assert {known["1.1(a)"], known["1.1a"], known["Registration"], known["registration"], known["1.1A"]} == {"1.1(a)"}
-    assert all(clause_meant(NOTICE, text) == clause for text, clause in known.items())
-    assert clause_meant(NOTICE, "１．１（ａ）") == "1.1(a)"
+    assert all(id_meant(NOTICE, text) == clause for text, clause in known.items())
+    assert id_meant(NOTICE, "１．１（ａ）") == "1.1(a)"
     with pytest.raises(UnknownSource):
-        clause_meant(NOTICE, "not-personal")
+        id_meant(NOTICE, "not-personal")
 
 
 def test_keys_have_the_forms_in_which_columns_hold_them() -> None:

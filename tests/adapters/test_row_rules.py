@@ -11,7 +11,7 @@ from purposeguard import ChannelViolation, PurposeViolation
 from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.row_rule import rendered
 from tests.adapters.plain_rows import PlainRows
-from tests.adapters.worlds import World, worlds
+from tests.adapters.worlds import World, worlds, worlds_of_two
 
 
 def _compare(world: World) -> None:
@@ -34,7 +34,7 @@ def _compare(world: World) -> None:
         kept = [row for row in world.rows if test(row)]
         assert kept == expected
         event(f"kept {'all' if len(kept) == len(world.rows) else 'some' if kept else 'none'}")
-        event(f"branches: {min(len(rule.branches), 5)}")
+        event(f"branches: {min(sum(len(zone.branches) for zone in rule.zones), 5)}")
         demand = decider.demand({"t": (world.columns, names)}, narrowed={"t"})
         decider.meet(demand, rules={"t": rule})
         for name in refused:  # what may never be used is refused in every row
@@ -49,7 +49,13 @@ def test_a_rule_keeps_the_rows_that_the_core_permits_one_by_one(world: World) ->
     _compare(world)
 
 
+@given(world=worlds_of_two())
+@settings(max_examples=settings().max_examples * 2)
+def test_a_rule_over_two_notices_keeps_the_rows_that_the_core_permits_one_by_one(world: World) -> None:
+    _compare(world)
+
+
 @pytest.mark.deep
-@given(world=worlds(rows=40))
+@given(world=worlds(rows=40) | worlds_of_two(rows=40))
 def test_a_rule_keeps_the_rows_that_the_core_permits_one_by_one_in_many_worlds(world: World) -> None:
     _compare(world)

@@ -1,26 +1,33 @@
-"""Stored data of two notices: a tag says of which it is, columns are decided by theirs, and rows not at all."""
+"""Stored data of two notices: a tag or a row says of which it is, columns and rows are decided by theirs."""
 
 from __future__ import annotations
 
+import datetime
 import functools
+import pickle
 import sqlite3
 from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import String, create_engine, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 import purposeguard as pg
 from purposeguard.adapters import arrow, duckdb
+from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.frames import Frames
+from purposeguard.adapters.frames.rows import PortableRule
+from purposeguard.adapters.row_rule import rendered
 from purposeguard.adapters.sql import Statements, Tables
 from purposeguard.adapters.sqlalchemy import GuardedSession, protect
-from purposeguard.errors import SeveralNotices
+from purposeguard.adapters.tags import columns_of
 from purposeguard.policy.context import SubjectPreferences
+from tests.adapters.plain_rows import PlainRows
 from tests.oversights import Told
 from tests.unit.samples import revised
 from tests.unit.test_conditions import tables
@@ -92,15 +99,136 @@ def test_rows_of_subjects_who_stopped_a_use_under_one_notice() -> None:
     assert found == {"jp": ([8], [8]), "eu": ([7, 8], [7, 8]), "jp, eu": ([8], [8])}
 
 
-def test_rows_that_decide_are_refused(guard: pg.Guard) -> None:
-    """A column that names the source, or the day, of its row says it by one notice."""
-    tables = Tables(
-        NOTICES, {"t": {"mail": pg.ByRow, "kind": pg.RowSource}, "u": {"mail": JP_ACCOUNT, "d": pg.Collected}}
-    )
-    shop = Statements(guard, tables, dialect="sqlite")
-    for text in ("SELECT mail FROM t", "SELECT mail FROM u"):
-        with guard.purpose("AnyRenewal", channel="email"), pytest.raises(SeveralNotices):
-            shop.narrowed(text)
+# ---- rows that say their source and their days -----------------------------------------------------------------------
+
+NOW = datetime.datetime(2024, 7, 31, 12, tzinfo=datetime.UTC)
+EARLY, BETWEEN, LATE = (datetime.datetime.fromisoformat(f"2024-06-30T{hour}:00:00+00:00") for hour in (12, 18, 23))
+"""On 30 June in both zones; on 1 July in Tokyo alone; on 1 July in both. Of 30 days from then the last is today."""
+
+
+def dated(notice: pg.Notice, timezone: str) -> pg.Notice:
+    """The notice in a time zone, by which registrations are kept for 30 days."""
+    period = {"source": "1(a)", "days": 30, "from": "collection"}
+    held = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only", "period": [period]}
+    return pg.Notice.parse(notice.dump() | {"timezone": timezone, "retention": held})
+
+
+FAR, NEAR = dated(JP, "Asia/Tokyo"), dated(EU, "Europe/Paris")
+DATED = both(FAR, NEAR)
+ROWS = [(source, got) for source in ("shop-jp:1(a)", "SHOP-EU:ACCOUNT") for got in (EARLY, BETWEEN, LATE)]
+BY_ROW = {"mail": pg.ByRow, "src": pg.RowSource, "got": pg.Collected}
+OF_BOTH = {"mail": [term(FAR, "Account"), term(NEAR, "Account")], "src": pg.NotPersonal, "got": pg.Collected}
+KEPT: list[tuple[Any, list[tuple[str, datetime.datetime]]]] = [
+    # Each row by the time zone of its own notice; data of both by either.
+    (BY_ROW, [ROWS[1], ROWS[2], ROWS[5]]),
+    (OF_BOTH, [ROWS[2], ROWS[5]]),
+]
+
+
+def dated_guard() -> pg.Guard:
+    return pg.Guard(DATED, clock=lambda: NOW)
+
+
+def as_table(rows: Any = ROWS) -> pa.Table:
+    sources, days = zip(*rows, strict=True)
+    moments = pa.array(days, pa.timestamp("us", "UTC"))
+    return pa.table({"mail": ["m"] * len(rows), "src": list(sources), "got": moments})
+
+
+def pairs(table: Any) -> list[tuple[str, datetime.datetime]]:
+    return [(row["src"], row["got"].astimezone(datetime.UTC)) for row in table.to_pylist()]
+
+
+@pytest.mark.parametrize(("tags", "kept"), KEPT, ids=["by row", "of both"])
+def test_rows_of_frames_by_the_time_zone_of_their_notice(tags: Any, kept: Any) -> None:
+    guard = dated_guard()
+    frames, table = Frames(guard), as_table()
+    lazy = pickle.loads(pickle.dumps(pl.DataFrame(pl.from_arrow(table)).lazy()))  # made here
+    with guard.purpose("AnyRenewal", channel="email"):
+        assert pairs(frames.permitted(table, tags=tags)) == kept
+        assert pairs(pa.Table.from_pandas(frames.permitted(table.to_pandas(), tags=tags), preserve_index=False)) == kept
+        assert pairs(frames.permitted(lazy, tags=tags).collect().to_arrow()) == kept
+
+
+def test_a_rule_over_several_notices_is_read_in_another_process() -> None:
+    guard = dated_guard()
+    columns = columns_of(DATED, BY_ROW)
+    with guard.purpose("AnyRenewal", channel="email") as use:
+        rule = Decider(guard).rule(use, columns, ["mail"])
+    assert rule is not None
+    read = pickle.loads(pickle.dumps(PortableRule(rule))).rule  # made here
+    assert (read.zones, read.known) == (rule.zones, rule.known)
+    assert [zone.timezone for zone in read.zones] == ["Asia/Tokyo", "Europe/Paris"]
+    assert [rendered(rule, PlainRows(read.notice))({"src": src, "got": got}) for src, got in ROWS] == [
+        row in KEPT[0][1] for row in ROWS
+    ]
+
+
+@pytest.mark.parametrize(("tags", "kept"), KEPT, ids=["by row", "of both"])
+def test_rows_of_duckdb_by_the_time_zone_of_their_notice(tags: Any, kept: Any) -> None:
+    guard = dated_guard()
+    connection = duckdb.connect(guard, {"t": as_table()}, tags={"t": tags})
+    with guard.purpose("AnyRenewal", channel="email"):
+        found = connection.sql("SELECT mail, src, got FROM t ORDER BY src DESC, got").arrow()
+        assert pairs(found) == kept
+
+
+@pytest.mark.parametrize("tags", [BY_ROW, OF_BOTH], ids=["by row", "of both"])
+def test_rows_of_statements_by_their_notice(tags: Any) -> None:
+    """SQLite holds dates, which are the same day in every zone: what was a moment is that day here."""
+    guard = dated_guard()
+    shop = Statements(guard, Tables(DATED, {"t": tags}), dialect="sqlite")
+    database = sqlite3.connect(":memory:")
+    database.execute("CREATE TABLE t (mail TEXT, src TEXT, got TEXT)")
+    days = {"2024-06-30": False, "2024-07-01": True}
+    rows = [("m", source, day) for source in ("shop-jp:1(a)", "SHOP-EU:ACCOUNT") for day in days]
+    database.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+    with guard.purpose("AnyRenewal", channel="email"):
+        text = shop.narrowed("SELECT mail, src, got FROM t")
+        assert database.execute(text).fetchall() == [row for row in rows if days[row[2]]]
+
+
+class Letters(DeclarativeBase):
+    """The table of which each row says its source."""
+
+
+class Letter(Letters):
+    __tablename__ = "letter"
+    id: Mapped[Annotated[int, pg.NotPersonal]] = mapped_column(primary_key=True)
+    mail: Mapped[Annotated[str, pg.ByRow]]
+    src: Mapped[Annotated[str, pg.RowSource]]
+    got: Mapped[Annotated[datetime.date, pg.Collected]]
+
+
+def test_rows_of_sessions_by_their_notice() -> None:
+    engine = create_engine("sqlite://")
+    Letters.metadata.create_all(engine)
+    guard = dated_guard()
+    sources = ["shop-jp:1(a)", "shop-eu:1(a)", "shop-jp:2"]
+    days = [datetime.date(2024, 6, 30), datetime.date(2024, 7, 1)]
+    with Session(engine) as session:
+        session.add_all(Letter(mail="m", src=source, got=day) for source in sources for day in days)
+        session.commit()
+    with GuardedSession(protect(engine, guard, Letters)) as session, guard.purpose("AnyRenewal", channel="email"):
+        kept = session.execute(select(Letter.src, Letter.got, Letter.mail)).all()
+        assert [tuple(row)[:2] for row in kept] == [(source, days[1]) for source in sources[:2]]
+
+
+def test_a_source_that_two_notices_have_says_of_which_it_is() -> None:
+    guard = dated_guard()
+    table = as_table([("1(a)", LATE)])
+    with guard.purpose("AnyRenewal", channel="email"):
+        with pytest.raises(pg.UnknownSource, match=r"write `shop-jp:1\(a\)` or `shop-eu:1\(a\)`"):
+            Frames(guard).permitted(table, tags=BY_ROW)
+        connection = duckdb.connect(guard, {"t": table}, tags={"t": BY_ROW})
+        with pytest.raises(pg.UnknownSource, match=r"`1\(a\)`"):
+            connection.sql("SELECT mail FROM t").fetchall()
+
+
+def test_a_purpose_of_one_notice_keeps_its_rows_alone() -> None:
+    guard = dated_guard()
+    with guard.purpose(term(NEAR, "Renewal")):
+        assert pairs(Frames(guard).permitted(as_table(), tags=BY_ROW)) == [ROWS[5]]
 
 
 def test_tags_of_arrow_say_of_which_notice_they_are(guard: pg.Guard) -> None:

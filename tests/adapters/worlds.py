@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Union
 
 from hypothesis import strategies as st
 
-from purposeguard import Guard, History, Label, Notice, NotPersonal, RowContext
+from purposeguard import Guard, History, Label, Notice, Notices, NotPersonal, RowContext, Source
 from purposeguard.adapters.tags import Columns, Tag
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.runtime.use import Use
@@ -77,7 +77,47 @@ KEYS = ["1", "2", "3", "4", "a", "b", "customer:1", "customer:2", "customer:a", 
 @st.composite
 def worlds(draw: st.DrawFn, *, rows: int = 12) -> World:
     """A world of one table, in which the rows say as much of themselves as there is to say."""
+    history = draw(_histories())
+    notice = history.latest
+    purpose = draw(st.sampled_from(asked_of(notice)))
+    channel = draw(st.sampled_from([None, *notice.channels]))
+    governance = draw(st.none() | _oversights(notice, list(history)))
+    guard = Guard(history, governance=governance, clock=lambda: NOW)
+    columns = draw(_columns(notice))
+    held = draw(st.lists(_row(notice, columns), max_size=rows))
+    return World(guard, purpose, channel, columns, held, draw(_stated(notice)))
+
+
+@st.composite
+def worlds_of_two(draw: st.DrawFn, *, rows: int = 12) -> World:
+    """The same where a guard holds to two notices, in time zones of their own; days are dates or moments."""
+    histories = [draw(_histories(id_)) for id_ in ("one", "other")]
+    latest = [history.latest for history in histories]
+    members = tuple(draw(st.sampled_from(notice.purposes)) for notice in latest)
+    guard_over = Notices(*histories, families={"OfBoth": Union[members]})  # noqa: UP007  # drawn
+    revisions = [revision for history in histories for revision in history]
+    joint = Guard(guard_over).notice
+    governance = draw(st.none() | _oversights(joint, revisions))
+    guard = Guard(guard_over, governance=governance, clock=lambda: NOW)
+    purpose = draw(st.just("OfBoth") | st.sampled_from(asked_of(joint)))
+    channel = draw(st.sampled_from([None, *joint.channels]))
+    granted = [source for source in joint.sources if not joint.grants[source].keys().isdisjoint(members)]
+    columns = draw(_columns(joint, granted))  # else most columns are refused before rows are asked about
+    days = DAYS if draw(st.booleans()) else MOMENTS
+    held = draw(st.lists(_row(joint, columns, days), max_size=rows))
+    return World(guard, purpose, channel, columns, held, draw(_stated(joint)))
+
+
+@st.composite
+def _stated(draw: st.DrawFn, notice: Notice) -> frozenset[str]:
+    return frozenset(one for one in notice.conditions if draw(st.booleans()))
+
+
+@st.composite
+def _histories(draw: st.DrawFn, id_: str | None = None) -> History:
+    """One or two revisions of a notice, of this id if it matters."""
     made = draw(tables())
+    made["id"] = id_ or made["id"]
     made["revision"] = draw(st.dates(datetime.date(2023, 1, 1), datetime.date(2024, 6, 30))).isoformat()
     add_bases(draw, made)
     conditions = draw(st.booleans())
@@ -89,16 +129,7 @@ def worlds(draw: st.DrawFn, *, rows: int = 12) -> World:
         revisions.append(Notice.parse(_with_periods(draw, made)))
     else:
         revisions = [Notice.parse(_with_periods(draw, made))]
-    history = History(*[one for one in revisions if one.revision <= NOW.date()])
-    notice = history.latest
-    purpose = draw(st.sampled_from(asked_of(notice)))
-    channel = draw(st.sampled_from([None, *notice.channels]))
-    governance = draw(st.none() | _oversights(notice, history))
-    guard = Guard(history, governance=governance, clock=lambda: NOW)
-    columns = draw(_columns(notice))
-    held = draw(st.lists(_row(notice, columns), max_size=rows))
-    stated = frozenset(one for one in notice.conditions if draw(st.booleans()))
-    return World(guard, purpose, channel, columns, held, stated)
+    return History(*[one for one in revisions if one.revision <= NOW.date()])
 
 
 def _with_periods(draw: st.DrawFn, made: Tables) -> Tables:
@@ -119,10 +150,10 @@ def _with_periods(draw: st.DrawFn, made: Tables) -> Tables:
     return made | {"retention": held, "timezone": zone}
 
 
-def _oversights(notice: Notice, history: History) -> st.SearchStrategy[Told]:
-    purposes = [one.clause for one in notice.purposes]
+def _oversights(notice: Notice, revisions: list[Notice]) -> st.SearchStrategy[Told]:
+    purposes = [notice.key(one) for one in notice.purposes]
     consents = st.frozensets(
-        st.tuples(st.sampled_from(purposes), st.sampled_from([one.revision for one in history])), max_size=4
+        st.tuples(st.sampled_from(purposes), st.sampled_from([one.revision for one in revisions])), max_size=4
     )
     all_preferences = st.builds(
         SubjectPreferences,
@@ -136,8 +167,10 @@ def _oversights(notice: Notice, history: History) -> st.SearchStrategy[Told]:
 
 
 @st.composite
-def _columns(draw: st.DrawFn, notice: Notice) -> Columns:
-    labels = st.lists(st.sampled_from(notice.sources), max_size=2).map(lambda some: Label(*(some or [NotPersonal])))
+def _columns(draw: st.DrawFn, notice: Notice, sources: Sequence[type[Source]] = ()) -> Columns:
+    labels = st.lists(st.sampled_from(sources or notice.sources), max_size=2).map(
+        lambda some: Label(*(some or [NotPersonal]))
+    )
     found = {f"c{n}": Tag(draw(labels), by_row=draw(st.booleans())) for n in range(draw(st.integers(1, 3)))}
     found["src"] = Tag(mark=RowSource)
     if draw(st.booleans()):
@@ -155,15 +188,23 @@ def _columns(draw: st.DrawFn, notice: Notice) -> Columns:
 DAYS = st.none() | st.dates(datetime.date(2022, 6, 1), datetime.date(2025, 6, 20))
 
 
+MOMENTS = st.none() | st.builds(
+    lambda day, hour: datetime.datetime.combine(day, datetime.time(hour), datetime.UTC),
+    st.dates(datetime.date(2022, 6, 1), datetime.date(2025, 6, 20)),
+    st.integers(0, 23),
+)
+
+
 @st.composite
-def _row(draw: st.DrawFn, notice: Notice, columns: Columns) -> Row:
+def _row(draw: st.DrawFn, notice: Notice, columns: Columns, days: st.SearchStrategy[Any] = DAYS) -> Row:
     row: dict[str, Any] = {}
     for name, tag in columns.items():
         if tag.mark is RowSource:
             source = draw(st.sampled_from(notice.sources))
-            row[name] = draw(st.sampled_from([source.clause, source.__name__, source.clause.upper()]))
+            id_ = notice.key(source)  # its class may be one of another notice too
+            row[name] = draw(st.sampled_from([id_, id_.replace(source.clause, source.__name__), id_.upper()]))
         elif tag.mark in (Collected, Ended):
-            row[name] = draw(DAYS)
+            row[name] = draw(days)
         elif tag.mark is not None:
             row[name] = draw(st.sampled_from([None, "1", "2", "3", "4", "5", "a", "b", "z"]))
         else:

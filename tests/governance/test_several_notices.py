@@ -123,10 +123,79 @@ def test_what_goes_by_the_rules_of_one_notice_is_refused(store: Store) -> None:
         for ask in (
             lambda: governance.requests.open("erasure", subject=7),
             lambda: governance.disclose(7, by="me"),
-            governance.retention.plan,
         ):
             with pytest.raises(SeveralNotices):
                 ask()
+
+
+def kept(notice: pg.Notice, timezone: str, *periods: tuple[str, int], **others: Any) -> pg.Notice:
+    """The notice in a time zone, by which data of these sources is kept for so many days from its collection."""
+    rows = [{"source": source, "days": days, "from": "collection"} for source, days in periods]
+    held = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only", "period": rows}
+    return pg.Notice.parse(notice.dump() | {"timezone": timezone, "retention": held} | others)
+
+
+class Rows:
+    """Things by the day of their collection."""
+
+    def __init__(self, *days: str) -> None:
+        self.days = dict(enumerate(map(datetime.date.fromisoformat, days)))
+
+    def due(self, before: datetime.date) -> list[int]:
+        return [key for key, day_ in self.days.items() if day_ < before]
+
+    def erase(self, keys: Any) -> None:
+        for key in keys:
+            del self.days[key]
+
+
+def test_the_retention_job_goes_by_the_notice_of_each_source(store: Store) -> None:
+    """At 18 o'clock UTC it is the next day in Tokyo, and not in Paris."""
+    jp = kept(JP, "Asia/Tokyo", ("1(a)", 30), ("2", 10))
+    eu = kept(EU, "Europe/Paris", ("1(a)", 30), ("2", 90))
+    now = datetime.datetime(2025, 6, 30, 18, tzinfo=datetime.UTC)
+    notices = both(jp, eu)
+    governance = Governance(store, notice=notices, clock=lambda: now)
+    pg.Guard(notices, governance=governance, clock=lambda: now)
+    days = ["2025-05-30", "2025-05-31", "2025-06-01"]
+    rows = {name: Rows(*days) for name in ("jp", "eu", "either")}
+    with governance:
+        governance.eraser(term(jp, "Account"), counted="collection", name="jp")(rows["jp"])
+        governance.eraser("shop-eu:1(a)", counted="collection", name="eu")(rows["eu"])
+        both_ = pg.Label(term(jp, "Account"), term(eu, "Account"))
+        governance.eraser(both_, counted="collection", name="either")(rows["either"])
+        with pytest.raises(pg.UnknownSource, match="more than one notice has it"):
+            governance.eraser("1(a)", name="unsaid")
+        with pytest.raises(pg.UnknownSource):
+            governance.eraser(JP_ACCOUNT, name="of another copy")
+        plan = governance.retention.plan()
+        assert plan.today == datetime.date(2025, 6, 30)
+        # The last of 30 days from 31 May is 30 June, which has passed in Tokyo alone. Data of both is due by either.
+        assert {due.eraser: (sorted(due.sources), due.before, due.count) for due in plan.parts} == {
+            "jp": (["shop-jp:1(a)"], datetime.date(2025, 6, 1), 2),
+            "eu": (["shop-eu:1(a)"], datetime.date(2025, 5, 31), 1),
+            "either": (["shop-eu:1(a)", "shop-jp:1(a)"], datetime.date(2025, 6, 1), 2),
+        }
+        assert [(period.source, period.days) for period in plan.unserved] == [("shop-jp:2", 10), ("shop-eu:2", 90)]
+        outcome = governance.retention.run(max_share=1)
+        assert outcome.good
+        assert {name: len(left.days) for name, left in rows.items()} == {"jp": 1, "eu": 2, "either": 1}
+
+
+def test_an_eraser_of_a_source_that_a_revision_of_its_notice_has_no_more(store: Store) -> None:
+    gone = kept(JP, "UTC", ("1(a)", 30))
+    notices = both(gone, kept(EU, "UTC", ("1(a)", 30)))
+    governance = Governance(store, notice=notices, clock=lambda: NOW)
+    guard = pg.Guard(notices, governance=governance, clock=lambda: NOW)
+    rows = Rows("2025-01-01")
+    with governance:
+        governance.eraser(term(gone, "Account"), counted="collection", name="jp")(rows)
+        renamed = {
+            "renamed": [{"kind": "source", "old": "1(a)", "new": "2"}, {"kind": "source", "old": "2", "new": "1(a)"}]
+        }
+        guard.replace(kept(JP, "UTC", ("1(a)", 30), ("2", 10), revision="2025-05-01", **renamed))
+        (due,) = governance.retention.plan().parts
+        assert (due.sources, due.before) == (("shop-jp:2",), datetime.date(2025, 5, 22))
 
 
 def test_who_is_forgotten_is_forgotten_by_all(store: Store) -> None:

@@ -211,6 +211,31 @@ def test_what_belongs_to_one_notice_is_asked_of_that(guard: pg.Guard) -> None:
     assert notice.id == "shop-jp + shop-eu"
 
 
+def test_what_no_notice_has_is_no_attribute_of_several(guard: pg.Guard) -> None:
+    matrix = guard._engine.snapshot.matrix
+    with pytest.raises(SeveralNotices, match="each has its revisions"):
+        _ = matrix.history
+    for missing in (lambda: guard.notice.colour, lambda: matrix.colour):  # type: ignore[attr-defined]
+        with pytest.raises(AttributeError, match="colour"):
+            missing()
+
+
+def test_a_purpose_is_of_one_notice_and_a_family_may_be_of_several(guard: pg.Guard) -> None:
+    matrix = guard._engine.snapshot.matrix
+    assert [part.notice.id for part in matrix.parts] == ["shop-jp", "shop-eu"]
+    assert [matrix.alone(purpose).notice.id for purpose in (JP_RENEWAL, EU_RENEWAL)] == ["shop-jp", "shop-eu"]
+    with pytest.raises(SeveralNotices, match="a purpose of its own in this family"):
+        matrix.alone(matrix.purpose("AnyRenewal"))
+    third = pg.Notice.parse(JP.dump() | {"id": "shop-uk"})
+    with pytest.raises(pg.UnknownSource, match="is a class of none of shop-jp"):
+        matrix.each(pg.Label(JP_ACCOUNT, term(third, "Account")))
+    table = pg.Guard(JP)._engine.snapshot.matrix
+    assert table.parts == (table,)
+    assert table.alone(JP_RENEWAL) is table
+    assert table.own_conditions(frozenset({"adult"})) == {"adult"}
+    assert matrix.parts[0].own_conditions(frozenset({"shop-jp:adult", "shop-eu:adult"})) == {"adult"}
+
+
 def test_two_that_say_the_same_are_equal(guard: pg.Guard) -> None:
     other = pg.Guard(both()).notice
     assert guard.notice == other

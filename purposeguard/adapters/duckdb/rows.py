@@ -14,7 +14,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from purposeguard.adapters import row_values as values
-from purposeguard.adapters.row_rule import KeySet, RowRule, clause_meant
+from purposeguard.adapters.row_rule import KeySet, RowRule, id_meant
 from purposeguard.adapters.sql.lineage import Read
 from purposeguard.adapters.sql.rows import NO_SOURCE, NO_SUBJECT, Conditions, narrowed
 from purposeguard.adapters.sql.scopes import Names
@@ -139,7 +139,7 @@ def readable(notice: Notice, texts: Iterable[object]) -> list[str]:
     for text in texts:
         if isinstance(text, str):
             with contextlib.suppress(UnknownSource):
-                clause_meant(notice, text)
+                id_meant(notice, text)
                 readable_texts.append(text)
     return readable_texts
 

@@ -50,7 +50,8 @@ def without_denied(rule: RowRule, frame: Rows) -> Rows:
     if rule.source is None or (dtype := schema[rule.source]) not in _TEXTS:
         return frame
     source = nw.nth(schema.names().index(rule.source))  # by its place: a name could be read as a pattern of names
-    texts = [text for text, clause in spellings(rule.notice).items() if clause not in rule.permitted]
+    permitted = rule.permitted
+    texts = [text for text, id_ in spellings(rule.notice).items() if id_ not in permitted]
     return frame.filter(~source.is_in(_members(dtype, texts)).fill_null(False))
 
 
@@ -96,7 +97,7 @@ class _Renderer:
         series = self._frame[column]
         return series.is_null() if series.null_count() else False
 
-    def source_in(self, column: str, clauses: frozenset[str]) -> Mask:
+    def source_in(self, column: str, ids: frozenset[str]) -> Mask:
         series = self._frame[column]
         if _holds_nothing(series) and not len(series):
             return False
@@ -105,19 +106,19 @@ class _Renderer:
         if series.dtype not in _TEXTS:
             raise row_values.not_sources(column, series.dtype)
         if series.implementation.is_polars():
-            return self._texts_in(series, column, clauses)
-        return self._codes_in(series, column, clauses)
+            return self._texts_in(series, column, ids)
+        return self._codes_in(series, column, ids)
 
-    def _texts_in(self, series: Series, column: str, clauses: frozenset[str]) -> Mask:
-        usual = _is_in(series, _members(series.dtype, self._spellings.of(clauses)))
+    def _texts_in(self, series: Series, column: str, ids: frozenset[str]) -> Mask:
+        usual = _is_in(series, _members(series.dtype, self._spellings.of(ids)))
         if not isinstance(usual, bool) and usual.all():
             return True
         if not self._are_known:
             self._spellings.learn(column, series.unique().cast(nw.String).to_list())
             self._are_known = True
-        return _is_in(series, _members(series.dtype, self._spellings.of(clauses)))
+        return _is_in(series, _members(series.dtype, self._spellings.of(ids)))
 
-    def _codes_in(self, series: Series, column: str, clauses: frozenset[str]) -> Mask:
+    def _codes_in(self, series: Series, column: str, ids: frozenset[str]) -> Mask:
         """As `_texts_in`, for Arrow: each distinct text is looked at once."""
         import pyarrow as pa  # noqa: PLC0415  # an array of it is there
 
@@ -126,14 +127,14 @@ class _Renderer:
         flags: list[Any] = []
         for chunk in self._coded.chunks:
             texts = chunk.dictionary.to_pylist()
-            if not self._spellings.clauses.keys() >= set(texts):  # though one of no row says nothing
+            if not self._spellings.ids.keys() >= set(texts):  # though one of no row says nothing
                 self._spellings.learn(column, [texts[place] for place in chunk.indices.unique().to_pylist()])
-            permitted = pa.array([self._spellings.clauses.get(text) in clauses for text in texts], pa.bool_())
+            permitted = pa.array([self._spellings.ids.get(text) in ids for text in texts], pa.bool_())
             flags.append(permitted.take(chunk.indices))
         kept: Series = nw.from_native(pa.chunked_array(flags, pa.bool_()), series_only=True)
         return kept
 
-    def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None) -> Mask:
+    def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, timezone: str) -> Mask:
         series = self._frame[column]
         bounds: tuple[Any, Any] | None
         if _holds_nothing(series):
@@ -143,7 +144,7 @@ class _Renderer:
         elif isinstance(series.dtype, nw.Datetime):
             if series.dtype.time_zone is None:
                 raise row_values.naive(column)
-            bounds = row_values.within(since, before, self._rule.timezone, series.dtype.time_unit)
+            bounds = row_values.within(since, before, timezone, series.dtype.time_unit)
             series = series.cast(nw.Int64)
         else:
             raise row_values.not_days(column, series.dtype)

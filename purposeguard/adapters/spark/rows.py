@@ -161,19 +161,21 @@ class SparkConditions(Conditions):
 
     # ---- words of Spark --------------------------------------------------------------------------------------------
 
-    def source_in(self, column: str, clauses: frozenset[str], /) -> exp.Expr:
+    def source_in(self, column: str, ids: frozenset[str], /) -> exp.Expr:
         """Rows whose source is one of these; null for a row without one, at which `column_of_rule` fails."""
         if self._known(column) != "text":
             raise values.not_sources(column, self._columns[column][1].simpleString())
-        forms = [form for form, clause in spellings(self._rule.notice).items() if clause in clauses]
+        forms = [form for form, id_ in spellings(self._rule.notice).items() if id_ in ids]
         return self.among_texts(self._parsed("{c}", column), forms)
 
-    def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, /) -> exp.Expr:
+    def days_in(
+        self, column: str, since: datetime.date | None, before: datetime.date | None, timezone: str, /
+    ) -> exp.Expr:
         """As of any; Spark has days before the first that Python has."""
-        return super().days_in(column, None if since == datetime.date.min else since, before)
+        return super().days_in(column, None if since == datetime.date.min else since, before, timezone)
 
-    def _moment(self, day: datetime.date) -> exp.Expr:
-        begin = exp.Literal.number(values.tick(day, self._rule.timezone, "us"))
+    def _moment(self, timezone: str, day: datetime.date) -> exp.Expr:
+        begin = exp.Literal.number(values.tick(day, timezone, "us"))
         return exp.Anonymous(this="TIMESTAMP_MICROS", expressions=[begin])  # a cast hangs on settings
 
     def subject_in(self, column: str, keys: KeySet, /) -> exp.Expr:

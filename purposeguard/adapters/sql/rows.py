@@ -17,6 +17,7 @@ from purposeguard.adapters.row_rule import (
     UUID_PREFIX,
     KeySet,
     RowRule,
+    id_meant,
     rendered,
     spellings,
 )
@@ -155,20 +156,20 @@ class Conditions:
 
     # ---- sources ---------------------------------------------------------------------------------------------------
 
-    def source_in(self, column: str, clauses: frozenset[str], /) -> exp.Expr:
+    def source_in(self, column: str, ids: frozenset[str], /) -> exp.Expr:
         """Rows whose source is one of these; the query fails at a row without a known one."""
         notice = self._rule.notice
         text = self._as_text(column)
-        usual = {**{other: notice.source(other).clause for other in self._others}, **spellings(notice)}
+        usual = {**{other: id_meant(notice, other) for other in self._others}, **spellings(notice)}
         case = exp.case()
-        case = case.when(_within(text, _forms(usual, clauses, meant=False)), _constant(value=False))
-        permitted = _forms(usual, clauses, meant=True)
+        case = case.when(_within(text, _forms(usual, ids, meant=False)), _constant(value=False))
+        permitted = _forms(usual, ids, meant=True)
         among = self.among_texts if len(permitted) <= _FEW else _within
         case = case.when(among(text, permitted), _constant(value=True))
         if self.folds:
             plain, known = self._plain(text), plain_spellings(notice)
             for meant in (True, False):
-                case = case.when(self.among_texts(plain, _forms(known, clauses, meant=meant)), _constant(value=meant))
+                case = case.when(self.among_texts(plain, _forms(known, ids, meant=meant)), _constant(value=meant))
         return case.else_(
             self._failure(NO_SOURCE, f"SUBSTR(COALESCE({text.sql(self.dialect)}, 'none'), 1, 60)", column)
         )
@@ -188,12 +189,14 @@ class Conditions:
 
     # ---- days ------------------------------------------------------------------------------------------------------
 
-    def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, /) -> exp.Expr:
+    def days_in(
+        self, column: str, since: datetime.date | None, before: datetime.date | None, timezone: str, /
+    ) -> exp.Expr:
         """Rows that hold a day of these; a null is in none."""
         there = self._parsed("NOT {c} IS NULL", column)
         kind = self.kind(column)
-        value = self._day(column) if kind is None else self._parsed("{c}", column)
-        bound = self._moment if kind == "moment" else self._date
+        value = self._day(column, timezone) if kind is None else self._parsed("{c}", column)
+        bound = functools.partial(self._moment, timezone) if kind == "moment" else self._date
         bounds: list[exp.Expr] = []
         if since is not None:
             bounds.append(exp.GTE(this=value.copy(), expression=bound(since)))
@@ -211,14 +214,14 @@ class Conditions:
         text = exp.Literal.string(day.isoformat())
         return text if self.dialect in {"sqlite", "mysql"} else exp.cast(text, exp.DType.DATE)
 
-    def _moment(self, day: datetime.date) -> exp.Expr:
-        """The moment at which a day begins in the time zone of the notice."""
-        begin = datetime.datetime.combine(day, datetime.time.min, zone(self._rule.timezone))
+    def _moment(self, timezone: str, day: datetime.date) -> exp.Expr:
+        """The moment at which a day begins in a time zone."""
+        begin = datetime.datetime.combine(day, datetime.time.min, zone(timezone))
         return exp.cast(exp.Literal.string(begin.isoformat()), exp.DType.TIMESTAMPTZ)
 
-    def _day(self, column: str) -> exp.Expr:
+    def _day(self, column: str, timezone: str) -> exp.Expr:
         """The day that a column of unknown type holds."""
-        zone_name = exp.Literal.string(self._rule.timezone).sql(dialect=self.dialect)
+        zone_name = exp.Literal.string(timezone).sql(dialect=self.dialect)
         moment = _MOMENT.get(self.dialect)
         if moment is not None:
             kind, on = moment
@@ -315,11 +318,11 @@ class Conditions:
 
 @functools.lru_cache(maxsize=64)
 def plain_spellings(notice: Notice) -> Mapping[str, str]:
-    """The usual spellings of sources in small letters and without brackets → clauses; those that mean one alone."""
-    clauses_by_form: dict[str, set[str]] = {}
-    for form, clause in spellings(notice).items():
-        clauses_by_form.setdefault(folded(form), set()).add(clause)
-    return {form: next(iter(clauses)) for form, clauses in clauses_by_form.items() if len(clauses) == 1}
+    """The usual spellings of sources in small letters and without brackets → ids; those that mean one alone."""
+    ids_by_form: dict[str, set[str]] = {}
+    for form, id_ in spellings(notice).items():
+        ids_by_form.setdefault(folded(form), set()).add(id_)
+    return {form: next(iter(ids)) for form, ids in ids_by_form.items() if len(ids) == 1}
 
 
 def folded(text: str) -> str:
@@ -333,9 +336,9 @@ def folded(text: str) -> str:
 _FOLDED: Final = str.maketrans({**_WIDE, **dict.fromkeys(_BRACKETS)})
 
 
-def _forms(known: Mapping[str, str], clauses: frozenset[str], *, meant: bool) -> list[str]:
-    """The known texts that mean one of these clauses; with `meant=False` the others."""
-    return [form for form, clause in known.items() if (clause in clauses) is meant]
+def _forms(known: Mapping[str, str], ids: frozenset[str], *, meant: bool) -> list[str]:
+    """The known texts that mean one of these sources; with `meant=False` the others."""
+    return [form for form, id_ in known.items() if (id_ in ids) is meant]
 
 
 def _constant(*, value: bool) -> exp.Expr:

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
-from purposeguard.notice.schema import EVERY, BasisRow, Document, FamilyRow, Grant, Prohibition
+from purposeguard.notice.schema import EVERY, BasisRow, Document, FamilyRow, Grant, Prohibition, basis_rows
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,13 +84,8 @@ class Reading:
                 self._below[other].append(one)
         self._origins: dict[str, frozenset[str]] = {}
         self.listed = {grant.clause: self._in_order(self._of_clause(grant)) for grant in document.grant}
-        members = {row.class_: row.purposes for row in document.family}
         self.bans = tuple(
-            Ban(
-                rule,
-                self._in_order(self._reached(rule)),
-                tuple(dict.fromkeys(one for given in rule.purposes for one in members.get(given, (given,)))),
-            )
+            Ban(rule, self._in_order(self._reached(rule)), tuple(document.members_of(rule.purposes)))
             for rule in document.forbid
         )
 
@@ -116,9 +111,7 @@ class Reading:
 
     def bases(self, purpose: str) -> tuple[BasisRow, ...]:
         """The bases of a purpose: its own, else those of its grant; one row where there is but one, or none."""
-        grant, row = self._rows[purpose]
-        stating = row if row.basis or row.bases else grant
-        return stating.bases or (BasisRow.model_construct(basis=stating.basis),)
+        return basis_rows(*self._rows[purpose])
 
     def terms(self, source: str, purpose: str, *, with_channels: bool = True) -> tuple[Term, ...]:
         """The terms by which a source may serve a purpose that is granted, before any prohibition: one must be met."""

@@ -7,12 +7,13 @@ one of the same class; else the one of the same id.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, Literal, TypeVar, cast
 
 from purposeguard.notice.grants import source_rows
 from purposeguard.notice.history import History
-from purposeguard.notice.schema import Derivation, FamilyRow, Named, Overlay, PurposeRow, SourceRow
+from purposeguard.notice.schema import Derivation, FamilyRow, Named, Overlay, PurposeRow, SourceRow, Table, references
 from purposeguard.notice.vocabulary import fold
 
 Direction = Literal["widened", "narrowed", "neutral"]
@@ -38,6 +39,7 @@ class Change:
 
 
 Row = TypeVar("Row", bound=Named | FamilyRow)
+AnyTable = TypeVar("AnyTable", bound=Table)
 How = Literal["same", "stated", "class", "id", "only"]
 """By what two terms are one: id and class, a `[[renamed]]` row, the class alone, the id alone; or there is one only."""
 
@@ -66,7 +68,7 @@ class Pair(Generic[Row]):
         return None if self.old is None else id_of(self.old)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True)
 class Matching:
     """All terms of both revisions: those of the later in its order, then those that are gone."""
 
@@ -74,15 +76,26 @@ class Matching:
     purposes: tuple[Pair[PurposeRow], ...]
     families: tuple[Pair[FamilyRow], ...]
 
-    @property
+    @functools.cached_property
     def purpose_ids(self) -> dict[str, str]:
         """Purposes of the earlier revision → their ids in the later one."""
         return {pair.old_id: pair.id for pair in self.purposes if pair.old_id is not None and pair.new is not None}
 
-    @property
+    @functools.cached_property
     def source_ids(self) -> dict[str, str]:
         """Sources of the earlier revision → their ids in the later one."""
         return {pair.old_id: pair.id for pair in self.sources if pair.old_id is not None and pair.new is not None}
+
+    def now(self, row: AnyTable) -> AnyTable:
+        """A row of the earlier revision, with the ids that it refers to as the later one has them."""
+        changes: dict[str, object] = {}
+        for name, refers in references(type(row)).items():
+            value = getattr(row, name)
+            moved = self.source_ids if refers.kind == "source" else self.purpose_ids
+            if refers.kind in {"source", "purpose", "purpose or family"} and value is not None:
+                is_one = isinstance(value, str)
+                changes[name] = moved.get(value, value) if is_one else tuple(moved.get(id_, id_) for id_ in value)
+        return row.model_copy(update=changes)
 
 
 def id_of(row: Named | FamilyRow) -> str:

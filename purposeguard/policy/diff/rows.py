@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from purposeguard.notice.grants import granted, source_rows
 from purposeguard.notice.history import History
@@ -52,22 +52,20 @@ def terms(history: History, matching: Matching) -> Iterator[Change]:
             yield _term("removed", "narrowed", pair, what, served=lost)
         else:
             yield from _renamed(pair, what)
-            yield from _titled(pair, what)
+            yield from _retitled(pair.old.title, pair.row.title, what=what, id=pair.id)
     yield from _reused(matching)
     for before, after in itertools.pairwise((old, *(notice.document for notice in between), new)):
         yield from _renamed_nothing(before, after)
     yield from _made_otherwise(matching)
     yield from _clauses(old, new, matching)
-    yield from _facts_of_uses("channel", old.channel, new.channel)
-    yield from _facts_of_uses("condition", old.condition, new.condition)
+    yield from _listed("channel", old.channel, new.channel, "neutral", "narrowed")
+    yield from _listed("condition", old.condition, new.condition, "neutral", "narrowed")
     yield from _prohibitions(old, new, matching)
 
 
 def _term(kind: str, direction: Direction, pair: AnyPair, what: str, **more: Fact) -> Change:
     row = pair.row
-    return Change(
-        kind, direction, {"what": what, "id": pair.id, "class": row.class_, "title": _titles(row.title), **more}
-    )
+    return Change(kind, direction, {"what": what, "id": pair.id, "class": row.class_, "title": dict(row.title), **more})
 
 
 def _renamed(pair: AnyPair, what: str) -> Iterator[Change]:
@@ -79,10 +77,10 @@ def _renamed(pair: AnyPair, what: str) -> Iterator[Change]:
     yield Change("renamed", "neutral", facts)
 
 
-def _titled(pair: AnyPair, what: str) -> Iterator[Change]:
-    if pair.old is not None and pair.old.title != pair.row.title:
-        facts: dict[str, Fact] = {"what": what, "id": pair.id}
-        yield Change("title", "neutral", {**facts, "old": _titles(pair.old.title), "new": _titles(pair.row.title)})
+def _retitled(was: Titles, is_: Titles, **facts: Fact) -> Iterator[Change]:
+    """The change of a title, of the row that these facts name."""
+    if was != is_:
+        yield Change("title", "neutral", {**facts, "old": dict(was), "new": dict(is_)})
 
 
 def _reused(matching: Matching) -> Iterator[Change]:
@@ -110,9 +108,6 @@ def _renamed_nothing(old: Document, new: Document) -> Iterator[Change]:
 
 def _made_otherwise(matching: Matching) -> Iterator[Change]:
     """Parents, families, derivations and overlays that are made of something else."""
-    purposes, sources = matching.purpose_ids, matching.source_ids
-    moved: dict[str, Mapping[Any, str]] = dict.fromkeys(("parent", "source", "from_", "with_"), sources)
-    moved |= dict.fromkeys(("purposes", "serves"), purposes)
     pairs: tuple[AnyPair, ...] = (*matching.families, *matching.sources)
     for pair in pairs:
         was, is_, what = pair.old, pair.new, kind_of(pair)
@@ -121,15 +116,14 @@ def _made_otherwise(matching: Matching) -> Iterator[Change]:
         if type(was) is not type(is_):
             yield from _value(what, pair.id, "kind", KINDS[type(was)], KINDS[type(is_)])
             continue
+        was = matching.now(was)
         for name, field in type(is_).model_fields.items():
             if name not in {"id", "class_", "title", "text"}:  # these name the row itself, and words
-                now = moved.get(name, {})
                 before, after, key = getattr(was, name), getattr(is_, name), field.alias or name
                 if isinstance(after, tuple):
-                    ids = [now.get(id_, id_) for id_ in before]
-                    yield from _set_change(what, pair.id, key, ids, cast("tuple[str, ...]", after))
+                    yield from _set_change(what, pair.id, key, before, cast("tuple[str, ...]", after))
                 else:
-                    yield from _value(what, pair.id, key, now.get(before, before), after)
+                    yield from _value(what, pair.id, key, before, after)
 
 
 def _clauses(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
@@ -141,10 +135,7 @@ def _clauses(old: Document, new: Document, matching: Matching) -> Iterator[Chang
             yield from _value("purpose", pair.id, "open_end", pair.old.open_end, pair.new.open_end)
     titles = {grant.clause: grant.title for grant in old.grant}
     for grant in new.grant:
-        title = titles.get(grant.clause, grant.title)
-        if title != grant.title:
-            facts: dict[str, Fact] = {"what": "clause", "id": grant.clause}
-            yield Change("title", "neutral", {**facts, "old": _titles(title), "new": _titles(grant.title)})
+        yield from _retitled(titles.get(grant.clause, grant.title), grant.title, what="clause", id=grant.clause)
 
 
 def _value(what: str, id_: str, key: str, was: Fact, is_: Fact) -> Iterator[Change]:
@@ -159,41 +150,21 @@ def _set_change(what: str, id_: str, key: str, was: Sequence[str], is_: Sequence
         yield Change("members", "neutral", {"what": what, "id": id_, "key": key, "added": added, "removed": removed})
 
 
-def _facts_of_uses(
-    what: str, old: Iterable[Channel | Condition], new: Iterable[Channel | Condition]
-) -> Iterator[Change]:
-    """What code states of a use: channels and conditions."""
-    was, is_ = ({row.id: row.title for row in rows} for rows in (old, new))
-    for id_, title in is_.items():
-        if id_ not in was:
-            yield Change("added", "neutral", {"what": what, "id": id_, "title": _titles(title)})
-        elif was[id_] != title:
-            facts: dict[str, Fact] = {"what": what, "id": id_}
-            yield Change("title", "neutral", {**facts, "old": _titles(was[id_]), "new": _titles(title)})
-    for id_ in was:
-        if id_ not in is_:
-            yield Change("removed", "narrowed", {"what": what, "id": id_, "title": _titles(was[id_])})
-
-
 def _prohibitions(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
     """Prohibitions that changed; their effect is reported as narrowed and widened uses."""
-    sources, purposes = matching.source_ids, matching.purpose_ids
-    was = {
-        (
-            frozenset(sources.get(source, source) for source in row.sources),
-            frozenset(purposes.get(purpose, purpose) for purpose in row.purposes),
-        ): row
-        for row in old.forbid
-    }
-    is_ = {(frozenset(row.sources), frozenset(row.purposes)): row for row in new.forbid}
+    was = {_meant(matching.now(row)): row for row in old.forbid}
+    is_ = {_meant(row): row for row in new.forbid}
     for kind, some, others in (("added", is_, was), ("removed", was, is_)):
         for key, row in some.items():
             if key not in others:
-                yield Change(kind, "neutral", {**_prohibition(row), "title": _titles(row.reason)})
+                yield Change(kind, "neutral", {**_prohibition(row), "title": dict(row.reason)})
     for key, row in is_.items():
-        if key in was and was[key].reason != row.reason:
-            facts = {"old": _titles(was[key].reason), "new": _titles(row.reason)}
-            yield Change("title", "neutral", {**_prohibition(row), **facts})
+        if key in was:
+            yield from _retitled(was[key].reason, row.reason, **_prohibition(row))
+
+
+def _meant(row: Prohibition) -> tuple[frozenset[str], frozenset[str]]:
+    return frozenset(row.sources), frozenset(row.purposes)
 
 
 def _prohibition(row: Prohibition) -> dict[str, Fact]:
@@ -235,23 +206,22 @@ def _change(kind: str, direction: Direction, **facts: Fact) -> Change:
 
 
 def _listed(
-    what: str, was: Iterable[Kind], is_: Iterable[Kind], added: Direction, removed: Direction
+    what: str,
+    was: Iterable[Kind | Channel | Condition],
+    is_: Iterable[Kind | Channel | Condition],
+    added: Direction,
+    removed: Direction,
 ) -> Iterator[Change]:
     """Entries of a closed list."""
     before, after = {row.id: row for row in was}, {row.id: row for row in is_}
     for id_, row in after.items():
         if id_ not in before:
-            yield _change("added", added, what=what, id=id_, title=_titles(row.title))
-        elif before[id_].title != row.title:
-            old, new = _titles(before[id_].title), _titles(row.title)
-            yield Change("title", "neutral", {"what": what, "id": id_, "old": old, "new": new})
+            yield _change("added", added, what=what, id=id_, title=dict(row.title))
+        else:
+            yield from _retitled(before[id_].title, row.title, what=what, id=id_)
     for id_, row in before.items():
         if id_ not in after:
-            yield _change("removed", removed, what=what, id=id_, title=_titles(row.title))
-
-
-def _titles(title: Titles) -> Mapping[str, str]:
-    return dict(title)
+            yield _change("removed", removed, what=what, id=id_, title=dict(row.title))
 
 
 def _recipients(old: Document, new: Document) -> Iterator[Change]:
@@ -279,15 +249,15 @@ def _provisions(old: Document, new: Document, matching: Matching) -> Iterator[Ch
     for row in new.provision:
         before = was.pop(row.clause, None)
         if before is None:
-            yield _change("added", "widened", what="provision", id=row.clause, title=_titles(row.title))
+            yield _change("added", "widened", what="provision", id=row.clause, title=dict(row.title))
             continue
         facts: dict[str, Fact] = {"what": "provision", "id": row.clause}
-        if before.title != row.title:
-            yield Change("title", "neutral", {**facts, "old": _titles(before.title), "new": _titles(row.title)})
+        yield from _retitled(before.title, row.title, **facts)
         yield from _recipient_kinds(before.recipients, row.recipients)
+        before = matching.now(before)
         terms: dict[str, tuple[Fact, Fact, bool]] = {
-            "sources": _narrower(before.sources, row.sources, matching.source_ids),
-            "purposes": _narrower(before.purposes, row.purposes, matching.purpose_ids),
+            "sources": _narrower(before.sources, row.sources),
+            "purposes": _narrower(before.purposes, row.purposes),
             "form": (before.form, row.form, row.form == "aggregate"),
             "countries": _narrower_countries(before.countries, row.countries),
             "safeguards": (before.safeguards, row.safeguards, row.safeguards == "required"),
@@ -296,14 +266,12 @@ def _provisions(old: Document, new: Document, matching: Matching) -> Iterator[Ch
             if then != now:
                 yield _change("value", "narrowed" if narrower else "widened", **facts, key=key, old=then, new=now)
     for clause, row in was.items():
-        yield _change("removed", "narrowed", what="provision", id=clause, title=_titles(row.title))
+        yield _change("removed", "narrowed", what="provision", id=clause, title=dict(row.title))
 
 
-def _narrower(
-    was: tuple[str, ...] | None, is_: tuple[str, ...] | None, moved: Mapping[str, str]
-) -> tuple[Fact, Fact, bool]:
-    """The two sets of ids in the later revision's spelling, and whether the second is within the first; None is all."""
-    then = None if was is None else tuple(sorted(moved.get(id_, id_) for id_ in was))
+def _narrower(was: tuple[str, ...] | None, is_: tuple[str, ...] | None) -> tuple[Fact, Fact, bool]:
+    """The two sets of ids, and whether the second is within the first; None is all."""
+    then = None if was is None else tuple(sorted(was))
     now = None if is_ is None else tuple(sorted(is_))
     return then, now, now is not None and (then is None or {*now} <= {*then})
 
@@ -359,7 +327,7 @@ def _otherwise(document: Document) -> str:
 
 
 def _country_titles(document: Document) -> dict[str, Mapping[str, str]]:
-    return {row.code: _titles(row.title) for row in document.transfer.country} if document.transfer else {}
+    return {row.code: dict(row.title) for row in document.transfer.country} if document.transfer else {}
 
 
 def _said(terms: str | Terms) -> Fact:
@@ -430,12 +398,9 @@ def _shortest(periods: Periods, source: str, start: str) -> int | None:
 def _rest(old: Document, new: Document) -> Iterator[Change]:
     """What decides nothing, or little."""
     if old.controller != new.controller:
-        titles = {"old": _titles(old.controller), "new": _titles(new.controller)}
+        titles = {"old": dict(old.controller), "new": dict(new.controller)}
         yield Change("controller", "neutral", titles, "notice")
-    if old.title != new.title:
-        yield Change(
-            "title", "neutral", {"what": "notice", "id": new.id, "old": _titles(old.title), "new": _titles(new.title)}
-        )
+    yield from _retitled(old.title, new.title, what="notice", id=new.id)
     if old.timezone != new.timezone:
         yield Change("timezone", "neutral", {"old": old.timezone, "new": new.timezone})
     if old.voluntary and new.voluntary and old.voluntary.optional != new.voluntary.optional:

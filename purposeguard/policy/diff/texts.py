@@ -136,25 +136,19 @@ def _inside(name: str, table: Table, matching: Matching | None) -> Iterator[tupl
 
 def _id(row: Table, matching: Matching | None) -> str:
     """What a row is called, the same in both revisions."""
-    sources = {} if matching is None else matching.source_ids
-    purposes = {} if matching is None else matching.purpose_ids
+    row = row if matching is None else matching.now(row)
     if isinstance(row, Period):
-        return f"{sources.get(row.source, row.source)} {row.from_}"
+        return f"{row.source} {row.from_}"
     if isinstance(row, Criterion):
-        return f"{sources.get(row.source, row.source)} criterion"
+        return f"{row.source} criterion"
     if isinstance(row, (Prohibition, Extension)):
-        of = sorted(sources.get(id_, id_) for id_ in row.sources or ())
-        return f"{', '.join(of)} → {', '.join(sorted(purposes.get(id_, id_) for id_ in row.purposes))}"
+        return f"{', '.join(sorted(row.sources or ()))} → {', '.join(sorted(row.purposes))}"
     return str(getattr(row, "id", None) or getattr(row, "code", None) or getattr(row, "clause", ""))
 
 
 def _facts(key: Key, row: Table, matching: Matching) -> dict[str, Fact]:
     what, id_ = key
     if isinstance(row, Prohibition):
-        sources, purposes = matching.source_ids, matching.purpose_ids
-        return {
-            "what": what,
-            "sources": tuple(sources.get(each, each) for each in row.sources),
-            "purposes": tuple(purposes.get(each, each) for each in row.purposes),
-        }
+        row = matching.now(row)
+        return {"what": what, "sources": row.sources, "purposes": row.purposes}
     return {"what": what, "id": id_}

@@ -192,17 +192,12 @@ class Uses:
                 yield Change("conditions", direction, facts, "notice" if direction == "widened" else None)
 
     def _bases(self) -> Iterator[Change]:
-        then, now, moved = stated_bases(self._old), stated_bases(self._new), self._matching.source_ids
+        then, now = stated_bases(self._old), stated_bases(self._new)
         for pair in self._matching.purposes:
             if pair.old is None or pair.new is None:
                 continue
-            was, is_ = (
-                [
-                    row if row.sources is None else row.model_copy(update={"sources": _ordered(row.sources, ids)})
-                    for row in rows
-                ]
-                for rows, ids in ((then[pair.old.id], moved), (now[pair.new.id], {}))
-            )
+            was = [*map(_ordered, map(self._matching.now, then[pair.old.id]))]
+            is_ = [*map(_ordered, now[pair.new.id])]
             if {_meant(row) for row in was} == {_meant(row) for row in is_}:
                 continue
             (old, *more), (new, *others) = was, is_
@@ -350,8 +345,8 @@ def _meant(row: BasisRow) -> object:
     return row.basis, row.sources, frozenset(row.when), row.opt_out
 
 
-def _ordered(sources: Iterable[str], moved: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(sorted(moved.get(source, source) for source in sources))
+def _ordered(row: BasisRow) -> BasisRow:
+    return row if row.sources is None else row.model_copy(update={"sources": tuple(sorted(row.sources))})
 
 
 def _is_particular(row: BasisRow) -> bool:

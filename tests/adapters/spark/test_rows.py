@@ -16,17 +16,24 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+import purposeguard as pg
 from purposeguard import ChannelViolation, Guard, UnlabelledData
-from purposeguard.adapters.row_rule import Branch, KeySet, RowRule, Span, SubjectTest, clause_meant, spellings
+from purposeguard.adapters.row_rule import Branch, KeySet, RowRule, Span, SubjectTest, ZoneRule, id_meant, spellings
 from purposeguard.adapters.spark import Spark, rows
 from purposeguard.adapters.spark.rows import KeyRelations, SparkConditions, literal
 from purposeguard.adapters.tags import KEY, encode
 from purposeguard.errors import UnknownSource
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.markers import Collected, Ended, Subject
+from tests.adapters.test_several_notices import FAR, KEPT, NEAR, ROWS, dated_guard
 from tests.adapters.worlds import World, worlds
+from tests.unit.together import term
 
 pytestmark = pytest.mark.xdist_group("spark")
+
+
+def _rule(*branches: Branch, **columns: Any) -> RowRule:
+    return RowRule(tm.NOTICE, (ZoneRule("Asia/Tokyo", branches),), **columns)
 
 
 def _frame(session: SparkSession, world: World, days: T.DataType) -> Any:
@@ -77,6 +84,21 @@ def test_spark_keeps_the_rows_that_the_core_permits(world: World, hour: int | No
         event(f"kept {'all' if len(kept) == len(world.rows) else 'some' if kept else 'none'}")
 
 
+def test_rows_of_two_notices_by_the_time_zone_of_theirs(session: SparkSession) -> None:
+    guard = dated_guard()
+    adapter = Spark(guard)
+    by_row = {"mail": pg.ByRow, "phone": pg.NotPersonal, "src": pg.RowSource, "got": Collected}
+    of_both = {**by_row, "mail": term(FAR, "Account"), "phone": term(NEAR, "Account"), "src": pg.NotPersonal}
+    for tags, (_, kept) in zip((by_row, of_both), KEPT, strict=True):
+        columns = "mail string, phone string, src string, got timestamp"
+        frame = session.createDataFrame([("m", "p", *row) for row in ROWS], columns)
+        with guard.purpose("AnyRenewal", channel="email"):
+            found = adapter.permitted(adapter.tagged(frame, tags)).collect()
+        assert sorted((row["src"], row["got"].timestamp()) for row in found) == sorted(
+            (source, got.timestamp()) for source, got in kept
+        )
+
+
 IDS = ["7", " 7", "07", "x", "Ä", "A\u0308", "0b5f3d0e-8f3c-4d36-9a5e-0d7f6f2b8a11", None]
 UUIDS = [
     "0B5F3D0E-8F3C-4D36-9A5E-0D7F6F2B8A11",
@@ -102,7 +124,7 @@ def test_ids_are_found_in_any_spelling(most: int, session: SparkSession, monkeyp
 
 def _named(frame: Any, keys: KeySet) -> set[Any]:
     branch = Branch(subjects=SubjectTest(keys, only=True, nobody=False))
-    rule = RowRule(tm.NOTICE, (branch,), subjects=(("who", Subject),))
+    rule = _rule(branch, subjects=(("who", Subject),))
     conditions = SparkConditions(
         rule, {"who": ("who", frame.schema["who"].dataType)}, frame.sparkSession, KeyRelations()
     )
@@ -119,7 +141,7 @@ def test_what_is_no_id_is_refused(type_: str, session: SparkSession) -> None:
 @pytest.mark.parametrize("type_", ["timestamp_ntz", "string", "bigint"])
 def test_what_is_no_day_is_refused(type_: str, session: SparkSession) -> None:
     branch = Branch(collected=Span(datetime.date(2024, 1, 1), None, absent=False))
-    rule = RowRule(tm.NOTICE, (branch,), collected="day")
+    rule = _rule(branch, collected="day")
     conditions = SparkConditions(rule, {"day": ("day", T.DataType.fromDDL(type_))}, session, KeyRelations())
     with pytest.raises(UnlabelledData, match="to hold days"):
         conditions.column_of_rule()
@@ -134,7 +156,7 @@ def test_days_begin_in_the_time_zone_of_the_notice_by_every_setting(set_otherwis
     frame = frame.select(F.col("day").cast(T.TimestampType()))
     day = datetime.date(2024, 1, 1)
     branch = Branch(collected=Span(day, day + datetime.timedelta(1), absent=False))
-    kept = rows.filtered(frame, RowRule(tm.NOTICE, (branch,), collected="day")).select(F.col("day").cast("string"))
+    kept = rows.filtered(frame, _rule(branch, collected="day")).select(F.col("day").cast("string"))
     assert [row.day for row in kept.collect()] == texts[2:4]
 
 
@@ -159,7 +181,7 @@ SPELT = st.one_of(
 @given(texts=st.lists(SPELT, min_size=30, max_size=60, unique=True))
 def test_what_spark_reads_as_a_source_the_notice_reads_as_the_same(texts: list[str], spark: Any) -> None:
     frame = spark.createDataFrame([(one,) for one in texts], "src string")
-    rule = RowRule(tm.NOTICE, (), source="src")
+    rule = _rule(source="src")
     conditions = SparkConditions(rule, {"src": ("src", T.StringType())}, spark, KeyRelations())
     clauses = sorted(one.clause for one in tm.NOTICE.sources)
     named = {one: conditions.column_of(conditions.source_in("src", frozenset({one}))) for one in clauses}
@@ -167,7 +189,7 @@ def test_what_spark_reads_as_a_source_the_notice_reads_as_the_same(texts: list[s
     for row in found:
         meant = [one for one in clauses if row[one]]
         try:
-            assert meant in ([], [clause_meant(tm.NOTICE, row.src)])  # in none: it is refused
+            assert meant in ([], [id_meant(tm.NOTICE, row.src)])  # in none: it is refused
         except UnknownSource:
             assert meant == []
 
@@ -213,7 +235,7 @@ def test_texts_are_read_as_they_are_by_every_setting(set_otherwise: SparkSession
 def test_a_source_is_read_from_its_column_whatever_that_is_called(name: str, set_otherwise: SparkSession) -> None:
     texts = ["1.1(a)", "Registration", "1.1a", "REGISTRATION", "2.1(a)", "2.1a", "WebContact"]
     frame = set_otherwise.createDataFrame([(one,) for one in texts], "src string").toDF(name)
-    rule = RowRule(tm.NOTICE, (Branch(sources=frozenset({"1.1(a)"})),), source="src")
+    rule = _rule(Branch(sources=frozenset({"1.1(a)"})), source="src")
     condition = SparkConditions(rule, {"src": (name, T.StringType())}, set_otherwise, KeyRelations()).column_of_rule()
     assert [row[0] for row in frame.filter(condition).collect()] == texts[:4]
     for odd, said in ((None, "a row names no source, in `"), ("it's \\ 9", "unknown source `it's \\ 9`, in `")):
@@ -232,6 +254,6 @@ def test_a_notice_without_sources_that_may_be_used_is_asked_too(session: SparkSe
     frame = session.createDataFrame([("1.1(a)",), ("web-contact",)], "src string")
     every = frozenset(one.clause for one in tm.NOTICE.sources)
     for clauses, left in ((frozenset[str](), 0), (every, 2)):
-        rule = RowRule(tm.NOTICE, (Branch(sources=clauses),), source="src")
+        rule = _rule(Branch(sources=clauses), source="src")
         conditions = SparkConditions(rule, {"src": ("src", T.StringType())}, session, KeyRelations())
         assert frame.filter(conditions.column_of_rule()).count() == left

@@ -161,7 +161,7 @@ DAY = datetime.date(2024, 4, 1)
 
 def on_days(engine: Engine, since: datetime.date | None, before: datetime.date | None) -> list[int]:
     conditions = Conditions(RowRule(tm.NOTICE, ()), Names(engine.dialect))
-    test = conditions.days_in("day", since, before).sql(dialect=engine.dialect)
+    test = conditions.days_in("day", since, before, "Asia/Tokyo").sql(dialect=engine.dialect)
     return [row[0] for row in engine.run(f"SELECT id FROM days WHERE {test} ORDER BY id")]  # noqa: S608  # our test
 
 
@@ -210,7 +210,7 @@ def test_every_dialect_has_words_that_its_parser_reads(dialect: str):
         words.constant(value=True),
         words.negated(words.constant(value=False)),
         words.any_of([words.absent("a"), words.source_in("b", frozenset({"1.1(a)"}))]),
-        words.all_of([words.days_in("c", DAY, DAY), words.subject_in("d", KEYS)]),
+        words.all_of([words.days_in("c", DAY, DAY, "Asia/Tokyo"), words.subject_in("d", KEYS)]),
     ):
         text = condition.sql(dialect=dialect)
         assert parse_one(text, dialect=dialect).sql(dialect=dialect) == text

@@ -17,13 +17,14 @@ import itsdangerous
 import pytest
 
 import purposeguard as pg
-from purposeguard.errors import PassportRefused
+from purposeguard.errors import PassportRefused, SeveralNotices
 from purposeguard.integrations.passport import Passports
 from purposeguard.integrations.problems import problem_of
 from purposeguard.integrations.replays import LocalReplays
 from purposeguard.integrations.signing import LONGEST
 from purposeguard.notices import trendmicro_jp as tm
 from tests.support import RecordingLedger, in_threads
+from tests.unit.test_conditions import tables
 
 KEY, OTHER = b"k" * 32, b"o" * 32
 NOW = datetime.datetime(2026, 5, 2, 12, 0, tzinfo=datetime.UTC)
@@ -544,3 +545,44 @@ def test_what_is_accepted_often_is_listed_once(passports):
         with passports.accept(text, permits=[tm.ProductGuidance], activity="letters"):
             pass
     assert [one.name for one in passports.guard.activities].count("letters") == 1
+
+
+# ---- over several notices --------------------------------------------------------------------------------------------
+
+
+def several() -> tuple[Passports, pg.Notice, pg.Notice]:
+    here, there = (pg.Notice.parse(tables(id=id_)) for id_ in ("here", "there"))
+    families = {"AnyWine": here.purpose("Wine") | there.purpose("Wine")}
+    guard = pg.Guard(pg.Notices(here, there, families=families))
+    return Passports(guard, keys={"a": KEY}), here, there
+
+
+def test_a_passport_of_a_guard_over_several_notices_is_of_one():
+    """It goes to a service that holds to that notice alone, and back; conditions of another notice stay behind."""
+    passports, here, there = several()
+    with passports.guard.purpose(here.purpose("Wine"), conditions={"here:adult", "there:adult"}):
+        text = passports.issue()
+    assert (claims(text)["notice"], claims(text)["purpose"]) == ("here", here.purpose("Wine").clause)
+    assert claims(text)["conditions"] == ["adult"]
+    alone = Passports(pg.Guard(here), keys={"a": KEY})
+    with alone.accept(text, permits=[here.purpose("Wine")]) as use:
+        assert (use.purpose, use.conditions) == (here.purpose("Wine"), frozenset({"adult"}))
+        back = alone.issue()
+    with passports.accept(back, permits=["here:Wine"]) as use:
+        assert (use.purpose, use.conditions) == (here.purpose("Wine"), frozenset({"here:adult"}))
+    other = Passports(pg.Guard(there), keys={"a": KEY})
+    assert refused(other, text, permits=["Wine"]) == "notice"
+    assert refused(passports, text, permits=["there:Wine"]) == "not-permitted"
+    third = Passports(pg.Guard(pg.Notice.parse(tables(id="third"))), keys={"a": KEY})
+    with third.guard.purpose("Wine"):
+        assert refused(passports, third.issue(), permits=["here:Wine"]) == "notice"
+
+
+def test_a_family_over_several_notices_does_not_travel():
+    passports, here, _ = several()
+    with passports.guard.purpose("AnyWine"), pytest.raises(SeveralNotices, match="a purpose of its own in this family"):
+        passports.issue()
+    with passports.guard.purpose(here.purpose("Wine")):
+        text = passports.issue()
+    with passports.accept(text, permits=["AnyWine"]) as use:  # one of its members is permitted
+        assert use.purpose is here.purpose("Wine")
