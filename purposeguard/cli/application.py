@@ -11,11 +11,11 @@ import importlib
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from purposeguard.cli.files import Problem
 from purposeguard.cli.words import learn
@@ -31,7 +31,7 @@ from purposeguard.policy.table import PolicyTable
 from purposeguard.runtime.access import Reader
 from purposeguard.runtime.declarations import Entrustment
 from purposeguard.runtime.handover import Handing
-from purposeguard.runtime.registry import WHOLE, Access, Activity
+from purposeguard.runtime.registry import WHOLE, Access, Activity, TaggedTable
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.snapshot import PolicySnapshot
 
@@ -220,6 +220,94 @@ def _values(access: Access) -> dict[str, Label]:
 
 def _inside(path: str, other: str) -> bool:
     return path.startswith((f"{other}.", f"{other}["))
+
+
+class TableOutcome(NamedTuple):
+    """What happens if an activity uses a table: the columns that it may not use, each with the reasons."""
+
+    activity: Activity
+    table: TaggedTable
+    refused: dict[str, tuple[str, ...]]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The reasons, each once."""
+        return tuple(dict.fromkeys(reason for reasons in self.refused.values() for reason in reasons))
+
+
+def table_outcome(guard: Guard, activity: Activity, table: TaggedTable) -> TableOutcome:
+    """The forecast of an activity using a table."""
+    permissions = guard._engine.permissions(activity)
+    refused = {
+        column: reasons
+        for column, label in table.columns
+        if (reasons := standing_against(Decision(permissions.decide(label)), by_row=table.of_subjects))
+    }
+    return TableOutcome(activity, table, refused)
+
+
+class Forecasts:
+    """What happens if each of these activities calls each access function of a guard, and uses each of its tables.
+
+    Raises:
+        UnknownTerm: the notice in force has no such purpose, channel or condition.
+    """
+
+    def __init__(self, guard: Guard, activities: Sequence[Activity]) -> None:
+        self.guard = guard
+        self.activities = activities
+        self.unread = read_annotations(guard)
+        alike: dict[object, list[Outcome]] = {}
+        self.calls: list[Outcome] = []
+        for activity in activities:
+            key = activity.purpose, activity.channel, activity.conditions
+            if key not in alike:
+                alike[key] = [
+                    outcome(guard, activity, access, self.unread.get(access.site)) for access in guard.accesses
+                ]
+            self.calls += (dataclasses.replace(each, activity=activity) for each in alike[key])
+        self.tables = [table_outcome(guard, activity, table) for activity in activities for table in guard.tables]
+
+    @property
+    def used_tables(self) -> list[TableOutcome]:
+        """Those of which the activity may use some column."""
+        return [outcome for outcome in self.tables if len(outcome.refused) < len(outcome.table.columns)]
+
+    def starved(self) -> list[Activity]:
+        """The activities to which every access function and table is refused."""
+        fed = {id(outcome.activity) for outcome in self.calls if outcome.verdict != "refused"}
+        fed |= {id(outcome.activity) for outcome in self.used_tables}
+        return [activity for activity in self.activities if self.guard.accesses and id(activity) not in fed]
+
+    def silent(self) -> list[Activity]:
+        """The activities that state no channel, although their clause names its channels."""
+        table = self.guard._engine.snapshot.matrix
+        return [
+            activity
+            for activity in self.activities
+            if activity.channel is None and table.must_state_channel(table.purpose(activity.purpose))
+        ]
+
+    def idle(self) -> list[Access]:
+        """The access functions that are refused to every activity."""
+        reached = {id(outcome.access) for outcome in self.calls if outcome.verdict != "refused"}
+        return [access for access in self.guard.accesses if self.guard.activities and id(access) not in reached]
+
+
+def clauses_of(purpose: type[Purpose] | Family) -> tuple[str, ...]:
+    """The id of a purpose, or those of the members of a family."""
+    return tuple(member.clause for member in (purpose.members if isinstance(purpose, Family) else (purpose,)))
+
+
+def package_of(guard: Guard) -> str:
+    """The package that all declarations share, with its dot; empty if there is none."""
+    shared: list[str] = []
+    declared = (*guard.activities, *guard.accesses, *guard.entrustments)
+    for parts in zip(*(item.module.split(".") for item in declared), strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared.append(f"{parts[0]}.")
+    return "".join(shared)
 
 
 WIDTH = {"refused": 0, "unknown": 0, "withheld": 1, "allowed": 2}

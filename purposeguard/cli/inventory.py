@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
 
-from purposeguard.cli.application import Outcome, find_guard, outcome, read_annotations, standing_against
+from purposeguard.cli.application import Forecasts, Outcome, TableOutcome, clauses_of, find_guard, package_of
 from purposeguard.cli.options import Imports, TableOption, err, out
 from purposeguard.cli.render import Column, Format, Report, Table, complain, show
 from purposeguard.guard import Guard
 from purposeguard.notice.retention import day_in
-from purposeguard.notice.vocabulary import Family
-from purposeguard.policy.explanation import Decision, name_of
-from purposeguard.policy.table import PolicyTable
+from purposeguard.policy.explanation import name_of
 from purposeguard.policy.transfers import Recipient, objections
 from purposeguard.runtime.declarations import Entrustment, Reclassification
 from purposeguard.runtime.registry import Access, Activity, TaggedTable
@@ -46,52 +44,23 @@ def inventory(
 
 def inventory_report(guard: Guard) -> Report:
     """Activities, access functions, and the outcome of each calling each."""
-    unread = read_annotations(guard)
-    outcomes = [
-        outcome(guard, activity, access, unread.get(access.site))
-        for activity in guard.activities
-        for access in guard.accesses
-    ]
-    tables = [_table_outcome(guard, activity, table) for activity in guard.activities for table in guard.tables]
+    forecasts = Forecasts(guard, guard.activities)
     data = {
         "notice": guard.notice.id,
         "revision": guard.notice.revision.isoformat(),
         "mode": guard.mode,
         "activities": [_activity_data(activity) for activity in guard.activities],
-        "accesses": [_access_data(access, unread.get(access.site)) for access in guard.accesses],
+        "accesses": [_access_data(access, forecasts.unread.get(access.site)) for access in guard.accesses],
         "entrustments": [_entrustment_data(entrustment) for entrustment in guard.entrustments],
-        "combinations": [_outcome_data(outcome) for outcome in outcomes],
+        "combinations": [_outcome_data(outcome) for outcome in forecasts.calls],
         "tables": [_table_data(table) for table in guard.tables],
-        "table_uses": [_table_outcome_data(outcome) for outcome in tables],
+        "table_uses": [_table_outcome_data(outcome) for outcome in forecasts.tables],
         "reclassifications": [_reclassification_data(reclassification) for reclassification in guard.reclassifications],
         "strict": guard.strict,
         "transforms": [{"name": transform.name, **_place(transform.site)} for transform in guard.transforms],
-        "findings": (findings := list(_findings(guard, outcomes, tables, unread))),
+        "findings": (findings := list(_findings(guard, forecasts))),
     }
-    return Report(data, tuple(_tables(guard, outcomes, tables)), tuple(findings))
-
-
-class _TableOutcome(NamedTuple):
-    """What comes of an activity using a table: the columns that it may not use, each with the reasons."""
-
-    activity: Activity
-    table: TaggedTable
-    refused: dict[str, tuple[str, ...]]
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """The reasons, each once."""
-        return tuple(dict.fromkeys(reason for reasons in self.refused.values() for reason in reasons))
-
-
-def _table_outcome(guard: Guard, activity: Activity, table: TaggedTable) -> _TableOutcome:
-    permissions = guard._engine.permissions(activity)
-    refused = {
-        column: reasons
-        for column, label in table.columns
-        if (reasons := standing_against(Decision(permissions.decide(label)), by_row=table.of_subjects))
-    }
-    return _TableOutcome(activity, table, refused)
+    return Report(data, tuple(_tables(guard, forecasts)), tuple(findings))
 
 
 def _mode(activity: Activity) -> str:
@@ -172,7 +141,7 @@ def _table_data(table: TaggedTable) -> dict[str, Any]:
     return {"name": table.name, "columns": {name: [source.clause for source in label] for name, label in table.columns}}
 
 
-def _table_outcome_data(outcome: _TableOutcome) -> dict[str, Any]:
+def _table_outcome_data(outcome: TableOutcome) -> dict[str, Any]:
     return {
         "activity": outcome.activity.name,
         "table": outcome.table.name,
@@ -182,9 +151,9 @@ def _table_outcome_data(outcome: _TableOutcome) -> dict[str, Any]:
     }
 
 
-def _tables(guard: Guard, outcomes: Iterable[Outcome], table_outcomes: Iterable[_TableOutcome]) -> Iterator[Table]:
+def _tables(guard: Guard, forecasts: Forecasts) -> Iterator[Table]:
     """The tables, without the common package of all names."""
-    package = _package(declaration.site for declaration in (*guard.activities, *guard.accesses, *guard.entrustments))
+    package = package_of(guard)
     within = f" in {package.rstrip('.')}" if package else ""
 
     def where(name: str, site: Site) -> str:
@@ -206,7 +175,7 @@ def _tables(guard: Guard, outcomes: Iterable[Outcome], table_outcomes: Iterable[
                 short(activity),
                 where(activity.name, activity.site),
                 activity.purpose.slug,
-                _purpose_ids(activity),
+                " ".join(clauses_of(activity.purpose)),
                 activity.channel or "-",
                 _mode(activity),
             )
@@ -292,7 +261,7 @@ def _tables(guard: Guard, outcomes: Iterable[Outcome], table_outcomes: Iterable[
         ),
         tuple(
             (short(outcome.activity), short(outcome.access), _outcome_text(outcome), _why(outcome))
-            for outcome in outcomes
+            for outcome in forecasts.calls
         ),
     )
 
@@ -307,12 +276,12 @@ def _tables(guard: Guard, outcomes: Iterable[Outcome], table_outcomes: Iterable[
             ),
             tuple(
                 (short(outcome.activity), outcome.table.name, _table_outcome_text(outcome), _why(outcome))
-                for outcome in table_outcomes
+                for outcome in forecasts.tables
             ),
         )
 
 
-def _table_outcome_text(outcome: _TableOutcome) -> str:
+def _table_outcome_text(outcome: TableOutcome) -> str:
     note = " (observed: logged only)" if outcome.activity.observing else ""
     return f"refused {', '.join(outcome.refused)}{note}" if outcome.refused else "allowed"
 
@@ -329,22 +298,7 @@ def _read(access: Access) -> str:
     return " ".join([*plain, *([f"(sealed: {' '.join(sealed)})"] if sealed else [])])
 
 
-def _package(sites: Iterable[Site]) -> str:
-    """The common package of all sites, with its dot; empty if there is none."""
-    shared: list[str] = []
-    for parts in zip(*(site.module.split(".") for site in sites), strict=False):
-        if len(set(parts)) > 1:
-            break
-        shared.append(parts[0])
-    return "".join(f"{part}." for part in shared)
-
-
-def _purpose_ids(activity: Activity) -> str:
-    purpose = activity.purpose
-    return " ".join(member.clause for member in (purpose.members if isinstance(purpose, Family) else (purpose,)))
-
-
-def _why(outcome: Outcome | _TableOutcome) -> str:
+def _why(outcome: Outcome | TableOutcome) -> str:
     """The reasons, shortened: without the purpose, and with ungranted sources in one list."""
     reasons = [reason.replace(name_of(outcome.activity.purpose), "it") for reason in outcome.reasons]
     start = "no clause grants it to "
@@ -363,30 +317,23 @@ def _outcome_text(outcome: Outcome) -> str:
     return f"{outcome.verdict}; may not open {closed}" if closed else outcome.verdict
 
 
-def _findings(
-    guard: Guard, outcomes: list[Outcome], table_outcomes: list[_TableOutcome], unread: dict[Site, str]
-) -> Iterator[str]:
+def _findings(guard: Guard, forecasts: Forecasts) -> Iterator[str]:
     """Probable mistakes: code that cannot work under this notice."""
     handing = {entrustment.site for entrustment in guard.entrustments}
-    for site, why in unread.items():
+    for site, why in forecasts.unread.items():
         what = "hand-over" if site in handing else "access function"
         yield f"{what} {site.dotted}: its sources are not known: {why}"
-    open_ = [outcome for outcome in outcomes if outcome.verdict != "refused"]
-    some = [outcome for outcome in table_outcomes if len(outcome.refused) < len(outcome.table.columns)]
-    active = {id(outcome.activity) for outcome in open_} | {id(outcome.activity) for outcome in some}
-    reached = {id(outcome.access) for outcome in open_}
-    matrix = PolicyTable(guard.notice)
+    starved, silent = forecasts.starved(), forecasts.silent()
     for activity in guard.activities:
-        if guard.accesses and id(activity) not in active:
+        if activity in starved:
             yield f"activity {activity.name}: every access function would be refused to it"
-        if activity.channel is None and matrix.must_state_channel(activity.purpose):
+        if activity in silent:
             yield f"activity {activity.name}: {activity.purpose.slug} names its channels, and it states none"
     for entrustment in guard.entrustments:
         yield from _refused(guard, entrustment)
-    for access in guard.accesses:
-        if guard.activities and id(access) not in reached:
-            yield f"access function {access.name}: every activity would be refused it"
-    used = {outcome.table for outcome in some}
+    for access in forecasts.idle():
+        yield f"access function {access.name}: every activity would be refused it"
+    used = {outcome.table for outcome in forecasts.used_tables}
     for table in guard.tables:
         if guard.activities and table not in used:
             yield f"table {table.name}: every activity would be refused all its tagged columns"

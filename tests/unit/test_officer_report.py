@@ -15,11 +15,10 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.cli.report.drawing import HEIGHT, WIDTH, Drawing, Relations, drawn
-from purposeguard.cli.report.facts import Facts, facts_of, notice_facts
+from purposeguard.cli.report.facts import Facts, NoticeFacts, facts_of
 from purposeguard.cli.report.page import BADGES, TEMPLATES, page, words
 from purposeguard.cli.report.registers import Language, Register
 from purposeguard.cli.report.revisions import Rows
-from purposeguard.notice.schema import Titles
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.diff import compare
 from tests import lindenrad
@@ -116,8 +115,8 @@ def test_retention_and_requests_are_figures(facts: Facts) -> None:
     records = facts.records
     assert records is not None
     known = {row.eraser: row for row in records.erasable}
-    assert (known[lindenrad.HOSTILE].due, known[lindenrad.HOSTILE].known) == (7, 40)
-    assert known["broken"].failed
+    assert (known[lindenrad.HOSTILE].count, known[lindenrad.HOSTILE].known) == (7, 40)
+    assert known["broken"].problem is not None
     assert {(row.source, row.from_) for row in records.unserved} >= {("2.1(a)", "end-of-use"), ("2.2", "end-of-use")}
     (erasure,) = (row for row in records.requests if row.kind == "erasure")
     assert (erasure.states, erasure.overdue, erasure.soon) == ({"verified": 1}, 0, 0)
@@ -316,7 +315,7 @@ def test_the_map_has_each_term_once_and_none_on_another(notice: pg.Notice, langu
 
 
 def drawing_of(notice: pg.Notice, language: Language) -> Drawing:
-    return drawn(Relations(notice_facts(notice)), language, BADGES)
+    return drawn(Relations(NoticeFacts(notice)), language, BADGES)
 
 
 def test_lines_tell_parts_and_examples() -> None:
@@ -330,7 +329,7 @@ def test_lines_tell_parts_and_examples() -> None:
 def test_what_is_forbidden_is_marked(facts: Facts) -> None:
     (prohibition,) = GDPR.document.forbid
     read = Read(page(facts, "en"))
-    forbidden = sum(len(purpose.forbidden) for purpose in facts.notice.purposes)
+    forbidden = len(facts.notice.notice.prohibited)
     assert forbidden >= len(prohibition.sources)
     assert read.text.count("explicitly forbidden") + read.text.count("forbidden") >= forbidden
 
@@ -421,10 +420,9 @@ def test_many_activities_and_a_long_ledger(entries: int, tmp_path: Path, monkeyp
         spent = time.process_time() - began
     finally:
         sys.modules.pop("many", None)
-    assert len(found.code.activities) == 200
-    assert len(found.code.accesses) == 60
+    assert len(found.code.evidence) == 200
+    assert len(found.code.guard.accesses) == 60
     assert sum(steps) == entries
-    assert sum(activity.evidence.uses for activity in found.code.activities) == uses
+    assert sum(evidence.uses for evidence in found.code.evidence.values()) == uses
     assert f"{uses:,}" in Read(text).text
     assert spent < 10
-    assert isinstance(found.notice.title, Titles)

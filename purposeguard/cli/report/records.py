@@ -92,18 +92,6 @@ class RequestFigures(NamedTuple):
     next_due: datetime.date | None
 
 
-class Erasable(NamedTuple):
-    """What is due of one eraser; `failed` if it is not known how much."""
-
-    eraser: str
-    sources: tuple[str, ...]
-    period: Period | None
-    due: int
-    pending: int
-    known: int
-    failed: bool
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Records:
     """What a store tells. `entries` is the number of the ledger's entries, `since` and `until` when it was written."""
@@ -116,7 +104,7 @@ class Records:
     today: datetime.date
     requests: tuple[RequestFigures, ...]
     restrictions: tuple[Figure, ...]
-    erasable: tuple[Erasable, ...]
+    erasable: tuple[Due, ...]
     unserved: tuple[Period, ...]
     erasers_known: bool
     problems: tuple[str, ...]
@@ -230,10 +218,10 @@ def _read(guard: Guard, governance: Governance | None, stores: tuple[Store, Stor
         today=overview.today,
         requests=_requests(overview, notice),
         restrictions=tuple(figures),
-        erasable=() if plan is None else tuple(map(_erasable, plan.parts)),
+        erasable=() if plan is None else plan.parts,
         unserved=_periods(notice) if plan is None else plan.unserved,
         erasers_known=plan is not None,
-        problems=() if plan is None else tuple(_problems(plan)),
+        problems=() if plan is None else _problems(plan),
     )
 
 
@@ -259,15 +247,10 @@ def _requests(overview: Overview, notice: Notice) -> tuple[RequestFigures, ...]:
     return tuple(figures)
 
 
-def _erasable(due: Due) -> Erasable:
-    failed = due.problem is not None
-    return Erasable(due.eraser, due.sources, due.period, due.count, due.pending, due.known, failed)
-
-
 def _periods(notice: Notice) -> tuple[Period, ...]:
     retention = notice.document.retention
     return () if retention is None else retention.period
 
 
-def _problems(plan: Plan) -> Iterable[str]:
-    return (f"eraser {part.eraser}: {part.problem}" for part in plan.parts if part.problem)
+def _problems(plan: Plan) -> tuple[str, ...]:
+    return tuple(f"eraser {part.eraser}: {part.problem}" for part in plan.parts if part.problem)
