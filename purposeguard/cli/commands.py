@@ -130,14 +130,9 @@ def matrix(
 @app.command(epilog="Exit codes: 0 allowed, 1 denied, 2 bad input.")
 def explain(
     sources: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SOURCES...", help="Ids, class names or slugs, apart or with commas between.", show_default=False
-        ),
+        list[str], typer.Argument(metavar="SOURCES...", help="Ids, class names or slugs, apart or with commas between.")
     ],
-    purpose: Annotated[
-        str, typer.Argument(metavar="PURPOSE", help="A purpose, or the name of a family.", show_default=False)
-    ],
+    purpose: Annotated[str, typer.Argument(metavar="PURPOSE", help="A purpose, or the name of a family.")],
     *,
     channel: Channel = None,
     condition: Conditions = None,

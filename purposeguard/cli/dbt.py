@@ -68,7 +68,6 @@ TrustedMacros = Annotated[
         "--trust-macro",
         metavar="NAME",
         help="What this macro queries puts nothing personal into the SQL of models; may be repeated.",
-        show_default=False,
     ),
 ]
 
@@ -120,8 +119,7 @@ def labels(
     trust_macro: TrustedMacros = None,
     kind: Annotated[Kind, typer.Option("--as", help="Properties files, or SQL that tags columns.")] = Kind.properties,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Write there instead of printing.", show_default=False),
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Write there instead of printing.")
     ] = None,
 ) -> bool:
     """Write the labels of models: as properties files of dbt, or as SQL that tags the columns of the warehouse.

@@ -33,36 +33,26 @@ class Finding(StrEnum):
 
 
 def diff(
-    old: Annotated[
-        str, typer.Argument(metavar="OLD", help="The earlier revision: a file or a bundled notice.", show_default=False)
-    ],
-    new: Annotated[
-        str, typer.Argument(metavar="NEW", help="The later revision: a file or a bundled notice.", show_default=False)
-    ],
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The earlier revision: a file or a bundled notice.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The later revision: a file or a bundled notice.")],
     *,
     old_overlay: Annotated[
-        list[Path] | None,
-        typer.Option("--old-overlay", metavar="FILE", help="Product overlays of the earlier one.", show_default=False),
+        list[Path] | None, typer.Option("--old-overlay", metavar="FILE", help="Product overlays of the earlier one.")
     ] = None,
     overlay: Annotated[
-        list[Path] | None,
-        typer.Option("--overlay", metavar="FILE", help="Product overlays of the later one.", show_default=False),
+        list[Path] | None, typer.Option("--overlay", metavar="FILE", help="Product overlays of the later one.")
     ] = None,
     between: Annotated[
         list[str] | None,
-        typer.Option(
-            "--between", metavar="NOTICE", help="A revision between the two; may be repeated.", show_default=False
-        ),
+        typer.Option("--between", metavar="NOTICE", help="A revision between the two; may be repeated."),
     ] = None,
     app: Annotated[
-        str | None,
-        typer.Option("--app", metavar="MODULE:GUARD", help="Say what becomes of this application.", show_default=False),
+        str | None, typer.Option("--app", metavar="MODULE:GUARD", help="Say what becomes of this application.")
     ] = None,
     imports: Imports = None,
     form: TextOption = TextFormat.text,
     fail_on: Annotated[
-        list[Finding] | None,
-        typer.Option("--fail-on", help="Exit 1 where there is such a change; may be repeated.", show_default=False),
+        list[Finding] | None, typer.Option("--fail-on", help="Exit 1 where there is such a change; may be repeated.")
     ] = None,
 ) -> bool:
     """Say what a later revision of a notice widens, narrows, renames and asks for, and what becomes of an application.

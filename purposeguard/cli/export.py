@@ -32,10 +32,7 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import NotPersonal
 
-Folder = Annotated[
-    Path,
-    typer.Option("--output", "-o", metavar="DIR", help="The folder to write into.", show_default=False),
-]
+Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write into.")]
 EXIT_CODES = "Exit codes: 0 written or up to date, 1 stale (with --check), 2 bad input."
 
 export_app = typer.Typer(
@@ -79,10 +76,7 @@ def fides(
     output: Folder,
     *,
     guard: Annotated[
-        str | None,
-        typer.Option(
-            "--guard", metavar="MODULE:GUARD", help="Also write what this application tagged.", show_default=False
-        ),
+        str | None, typer.Option("--guard", metavar="MODULE:GUARD", help="Also write what this application tagged.")
     ] = None,
     imports: Imports = None,
     overlay: Overlays = None,

@@ -21,10 +21,7 @@ from purposeguard.runtime.site import Site
 
 def inventory(
     target: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODULE:GUARD", help="Where the guard is, e.g. `shop.privacy:guard`.", show_default=False
-        ),
+        str, typer.Argument(metavar="MODULE:GUARD", help="Where the guard is, e.g. `shop.privacy:guard`.")
     ],
     imports: Imports = None,
     form: TableOption = Format.table,

@@ -38,23 +38,16 @@ G = TypeVar("G")
 _KEYS: Final = ("activity", "field", "purpose", "sources")
 _COUNTS: Final = ("used", "refused", "observed")
 
-Target = Annotated[
-    str,
-    typer.Argument(metavar="STORE", help="The URL of a store, or the path of its SQLite file.", show_default=False),
-]
+Target = Annotated[str, typer.Argument(metavar="STORE", help="The URL of a store, or the path of its SQLite file.")]
 Targets = Annotated[
     list[str],
     typer.Argument(
         metavar="TARGET",
         help="The URL of a store, or the path of its SQLite file, an export or an archive: all are read as one ledger.",
-        show_default=False,
     ),
 ]
-Since = Annotated[
-    str | None,
-    typer.Option(metavar="TIME", help="From this day (UTC) or moment on, e.g. `2026-05-01`.", show_default=False),
-]
-Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before this day or moment.", show_default=False)]
+Since = Annotated[str | None, typer.Option(metavar="TIME", help="From this day (UTC) or moment on, e.g. `2026-05-01`.")]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before this day or moment.")]
 
 
 @contextlib.contextmanager
@@ -95,7 +88,6 @@ def verify(
         typer.Option(
             metavar="[SEQ:]HASH",
             help="A hash noted earlier, which an entry must have; with its number, only what follows is read.",
-            show_default=False,
         ),
     ] = None,
     since: Annotated[
@@ -104,12 +96,10 @@ def verify(
             "--from",
             metavar="CHECKPOINTS",
             help="The file, or the URL of the database, in which checkpoints are: only what follows the last is read.",
-            show_default=False,
         ),
     ] = None,
     key: Annotated[
-        Path | None,
-        typer.Option(help="The public key by which checkpoints and archives must be signed.", show_default=False),
+        Path | None, typer.Option(help="The public key by which checkpoints and archives must be signed.")
     ] = None,
     stopped: Annotated[
         bool, typer.Option("--stopped", help="Nothing was written since the last checkpoint: it must be the end.")
@@ -215,12 +205,9 @@ def _counted(number: int, noun: str, many: str | None = None) -> str:
 def checkpoint(
     target: Target,
     output: Annotated[
-        str | None,
-        typer.Option(
-            "--output", "-o", metavar="SINK", help="A file that it is appended to, or a database.", show_default=False
-        ),
+        str | None, typer.Option("--output", "-o", metavar="SINK", help="A file that it is appended to, or a database.")
     ] = None,
-    key: Annotated[Path | None, typer.Option(help="The private key that signs it.", show_default=False)] = None,
+    key: Annotated[Path | None, typer.Option(help="The private key that signs it.")] = None,
 ) -> None:
     """Make a checkpoint of a store: where its ledger ends now. It is printed, or kept where `--output` says.
 
@@ -243,14 +230,9 @@ def checkpoint(
 def archive(
     target: Target,
     *,
-    before: Annotated[
-        str, typer.Option(metavar="TIME", help="Entries from before this day (UTC) or moment.", show_default=False)
-    ],
+    before: Annotated[str, typer.Option(metavar="TIME", help="Entries from before this day (UTC) or moment.")],
     output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="A new file; compressed if it ends in `.gz`.", show_default=False
-        ),
+        Path, typer.Option("--output", "-o", metavar="FILE", help="A new file; compressed if it ends in `.gz`.")
     ],
     since: Annotated[
         str | None,
@@ -258,12 +240,10 @@ def archive(
             "--from",
             metavar="CHECKPOINTS",
             help="The checkpoints: the ledger is verified from the last, and one is added in the end.",
-            show_default=False,
         ),
     ] = None,
     key: Annotated[
-        Path | None,
-        typer.Option(help="The private key that signs the archive, and the checkpoint.", show_default=False),
+        Path | None, typer.Option(help="The private key that signs the archive, and the checkpoint.")
     ] = None,
 ) -> None:
     """Move old entries of a store to a file, which verifies by itself and with what is left in the store.
@@ -295,7 +275,7 @@ def archive(
 
 @ledger_app.command(epilog="Exit codes: 0 made, 2 bad input.")
 def key(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="The file of the private key.", show_default=False)],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="The file of the private key.")],
 ) -> None:
     """Make a pair of keys that sign checkpoints: FILE (0600), and FILE.pub, which verifies."""
     with reporting():
@@ -337,20 +317,15 @@ def show_ledger(
     targets: Targets,
     *,
     kind: Annotated[
-        list[str] | None,
-        typer.Option(help="Only entries of this kind, e.g. `denial`; may be repeated.", show_default=False),
+        list[str] | None, typer.Option(help="Only entries of this kind, e.g. `denial`; may be repeated.")
     ] = None,
-    activity: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only what this activity did.", show_default=False)
-    ] = None,
+    activity: Annotated[str | None, typer.Option(metavar="NAME", help="Only what this activity did.")] = None,
     since: Since = None,
     until: Until = None,
     by: Annotated[
         str | None,
         typer.Option(
-            metavar="KEYS",
-            help=f"Add up uses and denials by some of {', '.join(_KEYS)}, e.g. `activity,field`.",
-            show_default=False,
+            metavar="KEYS", help=f"Add up uses and denials by some of {', '.join(_KEYS)}, e.g. `activity,field`."
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="The newest so many of uses, and of the other entries.")] = 100,

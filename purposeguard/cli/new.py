@@ -75,7 +75,6 @@ def new(
         typer.Argument(
             metavar="[CSV]",
             help="Columns `data`, `purpose`, `basis`, or `data` and one for each purpose. Without it, questions.",
-            show_default=False,
         ),
     ] = None,
     *,
@@ -85,19 +84,15 @@ def new(
             "--template",
             metavar="NAME",
             help=f"Begin with a whole notice. {'; '.join(f'`{name}`: {what}' for name, what in TEMPLATES.items())}.",
-            show_default=False,
         ),
     ] = None,
-    controller: Annotated[
-        str | None, typer.Option("--controller", help="Who publishes the notice.", show_default=False)
-    ] = None,
-    title: Annotated[str | None, typer.Option("--title", help="What the notice is called.", show_default=False)] = None,
+    controller: Annotated[str | None, typer.Option("--controller", help="Who publishes the notice.")] = None,
+    title: Annotated[str | None, typer.Option("--title", help="What the notice is called.")] = None,
     titles: Annotated[
         str, typer.Option("--titles", metavar="TAG", help="The language of titles: `en`, `de`, …")
     ] = "en",
     revision: Annotated[
-        str | None,
-        typer.Option("--revision", metavar="DATE", help="From when the notice holds; today.", show_default=False),
+        str | None, typer.Option("--revision", metavar="DATE", help="From when the notice holds; today.")
     ] = None,
     output: Output = None,
 ) -> bool:

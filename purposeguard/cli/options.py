@@ -33,24 +33,18 @@ NoticeOption = Annotated[
         "--notice",
         metavar="NOTICE",
         help=f"{NOTICE_HELP} Else `notice` of `[tool.purposeguard]` in pyproject.toml, or {REFERENCE}.",
-        show_default=False,
     ),
 ]
-NoticeArgument = Annotated[str, typer.Argument(metavar="NOTICE", help=NOTICE_HELP, show_default=False)]
+NoticeArgument = Annotated[str, typer.Argument(metavar="NOTICE", help=NOTICE_HELP)]
 Overlays = Annotated[
-    list[Path] | None,
-    typer.Option("--overlay", metavar="FILE", help="A file of product overlays; may be repeated.", show_default=False),
+    list[Path] | None, typer.Option("--overlay", metavar="FILE", help="A file of product overlays; may be repeated.")
 ]
-Channel = Annotated[
-    str | None, typer.Option("--channel", help="How the person is contacted: `email`, `phone`, …", show_default=False)
-]
+Channel = Annotated[str | None, typer.Option("--channel", help="How the person is contacted: `email`, `phone`, …")]
 Conditions = Annotated[
-    list[str] | None,
-    typer.Option("--condition", metavar="ID", help="A condition that holds; may be repeated.", show_default=False),
+    list[str] | None, typer.Option("--condition", metavar="ID", help="A condition that holds; may be repeated.")
 ]
 Imports = Annotated[
-    list[str] | None,
-    typer.Option("--import", metavar="MODULE", help="Import this too; may be repeated.", show_default=False),
+    list[str] | None, typer.Option("--import", metavar="MODULE", help="Import this too; may be repeated.")
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of printing.")]
 Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 where the file is not what it should be.")]
@@ -67,10 +61,7 @@ def _go_on_in(language: Language | None) -> Language | None:
 
 LANGUAGE_HELP = "The language of words and titles; also `language` of `[tool.purposeguard]` in pyproject.toml."
 LanguageOfAll = Annotated[
-    Language | None,
-    typer.Option(
-        "--language", envvar="PURPOSEGUARD_LANGUAGE", callback=_go_on_in, help=LANGUAGE_HELP, show_default=False
-    ),
+    Language | None, typer.Option("--language", envvar="PURPOSEGUARD_LANGUAGE", callback=_go_on_in, help=LANGUAGE_HELP)
 ]
 LanguageOption = Annotated[
     Language, typer.Option("--language", callback=_go_on_in, help=LANGUAGE_HELP, show_default=False)

@@ -40,12 +40,10 @@ Target = Annotated[
         metavar="TARGET",
         help="An application's governance, or a guard that has one, e.g. `shop.privacy:governance`; or a store, by its "
         "URL or the path of its SQLite file.",
-        show_default=False,
     ),
 ]
 Of = Annotated[
-    str | None,
-    typer.Option("--notice", metavar="NOTICE", help="Of a store: the notice, a TOML file or a bundled one."),
+    str | None, typer.Option("--notice", metavar="NOTICE", help="Of a store: the notice, a TOML file or a bundled one.")
 ]
 
 
@@ -68,14 +66,10 @@ def list_requests(
 def disclose(
     target: Target,
     *,
-    subject: Annotated[str, typer.Option("--subject", metavar="ID", help="Whose data.", show_default=False)],
+    subject: Annotated[str, typer.Option("--subject", metavar="ID", help="Whose data.")],
     values: Annotated[bool, typer.Option("--values", help="Show the values held, not only that they are.")] = False,
-    by: Annotated[
-        str | None, typer.Option("--by", metavar="NAME", help="Who approves it; needed for values.", show_default=False)
-    ] = None,
-    request: Annotated[
-        int | None, typer.Option("--request", metavar="NO", help="The request that it answers.", show_default=False)
-    ] = None,
+    by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who approves it; needed for values.")] = None,
+    request: Annotated[int | None, typer.Option("--request", metavar="NO", help="The request that it answers.")] = None,
     notice: Of = None,
     imports: Imports = None,
     form: Annotated[Page, typer.Option("--format", help="How to write it.")] = Page.html,
@@ -227,7 +221,6 @@ def sweep(
         typer.Argument(
             metavar="MODULE:NAME",
             help="Where the governance is, or a guard that has one, e.g. `shop.privacy:governance`.",
-            show_default=False,
         ),
     ],
     imports: Imports = None,

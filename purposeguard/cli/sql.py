@@ -35,13 +35,12 @@ LISTING = ("DESC", "SHOW", "SUMMARIZE", "PRAGMA")
 LISTED = '`--explain "SELECT * FROM …"` lists the columns of a table with their tags'
 
 
-Statement = Annotated[str, typer.Argument(metavar="STATEMENT", help="A query, in DuckDB's SQL.", show_default=False)]
+Statement = Annotated[str, typer.Argument(metavar="STATEMENT", help="A query, in DuckDB's SQL.")]
 Files = Annotated[
     list[str],
     typer.Argument(
         metavar="FILE...",
         help="Parquet, Feather, CSV or JSON; a table is called as its file is, or as told by `name=FILE`.",
-        show_default=False,
     ),
 ]
 
@@ -50,17 +49,12 @@ def sql(
     statement: Statement,
     files: Files,
     *,
-    purpose: Annotated[
-        str, typer.Option("--purpose", metavar="PURPOSE", help="A purpose, or a family.", show_default=False)
-    ],
+    purpose: Annotated[str, typer.Option("--purpose", metavar="PURPOSE", help="A purpose, or a family.")],
     channel: Channel = None,
     notice: NoticeOption = None,
     overlay: Overlays = None,
     tags: Annotated[
-        Path | None,
-        typer.Option(
-            "--tags", metavar="FILE", help="A TOML file with the tags of columns that have none.", show_default=False
-        ),
+        Path | None, typer.Option("--tags", metavar="FILE", help="A TOML file with the tags of columns that have none.")
     ] = None,
     store: Annotated[
         str | None,
@@ -69,15 +63,13 @@ def sql(
             metavar="TARGET",
             help="A store of governance, by its URL or the path of its SQLite file: who opted out is left out, and the "
             "use is put in its ledger.",
-            show_default=False,
         ),
     ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Run nothing: print which columns are used, and whether they may be.")
     ] = False,
     limit: Annotated[
-        int | None,
-        typer.Option("--limit", min=1, help=f"Rows printed at most; {ROWS_SHOWN} of a table.", show_default=False),
+        int | None, typer.Option("--limit", min=1, help=f"Rows printed at most; {ROWS_SHOWN} of a table.")
     ] = None,
     form: TableOption = Format.table,
 ) -> bool:

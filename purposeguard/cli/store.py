@@ -26,10 +26,7 @@ def _group() -> None:
 
 @store_app.command(epilog="Exit codes: 0 up to date, 2 bad input, no store, or one that cannot be upgraded like this.")
 def upgrade(
-    target: Annotated[
-        str,
-        typer.Argument(metavar="STORE", help="A file of SQLite, or a URL.", show_default=False),
-    ],
+    target: Annotated[str, typer.Argument(metavar="STORE", help="A file of SQLite, or a URL.")],
     *,
     keys: Annotated[
         str | None,
@@ -38,12 +35,10 @@ def upgrade(
             envvar=KEYS_VARIABLE,
             metavar="URL",
             help="Where its keys lie, or are moved: the URL of another database.",
-            show_default=False,
         ),
     ] = None,
     contract: Annotated[
-        bool,
-        typer.Option("--contract", help="Also take away what only older versions use: once none of them runs."),
+        bool, typer.Option("--contract", help="Also take away what only older versions use: once none of them runs.")
     ] = False,
 ) -> None:
     """Bring the tables of a store up to date with this version of purposeguard, in one transaction.

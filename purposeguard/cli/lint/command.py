@@ -33,13 +33,11 @@ class LintFormat(StrEnum):
 
 def lint_paths(
     paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="PATH...", help="Files, and folders with all that is in them.", show_default=False),
+        list[Path], typer.Argument(metavar="PATH...", help="Files, and folders with all that is in them.")
     ],
     *,
     rule: Annotated[
-        list[str] | None,
-        typer.Option("--rule", metavar="RULE", help="Look for this alone; may be repeated.", show_default=False),
+        list[str] | None, typer.Option("--rule", metavar="RULE", help="Look for this alone; may be repeated.")
     ] = None,
     exclude: Annotated[
         list[str] | None,
@@ -47,13 +45,11 @@ def lint_paths(
             "--exclude",
             metavar="GLOB",
             help="Leave out files and folders of this name, or path below the folder that is given; may be repeated.",
-            show_default=False,
         ),
     ] = None,
     form: Annotated[LintFormat, typer.Option("--format", help="How to print it.")] = LintFormat.text,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write there instead of printing.", show_default=False),
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of printing.")
     ] = None,
 ) -> bool:
     """Find in Python files what a guard could not see: untagged personal fields, unguarded reads, caches, and more.
