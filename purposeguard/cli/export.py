@@ -16,9 +16,9 @@ from purposeguard.cli.options import (
     Imports,
     NoticeArgument,
     Overlays,
-    Speaking,
     TitleLanguageOption,
     err,
+    group,
     having,
     reporting,
 )
@@ -35,18 +35,8 @@ from purposeguard.notice.vocabulary import NotPersonal
 Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write into.")]
 EXIT_CODES = "Exit codes: 0 written or up to date, 1 stale (with --check), 2 bad input."
 
-export_app = typer.Typer(
-    cls=Speaking,
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    help="Write a notice for another engine: the same rules, decided there.",
-)
+export_app = group("Write a notice for another engine: the same rules, decided there.")
 """Registered by `commands`."""
-
-
-@export_app.callback()
-def export_root() -> None:
-    """Holds a command for each engine."""
 
 
 @export_app.command(epilog=EXIT_CODES)

@@ -9,8 +9,9 @@ import typer
 
 from purposeguard.cli.application import Forecasts, Outcome, TableOutcome, clauses_of, find_guard, package_of
 from purposeguard.cli.options import Imports, TableOption, err, out
-from purposeguard.cli.render import Column, Format, Report, Table, complain, show
+from purposeguard.cli.render import Column, Report, Table, complain, show
 from purposeguard.guard import Guard
+from purposeguard.notice.label import Label
 from purposeguard.notice.retention import day_in
 from purposeguard.policy.explanation import name_of
 from purposeguard.policy.transfers import Recipient, objections
@@ -24,7 +25,7 @@ def inventory(
         str, typer.Argument(metavar="MODULE:GUARD", help="Where the guard is, e.g. `shop.privacy:guard`.")
     ],
     imports: Imports = None,
-    form: TableOption = Format.table,
+    form: TableOption = "table",
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 where there is a finding.")] = False,
 ) -> bool:
     """List an application's activities, access functions and tables, and what comes of each using each.
@@ -85,8 +86,8 @@ def _access_data(access: Access, unread: str | None) -> dict[str, Any]:
         "name": access.name,
         **_place(access.site),
         "sources": _clauses(access),
-        "fields": {path: [source.clause for source in label] for path, label in access.fields.items()},
-        "sealed": {path: [source.clause for source in label] for path, label in access.sealed.items()},
+        "fields": {path: _ids(label) for path, label in access.fields.items()},
+        "sealed": {path: _ids(label) for path, label in access.sealed.items()},
         "withhold": access.withhold,
         "unresolved": unread,
     }
@@ -96,8 +97,8 @@ def _reclassification_data(reclassification: Reclassification) -> dict[str, Any]
     return {
         "name": reclassification.name,
         **_place(reclassification.site),
-        "from": [source.clause for source in reclassification.sources],
-        "to": [source.clause for source in reclassification.to],
+        "from": _ids(reclassification.sources),
+        "to": _ids(reclassification.to),
         "why": reclassification.why,
         "approver": reclassification.approver,
     }
@@ -119,7 +120,11 @@ def _entrustment_data(entrustment: Entrustment) -> dict[str, Any]:
 
 
 def _clauses(declared: Access | Entrustment) -> list[str] | None:
-    return None if declared.label is None else [source.clause for source in declared.label]
+    return None if declared.label is None else _ids(declared.label)
+
+
+def _ids(label: Label) -> list[str]:
+    return [source.clause for source in label]
 
 
 def _outcome_data(outcome: Outcome) -> dict[str, Any]:
@@ -135,7 +140,7 @@ def _outcome_data(outcome: Outcome) -> dict[str, Any]:
 
 
 def _table_data(table: TaggedTable) -> dict[str, Any]:
-    return {"name": table.name, "columns": {name: [source.clause for source in label] for name, label in table.columns}}
+    return {"name": table.name, "columns": {name: _ids(label) for name, label in table.columns}}
 
 
 def _table_outcome_data(outcome: TableOutcome) -> dict[str, Any]:
@@ -153,128 +158,78 @@ def _tables(guard: Guard, forecasts: Forecasts) -> Iterator[Table]:
     package = package_of(guard)
     within = f" in {package.rstrip('.')}" if package else ""
 
-    def where(name: str, site: Site) -> str:
-        return f"line {site.line}" if name == site.dotted else f"{site.dotted.removeprefix(package)}, line {site.line}"
+    def where(declared: Any) -> str:
+        site = declared.site
+        line = f"line {site.line}"
+        return line if declared.name == site.dotted else f"{site.dotted.removeprefix(package)}, {line}"
 
-    def short(declaration: Activity | Access | Entrustment) -> str:
-        return (
-            declaration.name.removeprefix(package) if declaration.name == declaration.site.dotted else declaration.name
-        )
+    def short(declared: Activity | Access | Entrustment) -> str:
+        return declared.name.removeprefix(package) if declared.name == declared.site.dotted else declared.name
 
-    yield Table(
+    yield Table.of(
         f"Activities{within} ({len(guard.activities)})",
-        (
-            *(Column("activity"), Column("where", "under", words=True), Column("purpose"), Column("id", "under")),
-            *(Column("channel"), Column("mode", words=True)),
-        ),
-        tuple(
-            (
-                short(activity),
-                where(activity.name, activity.site),
-                activity.purpose.slug,
-                " ".join(clauses_of(activity.purpose)),
-                activity.channel or "-",
-                _mode(activity),
-            )
-            for activity in guard.activities
-        ),
+        guard.activities,
+        (Column("activity"), short),
+        (Column("where", "under", words=True), where),
+        (Column("purpose"), lambda activity: activity.purpose.slug),
+        (Column("id", "under"), lambda activity: " ".join(clauses_of(activity.purpose))),
+        (Column("channel"), lambda activity: activity.channel or "-"),
+        (Column("mode", words=True), _mode),
     )
-    yield Table(
+    yield Table.of(
         f"Access functions{within} ({len(guard.accesses)})",
-        (
-            Column("access function"),
-            Column("where", "under", words=True),
-            Column("sources", words=True),
-            Column("withholds", words=True),
-        ),
-        tuple(
-            (short(access), where(access.name, access.site), _read(access), "yes" if access.withhold else "no")
-            for access in guard.accesses
-        ),
+        guard.accesses,
+        (Column("access function"), short),
+        (Column("where", "under", words=True), where),
+        (Column("sources", words=True), _read),
+        (Column("withholds", words=True), lambda access: "yes" if access.withhold else "no"),
     )
     if guard.tables:
-        yield Table(
+        yield Table.of(
             f"Tables ({len(guard.tables)})",
-            (Column("table"), Column("column"), Column("sources")),
-            tuple(
-                (table.name if place == 0 else "", column, " ".join(source.clause for source in label))
-                for table in guard.tables
-                for place, (column, label) in enumerate(table.columns)
-            ),
+            [(table, place) for table in guard.tables for place in range(len(table.columns))],
+            (Column("table"), lambda row: "" if row[1] else row[0].name),
+            (Column("column"), lambda row: row[0].columns[row[1]][0]),
+            (Column("sources"), lambda row: " ".join(_ids(row[0].columns[row[1]][1]))),
         )
     if guard.entrustments:
-        yield Table(
+        yield Table.of(
             f"Hand-overs{within} ({len(guard.entrustments)})",
-            (
-                *(
-                    Column("function"),
-                    Column("where", "under", words=True),
-                    Column("recipient"),
-                    Column("kind and country", "under", words=True),
-                ),
-                *(Column("sources"), Column("means")),
-            ),
-            tuple(
-                (
-                    *(
-                        short(entrustment),
-                        where(entrustment.name, entrustment.site),
-                        entrustment.recipient_id,
-                        _party(entrustment),
-                    ),
-                    *(" ".join(_clauses(entrustment) or ["?"]), _entrustment_data(entrustment)["means"] or "-"),
-                )
-                for entrustment in guard.entrustments
-            ),
+            guard.entrustments,
+            (Column("function"), short),
+            (Column("where", "under", words=True), where),
+            (Column("recipient"), lambda entrustment: entrustment.recipient_id),
+            (Column("kind and country", "under", words=True), _party),
+            (Column("sources"), lambda entrustment: " ".join(_clauses(entrustment) or ["?"])),
+            (Column("means"), lambda entrustment: _entrustment_data(entrustment)["means"] or "-"),
         )
     if guard.reclassifications:
-        yield Table(
+        yield Table.of(
             f"Reclassifications{within} ({len(guard.reclassifications)})",
-            (
-                *(Column("declared", words=True), Column("where", "under", words=True), Column("from"), Column("to")),
-                *(Column("approved by"), Column("why", "under")),
-            ),
-            tuple(
-                (
-                    reclassification.name.removeprefix(package),
-                    where(reclassification.name, reclassification.site),
-                    *(
-                        " ".join(source.clause for source in label)
-                        for label in (reclassification.sources, reclassification.to)
-                    ),
-                    reclassification.approver or "-",
-                    reclassification.why,
-                )
-                for reclassification in guard.reclassifications
-            ),
+            guard.reclassifications,
+            (Column("declared", words=True), lambda declared: declared.name.removeprefix(package)),
+            (Column("where", "under", words=True), where),
+            (Column("from"), lambda declared: " ".join(_ids(declared.sources))),
+            (Column("to"), lambda declared: " ".join(_ids(declared.to))),
+            (Column("approved by"), lambda declared: declared.approver or "-"),
+            (Column("why", "under"), lambda declared: declared.why),
         )
-    yield Table(
+    yield Table.of(
         "If this activity calls this access function",
-        (
-            Column("activity", "group"),
-            Column("access function"),
-            Column("outcome", "verdict"),
-            Column("why", "under", words=True),
-        ),
-        tuple(
-            (short(outcome.activity), short(outcome.access), _outcome_text(outcome), _why(outcome))
-            for outcome in forecasts.calls
-        ),
+        forecasts.calls,
+        (Column("activity", "group"), lambda outcome: short(outcome.activity)),
+        (Column("access function"), lambda outcome: short(outcome.access)),
+        (Column("outcome", "verdict"), _outcome_text),
+        (Column("why", "under", words=True), _why),
     )
-
     if guard.tables:
-        yield Table(
+        yield Table.of(
             "If this activity uses this table",
-            (
-                Column("activity", "group"),
-                Column("table"),
-                Column("outcome", "verdict"),
-                Column("why", "under", words=True),
-            ),
-            tuple(
-                (short(outcome.activity), outcome.table.name, _table_outcome_text(outcome), _why(outcome))
-                for outcome in forecasts.tables
-            ),
+            forecasts.tables,
+            (Column("activity", "group"), lambda outcome: short(outcome.activity)),
+            (Column("table"), lambda outcome: outcome.table.name),
+            (Column("outcome", "verdict"), _table_outcome_text),
+            (Column("why", "under", words=True), _why),
         )
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final, TypeVar
 import typer
 
 from purposeguard.cli.files import Problem, replacing
-from purposeguard.cli.options import NO, OK, Output, Speaking, TableOption, TextOption, err, needing, out, reporting
-from purposeguard.cli.render import Column, Format, Report, Table, TextFormat, complain, json_text, show, verdict
+from purposeguard.cli.options import NO, OK, Output, TableOption, TextOption, err, group, needing, out, reporting
+from purposeguard.cli.render import Column, Report, Table, complain, json_text, show, verdict
 from purposeguard.cli.words import said
 from purposeguard.errors import LedgerBroken
 
@@ -23,12 +23,7 @@ if TYPE_CHECKING:
     from purposeguard.governance.ledger import Entry, Hour, Reading, Verdict
 
 
-ledger_app = typer.Typer(
-    cls=Speaking,
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    help="Verify a ledger, and read which uses and refusals it records.",
-)
+ledger_app = group("Verify a ledger, and read which uses and refusals it records.")
 """Registered by `commands`."""
 
 
@@ -104,7 +99,7 @@ def verify(
     stopped: Annotated[
         bool, typer.Option("--stopped", help="Nothing was written since the last checkpoint: it must be the end.")
     ] = False,
-    form: TextOption = TextFormat.text,
+    form: TextOption = "text",
 ) -> None:
     """Read a ledger from the first entry to the last, and say whether it is as it was written, or where it is not.
 
@@ -122,7 +117,7 @@ def verify(
         except LedgerBroken as error:
             data = {"intact": False, "place": error.place, "what": error.what}
     intact = bool(data["intact"])
-    if form is TextFormat.json:
+    if form == "json":
         print(json_text(data), end="")
     elif intact:
         verdict(out(), "intact", *_verdict_lines(data))
@@ -290,7 +285,7 @@ def key(
 
 
 @ledger_app.command(epilog="Exit codes: 0 the same, 1 there are differences, 2 bad input.")
-def reconcile(targets: Targets, form: TextOption = TextFormat.text) -> None:
+def reconcile(targets: Targets, form: TextOption = "text") -> None:
     """Compare the restrictions, consents, requests and provisions of a store with what its ledger says was done.
 
     A row that was changed, deleted or inserted behind the library's back differs. Verify the ledger too.
@@ -302,7 +297,7 @@ def reconcile(targets: Targets, form: TextOption = TextFormat.text) -> None:
             raise Problem(f"`{targets[-1]}` is an export: name the store")
         connection = ledger.connection
         found = _given(lambda reading: list(differences(reading, connection)), ledger)
-    if form is TextFormat.json:
+    if form == "json":
         print(json_text({"differences": [difference._asdict() for difference in found]}), end="")
     elif found:
         lines = [f"{place}: {what}" for place, what in found]
@@ -329,7 +324,7 @@ def show_ledger(
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="The newest so many of uses, and of the other entries.")] = 100,
-    form: TableOption = Format.table,
+    form: TableOption = "table",
 ) -> None:
     """Print what was used for what, added up by the hour, and denials and other entries one by one."""
     with _reading(*targets) as ledger:
@@ -548,19 +543,15 @@ def _field(body: Mapping[str, Any]) -> object:
 
 
 def _uses(uses: Collection[tuple[Hour, int]]) -> Table:
-    columns = (
-        Column("hour (UTC)", "group"),
-        Column("activity", words=True),
-        Column("purpose"),
-        Column("sources"),
-        Column("uses"),
+    return Table.of(
+        f"Uses ({sum(count for _, count in uses):,})",
+        uses,
+        (Column("hour (UTC)", "group"), lambda use: _hour(use[0].hour)),
+        (Column("activity", words=True), lambda use: use[0].activity or "(bare check)"),
+        (Column("purpose"), lambda use: use[0].purpose),
+        (Column("sources"), lambda use: " ".join(use[0].sources)),
+        (Column("uses"), lambda use: f"{use[1]:,}"),
     )
-    rows = [
-        (_hour(key.hour), key.activity or "(bare check)", key.purpose, " ".join(key.sources), f"{count:,}")
-        for key, count in uses
-    ]
-    total = sum(count for _, count in uses)
-    return Table(f"Uses ({total:,})", columns, tuple(rows))
 
 
 def _entries(entries: Collection[Entry]) -> Table:
@@ -576,12 +567,14 @@ def _entries(entries: Collection[Entry]) -> Table:
 
 
 def _again(bodies: Collection[Mapping[str, Any]]) -> Table:
-    columns = (Column("hour (UTC)", "group"), Column("activity"), Column("what"), Column("times"))
-    rows = [
-        (_hour(body["hour"]), body.get("activity") or "-", str(body["reason"]), f"{body['count']:,}")
-        for body in sorted(bodies, key=lambda body: (body["hour"], body["reason"]))
-    ]
-    return Table(f"Denials that came again ({sum(body['count'] for body in bodies):,})", columns, tuple(rows))
+    return Table.of(
+        f"Denials that came again ({sum(body['count'] for body in bodies):,})",
+        sorted(bodies, key=lambda body: (body["hour"], body["reason"])),
+        (Column("hour (UTC)", "group"), lambda body: _hour(body["hour"])),
+        (Column("activity"), lambda body: body.get("activity") or "-"),
+        (Column("what"), lambda body: str(body["reason"])),
+        (Column("times"), lambda body: f"{body['count']:,}"),
+    )
 
 
 def _hour(hour: str) -> str:

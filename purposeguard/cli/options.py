@@ -121,6 +121,13 @@ class Speaking(TyperGroup):
         return command
 
 
+def group(help_text: str) -> typer.Typer:
+    """A group of commands, which keep their names where there is but one."""
+    app = typer.Typer(cls=Speaking, no_args_is_help=True, rich_markup_mode="markdown", help=help_text)
+    app.callback()(lambda: None)
+    return app
+
+
 def configured_language(folder: Path) -> Language:
     """The language of `[tool.purposeguard]`; English where it says nothing.
 

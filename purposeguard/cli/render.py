@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from itertools import groupby
 from typing import Any, Literal
 
@@ -104,18 +103,12 @@ def _breaks(text: str, width: int) -> list[int]:
     return found
 
 
-class Format(StrEnum):
-    """The format of a report."""
-
-    table = "table"
-    json = "json"
+Format = Literal["table", "json"]
+"""The format of a report."""
 
 
-class TextFormat(StrEnum):
-    """The format of an answer."""
-
-    text = "text"
-    json = "json"
+TextFormat = Literal["text", "json"]
+"""The format of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +140,12 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
+    @classmethod
+    def of(cls, title: str, items: Iterable[Any], *columns: tuple[Column, Callable[[Any], Cell]]) -> Table:
+        """A row for each item; each column comes with what an item has there."""
+        heads, cells = zip(*columns, strict=True)
+        return cls(title, heads, tuple(tuple(cell(item) for cell in cells) for item in items))
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -159,7 +158,7 @@ class Report:
 
 def show(report: Report, form: Format, console: Console) -> None:
     """Prints a report in this format."""
-    if form is Format.table:
+    if form == "table":
         for table in report.tables:
             for grid in grids(table, console.width):
                 console.print(grid)

@@ -7,21 +7,11 @@ from typing import Annotated
 import typer
 
 from purposeguard.cli.files import Problem
-from purposeguard.cli.options import KEYS_VARIABLE, Speaking, needing, reporting
+from purposeguard.cli.options import KEYS_VARIABLE, group, needing, reporting
 from purposeguard.cli.words import said
 
-store_app = typer.Typer(
-    cls=Speaking,
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    help="Bring the store of governance up to date.",
-)
+store_app = group("Bring the store of governance up to date.")
 """Registered by `commands`."""
-
-
-@store_app.callback()
-def _group() -> None:
-    """Makes a group of one command, which has its name."""
 
 
 @store_app.command(epilog="Exit codes: 0 up to date, 2 bad input, no store, or one that cannot be upgraded like this.")
