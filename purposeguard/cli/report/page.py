@@ -18,7 +18,7 @@ from purposeguard.cli.report.drawing import Column, Relations, drawn
 from purposeguard.cli.report.facts import Facts, NoticeFacts
 from purposeguard.cli.report.records import NONE, Records
 from purposeguard.cli.report.registers import Language, Register
-from purposeguard.cli.report.revisions import Rows
+from purposeguard.cli.report.revisions import sentences
 from purposeguard.notice.languages import nearest_language, title_in
 
 if TYPE_CHECKING:
@@ -70,10 +70,7 @@ def page(facts: Facts, language: Language, registers: Sequence[Register] = ()) -
         "means": () if safeguards is None else safeguards.means,
         "requests": () if rights is None else rights.request,
     }
-    changes = [
-        (step, [Rows(step.comparison, own, language).row(change) for change in step.comparison.changes])
-        for step in facts.steps
-    ]
+    changes = [(step, sentences(step.comparison, language)) for step in facts.steps]
     return (
         _environment()
         .get_template("report.html")
