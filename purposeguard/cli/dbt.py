@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from purposeguard.cli.files import Problem, read_notice, write_all
+from purposeguard.cli.files import read_notice, write_all
 from purposeguard.cli.lint.findings import Finding, Place, Rule
 from purposeguard.cli.lint.sarif import log
-from purposeguard.cli.options import NoticeOption, Overlays, ending, err, group, needing, out
+from purposeguard.cli.options import NoticeOption, Overlays, ending, err, group, needing, out, valid_input
 from purposeguard.cli.render import Column, Report, Table, complain, json_text, show
 from purposeguard.cli.words import said
 from purposeguard.errors import printable
@@ -116,10 +116,8 @@ def labels(
         return False
     from purposeguard.adapters.dbt.labels import properties, statements  # noqa: PLC0415  # needs the extra `dbt`
 
-    try:
+    with valid_input():
         tags = "" if kind == "properties" else "\n".join([*statements(checked), ""])
-    except ValueError as error:
-        raise Problem(str(error)) from error
     files = properties(checked) if kind == "properties" else [("tags.sql", tags)]
     if output is not None:
         write_all(output, {output / name: text for name, text in files})
@@ -136,10 +134,8 @@ dbt_app.command("labels", epilog="Exit codes: 0 written, 1 a finding, 2 bad inpu
 def _checked(project: Path, target: Path | None, guard: Guard, **trust: Any) -> Checked:
     with needing("dbt", "`dbt` needs"):
         from purposeguard.adapters import dbt  # noqa: PLC0415  # needs the extra `dbt`
-    try:
+    with valid_input():
         return dbt.check(dbt.Project.read(project, target), guard, **trust)
-    except ValueError as error:
-        raise Problem(str(error)) from error
 
 
 def _message(finding: Any) -> str:

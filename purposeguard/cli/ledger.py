@@ -5,16 +5,28 @@ from __future__ import annotations
 import collections
 import contextlib
 import datetime
-import functools
 import json
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final, NamedTuple
 
 import typer
 
 from purposeguard.cli.files import Problem, replacing
-from purposeguard.cli.options import NO, OK, Output, TableOption, TextOption, err, group, needing, out, reporting
+from purposeguard.cli.options import (
+    NO,
+    OK,
+    Output,
+    TableOption,
+    TextOption,
+    err,
+    group,
+    needing,
+    out,
+    reporting,
+    store_of,
+    valid_input,
+)
 from purposeguard.cli.render import Column, Report, Table, complain, json_text, show, verdict
 from purposeguard.cli.words import said
 from purposeguard.errors import LedgerBroken
@@ -26,9 +38,6 @@ if TYPE_CHECKING:
 ledger_app = group("Verify a ledger, and read which uses and refusals it records.")
 """Registered by `commands`."""
 
-
-T = TypeVar("T")
-G = TypeVar("G")
 
 _KEYS: Final = ("activity", "field", "purpose", "sources")
 _COUNTS: Final = ("used", "refused", "observed")
@@ -67,10 +76,8 @@ def _opened(targets: Sequence[str]) -> Generator[Reading]:
     with needing("governance", "ledgers need"):
         from purposeguard.governance.ledger.opening import joined  # noqa: PLC0415  # needs the extra `governance`
     with contextlib.ExitStack() as stack:
-        try:
+        with valid_input():  # the URL
             ledger = stack.enter_context(joined(targets))
-        except ValueError as error:  # of the URL
-            raise Problem(str(error)) from error
         yield ledger
 
 
@@ -130,10 +137,11 @@ def _verified(ledger: Reading, expect: str | None, since: str | None, key: Path 
     """The verdict of the wanted kind; raises LedgerBroken, Problem, or StoreUnavailable."""
     from purposeguard.governance.ledger import checkpoints  # noqa: PLC0415  # needs the extra `governance`
 
-    with needing("checkpoints", "signatures need"):
-        public = None if key is None else _given(checkpoints.public_key, key)
+    with needing("checkpoints", "signatures need"), valid_input():
+        public = None if key is None else checkpoints.public_key(key)
     if since is not None:
-        checkpoint = _given(checkpoints.last_kept, since)
+        with valid_input():
+            checkpoint = checkpoints.last_kept(since)
         return checkpoints.verify_from(ledger, checkpoint, key=public, stopped=stopped)
     if public is not None:
         checkpoints.attested(ledger, public)
@@ -147,14 +155,6 @@ def _verified(ledger: Reading, expect: str | None, since: str | None, key: Path 
     if not (number.isascii() and number.isdigit()):
         raise Problem(f"`{expect}` is no number and hash: give `17:9f…`, as `ledger verify` printed it")
     return checkpoints.continued(ledger, int(number), noted)
-
-
-def _given(load: Callable[[G], T], given: G) -> T:
-    """What is loaded from a file or URL that was given; raises Problem where it holds none."""
-    try:
-        return load(given)
-    except ValueError as error:
-        raise Problem(str(error)) from error
 
 
 def _verdict_data(verdict: Verdict) -> dict[str, Any]:
@@ -216,8 +216,8 @@ def checkpoint(
         if ledger.connection is None:
             raise Problem(f"`{target}` is an export: name the store")
         ledger.verify()
-        with needing("checkpoints", "signatures need"):
-            sink = _given(lambda key: checkpoints.Checkpoints(output or print, key), key)
+        with needing("checkpoints", "signatures need"), valid_input():
+            sink = checkpoints.Checkpoints(output or print, key)
         sink.keep(checkpoints.checkpoint_of(ledger, ledger.connection, chain.written(system_time())))
 
 
@@ -250,18 +250,16 @@ def archive(
     with reporting(), _breaking():
         with needing("governance", "ledgers need"):
             from purposeguard.governance.ledger import archiving, checkpoints  # noqa: PLC0415  # needs this extra
-            from purposeguard.governance.store import existing_store  # noqa: PLC0415  # as above
-        with needing("checkpoints", "signatures need"):
-            signing = None if key is None else _given(checkpoints.private_key, key)
-        moment = _moment(before)
-        last = None if since is None else _given(checkpoints.last_kept, since)
-        with _given(existing_store, target) as store:
-            try:
-                done = archiving.archive(store, output, moment, key=signing, checkpoint=last)
-            except OSError as error:
-                raise Problem(f"{output} cannot be written: {error.strerror or error}") from error
-            except ValueError as error:
-                raise Problem(str(error)) from error
+        with valid_input():
+            with needing("checkpoints", "signatures need"):
+                signing = None if key is None else checkpoints.private_key(key)
+            moment = _moment(before)
+            last = None if since is None else checkpoints.last_kept(since)
+            with store_of(target) as store:
+                try:
+                    done = archiving.archive(store, output, moment, key=signing, checkpoint=last)
+                except OSError as error:
+                    raise Problem(f"{output} cannot be written: {error.strerror or error}") from error
     if since is not None and done is not None:
         checkpoint(target, since, key)
     what = "nothing is as old" if done is None else f"entries {done.first:,} to {done.last:,} are in {output}"
@@ -295,8 +293,8 @@ def reconcile(targets: Targets, form: TextOption = "text") -> None:
 
         if ledger.connection is None:
             raise Problem(f"`{targets[-1]}` is an export: name the store")
-        connection = ledger.connection
-        found = _given(lambda reading: list(differences(reading, connection)), ledger)
+        with valid_input():
+            found = list(differences(ledger, ledger.connection))
     if form == "json":
         print(json_text({"differences": [difference._asdict() for difference in found]}), end="")
     elif found:
@@ -328,9 +326,10 @@ def show_ledger(
 ) -> None:
     """Print what was used for what, added up by the hour, and denials and other entries one by one."""
     with _reading(*targets) as ledger:
-        make = ledger_report if by is None else functools.partial(grouped_report, by=by.replace(" ", "").split(","))
         first, end = (None if text is None else _moment(text) for text in (since, until))
-        report = make(ledger, kinds=kind or (), activity=activity, since=first, until=end, limit=limit)
+        wanted = Wanted(kind or (), activity, first, end, limit)
+        keys = None if by is None else by.replace(" ", "").split(",")
+        report = ledger_report(ledger, wanted) if keys is None else grouped_report(ledger, wanted, keys)
         show(report, form, out())
     for warning in report.warnings:
         complain(err(), "note", warning)
@@ -394,16 +393,18 @@ def _output_file(output: Path | None) -> Generator[BinaryIO]:
         yield file
 
 
-def ledger_report(
-    ledger: Reading,
-    *,
-    kinds: Collection[str],
-    activity: str | None,
-    since: datetime.datetime | None,
-    until: datetime.datetime | None,
-    limit: int,
-) -> Report:
-    """The uses and other entries of these kinds (empty: all kinds), of this activity, in this period.
+class Wanted(NamedTuple):
+    """The entries to show: of these kinds (empty: all), of this activity (None: any), in this period, the newest."""
+
+    kinds: Collection[str]
+    activity: str | None
+    since: datetime.datetime | None
+    until: datetime.datetime | None
+    limit: int
+
+
+def ledger_report(ledger: Reading, wanted: Wanted) -> Report:
+    """The uses and the other entries.
 
     Raises:
         Problem: unknown kind.
@@ -411,18 +412,19 @@ def ledger_report(
     """
     from purposeguard.governance.ledger import KINDS  # noqa: PLC0415  # needs the extra `governance`
 
-    for kind in kinds:
+    asked, activity, since, until, limit = wanted
+    for kind in asked:
         if kind not in KINDS:
             raise Problem(f"there are no entries of kind `{kind}`: {', '.join(KINDS)}")
-    wanted = set(kinds or KINDS)
+    kinds = set(asked or KINDS)
     uses: list[tuple[Hour, int]] = []
-    if "use" in wanted:
+    if "use" in kinds:
         every = [(key, count) for key, count in ledger.uses(since, until).items() if activity in (None, key.activity)]
         uses = sorted(every, key=lambda use: use[0].order)
     newest: collections.deque[Entry] = collections.deque(maxlen=limit)
     met = 0
-    if wanted - {"use"}:
-        for entry in ledger.entries(wanted - {"use"}, since, until):
+    if kinds - {"use"}:
+        for entry in ledger.entries(kinds - {"use"}, since, until):
             if activity in (None, entry.body.get("activity")):
                 newest.append(entry)
                 met += 1
@@ -431,9 +433,9 @@ def ledger_report(
     warnings = tuple(
         f"{count:,} earlier {what} are left out (--limit {limit})" for what, count in left.items() if count
     )
-    repeated = _repeated(ledger, activity, since, until) if "denial" in wanted else []
+    repeated = _repeated(ledger, activity, since, until) if "denial" in kinds else []
     warnings += _doubts(ledger, since, until)
-    tables = (*([_uses(uses)] if "use" in wanted else []), *([_entries(newest)] if wanted - {"use"} else []))
+    tables = (*([_uses(uses)] if "use" in kinds else []), *([_entries(newest)] if kinds - {"use"} else []))
     tables += (_again(repeated),) if repeated else ()
     data = {
         "uses": [key.body(count) for key, count in uses],
@@ -444,16 +446,7 @@ def ledger_report(
     return Report(data, tables, warnings)
 
 
-def grouped_report(
-    ledger: Reading,
-    *,
-    by: Sequence[str],
-    kinds: Collection[str],
-    activity: str | None,
-    since: datetime.datetime | None,
-    until: datetime.datetime | None,
-    limit: int,
-) -> Report:
+def grouped_report(ledger: Reading, wanted: Wanted, by: Sequence[str]) -> Report:
     """How often data was used, refused, or would have been (observed), and when, for each combination of some keys.
 
     A ledger tells the field of denials alone. In its place stands the access function, or the statement that ran
@@ -463,6 +456,7 @@ def grouped_report(
         Problem: unknown key, or a kind that is not added up.
         LedgerBroken: an entry cannot be read.
     """
+    kinds, activity, since, until, limit = wanted
     for name in by:
         if name not in _KEYS:
             raise Problem(f"entries are not added up by `{name}`: name some of {','.join(_KEYS)}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
 from rich.console import Console
@@ -19,6 +20,9 @@ from purposeguard.cli.words import Language, change, language
 from purposeguard.errors import PurposeGuardError
 from purposeguard.notice.languages import nearest_language, well_formed
 from purposeguard.notice.notice import Notice
+
+if TYPE_CHECKING:
+    from purposeguard.governance.store import Store
 
 P = ParamSpec("P")
 
@@ -163,6 +167,32 @@ def needing(extra: str, what: str) -> Generator[None]:
         yield
     except ModuleNotFoundError as error:
         raise Problem(f"{what} {error.name}, which is not installed: pip install 'purposeguard[{extra}]'") from error
+
+
+@contextmanager
+def valid_input() -> Generator[None]:
+    """A block that takes what the user wrote, such as a URL.
+
+    Raises:
+        Problem: it raised ValueError.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise Problem(str(error)) from error
+
+
+def store_of(target: str) -> Store:
+    """The store of this URL, or in this SQLite file.
+
+    Raises:
+        Problem: there is none, or its libraries are not installed.
+        StoreUnavailable: it cannot be opened.
+    """
+    with needing("governance", "a store needs"):
+        from purposeguard.governance.store import existing_store  # noqa: PLC0415  # needs the extra `governance`
+    with valid_input():
+        return existing_store(target, keys=os.environ.get(KEYS_VARIABLE))
 
 
 @contextmanager

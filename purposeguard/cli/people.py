@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from purposeguard.cli.application import find
 from purposeguard.cli.files import Problem, read_notice, write
-from purposeguard.cli.options import KEYS_VARIABLE, Imports, Output, TableOption, err, needing, out
+from purposeguard.cli.options import Imports, Output, TableOption, err, needing, out, store_of, valid_input
 from purposeguard.cli.render import Column, Report, Table, complain, show
 from purposeguard.cli.words import language, learn, said
 from purposeguard.guard import Guard
@@ -78,17 +77,14 @@ def disclose(
     """
     if values and by is None:
         raise Problem("values are shown on somebody's approval, which is put on record: name who, `--by NAME`")
-    with opened(target, read_notice(notice), imports or ()) as governance:
-        try:
-            report = governance.disclose(
-                subject,
-                by=by or "purposeguard disclose",
-                language=language().value,
-                values=values,
-                request=request,
-            )
-        except ValueError as error:  # of the id
-            raise Problem(str(error)) from error
+    with opened(target, read_notice(notice), imports or ()) as governance, valid_input():  # the id
+        report = governance.disclose(
+            subject,
+            by=by or "purposeguard disclose",
+            language=language().value,
+            values=values,
+            request=request,
+        )
     text = report.to_html() if form == "html" else report.to_json()
     if output is None:
         print(text, end="")
@@ -119,11 +115,7 @@ def governance_in(store: str, notice: Notice, *, recorded: bool = False) -> Gene
     """Governance over a store that exists; `recorded`: uses are put in its ledger. Raises as `opened`."""
     with needing("governance", "a store needs"):
         from purposeguard.governance import Governance  # noqa: PLC0415  # needs the extra `governance`
-        from purposeguard.governance.store import existing_store  # noqa: PLC0415  # likewise
-    try:
-        existing = existing_store(store, keys=os.environ.get(KEYS_VARIABLE))
-    except ValueError as error:  # of the URL
-        raise Problem(str(error)) from error
+    existing = store_of(store)
     with existing, Governance(existing, notice=notice, ledger=None if recorded else False) as governance:
         yield governance
 

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from purposeguard.cli.files import Problem
-from purposeguard.cli.options import KEYS_VARIABLE, group, needing, reporting
+from purposeguard.cli.options import KEYS_VARIABLE, group, needing, reporting, valid_input
 from purposeguard.cli.words import said
 
 store_app = group("Bring the store of governance up to date.")
@@ -42,10 +41,8 @@ def upgrade(
     with reporting():
         with needing("governance", "a store needs"):
             from purposeguard.governance.store import left_to_contract, upgraded  # noqa: PLC0415  # needs `governance`
-        try:
+        with valid_input():  # the URL
             before, after = upgraded(target, keys=keys, contract=contract)
-        except ValueError as error:  # of the URL
-            raise Problem(str(error)) from error
     print(said(f"up to date: `{after}`" if before == after else f"upgraded: `{before}` to `{after}`"))
     if left_to_contract(after):
         print(said("older versions can still use it: once none runs, make a copy, then run it with `--contract`"))

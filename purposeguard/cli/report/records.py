@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import os
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from purposeguard.cli.files import Problem
-from purposeguard.cli.options import KEYS_VARIABLE, needing
+from purposeguard.cli.options import needing, store_of
 from purposeguard.guard import Guard
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import Period
@@ -161,22 +159,10 @@ def records_of(guard: Guard, target: str | None, told: Told) -> Records | None:
         from purposeguard.governance import Governance  # noqa: PLC0415  # needs the extra `governance`
     governance = guard.governance if isinstance(guard.governance, Governance) else None
     with contextlib.ExitStack() as stack:
-        stores = stack.enter_context(_named(target)) if target is not None else _own(guard, governance)
+        stores = _own(guard, governance) if target is None else (store := stack.enter_context(store_of(target)), store)
         if stores is None:
             return None
         return _read(guard, governance, stores, told)
-
-
-@contextlib.contextmanager
-def _named(target: str) -> Generator[tuple[Store, Store]]:
-    from purposeguard.governance.store import existing_store  # noqa: PLC0415  # as above
-
-    try:
-        store = existing_store(target, keys=os.environ.get(KEYS_VARIABLE))
-    except ValueError as error:  # of the URL
-        raise Problem(str(error)) from error
-    with store:
-        yield store, store
 
 
 def _own(guard: Guard, governance: Governance | None) -> tuple[Store, Store] | None:
