@@ -323,9 +323,14 @@ class Effect:
     earlier: Outcome
 
     @property
+    def shown(self) -> list[tuple[object, ...]]:
+        """What people are shown of each outcome."""
+        return [(each.verdict, each.fields, each.closed) for each in (self.before, self.after, self.earlier)]
+
+    @property
     def differs(self) -> bool:
         """True if the revision changes the outcome."""
-        return len({_shown_of(outcome) for outcome in (self.before, self.after, self.earlier)}) > 1
+        return len(set(self.shown)) > 1
 
     @property
     def stops(self) -> bool:
@@ -336,10 +341,6 @@ class Effect:
     def starts(self) -> bool:
         """True if the activity gets more than before, of data of either revision."""
         return any(_gets_less(self.before, outcome) for outcome in (self.after, self.earlier))
-
-
-def _shown_of(outcome: Outcome) -> tuple[object, ...]:
-    return outcome.verdict, outcome.fields, outcome.closed
 
 
 def _gets_less(outcome: Outcome, other: Outcome) -> bool:

@@ -216,8 +216,8 @@ def test_what_a_replaced_notice_takes_away_is_a_gap(bare: str) -> None:
     assert found.gaps.code["purpose_gone"][0][:] == ("bare.keep", "2.2⑩")
     assert found.gaps.code["no_channel"][0].name == "bare.listen"
     (step,) = found.steps
-    assert (str(step.old), str(step.new)) == ("2024-04-01", "2025-04-01")
-    assert {turn.activity for turn in step.turns if turn.stops} == {"bare.listen"}
+    assert (str(step.comparison.old.revision), str(step.comparison.new.revision)) == ("2024-04-01", "2025-04-01")
+    assert {turn[0].before.activity.name for turn in step.turns if turn[0].stops} == {"bare.listen"}
     text = Read(page(found, "en")).text
     assert "Activities without a clause" in text
     assert "experience-hearing (1.2(2)⑥) may no longer use" in text

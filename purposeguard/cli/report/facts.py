@@ -330,7 +330,7 @@ class Facts:
     code: CodeFacts
     records: Records | None
     gaps: Gaps
-    steps: tuple[Step, ...]
+    steps: Sequence[Step]
     uses: Mapping[str, int]
 
 
