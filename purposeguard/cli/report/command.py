@@ -51,7 +51,7 @@ def report(
     part of its erasers that says what is due. No subject is named.
     """
     guard = find_guard(target, imports or ())
-    tables = registers(guard.notice, language.value, guard)
+    tables = registers(guard, language.value)
     if xlsx is not None:
         with needing("report", "a workbook needs"):
             from purposeguard.cli.report import workbook  # noqa: PLC0415  # needs the extra `report`
