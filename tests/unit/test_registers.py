@@ -20,7 +20,6 @@ from purposeguard.policy.transfers import Recipient
 from purposeguard.runtime.registry import TaggedTable
 from tests.exporting.samples import EVERYTHING, GDPR
 from tests.oversights import Told
-from tests.unit.command_line import ROOT
 
 ABSENT: dict[Language, str] = {"en": "[not in the notice]", "ja": "［通知文書に記載なし］"}
 
@@ -254,16 +253,6 @@ def test_too_long_a_text_is_no_shorter_one(tmp_path: Path) -> None:
     with pytest.raises(Problem, match="a cell of `table` has 32,768 characters, and the format takes 32,767"):
         write([long], tmp_path / "table.xlsx")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_same_registers_give_the_same_bytes(tmp_path: Path) -> None:
-    again = Notice.load(ROOT / "examples" / "gdpr" / "notice.toml")
-    for name, notice in (("one", GDPR), ("two", again)):
-        write(registers(pg.Guard(notice)), tmp_path / f"{name}.xlsx")
-    one, two = ((tmp_path / f"{name}.xlsx").read_bytes() for name in ("one", "two"))
-    assert one == two
-    properties = load_workbook(tmp_path / "one.xlsx").properties
-    assert (properties.creator, properties.modified.year) == ("purposeguard", 2000)
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:

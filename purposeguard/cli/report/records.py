@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from purposeguard.governance.ledger.reading import Total
     from purposeguard.governance.request_records import Overview
     from purposeguard.governance.restrictions import Figure
-    from purposeguard.governance.retention import Due, Plan
+    from purposeguard.governance.retention import Due
     from purposeguard.governance.store import Store
 
 KEYS: Final[Mapping[str, Sequence[str]]] = {
@@ -104,8 +104,11 @@ class Records:
     restrictions: tuple[Figure, ...]
     erasable: tuple[Due, ...]
     unserved: tuple[Period, ...]
-    erasers_known: bool
-    problems: tuple[str, ...]
+
+    @property
+    def problems(self) -> list[str]:
+        """What erasers failed with when they were asked what is due."""
+        return [f"eraser {part.eraser}: {part.problem}" for part in self.erasable if part.problem]
 
     def uses(self) -> Iterable[tuple[str | None, str, tuple[str, ...], Evidence]]:
         """Activity, purpose, sources, and the evidence of it; of a denial, the sources that were denied.
@@ -206,8 +209,6 @@ def _read(guard: Guard, governance: Governance | None, stores: tuple[Store, Stor
         restrictions=tuple(figures),
         erasable=() if plan is None else plan.parts,
         unserved=_periods(notice) if plan is None else plan.unserved,
-        erasers_known=plan is not None,
-        problems=() if plan is None else _problems(plan),
     )
 
 
@@ -236,7 +237,3 @@ def _requests(overview: Overview, notice: Notice) -> tuple[RequestFigures, ...]:
 def _periods(notice: Notice) -> tuple[Period, ...]:
     retention = notice.document.retention
     return () if retention is None else retention.period
-
-
-def _problems(plan: Plan) -> tuple[str, ...]:
-    return tuple(f"eraser {part.eraser}: {part.problem}" for part in plan.parts if part.problem)
