@@ -1,4 +1,4 @@
-"""An application's guard, found by name: which activity may call which access function, now and after a revision.
+"""Finds an application's guard by name; forecasts which activity may call which access function, now or later.
 
 Nothing of the application runs but the import of its modules.
 """

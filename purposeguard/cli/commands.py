@@ -148,7 +148,7 @@ def explain(
     """
     with reporting():
         guard = Guard(read_notice(notice, overlay or ()))
-        named = [name for given in sources for name in _ids(guard.notice, given)]
+        named = [name for argument in sources for name in _ids(guard.notice, argument)]
         decision = guard.explain(named, purpose, channel, conditions=condition or ())
         texts = list(_texts_of(guard.notice, decision))
         if form == "json":
@@ -235,12 +235,12 @@ def _deliver(text: str, output: Path | None, check: bool, command: str) -> None:
         raise typer.Exit(NO)
 
 
-def _ids(notice: Notice, given: str) -> list[str]:
+def _ids(notice: Notice, argument: str) -> list[str]:
     """The ids in an argument: it is one, which may have a comma in it, or several with commas between."""
     with contextlib.suppress(UnknownSource):
-        notice.source(given)
-        return [given]
-    return [name.strip() for name in given.split(",") if name.strip()]
+        notice.source(argument)
+        return [argument]
+    return [name.strip() for name in argument.split(",") if name.strip()]
 
 
 def _texts_of(notice: Notice, decision: Decision) -> Iterator[dict[str, str]]:
@@ -265,7 +265,7 @@ def _texts_of(notice: Notice, decision: Decision) -> Iterator[dict[str, str]]:
 def matrix_report(
     notice: Notice, channel: str | None, language: str, stated: Sequence[str] = (), *, texts: bool = False
 ) -> Report:
-    """What each source may serve: every purpose and every family, by the channel where one is given.
+    """What each source may serve: every purpose and every family, by `channel` if it is not None.
 
     What rests on consent is granted for the data of subjects who gave it: `consent` stands there; `opt-out` where it is
     granted until they object; `conditions` where more than what is `stated` must hold; `forbidden` where a prohibition

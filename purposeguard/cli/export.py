@@ -120,11 +120,11 @@ def tagged(guard: Guard, notice: Notice) -> dict[str, dict[str, list[str]]]:
                 raise Problem(f"{where}: the notice has no source `{clause}` (help: name its overlays with --overlay)")
         return clauses
 
-    found = {table.name: dict(table.columns) for table in guard.tables}
-    found |= {access.name: {**access.fields, **access.sealed} for access in guard.accesses}
+    labels = {table.name: dict(table.columns) for table in guard.tables}
+    labels |= {access.name: {**access.fields, **access.sealed} for access in guard.accesses}
     listed = {
         name: {field: clauses for field, label in fields.items() if (clauses := ids(f"{name}.{field}", label))}
-        for name, fields in found.items()
+        for name, fields in labels.items()
     }
     return {name: fields for name, fields in listed.items() if fields}
 

@@ -1,4 +1,4 @@
-"""The commands of `purposeguard ledger`: whether a ledger is whole, what is in it, and a copy of it to hand on."""
+"""The commands of `purposeguard ledger`: verify a ledger, show it, copy it, archive it."""
 
 from __future__ import annotations
 
@@ -289,20 +289,20 @@ def reconcile(targets: Targets, form: TextOption = "text") -> None:
     A row that was changed, deleted or inserted behind the library's back differs. Verify the ledger too.
     """
     with _reading(*targets) as ledger:
-        from purposeguard.governance.reconciling import reconcile as differences  # noqa: PLC0415  # as above
+        from purposeguard.governance.reconciling import reconcile as compared  # noqa: PLC0415  # as above
 
         if ledger.connection is None:
             raise Problem(f"`{targets[-1]}` is an export: name the store")
         with valid_input():
-            found = list(differences(ledger, ledger.connection))
+            differences = list(compared(ledger, ledger.connection))
     if form == "json":
-        print(json_text({"differences": [difference._asdict() for difference in found]}), end="")
-    elif found:
-        lines = [f"{place}: {what}" for place, what in found]
-        verdict(out(), "broken", _counted(len(found), "difference"), lines)
+        print(json_text({"differences": [difference._asdict() for difference in differences]}), end="")
+    elif differences:
+        lines = [f"{place}: {what}" for place, what in differences]
+        verdict(out(), "broken", _counted(len(differences), "difference"), lines)
     else:
         verdict(out(), "intact", "restrictions, consents, requests and provisions are as the ledger says", ())
-    raise typer.Exit(NO if found else OK)
+    raise typer.Exit(NO if differences else OK)
 
 
 @ledger_app.command(name="show", epilog="Exit codes: 0 printed, 1 the ledger is broken, 2 bad input.")
@@ -511,7 +511,7 @@ def _happened(
 
 
 def _doubts(ledger: Reading, since: datetime.datetime | None, until: datetime.datetime | None) -> tuple[str, ...]:
-    """What is to be known of a period: what was archived, and entries made in it, as numbers show, of another time."""
+    """Warnings about a period: entries made in it whose time lies outside it, and entries that were archived."""
     count = ledger.misdated(since, until)
     what = "a clock was wrong: see `ledger show` without a period"
     doubts = [f"{_counted(count, 'entry', 'entries')} made between these have a time outside the period: {what}"]

@@ -124,11 +124,11 @@ def new(
     return True
 
 
-def _day(given: str | None) -> datetime.date:
+def _day(text: str | None) -> datetime.date:
     try:
-        return datetime.datetime.now().astimezone().date() if given is None else datetime.date.fromisoformat(given)
+        return datetime.datetime.now().astimezone().date() if text is None else datetime.date.fromisoformat(text)
     except ValueError as error:
-        raise Problem(f"`--revision {given}` is no date, such as 2026-01-31") from error
+        raise Problem(f"`--revision {text}` is no date, such as 2026-01-31") from error
 
 
 # ---- A template
@@ -157,7 +157,7 @@ def _template(name: str, controller: str | None, title: str | None, day: datetim
 
 
 def _asked(controller: str | None, title: str | None, language: str, day: datetime.date) -> Draft:
-    """What is answered, step by step; the last question of a list is answered by nothing."""
+    """Asks for a notice step by step; an empty answer ends a list."""
     steps = 5
     draft = Draft(
         controller or _answer(1, steps, "Who publishes the notice?"),

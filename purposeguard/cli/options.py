@@ -138,12 +138,12 @@ def configured_language(folder: Path) -> Language:
     Raises:
         Problem: it cannot be read, or is no language that is known here.
     """
-    given = configuration(folder).language
-    if given is None:
+    name = configuration(folder).language
+    if name is None:
         return Language.en
-    if given not in list(Language):
-        raise Problem(f"`language` of `[tool.purposeguard]` is `{given}`: {', '.join(Language)}")
-    return Language(given)
+    if name not in list(Language):
+        raise Problem(f"`language` of `[tool.purposeguard]` is `{name}`: {', '.join(Language)}")
+    return Language(name)
 
 
 def out() -> Console:

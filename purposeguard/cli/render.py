@@ -48,7 +48,7 @@ LEGEND: dict[Cell, str] = {
     FORBIDDEN: "forbidden",
     False: "no clause grants it",
 }
-"""What a mark means."""
+"""Mark → its meaning."""
 VERDICTS = {
     "allowed": "green",
     "broken": "bold red",
@@ -64,7 +64,7 @@ NARROWEST_TEXT = 24
 
 
 SHORT = 240
-"""Characters of words that are shown where the whole is not wanted."""
+"""How many characters of a text are shown unless all of it is wanted."""
 
 NOT_FIRST = frozenset(" 、。，．」』）】〉》：；！？・…ー々ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ),.:;!?]")
 NOT_LAST = frozenset("「『（【〈《([")
@@ -72,7 +72,7 @@ NOT_LAST = frozenset("「『（【〈《([")
 
 
 class Prose(Text):
-    """A text that is also broken between Japanese characters, which no blanks divide."""
+    """A text that also wraps between Japanese characters, which have no blanks between them."""
 
     def wrap(self, console: Console, width: int, **options: Any) -> Lines:
         """The lines of the text at this width."""
@@ -87,8 +87,8 @@ class Prose(Text):
 
 
 def _breaks(text: str, width: int) -> list[int]:
-    """Where the lines of a text begin, but for the first one."""
-    found: list[int] = []
+    """Where the lines of a text begin, except the first one."""
+    breaks: list[int] = []
     start = chance = cells = 0
     for place, char in enumerate(text):
         before = text[place - 1] if place else char
@@ -98,9 +98,9 @@ def _breaks(text: str, width: int) -> list[int]:
         cells += cell_len(char)
         if cells > width and char != " " and place > start:
             start = chance if chance > start else place
-            found.append(start)
+            breaks.append(start)
             cells = cell_len(text[start : place + 1])
-    return found
+    return breaks
 
 
 Format = Literal["table", "json"]

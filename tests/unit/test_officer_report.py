@@ -408,7 +408,7 @@ def test_many_activities_and_a_long_ledger(entries: int, tmp_path: Path, monkeyp
     steps: list[int] = []
     try:
         began = time.process_time()
-        found = facts_of("many:guard", store=str(store), told=lambda count, _: steps.append(count))
+        found = facts_of("many:guard", store=str(store), progress=lambda count, _: steps.append(count))
         text = page(found, "en")
         spent = time.process_time() - began
     finally:

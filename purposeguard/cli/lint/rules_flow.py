@@ -28,7 +28,7 @@ KEEPING: Final = words_set(
     "append appendleft add insert put put_nowait setdefault push set extend update send write writelines publish emit "
     "store save execute executemany enqueue lpush rpush sadd notify post delay apply_async submit writerow send_message"
 )
-"""Methods that keep, or hand on, what they are given."""
+"""Methods that keep their argument, or pass it on."""
 
 LOGGING: Final = words_set("debug info warning error exception critical log")
 LOGGERS: Final = words_set("logger log logging _logger _log audit")

@@ -59,11 +59,11 @@ def report(
     with _progress(err()) as progress:
         ledger = progress.add_task("ledger", total=None)
 
-        def told(count: int, total: int) -> None:
+        def count_entries(count: int, total: int) -> None:
             progress.update(ledger, advance=count, total=total)
 
         others = [read_notice(name) for name in revision or ()]
-        facts = facts_of(target, imports=imports or (), store=store, revisions=others, told=told)
+        facts = facts_of(target, imports=imports or (), store=store, revisions=others, progress=count_entries)
         progress.update(ledger, total=1, completed=1)
         text = page(facts, language.value, tables)
     if output is None:

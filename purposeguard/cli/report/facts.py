@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from purposeguard.cli.application import Forecasts, clauses_of, find_guard, package_of
-from purposeguard.cli.report.records import NONE, Evidence, Records, Told, records_of
+from purposeguard.cli.report.records import NONE, Evidence, Progress, Records, records_of
 from purposeguard.cli.report.revisions import Step, steps
 from purposeguard.errors import UnknownPurpose, UnlabelledData
 from purposeguard.guard import Guard
@@ -340,7 +340,7 @@ def facts_of(
     imports: Sequence[str] = (),
     store: str | None = None,
     revisions: Sequence[Notice] = (),
-    told: Told = lambda _count, _total: None,
+    progress: Progress = lambda _count, _total: None,
 ) -> Facts:
     """Gathers what the page shows of the guard `MODULE:GUARD`.
 
@@ -350,7 +350,7 @@ def facts_of(
         StoreUnavailable, LedgerBroken: the store, or its ledger, cannot be read.
     """
     guard = find_guard(target, imports)
-    records = records_of(guard, store, told)
+    records = records_of(guard, store, progress)
     notice = NoticeFacts(guard.notice)
     code = CodeFacts(guard, target, imports, records)
     uses: Counter[str] = Counter()

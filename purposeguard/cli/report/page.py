@@ -38,7 +38,7 @@ BADGES: Final[Mapping[str | None, str]] = {
     "public-task": "T",
     "vital-interest": "V",
 }
-"""The letters of legal bases, which are told apart without colour."""
+"""Letters for legal bases, which can be distinguished without colour."""
 
 UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 

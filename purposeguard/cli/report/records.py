@@ -1,4 +1,4 @@
-"""What a store tells, as figures: the ledger added up, requests, restrictions, what is due. No subject is named."""
+"""Figures from a store: the ledger added up, requests, restrictions, what is due. No subject is named."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
 SOON: Final = 7
 """Days within which a request is soon due."""
 
-Told = Callable[[int, int], object]
-"""Learns how many entries of the ledger more were read, and of how many."""
+Progress = Callable[[int, int], object]
+"""Called with the number of ledger entries read since the last call, and with their total."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the ledger tells of one thing: how often it was used, refused, or would have been (`observed`), and when."""
+    """What is in the ledger of one thing: how often it was used, refused, or would have been (`observed`), and when."""
 
     uses: int = 0
     last_use: str | None = None
@@ -92,7 +92,7 @@ class RequestFigures(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Records:
-    """What a store tells. `entries` is the number of the ledger's entries, `since` and `until` when it was written."""
+    """The figures of a store. `entries`: how many the ledger has; `since` and `until`: when it was written."""
 
     where: str
     entries: int
@@ -125,11 +125,11 @@ class Records:
 
     def denials_in(self) -> dict[str, Evidence]:
         """Access function → the evidence of its denials."""
-        found: dict[str, Evidence] = {}
+        denials: dict[str, Evidence] = {}
         for total in self.totals:
             if total.kind == "denial" and total.values[1] is not None:
-                found[total.values[1]] = found.get(total.values[1], NONE) + _denied(total, total.values[5])
-        return found
+                denials[total.values[1]] = denials.get(total.values[1], NONE) + _denied(total, total.values[5])
+        return denials
 
     def counted(self, kind: str) -> tuple[Counted, ...]:
         """What entries of a kind count."""
@@ -146,8 +146,8 @@ def _denied(total: Total, observed: object) -> Evidence:
     return Evidence(refused=total.entries, last_denial=total.last)
 
 
-def records_of(guard: Guard, target: str | None, told: Told) -> Records | None:
-    """What the store `target` tells, else that of the guard's governance or ledger; None where there is none.
+def records_of(guard: Guard, target: str | None, progress: Progress) -> Records | None:
+    """The figures of the store `target`, or of the guard's governance or ledger; None if there is no store.
 
     The erasers of the guard's governance say what is due.
 
@@ -165,7 +165,7 @@ def records_of(guard: Guard, target: str | None, told: Told) -> Records | None:
         stores = _own(guard, governance) if target is None else (store := stack.enter_context(store_of(target)), store)
         if stores is None:
             return None
-        return _read(guard, governance, stores, told)
+        return _read(guard, governance, stores, progress)
 
 
 def _own(guard: Guard, governance: Governance | None) -> tuple[Store, Store] | None:
@@ -179,7 +179,7 @@ def _own(guard: Guard, governance: Governance | None) -> tuple[Store, Store] | N
     return store, kept if kept is not None and kept.is_open else store
 
 
-def _read(guard: Guard, governance: Governance | None, stores: tuple[Store, Store], told: Told) -> Records:
+def _read(guard: Guard, governance: Governance | None, stores: tuple[Store, Store], progress: Progress) -> Records:
     from purposeguard.governance import request_records, restrictions  # noqa: PLC0415  # as above
     from purposeguard.governance.ledger.sql import SqlReading  # noqa: PLC0415  # likewise
     from purposeguard.governance.retention import RetentionJob  # noqa: PLC0415  # likewise
@@ -190,7 +190,7 @@ def _read(guard: Guard, governance: Governance | None, stores: tuple[Store, Stor
     with kept.reading() as connection:
         ledger = SqlReading(connection)
         entries = ledger.head.seq - ledger.start.seq
-        totals = ledger.totals(KEYS, lambda count: told(count, entries))
+        totals = ledger.totals(KEYS, lambda count: progress(count, entries))
         until = ledger.head.at or None
     with store.reading() as connection:
         overview = request_records.overview(connection, now, notice.document.timezone)

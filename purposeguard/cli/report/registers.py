@@ -1,4 +1,4 @@
-"""The registers that law has a controller keep, as far as a notice and an application's declarations fill them.
+"""The registers that a controller must keep by law, as far as a notice and an application's declarations fill them.
 
 Records of processing activities (GDPR, Article 30(1)), a row for each purpose; and the Japanese register of personal
 data, a row for each kind of data. Nothing is made up: what neither states is marked in its cell, and listed as a gap
@@ -246,12 +246,12 @@ class _Entries:
         return [purpose for purpose in self._document.purposes if (row.id, purpose.id) in self._served]
 
     def _bases_of(self, row: Data) -> str:
-        found: dict[str, list[str]] = {}
+        purposes_of: dict[str, list[str]] = {}
         for purpose in self._serves(row):
-            found.setdefault(self._basis(purpose.id), []).append(purpose.id)
-        if [*found] == [self._absent]:
+            purposes_of.setdefault(self._basis(purpose.id), []).append(purpose.id)
+        if [*purposes_of] == [self._absent]:
             return self._absent
-        return self._listed(self._said(basis, self._comma(purposes)) for basis, purposes in found.items())
+        return self._listed(self._said(basis, self._comma(purposes)) for basis, purposes in purposes_of.items())
 
     def _database(self, row: Data) -> str:
         return self._stated(

@@ -29,7 +29,7 @@ class Step(NamedTuple):
 
 
 def steps(guard: Guard, revisions: Sequence[Notice]) -> list[Step]:
-    """The steps between the revisions that the guard knows, and those that are given, in the order of their dates.
+    """The steps between the revisions that the guard knows, and further ones, in the order of their dates.
 
     Raises:
         NoticeError: one is of another notice.
