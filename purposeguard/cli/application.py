@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from purposeguard.cli.files import Problem
 from purposeguard.cli.words import learn
@@ -381,8 +381,36 @@ class _Revisions:
         """Why data is refused: before; after; after, of data collected earlier."""
         by_row = says_whose(access)
         past, present = self._past, self._present
-        for matrix, terms in ((past, past.notice), (present, present.notice), (present, past.notice)):
-            yield _Side(self, matrix, terms, activity, by_row=by_row)
+        for table, collected in ((past, past.notice), (present, present.notice), (present, past.notice)):
+            yield self._deciding(table, collected, activity, by_row=by_row)
+
+    def _deciding(
+        self, table: PolicyTable, collected: Notice, activity: Activity, *, by_row: bool
+    ) -> Callable[[Label], tuple[str, ...]]:
+        """Why one activity is refused a label under one revision, of data that was collected under a revision."""
+        notice, channel = table.notice, activity.channel
+        conditions = activity.conditions.intersection(notice.conditions)
+        purpose = self.in_(notice, activity.purpose)
+        refused = _refused_all(table, activity, purpose)
+        known = BY_ANY_CHANNEL if channel is None else NONE_KNOWN
+
+        def why_not(label: Label) -> tuple[str, ...]:
+            if label.sources == frozenset({NotPersonal}):
+                return ()
+            if refused is not None:
+                return (refused,)
+            sources = {source: self.in_(collected, source) for source in label}
+            for source, present in sources.items():
+                if present is None:
+                    return (f"the revision of {collected.revision} has no source {source.clause}",)
+            for source in sources.values():
+                if not isinstance(table.current(source), type):
+                    return (f"the revision of {notice.revision} has no source {source.clause}",)
+            snapshot = PolicySnapshot(table)
+            verdict = snapshot.decide(Label(*sources.values()), purpose, channel, known, conditions=conditions)
+            return standing_against(Decision(verdict), by_row=by_row)
+
+        return why_not
 
     def in_(self, notice: Notice, term: Any) -> Any:
         """A term of the application in one of the revisions; None if absent there."""
@@ -409,51 +437,13 @@ class _Revisions:
         return clause
 
 
-class _Side:
-    """Decides labels for one activity under one revision, for data collected under a revision."""
-
-    def __init__(
-        self, revisions: _Revisions, matrix: PolicyTable, terms: Notice, activity: Activity, *, by_row: bool
-    ) -> None:
-        self._revisions = revisions
-        self._matrix = matrix
-        self._terms = terms
-        self._by_row = by_row
-        self._channel = activity.channel
-        self._conditions = activity.conditions.intersection(matrix.notice.conditions)
-        self._purpose = revisions.in_(matrix.notice, activity.purpose)
-        self._none = self._why_none(activity)
-
-    def _why_none(self, activity: Activity) -> str | None:
-        """Why the activity may use no data at all."""
-        notice = self._matrix.notice
-        revision = f"the revision of {notice.revision}"
-        if self._purpose is None:
-            return f"{revision} has no purpose {activity.purpose_id}"
-        if self._channel is not None and self._channel not in notice.channels:
-            return f"{revision} names no channel {self._channel}"
-        if self._channel is None and self._matrix.must_state_channel(self._purpose):
-            return f"{revision} names the channels of {activity.purpose_id}, and the activity states none"
-        return None
-
-    def __call__(self, label: Label) -> tuple[str, ...]:
-        if label.sources == frozenset({NotPersonal}):
-            return ()
-        if self._none is not None:
-            return (self._none,)
-        sources: set[type[Source]] = set()
-        for source in label:
-            there = self._revisions.in_(self._terms, source)
-            if there is None:
-                return (f"the revision of {self._terms.revision} has no source {source.clause}",)
-            sources.add(there)
-        gone = [source for source in sources if not isinstance(self._matrix.current(source), type)]
-        if gone:
-            return (f"the revision of {self._matrix.notice.revision} has no source {gone[0].clause}",)
-        purpose = cast("type[Purpose] | Family", self._purpose)
-        known = BY_ANY_CHANNEL if self._channel is None else NONE_KNOWN
-        snapshot = PolicySnapshot(self._matrix)
-        decision = Decision(
-            snapshot.decide(Label(*sources), purpose, self._channel, known, conditions=self._conditions)
-        )
-        return standing_against(decision, by_row=self._by_row)
+def _refused_all(table: PolicyTable, activity: Activity, purpose: type[Purpose] | Family | None) -> str | None:
+    """Why an activity, whose purpose in this revision is known, may use no data at all."""
+    revision = f"the revision of {table.notice.revision}"
+    if purpose is None:
+        return f"{revision} has no purpose {activity.purpose_id}"
+    if activity.channel is not None and activity.channel not in table.notice.channels:
+        return f"{revision} names no channel {activity.channel}"
+    if activity.channel is None and table.must_state_channel(purpose):
+        return f"{revision} names the channels of {activity.purpose_id}, and the activity states none"
+    return None
