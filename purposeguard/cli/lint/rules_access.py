@@ -152,9 +152,8 @@ class _Reads:
         if func.attr not in READING and func.attr not in ALSO_READING:
             return False
         owner = func.value.value if isinstance(func.value, ast.Await) else func.value
-        if isinstance(owner, ast.Call):  # of what another call gave: `session.query(…).all()`
-            chained = isinstance(owner.func, ast.Attribute) and self._is_method(owner.func, scope)
-            return chained or (last(owner).endswith(STORE_TYPES) and not self._is_passed(owner, scope))
+        if isinstance(owner, ast.Call):  # of `session.query(…).all()` the inner call reads already
+            return last(owner).endswith(STORE_TYPES) and not self._is_passed(owner, scope)
         if not isinstance(owner, (ast.Name, ast.Attribute)):
             return False
         return self._is_store(owner, func.attr, scope) or self._is_table(owner, scope)
