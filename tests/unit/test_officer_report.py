@@ -86,7 +86,7 @@ def test_nothing_that_the_page_is_about_becomes_markup(facts: Facts, language: L
     # The title of the notice, a source, a purpose, a family; an activity, a class, an eraser, a reason, an approver.
     assert read.text.count(lindenrad.HOSTILE) >= 9
     assert not any(name.startswith("on") for _, attributes in read.tags for name in attributes)
-    policy = next(attributes["content"] for tag, attributes in read.tags if "http-equiv" in attributes)
+    policy = next(attributes["content"] for _, attributes in read.tags if "http-equiv" in attributes)
     assert policy is not None
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
     assert "unsafe" not in policy
