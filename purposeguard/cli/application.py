@@ -1,4 +1,4 @@
-"""An application's guard, found by name: which activity may call which access function, now and after a revision.
+"""Finds an application's guard by name; forecasts which activity may call which access function, now or later.
 
 Nothing of the application runs but the import of its modules.
 """
@@ -11,11 +11,11 @@ import importlib
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 from purposeguard.cli.files import Problem
 from purposeguard.cli.words import learn
@@ -31,7 +31,7 @@ from purposeguard.policy.table import PolicyTable
 from purposeguard.runtime.access import Reader
 from purposeguard.runtime.declarations import Entrustment
 from purposeguard.runtime.handover import Handing
-from purposeguard.runtime.registry import WHOLE, Access, Activity
+from purposeguard.runtime.registry import WHOLE, Access, Activity, TaggedTable
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.snapshot import PolicySnapshot
 
@@ -222,6 +222,94 @@ def _inside(path: str, other: str) -> bool:
     return path.startswith((f"{other}.", f"{other}["))
 
 
+class TableOutcome(NamedTuple):
+    """What happens if an activity uses a table: the columns that it may not use, each with the reasons."""
+
+    activity: Activity
+    table: TaggedTable
+    refused: dict[str, tuple[str, ...]]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The reasons, each once."""
+        return tuple(dict.fromkeys(reason for reasons in self.refused.values() for reason in reasons))
+
+
+def table_outcome(guard: Guard, activity: Activity, table: TaggedTable) -> TableOutcome:
+    """The forecast of an activity using a table."""
+    permissions = guard._engine.permissions(activity)
+    refused = {
+        column: reasons
+        for column, label in table.columns
+        if (reasons := standing_against(Decision(permissions.decide(label)), by_row=table.of_subjects))
+    }
+    return TableOutcome(activity, table, refused)
+
+
+class Forecasts:
+    """What happens if each of these activities calls each access function of a guard, and uses each of its tables.
+
+    Raises:
+        UnknownTerm: the notice in force has no such purpose, channel or condition.
+    """
+
+    def __init__(self, guard: Guard, activities: Sequence[Activity]) -> None:
+        self.guard = guard
+        self.activities = activities
+        self.unread = read_annotations(guard)
+        alike: dict[object, list[Outcome]] = {}
+        self.calls: list[Outcome] = []
+        for activity in activities:
+            key = activity.purpose, activity.channel, activity.conditions
+            if key not in alike:
+                alike[key] = [
+                    outcome(guard, activity, access, self.unread.get(access.site)) for access in guard.accesses
+                ]
+            self.calls += (dataclasses.replace(each, activity=activity) for each in alike[key])
+        self.tables = [table_outcome(guard, activity, table) for activity in activities for table in guard.tables]
+
+    @property
+    def used_tables(self) -> list[TableOutcome]:
+        """Those of which the activity may use some column."""
+        return [outcome for outcome in self.tables if len(outcome.refused) < len(outcome.table.columns)]
+
+    def starved(self) -> list[Activity]:
+        """The activities to which every access function and table is refused."""
+        fed = {id(outcome.activity) for outcome in self.calls if outcome.verdict != "refused"}
+        fed |= {id(outcome.activity) for outcome in self.used_tables}
+        return [activity for activity in self.activities if self.guard.accesses and id(activity) not in fed]
+
+    def silent(self) -> list[Activity]:
+        """The activities that state no channel, although their clause names its channels."""
+        table = self.guard._engine.snapshot.matrix
+        return [
+            activity
+            for activity in self.activities
+            if activity.channel is None and table.must_state_channel(table.purpose(activity.purpose))
+        ]
+
+    def idle(self) -> list[Access]:
+        """The access functions that are refused to every activity."""
+        reached = {id(outcome.access) for outcome in self.calls if outcome.verdict != "refused"}
+        return [access for access in self.guard.accesses if self.guard.activities and id(access) not in reached]
+
+
+def clauses_of(purpose: type[Purpose] | Family) -> tuple[str, ...]:
+    """The id of a purpose, or those of the members of a family."""
+    return tuple(member.clause for member in (purpose.members if isinstance(purpose, Family) else (purpose,)))
+
+
+def package_of(guard: Guard) -> str:
+    """The package that all declarations share, with its dot; empty if there is none."""
+    shared: list[str] = []
+    declared = (*guard.activities, *guard.accesses, *guard.entrustments)
+    for parts in zip(*(item.module.split(".") for item in declared), strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared.append(f"{parts[0]}.")
+    return "".join(shared)
+
+
 WIDTH = {"refused": 0, "unknown": 0, "withheld": 1, "allowed": 2}
 """How much of what it asks for an activity gets."""
 
@@ -235,9 +323,14 @@ class Effect:
     earlier: Outcome
 
     @property
+    def shown(self) -> list[tuple[object, ...]]:
+        """What people are shown of each outcome."""
+        return [(each.verdict, each.fields, each.closed) for each in (self.before, self.after, self.earlier)]
+
+    @property
     def differs(self) -> bool:
         """True if the revision changes the outcome."""
-        return len({_shown_of(outcome) for outcome in (self.before, self.after, self.earlier)}) > 1
+        return len(set(self.shown)) > 1
 
     @property
     def stops(self) -> bool:
@@ -248,10 +341,6 @@ class Effect:
     def starts(self) -> bool:
         """True if the activity gets more than before, of data of either revision."""
         return any(_gets_less(self.before, outcome) for outcome in (self.after, self.earlier))
-
-
-def _shown_of(outcome: Outcome) -> tuple[object, ...]:
-    return outcome.verdict, outcome.fields, outcome.closed
 
 
 def _gets_less(outcome: Outcome, other: Outcome) -> bool:
@@ -292,8 +381,36 @@ class _Revisions:
         """Why data is refused: before; after; after, of data collected earlier."""
         by_row = says_whose(access)
         past, present = self._past, self._present
-        for matrix, terms in ((past, past.notice), (present, present.notice), (present, past.notice)):
-            yield _Side(self, matrix, terms, activity, by_row=by_row)
+        for table, collected in ((past, past.notice), (present, present.notice), (present, past.notice)):
+            yield self._deciding(table, collected, activity, by_row=by_row)
+
+    def _deciding(
+        self, table: PolicyTable, collected: Notice, activity: Activity, *, by_row: bool
+    ) -> Callable[[Label], tuple[str, ...]]:
+        """Why one activity is refused a label under one revision, of data that was collected under a revision."""
+        notice, channel = table.notice, activity.channel
+        conditions = activity.conditions.intersection(notice.conditions)
+        purpose = self.in_(notice, activity.purpose)
+        refused = _refused_all(table, activity, purpose)
+        known = BY_ANY_CHANNEL if channel is None else NONE_KNOWN
+
+        def why_not(label: Label) -> tuple[str, ...]:
+            if label.sources == frozenset({NotPersonal}):
+                return ()
+            if refused is not None:
+                return (refused,)
+            sources = {source: self.in_(collected, source) for source in label}
+            for source, present in sources.items():
+                if present is None:
+                    return (f"the revision of {collected.revision} has no source {source.clause}",)
+            for source in sources.values():
+                if not isinstance(table.current(source), type):
+                    return (f"the revision of {notice.revision} has no source {source.clause}",)
+            snapshot = PolicySnapshot(table)
+            verdict = snapshot.decide(Label(*sources.values()), purpose, channel, known, conditions=conditions)
+            return standing_against(Decision(verdict), by_row=by_row)
+
+        return why_not
 
     def in_(self, notice: Notice, term: Any) -> Any:
         """A term of the application in one of the revisions; None if absent there."""
@@ -320,51 +437,13 @@ class _Revisions:
         return clause
 
 
-class _Side:
-    """Decides labels for one activity under one revision, for data collected under a revision."""
-
-    def __init__(
-        self, revisions: _Revisions, matrix: PolicyTable, terms: Notice, activity: Activity, *, by_row: bool
-    ) -> None:
-        self._revisions = revisions
-        self._matrix = matrix
-        self._terms = terms
-        self._by_row = by_row
-        self._channel = activity.channel
-        self._conditions = activity.conditions.intersection(matrix.notice.conditions)
-        self._purpose = revisions.in_(matrix.notice, activity.purpose)
-        self._none = self._why_none(activity)
-
-    def _why_none(self, activity: Activity) -> str | None:
-        """Why the activity may use no data at all."""
-        notice = self._matrix.notice
-        revision = f"the revision of {notice.revision}"
-        if self._purpose is None:
-            return f"{revision} has no purpose {activity.purpose_id}"
-        if self._channel is not None and self._channel not in notice.channels:
-            return f"{revision} names no channel {self._channel}"
-        if self._channel is None and self._matrix.must_state_channel(self._purpose):
-            return f"{revision} names the channels of {activity.purpose_id}, and the activity states none"
-        return None
-
-    def __call__(self, label: Label) -> tuple[str, ...]:
-        if label.sources == frozenset({NotPersonal}):
-            return ()
-        if self._none is not None:
-            return (self._none,)
-        sources: set[type[Source]] = set()
-        for source in label:
-            there = self._revisions.in_(self._terms, source)
-            if there is None:
-                return (f"the revision of {self._terms.revision} has no source {source.clause}",)
-            sources.add(there)
-        gone = [source for source in sources if not isinstance(self._matrix.current(source), type)]
-        if gone:
-            return (f"the revision of {self._matrix.notice.revision} has no source {gone[0].clause}",)
-        purpose = cast("type[Purpose] | Family", self._purpose)
-        known = BY_ANY_CHANNEL if self._channel is None else NONE_KNOWN
-        snapshot = PolicySnapshot(self._matrix)
-        decision = Decision(
-            snapshot.decide(Label(*sources), purpose, self._channel, known, conditions=self._conditions)
-        )
-        return standing_against(decision, by_row=self._by_row)
+def _refused_all(table: PolicyTable, activity: Activity, purpose: type[Purpose] | Family | None) -> str | None:
+    """Why an activity, whose purpose in this revision is known, may use no data at all."""
+    revision = f"the revision of {table.notice.revision}"
+    if purpose is None:
+        return f"{revision} has no purpose {activity.purpose_id}"
+    if activity.channel is not None and activity.channel not in table.notice.channels:
+        return f"{revision} names no channel {activity.channel}"
+    if activity.channel is None and table.must_state_channel(purpose):
+        return f"{revision} names the channels of {activity.purpose_id}, and the activity states none"
+    return None

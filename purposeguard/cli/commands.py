@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from importlib import metadata
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,10 +53,8 @@ from purposeguard.cli.render import (
     OPT_OUT,
     Cell,
     Column,
-    Format,
     Report,
     Table,
-    TextFormat,
     complain,
     json_text,
     quote,
@@ -116,7 +116,7 @@ def matrix(
     overlay: Overlays = None,
     channel: Channel = None,
     condition: Conditions = None,
-    form: TableOption = Format.table,
+    form: TableOption = "table",
     language: TitleLanguageOption = Language.en,
     text: TextsOption = False,
 ) -> None:
@@ -130,20 +130,15 @@ def matrix(
 @app.command(epilog="Exit codes: 0 allowed, 1 denied, 2 bad input.")
 def explain(
     sources: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SOURCES...", help="Ids, class names or slugs, apart or with commas between.", show_default=False
-        ),
+        list[str], typer.Argument(metavar="SOURCES...", help="Ids, class names or slugs, apart or with commas between.")
     ],
-    purpose: Annotated[
-        str, typer.Argument(metavar="PURPOSE", help="A purpose, or the name of a family.", show_default=False)
-    ],
+    purpose: Annotated[str, typer.Argument(metavar="PURPOSE", help="A purpose, or the name of a family.")],
     *,
     channel: Channel = None,
     condition: Conditions = None,
     notice: NoticeOption = None,
     overlay: Overlays = None,
-    form: TextOption = TextFormat.text,
+    form: TextOption = "text",
     text: TextsOption = False,
 ) -> None:
     """Say whether data from these sources may serve a purpose, by which clause, or why not and what instead.
@@ -153,10 +148,10 @@ def explain(
     """
     with reporting():
         guard = Guard(read_notice(notice, overlay or ()))
-        named = [name for given in sources for name in _ids(guard.notice, given)]
+        named = [name for argument in sources for name in _ids(guard.notice, argument)]
         decision = guard.explain(named, purpose, channel, conditions=condition or ())
         texts = list(_texts_of(guard.notice, decision))
-        if form is TextFormat.json:
+        if form == "json":
             print(json_text(decision_data(decision) | ({"texts": texts} if texts else {})), end="")
         else:
             verdict(out(), "allowed" if decision else "denied", decision.headline, decision.details)
@@ -170,7 +165,7 @@ def validate(
     notice: NoticeArgument,
     overlay: Overlays = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where there is a warning.")] = False,
-    form: TextOption = TextFormat.text,
+    form: TextOption = "text",
 ) -> None:
     """Read a notice file, and its overlays, and report every fault at once, each with its line and what to write.
 
@@ -180,13 +175,13 @@ def validate(
         try:
             loaded_notice = read_notice(notice, overlay or ())
         except NoticeError as error:
-            if form is TextFormat.text:
+            if form == "text":
                 raise
             faults = list(map(_fault_data, error.faults))
             print(json_text({"valid": False, "file": error.origin, "faults": faults, "warnings": []}), end="")
             raise typer.Exit(BAD_INPUT) from error
         warned = warned_of(loaded_notice, notice, overlay or ())
-    if form is TextFormat.json:
+    if form == "json":
         warnings = list(map(_fault_data, warned))
         print(json_text({"valid": True, "file": notice, "faults": [], "warnings": warnings}), end="")
     else:
@@ -240,12 +235,12 @@ def _deliver(text: str, output: Path | None, check: bool, command: str) -> None:
         raise typer.Exit(NO)
 
 
-def _ids(notice: Notice, given: str) -> list[str]:
+def _ids(notice: Notice, argument: str) -> list[str]:
     """The ids in an argument: it is one, which may have a comma in it, or several with commas between."""
     with contextlib.suppress(UnknownSource):
-        notice.source(given)
-        return [given]
-    return [name.strip() for name in given.split(",") if name.strip()]
+        notice.source(argument)
+        return [argument]
+    return [name.strip() for name in argument.split(",") if name.strip()]
 
 
 def _texts_of(notice: Notice, decision: Decision) -> Iterator[dict[str, str]]:
@@ -270,7 +265,7 @@ def _texts_of(notice: Notice, decision: Decision) -> Iterator[dict[str, str]]:
 def matrix_report(
     notice: Notice, channel: str | None, language: str, stated: Sequence[str] = (), *, texts: bool = False
 ) -> Report:
-    """What each source may serve: every purpose and every family, by the channel where one is given.
+    """What each source may serve: every purpose and every family, by `channel` if it is not None.
 
     What rests on consent is granted for the data of subjects who gave it: `consent` stands there; `opt-out` where it is
     granted until they object; `conditions` where more than what is `stated` must hold; `forbidden` where a prohibition
@@ -337,35 +332,34 @@ def matrix_report(
         "purposes": purposes,
         "families": families,
     }
-    marks = tuple(Column(source.clause, "mark", data=True) for source in notice.sources)
     by = f" by {channel}" if channel else ""
     head = f"{notice.id}, revision of {notice.revision}: what may serve each"
-    rows = tuple(
-        (
-            *(row["id"], row["title"], _channels_text(named[row["id"]].channels)),
-            *(f"rests on {row['basis']}" if row["basis"] else "", text_under(row), *row["sources"].values()),
-        )
-        for row in purposes
-    )
-    family_rows = tuple(
-        (row["title"], f"{row['name']}: {' '.join(row['purposes'])}", *row["sources"].values()) for row in families
-    )
+    marks = [(Column(source.clause, "mark", data=True), partial(_mark, source.clause)) for source in notice.sources]
     tables = [
-        Table(
+        Table.of(
             f"{head} purpose{by}",
-            (
-                *(Column("id"), Column("title"), Column("channels", "under", words=True)),
-                *(Column("basis", "under", words=True), Column("text", "under"), *marks),
-            ),
-            rows,
+            purposes,
+            (Column("id"), itemgetter("id")),
+            (Column("title"), itemgetter("title")),
+            (Column("channels", "under", words=True), lambda row: _channels_text(named[row["id"]].channels)),
+            (Column("basis", "under", words=True), lambda row: f"rests on {row['basis']}" if row["basis"] else ""),
+            (Column("text", "under"), text_under),
+            *marks,
         )
     ]
     if families:
-        columns = (Column("family"), Column("purposes", "under"), *marks)
-        tables.append(Table(f"{head} family{by}", columns, family_rows))
-    listed = tuple((row["id"], row["slug"], row["title"], text_under(row)) for row in data["sources"])
-    tables.append(Table("Sources", (Column("id"), Column("slug"), Column("title"), Column("text", "under")), listed))
+        purposes_under = (Column("purposes", "under"), lambda row: f"{row['name']}: {' '.join(row['purposes'])}")
+        tables.append(
+            Table.of(f"{head} family{by}", families, (Column("family"), itemgetter("title")), purposes_under, *marks)
+        )
+    terms = [(Column(name), itemgetter(name)) for name in ("id", "slug", "title")]
+    tables.append(Table.of("Sources", data["sources"], *terms, (Column("text", "under"), text_under)))
     return Report(data, tuple(tables))
+
+
+def _mark(source: str, row: Mapping[str, Any]) -> Cell:
+    cell: Cell = row["sources"][source]
+    return cell
 
 
 def _basis_text(rows: tuple[BasisRow, ...]) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from purposeguard.cli.files import Problem, read_notice, write_all
+from purposeguard.cli.files import read_notice, write_all
 from purposeguard.cli.lint.findings import Finding, Place, Rule
 from purposeguard.cli.lint.sarif import log
-from purposeguard.cli.options import NoticeOption, Overlays, Speaking, ending, err, needing, out
-from purposeguard.cli.render import Column, Format, Report, Table, complain, json_text, show
+from purposeguard.cli.options import NoticeOption, Overlays, ending, err, group, needing, out, valid_input
+from purposeguard.cli.render import Column, Report, Table, complain, json_text, show
 from purposeguard.cli.words import said
 from purposeguard.errors import printable
 from purposeguard.guard import Guard
@@ -21,12 +20,7 @@ from purposeguard.guard import Guard
 if TYPE_CHECKING:
     from purposeguard.adapters.dbt import Checked  # at run time it takes an extra
 
-dbt_app = typer.Typer(
-    cls=Speaking,
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    help="Hold a dbt project to a notice: labels of its models, and the purposes that they serve.",
-)
+dbt_app = group("Hold a dbt project to a notice: labels of its models, and the purposes that they serve.")
 """Registered by `commands`."""
 
 RULES: Final = (
@@ -39,19 +33,12 @@ RULES: Final = (
 )
 
 
-class DbtFormat(StrEnum):
-    """How findings are printed."""
-
-    table = "table"
-    json = "json"
-    sarif = "sarif"
+DbtFormat = Literal["table", "json", "sarif"]
+"""How findings are printed."""
 
 
-class Kind(StrEnum):
-    """As what labels are written."""
-
-    properties = "properties"
-    tags = "tags"
+Kind = Literal["properties", "tags"]
+"""As what labels are written."""
 
 
 Project = Annotated[Path, typer.Argument(metavar="[PROJECT]", help="The folder of the project.", show_default=False)]
@@ -68,14 +55,8 @@ TrustedMacros = Annotated[
         "--trust-macro",
         metavar="NAME",
         help="What this macro queries puts nothing personal into the SQL of models; may be repeated.",
-        show_default=False,
     ),
 ]
-
-
-@dbt_app.callback()
-def root() -> None:
-    """Holds the commands."""
 
 
 def check(
@@ -86,7 +67,7 @@ def check(
     overlay: Overlays = None,
     trust_hooks: TrustHooks = False,
     trust_macro: TrustedMacros = None,
-    form: Annotated[DbtFormat, typer.Option("--format", help="How to print it.")] = DbtFormat.table,
+    form: Annotated[DbtFormat, typer.Option("--format", help="How to print it.")] = "table",
 ) -> bool:
     """Check that each column has a label, and that each purpose may use the columns that it gets.
 
@@ -95,15 +76,15 @@ def check(
     """
     guard = Guard(read_notice(notice, overlay or ()))
     checked = _checked(project, target, guard, trust_hooks=trust_hooks, trusted_macros=trust_macro or ())
-    if form is DbtFormat.sarif:
+    if form == "sarif":
         findings = [
             Finding(Place(refused.path, 1, 1, 1, 1), f"dbt-{refused.rule}", _message(refused), _symbol(refused))
             for refused in checked.findings
         ]
         print(json_text(log(findings, RULES, metadata.version("purposeguard"))), end="")
     else:
-        show(_report(checked), Format(form), out())
-    if form is DbtFormat.table:
+        show(_report(checked), form, out())
+    if form == "table":
         refused = f"{len(checked.findings)} refused" if checked.findings else "nothing refused"
         tables, exposures = len(checked.outputs), len(checked.project.manifest.exposures)
         print(said(f"{refused} in {tables} tables, for {exposures} exposures"))
@@ -118,10 +99,9 @@ def labels(
     overlay: Overlays = None,
     trust_hooks: TrustHooks = False,
     trust_macro: TrustedMacros = None,
-    kind: Annotated[Kind, typer.Option("--as", help="Properties files, or SQL that tags columns.")] = Kind.properties,
+    kind: Annotated[Kind, typer.Option("--as", help="Properties files, or SQL that tags columns.")] = "properties",
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Write there instead of printing.", show_default=False),
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Write there instead of printing.")
     ] = None,
 ) -> bool:
     """Write the labels of models: as properties files of dbt, or as SQL that tags the columns of the warehouse.
@@ -136,16 +116,14 @@ def labels(
         return False
     from purposeguard.adapters.dbt.labels import properties, statements  # noqa: PLC0415  # needs the extra `dbt`
 
-    try:
-        tags = "" if kind is Kind.properties else "\n".join([*statements(checked), ""])
-    except ValueError as error:
-        raise Problem(str(error)) from error
-    files = properties(checked) if kind is Kind.properties else [("tags.sql", tags)]
+    with valid_input():
+        tags = "" if kind == "properties" else "\n".join([*statements(checked), ""])
+    files = properties(checked) if kind == "properties" else [("tags.sql", tags)]
     if output is not None:
         write_all(output, {output / name: text for name, text in files})
         return True
     for name, text in files:
-        print(f"---\n# {name}\n{text}" if kind is Kind.properties else text, end="")
+        print(f"---\n# {name}\n{text}" if kind == "properties" else text, end="")
     return True
 
 
@@ -156,10 +134,8 @@ dbt_app.command("labels", epilog="Exit codes: 0 written, 1 a finding, 2 bad inpu
 def _checked(project: Path, target: Path | None, guard: Guard, **trust: Any) -> Checked:
     with needing("dbt", "`dbt` needs"):
         from purposeguard.adapters import dbt  # noqa: PLC0415  # needs the extra `dbt`
-    try:
+    with valid_input():
         return dbt.check(dbt.Project.read(project, target), guard, **trust)
-    except ValueError as error:
-        raise Problem(str(error)) from error
 
 
 def _message(finding: Any) -> str:

@@ -16,7 +16,7 @@ from purposeguard.cli.application import Effect, Outcome, effects, find_guard
 from purposeguard.cli.diff_words import Words, compared, listed
 from purposeguard.cli.files import Problem, read_notice
 from purposeguard.cli.options import Imports, TextOption, out
-from purposeguard.cli.render import TextFormat, json_text
+from purposeguard.cli.render import json_text
 from purposeguard.cli.words import said
 from purposeguard.notice.schema import Changes
 from purposeguard.policy.diff import Cell, Change, Comparison, compare
@@ -33,36 +33,26 @@ class Finding(StrEnum):
 
 
 def diff(
-    old: Annotated[
-        str, typer.Argument(metavar="OLD", help="The earlier revision: a file or a bundled notice.", show_default=False)
-    ],
-    new: Annotated[
-        str, typer.Argument(metavar="NEW", help="The later revision: a file or a bundled notice.", show_default=False)
-    ],
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The earlier revision: a file or a bundled notice.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The later revision: a file or a bundled notice.")],
     *,
     old_overlay: Annotated[
-        list[Path] | None,
-        typer.Option("--old-overlay", metavar="FILE", help="Product overlays of the earlier one.", show_default=False),
+        list[Path] | None, typer.Option("--old-overlay", metavar="FILE", help="Product overlays of the earlier one.")
     ] = None,
     overlay: Annotated[
-        list[Path] | None,
-        typer.Option("--overlay", metavar="FILE", help="Product overlays of the later one.", show_default=False),
+        list[Path] | None, typer.Option("--overlay", metavar="FILE", help="Product overlays of the later one.")
     ] = None,
     between: Annotated[
         list[str] | None,
-        typer.Option(
-            "--between", metavar="NOTICE", help="A revision between the two; may be repeated.", show_default=False
-        ),
+        typer.Option("--between", metavar="NOTICE", help="A revision between the two; may be repeated."),
     ] = None,
     app: Annotated[
-        str | None,
-        typer.Option("--app", metavar="MODULE:GUARD", help="Say what becomes of this application.", show_default=False),
+        str | None, typer.Option("--app", metavar="MODULE:GUARD", help="Say what becomes of this application.")
     ] = None,
     imports: Imports = None,
-    form: TextOption = TextFormat.text,
+    form: TextOption = "text",
     fail_on: Annotated[
-        list[Finding] | None,
-        typer.Option("--fail-on", help="Exit 1 where there is such a change; may be repeated.", show_default=False),
+        list[Finding] | None, typer.Option("--fail-on", help="Exit 1 where there is such a change; may be repeated.")
     ] = None,
 ) -> bool:
     """Say what a later revision of a notice widens, narrows, renames and asks for, and what becomes of an application.
@@ -75,7 +65,7 @@ def diff(
     steps = [read_notice(name) for name in between or ()]
     comparison = compare(read_notice(old, old_overlay or ()), read_notice(new, overlay or ()), steps)
     result = Diff(comparison, app, None if app is None else effects(find_guard(app, imports or ()), comparison))
-    if form is TextFormat.json:
+    if form == "json":
         print(json_text(result.data()), end="")
     else:
         _show(result, out())

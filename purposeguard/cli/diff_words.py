@@ -177,6 +177,10 @@ class Words:
 
     def say(self, change: Change) -> str:
         """A change as a sentence, with the notice or consent that it needs."""
+        return self.sentence(change) + NEEDS[change.needs]
+
+    def sentence(self, change: Change) -> str:
+        """A change as a sentence."""
         kind, facts = change.kind, change.facts
         values: dict[str, Any] = {**facts, "earlier": self.old, "later": self.new, **self._terms(facts)}
         if "old" in facts:
@@ -186,7 +190,7 @@ class Words:
             if kind == "renamed"
             else SENTENCES["extended" if kind == "extension-basis" else kind].format(**values)
         )
-        return text + "".join(tail.format(**values) for tail in _tails(kind, facts)) + NEEDS[change.needs]
+        return text + "".join(tail.format(**values) for tail in _tails(kind, facts))
 
     def _terms(self, facts: Mapping[str, Any]) -> dict[str, str]:
         """The names that fill a change's sentence."""

@@ -16,9 +16,9 @@ from purposeguard.cli.options import (
     Imports,
     NoticeArgument,
     Overlays,
-    Speaking,
     TitleLanguageOption,
     err,
+    group,
     having,
     reporting,
 )
@@ -32,24 +32,11 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import NotPersonal
 
-Folder = Annotated[
-    Path,
-    typer.Option("--output", "-o", metavar="DIR", help="The folder to write into.", show_default=False),
-]
+Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write into.")]
 EXIT_CODES = "Exit codes: 0 written or up to date, 1 stale (with --check), 2 bad input."
 
-export_app = typer.Typer(
-    cls=Speaking,
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    help="Write a notice for another engine: the same rules, decided there.",
-)
+export_app = group("Write a notice for another engine: the same rules, decided there.")
 """Registered by `commands`."""
-
-
-@export_app.callback()
-def export_root() -> None:
-    """Holds a command for each engine."""
 
 
 @export_app.command(epilog=EXIT_CODES)
@@ -79,10 +66,7 @@ def fides(
     output: Folder,
     *,
     guard: Annotated[
-        str | None,
-        typer.Option(
-            "--guard", metavar="MODULE:GUARD", help="Also write what this application tagged.", show_default=False
-        ),
+        str | None, typer.Option("--guard", metavar="MODULE:GUARD", help="Also write what this application tagged.")
     ] = None,
     imports: Imports = None,
     overlay: Overlays = None,
@@ -136,11 +120,11 @@ def tagged(guard: Guard, notice: Notice) -> dict[str, dict[str, list[str]]]:
                 raise Problem(f"{where}: the notice has no source `{clause}` (help: name its overlays with --overlay)")
         return clauses
 
-    found = {table.name: dict(table.columns) for table in guard.tables}
-    found |= {access.name: {**access.fields, **access.sealed} for access in guard.accesses}
+    labels = {table.name: dict(table.columns) for table in guard.tables}
+    labels |= {access.name: {**access.fields, **access.sealed} for access in guard.accesses}
     listed = {
         name: {field: clauses for field, label in fields.items() if (clauses := ids(f"{name}.{field}", label))}
-        for name, fields in found.items()
+        for name, fields in labels.items()
     }
     return {name: fields for name, fields in listed.items() if fields}
 

@@ -38,7 +38,7 @@ class Configuration(NamedTuple):
 
 
 def configuration(folder: Path) -> Configuration:
-    """What the nearest pyproject.toml says, in this folder or above it; a path in it is seen from where it lies.
+    """Reads the nearest pyproject.toml, in this folder or above it; a path in it is relative to its folder.
 
     Raises:
         Problem: the file cannot be read, or its table has another key, or something that is no text.
@@ -92,7 +92,7 @@ def _notice(name: str, overlays: Sequence[Path]) -> Notice:
 
 
 def warned_of(notice: Notice, name: str, overlays: Sequence[Path] = ()) -> list[Fault]:
-    """What of a valid notice, which was read from here, is probably not meant; with lines where there is a file."""
+    """Probable mistakes in a valid notice that was read from `name`, with their lines if that is a file."""
     tables = read_toml(Path(name)) if _is_path(name) else notice.dump()
     return located(
         warnings(notice.document), merged(tables, [(str(overlay), read_toml(overlay)) for overlay in overlays])

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
 
-from purposeguard.cli.application import Outcome, find_guard, outcome, read_annotations, standing_against
+from purposeguard.cli.application import Forecasts, Outcome, TableOutcome, clauses_of, find_guard, package_of
 from purposeguard.cli.options import Imports, TableOption, err, out
-from purposeguard.cli.render import Column, Format, Report, Table, complain, show
+from purposeguard.cli.render import Column, Report, Table, complain, show
 from purposeguard.guard import Guard
+from purposeguard.notice.label import Label
 from purposeguard.notice.retention import day_in
-from purposeguard.notice.vocabulary import Family
-from purposeguard.policy.explanation import Decision, name_of
-from purposeguard.policy.table import PolicyTable
+from purposeguard.policy.explanation import name_of
 from purposeguard.policy.transfers import Recipient, objections
 from purposeguard.runtime.declarations import Entrustment, Reclassification
 from purposeguard.runtime.registry import Access, Activity, TaggedTable
@@ -23,13 +22,10 @@ from purposeguard.runtime.site import Site
 
 def inventory(
     target: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODULE:GUARD", help="Where the guard is, e.g. `shop.privacy:guard`.", show_default=False
-        ),
+        str, typer.Argument(metavar="MODULE:GUARD", help="Where the guard is, e.g. `shop.privacy:guard`.")
     ],
     imports: Imports = None,
-    form: TableOption = Format.table,
+    form: TableOption = "table",
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 where there is a finding.")] = False,
 ) -> bool:
     """List an application's activities, access functions and tables, and what comes of each using each.
@@ -46,52 +42,23 @@ def inventory(
 
 def inventory_report(guard: Guard) -> Report:
     """Activities, access functions, and the outcome of each calling each."""
-    unread = read_annotations(guard)
-    outcomes = [
-        outcome(guard, activity, access, unread.get(access.site))
-        for activity in guard.activities
-        for access in guard.accesses
-    ]
-    tables = [_table_outcome(guard, activity, table) for activity in guard.activities for table in guard.tables]
+    forecasts = Forecasts(guard, guard.activities)
     data = {
         "notice": guard.notice.id,
         "revision": guard.notice.revision.isoformat(),
         "mode": guard.mode,
         "activities": [_activity_data(activity) for activity in guard.activities],
-        "accesses": [_access_data(access, unread.get(access.site)) for access in guard.accesses],
+        "accesses": [_access_data(access, forecasts.unread.get(access.site)) for access in guard.accesses],
         "entrustments": [_entrustment_data(entrustment) for entrustment in guard.entrustments],
-        "combinations": [_outcome_data(outcome) for outcome in outcomes],
+        "combinations": [_outcome_data(outcome) for outcome in forecasts.calls],
         "tables": [_table_data(table) for table in guard.tables],
-        "table_uses": [_table_outcome_data(outcome) for outcome in tables],
+        "table_uses": [_table_outcome_data(outcome) for outcome in forecasts.tables],
         "reclassifications": [_reclassification_data(reclassification) for reclassification in guard.reclassifications],
         "strict": guard.strict,
         "transforms": [{"name": transform.name, **_place(transform.site)} for transform in guard.transforms],
-        "findings": (findings := list(_findings(guard, outcomes, tables, unread))),
+        "findings": (findings := list(_findings(guard, forecasts))),
     }
-    return Report(data, tuple(_tables(guard, outcomes, tables)), tuple(findings))
-
-
-class _TableOutcome(NamedTuple):
-    """What comes of an activity using a table: the columns that it may not use, each with the reasons."""
-
-    activity: Activity
-    table: TaggedTable
-    refused: dict[str, tuple[str, ...]]
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """The reasons, each once."""
-        return tuple(dict.fromkeys(reason for reasons in self.refused.values() for reason in reasons))
-
-
-def _table_outcome(guard: Guard, activity: Activity, table: TaggedTable) -> _TableOutcome:
-    permissions = guard._engine.permissions(activity)
-    refused = {
-        column: reasons
-        for column, label in table.columns
-        if (reasons := standing_against(Decision(permissions.decide(label)), by_row=table.of_subjects))
-    }
-    return _TableOutcome(activity, table, refused)
+    return Report(data, tuple(_tables(guard, forecasts)), tuple(findings))
 
 
 def _mode(activity: Activity) -> str:
@@ -119,8 +86,8 @@ def _access_data(access: Access, unread: str | None) -> dict[str, Any]:
         "name": access.name,
         **_place(access.site),
         "sources": _clauses(access),
-        "fields": {path: [source.clause for source in label] for path, label in access.fields.items()},
-        "sealed": {path: [source.clause for source in label] for path, label in access.sealed.items()},
+        "fields": {path: _ids(label) for path, label in access.fields.items()},
+        "sealed": {path: _ids(label) for path, label in access.sealed.items()},
         "withhold": access.withhold,
         "unresolved": unread,
     }
@@ -130,8 +97,8 @@ def _reclassification_data(reclassification: Reclassification) -> dict[str, Any]
     return {
         "name": reclassification.name,
         **_place(reclassification.site),
-        "from": [source.clause for source in reclassification.sources],
-        "to": [source.clause for source in reclassification.to],
+        "from": _ids(reclassification.sources),
+        "to": _ids(reclassification.to),
         "why": reclassification.why,
         "approver": reclassification.approver,
     }
@@ -153,7 +120,11 @@ def _entrustment_data(entrustment: Entrustment) -> dict[str, Any]:
 
 
 def _clauses(declared: Access | Entrustment) -> list[str] | None:
-    return None if declared.label is None else [source.clause for source in declared.label]
+    return None if declared.label is None else _ids(declared.label)
+
+
+def _ids(label: Label) -> list[str]:
+    return [source.clause for source in label]
 
 
 def _outcome_data(outcome: Outcome) -> dict[str, Any]:
@@ -169,10 +140,10 @@ def _outcome_data(outcome: Outcome) -> dict[str, Any]:
 
 
 def _table_data(table: TaggedTable) -> dict[str, Any]:
-    return {"name": table.name, "columns": {name: [source.clause for source in label] for name, label in table.columns}}
+    return {"name": table.name, "columns": {name: _ids(label) for name, label in table.columns}}
 
 
-def _table_outcome_data(outcome: _TableOutcome) -> dict[str, Any]:
+def _table_outcome_data(outcome: TableOutcome) -> dict[str, Any]:
     return {
         "activity": outcome.activity.name,
         "table": outcome.table.name,
@@ -182,137 +153,87 @@ def _table_outcome_data(outcome: _TableOutcome) -> dict[str, Any]:
     }
 
 
-def _tables(guard: Guard, outcomes: Iterable[Outcome], table_outcomes: Iterable[_TableOutcome]) -> Iterator[Table]:
+def _tables(guard: Guard, forecasts: Forecasts) -> Iterator[Table]:
     """The tables, without the common package of all names."""
-    package = _package(declaration.site for declaration in (*guard.activities, *guard.accesses, *guard.entrustments))
+    package = package_of(guard)
     within = f" in {package.rstrip('.')}" if package else ""
 
-    def where(name: str, site: Site) -> str:
-        return f"line {site.line}" if name == site.dotted else f"{site.dotted.removeprefix(package)}, line {site.line}"
+    def where(declared: Any) -> str:
+        site = declared.site
+        line = f"line {site.line}"
+        return line if declared.name == site.dotted else f"{site.dotted.removeprefix(package)}, {line}"
 
-    def short(declaration: Activity | Access | Entrustment) -> str:
-        return (
-            declaration.name.removeprefix(package) if declaration.name == declaration.site.dotted else declaration.name
-        )
+    def short(declared: Activity | Access | Entrustment) -> str:
+        return declared.name.removeprefix(package) if declared.name == declared.site.dotted else declared.name
 
-    yield Table(
+    yield Table.of(
         f"Activities{within} ({len(guard.activities)})",
-        (
-            *(Column("activity"), Column("where", "under", words=True), Column("purpose"), Column("id", "under")),
-            *(Column("channel"), Column("mode", words=True)),
-        ),
-        tuple(
-            (
-                short(activity),
-                where(activity.name, activity.site),
-                activity.purpose.slug,
-                _purpose_ids(activity),
-                activity.channel or "-",
-                _mode(activity),
-            )
-            for activity in guard.activities
-        ),
+        guard.activities,
+        (Column("activity"), short),
+        (Column("where", "under", words=True), where),
+        (Column("purpose"), lambda activity: activity.purpose.slug),
+        (Column("id", "under"), lambda activity: " ".join(clauses_of(activity.purpose))),
+        (Column("channel"), lambda activity: activity.channel or "-"),
+        (Column("mode", words=True), _mode),
     )
-    yield Table(
+    yield Table.of(
         f"Access functions{within} ({len(guard.accesses)})",
-        (
-            Column("access function"),
-            Column("where", "under", words=True),
-            Column("sources", words=True),
-            Column("withholds", words=True),
-        ),
-        tuple(
-            (short(access), where(access.name, access.site), _read(access), "yes" if access.withhold else "no")
-            for access in guard.accesses
-        ),
+        guard.accesses,
+        (Column("access function"), short),
+        (Column("where", "under", words=True), where),
+        (Column("sources", words=True), _read),
+        (Column("withholds", words=True), lambda access: "yes" if access.withhold else "no"),
     )
     if guard.tables:
-        yield Table(
+        yield Table.of(
             f"Tables ({len(guard.tables)})",
-            (Column("table"), Column("column"), Column("sources")),
-            tuple(
-                (table.name if place == 0 else "", column, " ".join(source.clause for source in label))
-                for table in guard.tables
-                for place, (column, label) in enumerate(table.columns)
-            ),
+            [(table, place) for table in guard.tables for place in range(len(table.columns))],
+            (Column("table"), lambda row: "" if row[1] else row[0].name),
+            (Column("column"), lambda row: row[0].columns[row[1]][0]),
+            (Column("sources"), lambda row: " ".join(_ids(row[0].columns[row[1]][1]))),
         )
     if guard.entrustments:
-        yield Table(
+        yield Table.of(
             f"Hand-overs{within} ({len(guard.entrustments)})",
-            (
-                *(
-                    Column("function"),
-                    Column("where", "under", words=True),
-                    Column("recipient"),
-                    Column("kind and country", "under", words=True),
-                ),
-                *(Column("sources"), Column("means")),
-            ),
-            tuple(
-                (
-                    *(
-                        short(entrustment),
-                        where(entrustment.name, entrustment.site),
-                        entrustment.recipient_id,
-                        _party(entrustment),
-                    ),
-                    *(" ".join(_clauses(entrustment) or ["?"]), _entrustment_data(entrustment)["means"] or "-"),
-                )
-                for entrustment in guard.entrustments
-            ),
+            guard.entrustments,
+            (Column("function"), short),
+            (Column("where", "under", words=True), where),
+            (Column("recipient"), lambda entrustment: entrustment.recipient_id),
+            (Column("kind and country", "under", words=True), _party),
+            (Column("sources"), lambda entrustment: " ".join(_clauses(entrustment) or ["?"])),
+            (Column("means"), lambda entrustment: _entrustment_data(entrustment)["means"] or "-"),
         )
     if guard.reclassifications:
-        yield Table(
+        yield Table.of(
             f"Reclassifications{within} ({len(guard.reclassifications)})",
-            (
-                *(Column("declared", words=True), Column("where", "under", words=True), Column("from"), Column("to")),
-                *(Column("approved by"), Column("why", "under")),
-            ),
-            tuple(
-                (
-                    reclassification.name.removeprefix(package),
-                    where(reclassification.name, reclassification.site),
-                    *(
-                        " ".join(source.clause for source in label)
-                        for label in (reclassification.sources, reclassification.to)
-                    ),
-                    reclassification.approver or "-",
-                    reclassification.why,
-                )
-                for reclassification in guard.reclassifications
-            ),
+            guard.reclassifications,
+            (Column("declared", words=True), lambda declared: declared.name.removeprefix(package)),
+            (Column("where", "under", words=True), where),
+            (Column("from"), lambda declared: " ".join(_ids(declared.sources))),
+            (Column("to"), lambda declared: " ".join(_ids(declared.to))),
+            (Column("approved by"), lambda declared: declared.approver or "-"),
+            (Column("why", "under"), lambda declared: declared.why),
         )
-    yield Table(
+    yield Table.of(
         "If this activity calls this access function",
-        (
-            Column("activity", "group"),
-            Column("access function"),
-            Column("outcome", "verdict"),
-            Column("why", "under", words=True),
-        ),
-        tuple(
-            (short(outcome.activity), short(outcome.access), _outcome_text(outcome), _why(outcome))
-            for outcome in outcomes
-        ),
+        forecasts.calls,
+        (Column("activity", "group"), lambda outcome: short(outcome.activity)),
+        (Column("access function"), lambda outcome: short(outcome.access)),
+        (Column("outcome", "verdict"), _outcome_text),
+        (Column("why", "under", words=True), _why),
     )
-
     if guard.tables:
-        yield Table(
+        yield Table.of(
             "If this activity uses this table",
-            (
-                Column("activity", "group"),
-                Column("table"),
-                Column("outcome", "verdict"),
-                Column("why", "under", words=True),
-            ),
-            tuple(
-                (short(outcome.activity), outcome.table.name, _table_outcome_text(outcome), _why(outcome))
-                for outcome in table_outcomes
-            ),
+            forecasts.tables,
+            (Column("activity", "group"), lambda outcome: short(outcome.activity)),
+            (Column("table"), lambda outcome: outcome.table.name),
+            (Column("outcome", "verdict"), _table_outcome_text),
+            (Column("why", "under", words=True), _why),
         )
 
 
-def _table_outcome_text(outcome: _TableOutcome) -> str:
+def _table_outcome_text(outcome: TableOutcome) -> str:
     note = " (observed: logged only)" if outcome.activity.observing else ""
     return f"refused {', '.join(outcome.refused)}{note}" if outcome.refused else "allowed"
 
@@ -329,22 +250,7 @@ def _read(access: Access) -> str:
     return " ".join([*plain, *([f"(sealed: {' '.join(sealed)})"] if sealed else [])])
 
 
-def _package(sites: Iterable[Site]) -> str:
-    """The common package of all sites, with its dot; empty if there is none."""
-    shared: list[str] = []
-    for parts in zip(*(site.module.split(".") for site in sites), strict=False):
-        if len(set(parts)) > 1:
-            break
-        shared.append(parts[0])
-    return "".join(f"{part}." for part in shared)
-
-
-def _purpose_ids(activity: Activity) -> str:
-    purpose = activity.purpose
-    return " ".join(member.clause for member in (purpose.members if isinstance(purpose, Family) else (purpose,)))
-
-
-def _why(outcome: Outcome | _TableOutcome) -> str:
+def _why(outcome: Outcome | TableOutcome) -> str:
     """The reasons, shortened: without the purpose, and with ungranted sources in one list."""
     reasons = [reason.replace(name_of(outcome.activity.purpose), "it") for reason in outcome.reasons]
     start = "no clause grants it to "
@@ -363,30 +269,23 @@ def _outcome_text(outcome: Outcome) -> str:
     return f"{outcome.verdict}; may not open {closed}" if closed else outcome.verdict
 
 
-def _findings(
-    guard: Guard, outcomes: list[Outcome], table_outcomes: list[_TableOutcome], unread: dict[Site, str]
-) -> Iterator[str]:
+def _findings(guard: Guard, forecasts: Forecasts) -> Iterator[str]:
     """Probable mistakes: code that cannot work under this notice."""
     handing = {entrustment.site for entrustment in guard.entrustments}
-    for site, why in unread.items():
+    for site, why in forecasts.unread.items():
         what = "hand-over" if site in handing else "access function"
         yield f"{what} {site.dotted}: its sources are not known: {why}"
-    open_ = [outcome for outcome in outcomes if outcome.verdict != "refused"]
-    some = [outcome for outcome in table_outcomes if len(outcome.refused) < len(outcome.table.columns)]
-    active = {id(outcome.activity) for outcome in open_} | {id(outcome.activity) for outcome in some}
-    reached = {id(outcome.access) for outcome in open_}
-    matrix = PolicyTable(guard.notice)
+    starved, silent = forecasts.starved(), forecasts.silent()
     for activity in guard.activities:
-        if guard.accesses and id(activity) not in active:
+        if activity in starved:
             yield f"activity {activity.name}: every access function would be refused to it"
-        if activity.channel is None and matrix.must_state_channel(activity.purpose):
+        if activity in silent:
             yield f"activity {activity.name}: {activity.purpose.slug} names its channels, and it states none"
     for entrustment in guard.entrustments:
         yield from _refused(guard, entrustment)
-    for access in guard.accesses:
-        if guard.activities and id(access) not in reached:
-            yield f"access function {access.name}: every activity would be refused it"
-    used = {outcome.table for outcome in some}
+    for access in forecasts.idle():
+        yield f"access function {access.name}: every activity would be refused it"
+    used = {outcome.table for outcome in forecasts.used_tables}
     for table in guard.tables:
         if guard.activities and table not in used:
             yield f"table {table.name}: every activity would be refused all its tagged columns"

@@ -1,21 +1,33 @@
-"""The commands of `purposeguard ledger`: whether a ledger is whole, what is in it, and a copy of it to hand on."""
+"""The commands of `purposeguard ledger`: verify a ledger, show it, copy it, archive it."""
 
 from __future__ import annotations
 
 import collections
 import contextlib
 import datetime
-import functools
 import json
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final, NamedTuple
 
 import typer
 
 from purposeguard.cli.files import Problem, replacing
-from purposeguard.cli.options import NO, OK, Output, Speaking, TableOption, TextOption, err, needing, out, reporting
-from purposeguard.cli.render import Column, Format, Report, Table, TextFormat, complain, json_text, show, verdict
+from purposeguard.cli.options import (
+    NO,
+    OK,
+    Output,
+    TableOption,
+    TextOption,
+    err,
+    group,
+    needing,
+    out,
+    reporting,
+    store_of,
+    valid_input,
+)
+from purposeguard.cli.render import Column, Report, Table, complain, json_text, show, verdict
 from purposeguard.cli.words import said
 from purposeguard.errors import LedgerBroken
 
@@ -23,38 +35,23 @@ if TYPE_CHECKING:
     from purposeguard.governance.ledger import Entry, Hour, Reading, Verdict
 
 
-ledger_app = typer.Typer(
-    cls=Speaking,
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    help="Verify a ledger, and read which uses and refusals it records.",
-)
+ledger_app = group("Verify a ledger, and read which uses and refusals it records.")
 """Registered by `commands`."""
 
-
-T = TypeVar("T")
-G = TypeVar("G")
 
 _KEYS: Final = ("activity", "field", "purpose", "sources")
 _COUNTS: Final = ("used", "refused", "observed")
 
-Target = Annotated[
-    str,
-    typer.Argument(metavar="STORE", help="The URL of a store, or the path of its SQLite file.", show_default=False),
-]
+Target = Annotated[str, typer.Argument(metavar="STORE", help="The URL of a store, or the path of its SQLite file.")]
 Targets = Annotated[
     list[str],
     typer.Argument(
         metavar="TARGET",
         help="The URL of a store, or the path of its SQLite file, an export or an archive: all are read as one ledger.",
-        show_default=False,
     ),
 ]
-Since = Annotated[
-    str | None,
-    typer.Option(metavar="TIME", help="From this day (UTC) or moment on, e.g. `2026-05-01`.", show_default=False),
-]
-Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before this day or moment.", show_default=False)]
+Since = Annotated[str | None, typer.Option(metavar="TIME", help="From this day (UTC) or moment on, e.g. `2026-05-01`.")]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before this day or moment.")]
 
 
 @contextlib.contextmanager
@@ -79,10 +76,8 @@ def _opened(targets: Sequence[str]) -> Generator[Reading]:
     with needing("governance", "ledgers need"):
         from purposeguard.governance.ledger.opening import joined  # noqa: PLC0415  # needs the extra `governance`
     with contextlib.ExitStack() as stack:
-        try:
+        with valid_input():  # the URL
             ledger = stack.enter_context(joined(targets))
-        except ValueError as error:  # of the URL
-            raise Problem(str(error)) from error
         yield ledger
 
 
@@ -95,7 +90,6 @@ def verify(
         typer.Option(
             metavar="[SEQ:]HASH",
             help="A hash noted earlier, which an entry must have; with its number, only what follows is read.",
-            show_default=False,
         ),
     ] = None,
     since: Annotated[
@@ -104,17 +98,15 @@ def verify(
             "--from",
             metavar="CHECKPOINTS",
             help="The file, or the URL of the database, in which checkpoints are: only what follows the last is read.",
-            show_default=False,
         ),
     ] = None,
     key: Annotated[
-        Path | None,
-        typer.Option(help="The public key by which checkpoints and archives must be signed.", show_default=False),
+        Path | None, typer.Option(help="The public key by which checkpoints and archives must be signed.")
     ] = None,
     stopped: Annotated[
         bool, typer.Option("--stopped", help="Nothing was written since the last checkpoint: it must be the end.")
     ] = False,
-    form: TextOption = TextFormat.text,
+    form: TextOption = "text",
 ) -> None:
     """Read a ledger from the first entry to the last, and say whether it is as it was written, or where it is not.
 
@@ -132,7 +124,7 @@ def verify(
         except LedgerBroken as error:
             data = {"intact": False, "place": error.place, "what": error.what}
     intact = bool(data["intact"])
-    if form is TextFormat.json:
+    if form == "json":
         print(json_text(data), end="")
     elif intact:
         verdict(out(), "intact", *_verdict_lines(data))
@@ -145,10 +137,11 @@ def _verified(ledger: Reading, expect: str | None, since: str | None, key: Path 
     """The verdict of the wanted kind; raises LedgerBroken, Problem, or StoreUnavailable."""
     from purposeguard.governance.ledger import checkpoints  # noqa: PLC0415  # needs the extra `governance`
 
-    with needing("checkpoints", "signatures need"):
-        public = None if key is None else _given(checkpoints.public_key, key)
+    with needing("checkpoints", "signatures need"), valid_input():
+        public = None if key is None else checkpoints.public_key(key)
     if since is not None:
-        checkpoint = _given(checkpoints.last_kept, since)
+        with valid_input():
+            checkpoint = checkpoints.last_kept(since)
         return checkpoints.verify_from(ledger, checkpoint, key=public, stopped=stopped)
     if public is not None:
         checkpoints.attested(ledger, public)
@@ -162,14 +155,6 @@ def _verified(ledger: Reading, expect: str | None, since: str | None, key: Path 
     if not (number.isascii() and number.isdigit()):
         raise Problem(f"`{expect}` is no number and hash: give `17:9f…`, as `ledger verify` printed it")
     return checkpoints.continued(ledger, int(number), noted)
-
-
-def _given(load: Callable[[G], T], given: G) -> T:
-    """What is loaded from a file or URL that was given; raises Problem where it holds none."""
-    try:
-        return load(given)
-    except ValueError as error:
-        raise Problem(str(error)) from error
 
 
 def _verdict_data(verdict: Verdict) -> dict[str, Any]:
@@ -215,12 +200,9 @@ def _counted(number: int, noun: str, many: str | None = None) -> str:
 def checkpoint(
     target: Target,
     output: Annotated[
-        str | None,
-        typer.Option(
-            "--output", "-o", metavar="SINK", help="A file that it is appended to, or a database.", show_default=False
-        ),
+        str | None, typer.Option("--output", "-o", metavar="SINK", help="A file that it is appended to, or a database.")
     ] = None,
-    key: Annotated[Path | None, typer.Option(help="The private key that signs it.", show_default=False)] = None,
+    key: Annotated[Path | None, typer.Option(help="The private key that signs it.")] = None,
 ) -> None:
     """Make a checkpoint of a store: where its ledger ends now. It is printed, or kept where `--output` says.
 
@@ -234,8 +216,8 @@ def checkpoint(
         if ledger.connection is None:
             raise Problem(f"`{target}` is an export: name the store")
         ledger.verify()
-        with needing("checkpoints", "signatures need"):
-            sink = _given(lambda key: checkpoints.Checkpoints(output or print, key), key)
+        with needing("checkpoints", "signatures need"), valid_input():
+            sink = checkpoints.Checkpoints(output or print, key)
         sink.keep(checkpoints.checkpoint_of(ledger, ledger.connection, chain.written(system_time())))
 
 
@@ -243,14 +225,9 @@ def checkpoint(
 def archive(
     target: Target,
     *,
-    before: Annotated[
-        str, typer.Option(metavar="TIME", help="Entries from before this day (UTC) or moment.", show_default=False)
-    ],
+    before: Annotated[str, typer.Option(metavar="TIME", help="Entries from before this day (UTC) or moment.")],
     output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="A new file; compressed if it ends in `.gz`.", show_default=False
-        ),
+        Path, typer.Option("--output", "-o", metavar="FILE", help="A new file; compressed if it ends in `.gz`.")
     ],
     since: Annotated[
         str | None,
@@ -258,12 +235,10 @@ def archive(
             "--from",
             metavar="CHECKPOINTS",
             help="The checkpoints: the ledger is verified from the last, and one is added in the end.",
-            show_default=False,
         ),
     ] = None,
     key: Annotated[
-        Path | None,
-        typer.Option(help="The private key that signs the archive, and the checkpoint.", show_default=False),
+        Path | None, typer.Option(help="The private key that signs the archive, and the checkpoint.")
     ] = None,
 ) -> None:
     """Move old entries of a store to a file, which verifies by itself and with what is left in the store.
@@ -275,18 +250,16 @@ def archive(
     with reporting(), _breaking():
         with needing("governance", "ledgers need"):
             from purposeguard.governance.ledger import archiving, checkpoints  # noqa: PLC0415  # needs this extra
-            from purposeguard.governance.store import existing_store  # noqa: PLC0415  # as above
-        with needing("checkpoints", "signatures need"):
-            signing = None if key is None else _given(checkpoints.private_key, key)
-        moment = _moment(before)
-        last = None if since is None else _given(checkpoints.last_kept, since)
-        with _given(existing_store, target) as store:
-            try:
-                done = archiving.archive(store, output, moment, key=signing, checkpoint=last)
-            except OSError as error:
-                raise Problem(f"{output} cannot be written: {error.strerror or error}") from error
-            except ValueError as error:
-                raise Problem(str(error)) from error
+        with valid_input():
+            with needing("checkpoints", "signatures need"):
+                signing = None if key is None else checkpoints.private_key(key)
+            moment = _moment(before)
+            last = None if since is None else checkpoints.last_kept(since)
+            with store_of(target) as store:
+                try:
+                    done = archiving.archive(store, output, moment, key=signing, checkpoint=last)
+                except OSError as error:
+                    raise Problem(f"{output} cannot be written: {error.strerror or error}") from error
     if since is not None and done is not None:
         checkpoint(target, since, key)
     what = "nothing is as old" if done is None else f"entries {done.first:,} to {done.last:,} are in {output}"
@@ -295,7 +268,7 @@ def archive(
 
 @ledger_app.command(epilog="Exit codes: 0 made, 2 bad input.")
 def key(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="The file of the private key.", show_default=False)],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="The file of the private key.")],
 ) -> None:
     """Make a pair of keys that sign checkpoints: FILE (0600), and FILE.pub, which verifies."""
     with reporting():
@@ -310,26 +283,26 @@ def key(
 
 
 @ledger_app.command(epilog="Exit codes: 0 the same, 1 there are differences, 2 bad input.")
-def reconcile(targets: Targets, form: TextOption = TextFormat.text) -> None:
+def reconcile(targets: Targets, form: TextOption = "text") -> None:
     """Compare the restrictions, consents, requests and provisions of a store with what its ledger says was done.
 
     A row that was changed, deleted or inserted behind the library's back differs. Verify the ledger too.
     """
     with _reading(*targets) as ledger:
-        from purposeguard.governance.reconciling import reconcile as differences  # noqa: PLC0415  # as above
+        from purposeguard.governance.reconciling import reconcile as compared  # noqa: PLC0415  # as above
 
         if ledger.connection is None:
             raise Problem(f"`{targets[-1]}` is an export: name the store")
-        connection = ledger.connection
-        found = _given(lambda reading: list(differences(reading, connection)), ledger)
-    if form is TextFormat.json:
-        print(json_text({"differences": [difference._asdict() for difference in found]}), end="")
-    elif found:
-        lines = [f"{place}: {what}" for place, what in found]
-        verdict(out(), "broken", _counted(len(found), "difference"), lines)
+        with valid_input():
+            differences = list(compared(ledger, ledger.connection))
+    if form == "json":
+        print(json_text({"differences": [difference._asdict() for difference in differences]}), end="")
+    elif differences:
+        lines = [f"{place}: {what}" for place, what in differences]
+        verdict(out(), "broken", _counted(len(differences), "difference"), lines)
     else:
         verdict(out(), "intact", "restrictions, consents, requests and provisions are as the ledger says", ())
-    raise typer.Exit(NO if found else OK)
+    raise typer.Exit(NO if differences else OK)
 
 
 @ledger_app.command(name="show", epilog="Exit codes: 0 printed, 1 the ledger is broken, 2 bad input.")
@@ -337,30 +310,26 @@ def show_ledger(
     targets: Targets,
     *,
     kind: Annotated[
-        list[str] | None,
-        typer.Option(help="Only entries of this kind, e.g. `denial`; may be repeated.", show_default=False),
+        list[str] | None, typer.Option(help="Only entries of this kind, e.g. `denial`; may be repeated.")
     ] = None,
-    activity: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only what this activity did.", show_default=False)
-    ] = None,
+    activity: Annotated[str | None, typer.Option(metavar="NAME", help="Only what this activity did.")] = None,
     since: Since = None,
     until: Until = None,
     by: Annotated[
         str | None,
         typer.Option(
-            metavar="KEYS",
-            help=f"Add up uses and denials by some of {', '.join(_KEYS)}, e.g. `activity,field`.",
-            show_default=False,
+            metavar="KEYS", help=f"Add up uses and denials by some of {', '.join(_KEYS)}, e.g. `activity,field`."
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="The newest so many of uses, and of the other entries.")] = 100,
-    form: TableOption = Format.table,
+    form: TableOption = "table",
 ) -> None:
     """Print what was used for what, added up by the hour, and denials and other entries one by one."""
     with _reading(*targets) as ledger:
-        make = ledger_report if by is None else functools.partial(grouped_report, by=by.replace(" ", "").split(","))
         first, end = (None if text is None else _moment(text) for text in (since, until))
-        report = make(ledger, kinds=kind or (), activity=activity, since=first, until=end, limit=limit)
+        wanted = Wanted(kind or (), activity, first, end, limit)
+        keys = None if by is None else by.replace(" ", "").split(",")
+        report = ledger_report(ledger, wanted) if keys is None else grouped_report(ledger, wanted, keys)
         show(report, form, out())
     for warning in report.warnings:
         complain(err(), "note", warning)
@@ -424,16 +393,18 @@ def _output_file(output: Path | None) -> Generator[BinaryIO]:
         yield file
 
 
-def ledger_report(
-    ledger: Reading,
-    *,
-    kinds: Collection[str],
-    activity: str | None,
-    since: datetime.datetime | None,
-    until: datetime.datetime | None,
-    limit: int,
-) -> Report:
-    """The uses and other entries of these kinds (empty: all kinds), of this activity, in this period.
+class Wanted(NamedTuple):
+    """The entries to show: of these kinds (empty: all), of this activity (None: any), in this period, the newest."""
+
+    kinds: Collection[str]
+    activity: str | None
+    since: datetime.datetime | None
+    until: datetime.datetime | None
+    limit: int
+
+
+def ledger_report(ledger: Reading, wanted: Wanted) -> Report:
+    """The uses and the other entries.
 
     Raises:
         Problem: unknown kind.
@@ -441,18 +412,19 @@ def ledger_report(
     """
     from purposeguard.governance.ledger import KINDS  # noqa: PLC0415  # needs the extra `governance`
 
-    for kind in kinds:
+    asked, activity, since, until, limit = wanted
+    for kind in asked:
         if kind not in KINDS:
             raise Problem(f"there are no entries of kind `{kind}`: {', '.join(KINDS)}")
-    wanted = set(kinds or KINDS)
+    kinds = set(asked or KINDS)
     uses: list[tuple[Hour, int]] = []
-    if "use" in wanted:
+    if "use" in kinds:
         every = [(key, count) for key, count in ledger.uses(since, until).items() if activity in (None, key.activity)]
         uses = sorted(every, key=lambda use: use[0].order)
     newest: collections.deque[Entry] = collections.deque(maxlen=limit)
     met = 0
-    if wanted - {"use"}:
-        for entry in ledger.entries(wanted - {"use"}, since, until):
+    if kinds - {"use"}:
+        for entry in ledger.entries(kinds - {"use"}, since, until):
             if activity in (None, entry.body.get("activity")):
                 newest.append(entry)
                 met += 1
@@ -461,9 +433,9 @@ def ledger_report(
     warnings = tuple(
         f"{count:,} earlier {what} are left out (--limit {limit})" for what, count in left.items() if count
     )
-    repeated = _repeated(ledger, activity, since, until) if "denial" in wanted else []
+    repeated = _repeated(ledger, activity, since, until) if "denial" in kinds else []
     warnings += _doubts(ledger, since, until)
-    tables = (*([_uses(uses)] if "use" in wanted else []), *([_entries(newest)] if wanted - {"use"} else []))
+    tables = (*([_uses(uses)] if "use" in kinds else []), *([_entries(newest)] if kinds - {"use"} else []))
     tables += (_again(repeated),) if repeated else ()
     data = {
         "uses": [key.body(count) for key, count in uses],
@@ -474,16 +446,7 @@ def ledger_report(
     return Report(data, tables, warnings)
 
 
-def grouped_report(
-    ledger: Reading,
-    *,
-    by: Sequence[str],
-    kinds: Collection[str],
-    activity: str | None,
-    since: datetime.datetime | None,
-    until: datetime.datetime | None,
-    limit: int,
-) -> Report:
+def grouped_report(ledger: Reading, wanted: Wanted, by: Sequence[str]) -> Report:
     """How often data was used, refused, or would have been (observed), and when, for each combination of some keys.
 
     A ledger tells the field of denials alone. In its place stands the access function, or the statement that ran
@@ -493,6 +456,7 @@ def grouped_report(
         Problem: unknown key, or a kind that is not added up.
         LedgerBroken: an entry cannot be read.
     """
+    kinds, activity, since, until, limit = wanted
     for name in by:
         if name not in _KEYS:
             raise Problem(f"entries are not added up by `{name}`: name some of {','.join(_KEYS)}")
@@ -547,7 +511,7 @@ def _happened(
 
 
 def _doubts(ledger: Reading, since: datetime.datetime | None, until: datetime.datetime | None) -> tuple[str, ...]:
-    """What is to be known of a period: what was archived, and entries made in it, as numbers show, of another time."""
+    """Warnings about a period: entries made in it whose time lies outside it, and entries that were archived."""
     count = ledger.misdated(since, until)
     what = "a clock was wrong: see `ledger show` without a period"
     doubts = [f"{_counted(count, 'entry', 'entries')} made between these have a time outside the period: {what}"]
@@ -573,19 +537,15 @@ def _field(body: Mapping[str, Any]) -> object:
 
 
 def _uses(uses: Collection[tuple[Hour, int]]) -> Table:
-    columns = (
-        Column("hour (UTC)", "group"),
-        Column("activity", words=True),
-        Column("purpose"),
-        Column("sources"),
-        Column("uses"),
+    return Table.of(
+        f"Uses ({sum(count for _, count in uses):,})",
+        uses,
+        (Column("hour (UTC)", "group"), lambda use: _hour(use[0].hour)),
+        (Column("activity", words=True), lambda use: use[0].activity or "(bare check)"),
+        (Column("purpose"), lambda use: use[0].purpose),
+        (Column("sources"), lambda use: " ".join(use[0].sources)),
+        (Column("uses"), lambda use: f"{use[1]:,}"),
     )
-    rows = [
-        (_hour(key.hour), key.activity or "(bare check)", key.purpose, " ".join(key.sources), f"{count:,}")
-        for key, count in uses
-    ]
-    total = sum(count for _, count in uses)
-    return Table(f"Uses ({total:,})", columns, tuple(rows))
 
 
 def _entries(entries: Collection[Entry]) -> Table:
@@ -601,12 +561,14 @@ def _entries(entries: Collection[Entry]) -> Table:
 
 
 def _again(bodies: Collection[Mapping[str, Any]]) -> Table:
-    columns = (Column("hour (UTC)", "group"), Column("activity"), Column("what"), Column("times"))
-    rows = [
-        (_hour(body["hour"]), body.get("activity") or "-", str(body["reason"]), f"{body['count']:,}")
-        for body in sorted(bodies, key=lambda body: (body["hour"], body["reason"]))
-    ]
-    return Table(f"Denials that came again ({sum(body['count'] for body in bodies):,})", columns, tuple(rows))
+    return Table.of(
+        f"Denials that came again ({sum(body['count'] for body in bodies):,})",
+        sorted(bodies, key=lambda body: (body["hour"], body["reason"])),
+        (Column("hour (UTC)", "group"), lambda body: _hour(body["hour"])),
+        (Column("activity"), lambda body: body.get("activity") or "-"),
+        (Column("what"), lambda body: str(body["reason"])),
+        (Column("times"), lambda body: f"{body['count']:,}"),
+    )
 
 
 def _hour(hour: str) -> str:

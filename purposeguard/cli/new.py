@@ -75,7 +75,6 @@ def new(
         typer.Argument(
             metavar="[CSV]",
             help="Columns `data`, `purpose`, `basis`, or `data` and one for each purpose. Without it, questions.",
-            show_default=False,
         ),
     ] = None,
     *,
@@ -85,19 +84,15 @@ def new(
             "--template",
             metavar="NAME",
             help=f"Begin with a whole notice. {'; '.join(f'`{name}`: {what}' for name, what in TEMPLATES.items())}.",
-            show_default=False,
         ),
     ] = None,
-    controller: Annotated[
-        str | None, typer.Option("--controller", help="Who publishes the notice.", show_default=False)
-    ] = None,
-    title: Annotated[str | None, typer.Option("--title", help="What the notice is called.", show_default=False)] = None,
+    controller: Annotated[str | None, typer.Option("--controller", help="Who publishes the notice.")] = None,
+    title: Annotated[str | None, typer.Option("--title", help="What the notice is called.")] = None,
     titles: Annotated[
         str, typer.Option("--titles", metavar="TAG", help="The language of titles: `en`, `de`, …")
     ] = "en",
     revision: Annotated[
-        str | None,
-        typer.Option("--revision", metavar="DATE", help="From when the notice holds; today.", show_default=False),
+        str | None, typer.Option("--revision", metavar="DATE", help="From when the notice holds; today.")
     ] = None,
     output: Output = None,
 ) -> bool:
@@ -129,11 +124,11 @@ def new(
     return True
 
 
-def _day(given: str | None) -> datetime.date:
+def _day(text: str | None) -> datetime.date:
     try:
-        return datetime.datetime.now().astimezone().date() if given is None else datetime.date.fromisoformat(given)
+        return datetime.datetime.now().astimezone().date() if text is None else datetime.date.fromisoformat(text)
     except ValueError as error:
-        raise Problem(f"`--revision {given}` is no date, such as 2026-01-31") from error
+        raise Problem(f"`--revision {text}` is no date, such as 2026-01-31") from error
 
 
 # ---- A template
@@ -162,7 +157,7 @@ def _template(name: str, controller: str | None, title: str | None, day: datetim
 
 
 def _asked(controller: str | None, title: str | None, language: str, day: datetime.date) -> Draft:
-    """What is answered, step by step; the last question of a list is answered by nothing."""
+    """Asks for a notice step by step; an empty answer ends a list."""
     steps = 5
     draft = Draft(
         controller or _answer(1, steps, "Who publishes the notice?"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
 from rich.console import Console
@@ -19,6 +20,9 @@ from purposeguard.cli.words import Language, change, language
 from purposeguard.errors import PurposeGuardError
 from purposeguard.notice.languages import nearest_language, well_formed
 from purposeguard.notice.notice import Notice
+
+if TYPE_CHECKING:
+    from purposeguard.governance.store import Store
 
 P = ParamSpec("P")
 
@@ -33,24 +37,18 @@ NoticeOption = Annotated[
         "--notice",
         metavar="NOTICE",
         help=f"{NOTICE_HELP} Else `notice` of `[tool.purposeguard]` in pyproject.toml, or {REFERENCE}.",
-        show_default=False,
     ),
 ]
-NoticeArgument = Annotated[str, typer.Argument(metavar="NOTICE", help=NOTICE_HELP, show_default=False)]
+NoticeArgument = Annotated[str, typer.Argument(metavar="NOTICE", help=NOTICE_HELP)]
 Overlays = Annotated[
-    list[Path] | None,
-    typer.Option("--overlay", metavar="FILE", help="A file of product overlays; may be repeated.", show_default=False),
+    list[Path] | None, typer.Option("--overlay", metavar="FILE", help="A file of product overlays; may be repeated.")
 ]
-Channel = Annotated[
-    str | None, typer.Option("--channel", help="How the person is contacted: `email`, `phone`, …", show_default=False)
-]
+Channel = Annotated[str | None, typer.Option("--channel", help="How the person is contacted: `email`, `phone`, …")]
 Conditions = Annotated[
-    list[str] | None,
-    typer.Option("--condition", metavar="ID", help="A condition that holds; may be repeated.", show_default=False),
+    list[str] | None, typer.Option("--condition", metavar="ID", help="A condition that holds; may be repeated.")
 ]
 Imports = Annotated[
-    list[str] | None,
-    typer.Option("--import", metavar="MODULE", help="Import this too; may be repeated.", show_default=False),
+    list[str] | None, typer.Option("--import", metavar="MODULE", help="Import this too; may be repeated.")
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of printing.")]
 Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 where the file is not what it should be.")]
@@ -67,10 +65,7 @@ def _go_on_in(language: Language | None) -> Language | None:
 
 LANGUAGE_HELP = "The language of words and titles; also `language` of `[tool.purposeguard]` in pyproject.toml."
 LanguageOfAll = Annotated[
-    Language | None,
-    typer.Option(
-        "--language", envvar="PURPOSEGUARD_LANGUAGE", callback=_go_on_in, help=LANGUAGE_HELP, show_default=False
-    ),
+    Language | None, typer.Option("--language", envvar="PURPOSEGUARD_LANGUAGE", callback=_go_on_in, help=LANGUAGE_HELP)
 ]
 LanguageOption = Annotated[
     Language, typer.Option("--language", callback=_go_on_in, help=LANGUAGE_HELP, show_default=False)
@@ -130,18 +125,25 @@ class Speaking(TyperGroup):
         return command
 
 
+def group(help_text: str) -> typer.Typer:
+    """A group of commands, which keep their names where there is but one."""
+    app = typer.Typer(cls=Speaking, no_args_is_help=True, rich_markup_mode="markdown", help=help_text)
+    app.callback()(lambda: None)
+    return app
+
+
 def configured_language(folder: Path) -> Language:
     """The language of `[tool.purposeguard]`; English where it says nothing.
 
     Raises:
         Problem: it cannot be read, or is no language that is known here.
     """
-    given = configuration(folder).language
-    if given is None:
+    name = configuration(folder).language
+    if name is None:
         return Language.en
-    if given not in list(Language):
-        raise Problem(f"`language` of `[tool.purposeguard]` is `{given}`: {', '.join(Language)}")
-    return Language(given)
+    if name not in list(Language):
+        raise Problem(f"`language` of `[tool.purposeguard]` is `{name}`: {', '.join(Language)}")
+    return Language(name)
 
 
 def out() -> Console:
@@ -165,6 +167,32 @@ def needing(extra: str, what: str) -> Generator[None]:
         yield
     except ModuleNotFoundError as error:
         raise Problem(f"{what} {error.name}, which is not installed: pip install 'purposeguard[{extra}]'") from error
+
+
+@contextmanager
+def valid_input() -> Generator[None]:
+    """A block that takes what the user wrote, such as a URL.
+
+    Raises:
+        Problem: it raised ValueError.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise Problem(str(error)) from error
+
+
+def store_of(target: str) -> Store:
+    """The store of this URL, or in this SQLite file.
+
+    Raises:
+        Problem: there is none, or its libraries are not installed.
+        StoreUnavailable: it cannot be opened.
+    """
+    with needing("governance", "a store needs"):
+        from purposeguard.governance.store import existing_store  # noqa: PLC0415  # needs the extra `governance`
+    with valid_input():
+        return existing_store(target, keys=os.environ.get(KEYS_VARIABLE))
 
 
 @contextmanager

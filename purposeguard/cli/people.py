@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Generator, Iterable
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -15,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from purposeguard.cli.application import find
 from purposeguard.cli.files import Problem, read_notice, write
-from purposeguard.cli.options import KEYS_VARIABLE, Imports, Output, TableOption, err, needing, out
-from purposeguard.cli.render import Column, Format, Report, Table, complain, show
+from purposeguard.cli.options import Imports, Output, TableOption, err, needing, out, store_of, valid_input
+from purposeguard.cli.render import Column, Report, Table, complain, show
 from purposeguard.cli.words import language, learn, said
 from purposeguard.guard import Guard
 from purposeguard.notice.notice import Notice
@@ -27,11 +25,8 @@ if TYPE_CHECKING:
     from purposeguard.governance.retention import Due, Outcome, Plan, RetentionJob
 
 
-class Page(StrEnum):
-    """The format of a report."""
-
-    html = "html"
-    json = "json"
+Page = Literal["html", "json"]
+"""The format of a report."""
 
 
 Target = Annotated[
@@ -40,12 +35,10 @@ Target = Annotated[
         metavar="TARGET",
         help="An application's governance, or a guard that has one, e.g. `shop.privacy:governance`; or a store, by its "
         "URL or the path of its SQLite file.",
-        show_default=False,
     ),
 ]
 Of = Annotated[
-    str | None,
-    typer.Option("--notice", metavar="NOTICE", help="Of a store: the notice, a TOML file or a bundled one."),
+    str | None, typer.Option("--notice", metavar="NOTICE", help="Of a store: the notice, a TOML file or a bundled one.")
 ]
 
 
@@ -56,7 +49,7 @@ def list_requests(
     overdue: Annotated[bool, typer.Option("--overdue", help="Only overdue ones; exit 1 where there is one.")] = False,
     notice: Of = None,
     imports: Imports = None,
-    form: TableOption = Format.table,
+    form: TableOption = "table",
 ) -> bool:
     """List what subjects have asked for and is yet to be answered, by deadline, overdue ones first (clause 7)."""
     with opened(target, read_notice(notice), imports or ()) as governance:
@@ -68,17 +61,13 @@ def list_requests(
 def disclose(
     target: Target,
     *,
-    subject: Annotated[str, typer.Option("--subject", metavar="ID", help="Whose data.", show_default=False)],
+    subject: Annotated[str, typer.Option("--subject", metavar="ID", help="Whose data.")],
     values: Annotated[bool, typer.Option("--values", help="Show the values held, not only that they are.")] = False,
-    by: Annotated[
-        str | None, typer.Option("--by", metavar="NAME", help="Who approves it; needed for values.", show_default=False)
-    ] = None,
-    request: Annotated[
-        int | None, typer.Option("--request", metavar="NO", help="The request that it answers.", show_default=False)
-    ] = None,
+    by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who approves it; needed for values.")] = None,
+    request: Annotated[int | None, typer.Option("--request", metavar="NO", help="The request that it answers.")] = None,
     notice: Of = None,
     imports: Imports = None,
-    form: Annotated[Page, typer.Option("--format", help="How to write it.")] = Page.html,
+    form: Annotated[Page, typer.Option("--format", help="How to write it.")] = "html",
     output: Output = None,
 ) -> bool:
     """Write the report about one person: what is held, for which purposes, to whom it was provided, who answers.
@@ -88,18 +77,15 @@ def disclose(
     """
     if values and by is None:
         raise Problem("values are shown on somebody's approval, which is put on record: name who, `--by NAME`")
-    with opened(target, read_notice(notice), imports or ()) as governance:
-        try:
-            report = governance.disclose(
-                subject,
-                by=by or "purposeguard disclose",
-                language=language().value,
-                values=values,
-                request=request,
-            )
-        except ValueError as error:  # of the id
-            raise Problem(str(error)) from error
-    text = report.to_html() if form is Page.html else report.to_json()
+    with opened(target, read_notice(notice), imports or ()) as governance, valid_input():  # the id
+        report = governance.disclose(
+            subject,
+            by=by or "purposeguard disclose",
+            language=language().value,
+            values=values,
+            request=request,
+        )
+    text = report.to_html() if form == "html" else report.to_json()
     if output is None:
         print(text, end="")
     else:
@@ -129,11 +115,7 @@ def governance_in(store: str, notice: Notice, *, recorded: bool = False) -> Gene
     """Governance over a store that exists; `recorded`: uses are put in its ledger. Raises as `opened`."""
     with needing("governance", "a store needs"):
         from purposeguard.governance import Governance  # noqa: PLC0415  # needs the extra `governance`
-        from purposeguard.governance.store import existing_store  # noqa: PLC0415  # likewise
-    try:
-        existing = existing_store(store, keys=os.environ.get(KEYS_VARIABLE))
-    except ValueError as error:  # of the URL
-        raise Problem(str(error)) from error
+    existing = store_of(store)
     with existing, Governance(existing, notice=notice, ledger=None if recorded else False) as governance:
         yield governance
 
@@ -165,34 +147,24 @@ def requests_report(overview: Overview, only: str | None) -> Report:
         "counts": [{"kind": kind, "state": state, "count": count} for (kind, state), count in overview.counts.items()],
         "requests": [_data(request, overview) for request in listed],
     }
-    columns = (
-        *(
-            Column("no."),
-            Column("request", words=True),
-            Column("purposes", "under"),
-            Column("state", words=True),
-            Column("subject"),
-        ),
-        *(Column("received"), Column("answer by", "verdict"), Column("requester", "under", words=True)),
-    )
-    rows = tuple(
-        (
-            *(str(request.id), request.kind, " ".join(request.purposes or ()), request.state, request.subject or "-"),
-            *(f"{request.received_at:%Y-%m-%d}", _deadline(request, overview), f"by {request.requester}"),
+    tables = [
+        Table.of(
+            f"{'Overdue' if only == 'overdue' else 'To be answered'} on {overview.today} ({len(listed)})",
+            listed,
+            (Column("no."), lambda request: str(request.id)),
+            (Column("request", words=True), lambda request: request.kind),
+            (Column("purposes", "under"), lambda request: " ".join(request.purposes or ())),
+            (Column("state", words=True), lambda request: request.state),
+            (Column("subject"), lambda request: request.subject or "-"),
+            (Column("received"), lambda request: f"{request.received_at:%Y-%m-%d}"),
+            (Column("answer by", "verdict"), lambda request: _deadline(request, overview)),
+            (Column("requester", "under", words=True), lambda request: f"by {request.requester}"),
         )
-        for request in listed
-    )
-    title = f"{'Overdue' if only == 'overdue' else 'To be answered'} on {overview.today} ({len(listed)})"
-    tables = [Table(title, columns, rows)]
+    ]
     if only is None:
+        columns = (Column("request", "group", words=True), Column("state", words=True), Column("number"))
         counted = tuple((kind, state, str(count)) for (kind, state), count in overview.counts.items())
-        tables.append(
-            Table(
-                "All requests",
-                (Column("request", "group", words=True), Column("state", words=True), Column("number")),
-                counted,
-            )
-        )
+        tables.append(Table("All requests", columns, counted))
     return Report(data, tuple(tables))
 
 
@@ -227,7 +199,6 @@ def sweep(
         typer.Argument(
             metavar="MODULE:NAME",
             help="Where the governance is, or a guard that has one, e.g. `shop.privacy:governance`.",
-            show_default=False,
         ),
     ],
     imports: Imports = None,
@@ -238,7 +209,7 @@ def sweep(
         float,
         typer.Option("--max-share", min=0, max=1, help="Erase nothing where more of what an eraser knows is due."),
     ] = 0.1,
-    form: TableOption = Format.table,
+    form: TableOption = "table",
 ) -> bool:
     """List what may be kept no longer, or erase it, by the erasers of an application (clause 8).
 
@@ -248,7 +219,7 @@ def sweep(
     job = governance_of(target, imports or (), "a Governance, or a guard that has one").retention
     plan = job.plan()
     report = plan_report(plan)
-    if not apply or form is Format.table:
+    if not apply or form == "table":
         show(report, form, out())
     good = not any(part.problem for part in plan.parts)
     warnings = list(report.warnings)
@@ -259,7 +230,7 @@ def sweep(
         good, warnings = outcome.good, [*plan_report(plan).warnings[: len(plan.unserved)], *report.warnings]
     for warning in warnings:
         complain(err(), "finding", warning)
-    if not apply and plan.count and form is Format.table:
+    if not apply and plan.count and form == "table":
         print(said("Nothing was erased: `--apply` erases what is due."))
     return good
 
@@ -286,23 +257,15 @@ def plan_report(plan: Plan) -> Report:
         "unserved": [{"source": period.source, **_period_data(period)} for period in plan.unserved],
     }
     going_on = f", resuming sweep {plan.resumes}" if plan.resumes is not None else ""
-    table = Table(
+    table = Table.of(
         f"Due on {plan.today}{going_on} ({plan.count:,})",
-        (
-            *(Column("eraser"), Column("sources", "under"), Column("kept for", words=True), Column("erased if before")),
-            *(Column("due", words=True), Column("problem", "under", words=True)),
-        ),
-        tuple(
-            (
-                *(part.eraser, " ".join(part.sources) or "-", _period_text(part.period)),
-                *(
-                    "-" if part.before is None else part.before.isoformat(),
-                    _due(part),
-                    part.problem or "",
-                ),
-            )
-            for part in plan.parts
-        ),
+        plan.parts,
+        (Column("eraser"), lambda part: part.eraser),
+        (Column("sources", "under"), lambda part: " ".join(part.sources) or "-"),
+        (Column("kept for", words=True), lambda part: _period_text(part.period)),
+        (Column("erased if before"), lambda part: "-" if part.before is None else part.before.isoformat()),
+        (Column("due", words=True), _due),
+        (Column("problem", "under", words=True), lambda part: part.problem or ""),
     )
     warnings = [f"no eraser serves the period of {period.source}, {_period_text(period)}" for period in plan.unserved]
     warnings += [f"eraser {part.eraser}: {part.problem}" for part in plan.parts if part.problem]
@@ -326,25 +289,14 @@ def outcome_report(outcome: Outcome) -> Report:
             for part in outcome.parts
         ],
     }
-    table = Table(
+    table = Table.of(
         f"Sweep {outcome.number}" + ("" if outcome.ended else ", to be resumed"),
-        (
-            Column("eraser"),
-            Column("sources", "under"),
-            Column("erased"),
-            Column("outcome", words=True),
-            Column("problem", "under", words=True),
-        ),
-        tuple(
-            (
-                part.eraser,
-                " ".join(part.sources) or "-",
-                f"{part.done:,}",
-                _erasure_text(part.left, part.problem),
-                part.problem or "",
-            )
-            for part in outcome.parts
-        ),
+        outcome.parts,
+        (Column("eraser"), lambda part: part.eraser),
+        (Column("sources", "under"), lambda part: " ".join(part.sources) or "-"),
+        (Column("erased"), lambda part: f"{part.done:,}"),
+        (Column("outcome", words=True), lambda part: _erasure_text(part.left, part.problem)),
+        (Column("problem", "under", words=True), lambda part: part.problem or ""),
     )
     warnings = [f"eraser {part.eraser}: {part.problem}" for part in outcome.parts if part.problem]
     warnings += [

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from itertools import groupby
 from typing import Any, Literal
 
@@ -49,7 +48,7 @@ LEGEND: dict[Cell, str] = {
     FORBIDDEN: "forbidden",
     False: "no clause grants it",
 }
-"""What a mark means."""
+"""Mark → its meaning."""
 VERDICTS = {
     "allowed": "green",
     "broken": "bold red",
@@ -65,7 +64,7 @@ NARROWEST_TEXT = 24
 
 
 SHORT = 240
-"""Characters of words that are shown where the whole is not wanted."""
+"""How many characters of a text are shown unless all of it is wanted."""
 
 NOT_FIRST = frozenset(" 、。，．」』）】〉》：；！？・…ー々ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ),.:;!?]")
 NOT_LAST = frozenset("「『（【〈《([")
@@ -73,7 +72,7 @@ NOT_LAST = frozenset("「『（【〈《([")
 
 
 class Prose(Text):
-    """A text that is also broken between Japanese characters, which no blanks divide."""
+    """A text that also wraps between Japanese characters, which have no blanks between them."""
 
     def wrap(self, console: Console, width: int, **options: Any) -> Lines:
         """The lines of the text at this width."""
@@ -88,8 +87,8 @@ class Prose(Text):
 
 
 def _breaks(text: str, width: int) -> list[int]:
-    """Where the lines of a text begin, but for the first one."""
-    found: list[int] = []
+    """Where the lines of a text begin, except the first one."""
+    breaks: list[int] = []
     start = chance = cells = 0
     for place, char in enumerate(text):
         before = text[place - 1] if place else char
@@ -99,23 +98,17 @@ def _breaks(text: str, width: int) -> list[int]:
         cells += cell_len(char)
         if cells > width and char != " " and place > start:
             start = chance if chance > start else place
-            found.append(start)
+            breaks.append(start)
             cells = cell_len(text[start : place + 1])
-    return found
+    return breaks
 
 
-class Format(StrEnum):
-    """The format of a report."""
-
-    table = "table"
-    json = "json"
+Format = Literal["table", "json"]
+"""The format of a report."""
 
 
-class TextFormat(StrEnum):
-    """The format of an answer."""
-
-    text = "text"
-    json = "json"
+TextFormat = Literal["text", "json"]
+"""The format of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +140,12 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
+    @classmethod
+    def of(cls, title: str, items: Iterable[Any], *columns: tuple[Column, Callable[[Any], Cell]]) -> Table:
+        """A row for each item; each column comes with what an item has there."""
+        heads, cells = zip(*columns, strict=True)
+        return cls(title, heads, tuple(tuple(cell(item) for cell in cells) for item in items))
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -159,7 +158,7 @@ class Report:
 
 def show(report: Report, form: Format, console: Console) -> None:
     """Prints a report in this format."""
-    if form is Format.table:
+    if form == "table":
         for table in report.tables:
             for grid in grids(table, console.width):
                 console.print(grid)

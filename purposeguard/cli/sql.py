@@ -15,9 +15,17 @@ from purposeguard.adapters.tags import MARKS, Columns, Tag, parts_of, tag_of
 from purposeguard.cli.files import Problem, read_notice
 from purposeguard.cli.options import Channel, NoticeOption, Overlays, TableOption, err, needing, out
 from purposeguard.cli.people import governance_in
-from purposeguard.cli.render import Column, Format, Report, Table, complain, show
+from purposeguard.cli.render import Column, Report, Table, complain, show
 from purposeguard.cli.words import said
-from purposeguard.errors import Fault, NoticeError, PurposeGuardError, UnknownTerm, UnlabelledData, UnresolvedStatement
+from purposeguard.errors import (
+    Fault,
+    NoticeError,
+    PurposeGuardError,
+    UnknownTerm,
+    UnlabelledData,
+    UnresolvedStatement,
+    printable,
+)
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
@@ -27,6 +35,7 @@ from purposeguard.policy.violations import FlowViolation, PurposeViolation
 
 if TYPE_CHECKING:
     from purposeguard.adapters.duckdb import Connection, Explanation, Result  # at run time it takes an extra
+    from purposeguard.adapters.duckdb.lineage import Used
 
 ROWS_SHOWN = 100
 """Rows of a table that are printed without `--limit`."""
@@ -35,13 +44,12 @@ LISTING = ("DESC", "SHOW", "SUMMARIZE", "PRAGMA")
 LISTED = '`--explain "SELECT * FROM …"` lists the columns of a table with their tags'
 
 
-Statement = Annotated[str, typer.Argument(metavar="STATEMENT", help="A query, in DuckDB's SQL.", show_default=False)]
+Statement = Annotated[str, typer.Argument(metavar="STATEMENT", help="A query, in DuckDB's SQL.")]
 Files = Annotated[
     list[str],
     typer.Argument(
         metavar="FILE...",
         help="Parquet, Feather, CSV or JSON; a table is called as its file is, or as told by `name=FILE`.",
-        show_default=False,
     ),
 ]
 
@@ -50,17 +58,12 @@ def sql(
     statement: Statement,
     files: Files,
     *,
-    purpose: Annotated[
-        str, typer.Option("--purpose", metavar="PURPOSE", help="A purpose, or a family.", show_default=False)
-    ],
+    purpose: Annotated[str, typer.Option("--purpose", metavar="PURPOSE", help="A purpose, or a family.")],
     channel: Channel = None,
     notice: NoticeOption = None,
     overlay: Overlays = None,
     tags: Annotated[
-        Path | None,
-        typer.Option(
-            "--tags", metavar="FILE", help="A TOML file with the tags of columns that have none.", show_default=False
-        ),
+        Path | None, typer.Option("--tags", metavar="FILE", help="A TOML file with the tags of columns that have none.")
     ] = None,
     store: Annotated[
         str | None,
@@ -69,17 +72,15 @@ def sql(
             metavar="TARGET",
             help="A store of governance, by its URL or the path of its SQLite file: who opted out is left out, and the "
             "use is put in its ledger.",
-            show_default=False,
         ),
     ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Run nothing: print which columns are used, and whether they may be.")
     ] = False,
     limit: Annotated[
-        int | None,
-        typer.Option("--limit", min=1, help=f"Rows printed at most; {ROWS_SHOWN} of a table.", show_default=False),
+        int | None, typer.Option("--limit", min=1, help=f"Rows printed at most; {ROWS_SHOWN} of a table.")
     ] = None,
-    form: TableOption = Format.table,
+    form: TableOption = "table",
 ) -> bool:
     """Run a query over files for a purpose, or say why it may not be run.
 
@@ -89,7 +90,7 @@ def sql(
     paths = _paths_by_table(files)
     loaded_notice = read_notice(notice, overlay or ())
     tag_columns = {} if tags is None else read_tags(tags, loaded_notice, paths)
-    if limit is None and form is Format.table:
+    if limit is None and form == "table":
         limit = ROWS_SHOWN
     with _guard(loaded_notice, store) as guard:
         report, verdict = _run(
@@ -103,7 +104,7 @@ def sql(
             explain=explain,
         )
     show(report, form, out())
-    if isinstance(verdict, str) and form is Format.table:
+    if isinstance(verdict, str) and form == "table":
         print(said(verdict))
     for warning in report.warnings:
         complain(err(), "note", warning)
@@ -229,7 +230,7 @@ def rows_report(result: Result, limit: int | None) -> tuple[Report, str]:
     columns = [{"name": name, "sources": _sources(result.labels[name])} for name in result.columns]
     values = from_json(to_json(rows, bytes_mode="base64", inf_nan_mode="strings", fallback=str))
     data = {"columns": columns, "rows": values}
-    shown = tuple(Column(_printable(name), data=True) for name in result.columns[:WIDEST])
+    shown = tuple(Column(printable(name), data=True) for name in result.columns[:WIDEST])
     cells = tuple(tuple(_cell(value) for value in row[:WIDEST]) for row in rows)
     counted = "1 row" if everything == 1 else f"{everything:,} rows"
     warnings: list[str] = []
@@ -257,31 +258,31 @@ def explain_report(explanation: Explanation) -> Report:
         ],
         "outputs": [{"column": name, "sources": _sources(label)} for name, label in explanation.outputs.items()],
     }
-    reads = tuple(
-        (
-            _printable(use.table),
-            _printable(use.column),
-            _clauses(use.label),
-            "row by row" if use.by_row else "",
-            "allowed" if use.allowed else "denied",
-            "" if use.allowed else "no tag says what it is" if use.decision is None else use.decision.headline,
-        )
-        for use in explanation.used
-    )
-    columns = (
-        Column("table", "group"),
-        Column("column"),
-        Column("sources", words=True),
-        Column("", "under", words=True),
-        Column("verdict", "verdict"),
-        Column("why", "under", words=True),
-    )
-    outputs = tuple((_printable(name), _clauses(label)) for name, label in explanation.outputs.items())
     tables = (
-        Table("Used", columns, reads),
-        Table("Given", (Column("column"), Column("sources", words=True)), outputs),
+        Table.of(
+            "Used",
+            explanation.used,
+            (Column("table", "group"), lambda use: printable(use.table)),
+            (Column("column"), lambda use: printable(use.column)),
+            (Column("sources", words=True), lambda use: _clauses(use.label)),
+            (Column("", "under", words=True), lambda use: "row by row" if use.by_row else ""),
+            (Column("verdict", "verdict"), lambda use: "allowed" if use.allowed else "denied"),
+            (Column("why", "under", words=True), _why_not),
+        ),
+        Table.of(
+            "Given",
+            explanation.outputs.items(),
+            (Column("column"), lambda output: printable(output[0])),
+            (Column("sources", words=True), lambda output: _clauses(output[1])),
+        ),
     )
     return Report(data, tables, () if explanation.refused is None else (str(explanation.refused),))
+
+
+def _why_not(use: Used) -> str:
+    if use.allowed:
+        return ""
+    return "no tag says what it is" if use.decision is None else use.decision.headline
 
 
 def _sources(label: Label | None) -> list[str] | None:
@@ -293,12 +294,7 @@ def _clauses(label: Label | None) -> str:
 
 
 def _cell(value: Any) -> str:
-    return NULL if value is None else _printable(_text(value))
-
-
-def _printable(text: str) -> str:
-    """A text without control characters, which a terminal would obey."""
-    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return NULL if value is None else printable(_text(value))
 
 
 def _text(value: Any) -> str:

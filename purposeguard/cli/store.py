@@ -6,30 +6,16 @@ from typing import Annotated
 
 import typer
 
-from purposeguard.cli.files import Problem
-from purposeguard.cli.options import KEYS_VARIABLE, Speaking, needing, reporting
+from purposeguard.cli.options import KEYS_VARIABLE, group, needing, reporting, valid_input
 from purposeguard.cli.words import said
 
-store_app = typer.Typer(
-    cls=Speaking,
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    help="Bring the store of governance up to date.",
-)
+store_app = group("Bring the store of governance up to date.")
 """Registered by `commands`."""
-
-
-@store_app.callback()
-def _group() -> None:
-    """Makes a group of one command, which has its name."""
 
 
 @store_app.command(epilog="Exit codes: 0 up to date, 2 bad input, no store, or one that cannot be upgraded like this.")
 def upgrade(
-    target: Annotated[
-        str,
-        typer.Argument(metavar="STORE", help="A file of SQLite, or a URL.", show_default=False),
-    ],
+    target: Annotated[str, typer.Argument(metavar="STORE", help="A file of SQLite, or a URL.")],
     *,
     keys: Annotated[
         str | None,
@@ -38,12 +24,10 @@ def upgrade(
             envvar=KEYS_VARIABLE,
             metavar="URL",
             help="Where its keys lie, or are moved: the URL of another database.",
-            show_default=False,
         ),
     ] = None,
     contract: Annotated[
-        bool,
-        typer.Option("--contract", help="Also take away what only older versions use: once none of them runs."),
+        bool, typer.Option("--contract", help="Also take away what only older versions use: once none of them runs.")
     ] = False,
 ) -> None:
     """Bring the tables of a store up to date with this version of purposeguard, in one transaction.
@@ -57,10 +41,8 @@ def upgrade(
     with reporting():
         with needing("governance", "a store needs"):
             from purposeguard.governance.store import left_to_contract, upgraded  # noqa: PLC0415  # needs `governance`
-        try:
+        with valid_input():  # the URL
             before, after = upgraded(target, keys=keys, contract=contract)
-        except ValueError as error:  # of the URL
-            raise Problem(str(error)) from error
     print(said(f"up to date: `{after}`" if before == after else f"upgraded: `{before}` to `{after}`"))
     if left_to_contract(after):
         print(said("older versions can still use it: once none runs, make a copy, then run it with `--contract`"))

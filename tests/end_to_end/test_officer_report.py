@@ -192,7 +192,7 @@ def test_what_a_later_revision_changes_is_told_with_what_becomes_of_the_shop(eng
     section = "section[aria-labelledby=revisions]"
     assert texts(english, f"{section} h3") == ["2025-04-01 after 2024-04-01"]
     (withdrawn, _) = texts(english, f"{section} table.changes tbody tr")
-    assert withdrawn.startswith("narrowed may no longer be used Purpose: Guidance on products, to website users 2.2①")
+    assert withdrawn.startswith("narrowed web-product-guidance (2.2①) may no longer use")
     stops = texts(english, f"{section} table.turns tbody tr")
     assert any(row.startswith("stops activities.newsletter.advertise repository.lead_companies") for row in stops)
     assert not any("starts" in row for row in stops)

@@ -1,4 +1,4 @@
-"""Lint: what can be seen of a code base without running it that a guard, or a reviewer, would have to find otherwise.
+"""Lint: finds in a code base, without running it, what otherwise a guard or a reviewer would have to find.
 
 Files become trees (`files`), names and values are followed to what they stand for (`code`), annotations to their tags
 (`models`), functions to what guards them (`guarding`). The `rules_` modules ask these. What cannot be followed is

@@ -1,7 +1,7 @@
-"""The code that is looked at: modules, the scopes in them, and what a name or an expression stands for.
+"""The linted code: modules, their scopes, and what a name or an expression refers to.
 
-Imports are followed from file to file, aliases to what they stand for, values to the class of which they are by
-annotations, constructors and the methods of this library. What cannot be followed is None, and rules say nothing of it.
+Imports are followed from file to file, aliases to their targets, and values to their classes: by annotations,
+constructors and the methods of this library. What cannot be followed is None, and rules report nothing about it.
 """
 
 from __future__ import annotations

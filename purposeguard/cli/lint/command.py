@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -23,23 +22,17 @@ LevelOf = {rule.id: rule.level for rule in RULES}
 HELP = {rule.id: rule.help for rule in RULES}
 
 
-class LintFormat(StrEnum):
-    """How findings are printed."""
-
-    text = "text"
-    json = "json"
-    sarif = "sarif"
+LintFormat = Literal["text", "json", "sarif"]
+"""How findings are printed."""
 
 
 def lint_paths(
     paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="PATH...", help="Files, and folders with all that is in them.", show_default=False),
+        list[Path], typer.Argument(metavar="PATH...", help="Files, and folders with all that is in them.")
     ],
     *,
     rule: Annotated[
-        list[str] | None,
-        typer.Option("--rule", metavar="RULE", help="Look for this alone; may be repeated.", show_default=False),
+        list[str] | None, typer.Option("--rule", metavar="RULE", help="Look for this alone; may be repeated.")
     ] = None,
     exclude: Annotated[
         list[str] | None,
@@ -47,13 +40,11 @@ def lint_paths(
             "--exclude",
             metavar="GLOB",
             help="Leave out files and folders of this name, or path below the folder that is given; may be repeated.",
-            show_default=False,
         ),
     ] = None,
-    form: Annotated[LintFormat, typer.Option("--format", help="How to print it.")] = LintFormat.text,
+    form: Annotated[LintFormat, typer.Option("--format", help="How to print it.")] = "text",
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write there instead of printing.", show_default=False),
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of printing.")
     ] = None,
 ) -> bool:
     """Find in Python files what a guard could not see: untagged personal fields, unguarded reads, caches, and more.
@@ -77,13 +68,13 @@ def lint_paths(
 
 
 def _deliver(outcome: Outcome, form: LintFormat, output: Path | None) -> None:
-    if form is LintFormat.text:
+    if form == "text":
         if output is None:
             _show(outcome, Console(highlight=False))
         else:
             write(output, "".join(f"{_line(finding)}\n" for finding in outcome.findings))
         return
-    text = json_text(sarif(outcome, metadata.version("purposeguard")) if form is LintFormat.sarif else data(outcome))
+    text = json_text(sarif(outcome, metadata.version("purposeguard")) if form == "sarif" else data(outcome))
     if output is None:
         print(text, end="")
     else:

@@ -1,4 +1,4 @@
-"""Which files are looked at, and how they are read. Nothing of them is run, and nothing imported."""
+"""Lists and reads the files to lint, without running or importing any of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LEFT_OUT: Final = frozenset({"__pycache__", "node_modules", "site-packages"})
 """Folders that are not linted, besides virtual environments and those that begin with a dot."""
 
 LARGEST: Final = 10_000_000
-"""Bytes of the largest file that is looked at: no person wrote a larger one."""
+"""Bytes of the largest file that is read: no person wrote a larger one."""
 
 
 class NotLintable(Exception):

@@ -1,7 +1,7 @@
-"""What lint says: rules, findings with their place, and the comments by which a finding may stay.
+"""Rules, findings with their places, and the comments that allow a finding.
 
 `# purposeguard: allow[rule] reason` behind code is about that line, on a line of its own about the next line with code.
-It says why. One that does not, one of an unknown rule, and one that nothing is found for are findings themselves.
+It gives a reason. A comment without one, for an unknown rule, or without a finding is a finding itself.
 """
 
 from __future__ import annotations

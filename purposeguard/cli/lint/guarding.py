@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import itertools
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Final
 
@@ -13,6 +13,7 @@ from purposeguard.cli.lint.code import (
     GOVERNANCE,
     GUARD,
     LIBRARY,
+    OPENING,
     USE,
     Code,
     FunctionNode,
@@ -22,7 +23,6 @@ from purposeguard.cli.lint.code import (
     last,
     own,
 )
-from purposeguard.cli.lint.lexicon import words_set
 
 HOW: Final = {
     **{f"{GUARD}.{name}": name for name in ("access", "purpose", "cached", "entrust", "reclassify", "transform")},
@@ -42,8 +42,16 @@ REFUSING: Final = frozenset(
         *(f"{GUARD}.{name}" for name in ("check", "check_recipient", "use", "purpose")),
     }
 )
-CATCHING: Final = words_set(
-    "Exception BaseException PermissionError OSError IOError EnvironmentError PurposeGuardError PurposeViolation"
+BROAD: Final = frozenset(
+    f"builtins.{name}"
+    for name in ("Exception", "BaseException", "PermissionError", "OSError", "IOError", "EnvironmentError")
+)
+EXPLICIT: Final = frozenset(
+    f"purposeguard.{name}"
+    for name in (
+        *("PurposeViolation", "PurposeGuardError", "PurposeMissing"),
+        *("ChannelViolation", "SubjectViolation", "SealedValue"),
+    )
 )
 
 
@@ -121,14 +129,50 @@ class Guarding:
             self._why[function] = f"`{name}`, which is guarded"
             return self._why[function]
         self._depth += 1
-        for node in own(function.body):
-            if isinstance(node, ast.Call) and not _is_caught(node, module, function):
-                inner = self.refusing(node, module.scope_of[node])
-                if inner is not None:
-                    self._why[function] = f"`{name}`, which calls {inner.partition(', which calls')[0]}"
-                    break
+        inner = self.refusing_in(function.body, module)
         self._depth -= 1
+        if inner is not None:
+            self._why[function] = f"`{name}`, which calls {inner.partition(', which calls')[0]}"
         return self._why[function]
+
+    def refusing_in(self, body: Iterable[ast.AST], module: Module) -> str | None:
+        """Why a block may raise a refusal that is not handled inside it."""
+        pending = list(body)
+        while pending:
+            node = pending.pop(0)
+            if isinstance(node, OPENING):
+                continue
+            if isinstance(node, (ast.Try, ast.TryStar)) and any(self._handles(each, module) for each in node.handlers):
+                pending += [*node.orelse, *node.finalbody]
+                continue
+            if isinstance(node, ast.Call):
+                why = self.refusing(node, module.scope_of[node])
+                if why is not None:
+                    return why
+            pending += ast.iter_child_nodes(node)
+        return None
+
+    def _handles(self, handler: ast.ExceptHandler, module: Module) -> bool:
+        """True for a clause that catches refusals, and does not raise them again. A broad one has its own finding."""
+        catches = handler.type is None or bool(self.caught(handler.type, module) & (BROAD | EXPLICIT))
+        return catches and not any(isinstance(node, ast.Raise) for node in own(handler.body))
+
+    def caught(self, types: ast.expr | None, module: Module) -> frozenset[str]:
+        """The errors that a clause catches, named tuples included: `except RECOVERABLE`."""
+        names: set[str] = set()
+        pending = [] if types is None else [(types, module.scope_of.get(types, module.scope))]
+        while pending and len(names) < 1000:
+            expr, scope = pending.pop()
+            binding = self.code.assigned(expr, scope) if isinstance(expr, (ast.Name, ast.Attribute)) else None
+            if isinstance(expr, ast.Tuple):
+                pending += [(each, scope) for each in expr.elts]
+            elif isinstance(expr, ast.BinOp):  # `ERRORS + (OSError,)`
+                pending += [(expr.left, scope), (expr.right, scope)]
+            elif binding is not None and isinstance(binding.value, (ast.Tuple, ast.BinOp)):
+                pending.append((binding.value, binding.scope))
+            else:
+                names.add(self.code.name(expr, scope))
+        return frozenset(names)
 
     # --- callers -------------------------------------------------------------------------------------------------
 
@@ -191,19 +235,3 @@ def _is_called(node: ast.Call, parent: ast.AST) -> bool:
     return (isinstance(parent, ast.Call) and parent.func is node) or (
         isinstance(parent, FunctionNode) and node in parent.decorator_list
     )
-
-
-def _is_caught(node: ast.AST, module: Module, until: ast.AST) -> bool:
-    """True if an error raised at a node is caught, and not raised again, in the same function."""
-    child = node
-    for parent in itertools.takewhile(lambda parent: parent is not until, module.above(node)):
-        if isinstance(parent, (ast.Try, ast.TryStar)) and child in parent.body and any(map(_catches, parent.handlers)):
-            return True
-        child = parent
-    return False
-
-
-def _catches(handler: ast.ExceptHandler) -> bool:
-    types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type] if handler.type else []
-    broad = handler.type is None or any(last(type_) in CATCHING for type_ in types)
-    return broad and not any(isinstance(node, ast.Raise) for node in own(handler.body))

@@ -1,4 +1,4 @@
-"""What names say of a person, in English and in Japanese.
+"""Recognises names of personal data, in English and Japanese.
 
 A name is split into words and read from its end, since its last word says what a thing is: `customer_email` is an
 e-mail address, `email_template` a template. Some words are personal wherever they stand, others only in a class about
@@ -129,12 +129,12 @@ PERSONS: Final = words_set(
     "citizen insured beneficiary cardholder staff author owner sender consumer shopper client individual doctor "
     "nurse pupil spouse claimant address maintainer"
 )
-"""Who a class may be about, by the last word of its name."""
+"""Last words of the names of classes about people."""
 
 QUALIFIERS: Final = PERSONS - {"address", "client"} | words_set(
     "recipient holder father mother guardian emergency consignee billing shipping delivery home private personal"
 )
-"""What before `name` or `address` says whose it is."""
+"""Words before `name` or `address` that make it a person's."""
 OF_QUALIFIED: Final = words_set("name full_name address addr age photo mail mobile")
 
 DATA_WORDS: Final = words_set(
@@ -142,7 +142,7 @@ DATA_WORDS: Final = words_set(
     "output payload view public private orm table details detail dict new item summary internal db full plain card "
     "entry line list page result draft registration signup application"
 )
-"""What a class may have at the end of its name beside that which it is about."""
+"""Words at the end of a class name that do not say what it is about."""
 
 THINGS: Final = words_set(
     "settings setting config configuration conf options option credentials smtp mailer server template templates "
@@ -151,7 +151,7 @@ THINGS: Final = words_set(
     "driver adapter interface font instance machine vm container pod peer vpc balancer nameserver broker lease subnet "
     "network host node router cluster socket endpoint proxy dns firewall"
 )
-"""What a class is called that tells how something is set up, counted or shown: no field of it is about a person."""
+"""Words in the names of classes that configure, count or show something: no field of them is about a person."""
 PERHAPS_OF_A_PERSON: Final = words_set("settings setting options option")
 """Of these: `UserSettings` are somebody's."""
 
@@ -160,7 +160,7 @@ BODIES: Final = words_set(
     "product warehouse school hospital bank department site venue institution agency factory facility airport station "
     "place poi"
 )
-"""What a class is called that is about no person, though it may have an address and a telephone."""
+"""Last words of the names of classes about organisations, which may have an address and a telephone."""
 OF_BODIES: Final = frozenset({EMAIL, PHONE, ADDRESS, POSTCODE, PAYMENT, AGE, PLACE, WORK})
 
 NOBODYS: Final = {
@@ -177,19 +177,19 @@ NOBODYS: Final = {
     ADDRESS: words_set("company office store shop"),
     POSTCODE: words_set("company office store shop"),
 }
-"""Words before others that say that it is no person's: `support_email`, `server_ip`."""
+"""Words before others that make it nobody's: `support_email`, `server_ip`."""
 
 QUESTIONS: Final = words_set(
     "is has have can should allow enable show hide use verify require requires needs include no with send without max "
     "min total num count"
 )
-"""Words at the beginning by which a field is a question, or a number of something."""
+"""First words of fields that are a flag, or a number of something."""
 
 ENDINGS: Final = words_set(
     "str text value raw plain old new current previous original primary secondary main en ja jp kana kanji full "
     "encrypted hashed hash sha256 md5"
 )
-"""Words at the end that leave a thing what it is."""
+"""Last words that do not change what a field is."""
 
 NOT_PERSONS: Final = {
     "client": words_set("http api rest db sql redis web socket grpc async test mail smtp oauth s3 sync base"),
@@ -198,7 +198,7 @@ NOT_PERSONS: Final = {
     "sender": words_set("mail email message event http sms push"),
     "owner": words_set("code"),
 }
-"""Words before others by which a class is about no person after all: `HttpClient`, `IpAddress`."""
+"""Words before others that make a class about no person: `HttpClient`, `IpAddress`."""
 
 JAPANESE_PERSONS: Final = words_set(
     "顧客 お客様 利用者 会員 社員 従業員 患者 学生 生徒 申込者 応募者 見込み客 見込客 個人"

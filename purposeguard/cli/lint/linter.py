@@ -1,4 +1,4 @@
-"""Lint: files are read, rules are asked, comments are heard."""
+"""Runs lint: reads files, applies rules, and honours the comments that allow findings."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def lint(
 ) -> Outcome:
     """Lints all files under these paths without importing them.
 
-    `rules` are the ids of those to look for, all of them if left out. `exclude` are globs of paths, below a folder that
-    is given.
+    `rules` are the ids of those to look for, all of them if left out. `exclude` are globs of names, or of
+    paths below one of the folders.
 
     Raises:
         NotLintable: a path is not there, or is a notebook.

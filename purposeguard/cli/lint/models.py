@@ -76,6 +76,13 @@ class Held:
         for name in ("tagged", "sealed", "subject", "marked"):
             setattr(self, name, getattr(self, name) or getattr(other, name))
 
+    def include(self, other: Held) -> None:
+        """Adds all of another one."""
+        self.add(other)
+        self.unknown |= other.unknown
+        self.leaves |= other.leaves
+        self.classes += other.classes
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -104,15 +111,15 @@ class Models:
         if annotation is None:
             return Held()
         if annotation not in self._held:
-            self._held[annotation] = Held()
-            self._hold(annotation, scope, self._held[annotation], 0)
+            self._held[annotation] = Held()  # an alias of itself holds nothing more
+            self._hold(self.code.parsed(annotation), scope, self._held[annotation])
         return self._held[annotation]
 
     def deeply(self, annotation: ast.expr | None, scope: Scope) -> Held:
         """What a value of this annotation holds, with the fields of its classes."""
         shallow = self.held(annotation, scope)
-        held = Held(unknown=shallow.unknown, leaves=shallow.leaves, classes=shallow.classes)
-        held.add(shallow)
+        held = Held()
+        held.include(shallow)
         for cls in shallow.classes:
             held.add(self.of_class(cls))
         return held
@@ -127,58 +134,53 @@ class Models:
                     held.tagged |= self.says_in_info(each.value)
         return self._of_class[cls]
 
-    def _hold(self, annotation: ast.expr, scope: Scope, held: Held, depth: int) -> None:
-        expr = self.code.parsed(annotation)
+    def _hold(self, expr: ast.expr, scope: Scope, held: Held) -> None:
+        parts: list[ast.expr] = []
         match expr:
-            case _ if depth > DEEPEST:
-                held.unknown = True
             case ast.Constant():
                 held.unknown |= expr.value is not None and expr.value is not Ellipsis
             case ast.BinOp():
-                self._hold(expr.left, scope, held, depth + 1)
-                self._hold(expr.right, scope, held, depth + 1)
+                parts = [expr.left, expr.right]
             case ast.List() | ast.Tuple():
-                for element in expr.elts:
-                    self._hold(element, scope, held, depth + 1)
+                parts = expr.elts
             case ast.Subscript():
-                self._hold_subscript(expr, scope, held, depth)
+                parts = self._hold_subscript(expr, scope, held)
             case ast.Name() | ast.Attribute():
-                self._hold_name(expr, scope, held, depth)
+                self._hold_name(expr, scope, held)
             case ast.Call() if self.code.name(expr.func, scope) == "pydantic.constr":
                 held.leaves.add("builtins.str")
             case _:
                 held.unknown = True
+        for part in parts:
+            held.include(self.held(part, scope))
 
-    def _hold_subscript(self, expr: ast.Subscript, scope: Scope, held: Held, depth: int) -> None:
+    def _hold_subscript(self, expr: ast.Subscript, scope: Scope, held: Held) -> list[ast.expr]:
+        """The arguments that hold values."""
         name = self.code.name(expr.value, scope)
-        arguments = items(expr.slice)
+        arguments = list(items(expr.slice))
         if name == "typing.Annotated":
-            self._hold(arguments[0], scope, held, depth + 1)
             for argument in arguments[1:]:
-                self._metadata(argument, scope, held, depth)
-        elif name == PERSONAL:
+                self._metadata(argument, scope, held, 0)
+            return arguments[:1]
+        if name == PERSONAL:
             held.sealed = True
-        elif name == "typing.Literal":
-            held.leaves.add(name)
-        elif name in WITHOUT_VALUES:
-            held.leaves.add("typing.Callable")
-        else:
-            self._hold_head(expr.value, scope, held, depth)
-            for argument in arguments:
-                self._hold(argument, scope, held, depth + 1)
+            return []
+        if name == "typing.Literal" or name in WITHOUT_VALUES:
+            held.leaves.add("typing.Callable" if name in WITHOUT_VALUES else name)
+            return []
+        thing = self.code.of(expr.value, scope)
+        held.unknown |= thing is None
+        # `Page` of `Page[Customer]`; for a class outside the linted files only the brackets count.
+        return arguments if thing is None or thing.cls is None else [expr.value, *arguments]
 
-    def _hold_head(self, head: ast.expr, scope: Scope, held: Held, depth: int) -> None:
-        """`Page` of `Page[Customer]`; for a class outside the linted files only the brackets count."""
-        thing = self.code.of(head, scope)
-        if thing is None:
-            held.unknown = True
-        elif thing.cls is not None:
-            self._hold_name(head, scope, held, depth)
-
-    def _hold_name(self, expr: ast.expr, scope: Scope, held: Held, depth: int) -> None:
+    def _hold_name(self, expr: ast.expr, scope: Scope, held: Held) -> None:
         alias = self.code.assigned(expr, scope)
         if alias is not None and alias.value is not None:
-            self._hold_alias(alias.value, alias.scope, held, depth)
+            value = alias.value
+            if isinstance(value, ast.Call) and last(value) in ("NewType", "TypeAliasType") and len(value.args) == 2:
+                value = value.args[1]
+            if isinstance(value, ast.expr):
+                held.include(self.held(value, alias.scope))
             return
         thing = self.code.of(expr, scope)
         if thing is None or thing.instance or thing.function is not None:
@@ -191,12 +193,6 @@ class Models:
             held.leaves.add(thing.name)
         else:
             held.unknown = True
-
-    def _hold_alias(self, value: ast.AST, scope: Scope, held: Held, depth: int) -> None:
-        if isinstance(value, ast.Call) and last(value) in ("NewType", "TypeAliasType") and len(value.args) == 2:
-            value = value.args[1]
-        if isinstance(value, ast.expr):
-            self._hold(value, scope, held, depth + 1)
 
     def _metadata(self, expr: ast.expr, scope: Scope, held: Held, depth: int) -> None:
         """The metadata in `Annotated`: a tag, a mark, or something else."""

@@ -28,12 +28,12 @@ READING: Final = words_set(
     "find_one find_all aggregate stream stream_scalars exec get_one filter_by hgetall hget get_item sql mget "
     "one_or_none read_sql"
 )
-"""Methods that read from where data is kept, whatever that is called."""
+"""Methods that read from a store, whatever it is called."""
 
 ALSO_READING: Final = words_set(
     "get find filter load read read_text read_bytes readlines select all first one values items scan lookup search"
 )
-"""Methods that do so on something that is called, or typed, as what keeps data."""
+"""Methods that read from something whose name or type is that of a store."""
 
 ASKING: Final = words_set("get post request urlopen read_csv read_json read_parquet read_sql read_table load connect")
 LIBRARIES: Final = words_set("requests httpx pandas polars json pickle urllib yaml tomllib")
@@ -42,19 +42,19 @@ LIBRARIES: Final = words_set("requests httpx pandas polars json pickle urllib ya
 STORES: Final = words_set(
     "session db database conn connection cursor cur client engine redis collection table pool tx transaction con"
 )
-"""The last word of what is called so that data is read by it. A repository is not: it is judged itself."""
+"""Last words of the names of stores. A repository is none: its own functions are checked."""
 
 STORE_TYPES: Final = (
     *("Session", "Connection", "Engine", "Cursor", "Client", "Database", "Pool", "Collection", "Redis"),
     *("scoped_session", "sessionmaker", "connect", "open", "begin", "urlopen", "acquire", "cursor", "get_session"),
 )
-"""Ends of the names of classes and functions that give such."""
+"""Ends of the names of classes of stores, and of functions that return one."""
 
 TABLES: Final = words_set("dict defaultdict list OrderedDict WeakValueDictionary TTLCache LRUCache deque set")
 EXCUSED: Final = words_set(
     "overload abstractmethod fixture property cached_property validator field_validator model_validator composite given"
 )
-"""Decorators of what is no access function."""
+"""Decorators of functions that are no access functions."""
 
 CACHES: Final = frozenset(
     {
@@ -72,7 +72,7 @@ CACHES: Final = frozenset(
     }
 )
 SPEAKING: Final = frozenset({"lru_cache", "alru_cache", "ttl_cache", "cached_property"})
-"""What a cache is called, and nothing else, if the name cannot be followed."""
+"""Names that only caches have, for decorators that cannot be followed."""
 
 
 # --- unguarded-access ------------------------------------------------------------------------------------------------
@@ -152,9 +152,8 @@ class _Reads:
         if func.attr not in READING and func.attr not in ALSO_READING:
             return False
         owner = func.value.value if isinstance(func.value, ast.Await) else func.value
-        if isinstance(owner, ast.Call):  # of what another call gave: `session.query(…).all()`
-            chained = isinstance(owner.func, ast.Attribute) and self._is_method(owner.func, scope)
-            return chained or (last(owner).endswith(STORE_TYPES) and not self._is_passed(owner, scope))
+        if isinstance(owner, ast.Call):  # of `session.query(…).all()` the inner call reads already
+            return last(owner).endswith(STORE_TYPES) and not self._is_passed(owner, scope)
         if not isinstance(owner, (ast.Name, ast.Attribute)):
             return False
         return self._is_store(owner, func.attr, scope) or self._is_table(owner, scope)

@@ -8,7 +8,7 @@ from typing import Final
 
 from purposeguard.cli.lint.code import PERSONAL, Module, Scope, dotted, last, own, root
 from purposeguard.cli.lint.findings import Found, Rule
-from purposeguard.cli.lint.guarding import Guarding
+from purposeguard.cli.lint.guarding import BROAD, EXPLICIT, Guarding
 from purposeguard.cli.lint.lexicon import words_set
 from purposeguard.cli.lint.models import Models
 
@@ -28,7 +28,7 @@ KEEPING: Final = words_set(
     "append appendleft add insert put put_nowait setdefault push set extend update send write writelines publish emit "
     "store save execute executemany enqueue lpush rpush sadd notify post delay apply_async submit writerow send_message"
 )
-"""Methods that keep, or hand on, what they are given."""
+"""Methods that keep their argument, or pass it on."""
 
 LOGGING: Final = words_set("debug info warning error exception critical log")
 LOGGERS: Final = words_set("logger log logging _logger _log audit")
@@ -38,20 +38,8 @@ OUTSIDE: Final = (
 )
 """Functions that print or send."""
 
-BROAD: Final = frozenset(
-    f"builtins.{name}"
-    for name in ("Exception", "BaseException", "PermissionError", "OSError", "IOError", "EnvironmentError")
-)
 LEAVING: Final = words_set("exit _exit abort fail reraise skip xfail set_exception throw")
 """Functions by which a handler ends in an error all the same."""
-
-EXPLICIT: Final = frozenset(
-    f"purposeguard.{name}"
-    for name in (
-        *("PurposeViolation", "PurposeGuardError", "PurposeMissing"),
-        *("ChannelViolation", "SubjectViolation", "SealedValue"),
-    )
-)
 
 
 def _symbol(scope: Scope) -> str:
@@ -149,14 +137,14 @@ def swallowed(module: Module, models: Models, guarding: Guarding) -> Iterator[Fo
     for node in module.all(ast.Try, ast.TryStar):
         yield from swallows.in_handlers(node)
         returned = next((statement for statement in node.finalbody if isinstance(statement, ast.Return)), None)
-        why = None if returned is None else swallows.refusing(node.body)
+        why = None if returned is None else guarding.refusing_in(node.body, module)
         if returned is not None and why is not None:  # it takes the place of the error that is under way
             yield swallows.finding_at(returned, "`return` in `finally`", why)
     for block in module.all(ast.With, ast.AsyncWith):
         for call in [item.context_expr for item in block.items if isinstance(item.context_expr, ast.Call)]:
             if models.code.name(call.func, module.scope_of[block]) == "contextlib.suppress":
-                broad = [argument for argument in call.args if swallows.named(argument) & BROAD]
-                why = swallows.refusing(block.body) if broad else None
+                broad = [argument for argument in call.args if guarding.caught(argument, module) & BROAD]
+                why = guarding.refusing_in(block.body, module) if broad else None
                 if why is not None:
                     yield swallows.finding_at(call, f"`suppress({ast.unparse(broad[0])})`", why)
 
@@ -176,32 +164,15 @@ class _Swallows:
     def in_handlers(self, node: ast.Try | ast.TryStar) -> Iterator[Found]:
         """The first broad clause, unless an earlier one handles what a guard raises."""
         for handler in node.handlers:
-            named = self.named(handler.type)
+            named = self.guarding.caught(handler.type, self.module)
             if named & EXPLICIT and not named & BROAD:
                 return
             if handler.type is None or named & BROAD:
-                why = None if self._raises(handler) else self.refusing(node.body)
+                why = None if self._raises(handler) else self.guarding.refusing_in(node.body, self.module)
                 if why is not None:
                     what = "`except`" if handler.type is None else f"`except {ast.unparse(handler.type)}`"
                     yield self.finding_at(handler, what, why, handler.type)
                 return
-
-    def named(self, types: ast.expr | None) -> frozenset[str]:
-        """The errors that a clause catches, named tuples included: `except RECOVERABLE`."""
-        names: set[str] = set()
-        pending = [] if types is None else [(types, self.module.scope_of.get(types, self.module.scope))]
-        while pending and len(names) < 1000:
-            expr, scope = pending.pop()
-            binding = self.code.assigned(expr, scope) if isinstance(expr, (ast.Name, ast.Attribute)) else None
-            if isinstance(expr, ast.Tuple):
-                pending += [(each, scope) for each in expr.elts]
-            elif isinstance(expr, ast.BinOp):  # `ERRORS + (OSError,)`
-                pending += [(expr.left, scope), (expr.right, scope)]
-            elif binding is not None and isinstance(binding.value, (ast.Tuple, ast.BinOp)):
-                pending.append((binding.value, binding.scope))
-            else:
-                names.add(self.code.name(expr, scope))
-        return frozenset(names)
 
     def _raises(self, handler: ast.ExceptHandler) -> bool:
         """True if a handler may raise, or keeps the error to raise it after the `try`."""
@@ -216,24 +187,3 @@ class _Swallows:
             handler.name
         }
         return any(isinstance(node, ast.Raise) and _shows(node, names) for node in ast.walk(function.node))
-
-    def refusing(self, body: list[ast.stmt]) -> str | None:
-        """Why a block may raise a refusal that is not handled inside it."""
-        pending: list[ast.AST] = list(body)
-        while pending:
-            node = pending.pop(0)
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-                continue
-            if isinstance(node, (ast.Try, ast.TryStar)) and any(map(self._deals, node.handlers)):
-                pending += [*node.orelse, *node.finalbody]
-                continue
-            if isinstance(node, ast.Call):
-                why = self.guarding.refusing(node, self.module.scope_of[node])
-                if why is not None:
-                    return why
-            pending += ast.iter_child_nodes(node)
-        return None
-
-    def _deals(self, handler: ast.ExceptHandler) -> bool:
-        """True for a clause that catches refusals: a broad one, which has its own finding, or a specific one."""
-        return handler.type is None or bool(self.named(handler.type) & (BROAD | EXPLICIT))

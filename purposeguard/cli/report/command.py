@@ -21,10 +21,7 @@ from purposeguard.cli.words import Language
 
 def report(
     target: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODULE:GUARD", help="Where the guard is, e.g. `shop.privacy:guard`.", show_default=False
-        ),
+        str, typer.Argument(metavar="MODULE:GUARD", help="Where the guard is, e.g. `shop.privacy:guard`.")
     ],
     *,
     imports: Imports = None,
@@ -33,7 +30,6 @@ def report(
         typer.Option(
             metavar="TARGET",
             help="The store of governance, by its URL or the path of its SQLite file; if left out, that of the guard.",
-            show_default=False,
         ),
     ] = None,
     revision: Annotated[
@@ -41,14 +37,12 @@ def report(
         typer.Option(
             metavar="NOTICE",
             help="Another revision of the notice, a file or a bundled one, to compare; may be repeated.",
-            show_default=False,
         ),
     ] = None,
     language: LanguageOption = Language.en,
     output: Output = None,
     xlsx: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the registers there too, as a workbook.", show_default=False),
+        Path | None, typer.Option(metavar="FILE", help="Write the registers there too, as a workbook.")
     ] = None,
 ) -> bool:
     """Write the report for the privacy officer: what the notice grants, the code beside it, the evidence, the gaps.
@@ -57,7 +51,7 @@ def report(
     part of its erasers that says what is due. No subject is named.
     """
     guard = find_guard(target, imports or ())
-    tables = registers(guard.notice, language.value, guard)
+    tables = registers(guard, language.value)
     if xlsx is not None:
         with needing("report", "a workbook needs"):
             from purposeguard.cli.report import workbook  # noqa: PLC0415  # needs the extra `report`
@@ -65,11 +59,11 @@ def report(
     with _progress(err()) as progress:
         ledger = progress.add_task("ledger", total=None)
 
-        def told(count: int, total: int) -> None:
+        def count_entries(count: int, total: int) -> None:
             progress.update(ledger, advance=count, total=total)
 
         others = [read_notice(name) for name in revision or ()]
-        facts = facts_of(target, imports=imports or (), store=store, revisions=others, told=told)
+        facts = facts_of(target, imports=imports or (), store=store, revisions=others, progress=count_entries)
         progress.update(ledger, total=1, completed=1)
         text = page(facts, language.value, tables)
     if output is None:

@@ -13,9 +13,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
-from purposeguard.cli.report.facts import NoticeFacts, PurposeFact, SourceFact
+from purposeguard.cli.application import clauses_of
+from purposeguard.cli.report.facts import NoticeFacts, parent_of
 from purposeguard.notice.languages import nearest_language
-from purposeguard.notice.schema import Titles
+from purposeguard.notice.schema import Named, Overlay, PurposeRow, SourceRow
 
 Column = Literal["source", "grant", "purpose", "family", "channel"]
 PREFIX: Final[Mapping[Column, str]] = {"source": "s", "grant": "g", "purpose": "p", "family": "f", "channel": "c"}
@@ -89,13 +90,13 @@ class Relations:
         self.notice = notice
         self.terms: dict[Column, list[str]] = {
             "source": [source.id for source in notice.sources],
-            "grant": [grant.clause for grant in notice.grants],
-            "purpose": [purpose.id for purpose in notice.purposes],
-            "family": [family.name for family in notice.families],
+            "grant": [grant.clause for grant in notice.document.grant],
+            "purpose": [purpose.id for purpose in notice.document.purposes],
+            "family": [family.name for family in notice.notice.families],
             "channel": [
-                channel
-                for channel in notice.channels
-                if any(channel in purpose.channels for purpose in notice.purposes)
+                channel.id
+                for channel in notice.document.channel
+                if any(channel.id in _channels(purpose) for purpose in notice.document.purposes)
             ],
         }
         self._keys = {
@@ -104,7 +105,7 @@ class Relations:
             for number, term in enumerate(terms)
         }
         of: dict[str, set[str]] = defaultdict(set)
-        for purpose in notice.purposes:
+        for purpose in notice.document.purposes:
             terms = self.around(purpose)
             for key in terms:
                 # Other sources, families and channels of the purpose are not its own.
@@ -112,7 +113,7 @@ class Relations:
                     other for other in terms if other[0] != key[0] or other == key
                 }
         for source in notice.sources:
-            if source.kind == "source" and source.parent is not None:
+            if isinstance(source, SourceRow) and source.parent is not None:
                 of[self.key("source", source.id)].add(self.key("source", source.parent))
         self._of = of
 
@@ -120,14 +121,14 @@ class Relations:
         """The key of a term."""
         return self._keys[column, term]
 
-    def around(self, purpose: PurposeFact) -> set[str]:
+    def around(self, purpose: PurposeRow) -> set[str]:
         """The keys of a purpose, and of all that it is granted to, by, or belongs to."""
         return {
             self.key("purpose", purpose.id),
-            self.key("grant", purpose.clause),
-            *(self.key("source", source) for source in purpose.sources),
+            self.key("grant", self.notice.grant_of[purpose.id]),
+            *(self.key("source", source) for source in self.notice.served[purpose.id]),
             *(self.key("family", family.name) for family in self.notice.families_of(purpose.id)),
-            *(self.key("channel", channel) for channel in purpose.channels),
+            *(self.key("channel", channel) for channel in _channels(purpose)),
         }
 
     def of(self, column: Column, term: str) -> str:
@@ -135,7 +136,7 @@ class Relations:
         key = self.key(column, term)
         return _joined(self._of.get(key, set()) | {key})
 
-    def between(self, purposes: Iterable[PurposeFact], *ends: tuple[Column, str], above: str | None = None) -> str:
+    def between(self, purposes: Iterable[PurposeRow], *ends: tuple[Column, str], above: str | None = None) -> str:
         """The keys of the ends, of the purposes that join them, and of what these belong to; `above`: a parent too."""
         keys = {self.key(*end) for end in ends}
         keys |= set() if above is None else {self.key("source", above)}
@@ -143,6 +144,10 @@ class Relations:
         for purpose in purposes:
             keys |= {key for key in self.around(purpose) if _column(key) not in columns}
         return _joined(keys)
+
+
+def _channels(purpose: PurposeRow) -> tuple[str, ...]:
+    return () if purpose.channels is None else purpose.channels.closed or purpose.channels.open or ()
 
 
 def _column(key: str) -> Column:
@@ -190,7 +195,7 @@ class _Drawer:
         self,
         column: Column,
         term: str,
-        title: Titles,
+        title: Mapping[str, str],
         y: float,
         *,
         height: float = HEIGHT,
@@ -222,59 +227,63 @@ class _Drawer:
 
     def _purposes(self) -> Iterator[Node]:
         y = float(TOP)
-        clause = self._notice.purposes[0].clause
-        for purpose in self._notice.purposes:
-            if purpose.clause != clause:
-                y += PITCH / 2
-                clause = purpose.clause
-            yield self._node("purpose", purpose.id, purpose.title, y, badge=self._badges[purpose.basis])
-            y += PITCH
+        for number, grant in enumerate(self._notice.document.grant):
+            y += PITCH / 2 if number else 0
+            for purpose in grant.purpose:
+                badge = self._badges[self._notice.basis[purpose.id]]
+                yield self._node("purpose", purpose.id, purpose.title, y, badge=badge)
+                y += PITCH
 
     def _grants(self) -> Iterator[Node]:
-        titles = {grant.clause: grant.title for grant in self._notice.grants}
-        wanted = {
-            grant.clause: _mean(self._middles["purpose", purpose] for purpose in grant.purposes)
-            for grant in self._notice.grants
+        terms = {
+            grant.clause: (grant.title, [purpose.id for purpose in grant.purpose])
+            for grant in self._notice.document.grant
         }
-        for clause, y in _spread(wanted, dict.fromkeys(wanted, float(TALL))):
-            yield self._node("grant", clause, titles[clause], y, height=TALL)
+        return self._beside_purposes("grant", terms, TALL, TOP)
 
     def _families(self, top: float) -> Iterator[Node]:
-        titles = {family.name: family.title for family in self._notice.families}
+        terms = {family.name: (family.title, clauses_of(family)) for family in self._notice.notice.families}
+        return self._beside_purposes("family", terms, HEIGHT, top)
+
+    def _beside_purposes(
+        self, column: Column, terms: Mapping[str, tuple[Mapping[str, str], Sequence[str]]], height: float, top: float
+    ) -> Iterator[Node]:
+        """Terms, each with its title and its purposes, in the middle of these."""
         wanted = {
-            family.name: _mean(self._middles["purpose", purpose] for purpose in family.purposes)
-            for family in self._notice.families
+            term: _mean(self._middles["purpose", purpose] for purpose in purposes)
+            for term, (_, purposes) in terms.items()
         }
-        for name, y in _spread(wanted, dict.fromkeys(wanted, float(HEIGHT)), top):
-            yield self._node("family", name, titles[name], y)
+        for term, y in _spread(wanted, dict.fromkeys(terms, height), top):
+            yield self._node(column, term, terms[term][0], y, height=height)
 
     def _channels(self) -> Iterator[Node]:
+        titles = {channel.id: channel.title for channel in self._notice.document.channel}
         for number, channel in enumerate(self._relations.terms["channel"]):
-            yield self._node("channel", channel, self._notice.channels[channel], TOP + number * PITCH)
+            yield self._node("channel", channel, titles[channel], TOP + number * PITCH)
 
     def _sources(self) -> Iterator[Node]:
         """Each clause with its items below it."""
-        groups: dict[str, list[SourceFact]] = {}
+        groups: dict[str, list[Named]] = {}
         by_id = {source.id: source for source in self._notice.sources}
         for source in self._notice.sources:
             top = source
-            while top.parent is not None and top.parent in by_id:
-                top = by_id[top.parent]
+            while (parent := parent_of(top)) in by_id:
+                top = by_id[parent]
             groups.setdefault(top.id, []).append(source)
             if top is not source:
                 self._indented.add(source.id)
         wanted = {
             name: _mean(
-                self._middles["grant", purpose.clause]
-                for purpose in self._notice.purposes
-                if not purpose.sources.isdisjoint(source.id for source in group)
+                self._middles["grant", self._notice.grant_of[purpose]]
+                for purpose, sources in self._notice.served.items()
+                if not sources.isdisjoint(source.id for source in group)
             )
             for name, group in groups.items()
         }
         sizes = {name: len(group) * PITCH - (PITCH - HEIGHT) for name, group in groups.items()}
         for name, y in _spread(wanted, {name: float(size) for name, size in sizes.items()}):
             for number, source in enumerate(groups[name]):
-                shown = "" if source.kind != "overlay" else source.slug
+                shown = source.slug if isinstance(source, Overlay) else ""
                 yield self._node("source", source.id, source.title, y + number * PITCH, shown=shown)
 
     # ---- Lines ----------------------------------------------------------------------------------------------------
@@ -282,7 +291,7 @@ class _Drawer:
     def _brackets(self) -> Iterator[Line]:
         """From each clause to its items."""
         for source in self._notice.sources:
-            above = source.parent
+            above = parent_of(source)
             if above is not None and ("source", above) in self._middles:
                 x = PLACES["source"][0] + INDENT / 2
                 top, end = self._middles["source", above] + HEIGHT / 2, self._middles["source", source.id]
@@ -290,27 +299,26 @@ class _Drawer:
                 yield Line(self._relations.of("source", source.id), path, "whole")
 
     def _lines(self) -> Iterator[Line]:
-        purposes = {purpose.id: purpose for purpose in self._notice.purposes}
-        for grant in self._notice.grants:
-            own = [purposes[purpose] for purpose in grant.purposes]
+        for grant in self._notice.document.grant:
+            own = grant.purpose
             for source in self._notice.sources:
-                served = [purpose for purpose in own if source.id in purpose.sources]
+                served = [purpose for purpose in own if source.id in self._notice.served[purpose.id]]
                 # The items of a clause have lines of their own.
-                if served and not source.parents:
+                if served and source.id not in self._notice.parents:
                     ends: tuple[tuple[Column, str], tuple[Column, str]] = ("source", source.id), ("grant", grant.clause)
-                    of = self._relations.between(served, *ends, above=source.parent)
+                    of = self._relations.between(served, *ends, above=parent_of(source))
                     yield self._line(of, *ends, "whole" if len(served) == len(own) else "part")
             for purpose in own:
                 ends = ("grant", grant.clause), ("purpose", purpose.id)
                 yield self._line(self._relations.between([purpose], *ends), *ends, "whole")
-        for purpose in self._notice.purposes:
+        for purpose in self._notice.document.purposes:
             for family in self._notice.families_of(purpose.id):
                 ends = ("purpose", purpose.id), ("family", family.name)
                 yield self._line(self._relations.between([purpose], *ends), *ends, "whole")
-            for channel in purpose.channels:
+            for channel in _channels(purpose):
                 ends = ("purpose", purpose.id), ("channel", channel)
                 of = self._relations.between([purpose], *ends)
-                yield self._line(of, *ends, "whole" if purpose.closed else "open")
+                yield self._line(of, *ends, "whole" if purpose.channels and purpose.channels.closed else "open")
 
     def _line(
         self, of: str, start: tuple[Column, str], end: tuple[Column, str], style: Literal["whole", "part", "open"]

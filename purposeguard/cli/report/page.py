@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
 import hashlib
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from purposeguard.cli.options import needing
-from purposeguard.cli.report.drawing import Relations, drawn
-from purposeguard.cli.report.facts import ActivityFact, Facts
-from purposeguard.cli.report.records import NONE, Evidence, Records
+from purposeguard.cli.report.drawing import Column, Relations, drawn
+from purposeguard.cli.report.facts import Facts, NoticeFacts
+from purposeguard.cli.report.records import NONE, Records
 from purposeguard.cli.report.registers import Language, Register
-from purposeguard.cli.report.revisions import Rows
+from purposeguard.cli.report.revisions import sentences
 from purposeguard.notice.languages import nearest_language, title_in
-from purposeguard.notice.schema import Titles
-from purposeguard.runtime.site import Site
 
 if TYPE_CHECKING:
     import datetime
@@ -38,48 +38,9 @@ BADGES: Final[Mapping[str | None, str]] = {
     "public-task": "T",
     "vital-interest": "V",
 }
-"""The letters of legal bases, which are told apart without colour."""
+"""Letters for legal bases, which can be distinguished without colour."""
 
 UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-class Shown(NamedTuple):
-    """A register as the page shows it: what is the `same` in each row (column, cell) is said once, above the table."""
-
-    title: str
-    note: str
-    same: tuple[tuple[str, str], ...]
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    gaps: Sequence[str]
-
-
-class Code(NamedTuple):
-    """Code that has to do with a source: the `kind` of declaration, its name and place, its fields of that source."""
-
-    kind: str
-    name: str
-    site: Site | None
-    fields: tuple[str, ...]
-    evidence: Evidence | None
-
-
-class Declared(NamedTuple):
-    """How many subjects have declared something for a purpose, or (None) for all."""
-
-    kind: str
-    purpose: str | None
-    revision: datetime.date
-    subjects: int
-
-
-class _Titles(NamedTuple):
-    """The titles of ids."""
-
-    terms: Mapping[str, Titles]
-    channels: Mapping[str, Titles]
-    recipients: Mapping[str, Titles]
-    means: Mapping[str, Titles]
 
 
 @functools.cache
@@ -97,20 +58,26 @@ def page(facts: Facts, language: Language, registers: Sequence[Register] = ()) -
     """
     style, script = ((TEMPLATES / f"report.{kind}").read_text("utf-8") for kind in ("css", "js"))
     notice, records = facts.notice, facts.records
+    document = notice.document
     relations = Relations(notice)
     own = words(language)
-    terms = {source.id: source.title for source in notice.sources}
-    terms |= {purpose.id: purpose.title for purpose in notice.purposes}
-    changes = [
-        (step, [Rows(step.comparison, own, language).row(change) for change in step.comparison.changes])
-        for step in facts.steps
-    ]
+    rights, safeguards = document.rights, document.safeguards
+    titled: dict[str, tuple[Any, ...]] = {
+        "terms": (*notice.sources, *document.purposes),
+        "conditions": document.condition,
+        "channels": document.channel,
+        "recipients": document.recipients,
+        "means": () if safeguards is None else safeguards.means,
+        "requests": () if rights is None else rights.request,
+    }
+    changes = [(step, sentences(step.comparison, language)) for step in facts.steps]
     return (
         _environment()
         .get_template("report.html")
         .render(
             facts=facts,
             notice=notice,
+            document=document,
             records=records,
             language=language,
             nearest=nearest_language,
@@ -118,22 +85,16 @@ def page(facts: Facts, language: Language, registers: Sequence[Register] = ()) -
             style=style,
             script=script,
             policy=_policy(style, script),
-            titles=_Titles(terms, notice.channels, notice.recipients, notice.means),
+            titles={kind: {row.id: row.title for row in rows} for kind, rows in titled.items()},
             relations=relations,
             map=drawn(relations, language, BADGES),
-            options=_options(facts, relations, language),
+            options=_options(notice, relations, language),
             badges=BADGES,
-            legend=_legend(facts),
+            legend=_legend(notice),
             cards=tuple(_cards(facts)),
             contents=tuple(_contents(facts, registers)),
-            purposes_of={
-                grant.clause: [purpose for purpose in notice.purposes if purpose.id in grant.purposes]
-                for grant in notice.grants
-            },
-            activities_of=_activities_of(facts),
-            code_of={source.id: tuple(_code_of(facts, source.id)) for source in notice.sources},
             changes=changes,
-            restrictions=() if records is None else tuple(_declared(records)),
+            restrictions={} if records is None else _restrictions(records),
             registers=tuple(map(_shown, registers)),
         )
     )
@@ -182,47 +143,37 @@ def _moment(text: str) -> str:
     return _printable(text[:16].replace("T", " "))
 
 
-def _options(facts: Facts, relations: Relations, language: Language) -> dict[str, list[tuple[str, str, str]]]:
+def _options(notice: NoticeFacts, relations: Relations, language: Language) -> dict[str, list[tuple[str, str, str]]]:
     """The lists that filter: column → key, text and language of each term."""
-    notice = facts.notice
-
-    def tag(title: Titles) -> str:
-        return nearest_language(title, language)
-
+    terms: dict[Column, list[tuple[str, str, Mapping[str, str]]]] = {
+        "family": [(family.name, "", family.title) for family in notice.notice.families],
+        "source": [(row.id, f"{row.id} ", row.title) for row in notice.sources],
+        "purpose": [(row.id, f"{row.id} ", row.title) for row in notice.document.purposes],
+    }
     return {
-        "family": [
-            (relations.key("family", family.name), title_in(family.title, language), tag(family.title))
-            for family in notice.families
-        ],
-        "source": [
-            (relations.key("source", source.id), f"{source.id} {title_in(source.title, language)}", tag(source.title))
-            for source in notice.sources
-        ],
-        "purpose": [
-            (
-                relations.key("purpose", purpose.id),
-                f"{purpose.id} {title_in(purpose.title, language)}",
-                tag(purpose.title),
-            )
-            for purpose in notice.purposes
-        ],
+        column: [
+            (relations.key(column, id_), f"{head}{title_in(title, language)}", nearest_language(title, language))
+            for id_, head, title in rows
+        ]
+        for column, rows in terms.items()
     }
 
 
-def _legend(facts: Facts) -> tuple[tuple[str, str], ...]:
+def _legend(notice: NoticeFacts) -> list[tuple[str, str]]:
     """The letters that the matrix has, each with its basis."""
-    stated = {purpose.basis for purpose in facts.notice.purposes}
-    return tuple((letter or "●", basis or "none") for basis, letter in BADGES.items() if basis in stated)
+    stated = set(notice.basis.values())
+    return [(letter or "●", basis or "none") for basis, letter in BADGES.items() if basis in stated]
 
 
 def _cards(facts: Facts) -> Iterator[tuple[str, int, bool]]:
     """The figures at the head: name, number, and whether it asks for somebody's attention."""
-    notice, code, records = facts.notice, facts.code, facts.records
-    yield "purposes", len(notice.purposes), False
-    yield "covered", len(notice.purposes) - len(facts.gaps.purposes), False
-    yield "sources", len(notice.sources), False
-    yield "activities", len(code.activities), False
-    yield "accesses", len(code.accesses), False
+    guard, records = facts.code.guard, facts.records
+    purposes = len(facts.notice.document.purposes)
+    yield "purposes", purposes, False
+    yield "covered", purposes - len(facts.gaps.purposes), False
+    yield "sources", len(facts.notice.sources), False
+    yield "activities", len(guard.activities), False
+    yield "accesses", len(guard.accesses), False
     yield "gaps", facts.gaps.count, bool(facts.gaps.count)
     if records is None:
         return
@@ -232,14 +183,14 @@ def _cards(facts: Facts) -> Iterator[tuple[str, int, bool]]:
     yield "pending", sum(row.states.get(state, 0) for row in records.requests for state in ("open", "verified")), False
     overdue = sum(row.overdue for row in records.requests)
     yield "overdue", overdue, bool(overdue)
-    due = sum(row.due + row.pending for row in records.erasable)
+    due = sum(row.count + row.pending for row in records.erasable)
     yield "due", due, bool(due)
 
 
 def _contents(facts: Facts, registers: Sequence[Register]) -> Iterator[tuple[str, int | None]]:
     for anchor in ("glance", "map", "matrix"):
         yield anchor, None
-    yield "purposes", len(facts.notice.purposes)
+    yield "purposes", len(facts.notice.document.purposes)
     yield "sources", len(facts.notice.sources)
     yield "parties", None
     yield "gaps", facts.gaps.count
@@ -249,54 +200,19 @@ def _contents(facts: Facts, registers: Sequence[Register]) -> Iterator[tuple[str
         yield "registers", len(registers)
 
 
-def _shown(register: Register) -> Shown:
+def _shown(register: Register) -> tuple[Register, list[tuple[str, str]]]:
+    """A register without the columns that are the same in each row; and these, each with its cell."""
     columns = list(zip(register.columns, *register.rows, strict=True))
     # The first column names the row.
-    alike = {
-        number for number, column in enumerate(columns) if number and len(column) > 2 and len(set(column[1:])) == 1
-    }
-    return Shown(
-        title=register.title,
-        note=register.note,
-        same=tuple((columns[number][0], columns[number][1]) for number in sorted(alike)),
-        columns=tuple(column[0] for number, column in enumerate(columns) if number not in alike),
-        rows=tuple(tuple(cell for number, cell in enumerate(row) if number not in alike) for row in register.rows),
-        gaps=register.gaps,
-    )
+    alike = [column for column in columns[1:] if len(column) > 2 and len(set(column[1:])) == 1]
+    heads, *rows = zip(*(column for column in columns if column not in alike), strict=True)
+    return dataclasses.replace(register, columns=heads, rows=tuple(rows)), [column[:2] for column in alike]
 
 
-def _activities_of(facts: Facts) -> dict[str, list[ActivityFact]]:
-    """Purpose → the activities that state it, or a family that it belongs to."""
-    found: dict[str, list[ActivityFact]] = {purpose.id: [] for purpose in facts.notice.purposes}
-    for activity in facts.code.activities:
-        for purpose in activity.purposes:
-            found[purpose].append(activity)
-    return found
-
-
-def _code_of(facts: Facts, source: str) -> Iterator[Code]:
-    """What has to do with a source."""
-    code = facts.code
-    for access in code.accesses:
-        if source in (access.sources or ()):
-            yield Code("access", access.name, access.site, access.fields.get(source, ()), access.evidence)
-    for kind, classes in (("class", code.classes), ("table", code.tables)):
-        for fact in classes:
-            if source in fact.fields:
-                yield Code(kind, fact.name, None, fact.fields[source], None)
-    for hand_over in code.hand_overs:
-        if source in (hand_over.sources or ()):
-            yield Code("hand_over", hand_over.name, hand_over.site, (), None)
-    for declared in code.reclassifications:
-        if source in declared.sources:
-            yield Code("reclassification", declared.name, declared.site, (), None)
-
-
-def _declared(records: Records) -> Iterator[Declared]:
-    """What is in force, purpose by purpose."""
-    counts: dict[tuple[str, str | None, datetime.date], int] = {}
+def _restrictions(records: Records) -> Mapping[tuple[str, str | None, datetime.date], int]:
+    """What is declared (its kind, a purpose or None for all, the revision) → by how many subjects."""
+    counts: Counter[tuple[str, str | None, datetime.date]] = Counter()
     for figure in records.restrictions:
         for purpose in figure.purposes or (None,):
-            key = figure.kind, purpose, figure.revision
-            counts[key] = counts.get(key, 0) + figure.subjects
-    return (Declared(*key, subjects) for key, subjects in counts.items())
+            counts[figure.kind, purpose, figure.revision] += figure.subjects
+    return counts

@@ -1,16 +1,14 @@
-"""What a store tells, as figures: the ledger added up, requests, restrictions, what is due. No subject is named."""
+"""Figures from a store: the ledger added up, requests, restrictions, what is due. No subject is named."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import datetime
-import os
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from purposeguard.cli.files import Problem
-from purposeguard.cli.options import KEYS_VARIABLE, needing
+from purposeguard.cli.options import needing, store_of
 from purposeguard.guard import Guard
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import Period
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from purposeguard.governance.ledger.reading import Total
     from purposeguard.governance.request_records import Overview
     from purposeguard.governance.restrictions import Figure
-    from purposeguard.governance.retention import Due, Plan
+    from purposeguard.governance.retention import Due
     from purposeguard.governance.store import Store
 
 KEYS: Final[Mapping[str, Sequence[str]]] = {
@@ -35,13 +33,13 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
 SOON: Final = 7
 """Days within which a request is soon due."""
 
-Told = Callable[[int, int], object]
-"""Learns how many entries of the ledger more were read, and of how many."""
+Progress = Callable[[int, int], object]
+"""Called with the number of ledger entries read since the last call, and with their total."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the ledger tells of one thing: how often it was used, refused, or would have been (`observed`), and when."""
+    """What is in the ledger of one thing: how often it was used, refused, or would have been (`observed`), and when."""
 
     uses: int = 0
     last_use: str | None = None
@@ -92,21 +90,9 @@ class RequestFigures(NamedTuple):
     next_due: datetime.date | None
 
 
-class Erasable(NamedTuple):
-    """What is due of one eraser; `failed` if it is not known how much."""
-
-    eraser: str
-    sources: tuple[str, ...]
-    period: Period | None
-    due: int
-    pending: int
-    known: int
-    failed: bool
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Records:
-    """What a store tells. `entries` is the number of the ledger's entries, `since` and `until` when it was written."""
+    """The figures of a store. `entries`: how many the ledger has; `since` and `until`: when it was written."""
 
     where: str
     entries: int
@@ -116,10 +102,13 @@ class Records:
     today: datetime.date
     requests: tuple[RequestFigures, ...]
     restrictions: tuple[Figure, ...]
-    erasable: tuple[Erasable, ...]
+    erasable: tuple[Due, ...]
     unserved: tuple[Period, ...]
-    erasers_known: bool
-    problems: tuple[str, ...]
+
+    @property
+    def problems(self) -> list[str]:
+        """What erasers failed with when they were asked what is due."""
+        return [f"eraser {part.eraser}: {part.problem}" for part in self.erasable if part.problem]
 
     def uses(self) -> Iterable[tuple[str | None, str, tuple[str, ...], Evidence]]:
         """Activity, purpose, sources, and the evidence of it; of a denial, the sources that were denied.
@@ -136,11 +125,11 @@ class Records:
 
     def denials_in(self) -> dict[str, Evidence]:
         """Access function → the evidence of its denials."""
-        found: dict[str, Evidence] = {}
+        denials: dict[str, Evidence] = {}
         for total in self.totals:
             if total.kind == "denial" and total.values[1] is not None:
-                found[total.values[1]] = found.get(total.values[1], NONE) + _denied(total, total.values[5])
-        return found
+                denials[total.values[1]] = denials.get(total.values[1], NONE) + _denied(total, total.values[5])
+        return denials
 
     def counted(self, kind: str) -> tuple[Counted, ...]:
         """What entries of a kind count."""
@@ -157,8 +146,8 @@ def _denied(total: Total, observed: object) -> Evidence:
     return Evidence(refused=total.entries, last_denial=total.last)
 
 
-def records_of(guard: Guard, target: str | None, told: Told) -> Records | None:
-    """What the store `target` tells, else that of the guard's governance or ledger; None where there is none.
+def records_of(guard: Guard, target: str | None, progress: Progress) -> Records | None:
+    """The figures of the store `target`, or of the guard's governance or ledger; None if there is no store.
 
     The erasers of the guard's governance say what is due.
 
@@ -173,22 +162,10 @@ def records_of(guard: Guard, target: str | None, told: Told) -> Records | None:
         from purposeguard.governance import Governance  # noqa: PLC0415  # needs the extra `governance`
     governance = guard.governance if isinstance(guard.governance, Governance) else None
     with contextlib.ExitStack() as stack:
-        stores = stack.enter_context(_named(target)) if target is not None else _own(guard, governance)
+        stores = _own(guard, governance) if target is None else (store := stack.enter_context(store_of(target)), store)
         if stores is None:
             return None
-        return _read(guard, governance, stores, told)
-
-
-@contextlib.contextmanager
-def _named(target: str) -> Generator[tuple[Store, Store]]:
-    from purposeguard.governance.store import existing_store  # noqa: PLC0415  # as above
-
-    try:
-        store = existing_store(target, keys=os.environ.get(KEYS_VARIABLE))
-    except ValueError as error:  # of the URL
-        raise Problem(str(error)) from error
-    with store:
-        yield store, store
+        return _read(guard, governance, stores, progress)
 
 
 def _own(guard: Guard, governance: Governance | None) -> tuple[Store, Store] | None:
@@ -202,7 +179,7 @@ def _own(guard: Guard, governance: Governance | None) -> tuple[Store, Store] | N
     return store, kept if kept is not None and kept.is_open else store
 
 
-def _read(guard: Guard, governance: Governance | None, stores: tuple[Store, Store], told: Told) -> Records:
+def _read(guard: Guard, governance: Governance | None, stores: tuple[Store, Store], progress: Progress) -> Records:
     from purposeguard.governance import request_records, restrictions  # noqa: PLC0415  # as above
     from purposeguard.governance.ledger.sql import SqlReading  # noqa: PLC0415  # likewise
     from purposeguard.governance.retention import RetentionJob  # noqa: PLC0415  # likewise
@@ -213,7 +190,7 @@ def _read(guard: Guard, governance: Governance | None, stores: tuple[Store, Stor
     with kept.reading() as connection:
         ledger = SqlReading(connection)
         entries = ledger.head.seq - ledger.start.seq
-        totals = ledger.totals(KEYS, lambda count: told(count, entries))
+        totals = ledger.totals(KEYS, lambda count: progress(count, entries))
         until = ledger.head.at or None
     with store.reading() as connection:
         overview = request_records.overview(connection, now, notice.document.timezone)
@@ -230,10 +207,8 @@ def _read(guard: Guard, governance: Governance | None, stores: tuple[Store, Stor
         today=overview.today,
         requests=_requests(overview, notice),
         restrictions=tuple(figures),
-        erasable=() if plan is None else tuple(map(_erasable, plan.parts)),
+        erasable=() if plan is None else plan.parts,
         unserved=_periods(notice) if plan is None else plan.unserved,
-        erasers_known=plan is not None,
-        problems=() if plan is None else tuple(_problems(plan)),
     )
 
 
@@ -259,15 +234,6 @@ def _requests(overview: Overview, notice: Notice) -> tuple[RequestFigures, ...]:
     return tuple(figures)
 
 
-def _erasable(due: Due) -> Erasable:
-    failed = due.problem is not None
-    return Erasable(due.eraser, due.sources, due.period, due.count, due.pending, due.known, failed)
-
-
 def _periods(notice: Notice) -> tuple[Period, ...]:
     retention = notice.document.retention
     return () if retention is None else retention.period
-
-
-def _problems(plan: Plan) -> Iterable[str]:
-    return (f"eraser {part.eraser}: {part.problem}" for part in plan.parts if part.problem)

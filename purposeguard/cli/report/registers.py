@@ -1,4 +1,4 @@
-"""The registers that law has a controller keep, as far as a notice and an application's declarations fill them.
+"""The registers that a controller must keep by law, as far as a notice and an application's declarations fill them.
 
 Records of processing activities (GDPR, Article 30(1)), a row for each purpose; and the Japanese register of personal
 data, a row for each kind of data. Nothing is made up: what neither states is marked in its cell, and listed as a gap
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
+from purposeguard.cli.application import clauses_of
 from purposeguard.guard import Guard
 from purposeguard.notice.grants import LegalGrounds
 from purposeguard.notice.label import Label
 from purposeguard.notice.languages import title_in
-from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
 from purposeguard.notice.schema import (
     Derivation,
@@ -30,7 +30,6 @@ from purposeguard.notice.schema import (
     TransferLimit,
     stated_bases,
 )
-from purposeguard.notice.vocabulary import Family
 from purposeguard.policy.explanation import is_about_the_subject
 
 Language = Literal["en", "ja"]
@@ -60,15 +59,9 @@ class Register:
     absent: str
 
 
-def registers(notice: Notice, language: Language = "en", guard: Guard | None = None) -> tuple[Register, ...]:
-    """The registers of a notice; with the `guard` of an application also what its code declares.
-
-    Raises:
-        ValueError: the guard holds to another notice or revision.
-    """
-    if guard is not None and (guard.notice.id, guard.notice.revision) != (notice.id, notice.revision):
-        raise ValueError(f"the guard holds to {guard.notice.id} of {guard.notice.revision}, not to this notice")
-    entries = _Entries(notice, language, guard)
+def registers(guard: Guard, language: Language = "en") -> tuple[Register, ...]:
+    """The registers of a guard's notice, with what the application's code declares."""
+    entries = _Entries(guard, language)
     return entries.processing_activities(), entries.personal_data()
 
 
@@ -80,9 +73,9 @@ def _words() -> Mapping[str, Any]:
 class _Entries:
     """What stands in the cells."""
 
-    def __init__(self, notice: Notice, language: Language, guard: Guard | None) -> None:
-        document = notice.document
-        self._notice = notice
+    def __init__(self, guard: Guard, language: Language) -> None:
+        self._notice = guard.notice
+        document = guard.notice.document
         self._document = document
         self._language: Language = language
         self._guard = guard
@@ -180,9 +173,8 @@ class _Entries:
             "kept": lambda row: self._kept(self._of(row)),
             "security": self._unstated,
             "basis": lambda row: self._basis(row.id),
+            "activities": self._activities,
         }
-        if self._guard is not None:
-            columns["activities"] = self._activities
         return self._register("gdpr-30", columns, self._document.purposes)
 
     def _controller(self, _: PurposeRow) -> str:
@@ -217,13 +209,11 @@ class _Entries:
 
     def _activities(self, row: PurposeRow) -> str:
         """The activities of a purpose, and of the families that it belongs to."""
-        found: list[str] = []
-        for activity in self._guard.activities if self._guard is not None else ():
-            purpose = activity.purpose
-            members = purpose.members if isinstance(purpose, Family) else (purpose,)
-            if row.id in {member.clause for member in members}:
-                found.append(activity.name)
-        return self._listed(dict.fromkeys(found))
+        return self._listed(
+            dict.fromkeys(
+                activity.name for activity in self._guard.activities if row.id in clauses_of(activity.purpose)
+            )
+        )
 
     # ---- The Japanese register ---------------------------------------------------------------------------------------
 
@@ -241,9 +231,8 @@ class _Entries:
             "transfers": self._transfers,
             "kept": lambda row: self._kept([row.id]),
             "deletion": self._unstated,
+            "functions": self._functions,
         }
-        if self._guard is not None:
-            columns["functions"] = self._functions
         return self._register("jp-register", columns, self._data.values())
 
     def _acquired(self, row: Data) -> str:
@@ -257,29 +246,29 @@ class _Entries:
         return [purpose for purpose in self._document.purposes if (row.id, purpose.id) in self._served]
 
     def _bases_of(self, row: Data) -> str:
-        found: dict[str, list[str]] = {}
+        purposes_of: dict[str, list[str]] = {}
         for purpose in self._serves(row):
-            found.setdefault(self._basis(purpose.id), []).append(purpose.id)
-        if [*found] == [self._absent]:
+            purposes_of.setdefault(self._basis(purpose.id), []).append(purpose.id)
+        if [*purposes_of] == [self._absent]:
             return self._absent
-        return self._listed(self._said(basis, self._comma(purposes)) for basis, purposes in found.items())
+        return self._listed(self._said(basis, self._comma(purposes)) for basis, purposes in purposes_of.items())
 
     def _database(self, row: Data) -> str:
         return self._stated(
             self._said(table.name, self._comma(columns))
-            for table in (self._guard.tables if self._guard is not None else ())
+            for table in self._guard.tables
             if (columns := [column for column, label in table.columns if self._concerns(label, row)])
         )
 
     def _functions(self, row: Data) -> str:
         return self._listed(
             access.name
-            for access in (self._guard.accesses if self._guard is not None else ())
+            for access in self._guard.accesses
             if any(self._concerns(label, row) for label in (access.label, *access.sealed.values()))
         )
 
     def _hand_overs(self, row: Data) -> Iterator[str]:
-        for hand_over in self._guard.entrustments if self._guard is not None else ():
+        for hand_over in self._guard.entrustments:
             if self._concerns(hand_over.label, row):
                 recipient, who = hand_over.recipient, hand_over.recipient_id
                 if not isinstance(recipient, str):

@@ -1,23 +1,17 @@
-"""Registers as a workbook of spreadsheets (XLSX): a sheet for each, and one of their gaps. The same every time."""
+"""Registers as a workbook of spreadsheets (XLSX): a sheet for each, with its gaps below the table."""
 
 from __future__ import annotations
 
-import datetime
-import io
-import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from openpyxl import Workbook
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
-from openpyxl.packaging.core import DocumentProperties
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.properties import PageSetupProperties
 from openpyxl.worksheet.worksheet import Worksheet
-from openpyxl.xml.constants import ARC_CORE
-from openpyxl.xml.functions import tostring
 from rich.cells import cell_len
 
 from purposeguard.cli.files import Problem, replacing
@@ -28,8 +22,6 @@ HEADER: Final = 4
 NARROWEST, WIDEST = 12, 38
 LONGEST: Final = 32_767
 """Characters that a cell holds."""
-WRITTEN: Final = datetime.datetime(2000, 1, 1)  # noqa: DTZ001  # of the format, which knows no zones
-"""In place of the moment of writing, so that the same registers give the same bytes."""
 
 TOP: Final = Alignment(vertical="top", wrap_text=True)
 LINE: Final = Side(style="thin", color="BFBFBF")
@@ -45,11 +37,12 @@ def write(registers: Sequence[Register], path: Path) -> None:
         Problem: a cell has more text than the format takes, or the file cannot be written.
     """
     book = Workbook()
+    book.properties.creator = "purposeguard"
     book.remove(book.worksheets[0])
     for register in registers:
         _sheet(book.create_sheet(register.key), register)
     with replacing(path) as file:
-        file.write(_same_every_time(book))
+        book.save(file)
 
 
 def _sheet(sheet: Worksheet, register: Register) -> None:
@@ -108,15 +101,3 @@ def _width(texts: Iterable[str]) -> float:
     """As wide as most lines are, within limits; a Japanese character takes two columns."""
     widest = max(cell_len(line) for text in texts for line in (text.splitlines() or [""]))
     return min(max(widest + 3, NARROWEST), WIDEST)
-
-
-def _same_every_time(book: Workbook) -> bytes:
-    """The file, without the moments that its writer puts into it."""
-    draft, file = io.BytesIO(), io.BytesIO()
-    book.save(draft)
-    properties = DocumentProperties(creator="purposeguard", created=WRITTEN, modified=WRITTEN)
-    with zipfile.ZipFile(draft) as written, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in written.namelist():
-            content = tostring(properties.to_tree()) if name == ARC_CORE else written.read(name)
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
-    return file.getvalue()
