@@ -7,7 +7,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -108,14 +108,8 @@ def _make(path: Path, where: str, timeout: float) -> None:
     # It will hold persons: for its owner alone, as are the files that SQLite makes beside it.
     with contextlib.suppress(OSError):  # which SQLite reports
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    try:
-        with contextlib.closing(_connect(path, "rw", timeout)) as connection:
-            connection.execute("PRAGMA schema_version")
-    except sqlite3.Error as error:
-        failure = translated(where, exc.DBAPIError(None, None, error))
-    else:
-        return
-    raise failure
+    with translating(where), contextlib.closing(_connect(path, "rw", timeout)) as connection:
+        connection.execute("PRAGMA schema_version")
 
 
 def _connect(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
@@ -237,7 +231,7 @@ def unavailable(where: str, what: str, advice: str) -> StoreUnavailable:
     return StoreUnavailable(f"the store {where} {what} (help: {advice})")
 
 
-def translated(where: str, error: exc.SQLAlchemyError) -> StoreUnavailable:
+def translated(where: str, error: Exception) -> StoreUnavailable:
     """The error to raise in place of one of the database."""
     if isinstance(error, exc.TimeoutError):
         return unavailable(where, "has no connection left", "close what is no longer read, or use fewer threads")
@@ -245,6 +239,18 @@ def translated(where: str, error: exc.SQLAlchemyError) -> StoreUnavailable:
     name = "_".join(getattr(original, "sqlite_errorname", "").split("_")[:2])
     advice = CONTRADICTION if isinstance(error, exc.IntegrityError) else ADVICE.get(name, UNREACHED)
     return unavailable(where, f"cannot be used: {reason(original)}", advice)
+
+
+@contextlib.contextmanager
+def translating(where: str) -> Generator[None]:
+    """A block in which the error to raise in place of one of the database is raised."""
+    try:
+        yield
+    except (sqlite3.Error, exc.DBAPIError, exc.TimeoutError) as error:
+        failure = translated(where, error)
+    else:
+        return
+    raise failure from None
 
 
 def reason(error: BaseException | None) -> str:
