@@ -395,42 +395,15 @@ class SqlReading(Reading):
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         self._connection = connection
-        self._head: Head | None = None
-        self._start: Head | None = None
 
     @property
     def connection(self) -> sa.Connection:
         """The connection to the store."""
         return self._connection
 
-    @property
+    @functools.cached_property
     def head(self) -> Head:
         """The head."""
-        if self._head is None:
-            self._head = self._read_head()
-        return self._head
-
-    @property
-    def start(self) -> Head:
-        """The entry before the first one."""
-        if self._start is None:
-            first = self._connection.execute(FIRST).one_or_none()
-            boundary = None if first is None or first.seq <= 1 else self.boundary
-            self._start = Head()
-            if first is not None and first.seq > 1:
-                if boundary is None or boundary.seq < first.seq - 1:
-                    raise missing(1, first.seq - 1)
-                # Where not all that was archived is deleted yet, it starts with the rest.
-                before = boundary.hash if boundary.seq == first.seq - 1 else first.prev
-                self._start = Head(first.seq - 1, "", before)
-        return self._start
-
-    @property
-    def boundary(self) -> Boundary | None:
-        """What the last entry of kind `archive` says."""
-        return boundary_in(self._connection)
-
-    def _read_head(self) -> Head:
         joined = head.outerjoin(ledger, ledger.c.seq == head.c.seq)
         wanted = sa.select(head.c.seq, head.c.hash, ledger.c.at).select_from(joined).where(head.c.id == 1)
         row = self._connection.execute(wanted).one_or_none()
@@ -450,6 +423,23 @@ class SqlReading(Reading):
                 text, number = repeated_of(data)
                 repeated[text] += number
         return Head(row.seq, row.at or "", row.hash, dict(uses), dict(repeated))
+
+    @functools.cached_property
+    def start(self) -> Head:
+        """The entry before the first one."""
+        first = self._connection.execute(FIRST).one_or_none()
+        if first is None or first.seq <= 1:
+            return Head()
+        boundary = self.boundary
+        if boundary is None or boundary.seq < first.seq - 1:
+            raise missing(1, first.seq - 1)
+        # Where not all that was archived is deleted yet, it starts with the rest.
+        return Head(first.seq - 1, "", boundary.hash if boundary.seq == first.seq - 1 else first.prev)
+
+    @property
+    def boundary(self) -> Boundary | None:
+        """What the last entry of kind `archive` says."""
+        return boundary_in(self._connection)
 
     def placed(
         self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
