@@ -11,7 +11,7 @@ import hashlib
 import secrets
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -23,9 +23,6 @@ from purposeguard.governance.engines import unavailable
 from purposeguard.governance.schema import Moment, identity, metadata
 from purposeguard.locks import new_lock
 from purposeguard.runtime.clock import UTC
-
-if TYPE_CHECKING:
-    from purposeguard.governance.store import Store
 
 KEYS: Final = "purposeguard_keys"
 """Execution option of connections: the keys of their store."""
@@ -91,6 +88,20 @@ forgotten: Final = sa.Table(
 """In the store: whose keys are destroyed, in the order of the commits. Keys from an older copy are destroyed again."""
 
 
+class Apart(Protocol):
+    """A database that holds keys alone."""
+
+    where: str
+
+    def reading(self, *, single: bool = False) -> contextlib.AbstractContextManager[sa.Connection]:
+        """As that of `Store`."""
+        ...
+
+    def writing(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        """As that of `Store`."""
+        ...
+
+
 class Known(NamedTuple):
     """The pseudonyms of those persons who have one, and those who are barred."""
 
@@ -147,7 +158,7 @@ class Keys:
     """
 
     def __init__(self) -> None:
-        self.apart: Store | None = None
+        self.apart: Apart | None = None
         self.issued = 0
         self._mark = ""
         self._secret = b""
@@ -319,7 +330,7 @@ def digest_of(key: bytes, subject: str) -> str:
 # ---- where they lie -------------------------------------------------------------------------------------------------
 
 
-def attach(connection: sa.Connection, own: Keys, apart: Store | None, where: str, *, move: bool) -> None:
+def attach(connection: sa.Connection, own: Keys, apart: Apart | None, where: str, *, move: bool) -> None:
     """Has a store use its keys: those in it, or `apart`. Those in it are moved there, with `move` if there are any.
 
     Raises:
@@ -364,7 +375,7 @@ def _make(connection: sa.Connection) -> str:
     return mark
 
 
-def _move(connection: sa.Connection, apart: Store, mark: str | None) -> None:
+def _move(connection: sa.Connection, apart: Apart, mark: str | None) -> None:
     """Moves the keys. Whoever would use those in the store from now on misses the tables, and is refused."""
     with apart.writing() as there:
         present = there.execute(sa.select(vault.c.mark)).scalar_one_or_none()
