@@ -240,8 +240,8 @@ class SqlLedger:
         present = time.monotonic()
         hour = hour_of(written_at(self._clock.read()))
         try:
-            recent = self._own().denied_in(self.store.engine)
-            if recent.get(body, -math.inf) > present - REPEATED:
+            recent, key = self._own().recent, (self.store.engine, body)
+            if recent.get(key, -math.inf) > present - REPEATED:
                 self._counters.also_in(hour)
                 self._turns.write(Counted(hour, kind, canonical({**json.loads(body), "hour": hour})))
                 return
@@ -252,7 +252,7 @@ class SqlLedger:
             raise
         if len(recent) >= REMEMBERED:
             recent.clear()
-        recent[body] = present
+        recent[key] = present
 
     def off_loop(self) -> contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
         """A block in an event loop whose denials a thread records meanwhile. It ends once they are on record.
@@ -530,8 +530,8 @@ class _Process:
     sent: Counter[Counted] = dataclasses.field(default_factory=Counter)  # those of earlier batches that were
     hour: str = ""  # in which it last looked for counts of hours that are over
     rows: Counter[Counted] = dataclasses.field(default_factory=Counter)  # at most so much is in its rows
-    recent: dict[str, float] = dataclasses.field(default_factory=dict)  # denials that became entries, and when
-    engine: sa.Engine | None = None  # of the store in which they did
+    # Denials that became entries, of the store that was open then, and when.
+    recent: dict[tuple[sa.Engine, str], float] = dataclasses.field(default_factory=dict)
     threads: ThreadPoolExecutor | None = None  # that write on behalf of event loops
 
     def threads_of_loops(self) -> ThreadPoolExecutor:
@@ -545,9 +545,3 @@ class _Process:
         threads, self.threads = self.threads, None
         if threads is not None:
             threads.shutdown()
-
-    def denied_in(self, engine: sa.Engine) -> dict[str, float]:
-        """The denials that became entries in this store, and when."""
-        if self.engine is not engine:  # another was opened in its place
-            self.engine, self.recent = engine, {}
-        return self.recent
