@@ -187,12 +187,20 @@ _FIGURES: Final = (
 )
 """How many subjects have declared the same, and did not take it back; without those who were forgotten."""
 
+_ASKED: Final = {
+    "by": "asked_by",
+    "at": "asked_at",
+    "recorded": "recorded_at",
+    "request": "request",
+    "reference": "reference",
+}
+"""What is on record of a declaration and of a revocation: the field, and its column."""
+
 _HISTORY: Final = (
     sa.select(
         declaration,
         revocation.c.declaration.label("revoked"),
-        *(revocation.c[name].label(f"revoked_{name}") for name in ("asked_by", "reference", "request")),
-        *(revocation.c[name].label(f"revoked_{name}") for name in ("asked_at", "recorded_at")),
+        *(revocation.c[column].label(f"revoked_{column}") for column in _ASKED.values()),
     )
     .select_from(_DECLARED)
     .order_by(declaration.c.id)
@@ -326,26 +334,12 @@ def history(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[R
 
 
 def _declared(row: Any, subject: str) -> Restriction | Consent:
+    data = row._mapping
     revoked = None
     if row.revoked is not None:
-        revoked = Revocation(
-            by=row.revoked_asked_by,
-            at=row.revoked_asked_at,
-            recorded=row.revoked_recorded_at,
-            request=row.revoked_request,
-            reference=row.revoked_reference,
-        )
-    same: dict[str, Any] = {
-        "id": row.id,
-        "subject": subject,
-        "revision": row.revision,
-        "by": row.asked_by,
-        "at": row.asked_at,
-        "recorded": row.recorded_at,
-        "until": row.until,
-        "request": row.request,
-        "reference": row.reference,
-    }
+        revoked = Revocation(**{field: data[f"revoked_{column}"] for field, column in _ASKED.items()})
+    same: dict[str, Any] = {field: data[column] for field, column in _ASKED.items()}
+    same |= {"id": row.id, "subject": subject, "revision": row.revision, "until": row.until}
     if row.kind == CONSENT:
         return Consent(purpose=row.purposes[0], withdrawn=revoked, **same)
     purposes = None if row.purposes is None else tuple(row.purposes)
