@@ -102,9 +102,6 @@ class Holdings:
     def __iter__(self) -> Iterator[Holding]:
         return iter(tuple(self._known.values()))
 
-    def __len__(self) -> int:
-        return len(self._known)
-
     def holding(
         self,
         name: str,

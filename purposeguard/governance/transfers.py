@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -70,9 +69,6 @@ provided_subject: Final = sa.Table(
     sa.Column("provision", sa.ForeignKey(provision.c.id), primary_key=True),
 )
 """The subjects of each hand-over."""
-
-AT_A_TIME: Final = 5_000
-"""Subjects in one statement."""
 
 SAFEGUARD: Final = TypeAdapter(Safeguard)
 """Safeguards as JSON."""
@@ -318,8 +314,8 @@ class Provisions:
         with self._store.writing() as connection:
             number: int = connection.execute(sa.insert(provision).values(row).returning(provision.c.id)).scalar_one()
             names = self._store.keys.issue(connection, keys)
-            remaining = iter(keys)
-            while rows := [{"pseudonym": names[key], "provision": number} for key in islice(remaining, AT_A_TIME)]:
+            if keys:
+                rows = [{"pseudonym": names[key], "provision": number} for key in keys]
                 connection.execute(sa.insert(provided_subject), rows)
             named = [names[key] for key in keys] if len(keys) <= MOST_NAMED else None
             body = entries.provision(dataclasses.replace(handed, subjects=keys), named)

@@ -34,7 +34,6 @@ from purposeguard.governance.ledger.chain import (
     canonical,
     hour_of,
     hours_open,
-    repeated_of,
 )
 from purposeguard.governance.ledger.chain import written as written_at
 from purposeguard.governance.ledger.checkpoints import (
@@ -413,15 +412,13 @@ class SqlReading(Reading):
             raise LedgerBroken("head", MALFORMED_HEAD)
         uses: Counter[Hour] = Counter()
         repeated: Counter[str] = Counter()
-        for found in self._connection.execute(sa.select(counts)).mappings():
-            counted = counted_in(found)
-            data = {**json.loads(counted.body), "count": found["count"]}
+        for counting in self._connection.execute(sa.select(counts)).mappings():
+            counted = counted_in(counting)
             if counted.kind == USE:
-                key, number = Hour.of(data)
+                key, number = Hour.of({**json.loads(counted.body), "count": counting["count"]})
                 uses[key] += number
             else:
-                text, number = repeated_of(data)
-                repeated[text] += number
+                repeated[counted.body] += counting["count"]
         return Head(row.seq, row.at or "", row.hash, dict(uses), dict(repeated))
 
     @functools.cached_property
