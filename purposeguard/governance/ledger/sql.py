@@ -401,7 +401,7 @@ class SqlReading(Reading):
         return self._connection
 
     @functools.cached_property
-    def head(self) -> Head:
+    def head(self) -> Head:  # pyright: ignore[reportIncompatibleMethodOverride]  # read as a property is
         """The head."""
         joined = head.outerjoin(ledger, ledger.c.seq == head.c.seq)
         wanted = sa.select(head.c.seq, head.c.hash, ledger.c.at).select_from(joined).where(head.c.id == 1)
@@ -422,7 +422,7 @@ class SqlReading(Reading):
         return Head(row.seq, row.at or "", row.hash, dict(uses), dict(repeated))
 
     @functools.cached_property
-    def start(self) -> Head:
+    def start(self) -> Head:  # pyright: ignore[reportIncompatibleMethodOverride]  # as above
         """The entry before the first one."""
         first = self._connection.execute(FIRST).one_or_none()
         if first is None or first.seq <= 1:

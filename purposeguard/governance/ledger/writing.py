@@ -213,14 +213,18 @@ class Turns:
         self._busy = 0  # the thread that writes
         self._waiting: collections.deque[tuple[Event, Future[None]]] = collections.deque()
 
+    def _leave_to_the_parent(self) -> None:
+        """In a forked child: what threads of the parent wait for, and write, is theirs."""
+        if self._process != os.getpid():
+            self._renew()
+
     def write(self, event: Event) -> None:
         """Has an event on record when it returns.
 
         Raises:
             StoreUnavailable: it cannot be recorded.
         """
-        if self._process != os.getpid():  # what other threads of the parent wait for is theirs
-            self._renew()
+        self._leave_to_the_parent()
         own: tuple[Event, Future[None]] = event, Future()
         self._waiting.append(own)
         try:
@@ -240,6 +244,7 @@ class Turns:
             StoreUnavailable: it is not this thread's turn in time, or this interrupts a write of its own thread, in a
                 signal handler for example.
         """
+        self._leave_to_the_parent()
         if not self._turn.acquire(timeout=self._timeout()):
             raise StoreUnavailable("the ledger cannot be written: other threads of this process wait for the store too")
         try:
