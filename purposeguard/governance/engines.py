@@ -7,9 +7,9 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -90,15 +90,7 @@ def _sqlite(url: URL, timeout: float) -> tuple[sa.Engine, str]:
         raise unavailable(where, "cannot be made: there is no such folder", "make the folder first")
     # Only here: a file that vanishes later is missed, not replaced by an empty one.
     _make(path, where, timeout)
-    engine = sa.create_engine(
-        f"sqlite+pysqlite:///{url.database}",
-        creator=lambda: _connect(path, "rw", timeout),
-        hide_parameters=True,
-        logging_name=LOG,
-        poolclass=sa.QueuePool,
-        pool_timeout=timeout,
-    )
-    event.listen(engine, "begin", _begin)
+    engine = _engine_of_file(path, "rw", timeout, str(url.database), poolclass=sa.QueuePool, pool_timeout=timeout)
     event.listen(engine, "checkout", _same_file(path))
     event.listen(engine, "checkout", _in_time(timeout))
     return engine, where
@@ -108,14 +100,20 @@ def _make(path: Path, where: str, timeout: float) -> None:
     # It will hold persons: for its owner alone, as are the files that SQLite makes beside it.
     with contextlib.suppress(OSError):  # which SQLite reports
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    try:
-        with contextlib.closing(_connect(path, "rw", timeout)) as connection:
-            connection.execute("PRAGMA schema_version")
-    except sqlite3.Error as error:
-        failure = translated(where, exc.DBAPIError(None, None, error))
-    else:
-        return
-    raise failure
+    with translating(where), contextlib.closing(_connect(path, "rw", timeout)) as connection:
+        connection.execute("PRAGMA schema_version")
+
+
+def _engine_of_file(path: Path, mode: str, timeout: float, database: str = "", **options: Any) -> sa.Engine:
+    engine = sa.create_engine(
+        f"sqlite+pysqlite:///{database}",
+        creator=lambda: _connect(path, mode, timeout),
+        hide_parameters=True,
+        logging_name=LOG,
+        **options,
+    )
+    event.listen(engine, "begin", _begin)
+    return engine
 
 
 def _connect(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
@@ -181,14 +179,7 @@ def read_only(path: Path, timeout: float) -> tuple[sa.Engine, str]:
     beside = path.with_name(f"{path.name}-wal")
     # Where there is no log of writes to be read along, nothing of the file can change.
     mode = "ro" if beside.exists() and beside.stat().st_size else "ro&immutable=1"
-    engine = sa.create_engine(
-        "sqlite+pysqlite://",
-        creator=lambda: _connect(path, mode, timeout),
-        hide_parameters=True,
-        logging_name=LOG,
-        poolclass=sa.NullPool,
-    )
-    event.listen(engine, "begin", _begin)
+    engine = _engine_of_file(path, mode, timeout, poolclass=sa.NullPool)
     event.listen(engine, "handle_error", hush)
     return engine, f"`{path}`"
 
@@ -237,7 +228,7 @@ def unavailable(where: str, what: str, advice: str) -> StoreUnavailable:
     return StoreUnavailable(f"the store {where} {what} (help: {advice})")
 
 
-def translated(where: str, error: exc.SQLAlchemyError) -> StoreUnavailable:
+def translated(where: str, error: Exception) -> StoreUnavailable:
     """The error to raise in place of one of the database."""
     if isinstance(error, exc.TimeoutError):
         return unavailable(where, "has no connection left", "close what is no longer read, or use fewer threads")
@@ -245,6 +236,18 @@ def translated(where: str, error: exc.SQLAlchemyError) -> StoreUnavailable:
     name = "_".join(getattr(original, "sqlite_errorname", "").split("_")[:2])
     advice = CONTRADICTION if isinstance(error, exc.IntegrityError) else ADVICE.get(name, UNREACHED)
     return unavailable(where, f"cannot be used: {reason(original)}", advice)
+
+
+@contextlib.contextmanager
+def translating(where: str) -> Generator[None]:
+    """A block in which the error to raise in place of one of the database is raised."""
+    try:
+        yield
+    except (sqlite3.Error, exc.DBAPIError, exc.TimeoutError) as error:
+        failure = translated(where, error)
+    else:
+        return
+    raise failure from None
 
 
 def reason(error: BaseException | None) -> str:

@@ -167,9 +167,6 @@ class Erasers:
     def __iter__(self) -> Iterator[Registered]:
         return iter(tuple(self._registered.values()))
 
-    def __len__(self) -> int:
-        return len(self._registered)
-
 
 def unserved(notice: Notice, erasers: Iterable[Registered]) -> tuple[Period, ...]:
     """The periods of a notice without eraser: past them data is refused, and never erased."""

@@ -15,8 +15,9 @@ from purposeguard.notice.vocabulary import NotPersonal, Source, is_text
 from purposeguard.runtime.registry import WHOLE
 from purposeguard.runtime.site import Site
 from purposeguard.values.annotations import is_taggable
+from purposeguard.values.plan import plan_of
 from purposeguard.values.sealed import Sealed
-from purposeguard.values.type_schema import Model, Shape, shape_of
+from purposeguard.values.type_schema import Shape, shape_of
 
 F = TypeVar("F", bound=Callable[[str], Any])
 
@@ -100,9 +101,6 @@ class Holdings:
 
     def __iter__(self) -> Iterator[Holding]:
         return iter(tuple(self._known.values()))
-
-    def __len__(self) -> int:
-        return len(self._known)
 
     def holding(
         self,
@@ -197,37 +195,23 @@ Part = tuple[str, Any, Shape]
 
 def _parts(value: Any, shape: Shape, above: tuple[int, ...]) -> Iterator[Part]:
     """The parts of a value, if one of them has a label of its own; else none."""
-    model = _model_of(value, shape)
-    if model is not None:
-        for name, inner in model.fields().items():
-            part = value.get(name, _ABSENT) if model.is_mapping else getattr(value, name, _ABSENT)
+    plan = plan_of(type(value), shape)
+    if plan.fields is not None:
+        for name, inner in plan.fields.items():
+            # A field that is computed is held as well.
+            part = value.get(name, _ABSENT) if isinstance(value, dict) else getattr(value, name, _ABSENT)
             if part is not _ABSENT:
                 yield f".{name}", part, inner
     elif isinstance(value, (Mapping, list, tuple, set, frozenset)) and id(value) not in above:
-        inner = shape.items or NOTHING_SAID
         pairs = value.items() if isinstance(value, Mapping) else enumerate(cast("Iterable[Any]", value))
-        steps = [(_step(key), part, inner) for key, part in pairs]
-        if any(_is_labelled(part, inner, (*above, id(value))) for _, part, _ in steps):
+        steps = [(_step(key), part, plan.items) for key, part in pairs]
+        if any(_is_labelled(part, inner, (*above, id(value))) for _, part, inner in steps):
             yield from steps
 
 
 def _is_labelled(value: Any, shape: Shape, above: tuple[int, ...]) -> bool:
     """True if a value, or a part of it, has a label of its own."""
     return isinstance(value, Sealed) or next(_parts(value, shape, above), None) is not None
-
-
-def _model_of(value: Any, shape: Shape) -> Model | None:
-    """The model of a value: its class, or for a plain dict the annotated one."""
-    if is_taggable(type(value)):
-        stated = next((model for model in shape.models if model.cls is type(value)), None)
-        return stated or Model(type(value))
-    if isinstance(value, Mapping):
-        fitting = [model for model in shape.models if model.is_mapping]
-        # Of several, all of which it could be: the first that has all its keys.
-        return next(
-            (model for model in fitting if value.keys() <= model.fields().keys()), fitting[0] if fitting else None
-        )
-    return None
 
 
 def _step(key: object) -> str:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import psycopg
 import sqlalchemy as sa
 from psycopg.waiting import wait_selector
-from sqlalchemy import event
+from sqlalchemy import event, exc
 from sqlalchemy.engine import URL
 
 from purposeguard.governance.deadlines import answered_within, deadline
@@ -82,7 +82,6 @@ def engine(url: URL, timeout: float, writes: Callable[[sa.Connection], bool], **
         },
         # Those of the database may be others, and a pooler may give each transaction another session.
         isolation_level="READ COMMITTED",
-        pool_pre_ping=True,
         pool_timeout=timeout,
         **options,
     )
@@ -98,8 +97,18 @@ def engine(url: URL, timeout: float, writes: Callable[[sa.Connection], bool], **
         return connection
 
     event.listen(made, "do_connect", connect)
+    event.listen(made, "checkout", _in_touch)
     event.listen(made, "begin", lambda connection: _limit(connection, timeout) if writes(connection) else None)
     return made
+
+
+def _in_touch(connection: psycopg.Connection[Any], *_: object) -> None:
+    """Replaces connections whose server has gone, or has ended them: it said so, which takes no round trip to learn."""
+    try:
+        for _step in range(2):  # first what it said, then that it ended
+            connection.pgconn.consume_input()
+    except psycopg.OperationalError:
+        raise exc.InvalidatePoolError from None
 
 
 def _limit(connection: sa.Connection, timeout: float) -> None:

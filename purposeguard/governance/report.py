@@ -290,13 +290,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
-        "plain": printable,
-        "value": _value,
-        "texts": _texts,
-        "moment_day": _day,
-        "moment_time": _time,
-    }
+    made.filters |= {"plain": printable, "value": _value, "texts": _texts}
     tests: dict[str, Any] = made.tests
     tests["nested"] = _is_nested
     return made
@@ -308,14 +302,6 @@ def printable(text: object) -> str:
         "\N{REPLACEMENT CHARACTER}" if char not in "\n\t" and unicodedata.category(char) in {"Cc", "Cs"} else char
         for char in str(text)
     )
-
-
-def _day(moment: datetime.datetime) -> str:
-    return moment.strftime("%Y-%m-%d")
-
-
-def _time(moment: datetime.datetime) -> str:
-    return moment.strftime("%H:%M")
 
 
 def _value(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Literal, cast
 
 import sqlalchemy as sa
@@ -160,42 +160,6 @@ class Listing:
     pages: int
 
 
-def listing(
-    connection: sa.Connection,
-    today: datetime.date,
-    *,
-    kind: str | None,
-    states: Collection[State],
-    number: int,
-    size: int,
-) -> Listing:
-    """A page of the requests of a kind (None: of any) in these states; the last one if there are fewer pages."""
-    wanted = [request.c.state.in_(sorted(states)), *([] if kind is None else [request.c.kind == kind])]
-    late = [request.c.state.in_(sorted(PENDING)), request.c.due_on < today]
-
-    def count(*which: sa.ColumnElement[bool]) -> int:
-        return connection.execute(sa.select(sa.func.count()).select_from(request).where(*which)).scalar_one()
-
-    total = count(*wanted)
-    pages = max(1, -(-total // size))
-    number = min(number, pages)
-    in_order = (
-        request.c.closed_at.is_not(None),
-        request.c.closed_at.desc(),
-        request.c.due_on.is_(None),
-        *(request.c.due_on, request.c.received_at, request.c.id),
-    )
-    query = sa.select(request).where(*wanted).order_by(*in_order).limit(size).offset((number - 1) * size)
-    return Listing(
-        today=today,
-        requests=tuple(_made(connection, query)),
-        total=total,
-        overdue=count(*late),
-        number=number,
-        pages=pages,
-    )
-
-
 def overview(connection: sa.Connection, now: datetime.datetime, timezone: str) -> Overview:
     """The requests as they are now."""
     counted = sa.select(request.c.kind, request.c.state, sa.func.count()).group_by(request.c.kind, request.c.state)
@@ -219,7 +183,7 @@ def _urgency(pending: Request) -> tuple[bool, datetime.date, datetime.datetime, 
 def selected(connection: sa.Connection, *which: sa.ColumnElement[bool], lock: bool = False) -> list[Request]:
     """The requests that meet these conditions; with `lock`, nobody else changes them until the transaction ends."""
     query = sa.select(request).where(*which).order_by(request.c.id)
-    return _made(connection, query.with_for_update() if lock else query)
+    return made(connection, query.with_for_update() if lock else query)
 
 
 def steps(connection: sa.Connection, number: int) -> list[Step]:
@@ -229,14 +193,7 @@ def steps(connection: sa.Connection, number: int) -> list[Step]:
     return [Step(*row) for row in rows]
 
 
-def reasons(connection: sa.Connection, numbers: Iterable[int]) -> dict[int, str | None]:
-    """The reasons of the refusals among these requests."""
-    refused = (step.c.request.in_(list(numbers))) & (step.c.did == "refused")
-    rows = connection.execute(sa.select(step.c.request, step.c.text).where(refused))
-    return {row.request: row.text for row in rows}
-
-
-def _made(connection: sa.Connection, query: sa.Select[Any]) -> list[Request]:
+def made(connection: sa.Connection, query: sa.Select[Any]) -> list[Request]:
     """The rows of a query as requests."""
     rows: list[dict[str, Any]] = [dict(row) for row in connection.execute(query).mappings()]
     named = {row["pseudonym"] for row in rows} - {None}

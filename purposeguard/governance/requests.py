@@ -18,6 +18,7 @@ from purposeguard.governance.recording import report
 from purposeguard.governance.report import Disclosure, Language
 from purposeguard.governance.request_records import (
     KIND_OF,
+    PENDING,
     RESTRICTING,
     STATES,
     Did,
@@ -27,10 +28,9 @@ from purposeguard.governance.request_records import (
     State,
     Step,
     impossible,
-    listing,
+    made,
     must_be_possible,
     overview,
-    reasons,
     request,
     selected,
     step,
@@ -333,8 +333,10 @@ class Requests:
 
     def reasons(self, requests: Iterable[Request]) -> dict[int, str | None]:
         """The reasons of the refusals among these requests, by number."""
+        refused = [asked.id for asked in requests if asked.state == "refused"]
+        wanted = sa.select(step.c.request, step.c.text).where(step.c.request.in_(refused), step.c.did == "refused")
         with self.store.reading() as connection:
-            return reasons(connection, [refused.id for refused in requests if refused.state == "refused"])
+            return {row.request: row.text for row in connection.execute(wanted)}
 
     def overview(self) -> Overview:
         """The number of requests by kind and state, and those to be answered, overdue ones first."""
@@ -356,8 +358,22 @@ class Requests:
         if number < 1 or size < 1:
             raise ValueError("pages are counted from 1, and have room for a request")
         today = self._day(self.subjects.clock.now())
+        wanted = [request.c.state.in_(sorted(states)), *([] if kind is None else [request.c.kind == kind])]
+        late = [request.c.state.in_(sorted(PENDING)), request.c.due_on < today]
+        count = sa.select(sa.func.count()).select_from(request)
+        in_order = (
+            request.c.closed_at.is_not(None),
+            request.c.closed_at.desc(),
+            request.c.due_on.is_(None),
+            *(request.c.due_on, request.c.received_at, request.c.id),
+        )
         with self.store.reading() as connection:
-            return listing(connection, today, kind=kind, states=states, number=number, size=size)
+            total = connection.execute(count.where(*wanted)).scalar_one()
+            pages = max(1, -(-total // size))
+            number = min(number, pages)
+            query = sa.select(request).where(*wanted).order_by(*in_order).limit(size).offset((number - 1) * size)
+            requests = tuple(made(connection, query))
+            return Listing(today, requests, total, connection.execute(count.where(*late)).scalar_one(), number, pages)
 
     # ---- Steps, within a transaction ------------------------------------------------------------------------------
 

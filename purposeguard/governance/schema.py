@@ -6,7 +6,7 @@ Names of tables begin with `purposeguard_`: the database may hold tables of an a
 from __future__ import annotations
 
 import datetime
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -51,15 +51,6 @@ class Moment(sa.types.TypeDecorator[datetime.datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
-
-    def process_literal_param(self, value: Any, dialect: sa.Dialect) -> str:
-        """Values are always bound, never written into a statement."""
-        raise NotImplementedError
-
-    @property
-    def python_type(self) -> type[datetime.datetime]:
-        """What comes out."""
-        return datetime.datetime
 
 
 identity: Final = sa.Table(

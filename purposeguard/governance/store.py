@@ -11,7 +11,6 @@ import time
 import weakref
 from collections.abc import Collection, Generator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Literal, Protocol, Self
 
 import sqlalchemy as sa
@@ -22,7 +21,15 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, make_url
 
-from purposeguard.governance.engines import APPLICATION, BEGIN, WRITING, engine_of, translated, unavailable
+from purposeguard.governance.engines import (
+    APPLICATION,
+    BEGIN,
+    WRITING,
+    engine_of,
+    translated,
+    translating,
+    unavailable,
+)
 from purposeguard.governance.forking import FORKS
 from purposeguard.governance.pseudonyms import KEYS, TABLES, Keys, attach
 from purposeguard.governance.schema import VERSION_TABLE, metadata
@@ -230,7 +237,7 @@ class Store:
         Raises:
             StoreUnavailable: the store cannot be read.
         """
-        with self._translating(), self._connection(None if single else "BEGIN") as connection:
+        with translating(self.where), self._connection(None if single else "BEGIN") as connection:
             if single and self.dialect == "postgresql":
                 connection.execution_options(isolation_level="AUTOCOMMIT")
             yield connection
@@ -244,7 +251,7 @@ class Store:
         """
         changed: set[str] = set()
         try:
-            with self._translating(), self._connection(WRITING, changed) as connection, connection.begin():
+            with translating(self.where), self._connection(WRITING, changed) as connection, connection.begin():
                 yield connection
         finally:
             if changed:
@@ -271,16 +278,6 @@ class Store:
                 # `close` did not meet this connection, which was in use.
                 pool.dispose()
                 engine.dispose()
-
-    @contextlib.contextmanager
-    def _translating(self) -> Generator[None]:
-        try:
-            yield
-        except (exc.DBAPIError, exc.TimeoutError) as error:
-            failure = translated(self.where, error)
-        else:
-            return
-        raise failure from None
 
     def pseudonym(self, subject: str) -> str:
         """The pseudonym of one person; as `pseudonyms`."""
@@ -329,9 +326,7 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -488,17 +483,13 @@ def _existing(target: str | os.PathLike[str], timeout: float) -> tuple[str | URL
     _must_exist(url, "name the store of an application that has run")
     engine, where = engine_of(url, timeout)
     try:
-        with FORKS.transaction(), engine.connect() as connection:
+        with translating(where), FORKS.transaction(), engine.connect() as connection:
             present = _revisions(connection)
-    except exc.DBAPIError as error:
-        failure = translated(where, error)
-    else:
-        if present:
-            return url, ", ".join(sorted(present))
-        failure = unavailable(where, "is no store of purposeguard", "name the store of an application that has run")
     finally:
         engine.dispose()
-    raise failure
+    if not present:
+        raise unavailable(where, "is no store of purposeguard", "name the store of an application that has run")
+    return url, ", ".join(sorted(present))
 
 
 def _must_exist(url: str | URL, advice: str) -> None:

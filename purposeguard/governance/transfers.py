@@ -10,10 +10,10 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
 from typing import Any, Final
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 
 from purposeguard.errors import UnknownRecipient
 from purposeguard.governance.ledger import entries
@@ -70,8 +70,8 @@ provided_subject: Final = sa.Table(
 )
 """The subjects of each hand-over."""
 
-AT_A_TIME: Final = 5_000
-"""Subjects in one statement."""
+SAFEGUARD: Final = TypeAdapter(Safeguard)
+"""Safeguards as JSON."""
 
 MOST_NAMED: Final = 100
 """Subjects of one hand-over that the ledger names; more are only counted."""
@@ -229,12 +229,8 @@ def _facts(connection: sa.Connection, recipient: str) -> list[sa.Row[Any]]:
 
 
 def _written(safeguard: Safeguard) -> dict[str, Any]:
-    return {
-        "measure": safeguard.measure,
-        "reference": safeguard.reference,
-        "since": safeguard.since.isoformat(),
-        "until": None if safeguard.until is None else safeguard.until.isoformat(),
-    }
+    body: dict[str, Any] = SAFEGUARD.dump_python(safeguard, mode="json")
+    return body
 
 
 def _folded(recipient: str, facts: Iterable[sa.Row[Any]]) -> Recipient | None:
@@ -249,8 +245,7 @@ def _folded(recipient: str, facts: Iterable[sa.Row[Any]]) -> Recipient | None:
         elif row.what == "supervised":
             supervised.append(_day(row.body["on"]))
         elif row.what == "safeguard":
-            days = {name: _day(row.body[name]) for name in ("since", "until") if row.body[name] is not None}
-            safeguard = Safeguard(row.body["measure"], row.body["reference"], **days)
+            safeguard = SAFEGUARD.validate_python(row.body)
             for end in ended if safeguard.until is None else ():
                 if safeguard.since <= _day(end.body["until"]):
                     safeguard = _ended(safeguard, end.body)
@@ -319,8 +314,8 @@ class Provisions:
         with self._store.writing() as connection:
             number: int = connection.execute(sa.insert(provision).values(row).returning(provision.c.id)).scalar_one()
             names = self._store.keys.issue(connection, keys)
-            remaining = iter(keys)
-            while rows := [{"pseudonym": names[key], "provision": number} for key in islice(remaining, AT_A_TIME)]:
+            if keys:
+                rows = [{"pseudonym": names[key], "provision": number} for key in keys]
                 connection.execute(sa.insert(provided_subject), rows)
             named = [names[key] for key in keys] if len(keys) <= MOST_NAMED else None
             body = entries.provision(dataclasses.replace(handed, subjects=keys), named)

@@ -185,7 +185,7 @@ def test_names_are_given_once() -> None:
 
     holdings.holding("it")(load)
     holdings.holding("it")(load)  # its module was loaded again
-    assert len(holdings) == 1
+    assert len(list(holdings)) == 1
     with pytest.raises(ValueError, match="there is a holding `it` already"):
         holdings.holding("it")(other)
     with pytest.raises(TypeError, match="coroutine function"):

@@ -362,7 +362,7 @@ def test_erasers_are_classes_or_objects():
     rows = Rows({})
     assert erasers.register(NOTICE.source("2"), counted="collection", name="visits")(rows) is rows
     assert isinstance(Accounts, type)
-    assert len(erasers) == 2
+    assert len(list(erasers)) == 2
     assert [(one.name.rpartition(".")[2], one.counted, one.clauses(NOTICE)) for one in erasers] == [
         ("Accounts", "end-of-use", ("1(a)",)),
         ("visits", "collection", ("2",)),

@@ -116,7 +116,7 @@ def test_what_changes_during_a_slow_read_counts(
     cache.look()
     with Store.open(store_url) as other:
         elsewhere = Subjects(other, tm.NOTICE, clock=subjects.clock)
-        name = "clause_now" if ask == "all" else "stands"
+        name = "clause_now" if ask == "all" else "stands_of_each"
         patched = getattr(subjects, name)
 
         def slow(*asked: Any) -> Any:

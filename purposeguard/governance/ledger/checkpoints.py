@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
-from sqlalchemy import exc
 
 from purposeguard.errors import LedgerBroken, StoreUnavailable
-from purposeguard.governance.engines import engine_of, translated
+from purposeguard.governance.engines import engine_of, translating
 from purposeguard.governance.ledger.chain import DENIAL, USE, Head, canonical
 from purposeguard.governance.ledger.reading import Reading, Verdict
 from purposeguard.governance.restrictions import declaration, revocation
@@ -209,8 +208,7 @@ def last_kept(sink: str) -> Checkpoint:
     """The last checkpoint in a file, or in the database of a URL; raises as `last_in`, and ValueError for a bad URL."""
     if "://" not in sink:
         return last_in(Path(sink))
-    with DatabaseSink(sink) as database:
-        return database.last()
+    return DatabaseSink(sink).last()
 
 
 def last_in(path: Path) -> Checkpoint:
@@ -320,7 +318,7 @@ checkpoints: Final = sa.Table(
 )
 
 
-class DatabaseSink(contextlib.AbstractContextManager["DatabaseSink"]):
+class DatabaseSink:
     """A table of another database, made when it is first needed."""
 
     def __init__(self, url: str, timeout: float = 5.0) -> None:
@@ -329,33 +327,23 @@ class DatabaseSink(contextlib.AbstractContextManager["DatabaseSink"]):
 
     def __call__(self, line: str) -> None:
         """Raises StoreUnavailable if it cannot be written."""
-        try:
-            with self._engine.begin() as connection:
-                checkpoints.create(connection, checkfirst=True)
-                connection.execute(sa.insert(checkpoints).values(line=line))
-        except exc.DBAPIError as error:
-            failure = translated(self._where, error)
-        else:
-            return
-        raise failure
+        with translating(self._where), self._engine.begin() as connection:
+            checkpoints.create(connection, checkfirst=True)
+            connection.execute(sa.insert(checkpoints).values(line=line))
 
     def last(self) -> Checkpoint:
         """The checkpoint of the longest ledger among the last hundred.
 
         Raises:
             LedgerBroken: a row is no checkpoint, or there is none.
+            StoreUnavailable: it cannot be read.
         """
-        with (
-            self._engine.connect() as connection,
-            contextlib.closing(
-                connection.execute(sa.select(checkpoints.c.line).order_by(checkpoints.c.id.desc()).limit(100))
-            ) as rows,
-        ):
-            return _longest(rows.scalars().all(), self._where)
-
-    def __exit__(self, *_: object) -> None:
-        """Closes the connections."""
-        self._engine.dispose()
+        latest = sa.select(checkpoints.c.line).order_by(checkpoints.c.id.desc()).limit(100)
+        try:
+            with translating(self._where), self._engine.connect() as connection:
+                return _longest(connection.execute(latest).scalars().all(), self._where)
+        finally:
+            self._engine.dispose()
 
 
 def webhook(client: httpx.Client, url: str) -> Sink:
@@ -394,11 +382,9 @@ def private_key(path: Path) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415  # as above
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415  # as above
 
-    key = _loaded(path, lambda data: load_pem_private_key(data, password=None))
-    if not isinstance(key, Ed25519PrivateKey):
-        what = f"`{path}` holds no private key of Ed25519: make one with `purposeguard ledger key`"
-        raise ValueError(what)  # noqa: TRY004  # of the file
-    return key
+    what = f"`{path}` holds no private key of Ed25519: make one with `purposeguard ledger key`"
+    key = _loaded(path, lambda data: load_pem_private_key(data, password=None), Ed25519PrivateKey, what)
+    return cast("Ed25519PrivateKey", key)
 
 
 def public_key(path: Path) -> Ed25519PublicKey:
@@ -406,19 +392,17 @@ def public_key(path: Path) -> Ed25519PublicKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415  # as above
     from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415  # as above
 
-    key = _loaded(path, load_pem_public_key)
-    if not isinstance(key, Ed25519PublicKey):
-        what = f"`{path}` holds no public key of Ed25519: it is the file that ends in `.pub`"
-        raise ValueError(what)  # noqa: TRY004  # of the file
-    return key
+    what = f"`{path}` holds no public key of Ed25519: it is the file that ends in `.pub`"
+    return cast("Ed25519PublicKey", _loaded(path, load_pem_public_key, Ed25519PublicKey, what))
 
 
-def _loaded(path: Path, load: Callable[[bytes], object]) -> object:
+def _loaded(path: Path, load: Callable[[bytes], object], kind: Any, what: str) -> object:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise StoreUnavailable(f"the key `{path}` cannot be read: {error.strerror or error}") from None
-    try:
-        return load(data)
-    except (ValueError, TypeError):  # the latter where it needs a password
-        return None
+    with contextlib.suppress(ValueError, TypeError):  # the latter where it needs a password
+        key = load(data)
+        if isinstance(key, kind):
+            return key
+    raise ValueError(what)

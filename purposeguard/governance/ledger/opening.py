@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy import exc
 
 from purposeguard.errors import StoreUnavailable
-from purposeguard.governance.engines import engine_of, read_only, translated
+from purposeguard.governance.engines import engine_of, read_only, translating
 from purposeguard.governance.ledger.exports import Export
 from purposeguard.governance.ledger.reading import Joined, Reading
 from purposeguard.governance.ledger.sql import SqlReading
@@ -71,16 +70,12 @@ def joined(targets: Sequence[str | os.PathLike[str]], *, timeout: float = 5.0) -
 @contextlib.contextmanager
 def _in_database(engine: sa.Engine, where: str) -> Generator[SqlReading]:
     try:
-        with engine.connect() as connection:
-            there = sa.inspect(connection).has_table(counts.name)
-        if not there:
-            raise StoreUnavailable(f"there is no ledger in {where}")
-        with engine.connect() as connection:
-            yield SqlReading(connection)
-    except exc.DBAPIError as error:
-        failure = translated(where, error)
-    else:
-        return
+        with translating(where):
+            with engine.connect() as connection:
+                there = sa.inspect(connection).has_table(counts.name)
+            if not there:
+                raise StoreUnavailable(f"there is no ledger in {where}")
+            with engine.connect() as connection:
+                yield SqlReading(connection)
     finally:
         engine.dispose()
-    raise failure

@@ -14,7 +14,6 @@ import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
 from typing import Any, Final, Self
 
 import sqlalchemy as sa
@@ -35,7 +34,6 @@ from purposeguard.governance.ledger.chain import (
     canonical,
     hour_of,
     hours_open,
-    repeated_of,
 )
 from purposeguard.governance.ledger.chain import written as written_at
 from purposeguard.governance.ledger.checkpoints import (
@@ -241,8 +239,8 @@ class SqlLedger:
         present = time.monotonic()
         hour = hour_of(written_at(self._clock.read()))
         try:
-            recent = self._own().denied_in(self.store.engine)
-            if recent.get(body, -math.inf) > present - REPEATED:
+            recent, key = self._own().recent, (self.store.engine, body)
+            if recent.get(key, -math.inf) > present - REPEATED:
                 self._counters.also_in(hour)
                 self._turns.write(Counted(hour, kind, canonical({**json.loads(body), "hour": hour})))
                 return
@@ -253,7 +251,7 @@ class SqlLedger:
             raise
         if len(recent) >= REMEMBERED:
             recent.clear()
-        recent[body] = present
+        recent[key] = present
 
     def off_loop(self) -> contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
         """A block in an event loop whose denials a thread records meanwhile. It ends once they are on record.
@@ -385,9 +383,7 @@ class SqlLedger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -398,42 +394,15 @@ class SqlReading(Reading):
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         self._connection = connection
-        self._head: Head | None = None
-        self._start: Head | None = None
 
     @property
     def connection(self) -> sa.Connection:
         """The connection to the store."""
         return self._connection
 
-    @property
-    def head(self) -> Head:
+    @functools.cached_property
+    def head(self) -> Head:  # pyright: ignore[reportIncompatibleMethodOverride]  # read as a property is
         """The head."""
-        if self._head is None:
-            self._head = self._read_head()
-        return self._head
-
-    @property
-    def start(self) -> Head:
-        """The entry before the first one."""
-        if self._start is None:
-            first = self._connection.execute(FIRST).one_or_none()
-            boundary = None if first is None or first.seq <= 1 else self.boundary
-            self._start = Head()
-            if first is not None and first.seq > 1:
-                if boundary is None or boundary.seq < first.seq - 1:
-                    raise missing(1, first.seq - 1)
-                # Where not all that was archived is deleted yet, it starts with the rest.
-                before = boundary.hash if boundary.seq == first.seq - 1 else first.prev
-                self._start = Head(first.seq - 1, "", before)
-        return self._start
-
-    @property
-    def boundary(self) -> Boundary | None:
-        """What the last entry of kind `archive` says."""
-        return boundary_in(self._connection)
-
-    def _read_head(self) -> Head:
         joined = head.outerjoin(ledger, ledger.c.seq == head.c.seq)
         wanted = sa.select(head.c.seq, head.c.hash, ledger.c.at).select_from(joined).where(head.c.id == 1)
         row = self._connection.execute(wanted).one_or_none()
@@ -443,16 +412,31 @@ class SqlReading(Reading):
             raise LedgerBroken("head", MALFORMED_HEAD)
         uses: Counter[Hour] = Counter()
         repeated: Counter[str] = Counter()
-        for found in self._connection.execute(sa.select(counts)).mappings():
-            counted = counted_in(found)
-            data = {**json.loads(counted.body), "count": found["count"]}
+        for counting in self._connection.execute(sa.select(counts)).mappings():
+            counted = counted_in(counting)
             if counted.kind == USE:
-                key, number = Hour.of(data)
+                key, number = Hour.of({**json.loads(counted.body), "count": counting["count"]})
                 uses[key] += number
             else:
-                text, number = repeated_of(data)
-                repeated[text] += number
+                repeated[counted.body] += counting["count"]
         return Head(row.seq, row.at or "", row.hash, dict(uses), dict(repeated))
+
+    @functools.cached_property
+    def start(self) -> Head:  # pyright: ignore[reportIncompatibleMethodOverride]  # as above
+        """The entry before the first one."""
+        first = self._connection.execute(FIRST).one_or_none()
+        if first is None or first.seq <= 1:
+            return Head()
+        boundary = self.boundary
+        if boundary is None or boundary.seq < first.seq - 1:
+            raise missing(1, first.seq - 1)
+        # Where not all that was archived is deleted yet, it starts with the rest.
+        return Head(first.seq - 1, "", boundary.hash if boundary.seq == first.seq - 1 else first.prev)
+
+    @property
+    def boundary(self) -> Boundary | None:
+        """What the last entry of kind `archive` says."""
+        return boundary_in(self._connection)
 
     def placed(
         self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
@@ -543,8 +527,8 @@ class _Process:
     sent: Counter[Counted] = dataclasses.field(default_factory=Counter)  # those of earlier batches that were
     hour: str = ""  # in which it last looked for counts of hours that are over
     rows: Counter[Counted] = dataclasses.field(default_factory=Counter)  # at most so much is in its rows
-    recent: dict[str, float] = dataclasses.field(default_factory=dict)  # denials that became entries, and when
-    engine: sa.Engine | None = None  # of the store in which they did
+    # Denials that became entries, of the store that was open then, and when.
+    recent: dict[tuple[sa.Engine, str], float] = dataclasses.field(default_factory=dict)
     threads: ThreadPoolExecutor | None = None  # that write on behalf of event loops
 
     def threads_of_loops(self) -> ThreadPoolExecutor:
@@ -558,9 +542,3 @@ class _Process:
         threads, self.threads = self.threads, None
         if threads is not None:
             threads.shutdown()
-
-    def denied_in(self, engine: sa.Engine) -> dict[str, float]:
-        """The denials that became entries in this store, and when."""
-        if self.engine is not engine:  # another was opened in its place
-            self.engine, self.recent = engine, {}
-        return self.recent

@@ -11,6 +11,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -194,17 +195,6 @@ Event = tuple[str, str] | Counted
 """What a thread has on record before it goes on: the kind and body of an entry, or what is counted once more."""
 
 
-class _Waiting:
-    """An event of a thread, which waits until it is on record, or cannot be."""
-
-    __slots__ = ("done", "error", "event")
-
-    def __init__(self, event: Event) -> None:
-        self.event = event
-        self.done = False
-        self.error: Exception | None = None
-
-
 class Turns:
     """Events of threads that wait at the same time are written together, by one of these threads.
 
@@ -221,7 +211,12 @@ class Turns:
     def _renew(self) -> None:
         self._process = os.getpid()
         self._busy = 0  # the thread that writes
-        self._waiting: collections.deque[_Waiting] = collections.deque()
+        self._waiting: collections.deque[tuple[Event, Future[None]]] = collections.deque()
+
+    def _leave_to_the_parent(self) -> None:
+        """In a forked child: what threads of the parent wait for, and write, is theirs."""
+        if self._process != os.getpid():
+            self._renew()
 
     def write(self, event: Event) -> None:
         """Has an event on record when it returns.
@@ -229,19 +224,17 @@ class Turns:
         Raises:
             StoreUnavailable: it cannot be recorded.
         """
-        if self._process != os.getpid():  # what other threads of the parent wait for is theirs
-            self._renew()
-        own = _Waiting(event)
+        self._leave_to_the_parent()
+        own: tuple[Event, Future[None]] = event, Future()
         self._waiting.append(own)
         try:
             with self.alone():
-                if not own.done:
+                if not own[1].done():
                     self._lead(own)
         finally:
             with contextlib.suppress(ValueError):
                 self._waiting.remove(own)
-        if own.error is not None:
-            raise own.error
+        own[1].result()
 
     @contextlib.contextmanager
     def alone(self) -> Generator[None]:
@@ -251,6 +244,7 @@ class Turns:
             StoreUnavailable: it is not this thread's turn in time, or this interrupts a write of its own thread, in a
                 signal handler for example.
         """
+        self._leave_to_the_parent()
         if not self._turn.acquire(timeout=self._timeout()):
             raise StoreUnavailable("the ledger cannot be written: other threads of this process wait for the store too")
         try:
@@ -266,7 +260,7 @@ class Turns:
         finally:
             self._turn.release()
 
-    def _lead(self, own: _Waiting) -> None:
+    def _lead(self, own: tuple[Event, Future[None]]) -> None:
         """Writes what waits, `own` in any case."""
         together = [own]
         while self._waiting and len(together) < MOST:
@@ -275,12 +269,14 @@ class Turns:
                 together.append(other)
         failure: Exception | None = StoreUnavailable("the ledger was interrupted while it wrote")
         try:
-            self._write([waiting.event for waiting in together])
+            self._write([event for event, _ in together])
             failure = None
         except Exception as error:
             failure = error
             raise
         finally:
-            for waiting in together:
-                waiting.error = None if failure is None or waiting is own else copy.copy(failure)
-                waiting.done = True
+            for _, outcome in together:
+                if failure is None or outcome is own[1]:
+                    outcome.set_result(None)
+                else:
+                    outcome.set_exception(copy.copy(failure))

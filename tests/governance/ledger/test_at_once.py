@@ -139,6 +139,14 @@ def test_a_child_of_a_fork_waits_for_no_thread_of_its_parent() -> None:
     assert done.returncode == 0
 
 
+def test_a_child_is_not_taken_for_a_thread_of_its_parent_that_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = Turns(lambda _: None, lambda: 60)
+    with turns.alone():
+        monkeypatch.setattr(os, "getpid", lambda: -1)  # as in a child whose thread has the number of that one
+        with turns.alone():
+            pass
+
+
 def test_threads_that_refuse_at_once_lose_no_denial(ledger: SqlLedger) -> None:
     def refuse(who: int) -> None:
         for number in range(10):

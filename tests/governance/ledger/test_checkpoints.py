@@ -468,13 +468,12 @@ def test_a_sink_is_a_file_a_database_or_a_function(store: Store, tmp_path: Path)
         with pytest.raises(httpx.HTTPStatusError):
             ledgers[-1].checkpoint()
     assert lines[0].encode() == sent[0].replace(json.loads(sent[0])["at"].encode(), json.loads(lines[0])["at"].encode())
-    with DatabaseSink(database) as kept:
-        assert kept.last().seq == 0
+    assert DatabaseSink(database).last().seq == 0
     assert len((tmp_path / "file").read_text().splitlines()) == 2
-    with DatabaseSink(f"sqlite:///{tmp_path}/empty.db") as kept:
-        module.checkpoints.create(kept._engine)
-        with pytest.raises(LedgerBroken, match="there is no checkpoint"):
-            kept.last()
+    empty = DatabaseSink(f"sqlite:///{tmp_path}/empty.db")
+    module.checkpoints.create(empty._engine)
+    with pytest.raises(LedgerBroken, match="there is no checkpoint"):
+        empty.last()
     with pytest.raises(StoreUnavailable, match="cannot be written to"):
         Checkpoints(tmp_path / "none" / "file").keep(made[0])
     with pytest.raises(ValueError, match="above zero: interval=0"):
