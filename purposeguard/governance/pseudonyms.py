@@ -268,8 +268,7 @@ class Keys:
             return
         digests = {digest_of(self._former, subject): subject for subject in subjects}
         table = sa.table("purposeguard_provided_subject", sa.column("pseudonym"))
-        wanted = sa.select(table.c.pseudonym).distinct()
-        wanted = wanted.where(table.c.pseudonym.in_(listed(connection.dialect.name, "digests")))
+        wanted = sa.select(table.c.pseudonym).distinct().where(among(table.c.pseudonym, "digests"))
         for (digest,) in connection.execute(wanted, {"digests": list(digests)}):
             yield digests[digest], digest
 
