@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, Phase, settings
 from tests.adapters.sql import summary as sql
 from tests.exporting import summary as cedar
 from tests.faults import summary as faults
+from tests.heap import only_new_objects
 from tests.typing import summary
 
 if TYPE_CHECKING:
@@ -93,6 +94,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     yield
     if processes := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
         items[:] = _in_order(items, processes)
+
+
+def pytest_collection_finish() -> None:
+    """Keeps the collector from going through what was imported and collected, which is most."""
+    only_new_objects()
 
 
 def _in_order(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
