@@ -128,7 +128,7 @@ _always = settings(
 _fixed = settings(_always, derandomize=True, database=None, print_blob=True)
 
 settings.register_profile("fixed", _fixed, max_examples=15)
-settings.register_profile("thorough", _fixed, max_examples=30)
+settings.register_profile("thorough", _fixed, max_examples=20)
 settings.register_profile("explore", _always, max_examples=100, print_blob=True)
 settings.register_profile("deep", _always, max_examples=1_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "fixed")
