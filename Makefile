@@ -7,8 +7,9 @@ VENV   ?= .venv-dev
 JOBS   ?= auto
 ARGS   ?=
 
-# A lock is complete (tests/unit/test_locks.py), so it is installed as it is: no resolver is asked.
-PIP     = -m pip install --quiet --disable-pip-version-check --no-input --no-deps
+# A lock is complete (tests/unit/test_locks.py), so it is installed as it is: no resolver is asked. Most of it is never
+# imported, so what is gets compiled then.
+PIP     = -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile
 THOROUGH = HYPOTHESIS_PROFILE=thorough
 PYTEST  = -m pytest -n $(JOBS) --dist worksteal
 RULES   = purposeguard/notices/trendmicro_jp
