@@ -149,11 +149,15 @@ LONG      = tests/adapters/test_conformance.py tests/adapters/sql/test_tpc.py te
             tests/governance/ledger/test_tampering.py tests/governance/test_two_processes.py tests/governance/test_requests_at_once.py \
             tests/governance/test_requests_model.py tests/governance/test_retention.py tests/governance/test_forks.py \
             tests/governance/test_propagation.py tests/governance/ledger/test_at_once.py tests/adapters/dbt/test_build.py \
-            tests/adapters/dbt/test_perturbed.py tests/adapters/test_row_rules.py
+            tests/adapters/dbt/test_perturbed.py tests/adapters/test_row_rules.py tests/adapters/sql/test_mutated.py \
+            tests/adapters/duckdb/test_worlds.py tests/adapters/frames/test_rows.py tests/testing/strategies/test_questions.py \
+            tests/governance/test_people_and_time.py tests/governance/test_preferences.py tests/governance/test_roster.py \
+            tests/governance/test_rolling_upgrade.py tests/governance/test_subjects_stateful.py tests/governance/test_waits.py \
+            tests/governance/test_wrong_clocks.py
 # Governance asks both databases the same; of PostgreSQL its store is enough here.
 HERE      = -k "not (governance and postgresql) or test_store"
 lowest: $(VENV)-lowest/.lowest ## with the lowest version allowed of each dependency: the tests that touch one
-	$(VENV)-lowest/bin/python $(PYTEST) -m "not (checkers or deep or pages)" $(VERSIONED) $(LONG:%=--ignore=%) $(HERE) $(ARGS)
+	$(VENV)-lowest/bin/python $(PYTEST) -m "not (browser or checkers or deep or pages)" $(VERSIONED) $(LONG:%=--ignore=%) $(HERE) $(ARGS)
 
 deep: $(DEV) ## the long property tests: millions of cases
 	HYPOTHESIS_PROFILE=deep $(VENV)/bin/python $(PYTEST) -m deep $(ARGS)
