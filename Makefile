@@ -7,8 +7,9 @@ VENV   ?= .venv-dev
 JOBS   ?= auto
 ARGS   ?=
 
-# A lock is complete (tests/unit/test_locks.py), so it is installed as it is: no resolver is asked.
-PIP     = -m pip install --quiet --disable-pip-version-check --no-input --no-deps
+# A lock is complete (tests/unit/test_locks.py), so it is installed as it is: no resolver is asked. Most of it is never
+# imported, so what is gets compiled then.
+PIP     = -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile
 THOROUGH = HYPOTHESIS_PROFILE=thorough
 PYTEST  = -m pytest -n $(JOBS) --dist worksteal
 RULES   = purposeguard/notices/trendmicro_jp
@@ -134,10 +135,13 @@ site:
 
 # The tests of the core: to trace the others would cost minutes, and they reach nothing of it that these do not.
 CORE_TESTS = tests/unit tests/bypass tests/properties tests/differential tests/concurrency
+# Without what runs no branch of the core that they leave: thousands of generated cases, and the locks. `test-all` has it.
+BEYOND     = tests/differential/test_circumstances.py tests/differential/test_comparison.py \
+             tests/differential/test_comparison_of_facts.py tests/differential/test_reference.py tests/unit/test_locks.py
 # In an environment by its stamp; the gate names that of the lowest versions, which the core is to be tested with, too.
 COVERED    = $(DEV)
 coverage: $(COVERED) ## the tests of the core, and every branch of it run by them
-	$(<D)/bin/python $(PYTEST) --cov --cov-report= $(CORE_TESTS) $(ARGS)
+	$(<D)/bin/python $(PYTEST) --cov --cov-report= $(CORE_TESTS) $(BEYOND:%=--ignore=%) $(ARGS)
 	$(<D)/bin/coverage report --include='$(CORE)' --fail-under=100
 
 # What hangs on the version of a dependency: the core on pydantic, the adapters and governance on what they adapt.
@@ -148,11 +152,15 @@ LONG      = tests/adapters/test_conformance.py tests/adapters/sql/test_tpc.py te
             tests/governance/ledger/test_tampering.py tests/governance/test_two_processes.py tests/governance/test_requests_at_once.py \
             tests/governance/test_requests_model.py tests/governance/test_retention.py tests/governance/test_forks.py \
             tests/governance/test_propagation.py tests/governance/ledger/test_at_once.py tests/adapters/dbt/test_build.py \
-            tests/adapters/dbt/test_perturbed.py tests/adapters/test_row_rules.py
+            tests/adapters/dbt/test_perturbed.py tests/adapters/test_row_rules.py tests/adapters/sql/test_mutated.py \
+            tests/adapters/duckdb/test_worlds.py tests/adapters/frames/test_rows.py tests/testing/strategies/test_questions.py \
+            tests/governance/test_people_and_time.py tests/governance/test_preferences.py tests/governance/test_roster.py \
+            tests/governance/test_rolling_upgrade.py tests/governance/test_subjects_stateful.py tests/governance/test_waits.py \
+            tests/governance/test_wrong_clocks.py
 # Governance asks both databases the same; of PostgreSQL its store is enough here.
 HERE      = -k "not (governance and postgresql) or test_store"
 lowest: $(VENV)-lowest/.lowest ## with the lowest version allowed of each dependency: the tests that touch one
-	$(VENV)-lowest/bin/python $(PYTEST) -m "not (checkers or deep or pages)" $(VERSIONED) $(LONG:%=--ignore=%) $(HERE) $(ARGS)
+	$(VENV)-lowest/bin/python $(PYTEST) -m "not (browser or checkers or deep or pages)" $(VERSIONED) $(LONG:%=--ignore=%) $(HERE) $(ARGS)
 
 deep: $(DEV) ## the long property tests: millions of cases
 	HYPOTHESIS_PROFILE=deep $(VENV)/bin/python $(PYTEST) -m deep $(ARGS)

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, Phase, settings
 from tests.adapters.sql import summary as sql
 from tests.exporting import summary as cedar
 from tests.faults import summary as faults
+from tests.heap import only_new_objects
 from tests.typing import summary
 
 if TYPE_CHECKING:
@@ -95,6 +96,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
         items[:] = _in_order(items, processes)
 
 
+def pytest_collection_finish() -> None:
+    """Keeps the collector from going through what was imported and collected, which is most."""
+    only_new_objects()
+
+
 def _in_order(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
     """The tests of Spark first, the long ones where the last process begins.
 
@@ -122,7 +128,7 @@ _always = settings(
 _fixed = settings(_always, derandomize=True, database=None, print_blob=True)
 
 settings.register_profile("fixed", _fixed, max_examples=15)
-settings.register_profile("thorough", _fixed, max_examples=30)
+settings.register_profile("thorough", _fixed, max_examples=20)
 settings.register_profile("explore", _always, max_examples=100, print_blob=True)
 settings.register_profile("deep", _always, max_examples=1_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "fixed")

@@ -288,9 +288,16 @@ def _digests(needle: str) -> tuple[tuple[str, str], ...]:
     return tuple(digests)
 
 
+@functools.lru_cache(maxsize=512)
+def _ends(needles: tuple[str, ...]) -> frozenset[str]:
+    """The first and the last digits of each digest of some texts."""
+    digests = [digest for needle in needles for _, digest in _digests(needle)]
+    return frozenset(end for one in digests for end in (one[:SHORTEST_DIGEST], one[-SHORTEST_DIGEST:]))
+
+
 def _hashed(piece: Piece, needles: tuple[str, ...]) -> _Match:
     """A hash that is a run, lies within a run, or is truncated to a run."""
-    runs = piece.runs
+    runs = [run for run in piece.runs if _has_an_end(run[0], _ends(needles))]  # few, so that few are compared
     if not runs:
         return None
     for needle in needles:
@@ -303,6 +310,10 @@ def _hashed(piece: Piece, needles: tuple[str, ...]) -> _Match:
                 if match:
                     return start, end, (*how, f"hashed by {name}")
     return None
+
+
+def _has_an_end(digits: str, ends: frozenset[str]) -> bool:
+    return any(digits[at : at + SHORTEST_DIGEST] in ends for at in range(len(digits) - SHORTEST_DIGEST + 1))
 
 
 # ---- Decoding -----------------------------------------------------------------------------------------------------

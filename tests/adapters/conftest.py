@@ -43,6 +43,9 @@ def spark() -> Iterator[Any]:
         "spark.sql.shuffle.partitions": "2",
         "spark.default.parallelism": "2",
         "spark.sql.session.timeZone": "UTC",
+        # To compile what runs once costs more than to run it.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "spark.sql.codegen.wholeStage": "false",
         "spark.sql.warehouse.dir": tempfile.mkdtemp(prefix="spark-"),
     }
     builder = SparkSession.builder.master("local[2]").appName("tests")

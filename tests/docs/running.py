@@ -227,8 +227,8 @@ class Reader:
         else:
             command = PROGRAMS[program]
             path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-            places = {"PYTHONPATH": path, "MYPYPATH": str(ROOT), "MYPY_CACHE_DIR": str(CACHE)}
-        with _alone() if program == "mypy" else contextlib.nullcontext():
+            places = {"PYTHONPATH": path, "MYPYPATH": str(ROOT), "MYPY_CACHE_DIR": cache("--strict" in arguments)}
+        with alone() if program == "mypy" else contextlib.nullcontext():
             done = subprocess.run(
                 [*command, *arguments],
                 cwd=self.folder,
@@ -242,8 +242,13 @@ class Reader:
         return "".join(f"{line.rstrip()}\n" for line in done.stdout.splitlines())
 
 
+def cache(strict: bool) -> str:
+    """Where mypy keeps what it knows: with other settings it would check the library anew, and forget what it knew."""
+    return str(CACHE / ("strict" if strict else "usual"))
+
+
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """One process of the tests at a time: who comes next finds what mypy knows by then of the library."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / ".lock").open("w") as lock:
@@ -278,7 +283,8 @@ def check(path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", __name__, "--check", path],
         cwd=ROOT,
-        env={**os.environ, "PYSPARK_PYTHON": sys.executable},
+        # Where Spark is started: to compile what runs once costs more than to run it.
+        env={**os.environ, "PYSPARK_PYTHON": sys.executable, "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from examples.shop.scenes import uses
+from tests.docs.running import alone, cache
 from tests.faults.reading import SILENCING
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,14 +84,15 @@ def helpers(due: Sequence[Renewal], to: CustomerContact, event: Event, mailing: 
 
 
 def mypy(*arguments: str, where: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", *arguments],
-        cwd=where,
-        env={**os.environ, "MYPYPATH": str(ROOT), "PYTHONOPTIMIZE": ""},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    with alone():
+        done = subprocess.run(
+            [sys.executable, "-m", "mypy", "--strict", *arguments],
+            cwd=where,
+            env={**os.environ, "MYPYPATH": str(ROOT), "MYPY_CACHE_DIR": cache(strict=True), "PYTHONOPTIMIZE": ""},
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
     assert done.returncode in {0, 1}, done.stdout + done.stderr
     return done.stdout
 
@@ -102,8 +104,7 @@ def said(tmp_path_factory):
     head = SLIPS.partition("\n\n\n")[0]
     (folder / "slips.py").write_text(SLIPS, encoding="utf-8")
     (folder / "quoted.py").write_text(f"{head}\n\n\n{uses.WRONG}", encoding="utf-8")
-    (folder / "mypy.ini").write_text("[mypy]\nstrict = True\npython_version = 3.11\nfollow_imports = silent\n")
-    printed = mypy("--config-file", "mypy.ini", "slips.py", "quoted.py", where=folder)
+    printed = mypy("slips.py", "quoted.py", where=folder)
     found: dict[str, dict[int, list[str]]] = {"slips.py": {}, "quoted.py": {}}
     for file, line, message in re.findall(r"^(\w+\.py):(\d+): (error: .*)$", printed, re.MULTILINE):
         found[file].setdefault(int(line), []).append(message)

@@ -71,8 +71,8 @@ def finds(tool, seen):
     return bool((ordinary if tool in ordinary else {tool}) & tools_of(seen).keys())
 
 
-CLEAN = {"id": "clean", "tools": ["types", "lint", "tests"], "only": []}
-"""The example as it is: what reads it, and what the plugin says of its tests. The tests themselves run beside this."""
+CLEAN = {"id": "clean", "tools": ["tests"], "only": []}
+"""The example as it is, and what the plugin says of its tests; `make types` and tests/linting read it."""
 
 
 def test_faults_are_found_as_the_table_says_and_the_example_as_it_is_alarms_nothing(tmp_path):

@@ -26,8 +26,8 @@ from purposeguard.values.withheld import GONE
 
 guard = pg.Guard(tm.NOTICE)
 
-TREES: Final = 3 if settings().max_examples < 30 else 60
-"""Classes, with those inside them, of each seed: 60 in `make test-all`."""
+TREES: Final = 3 if settings().max_examples < 20 else 20
+"""Classes, with those inside them, of each seed: 20 in `make test-all`."""
 SEEDS: Final = range(20)
 VALUES, ASKED = 7, 6
 """Values of each class, and purposes for which each is asked for: twice, by an access function and by withholding."""

@@ -107,7 +107,7 @@ PAIRS = (
 )
 
 
-@settings(derandomize=True, database=None, max_examples=settings().max_examples * 30, deadline=None)
+@settings(derandomize=True, database=None, max_examples=settings().max_examples * 10, deadline=None)
 @given(*PAIRS, st.sampled_from(sorted(HOLDERS.keys() - {"field", "field of a tuple"})))
 def test_what_is_asked_for_is_all_that_was_announced_where_no_announced_class_comes(
     announced: Kind, comes: Kind, stated: str, comes_in: str
@@ -123,7 +123,7 @@ def test_what_is_asked_for_is_all_that_was_announced_where_no_announced_class_co
         assert shape.sources <= {source for label in asked.labels for source in label.sources}
 
 
-@settings(derandomize=True, database=None, max_examples=settings().max_examples * 30, deadline=None)
+@settings(derandomize=True, database=None, max_examples=settings().max_examples * 10, deadline=None)
 @given(*PAIRS[:2], st.lists(st.sampled_from([*COMING, *BOTH.values()]), max_size=2), st.integers(1, 3), st.booleans())
 def test_many_rows_at_once_are_left_as_each_by_itself(
     announced: Kind, comes: Kind, more: list[Kind], times: int, silent: bool
@@ -216,7 +216,7 @@ def everything(value: Any) -> Any:
     return (type(value).__qualname__, found, extra) if found else value
 
 
-@settings(derandomize=True, database=None, max_examples=settings().max_examples * 20, deadline=None)
+@settings(derandomize=True, database=None, max_examples=settings().max_examples * 7, deadline=None)
 @given(st.lists(CUSTOMERS, min_size=1, max_size=4), st.booleans(), st.sampled_from([tm.ProductData, tm.Registration]))
 def test_rows_in_rows_are_left_by_columns_as_each_by_itself(
     customers: list[Customer], again: bool, denied: type[pg.Source]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-
 import pytest
+
+from tests.heap import only_new_objects
 
 
 @pytest.fixture(autouse=True, scope="module")
-def small_heap() -> Iterator[None]:
-    """Hides all earlier objects from the collector: effects search the heap, and that of a whole run is large."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
+def small_heap() -> None:
+    """Effects search the heap, and that of a whole run is large."""
+    only_new_objects()

@@ -215,6 +215,8 @@ def test_what_a_fork_leaves_in_the_child_opens_nothing(frozen: bool) -> None:
     told = pg.Guard(tm.NOTICE, ledger=tape)
     if frozen:
         gc.freeze()  # as servers do before they fork
+    else:
+        gc.unfreeze()
     try:
         with remind as use, guard.purpose(tm.ProductProvision) as inner, told.purpose(tm.RenewalGuidance) as counting:
             counting.open(NAME)
@@ -227,7 +229,7 @@ def test_what_a_fork_leaves_in_the_child_opens_nothing(frozen: bool) -> None:
         assert [use[-1] for use in tape.uses] == [1]  # the parent's
         assert (gc.get_freeze_count() > 0) is frozen
     finally:
-        gc.unfreeze()
+        gc.freeze()  # as it was before, for the sake of the tests behind this one
     with remind as use:
         assert_opens(use)
 

@@ -19,6 +19,7 @@ from purposeguard.policy.table import PolicyTable
 from purposeguard.runtime import execution as tasks
 from purposeguard.runtime.snapshot import PolicySnapshot
 from purposeguard.runtime.use import Use
+from tests.heap import only_new_objects
 from tests.unit.models import Customer, Row, guard
 from tests.unit.oversights import Counting
 from tests.unit.samples import Tape
@@ -294,11 +295,8 @@ def test_a_block_is_not_left_from_where_it_cannot_be_told_which_use_is_meant() -
 
 
 @pytest.fixture
-def _only_new_objects() -> Iterator[None]:
-    """The collector passes over what was there before, which is most."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
+def _only_new_objects() -> None:
+    only_new_objects()
 
 
 def uses_alive() -> int:

@@ -128,7 +128,8 @@ class Locked:
         self._lock: Final = new_lock()  # of the two
         self._closed = False
         try:
-            self._refuse_macros()
+            if database != MEMORY:  # one in memory is new, and has none
+                self._refuse_macros()
             self._shut_in()
             with self.lent():
                 pass  # what is wrong with a source shows now

@@ -82,7 +82,7 @@ def ordered(rows: Iterable[object]) -> list[object]:
     return sorted(rows, key=repr)
 
 
-COUNTS: Final = {"sqlite": 800, "duckdb": 80, "postgres": 200}
+COUNTS: Final = {"sqlite": 800, "duckdb": 30, "postgres": 200}
 """How many queries an engine is asked in a few seconds."""
 
 

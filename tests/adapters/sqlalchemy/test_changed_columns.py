@@ -151,7 +151,11 @@ def _rows(engine: Engine, statement: Any) -> Any:
 
 
 @given(statements())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=3 * settings().max_examples,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 def test_a_column_that_changes_the_result_was_told_to_be_used(statement: Any) -> None:
     used = _used(statement)
     before = _rows(PLAIN[None], statement)
