@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import anyio
 import anyio.to_thread
 
-from purposeguard.integrations.outgoing import Handover, Outbound, Outgoing, Place, must_hold_no_seal
+from purposeguard.integrations.outgoing import NO_OUTGOING, Handover, Outbound, Outgoing, Place, must_hold_no_seal
 from purposeguard.integrations.threads import hopping, hops, off_loop
 
 Client = TypeVar("Client")
@@ -21,35 +21,40 @@ _LOOKED_BACK = 16
 
 
 class Guarded:
-    """A transport that lets a request leave once `outgoing` does, and has another one send it."""
+    """A transport that lets a request leave once `outgoing` does, and has another one send it.
 
-    _outgoing: Outgoing
-    _inner: Any
-    _proxy: Place | None
-    _socket: Place | None
-    _stream: type[Watched]
-    _whole: type[Any]
+    `options` are those of the library's `HTTPTransport`: the proxy or socket that requests leave by is named here.
+    `inner` is a transport of another kind that sends instead; what it does itself is not seen.
 
-    def _guard(self, library: Any, usual: Any, outgoing: Outgoing, inner: Any, options: dict[str, Any]) -> None:
+    Raises:
+        TypeError: `inner` is an HTTPTransport, or comes with options.
+    """
+
+    _library: ClassVar[Any]
+    _usual: ClassVar[str]
+    """The name of the transport that sends unless another is given."""
+    _stream: ClassVar[type[Watched]]
+
+    def __init__(self, outgoing: Outgoing, inner: Any = None, **options: Any) -> None:
+        library = self._library
         if not isinstance(outgoing, Outgoing):
-            raise TypeError("the first argument is an `Outgoing(guard, {…})`, which says who is behind each host")
+            raise TypeError(NO_OUTGOING)
         if inner is not None and (options or isinstance(inner, (library.HTTPTransport, library.AsyncHTTPTransport))):
             raise TypeError(
-                f"the options of an `{usual.__name__}` go to `{type(self).__name__}(outgoing, …)` itself, which has to "
+                f"the options of an `{self._usual}` go to `{type(self).__name__}(outgoing, …)` itself, which has to "
                 "know the proxy or socket that requests leave by"
             )
         proxy, socket = options.get("proxy"), options.get("uds")
         if proxy is not None and socket is not None:
             raise TypeError("requests leave by a proxy or by a socket: `proxy=` or `uds=`")
-        self._whole = library.ByteStream
         self._outgoing = outgoing
-        self._inner = usual(**options) if inner is None else inner
+        self._inner = getattr(library, self._usual)(**options) if inner is None else inner
         self._proxy = None if proxy is None else _place(library.URL(getattr(proxy, "url", proxy)))
         self._socket = None if socket is None else Place.socket(str(socket))
 
     def _leave(self, request: Any, declared: Handover | None = None) -> None:
         headers = request.headers.raw
-        loaded = b"".join(request.stream) if isinstance(request.stream, self._whole) else None
+        loaded = b"".join(request.stream) if isinstance(request.stream, self._library.ByteStream) else None
         target, sni = request.extensions.get("target"), request.extensions.get("sni_hostname")
         self._outgoing.leave(
             Outbound(
@@ -67,6 +72,8 @@ class Guarded:
 
 class GuardedSync(Guarded):
     """The same for a client that is not async."""
+
+    _usual = "HTTPTransport"
 
     def __enter__(self) -> Any:
         self._inner.__enter__()
@@ -87,6 +94,8 @@ class GuardedSync(Guarded):
 
 class GuardedAsync(Guarded):
     """The same for an async client. A thread asks governance and writes the record, before anything is sent."""
+
+    _usual = "AsyncHTTPTransport"
 
     async def __aenter__(self) -> Any:
         await self._inner.__aenter__()

@@ -60,6 +60,9 @@ OURSELVES: Final = _Ours.OURSELVES
 Party = Recipient | str | type[NotPersonal] | _Ours
 """Who is behind a host: a recipient, or the id of one on the register; `NotPersonal`; `OURSELVES`."""
 
+NO_OUTGOING: Final = "the first argument is an `Outgoing(guard, {…})`, which says who is behind each host"
+"""Why a transport of any library is refused that is made of something else."""
+
 _NOTHING_PERSONAL: Final = Label(NotPersonal)
 _PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _PLAIN: Final = frozenset({"http", "ws"})

@@ -18,7 +18,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.utils import prepend_scheme_if_needed, select_proxy
 from urllib3.util import parse_url
 
-from purposeguard.integrations.outgoing import Outbound, Outgoing, Place, must_hold_no_seal
+from purposeguard.integrations.outgoing import NO_OUTGOING, Outbound, Outgoing, Place, must_hold_no_seal
 from purposeguard.integrations.versions import must_be_tested
 
 __all__ = ["GuardedAdapter", "GuardedSession"]
@@ -35,7 +35,7 @@ class GuardedAdapter(HTTPAdapter):
 
     def __init__(self, outgoing: Outgoing, **options: Any) -> None:
         if not isinstance(outgoing, Outgoing):
-            raise TypeError("the first argument is an `Outgoing(guard, {…})`, which says who is behind each host")
+            raise TypeError(NO_OUTGOING)
         super().__init__(**options)
         self._outgoing = outgoing
 
