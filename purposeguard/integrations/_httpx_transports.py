@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -30,10 +30,10 @@ class Guarded:
         TypeError: `inner` is an HTTPTransport, or comes with options.
     """
 
-    _library: ClassVar[Any]
-    _usual: ClassVar[str]
+    _library: Any
+    _usual: str
     """The name of the transport that sends unless another is given."""
-    _stream: ClassVar[type[Watched]]
+    _stream: type[Watched]
 
     def __init__(self, outgoing: Outgoing, inner: Any = None, **options: Any) -> None:
         library = self._library
