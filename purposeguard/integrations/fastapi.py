@@ -42,6 +42,7 @@ from purposeguard.integrations.asgi import (
     Send,
     answered_off_loop,
     every_route,
+    layers,
     original_of,
     run_of,
 )
@@ -161,10 +162,7 @@ def _must_be_of(guard: Guard, route: Any, path: str) -> None:
 
 def _application_of(route: Any) -> FastAPI | None:
     """The application that a route mounts, be it behind middlewares."""
-    layer = getattr(original_of(route), "app", None)
-    while layer is not None and not isinstance(layer, FastAPI):
-        layer = getattr(layer, "app", None)
-    return layer
+    return next((layer for layer in layers(original_of(route)) if isinstance(layer, FastAPI)), None)
 
 
 def _must_be_well_declared(route: Any, path: str, table: Mapping[str, Block[Any] | None]) -> None:

@@ -127,26 +127,14 @@ class Purposes:
         return response
 
 
-class _Route:
-    """A route that has a purpose: an activity, entered for the request and again for each step of its answer."""
-
-    def __init__(self, block: Block[Any], site: Site) -> None:
-        stated = block._stated
-        activity = stated.activity(site, stated.name or site.dotted)
-        self._during = During(ActivityHandle(stated.engine, activity))
-        stated.register.add_activity(site, activity)
-        self.enter: Callable[[], Use[Any]] = self._during.before
-        self.leave: Callable[[Use[Any]], None] = self._during.after
-
-
 class _Under:
-    """What is under way for one request, in its environment."""
+    """What is under way for one request, in its environment. `route` enters a use of it for each step of the answer."""
 
     __slots__ = ("requests", "route", "use")
 
     def __init__(self, requests: _Requests) -> None:
         self.requests = requests
-        self.route: _Route | None = None
+        self.route: During | None = None
         self.use: Use[Any] | None = None
 
 
@@ -157,8 +145,8 @@ class _Requests:
         self._app = app
         self._guard = guard
         self._blocks = routes
-        self._routes: dict[tuple[str, str, str], _Route | None] = {}
-        self._made: dict[tuple[int, Site], _Route] = {}
+        self._routes: dict[tuple[str, str, str], During | None] = {}
+        self._made: dict[tuple[int, Site], During] = {}
         for name, block in routes.items():
             if block is not None:
                 self._must_be_of_the_guard(name, block)
@@ -185,7 +173,7 @@ class _Requests:
         if under is not None and mine and present.url_rule is not None:
             route = self._route_of(present.url_rule, present.method)
             if route is not None:
-                under.use = route.enter()
+                under.use = route.before()
                 under.route = route
 
     def answer(
@@ -197,7 +185,7 @@ class _Requests:
             body = inner(environ, start_response)
         finally:
             if under.route is not None and under.use is not None:
-                under.route.leave(under.use)
+                under.route.after(under.use)
                 under.use = None
         files = environ.get("wsgi.file_wrapper")
         if under.route is None or (isinstance(files, type) and isinstance(body, files)):
@@ -211,7 +199,7 @@ class _Requests:
         run: Callable[..., Any] = plain(self._guard.carry(fn) if here else fn)
         return run
 
-    def _route_of(self, rule: Rule, method: str) -> _Route | None:
+    def _route_of(self, rule: Rule, method: str) -> During | None:
         key = (rule.endpoint, rule.rule, method)
         try:
             return self._routes[key]
@@ -219,7 +207,7 @@ class _Requests:
             found = self._routes[key] = self._found(rule, method)
             return found
 
-    def _found(self, rule: Rule, method: str) -> _Route | None:
+    def _found(self, rule: Rule, method: str) -> During | None:
         as_get = method == "HEAD" and f"HEAD {rule.rule}" not in self._blocks
         path = f"{'GET' if as_get else method} {rule.rule}"
         named = [name for name in (path, rule.endpoint) if name in self._blocks]
@@ -240,9 +228,14 @@ class _Requests:
         _, line, module = block._stated.where
         return self._route(block, Site(module, named[0], line))
 
-    def _route(self, block: Block[Any], site: Site) -> _Route:
+    def _route(self, block: Block[Any], site: Site) -> During:
         key = (id(block), site)  # the blocks are kept, by the table or by their views
-        return self._made.setdefault(key, _Route(block, site))
+        if key not in self._made:
+            stated = block._stated
+            activity = stated.activity(site, stated.name or site.dotted)
+            stated.register.add_activity(site, activity)
+            self._made[key] = During(ActivityHandle(stated.engine, activity))
+        return self._made[key]
 
     def _must_be_of_the_guard(self, name: str, block: object) -> None:
         _must_be_block(f"`{name}`", block)
@@ -253,7 +246,7 @@ class _Requests:
 class _Body:
     """The body of an answer: each step of it runs for the purpose of its request, and so does what closes it."""
 
-    def __init__(self, body: Iterable[bytes], route: _Route) -> None:
+    def __init__(self, body: Iterable[bytes], route: During) -> None:
         self._body = body
         self._steps = iter(body)
         self._route = route
@@ -262,21 +255,21 @@ class _Body:
         return self
 
     def __next__(self) -> bytes:
-        use = self._route.enter()
+        use = self._route.before()
         try:
             return next(self._steps)
         finally:
-            self._route.leave(use)
+            self._route.after(use)
 
     def close(self) -> None:
         """Closes the body, once the answer is written or given up."""
         close = getattr(self._body, "close", None)
         if close is not None:
-            use = self._route.enter()
+            use = self._route.before()
             try:
                 close()
             finally:
-                self._route.leave(use)
+                self._route.after(use)
 
 
 def _marked(view: Any, method: str) -> tuple[Any, Block[Any]] | None:

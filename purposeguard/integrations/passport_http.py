@@ -20,24 +20,19 @@ import fnmatch
 import json
 import sys
 import urllib.parse
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, cast
 
 from purposeguard.errors import PurposeGuardError, StoreUnavailable
-from purposeguard.integrations.asgi import answered_off_loop
+from purposeguard.integrations.asgi import App, Receive, Scope, Send, answered_off_loop
 from purposeguard.integrations.passport import HEADER, Passports, Permits, site_of, under_way
 from purposeguard.integrations.problems import MEDIA_TYPE, Problem, problem_of
 from purposeguard.integrations.threads import hopping, settled
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import Use
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 """Headers by their names, or in pairs, of which several may have one name."""
-
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BAGGAGE: Final = "purpose-passport"
 """The key of a passport in the baggage of OpenTelemetry, which goes on from service to service (W3C Baggage)."""
