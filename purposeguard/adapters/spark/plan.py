@@ -21,9 +21,6 @@ Key = tuple[int, str]
 Listing = Sequence[Mapping[str, Any]]
 """A tree as it is written: its nodes in preorder, each with the number of its children."""
 
-Rows = tuple[str, int]
-"""The rows behind a checkpoint: the application, and the number of the RDD that holds them."""
-
 CONNECT = (
     "a frame of Spark Connect shows no plan, so it cannot be told what it reads: check it where the session is a "
     "classic one, in the driver"
@@ -55,9 +52,6 @@ class Node:
         if field not in self.fields:
             return []
         return _listings(self.fields[field])
-
-    def __repr__(self) -> str:
-        return f"<Node {self.name}>"
 
 
 def read_plan(text: str) -> Node:
@@ -160,12 +154,10 @@ def is_plan(listing: Listing) -> bool:
     return ".plans.logical." in name or ".execution." in name or name.endswith("PipeOperator")
 
 
-def within(fields: Mapping[str, Any]) -> Iterator[tuple[str, Listing]]:
+def within(fields: Mapping[str, Any]) -> Iterator[Listing]:
     """The trees that stand in fields of an expression, and are not its children."""
-    for field, value in fields.items():
-        if isinstance(value, list) and value:
-            for listing in _listings(value) or ():
-                yield field, listing
+    for value in fields.values():
+        yield from _listings(value) or ()
 
 
 # ---- frames and the relations below them ---------------------------------------------------------------------------
@@ -189,7 +181,7 @@ def is_checkpoint(node: Node) -> bool:
     """True if a relation holds what a plan gave before.
 
     Its columns have the ids that they had in that plan, and bear what that plan said of itself; of what decided which
-    rows there are nothing is left. So only the rows themselves tell what it is (see `SparkMemory.settle`).
+    rows there are nothing is left. So they bear no tag, but those that `Spark.checkpointed` marks the columns with.
     """
     return node.name == "LogicalRDD" and (bool(node.fields.get("fromCheckpoint")) or "originStats" in node.fields)
 
@@ -210,21 +202,6 @@ def borne(plan: Any) -> Iterator[tuple[Key, str | None]]:
                 raise UnresolvedStatement(f"a relation of the plan, a {node.name}, tells two schemas of itself")
             for column, field in zip(columns, fields, strict=True):
                 yield key_of(column), _text(field.get("metadata", {}).get(KEY))
-
-
-def checkpoints(plan: Any) -> Iterator[tuple[tuple[Key, ...], Rows]]:
-    """The checkpoints that a plan reads: the ids of their columns, and the rows that they hold."""
-    for part in (plan, *_each(plan.subqueriesAll())):
-        for leaf in _each(part.collectLeaves()):
-            node = read_plan(str(leaf.toJSON()))
-            if is_checkpoint(node):
-                held = leaf.rdd()
-                yield keys_of(node), (str(held.sparkContext().applicationId()), int(held.id()))
-
-
-def keys_of(node: Node) -> tuple[Key, ...]:
-    """The output attributes of a node; empty if it does not state them."""
-    return tuple(key_of(column) for column in output_of(node) or ())
 
 
 def _text(value: object) -> str | None:
