@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flask import Flask, current_app, has_request_context, request, request_started
+from werkzeug.wsgi import ClosingIterator
 
 from purposeguard.errors import PurposeGuardError, PurposeMissing
 from purposeguard.guard import Guard
@@ -29,6 +30,7 @@ from purposeguard.runtime.activity import Block, During
 from purposeguard.runtime.engine import ActivityHandle
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import Use
+from purposeguard.runtime.wrapping import surrounded
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -122,8 +124,8 @@ class Purposes:
         response.mimetype = MEDIA_TYPE
         response.headers.update(problem.headers)
         if problem.status >= 500:
-            told = str(error) if isinstance(error, PurposeMissing) else type(error).__name__
-            current_app.logger.error("%s: %s", request.endpoint, told)
+            what = str(error) if isinstance(error, PurposeMissing) else type(error).__name__
+            current_app.logger.error("%s: %s", request.endpoint, what)
         return response
 
 
@@ -190,7 +192,10 @@ class _Requests:
         files = environ.get("wsgi.file_wrapper")
         if under.route is None or (isinstance(files, type) and isinstance(body, files)):
             return body  # the server reads such a file itself, and looks at its class to know
-        return _Body(body, under.route)
+        # Each step of the answer runs for the purpose of its request, and so does what closes it.
+        close = getattr(body, "close", None)
+        steps = surrounded(_each, under.route)(body)
+        return ClosingIterator(steps, None if close is None else surrounded(close, under.route))
 
     def carried(self, plain: Callable[..., Any], fn: Callable[..., Any]) -> Callable[..., Any]:
         """An asynchronous view or hook as Flask runs it, on a loop elsewhere, for the purpose of its request."""
@@ -243,33 +248,9 @@ class _Requests:
             raise ValueError(f"{_where(block)}`{name}` has a purpose of another guard: make one guard, and import it")
 
 
-class _Body:
-    """The body of an answer: each step of it runs for the purpose of its request, and so does what closes it."""
-
-    def __init__(self, body: Iterable[bytes], route: During) -> None:
-        self._body = body
-        self._steps = iter(body)
-        self._route = route
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        use = self._route.before()
-        try:
-            return next(self._steps)
-        finally:
-            self._route.after(use)
-
-    def close(self) -> None:
-        """Closes the body, once the answer is written or given up."""
-        close = getattr(self._body, "close", None)
-        if close is not None:
-            use = self._route.before()
-            try:
-                close()
-            finally:
-                self._route.after(use)
+def _each(body: Iterable[bytes]) -> Iterator[bytes]:
+    for step in body:  # noqa: UP028  # `yield from` would close the body, which is closed once, after it
+        yield step
 
 
 def _marked(view: Any, method: str) -> tuple[Any, Block[Any]] | None:
