@@ -430,10 +430,8 @@ class PurposeRouter(APIRouter):
         declared = self._of(endpoint, path, purpose, None)
         given = list(dependencies or ())
         if declared is not None:
-            stated, site = declared.block._stated, Site.of(inspect.unwrap(endpoint))
-            activity = stated.activity(site, stated.name or site.dotted)
-            stated.register.add_activity(site, activity)
-            given.insert(0, Depends(_entering(declared.block, ActivityHandle(stated.engine, activity))))
+            handle = declared.block._stated.handle_at(Site.of(inspect.unwrap(endpoint)))
+            given.insert(0, Depends(_entering(declared.block, handle)))
         super().add_api_websocket_route(path, endpoint, name, dependencies=given)
 
     def websocket(

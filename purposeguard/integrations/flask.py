@@ -27,7 +27,6 @@ from purposeguard.guard import Guard
 from purposeguard.integrations.problems import MEDIA_TYPE, problem_of
 from purposeguard.integrations.versions import must_be_tested
 from purposeguard.runtime.activity import Block, During
-from purposeguard.runtime.engine import ActivityHandle
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import Use
 from purposeguard.runtime.wrapping import surrounded
@@ -236,10 +235,7 @@ class _Requests:
     def _route(self, block: Block[Any], site: Site) -> During:
         key = (id(block), site)  # the blocks are kept, by the table or by their views
         if key not in self._made:
-            stated = block._stated
-            activity = stated.activity(site, stated.name or site.dotted)
-            stated.register.add_activity(site, activity)
-            self._made[key] = During(ActivityHandle(stated.engine, activity))
+            self._made[key] = During(block._stated.handle_at(site))
         return self._made[key]
 
     def _must_be_of_the_guard(self, name: str, block: object) -> None:

@@ -270,14 +270,12 @@ class Passports:
         matrix = self._guard._engine.snapshot.matrix
         for purpose in map(matrix.purpose, known):
             if not matrix.must_state_channel(purpose):
-                stated = self._guard.purpose(purpose, activity=activity)._stated
-                self._guard._register.add_activity(site, stated.activity(site, activity))
+                self._guard.purpose(purpose, activity=activity)._stated.handle_at(site)
         return known
 
     def _handle(self, passport: Passport, receiver: _Receiver) -> ActivityHandle:
         """The activity that a passport lets begin here, kept for the next like it while the notice stays in force."""
-        engine = self._guard._engine
-        snapshot = engine.snapshot
+        snapshot = self._guard._engine.snapshot
         if self._handles[0] is not snapshot or len(self._handles[1]) > _HANDLES_AT_MOST:
             self._handles = snapshot, {}
         stated = passport.channel, passport.conditions
@@ -290,9 +288,7 @@ class Passports:
             block = self._guard.purpose(
                 purpose, channel=passport.channel, activity=receiver.activity, conditions=passport.conditions
             )
-            declared = block._stated.activity(receiver.site, receiver.activity)
-            handle = known[key] = ActivityHandle(engine, declared)
-            self._guard._register.add_activity(receiver.site, declared)
+            handle = known[key] = block._stated.handle_at(receiver.site)
         return handle
 
     def _permitted(self, passport: Passport, permits: tuple[Any, ...]) -> type[Purpose] | Family:
