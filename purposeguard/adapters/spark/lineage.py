@@ -15,7 +15,6 @@ from purposeguard.adapters.spark.plan import (
     Node,
     is_plan,
     key_of,
-    output_of,
     short,
     tree_of,
     within,
@@ -218,9 +217,3 @@ def _end(listing: Listing, place: int) -> int:
         missing += int(listing[place]["num-children"]) - 1
         place += 1
     return place
-
-
-def outputs_of(node: Node) -> list[tuple[Key, str]] | None:
-    """The attributes, with their names, that a node says it gives; None where it does not say it."""
-    columns = output_of(node)
-    return None if columns is None else [(key_of(column), str(column.get("name", ""))) for column in columns]

@@ -19,7 +19,6 @@ from purposeguard.adapters.spark.lineage import (
     Relation,
     Scope,
     mixed,
-    outputs_of,
     united,
 )
 from purposeguard.adapters.spark.memory import NOT_PERSONAL, TAGGING, SparkMemory
@@ -31,6 +30,7 @@ from purposeguard.adapters.spark.plan import (
     is_checkpoint,
     is_plan,
     key_of,
+    outputs_of,
     read_plan,
     short,
     tree_of,
@@ -65,7 +65,7 @@ def traced(frame: DataFrame, memory: SparkMemory) -> Traced:
     """
     java: Any = frame._jdf
     plan = java.queryExecution().analyzed()
-    tracer = Tracer(PlanMemory(memory, plan))
+    tracer = Tracer(memory, plan)
     out = tracer.trace(read_plan(str(plan.toJSON())))
     names = frame.columns
     flows = out.at()
@@ -74,33 +74,16 @@ def traced(frame: DataFrame, memory: SparkMemory) -> Traced:
     return Traced(tuple(zip(names, flows, strict=True)), frozenset(tracer.decides), tuple(tracer.relations))
 
 
-class PlanMemory:
-    """The tags in one plan. Spark is asked once, if the memory does not know the relations of the plan."""
-
-    def __init__(self, memory: SparkMemory, plan: Any) -> None:
-        self.memory = memory
-        self._plan = plan
-        self._asked = False
-
-    def bears(self, key: Key, node: Node) -> object:
-        """The tag of a relation's column, or its text; None if it has none."""
-        if node.name == "Range":
-            return NOT_PERSONAL
-        if is_checkpoint(node):
-            return None
-        if not self._asked and not self.memory.knows(key):
-            self._asked = True
-            self.memory.learn(borne(self._plan))
-        return self.memory.bears(key)
-
-
 class Tracer(Reader):
     """Traces one plan. `relations`: those that it reads, by number. `decides`: the columns that decide its rows."""
 
-    def __init__(self, memory: PlanMemory) -> None:
+    def __init__(self, memory: SparkMemory, plan: Any) -> None:
+        """`plan` is asked once for the tags of its relations, if the memory does not know one of them."""
         super().__init__()
         self.relations: list[Relation] = []
         self._memory = memory
+        self._plan = plan
+        self._asked = False
         self._ctes: dict[int, Out] = {}
         self._loops: dict[int, Atoms] = {}
         self._called: dict[tuple[int, str], int] = {}
@@ -148,12 +131,21 @@ class Tracer(Reader):
         if columns is None:
             number = self.relation(node.alias, ("?",), (None,))
             return Out(None, {}, frozenset({Atom(number, 0)}))
-        number = self.relation(
-            node.alias, [name for _, name in columns], [self._memory.bears(key, node) for key, _ in columns]
-        )
+        number = self.relation(node.alias, [name for _, name in columns], [self._tag(key, node) for key, _ in columns])
         atoms = [Atom(number, place) for place in range(len(columns))]
         flows = {key: Flow(frozenset({atom}), atom) for (key, _), atom in zip(columns, atoms, strict=True)}
         return Out([key for key, _ in columns], flows)
+
+    def _tag(self, key: Key, node: Node) -> object:
+        """The tag of a relation's column, or its text; None if it has none."""
+        if node.name == "Range":
+            return NOT_PERSONAL
+        if is_checkpoint(node):
+            return None
+        if not self._asked and not self._memory.knows(key):
+            self._asked = True
+            self._memory.learn(borne(self._plan))
+        return self._memory.bears(key)
 
     def _nothing(self, _node: Node, _scope: Scope) -> Out:
         return EMPTY
@@ -233,7 +225,7 @@ class Tracer(Reader):
         listings = node.expressions("condition")
         if not listings:
             return self._unknown(node, scope)
-        narrowing = self._memory.memory.kept(listings[0], scope, self.relations)
+        narrowing = self._memory.kept(listings[0], scope, self.relations)
         if narrowing is None:
             self.decides |= self.read(listings, scope)
             return scope.inputs[0]
@@ -275,7 +267,7 @@ class Tracer(Reader):
         if len(inner) == 1 and short(inner[0]) == "AttributeReference":
             return scope.flow(inner[0])
         atoms = self.read((inner,), scope)
-        tagging = None if across else self._memory.memory.tagging(inner)
+        tagging = None if across else self._memory.tagging(inner)
         if tagging is None:
             return Flow(mixed(atoms) if across else atoms)
         call, tag = tagging

@@ -110,15 +110,10 @@ def _words(qualifier: object) -> list[str]:
     return [str(word) for word in qualifier] if isinstance(qualifier, list) else []
 
 
-def is_listing(value: object) -> bool:
-    """True if it is a tree that is written out."""
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and "class" in value[0]
-
-
 def _listings(value: object) -> list[Listing] | None:
     if not isinstance(value, list):
         return None
-    if is_listing(value):
+    if value and isinstance(value[0], dict) and "class" in value[0]:  # a tree that is written out
         return [value]
     listings: list[Listing] = []
     for item in value:
@@ -135,12 +130,12 @@ def key_of(fields: Mapping[str, Any]) -> Key:
     return int(written["id"]), str(written["jvmId"])
 
 
-def output_of(node: Node) -> list[Mapping[str, Any]] | None:
-    """The output attributes of a node, in order; None if it does not state them."""
+def outputs_of(node: Node) -> list[tuple[Key, str]] | None:
+    """The attributes, with their names, that a node says it gives, in order; None if it does not state them."""
     columns = node.expressions("output") if "output" in node.fields else None
     if columns is None or not all(len(column) == 1 and "exprId" in column[0] for column in columns):
         return None
-    return [column[0] for column in columns]
+    return [(key_of(column), str(column.get("name", ""))) for (column,) in columns]
 
 
 def short(fields: Mapping[str, Any]) -> str:
@@ -194,14 +189,14 @@ def borne(plan: Any) -> Iterator[tuple[Key, str | None]]:
     for part in (plan, *_each(plan.subqueriesAll())):
         for leaf in _each(part.collectLeaves()):
             node = read_plan(str(leaf.toJSON()))
-            columns = output_of(node)
+            columns = outputs_of(node)
             if columns is None or is_checkpoint(node):
                 continue
             fields = json.loads(str(leaf.schema().json()))["fields"]
-            if [column["name"] for column in fields] != [column["name"] for column in columns]:
+            if [field["name"] for field in fields] != [name for _, name in columns]:
                 raise UnresolvedStatement(f"a relation of the plan, a {node.name}, tells two schemas of itself")
-            for column, field in zip(columns, fields, strict=True):
-                yield key_of(column), _text(field.get("metadata", {}).get(KEY))
+            for (key, _), field in zip(columns, fields, strict=True):
+                yield key, _text(field.get("metadata", {}).get(KEY))
 
 
 def _text(value: object) -> str | None:
