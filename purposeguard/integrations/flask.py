@@ -208,8 +208,8 @@ class _Requests:
         try:
             return self._routes[key]
         except KeyError:  # not asked for before: at start-up, or of a route that was added later
-            found = self._routes[key] = self._found(rule, method)
-            return found
+            route = self._routes[key] = self._found(rule, method)
+            return route
 
     def _found(self, rule: Rule, method: str) -> During | None:
         as_get = method == "HEAD" and f"HEAD {rule.rule}" not in self._blocks

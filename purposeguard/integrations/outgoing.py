@@ -235,16 +235,16 @@ class Outgoing:
             TypeError, ValueError: `subject` is no id and no row with marks.
         """
         matrix = self._engine.snapshot.matrix
-        found = Handed()
+        handed = Handed()
         labels: list[Label] = []
         rows: list[object] = []
         for each in what:
             if isinstance(each, (str, TermMeta, Label)):
                 labels.append(matrix.label(each))
             else:
-                found.look(each, SILENT, "what")
+                handed.look(each, SILENT, "what")
                 rows.append(each)
-        labels += map(matrix.label, found.labels)
+        labels += map(matrix.label, handed.labels)
         if not labels:
             raise UnlabelledData(
                 "nothing says what is handed over: name sources, sealed values or rows with tags, or `NotPersonal`"
@@ -279,8 +279,8 @@ class Outgoing:
         if use is None:  # observed only
             return
         advice = request.misled or "name who is behind this host in `Outgoing(guard, {…})`"
-        found = [self._recipient(use, declared, place, party, advice) for place, party in parties]
-        recipients = [recipient for recipient in found if recipient is not None]
+        each_party = [self._recipient(use, declared, place, party, advice) for place, party in parties]
+        recipients = [recipient for recipient in each_party if recipient is not None]
         if declared is None:
             return
         for recipient in recipients[1:]:  # before the first is on record
@@ -356,12 +356,12 @@ class Outgoing:
 
     def _check(self, use: Use[Any], declared: Handover, recipient: Recipient | str) -> None:
         """Raises where data may not be handed to this recipient; nothing is recorded."""
-        if use.activity.observing:  # told when it is sent
+        if use.activity.observing:  # reported when it is sent
             return
         engine, label = self._engine, declared.label
-        found = Handed()
-        found.look(list(declared._rows), SILENT, "what")
-        known = dict.fromkeys(found.row_contexts)
+        handed = Handed()
+        handed.look(list(declared._rows), SILENT, "what")
+        known = dict.fromkeys(handed.row_contexts)
         for subject in declared._subjects:
             known.update(dict.fromkeys(given_row_contexts(subject)))
         asked = known if known and engine.oversight is not None else (None,)  # without it nobody knows of subjects

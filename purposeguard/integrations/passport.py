@@ -298,12 +298,12 @@ class Passports:
             raise PassportRefused(
                 "notice", f"it is of notice {passport.notice}, and {matrix.notice.id} is in force here"
             )
-        then = next((one for one in matrix.history.notices if one.revision == passport.revision), None)
-        if then is None:
+        notice = next((notice for notice in matrix.history.notices if notice.revision == passport.revision), None)
+        if notice is None:
             raise PassportRefused("revision", f"the revision of {passport.revision} is not known here; load it")
         try:
-            told = then.family(passport.purpose) if passport.family else then.purpose(passport.purpose)
-            purpose = matrix.purpose(told)
+            issued_for = notice.family(passport.purpose) if passport.family else notice.purpose(passport.purpose)
+            purpose = matrix.purpose(issued_for)
         except UnknownTerm:
             raise PassportRefused(
                 "purpose", f"{passport.purpose} of {passport.revision} is no purpose of {matrix.notice.revision}"
@@ -328,11 +328,11 @@ class Passports:
 
 def tuple_of(permits: Permits) -> tuple[Any, ...]:
     """Several purposes; raises TypeError where one stands in the place of several, or there are none."""
-    one = isinstance(permits, (str, TermMeta, Family)) or not isinstance(permits, Iterable)
-    found = () if one else tuple(permits)
-    if not found:
+    is_one = isinstance(permits, (str, TermMeta, Family)) or not isinstance(permits, Iterable)
+    purposes = () if is_one else tuple(permits)
+    if not purposes:
         raise TypeError("`permits` is a list of purposes, `permits=[Purpose]`")
-    return found
+    return purposes
 
 
 def subject_among(fn: Callable[..., Any], parameter: str | None, name: str, args: Any, kwargs: Any) -> object:
