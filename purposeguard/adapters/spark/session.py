@@ -184,20 +184,23 @@ class Spark:
                     stated[name],
                 )
         tags = {place: stated[name] for place, name in enumerate(names) if name in stated}
-        return self._with_tags(frame, tags, bearing=True)
+        revisions = self._decider.revisions
+        return self._with_tags(frame, tags, {place: {KEY: encode(tag, revisions)} for place, tag in tags.items()})
 
-    def _with_tags(self, frame: DataFrame, tags: Mapping[int, Tag], *, bearing: bool) -> DataFrame:
+    def _with_tags(
+        self, frame: DataFrame, tags: Mapping[int, Tag], metadata: Mapping[int, dict[str, Any]]
+    ) -> DataFrame:
         """The frame with marks in its plan that tell its columns' tags, by place. Spark optimises them away.
 
-        `bearing`: columns bear them as metadata as well, for others to read.
+        `metadata` is what these columns bear, for others to read.
         """
         token = self._memory.tag(tags)
 
         def marked(place: int, column: Column, name: str) -> Column:
             if place not in tags:
                 return column.alias(name)
-            metadata = {KEY: encode(tags[place], self._decider.revisions)} if bearing else {}
-            return F.when(_standing_for_itself(f"{token}:{place}"), column).alias(name, metadata=metadata)
+            marked_column = F.when(_standing_for_itself(f"{token}:{place}"), column)
+            return marked_column.alias(name, metadata=metadata[place])
 
         return selected(frame, {place: functools.partial(marked, place) for place in range(len(frame.columns))})
 
@@ -401,7 +404,8 @@ class Spark:
         plan = self._analyse(frame).traced
         tags = self._tags.in_order(plan, self._tags.sources_within(plan))
         made = frame.localCheckpoint(eager) if local else frame.checkpoint(eager)
-        return self._with_tags(made, dict(enumerate(tags)), bearing=False)
+        metadata = {place: field.metadata for place, field in enumerate(made.schema.fields)}
+        return self._with_tags(made, dict(enumerate(tags)), metadata)
 
     def schema(self, columns: object, types: Mapping[str, Any] | None = None) -> Any:
         """The schema of a tagged model, or of columns whose types are given, with tags: for `createDataFrame`, `read`.
