@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
 
-from purposeguard.integrations.outgoing import NO_OUTGOING, Handover, Outbound, Outgoing, Place, must_hold_no_seal
+from purposeguard.integrations.outgoing import NO_OUTGOING, Handover, Outbound, Outgoing, Place, Watched
 from purposeguard.integrations.threads import hopping, hops, off_loop
 
 Client = TypeVar("Client")
 
 EXTENSION = "purposeguard"
 """The extension of a request that declares what is in it: a `Handover`, or what `Outgoing.handover` takes."""
-
-_LOOKED_BACK = 16
-"""Bytes of a piece that are looked at again with the next one: a seal's text may lie across both."""
 
 
 class Guarded:
@@ -122,33 +119,6 @@ class GuardedAsync(Guarded):
         await self._inner.aclose()
 
 
-class Watched:
-    """A body that is made while it is sent: no piece with a seal in it leaves."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def __iter__(self) -> Iterator[bytes]:
-        before = b""
-        for piece in self._inner:
-            before = _looked_at(before, piece)
-            yield piece
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        before = b""
-        async for piece in self._inner:
-            before = _looked_at(before, piece)
-            yield piece
-
-    def close(self) -> None:
-        """Closes the body."""
-        self._inner.close()
-
-    async def aclose(self) -> None:
-        """Closes the body."""
-        await self._inner.aclose()
-
-
 def guarded(client: Client) -> Client:
     """The client, once it is seen that each way out of it is guarded: its transport, and all its mounts.
 
@@ -188,8 +158,3 @@ def _misled(method: str, target: Any) -> str | None:
         return "a tunnel leads to another host: give the transport the proxy, `GuardedTransport(outgoing, proxy=…)`"
     first = target[:1] if target is not None else b"/"
     return None if first in (b"/", "/") else "its `target` is no path: leave the extension out"
-
-
-def _looked_at(before: bytes, piece: bytes) -> bytes:
-    must_hold_no_seal(before + piece)
-    return piece[-_LOOKED_BACK:]

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import httpx
 
-from purposeguard.integrations._httpx_transports import GuardedAsync, GuardedSync, Watched, guarded
+from purposeguard.integrations._httpx_transports import GuardedAsync, GuardedSync, guarded
+from purposeguard.integrations.outgoing import Watched
 from purposeguard.integrations.versions import must_be_tested
 
 __all__ = ["AsyncGuardedTransport", "GuardedTransport", "guarded"]

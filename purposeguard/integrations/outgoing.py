@@ -25,7 +25,7 @@ import ipaddress
 import re
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Annotated, Any, Final, NamedTuple, Self
@@ -436,6 +436,43 @@ def must_hold_no_seal(*texts: bytes) -> None:
             raise SealedValue(
                 "a seal was written where a plain value belongs in a request: open it first, `use.open(value)`"
             )
+
+
+class Watched:
+    """A body that is made while it is sent: no piece with a seal in it leaves."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __iter__(self) -> Iterator[Any]:
+        before = b""
+        for piece in self._inner:
+            before = _looked_at(before, piece)
+            yield piece
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        before = b""
+        async for piece in self._inner:
+            before = _looked_at(before, piece)
+            yield piece
+
+    def close(self) -> None:
+        """Closes the body."""
+        self._inner.close()
+
+    async def aclose(self) -> None:
+        """Closes the body."""
+        await self._inner.aclose()
+
+
+_LOOKED_BACK: Final = 16
+"""Bytes of a piece that are looked at again with the next one: a seal's text may lie across both."""
+
+
+def _looked_at(before: bytes, piece: bytes | str) -> bytes:
+    plain = piece.encode() if isinstance(piece, str) else piece
+    must_hold_no_seal(before + plain)
+    return plain[-_LOOKED_BACK:]
 
 
 def _several(subject: Any) -> tuple[Any, ...]:
