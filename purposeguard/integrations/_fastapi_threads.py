@@ -21,7 +21,7 @@ from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import Response
 
 from purposeguard.integrations.asgi import App, Receive, Scope, Send, every_route
-from purposeguard.integrations.threads import hops, kind_behind
+from purposeguard.integrations.threads import Hop, hopping_function, hops
 from purposeguard.values.personal_model import refusal_of_dump
 from purposeguard.values.pydantic import leaving_out
 
@@ -67,7 +67,7 @@ class _Hopping:
     def __init__(self, fn: Callable[..., Any]) -> None:
         functools.update_wrapper(self, fn, updated=())
         self._fn = fn
-        self._run = _answering(fn)
+        self._run = hopping_function(fn, _Answering())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         for value in kwargs.values():
@@ -86,26 +86,12 @@ def _add_task(add: Callable[..., None], func: Callable[..., Any], /, *args: Any,
     add(hops(func), *args, **kwargs)
 
 
-def _answering(fn: Any) -> Any:
-    """`fn` as it hops, of which a response that it gives hops as well. Coroutines stay in the task of the request."""
-    kind = kind_behind(fn)
-    if kind == "coroutine":
+class _Answering(Hop):
+    """The same, of which a response that is given hops as well. Coroutines stay in the task of the request."""
 
-        @functools.wraps(fn)
-        async def awaited(*args: Any, **kwargs: Any) -> Any:
-            result = await fn(*args, **kwargs)
-            return _hop_response(result) if isinstance(result, Response) else result
-
-        return awaited
-    if kind != "plain":
-        return hops(fn)
-
-    @functools.wraps(fn)
-    def answered(*args: Any, **kwargs: Any) -> Any:
-        result = fn(*args, **kwargs)
-        return _hop_response(result) if isinstance(result, Response) else result
-
-    return hops(answered)
+    def result(self, value: Any, token: Any) -> Any:  # noqa: ARG002  # as Around has it
+        """What the function gave."""
+        return _hop_response(value) if isinstance(value, Response) else value
 
 
 def _hop_response(response: Response) -> Response:

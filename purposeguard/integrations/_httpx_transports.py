@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
 
-from purposeguard.integrations.outgoing import Handover, Outbound, Outgoing, Place, must_hold_no_seal
+from purposeguard.integrations.outgoing import NO_OUTGOING, Handover, Outbound, Outgoing, Place, Watched
 from purposeguard.integrations.threads import hopping, hops, off_loop
 
 Client = TypeVar("Client")
@@ -16,40 +16,42 @@ Client = TypeVar("Client")
 EXTENSION = "purposeguard"
 """The extension of a request that declares what is in it: a `Handover`, or what `Outgoing.handover` takes."""
 
-_LOOKED_BACK = 16
-"""Bytes of a piece that are looked at again with the next one: a seal's text may lie across both."""
-
 
 class Guarded:
-    """A transport that lets a request leave once `outgoing` does, and has another one send it."""
+    """A transport that lets a request leave once `outgoing` does, and has another one send it.
 
-    _outgoing: Outgoing
-    _inner: Any
-    _proxy: Place | None
-    _socket: Place | None
+    `options` are those of the library's `HTTPTransport`: the proxy or socket that requests leave by is named here.
+    `inner` is a transport of another kind that sends instead; what it does itself is not seen.
+
+    Raises:
+        TypeError: `inner` is an HTTPTransport, or comes with options.
+    """
+
+    _library: Any
+    _usual: str
+    """The name of the transport that sends unless another is given."""
     _stream: type[Watched]
-    _whole: type[Any]
 
-    def _guard(self, library: Any, usual: Any, outgoing: Outgoing, inner: Any, options: dict[str, Any]) -> None:
+    def __init__(self, outgoing: Outgoing, inner: Any = None, **options: Any) -> None:
+        library = self._library
         if not isinstance(outgoing, Outgoing):
-            raise TypeError("the first argument is an `Outgoing(guard, {…})`, which says who is behind each host")
+            raise TypeError(NO_OUTGOING)
         if inner is not None and (options or isinstance(inner, (library.HTTPTransport, library.AsyncHTTPTransport))):
             raise TypeError(
-                f"the options of an `{usual.__name__}` go to `{type(self).__name__}(outgoing, …)` itself, which has to "
+                f"the options of an `{self._usual}` go to `{type(self).__name__}(outgoing, …)` itself, which has to "
                 "know the proxy or socket that requests leave by"
             )
         proxy, socket = options.get("proxy"), options.get("uds")
         if proxy is not None and socket is not None:
             raise TypeError("requests leave by a proxy or by a socket: `proxy=` or `uds=`")
-        self._whole = library.ByteStream
         self._outgoing = outgoing
-        self._inner = usual(**options) if inner is None else inner
+        self._inner = getattr(library, self._usual)(**options) if inner is None else inner
         self._proxy = None if proxy is None else _place(library.URL(getattr(proxy, "url", proxy)))
         self._socket = None if socket is None else Place.socket(str(socket))
 
     def _leave(self, request: Any, declared: Handover | None = None) -> None:
         headers = request.headers.raw
-        loaded = b"".join(request.stream) if isinstance(request.stream, self._whole) else None
+        loaded = b"".join(request.stream) if isinstance(request.stream, self._library.ByteStream) else None
         target, sni = request.extensions.get("target"), request.extensions.get("sni_hostname")
         self._outgoing.leave(
             Outbound(
@@ -67,6 +69,8 @@ class Guarded:
 
 class GuardedSync(Guarded):
     """The same for a client that is not async."""
+
+    _usual = "HTTPTransport"
 
     def __enter__(self) -> Any:
         self._inner.__enter__()
@@ -87,6 +91,8 @@ class GuardedSync(Guarded):
 
 class GuardedAsync(Guarded):
     """The same for an async client. A thread asks governance and writes the record, before anything is sent."""
+
+    _usual = "AsyncHTTPTransport"
 
     async def __aenter__(self) -> Any:
         await self._inner.__aenter__()
@@ -110,33 +116,6 @@ class GuardedAsync(Guarded):
 
     async def aclose(self) -> None:
         """Closes the connections."""
-        await self._inner.aclose()
-
-
-class Watched:
-    """A body that is made while it is sent: no piece with a seal in it leaves."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def __iter__(self) -> Iterator[bytes]:
-        before = b""
-        for piece in self._inner:
-            before = _looked_at(before, piece)
-            yield piece
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        before = b""
-        async for piece in self._inner:
-            before = _looked_at(before, piece)
-            yield piece
-
-    def close(self) -> None:
-        """Closes the body."""
-        self._inner.close()
-
-    async def aclose(self) -> None:
-        """Closes the body."""
         await self._inner.aclose()
 
 
@@ -179,8 +158,3 @@ def _misled(method: str, target: Any) -> str | None:
         return "a tunnel leads to another host: give the transport the proxy, `GuardedTransport(outgoing, proxy=…)`"
     first = target[:1] if target is not None else b"/"
     return None if first in (b"/", "/") else "its `target` is no path: leave the extension out"
-
-
-def _looked_at(before: bytes, piece: bytes) -> bytes:
-    must_hold_no_seal(before + piece)
-    return piece[-_LOOKED_BACK:]

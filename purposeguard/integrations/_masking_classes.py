@@ -111,7 +111,7 @@ class Classes:
         return {key: what for _, markers in likely for key, what in markers.items() if key in keys}
 
     def _find(self) -> None:
-        found = (len(sys.modules), self._met)
+        state = (len(sys.modules), self._met)
         by_name: dict[str, list[weakref.ref[type]]] = {}
         for cls in _every_class():
             with contextlib.suppress(TypeError):  # of a metaclass whose classes have no hash
@@ -121,7 +121,7 @@ class Classes:
                 for name in names:
                     by_name.setdefault(name, []).append(weakref.ref(cls))
         self._index = _Index({name: tuple(classes) for name, classes in by_name.items()}, {})
-        self._found = found
+        self._found = state
 
 
 def _every_class() -> Iterator[type]:
@@ -170,23 +170,23 @@ def _columns(cls: Any) -> Iterable[tuple[str, Any]]:
 
 
 def _tagged(cls: type) -> Tagged | None:
-    found = _of_statements(cls)
-    if is_taggable(cls) and (found or any(map(told_of, lineage(cls)))):
+    markers = _of_statements(cls)
+    if is_taggable(cls) and (markers or any(map(told_of, lineage(cls)))):
         # Read as guards do only where anything is said: until a class is read, it can be tagged from outside.
         with contextlib.suppress(Exception):  # of an annotation that cannot be read: the others say something
-            found = _of_shapes(plan_of(cls, SILENT).fields or {}) or found
-    if not found:
+            markers = _of_shapes(plan_of(cls, SILENT).fields or {}) or markers
+    if not markers:
         return None
-    called = {name: {name} for name in found}
+    called = {name: {name} for name in markers}
     for name, alias in _aliases(cls):
-        what = found.get(name) or found.get(alias)
+        what = markers.get(name) or markers.get(alias)
         if what is not None:
-            found[name] = found[alias] = what
+            markers[name] = markers[alias] = what
             for names in (called.get(name), called.get(alias)):
                 if names is not None:
                     names.update((name, alias))
     return Tagged(
-        frozenset({*_names(cls), *found}), MappingProxyType(found), frozenset(map(frozenset, called.values()))
+        frozenset({*_names(cls), *markers}), MappingProxyType(markers), frozenset(map(frozenset, called.values()))
     )
 
 
@@ -197,15 +197,15 @@ def _of_shapes(shapes: Mapping[str, Shape]) -> dict[str, str]:
 
 def _of_statements(cls: type) -> dict[str, str]:
     """What a class says whose fields are not read."""
-    found = {name: HIDDEN for name, column in _columns(cls) if _is_marked(column)}
+    markers = {name: HIDDEN for name, column in _columns(cls) if _is_marked(column)}
     for statement in (each for owner in lineage(cls) if may_state(owner) for each in attributes(owner)):
         try:
             what = _marker_of(argument_shape(statement.annotation, NOBODY))
         except Exception:  # noqa: BLE001  # it cannot be read: as if it were a tag
             what = HIDDEN
         if what is not None:
-            found.setdefault(statement.name, what)
-    return found
+            markers.setdefault(statement.name, what)
+    return markers
 
 
 def _is_marked(column: Any) -> bool:

@@ -11,6 +11,7 @@ import functools
 import itertools
 import operator
 import os
+import sys
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Final, NamedTuple
@@ -131,6 +132,15 @@ class Failure:
             self.message(error) != _text_of(error) or self.notes(error) != getattr(error, "__notes__", [])
             for error in self._errors
         )
+
+
+def error_of(exc_info: Any) -> BaseException | None:
+    """The exception that a record or event is about: given itself, as three things, or by `True`."""
+    if isinstance(exc_info, tuple):
+        exc_info = exc_info[1] if len(exc_info) == 3 else None
+    elif exc_info and not isinstance(exc_info, BaseException):
+        exc_info = sys.exc_info()[1]
+    return exc_info if isinstance(exc_info, BaseException) else None
 
 
 def _text_of(error: BaseException) -> str | None:

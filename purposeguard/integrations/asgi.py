@@ -242,15 +242,20 @@ def _must_be_known(name: str, known: set[str]) -> None:
 
 def _routes_of(app: Any) -> Iterable[Any]:
     """The routes of an application, or of what its middlewares stand around."""
-    layer = app
-    while (routes := getattr(layer, "routes", None)) is None:
-        layer = getattr(layer, "app", None)
-        if layer is None:
-            raise TypeError(
-                f"{type(app).__name__} has no routes that can be asked which of them a request is for: put "
-                "PurposeRoutes around an application of Starlette or FastAPI; elsewhere decorate what its routes call"
-            )
-    return list(routes)
+    for layer in layers(app):
+        if getattr(layer, "routes", None) is not None:
+            return list(layer.routes)
+    raise TypeError(
+        f"{type(app).__name__} has no routes that can be asked which of them a request is for: put PurposeRoutes "
+        "around an application of Starlette or FastAPI; elsewhere decorate what its routes call"
+    )
+
+
+def layers(app: Any) -> Iterator[Any]:
+    """An application, or a route that mounts one, and what its middlewares stand around."""
+    while app is not None:
+        yield app
+        app = getattr(app, "app", None)
 
 
 def _contexts(route: Any) -> Iterable[Any]:
@@ -285,10 +290,9 @@ def _nested(route: Any) -> list[Any]:
 
 def _behind_middlewares(route: Any) -> list[Any]:
     """The routes of an application that is mounted with middlewares around it."""
-    layer = original_of(route) if getattr(original_of(route), "routes", None) is not None else None
-    while layer is not None and not getattr(layer, "routes", None):
-        layer = getattr(layer, "app", None)
-    return list(getattr(layer, "routes", ()))
+    if getattr(original_of(route), "routes", None) is None:
+        return []
+    return next((list(layer.routes) for layer in layers(original_of(route)) if getattr(layer, "routes", None)), [])
 
 
 def _path(route: Any) -> str:

@@ -42,6 +42,7 @@ from purposeguard.integrations.asgi import (
     Send,
     answered_off_loop,
     every_route,
+    layers,
     original_of,
     run_of,
 )
@@ -161,10 +162,7 @@ def _must_be_of(guard: Guard, route: Any, path: str) -> None:
 
 def _application_of(route: Any) -> FastAPI | None:
     """The application that a route mounts, be it behind middlewares."""
-    layer = getattr(original_of(route), "app", None)
-    while layer is not None and not isinstance(layer, FastAPI):
-        layer = getattr(layer, "app", None)
-    return layer
+    return next((layer for layer in layers(original_of(route)) if isinstance(layer, FastAPI)), None)
 
 
 def _must_be_well_declared(route: Any, path: str, table: Mapping[str, Block[Any] | None]) -> None:
@@ -432,10 +430,8 @@ class PurposeRouter(APIRouter):
         declared = self._of(endpoint, path, purpose, None)
         given = list(dependencies or ())
         if declared is not None:
-            stated, site = declared.block._stated, Site.of(inspect.unwrap(endpoint))
-            activity = stated.activity(site, stated.name or site.dotted)
-            stated.register.add_activity(site, activity)
-            given.insert(0, Depends(_entering(declared.block, ActivityHandle(stated.engine, activity))))
+            handle = declared.block._stated.handle_at(Site.of(inspect.unwrap(endpoint)))
+            given.insert(0, Depends(_entering(declared.block, handle)))
         super().add_api_websocket_route(path, endpoint, name, dependencies=given)
 
     def websocket(

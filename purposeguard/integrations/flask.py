@@ -20,15 +20,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flask import Flask, current_app, has_request_context, request, request_started
+from werkzeug.wsgi import ClosingIterator
 
 from purposeguard.errors import PurposeGuardError, PurposeMissing
 from purposeguard.guard import Guard
 from purposeguard.integrations.problems import MEDIA_TYPE, problem_of
 from purposeguard.integrations.versions import must_be_tested
 from purposeguard.runtime.activity import Block, During
-from purposeguard.runtime.engine import ActivityHandle
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import Use
+from purposeguard.runtime.wrapping import surrounded
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -122,31 +123,19 @@ class Purposes:
         response.mimetype = MEDIA_TYPE
         response.headers.update(problem.headers)
         if problem.status >= 500:
-            told = str(error) if isinstance(error, PurposeMissing) else type(error).__name__
-            current_app.logger.error("%s: %s", request.endpoint, told)
+            what = str(error) if isinstance(error, PurposeMissing) else type(error).__name__
+            current_app.logger.error("%s: %s", request.endpoint, what)
         return response
 
 
-class _Route:
-    """A route that has a purpose: an activity, entered for the request and again for each step of its answer."""
-
-    def __init__(self, block: Block[Any], site: Site) -> None:
-        stated = block._stated
-        activity = stated.activity(site, stated.name or site.dotted)
-        self._during = During(ActivityHandle(stated.engine, activity))
-        stated.register.add_activity(site, activity)
-        self.enter: Callable[[], Use[Any]] = self._during.before
-        self.leave: Callable[[Use[Any]], None] = self._during.after
-
-
 class _Under:
-    """What is under way for one request, in its environment."""
+    """What is under way for one request, in its environment. `route` enters a use of it for each step of the answer."""
 
     __slots__ = ("requests", "route", "use")
 
     def __init__(self, requests: _Requests) -> None:
         self.requests = requests
-        self.route: _Route | None = None
+        self.route: During | None = None
         self.use: Use[Any] | None = None
 
 
@@ -157,8 +146,8 @@ class _Requests:
         self._app = app
         self._guard = guard
         self._blocks = routes
-        self._routes: dict[tuple[str, str, str], _Route | None] = {}
-        self._made: dict[tuple[int, Site], _Route] = {}
+        self._routes: dict[tuple[str, str, str], During | None] = {}
+        self._made: dict[tuple[int, Site], During] = {}
         for name, block in routes.items():
             if block is not None:
                 self._must_be_of_the_guard(name, block)
@@ -185,7 +174,7 @@ class _Requests:
         if under is not None and mine and present.url_rule is not None:
             route = self._route_of(present.url_rule, present.method)
             if route is not None:
-                under.use = route.enter()
+                under.use = route.before()
                 under.route = route
 
     def answer(
@@ -197,12 +186,15 @@ class _Requests:
             body = inner(environ, start_response)
         finally:
             if under.route is not None and under.use is not None:
-                under.route.leave(under.use)
+                under.route.after(under.use)
                 under.use = None
         files = environ.get("wsgi.file_wrapper")
         if under.route is None or (isinstance(files, type) and isinstance(body, files)):
             return body  # the server reads such a file itself, and looks at its class to know
-        return _Body(body, under.route)
+        # Each step of the answer runs for the purpose of its request, and so does what closes it.
+        close = getattr(body, "close", None)
+        steps = surrounded(_each, under.route)(body)
+        return ClosingIterator(steps, None if close is None else surrounded(close, under.route))
 
     def carried(self, plain: Callable[..., Any], fn: Callable[..., Any]) -> Callable[..., Any]:
         """An asynchronous view or hook as Flask runs it, on a loop elsewhere, for the purpose of its request."""
@@ -211,15 +203,15 @@ class _Requests:
         run: Callable[..., Any] = plain(self._guard.carry(fn) if here else fn)
         return run
 
-    def _route_of(self, rule: Rule, method: str) -> _Route | None:
+    def _route_of(self, rule: Rule, method: str) -> During | None:
         key = (rule.endpoint, rule.rule, method)
         try:
             return self._routes[key]
         except KeyError:  # not asked for before: at start-up, or of a route that was added later
-            found = self._routes[key] = self._found(rule, method)
-            return found
+            route = self._routes[key] = self._found(rule, method)
+            return route
 
-    def _found(self, rule: Rule, method: str) -> _Route | None:
+    def _found(self, rule: Rule, method: str) -> During | None:
         as_get = method == "HEAD" and f"HEAD {rule.rule}" not in self._blocks
         path = f"{'GET' if as_get else method} {rule.rule}"
         named = [name for name in (path, rule.endpoint) if name in self._blocks]
@@ -240,9 +232,11 @@ class _Requests:
         _, line, module = block._stated.where
         return self._route(block, Site(module, named[0], line))
 
-    def _route(self, block: Block[Any], site: Site) -> _Route:
+    def _route(self, block: Block[Any], site: Site) -> During:
         key = (id(block), site)  # the blocks are kept, by the table or by their views
-        return self._made.setdefault(key, _Route(block, site))
+        if key not in self._made:
+            self._made[key] = During(block._stated.handle_at(site))
+        return self._made[key]
 
     def _must_be_of_the_guard(self, name: str, block: object) -> None:
         _must_be_block(f"`{name}`", block)
@@ -250,33 +244,9 @@ class _Requests:
             raise ValueError(f"{_where(block)}`{name}` has a purpose of another guard: make one guard, and import it")
 
 
-class _Body:
-    """The body of an answer: each step of it runs for the purpose of its request, and so does what closes it."""
-
-    def __init__(self, body: Iterable[bytes], route: _Route) -> None:
-        self._body = body
-        self._steps = iter(body)
-        self._route = route
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        use = self._route.enter()
-        try:
-            return next(self._steps)
-        finally:
-            self._route.leave(use)
-
-    def close(self) -> None:
-        """Closes the body, once the answer is written or given up."""
-        close = getattr(self._body, "close", None)
-        if close is not None:
-            use = self._route.enter()
-            try:
-                close()
-            finally:
-                self._route.leave(use)
+def _each(body: Iterable[bytes]) -> Iterator[bytes]:
+    for step in body:  # noqa: UP028  # `yield from` would close the body, which is closed once, after it
+        yield step
 
 
 def _marked(view: Any, method: str) -> tuple[Any, Block[Any]] | None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from typing_extensions import override
 
 from purposeguard.integrations._masking_classes import HIDDEN
-from purposeguard.integrations._masking_errors import Failure
+from purposeguard.integrations._masking_errors import Failure, error_of
 from purposeguard.integrations.masking import Masker
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
@@ -42,7 +42,7 @@ class Masking(logging.Filter):
         return True
 
     def _mask(self, record: logging.LogRecord) -> None:
-        error = _error(record.exc_info)
+        error = error_of(record.exc_info)
         failure = Failure(self._masker, error)
         look, args = failure.look, record.args
         masked: dict[str, Any] = {"msg": look.masked(record.msg)}
@@ -57,12 +57,6 @@ class Masking(logging.Filter):
         vars(record).update(failure.texts.replaced_in(masked))
         if "message" in vars(record):  # a handler before this one has made it
             record.message = record.getMessage()
-
-
-def _error(exc_info: Any) -> BaseException | None:
-    """The exception of a record: as loggers give it, or by itself."""
-    error = exc_info[1] if isinstance(exc_info, tuple) else exc_info
-    return error if isinstance(error, BaseException) else None
 
 
 def _clear(record: logging.LogRecord, error: Exception) -> None:

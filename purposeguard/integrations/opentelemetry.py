@@ -9,12 +9,13 @@ And of the store that governance is kept in, for who operates it: `observe_store
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from opentelemetry import metrics, trace
 
@@ -92,7 +93,10 @@ class Telemetry(Observer):
         self._uses: dict[tuple[object, ...], _Use] = {}
         self._seen: dict[str, set[tuple[object, ...]]] = {}
         self._observed = meter.create_observable_counter(
-            "purposeguard.uses", [_reader(self)], "{use}", "Uses of personal data that were allowed"
+            "purposeguard.uses",
+            [_reading(self, Telemetry.observations)],
+            "{use}",
+            "Uses of personal data that were allowed",
         )
         self._counters = {
             name: meter.create_counter(f"purposeguard.{name}", unit, text)
@@ -181,45 +185,11 @@ class Telemetry(Observer):
             use.begin_again()
 
 
-class _Figures(Protocol):
-    """What is told of a store, as `Governance.figures` gives it."""
-
-    @property
-    def looks(self) -> int:
-        """Looks at the store so far."""
-        ...
-
-    @property
-    def failed_looks(self) -> int:
-        """Those of them that failed."""
-        ...
-
-    @property
-    def staleness(self) -> float:
-        """Seconds since the look that is relied on; infinite without one."""
-        ...
-
-    @property
-    def subjects(self) -> int:
-        """Subjects in the cache."""
-        ...
-
-    @property
-    def refusals(self) -> Mapping[str, int]:
-        """Questions that were refused so far, by cause."""
-        ...
-
-    @property
-    def waiting(self) -> int:
-        """Counts of uses that are not written yet."""
-        ...
-
-
 class _Figured(Protocol):
     """A governance that can be observed."""
 
-    def figures(self) -> _Figures:
-        """The present figures."""
+    def figures(self) -> Any:
+        """The present figures, as `Governance` gives them."""
         ...
 
 
@@ -229,45 +199,35 @@ def observe_store(governance: _Figured, meter: metrics.Meter | None = None) -> N
     `meter` is that of the global provider by default. Governance is not kept alive by it.
     """
     meter = meter or metrics.get_meter("purposeguard")
-    known = weakref.ref(governance)
 
-    def reading(observe: Callable[[_Figures], Iterable[metrics.Observation]]) -> _Read:
-        def read(_options: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
-            there = known()
-            return () if there is None else observe(there.figures())
+    def observed(name: str, unit: str, text: str, figure: str) -> None:
+        read = _reading(governance, functools.partial(_present, figure))
+        meter.create_observable_gauge(f"purposeguard.store.{name}", [read], unit, text)
 
-        return read
+    def counted(name: str, unit: str, text: str, counts: _Observe) -> None:
+        meter.create_observable_counter(f"purposeguard.store.{name}", [_reading(governance, counts)], unit, text)
 
-    counter, gauge = meter.create_observable_counter, meter.create_observable_gauge
-    counter("purposeguard.store.looks", [reading(_looks)], "{look}", "Looks at the store of governance")
-    counter("purposeguard.store.refusals", [reading(_refusals)], "{refusal}", "Questions that the store did not answer")
-    gauge("purposeguard.store.staleness", [reading(_staleness)], "s", "Time since the look that is relied on")
-    gauge("purposeguard.store.subjects", [reading(_subjects)], "{subject}", "Subjects whose preferences are cached")
-    gauge("purposeguard.store.counts", [reading(_waiting)], "{count}", "Counts of uses that are not written yet")
+    counted("looks", "{look}", "Looks at the store of governance", _looks)
+    counted("refusals", "{refusal}", "Questions that the store did not answer", _refusals)
+    observed("staleness", "s", "Time since the look that is relied on", "staleness")
+    observed("subjects", "{subject}", "Subjects whose preferences are cached", "subjects")
+    observed("counts", "{count}", "Counts of uses that are not written yet", "waiting")
 
 
-_Read = Callable[[metrics.CallbackOptions], Iterable[metrics.Observation]]
-
-
-def _looks(figures: _Figures) -> Iterable[metrics.Observation]:
+def _looks(governance: _Figured) -> Iterable[metrics.Observation]:
+    figures = governance.figures()
     yield metrics.Observation(figures.looks - figures.failed_looks, {OUTCOME: "answered"})
     yield metrics.Observation(figures.failed_looks, {OUTCOME: "failed"})
 
 
-def _refusals(figures: _Figures) -> Iterable[metrics.Observation]:
-    return [metrics.Observation(count, {CAUSE: cause}) for cause, count in figures.refusals.items()]
+def _refusals(governance: _Figured) -> Iterable[metrics.Observation]:
+    return [metrics.Observation(count, {CAUSE: cause}) for cause, count in governance.figures().refusals.items()]
 
 
-def _staleness(figures: _Figures) -> Iterable[metrics.Observation]:
-    return [] if math.isinf(figures.staleness) else [metrics.Observation(figures.staleness)]
-
-
-def _subjects(figures: _Figures) -> Iterable[metrics.Observation]:
-    return [metrics.Observation(figures.subjects)]
-
-
-def _waiting(figures: _Figures) -> Iterable[metrics.Observation]:
-    return [metrics.Observation(figures.waiting)]
+def _present(figure: str, governance: _Figured) -> Iterable[metrics.Observation]:
+    """One figure; nothing where it is infinite, as before the first look."""
+    value = getattr(governance.figures(), figure)
+    return [] if math.isinf(value) else [metrics.Observation(value)]
 
 
 _COUNTERS: Final = {
@@ -279,13 +239,16 @@ _COUNTERS: Final = {
 """The name of a counter → that of an event of a span, the unit, and what is counted."""
 
 
-def _reader(telemetry: Telemetry) -> Callable[[metrics.CallbackOptions], Iterable[metrics.Observation]]:
-    """What the meter calls; it keeps no guard alive."""
-    known = weakref.ref(telemetry)
+_Observe = Callable[[Any], Iterable[metrics.Observation]]
+
+
+def _reading(whom: object, observe: _Observe) -> Callable[[metrics.CallbackOptions], Iterable[metrics.Observation]]:
+    """What the meter calls to observe an object, which it does not keep alive."""
+    known = weakref.ref(whom)
 
     def read(_options: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
         there = known()
-        return () if there is None else there.observations()
+        return () if there is None else observe(there)
 
     return read
 

@@ -25,7 +25,7 @@ import ipaddress
 import re
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Annotated, Any, Final, NamedTuple, Self
@@ -59,6 +59,9 @@ OURSELVES: Final = _Ours.OURSELVES
 
 Party = Recipient | str | type[NotPersonal] | _Ours
 """Who is behind a host: a recipient, or the id of one on the register; `NotPersonal`; `OURSELVES`."""
+
+NO_OUTGOING: Final = "the first argument is an `Outgoing(guard, {…})`, which says who is behind each host"
+"""Why a transport of any library is refused that is made of something else."""
 
 _NOTHING_PERSONAL: Final = Label(NotPersonal)
 _PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443, "ws": 80, "wss": 443}
@@ -232,16 +235,16 @@ class Outgoing:
             TypeError, ValueError: `subject` is no id and no row with marks.
         """
         matrix = self._engine.snapshot.matrix
-        found = Handed()
+        handed = Handed()
         labels: list[Label] = []
         rows: list[object] = []
         for each in what:
             if isinstance(each, (str, TermMeta, Label)):
                 labels.append(matrix.label(each))
             else:
-                found.look(each, SILENT, "what")
+                handed.look(each, SILENT, "what")
                 rows.append(each)
-        labels += map(matrix.label, found.labels)
+        labels += map(matrix.label, handed.labels)
         if not labels:
             raise UnlabelledData(
                 "nothing says what is handed over: name sources, sealed values or rows with tags, or `NotPersonal`"
@@ -276,8 +279,8 @@ class Outgoing:
         if use is None:  # observed only
             return
         advice = request.misled or "name who is behind this host in `Outgoing(guard, {…})`"
-        found = [self._recipient(use, declared, place, party, advice) for place, party in parties]
-        recipients = [recipient for recipient in found if recipient is not None]
+        each_party = [self._recipient(use, declared, place, party, advice) for place, party in parties]
+        recipients = [recipient for recipient in each_party if recipient is not None]
         if declared is None:
             return
         for recipient in recipients[1:]:  # before the first is on record
@@ -353,12 +356,12 @@ class Outgoing:
 
     def _check(self, use: Use[Any], declared: Handover, recipient: Recipient | str) -> None:
         """Raises where data may not be handed to this recipient; nothing is recorded."""
-        if use.activity.observing:  # told when it is sent
+        if use.activity.observing:  # reported when it is sent
             return
         engine, label = self._engine, declared.label
-        found = Handed()
-        found.look(list(declared._rows), SILENT, "what")
-        known = dict.fromkeys(found.row_contexts)
+        handed = Handed()
+        handed.look(list(declared._rows), SILENT, "what")
+        known = dict.fromkeys(handed.row_contexts)
         for subject in declared._subjects:
             known.update(dict.fromkeys(given_row_contexts(subject)))
         asked = known if known and engine.oversight is not None else (None,)  # without it nobody knows of subjects
@@ -433,6 +436,43 @@ def must_hold_no_seal(*texts: bytes) -> None:
             raise SealedValue(
                 "a seal was written where a plain value belongs in a request: open it first, `use.open(value)`"
             )
+
+
+class Watched:
+    """A body that is made while it is sent: no piece with a seal in it leaves."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __iter__(self) -> Iterator[Any]:
+        before = b""
+        for piece in self._inner:
+            before = _looked_at(before, piece)
+            yield piece
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        before = b""
+        async for piece in self._inner:
+            before = _looked_at(before, piece)
+            yield piece
+
+    def close(self) -> None:
+        """Closes the body."""
+        self._inner.close()
+
+    async def aclose(self) -> None:
+        """Closes the body."""
+        await self._inner.aclose()
+
+
+_LOOKED_BACK: Final = 16
+"""Bytes of a piece that are looked at again with the next one: a seal's text may lie across both."""
+
+
+def _looked_at(before: bytes, piece: bytes | str) -> bytes:
+    plain = piece.encode() if isinstance(piece, str) else piece
+    must_hold_no_seal(before + plain)
+    return plain[-_LOOKED_BACK:]
 
 
 def _several(subject: Any) -> tuple[Any, ...]:

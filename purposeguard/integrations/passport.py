@@ -272,14 +272,12 @@ class Passports:
         matrix = self._guard._engine.snapshot.matrix
         for purpose in map(matrix.purpose, known):
             if not matrix.must_state_channel(purpose):
-                stated = self._guard.purpose(purpose, activity=activity)._stated
-                self._guard._register.add_activity(site, stated.activity(site, activity))
+                self._guard.purpose(purpose, activity=activity)._stated.handle_at(site)
         return known
 
     def _handle(self, passport: Passport, receiver: _Receiver) -> ActivityHandle:
         """The activity that a passport lets begin here, kept for the next like it while the notice stays in force."""
-        engine = self._guard._engine
-        snapshot = engine.snapshot
+        snapshot = self._guard._engine.snapshot
         if self._handles[0] is not snapshot or len(self._handles[1]) > _HANDLES_AT_MOST:
             self._handles = snapshot, {}
         stated = passport.channel, passport.conditions
@@ -292,9 +290,7 @@ class Passports:
             block = self._guard.purpose(
                 purpose, channel=passport.channel, activity=receiver.activity, conditions=conditions
             )
-            declared = block._stated.activity(receiver.site, receiver.activity)
-            handle = known[key] = ActivityHandle(engine, declared)
-            self._guard._register.add_activity(receiver.site, declared)
+            handle = known[key] = block._stated.handle_at(receiver.site)
         return handle
 
     def _permitted(self, passport: Passport, permits: tuple[Any, ...]) -> tuple[type[Purpose] | Family, frozenset[str]]:
@@ -306,12 +302,12 @@ class Passports:
                 "notice", f"it is of notice {passport.notice}, and {matrix.notice.id} is in force here"
             )
         notice = table.notice
-        then = next((one for one in table.history.notices if one.revision == passport.revision), None)
-        if then is None:
+        issued = next((each for each in table.history.notices if each.revision == passport.revision), None)
+        if issued is None:
             raise PassportRefused("revision", f"the revision of {passport.revision} is not known here; load it")
         try:
-            told = then.family(passport.purpose) if passport.family else then.purpose(passport.purpose)
-            purpose = matrix.purpose(told)
+            issued_for = issued.family(passport.purpose) if passport.family else issued.purpose(passport.purpose)
+            purpose = matrix.purpose(issued_for)
         except UnknownTerm:
             raise PassportRefused(
                 "purpose", f"{passport.purpose} of {passport.revision} is no purpose of {notice.revision}"
@@ -336,11 +332,11 @@ class Passports:
 
 def tuple_of(permits: Permits) -> tuple[Any, ...]:
     """Several purposes; raises TypeError where one stands in the place of several, or there are none."""
-    one = isinstance(permits, (str, TermMeta, Family)) or not isinstance(permits, Iterable)
-    found = () if one else tuple(permits)
-    if not found:
+    is_one = isinstance(permits, (str, TermMeta, Family)) or not isinstance(permits, Iterable)
+    purposes = () if is_one else tuple(permits)
+    if not purposes:
         raise TypeError("`permits` is a list of purposes, `permits=[Purpose]`")
-    return found
+    return purposes
 
 
 def subject_among(fn: Callable[..., Any], parameter: str | None, name: str, args: Any, kwargs: Any) -> object:

@@ -20,24 +20,19 @@ import fnmatch
 import json
 import sys
 import urllib.parse
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, cast
 
 from purposeguard.errors import PurposeGuardError, StoreUnavailable
-from purposeguard.integrations.asgi import answered_off_loop
+from purposeguard.integrations.asgi import App, Receive, Scope, Send, answered_off_loop
 from purposeguard.integrations.passport import HEADER, Passports, Permits, site_of, under_way
 from purposeguard.integrations.problems import MEDIA_TYPE, Problem, problem_of
 from purposeguard.integrations.threads import hopping, settled
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import Use
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 """Headers by their names, or in pairs, of which several may have one name."""
-
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BAGGAGE: Final = "purpose-passport"
 """The key of a passport in the baggage of OpenTelemetry, which goes on from service to service (W3C Baggage)."""
@@ -65,11 +60,11 @@ def passport_in(given: Headers) -> str | None:
     """The passport in the headers of a request: that of its own header, or else of its baggage; several are none."""
     items = cast("Mapping[str, str]", given).items() if isinstance(given, Mapping) else given
     pairs = [(name.lower(), value) for name, value in items]
-    told = [value for name, value in pairs if name == HEADER.lower()]
-    if not told:
+    passports = [value for name, value in pairs if name == HEADER.lower()]
+    if not passports:
         baggage = [value for name, value in pairs if name == "baggage"]
-        told = [value for key, value in _entries(",".join(baggage)) if key == BAGGAGE]
-    return ", ".join(told) if told else None
+        passports = [value for key, value in _entries(",".join(baggage)) if key == BAGGAGE]
+    return ", ".join(passports) if passports else None
 
 
 def accepted(
@@ -127,11 +122,11 @@ class Crossing:
         """
         for name in [name for name in given if name.lower() == HEADER.lower()]:
             del given[name]
-        found = next((pattern for pattern in self._inside if fnmatch.fnmatchcase(_host(host), pattern)), None)
-        if found is None:
+        inside = next((pattern for pattern in self._inside if fnmatch.fnmatchcase(_host(host), pattern)), None)
+        if inside is None:
             _strip_baggage(given)
         elif under_way(self._passports.guard) is not None:
-            audience = self._inside[found]
+            audience = self._inside[inside]
             given.update(headers(self._passports, audience=audience, subject=subject, max_age=self._max_age))
 
     def on_request(self, request: Any) -> None:
@@ -196,12 +191,12 @@ class PassportMiddleware:
             await answered_off_loop(engine, self._app, scope, receive, send, refuse=refuse)
 
     def _enter(self, stack: contextlib.ExitStack, scope: Scope) -> None:
-        given = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        if not self._required and passport_in(given) is None:
+        fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        if not self._required and passport_in(fields) is None:
             return
         block = accepted(
             self._passports,
-            given,
+            fields,
             permits=self._permits,
             audience=self._audience,
             activity=self._activity,
@@ -219,8 +214,8 @@ async def _answer(problem: Problem, scope: Scope, send: Send) -> None:
         await send({"type": "websocket.close", "code": 1008, "reason": problem.title})
         return
     body = json.dumps(problem.body, ensure_ascii=False).encode()
-    told = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **problem.headers}
-    pairs = [(name.lower().encode(), value.encode()) for name, value in told.items()]
+    fields = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **problem.headers}
+    pairs = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
     await send({"type": "http.response.start", "status": problem.status, "headers": pairs})
     await send({"type": "http.response.body", "body": body})
 
@@ -241,10 +236,10 @@ def _without_entry(baggage: str) -> str:
     return ",".join(member for member in members if next(_entries(member))[0] != BAGGAGE)
 
 
-def _strip_baggage(given: MutableMapping[str, Any]) -> None:
-    for name in [name for name in given if name.lower() == "baggage"]:
-        rest = _without_entry(given[name])
+def _strip_baggage(fields: MutableMapping[str, Any]) -> None:
+    for name in [name for name in fields if name.lower() == "baggage"]:
+        rest = _without_entry(fields[name])
         if rest:
-            given[name] = rest
+            fields[name] = rest
         else:
-            del given[name]
+            del fields[name]

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import requests
@@ -18,7 +18,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.utils import prepend_scheme_if_needed, select_proxy
 from urllib3.util import parse_url
 
-from purposeguard.integrations.outgoing import Outbound, Outgoing, Place, must_hold_no_seal
+from purposeguard.integrations.outgoing import NO_OUTGOING, Outbound, Outgoing, Place, Watched
 from purposeguard.integrations.versions import must_be_tested
 
 __all__ = ["GuardedAdapter", "GuardedSession"]
@@ -35,7 +35,7 @@ class GuardedAdapter(HTTPAdapter):
 
     def __init__(self, outgoing: Outgoing, **options: Any) -> None:
         if not isinstance(outgoing, Outgoing):
-            raise TypeError("the first argument is an `Outgoing(guard, {…})`, which says who is behind each host")
+            raise TypeError(NO_OUTGOING)
         super().__init__(**options)
         self._outgoing = outgoing
 
@@ -65,7 +65,7 @@ class GuardedAdapter(HTTPAdapter):
         )
         body: Any = request.body
         if body is not None and not isinstance(body, (str, bytes)) and not hasattr(body, "read"):
-            request.body = _watched(body)
+            request.body = Watched(body)
         return super().send(request, stream, timeout, verify, cert, proxies)
 
     def __reduce__(self) -> Any:
@@ -113,10 +113,3 @@ def _proxy_place(proxy: str) -> Place:
 
 def _text(value: str | bytes) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else value
-
-
-def _watched(body: Iterable[str | bytes]) -> Iterator[str | bytes]:
-    """A body that is made while it is sent: no piece with a seal in it leaves."""
-    for piece in body:
-        must_hold_no_seal(piece if isinstance(piece, bytes) else piece.encode())
-        yield piece

@@ -18,7 +18,7 @@ from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.scope import add_global_event_processor
 
 from purposeguard.integrations._masking_classes import HIDDEN, SUBJECT
-from purposeguard.integrations._masking_errors import Failure
+from purposeguard.integrations._masking_errors import Failure, error_of
 from purposeguard.integrations._sentry_check import must_be_called
 from purposeguard.integrations.logging import Masking
 from purposeguard.integrations.masking import Masker
@@ -149,8 +149,7 @@ def _objects(masker: Masker, event: dict[str, Any], _hint: Any) -> dict[str, Any
 
 def _event(masker: Masker, event: dict[str, Any], hint: Any) -> dict[str, Any]:
     """An event as it is about to be sent, of texts and numbers alone."""
-    error = (hint.get("exc_info") or (None, None))[1]
-    failure = Failure(masker, error if isinstance(error, BaseException) else None)
+    failure = Failure(masker, error_of(hint.get("exc_info")))
     texts = failure.texts
     masked: dict[str, Any] = {}
     for name, value in event.items():

@@ -9,13 +9,12 @@ It stands after what adds to events and before what renders them, and renders ex
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final
 
 from purposeguard.integrations._masking_classes import HIDDEN
-from purposeguard.integrations._masking_errors import Failure
+from purposeguard.integrations._masking_errors import Failure, error_of
 from purposeguard.integrations.masking import Masker
 from purposeguard.integrations.versions import must_be_tested
 
@@ -49,7 +48,7 @@ class Masking:
             return {"event": f"{HIDDEN}: this event could not be masked ({type(error).__name__})", **kept}
 
     def _masked(self, given: dict[str, Any]) -> dict[str, Any]:
-        error = _error(given.pop("exc_info", None))
+        error = error_of(given.pop("exc_info", None))
         failure = Failure(self._masker, error)
         others = failure.look.entries({key: item for key, item in given.items() if key not in _OWN})
         every = {key: others[key] if key in others else failure.look.masked(item) for key, item in given.items()}
@@ -77,12 +76,3 @@ def _mask_locals(stack: dict[str, Any], failure: Failure) -> None:
     for inner in stack.get("exceptions", ()):
         for each in inner if isinstance(inner, list) else [inner]:
             _mask_locals(each, failure)
-
-
-def _error(exc_info: Any) -> BaseException | None:
-    """The exception that an event is about: given itself, as three things, or by `True`."""
-    if isinstance(exc_info, tuple) and len(exc_info) == 3:
-        exc_info = exc_info[1]
-    elif exc_info and not isinstance(exc_info, BaseException):
-        exc_info = sys.exc_info()[1]
-    return exc_info if isinstance(exc_info, BaseException) else None

@@ -6,9 +6,8 @@ And what governance is asked before a request is answered in an event loop, so t
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextvars import ContextVar
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
@@ -17,7 +16,7 @@ from purposeguard.guard import Guard
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.protocols import AsksAhead, RecordsOffLoop
 from purposeguard.runtime.use import Carried, Use
-from purposeguard.runtime.wrapping import surrounded
+from purposeguard.runtime.wrapping import WRAPPERS, must_be_function
 from purposeguard.values.callables import Kind, kind_of
 
 P = ParamSpec("P")
@@ -64,10 +63,17 @@ def hops(fn: Callable[P, R]) -> Callable[P, R]:
     Raises:
         TypeError: `fn` is no function, class or other object that is called.
     """
-    return cast("Callable[P, R]", surrounded(_as_function(fn), _AROUND))
+    return cast("Callable[P, R]", hopping_function(fn, Hop()))
 
 
-class _Around:
+def hopping_function(fn: Any, around: Hop) -> Callable[..., Any]:
+    """`fn` as a function of the kind that a framework takes it for, with this around it; raises as `hops` does."""
+    if not isinstance(fn, type):
+        must_be_function(fn)
+    return WRAPPERS[kind_behind(fn)](fn, around)
+
+
+class Hop:
     """What surrounds a run: a use like that of the request, where that one does not hold."""
 
     def before(self) -> Carried | None:
@@ -87,9 +93,6 @@ class _Around:
     def result(self, value: Any, token: Carried | None) -> Any:  # noqa: ARG002  # as Around has it
         """What the body gave, as it is."""
         return value
-
-
-_AROUND: Final = _Around()
 
 
 async def ask_ahead(engine: Engine, subjects: Iterable[str] = ()) -> None:
@@ -130,27 +133,3 @@ def kind_behind(fn: Any) -> Kind:
     own = kind_of(fn)
     inside = inspect.unwrap(fn)
     return own if own != "plain" or isinstance(inside, type) else kind_of(inside)
-
-
-def _as_function(fn: Any) -> Callable[..., Any]:
-    """`fn` as a function of the kind that a framework takes it for."""
-    kind = kind_behind(fn)
-    if kind == kind_of(fn) and not isinstance(fn, type):
-        return cast("Callable[..., Any]", fn)
-
-    def plain(*args: Any, **kwargs: Any) -> Any:
-        return fn(*args, **kwargs)
-
-    async def coroutine(*args: Any, **kwargs: Any) -> Any:
-        return await fn(*args, **kwargs)
-
-    def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        return (yield from fn(*args, **kwargs))
-
-    async def async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        async with contextlib.aclosing(fn(*args, **kwargs)) as steps:
-            async for step in steps:
-                yield step
-
-    by_kind = {"plain": plain, "coroutine": coroutine, "generator": generator, "async generator": async_generator}
-    return functools.wraps(fn)(by_kind[kind])

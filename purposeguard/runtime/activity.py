@@ -92,11 +92,14 @@ class Stated:
         """The activity of the block itself, listed in the inventory when it is first entered."""
         if self._handle is None:
             code, line, module = self.where
-            site = Site(module, code.co_qualname, line)
-            activity = self.activity(site, self.name or site.dotted)
-            self._handle = ActivityHandle(self.engine, activity)
-            self.register.add_activity(site, activity)
+            self._handle = self.handle_at(Site(module, code.co_qualname, line))
         return self._handle
+
+    def handle_at(self, site: Site) -> ActivityHandle:
+        """The activity of the block at another place, listed in the inventory."""
+        activity = self.activity(site, self.name or site.dotted)
+        self.register.add_activity(site, activity)
+        return ActivityHandle(self.engine, activity)
 
 
 def is_dropped(frame: FrameType) -> bool:

@@ -51,7 +51,7 @@ def surrounded(fn: Any, around: Around) -> Function:
         TypeError: `fn` is not a function or another callable object.
     """
     must_be_function(fn)
-    return _WRAPPERS[kind_of(fn)](fn, around)
+    return WRAPPERS[kind_of(fn)](fn, around)
 
 
 def is_task(fn: Any) -> bool:
@@ -245,7 +245,7 @@ def _async_generator(fn: Function, around: Around) -> Function:
     return wrapper
 
 
-_WRAPPERS: Final[Mapping[Kind, Callable[[Function, Around], Function]]] = {
+WRAPPERS: Final[Mapping[Kind, Callable[[Function, Around], Function]]] = {
     "plain": _plain,
     "coroutine": _coroutine,
     "generator": _generator,

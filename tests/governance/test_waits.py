@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
-from purposeguard.governance import BlockingStoreCall, Governance, changes, preference_cache
+from purposeguard.governance import BlockingStoreCall, Governance, changes, loops, preference_cache
 from purposeguard.governance.preference_cache import PreferenceCache
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
@@ -430,7 +430,7 @@ def test_a_roster_that_comes_too_late_is_read_again(
 ) -> None:
     """The task gets on after something else held up the loop for longer than the roster counts."""
     cache = make(staleness=0.3, poll=0.1)
-    done = preference_cache.done_within
+    done = loops.done_within
     late: list[bool] = []
     wanted_at = real.monotonic()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeVar, cast
 
 import pyarrow as pa
@@ -76,7 +76,7 @@ def columns_of(data: object, revisions: Revisions) -> Columns:
     for field in schema:
         tag = _tag(field, field.name, revisions)
         if from_spark:
-            spark_tag = _spark_tag(from_spark, field, field.name, revisions)
+            spark_tag = _tag(field, field.name, revisions, lambda _, where: from_spark.get(where))
             if tag is None and only_spark:
                 tag = spark_tag
             elif tag is not None and spark_tag is not None and tag != spark_tag:
@@ -166,23 +166,23 @@ _LISTS: Final = (
 # ---- one field -------------------------------------------------------------------------------------------------------
 
 
-def _own(field: pa.Field, where: str, revisions: Revisions) -> Tag | None:
-    text = (field.metadata or {}).get(_KEY)
+_Texts = Callable[[pa.Field, str], "str | bytes | None"]
+"""The text of a field's own tag, by the field and its path."""
+
+
+def _text(field: pa.Field, _where: str) -> bytes | None:
+    return (field.metadata or {}).get(_KEY)
+
+
+def _own(field: pa.Field, where: str, revisions: Revisions, text_of: _Texts = _text) -> Tag | None:
+    text = text_of(field, where)
     return None if text is None else decode(text, revisions, where)
 
 
-def _tag(field: pa.Field, where: str, revisions: Revisions) -> Tag | None:
+def _tag(field: pa.Field, where: str, revisions: Revisions, text_of: _Texts = _text) -> Tag | None:
     """The tag of a column and everything in it; None if it and some part of it have none."""
-    own = _own(field, where, revisions)
-    inside = [_tag(inner, path, revisions) for inner, path in _inner(field.type, where)]
-    return _united(own, inside)
-
-
-def _spark_tag(texts: Mapping[str, str], field: pa.Field, where: str, revisions: Revisions) -> Tag | None:
-    text = texts.get(where)
-    own = None if text is None else decode(text, revisions, where)
-    inside = [_spark_tag(texts, inner, path, revisions) for inner, path in _inner(field.type, where)]
-    return _united(own, inside)
+    inside = [_tag(inner, path, revisions, text_of) for inner, path in _inner(field.type, where)]
+    return _united(_own(field, where, revisions, text_of), inside)
 
 
 def _united(own: Tag | None, inside: Sequence[Tag | None]) -> Tag | None:

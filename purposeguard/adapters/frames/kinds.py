@@ -127,33 +127,21 @@ def _dask_selected(frame: Any, names: Sequence[str]) -> Any:
     return frame.map_partitions(_pandas_selected, list(names), meta=_pandas_selected(frame._meta, names))
 
 
-def _must_have_arrow(whose: str) -> None:
-    if importlib.util.find_spec("pyarrow") is None:
-        message = f"rows of {whose} are told by pyarrow, which is not installed: pip install 'purposeguard[arrow]'"
-        raise ModuleNotFoundError(message, name="pyarrow")
-
-
 # Each library is imported where a frame of it is there.
 
 
-def _by_pandas(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
-    _must_have_arrow("pandas")
-    from purposeguard.adapters.frames import arrow  # noqa: PLC0415  # a frame of pandas is there
-
-    return arrow.filtered_pandas(frame, rule, telling)
-
-
-def _by_dask(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
-    _must_have_arrow("dask")
-    from purposeguard.adapters.frames import arrow  # noqa: PLC0415  # a frame of dask is there
-
-    return arrow.filtered_dask(frame, rule, telling)
-
-
 def _by_arrow(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
-    from purposeguard.adapters.frames import arrow  # noqa: PLC0415  # a table of it is there
+    """Of Arrow, and of pandas and dask, whose rows are read by it."""
+    if importlib.util.find_spec("pyarrow") is None:
+        whose = kind_of(frame).name
+        message = f"rows of {whose} are told by pyarrow, which is not installed: pip install 'purposeguard[arrow]'"
+        raise ModuleNotFoundError(message, name="pyarrow")
+    from purposeguard.adapters.frames import arrow  # noqa: PLC0415  # there may be none for other frames
 
-    return arrow.filtered(frame, rule, telling)
+    if having.is_pandas_dataframe(frame):
+        return arrow.filtered_pandas(frame, rule, telling)
+    filtered = arrow.filtered_dask if having.is_dask_dataframe(frame) else arrow.filtered
+    return filtered(frame, rule, telling)
 
 
 def _by_polars(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
@@ -262,7 +250,7 @@ SPARK: Final = "Spark"
 ARROW: Final = "Arrow"
 
 _KINDS: Final = (
-    Kind("pandas", ("pandas",), having.is_pandas_dataframe, _pandas_names, _by_pandas, _pandas_selected),
+    Kind("pandas", ("pandas",), having.is_pandas_dataframe, _pandas_names, _by_arrow, _pandas_selected),
     Kind("polars", ("polars",), having.is_polars_dataframe, _columns, _by_polars, _selected),
     Kind(
         "polars (lazy)",
@@ -276,5 +264,5 @@ _KINDS: Final = (
     Kind(ARROW, ("pyarrow",), having.is_pyarrow_table, _table_names, _by_arrow, _selected),
     Kind("DuckDB", ("duckdb", "_duckdb"), having.is_duckdb_relation, _columns, _by_duckdb, _selected),
     Kind(SPARK, ("pyspark",), _is_spark, _columns, _by_spark, _selected),
-    Kind("dask", ("dask",), having.is_dask_dataframe, _dask_names, _by_dask, _dask_selected),
+    Kind("dask", ("dask",), having.is_dask_dataframe, _dask_names, _by_arrow, _dask_selected),
 )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Any, Final, TypeVar, cast
-
-import cachetools
 
 from purposeguard.adapters import row_values
 from purposeguard.adapters.enforcement import Decider, Demand
@@ -13,14 +12,12 @@ from purposeguard.adapters.frames.kinds import kind_of, refuse_odd
 from purposeguard.adapters.frames.tags import FrameTags
 from purposeguard.adapters.tags import Columns
 from purposeguard.guard import Guard
-from purposeguard.locks import new_lock
 from purposeguard.runtime.use import Use
 
 Frame = TypeVar("Frame")
 
 _KIND: Final = "read of a frame"
 _TABLE: Final = ""
-_NARROWED: Final = frozenset({_TABLE})
 _KEPT: Final = 1000
 """Sets of columns whose demands are remembered."""
 
@@ -38,9 +35,8 @@ class Frames:
             rows="keep those that may be used first, with `Frames.permitted`",
             columns="leave the column out, as `Frames.withhold` and `Frames.permitted(…, withhold=True)` do",
         )
-        self._demands: cachetools.LRUCache[object, Demand] = cachetools.LRUCache(_KEPT)
+        self._demand = functools.lru_cache(_KEPT)(self._demand_of)
         self._tags = FrameTags()
-        self._lock = new_lock()
 
     def check(self, frame: object, tags: object = None, columns: Iterable[str] | None = None) -> None:
         """Checks that the purpose under way may use the columns: all of them, or those named.
@@ -121,19 +117,10 @@ class Frames:
 
     # ---- decisions ---------------------------------------------------------------------------------------------------
 
-    def _demand(self, columns: Columns, names: tuple[str, ...], *, narrowed: bool) -> Demand:
-        key = (columns, names, narrowed)
-        with self._lock:
-            demand = self._demands.get(key)
-        if demand is None:
-            refuse_odd(names)
-            self._decider.declare({_TABLE: columns})
-            demand = self._decider.demand(
-                {_TABLE: (columns, names)}, _NARROWED if narrowed else frozenset[str](), kind=_KIND
-            )
-            with self._lock:
-                self._demands[key] = demand
-        return demand
+    def _demand_of(self, columns: Columns, names: tuple[str, ...], *, narrowed: bool) -> Demand:
+        refuse_odd(names)
+        self._decider.declare({_TABLE: columns})
+        return self._decider.demand({_TABLE: (columns, names)}, {_TABLE} if narrowed else (), kind=_KIND)
 
     def _use(self, columns: Columns, names: Iterable[str]) -> Use[Any] | None:
         """The use that decides; None where all stays as it is: nothing is personal, or it is only observed."""

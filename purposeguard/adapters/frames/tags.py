@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import MutableMapping
-from typing import Any, Final, cast
+import functools
+from typing import Any, Final
 
 import cachetools
 
@@ -21,11 +20,8 @@ class FrameTags:
     """Reads tags, and remembers them. May be shared by threads."""
 
     def __init__(self) -> None:
-        self._by_class: weakref.WeakKeyDictionary[type, tuple[Revisions, Columns]] = weakref.WeakKeyDictionary()
-        self._by_columns: cachetools.LRUCache[Columns, tuple[Revisions, Columns]] = cachetools.LRUCache(_KEPT)
-        self._by_schema: cachetools.LRUCache[object, tuple[Any, Revisions, Columns]] = cachetools.LRUCache(_KEPT)
-        # Of equal ones always the same, since to compare two of them takes longer than all the rest.
-        self._same: cachetools.LRUCache[Columns, Columns] = cachetools.LRUCache(_KEPT)
+        self._of_class = functools.lru_cache(_KEPT)(columns_of)
+        self._by_names: cachetools.LRUCache[object, tuple[Any, Revisions, Columns]] = cachetools.LRUCache(_KEPT)
         self._lock = new_lock()
 
     def of(self, kind: Kind, frame: Any, tags: object, revisions: Revisions) -> Columns:
@@ -44,7 +40,7 @@ class FrameTags:
                 f"a frame of {kind.name} bears no tags that could be relied on: give `tags`, a tagged class or a "
                 f"mapping of its columns to sources{advice}"
             )
-        stated = self._cached(tags, revisions)
+        stated = (self._of_class if isinstance(tags, (type, Columns)) else columns_of)(revisions, tags)
         for name, tag in () if borne is None or borne is stated else borne.items():
             own = stated.get(name)
             if own is not None and not _covers(own, tag):
@@ -54,33 +50,18 @@ class FrameTags:
                 )
         return stated
 
-    def _cached(self, tags: object, revisions: Revisions) -> Columns:
-        if not isinstance(tags, (type, Columns)):
-            return columns_of(revisions, tags)
-        cache = cast(
-            "MutableMapping[object, tuple[Revisions, Columns]]",
-            self._by_class if isinstance(tags, type) else self._by_columns,
-        )
-        with self._lock:
-            entry = cache.get(tags)
-        if entry is None or entry[0] is not revisions:
-            columns = columns_of(revisions, tags)
-            with self._lock:
-                entry = cache[tags] = (revisions, self._same.setdefault(columns, columns))
-        return entry[1]
-
     def _borne(self, frame: Any, revisions: Revisions) -> Columns:
         from purposeguard.adapters import arrow  # noqa: PLC0415  # there is a table of it
 
         schema = frame.schema
         key = tuple(schema.names)
         with self._lock:
-            entry = self._by_schema.get(key)
+            entry = self._by_names.get(key)
         # To compare two schemas takes a fifth of the time that it takes to hash one.
         if entry is None or entry[1] is not revisions or not schema.equals(entry[0], check_metadata=True):
-            columns = arrow.columns_of(schema, revisions)
+            entry = (schema, revisions, arrow.columns_of(schema, revisions))
             with self._lock:
-                entry = self._by_schema[key] = (schema, revisions, self._same.setdefault(columns, columns))
+                self._by_names[key] = entry
         return entry[2]
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from pyspark.sql import Column, DataFrame, GroupedData
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from purposeguard.adapters.spark import Spark
 
 _MADE: Final = words(
-    "agg alias coalesce colRegex crossJoin cube describe distinct drop dropDuplicates "
+    "agg alias cache coalesce colRegex crossJoin cube describe distinct drop dropDuplicates "
     "dropDuplicatesWithinWatermark drop_duplicates dropna exceptAll exists fillna filter groupBy groupby "
     "groupingSets hint intersect intersectAll join lateralJoin limit mapInArrow mapInPandas melt metadataColumn "
-    "observe offset orderBy randomSplit repartition repartitionByRange replace rollup sample sampleBy scalar select "
-    "selectExpr sort sortWithinPartitions subtract summary to toDF union unionAll unionByName unpivot where "
-    "withColumn withColumnRenamed withColumns withColumnsRenamed withMetadata withWatermark"
+    "observe offset orderBy persist randomSplit repartition repartitionByRange replace rollup sample sampleBy scalar "
+    "select selectExpr sort sortWithinPartitions subtract summary to toDF union unionAll unionByName unpersist unpivot "
+    "where withColumn withColumnRenamed withColumns withColumnsRenamed withMetadata withWatermark"
 )
 """What makes another frame of one, lazily; or a column, which is no data."""
 
@@ -30,14 +30,16 @@ _GIVES: Final = words(
 )
 """What gives data, or something of it."""
 
-_SELF: Final = words("cache persist unpersist")
-_TELLS: Final = words("columns dtypes explain isLocal isStreaming printSchema schema storageLevel")
-"""What tells of the frame and not of its data."""
-
-_VIEWS: Final = words("createGlobalTempView createOrReplaceGlobalTempView createOrReplaceTempView createTempView")
-"""A view is a plan, which is followed wherever it is read."""
+_TELLS: Final = words(
+    "columns createGlobalTempView createOrReplaceGlobalTempView createOrReplaceTempView createTempView dtypes explain "
+    "isLocal isStreaming printSchema schema storageLevel"
+)
+"""What tells of the frame and not of its data. A view is a plan, which is followed wherever it is read."""
 
 _GROUPS: Final = words("agg applyInArrow applyInPandas apply avg cogroup count max mean min sum")
+
+
+W = TypeVar("W", bound="_Behind")
 
 
 class _Behind:
@@ -58,7 +60,8 @@ class _Behind:
         self.__reduce__()
 
 
-def _seal(cls: type[Any], spark: Spark, content: Any) -> Any:
+def behind(cls: type[W], spark: Spark, content: Any) -> W:
+    """A wrapper of this class around something of Spark's."""
     made = object.__new__(cls)
     object.__setattr__(made, "_Behind__reach", lambda: (spark, content))
     return made
@@ -77,17 +80,13 @@ class GuardedFrame(_Behind):
 
     __slots__ = ()
 
-    @staticmethod
-    def _of(spark: Spark, frame: DataFrame) -> GuardedFrame:
-        made: GuardedFrame = _seal(GuardedFrame, spark, frame)
-        return made
-
     def __repr__(self) -> str:
         _, frame = _open(self)
         return f"<GuardedFrame {', '.join(frame.columns)}>"
 
     def __dir__(self) -> list[str]:
-        return sorted({*_MADE, *_GIVES, *_SELF, *_TELLS, *_VIEWS, *_OWN, "write", "rdd"})
+        own = (name for name in vars(GuardedFrame) if not name.startswith("_"))
+        return sorted({*_MADE, *_GIVES, *_TELLS, *own, "write", "rdd"})
 
     def __getitem__(self, item: Any) -> Any:
         spark, frame = _open(self)
@@ -99,23 +98,47 @@ class GuardedFrame(_Behind):
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a guarded frame is not changed")
 
+    def transform(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> GuardedFrame:
+        """What a function makes of the guarded frame, which is one as well."""
+        made = fn(self, *args, **kwargs)
+        if not isinstance(made, GuardedFrame):
+            raise TypeError(f"the function given to `transform` gave a {type(made).__name__}, and no guarded frame")
+        return made
+
+    def checkpoint(self, eager: bool = True) -> GuardedFrame:
+        """As `Spark.checkpointed`."""
+        spark, frame = _open(self)
+        return behind(GuardedFrame, spark, spark.checkpointed(frame, eager=eager))
+
+    def localCheckpoint(self, eager: bool = True) -> GuardedFrame:  # noqa: N802  # as Spark calls it
+        """As `Spark.checkpointed`, on the executors."""
+        spark, frame = _open(self)
+        return behind(GuardedFrame, spark, spark.checkpointed(frame, eager=eager, local=True))
+
+    def permitted(self, *, withhold: bool = False) -> GuardedFrame:
+        """As `Spark.permitted`."""
+        spark, frame = _open(self)
+        return behind(GuardedFrame, spark, spark.permitted(frame, withhold=withhold))
+
+    def withhold(self) -> GuardedFrame:
+        """As `Spark.withhold`."""
+        spark, frame = _open(self)
+        return behind(GuardedFrame, spark, spark.withhold(frame))
+
     def __getattr__(self, name: str) -> Any:
         spark, frame = _open(self)
-        if name in _OWN:
-            return _own(spark, frame, _OWN[name])
+        if name == "rdd":
+            spark.check(frame)
+            return frame.rdd
         if name in _TELLS:
             attribute = getattr(frame, name)
             return _plainly(attribute) if callable(attribute) else attribute
-        if name in _GIVES or name == "rdd":
-            return _checked(spark, frame, name)
+        if name in _GIVES:
+            return _plainly(getattr(frame, name), lambda: spark.check(frame))
         if name in _MADE:
             return _making(spark, getattr(frame, name))
-        if name in _VIEWS:
-            return _plainly(getattr(frame, name))
-        if name in _SELF:
-            return lambda *args, **kwargs: _guarded_result(spark, getattr(frame, name)(*args, **kwargs))
         if name == "write":
-            return GuardedWriter._of(spark, frame)
+            return behind(GuardedWriter, spark, (frame, "errorifexists"))
         if name in frame.columns:
             return frame[name]
         raise SealedAttribute(
@@ -124,30 +147,11 @@ class GuardedFrame(_Behind):
         )
 
 
-def _checked(spark: Spark, frame: DataFrame, name: str) -> Any:
-    if name == "rdd":
-        spark.check(frame)
-        return frame.rdd
-    method: Callable[..., Any] = getattr(frame, name)
-
-    def checked(*args: Any, **kwargs: Any) -> Any:
-        spark.check(frame)
-        return method(*args, **kwargs)
-
-    return _like(checked, method)
-
-
-def _own(spark: Spark, frame: DataFrame, method: Callable[..., Any]) -> Callable[..., Any]:
-    def own(*args: Any, **kwargs: Any) -> Any:
-        return method(spark, frame, *args, **kwargs)
-
-    return own
-
-
-def _plainly(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method of a frame that can be called, and nothing else: a bound one has its frame."""
+def _plainly(method: Callable[..., Any], check: Callable[[], None] = lambda: None) -> Callable[..., Any]:
+    """A method of a frame that can be called, and nothing else: a bound one has its frame. `check` runs before it."""
 
     def asked(*args: Any, **kwargs: Any) -> Any:
+        check()
         return method(*args, **kwargs)
 
     return _like(asked, method)
@@ -180,15 +184,13 @@ def _plain(value: Any) -> Any:
 def _guarded_result(spark: Spark, made: Any) -> Any:
     """What a method gave, wrapped where data can be had from it."""
     if isinstance(made, DataFrame):
-        return GuardedFrame._of(spark, made)
+        return behind(GuardedFrame, spark, made)
     if isinstance(made, list):
         return [_guarded_result(spark, item) for item in made]
     if isinstance(made, Column):
         return made
-    if isinstance(made, GroupedData):
-        return _seal(GuardedGroups, spark, made)
-    if type(made).__name__ == "PandasCogroupedOps":
-        return _seal(GuardedGroups, spark, made)
+    if isinstance(made, GroupedData) or type(made).__name__ == "PandasCogroupedOps":
+        return behind(GuardedGroups, spark, made)
     raise UnresolvedStatement(f"a guarded frame gave a {type(made).__name__}, of which it is not known what it gives")
 
 
@@ -215,55 +217,15 @@ def _pivot(spark: Spark, groups: Any, column: str, values: list[Any] | None = No
     return _guarded_result(spark, groups.pivot(column, values))
 
 
-# ---- what a DataFrame does otherwise ---------------------------------------------------------------------------------
-
-
-def _transform(spark: Spark, frame: DataFrame, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> GuardedFrame:
-    made = fn(GuardedFrame._of(spark, frame), *args, **kwargs)
-    if not isinstance(made, GuardedFrame):
-        raise TypeError(f"the function given to `transform` gave a {type(made).__name__}, and no guarded frame")
-    return made
-
-
-def _checkpoint(spark: Spark, frame: DataFrame, eager: bool = True) -> GuardedFrame:
-    return GuardedFrame._of(spark, spark.checkpointed(frame, eager=eager))
-
-
-def _local_checkpoint(spark: Spark, frame: DataFrame, eager: bool = True) -> GuardedFrame:
-    return GuardedFrame._of(spark, spark.checkpointed(frame, eager=eager, local=True))
-
-
-def _permitted(spark: Spark, frame: DataFrame, *, withhold: bool = False) -> GuardedFrame:
-    return GuardedFrame._of(spark, spark.permitted(frame, withhold=withhold))
-
-
-def _withhold(spark: Spark, frame: DataFrame) -> GuardedFrame:
-    return GuardedFrame._of(spark, spark.withhold(frame))
-
-
-_OWN: Final[Mapping[str, Callable[..., Any]]] = {
-    "transform": _transform,
-    "checkpoint": _checkpoint,
-    "localCheckpoint": _local_checkpoint,
-    "permitted": _permitted,
-    "withhold": _withhold,
-}
-
-
 class GuardedWriter(_Behind):
     """What `write` of a guarded frame gives: it writes Parquet and tables, checked, with tags."""
 
     __slots__ = ()
 
-    @staticmethod
-    def _of(spark: Spark, frame: DataFrame, mode: str = "errorifexists") -> GuardedWriter:
-        made: GuardedWriter = _seal(GuardedWriter, spark, (frame, mode))
-        return made
-
     def mode(self, mode: str) -> GuardedWriter:
         """What is done where there are data already."""
         spark, (frame, _) = _open(self)
-        return GuardedWriter._of(spark, frame, mode)
+        return behind(GuardedWriter, spark, (frame, mode))
 
     def parquet(self, path: str) -> None:
         """Writes Parquet files, as `Spark.save` does."""

@@ -15,7 +15,6 @@ from purposeguard.adapters.spark.plan import (
     Node,
     is_plan,
     key_of,
-    output_of,
     short,
     tree_of,
     within,
@@ -25,14 +24,14 @@ from purposeguard.errors import UnresolvedStatement
 
 
 class Atom(NamedTuple):
-    """A column of a relation, by number. `kept`: the row rule that its rows met, 0 for none.
+    """A column of a relation, by number. `kept`: the token of the row rule that its rows met, empty for none.
 
     `mixed`: it is of other rows than the one that it stands in: an aggregate, a window, an opaque function.
     """
 
     relation: int
     column: int
-    kept: int = 0
+    kept: str = ""
     mixed: bool = False
 
 
@@ -47,18 +46,15 @@ class Flow(NamedTuple):
     same: Atom | None = None
 
 
-class Out:
+class Out(NamedTuple):
     """The output of an operator: its columns in order (None if unknown), and what each comes from.
 
     `rest` is what any other column comes from; None if there is none.
     """
 
-    __slots__ = ("flows", "order", "rest")
-
-    def __init__(self, order: Sequence[Key] | None, flows: Mapping[Key, Flow], rest: Atoms | None = None) -> None:
-        self.order = order
-        self.flows = flows
-        self.rest = rest
+    order: Sequence[Key] | None
+    flows: Mapping[Key, Flow]
+    rest: Atoms | None = None
 
     def all(self) -> Atoms:
         """What any of its columns comes from."""
@@ -155,8 +151,8 @@ class Reader:
     def __init__(self) -> None:
         self.decides: set[Atom] = set()
 
-    def query(self, plan: Node, outer: Sequence[Out]) -> Out:
-        """What a query within an expression gives; done by whoever reads plans."""
+    def trace(self, root: Node, outer: Sequence[Out] = ()) -> Out:
+        """What a plan gives, such as a query within an expression; done by whoever reads plans."""
         raise NotImplementedError
 
     def everything(self) -> Atoms:
@@ -187,7 +183,7 @@ class Reader:
             elif name == "Literal":
                 continue
             elif name == "OuterReference":
-                reads += (scope.flow(part[0], outer_only=True).atoms for _, part in within(fields))
+                reads += (scope.flow(part[0], outer_only=True).atoms for part in within(fields))
             elif name in OF_FILES:
                 reads.append(self.everything())
             elif name in OUTSIDE:
@@ -195,14 +191,15 @@ class Reader:
             elif name in WHOLE:
                 reads += (out.all() for out in scope.inputs)
             else:
-                queries = [part for _, part in within(fields) if is_plan(part)]
+                queries = [part for part in within(fields) if is_plan(part)]
                 if queries:
                     # Its children tie it to the outer query: like a condition, they decide its result.
                     end = _end(listing, place - 1)
                     self.decides |= self.read((listing[place:end],), scope)
                     place = end
-                    reads += (self._of_query(name, self.query(tree_of(part), _outer(scope))) for part in queries)
-                reads += (self.read((part,), scope) for _, part in within(fields) if not is_plan(part))
+                    outer = (*scope.inputs, *scope.outer)
+                    reads += (self._of_query(name, self.trace(tree_of(part), outer)) for part in queries)
+                reads += (self.read((part,), scope) for part in within(fields) if not is_plan(part))
 
     def _of_query(self, name: str, out: Out) -> Atoms:
         """What flows from a query within an expression into it."""
@@ -213,10 +210,6 @@ class Reader:
         return mixed(out.all())
 
 
-def _outer(scope: Scope) -> tuple[Out, ...]:
-    return (*scope.inputs, *scope.outer)
-
-
 def _end(listing: Listing, place: int) -> int:
     """Where the tree that begins at a place ends."""
     missing = 1
@@ -224,9 +217,3 @@ def _end(listing: Listing, place: int) -> int:
         missing += int(listing[place]["num-children"]) - 1
         place += 1
     return place
-
-
-def outputs_of(node: Node) -> list[tuple[Key, str]] | None:
-    """The attributes, with their names, that a node says it gives; None where it does not say it."""
-    columns = output_of(node)
-    return None if columns is None else [(key_of(column), str(column.get("name", ""))) for column in columns]

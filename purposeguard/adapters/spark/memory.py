@@ -6,6 +6,7 @@ nothing, and is refused.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import uuid
@@ -16,13 +17,12 @@ import cachetools
 
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.spark.lineage import Relation, Scope
-from purposeguard.adapters.spark.plan import Key, Listing, Node, Rows, is_checkpoint, key_of, short
+from purposeguard.adapters.spark.plan import Key, Listing, key_of, short
 from purposeguard.adapters.tags import Tag
 from purposeguard.locks import new_lock
 
 _ATTRIBUTES_KEPT: Final = 500_000
 _CALLS_KEPT: Final = 20_000
-_CHECKPOINTS_KEPT: Final = 20_000
 
 MARKER: Final = "purposeguard:"
 """What tokens begin with."""
@@ -35,6 +35,7 @@ def new_token() -> str:
     return f"{MARKER}{uuid.uuid4().hex}"
 
 
+@dataclasses.dataclass(slots=True, eq=False)
 class Kept:
     """A row rule in plans: its relation, the columns that it was made for, and the rule.
 
@@ -42,14 +43,10 @@ class Kept:
     a plan.
     """
 
-    __slots__ = ("digest", "names", "number", "rule", "shape")
-
-    def __init__(self, number: int, shape: tuple[object, ...], names: Iterable[str], rule: RowRule | None) -> None:
-        self.number = number
-        self.shape = shape
-        self.names = frozenset(names)
-        self.rule = rule
-        self.digest: str | None = None
+    shape: tuple[object, ...]
+    names: frozenset[str]
+    rule: RowRule | None
+    digest: str | None = None
 
 
 class SparkMemory:
@@ -57,11 +54,8 @@ class SparkMemory:
 
     def __init__(self) -> None:
         self._leaves: cachetools.LRUCache[Key, str | None] = cachetools.LRUCache(_ATTRIBUTES_KEPT)
-        self._settled: cachetools.LRUCache[Rows, tuple[Tag, ...]] = cachetools.LRUCache(_CHECKPOINTS_KEPT)
         self._tags: cachetools.LRUCache[str, Tag] = cachetools.LRUCache(_ATTRIBUTES_KEPT)
         self._kept: cachetools.LRUCache[str, Kept] = cachetools.LRUCache(_CALLS_KEPT)
-        self._by_number: cachetools.LRUCache[int, Kept] = cachetools.LRUCache(_CALLS_KEPT)
-        self._count = 0
         self._lock = new_lock()
 
     # ---- relations ---------------------------------------------------------------------------------------------------
@@ -72,27 +66,13 @@ class SparkMemory:
             for key, text in columns:
                 self._leaves[key] = text
 
-    def settle(self, rows: Rows, tags: Sequence[Tag]) -> None:
-        """Remembers the tags of the columns of checkpointed rows, by position."""
+    def knows(self, key: Key) -> bool:
+        """True if the tag of a relation's column is known, so Spark need not be asked."""
         with self._lock:
-            self._settled[rows] = tuple(tags)
+            return key in self._leaves
 
-    def settled(self, rows: Rows) -> tuple[Tag, ...] | None:
-        """The tags of the columns of such rows; None if they were not checkpointed here."""
-        with self._lock:
-            return self._settled.get(rows)
-
-    def knows(self, node: Node, keys: Iterable[Key]) -> bool:
-        """True if the tags of a relation are known, so Spark need not be asked."""
-        if node.name == "Range" or is_checkpoint(node):
-            return True
-        with self._lock:
-            return all(key in self._leaves for key in keys)
-
-    def bears(self, key: Key, node: Node) -> object:
-        """The tag of a relation's column, or its text; None if it has none."""
-        if node.name == "Range":
-            return NOT_PERSONAL
+    def bears(self, key: Key) -> str | None:
+        """The text of the tag of a relation's column; None if it has none."""
         with self._lock:
             return self._leaves.get(key)
 
@@ -119,20 +99,18 @@ class SparkMemory:
 
     def keep(self, token: str, relation: Relation, names: Iterable[str], rule: RowRule | None) -> Kept:
         """Remembers the rule that a condition with this token stands for."""
+        record = Kept(relation.shape, frozenset(names), rule)
         with self._lock:
-            self._count += 1
-            record = Kept(self._count, relation.shape, names, rule)
             self._kept[token] = record
-            self._by_number[self._count] = record
-            return record
+        return record
 
-    def numbered(self, number: int) -> Kept | None:
-        """The rule of this number; None if it was evicted."""
+    def kept_by(self, token: str) -> Kept | None:
+        """The rule that this token stands for; None if it was evicted, or the token is empty."""
         with self._lock:
-            return self._by_number.get(number)
+            return self._kept.get(token)
 
-    def kept(self, condition: Listing, scope: Scope, relations: Sequence[Relation]) -> tuple[int, int] | None:
-        """The row rule that a condition stands for, and its relation; None for any other condition.
+    def kept(self, condition: Listing, scope: Scope, relations: Sequence[Relation]) -> tuple[str, int] | None:
+        """The token of the row rule that a condition stands for, and its relation; None for any other condition.
 
         A token alone proves nothing: the whole condition must be the one made here, on the columns it was made for.
         """
@@ -141,8 +119,7 @@ class SparkMemory:
         token = condition[3].get("value")
         if not isinstance(token, str) or not token.startswith(MARKER):
             return None
-        with self._lock:
-            record = self._kept.get(token)
+        record = self.kept_by(token)
         if record is None:
             return None
         normal = _Normal(scope)
@@ -154,7 +131,7 @@ class SparkMemory:
             return None
         if record.digest is None:
             record.digest = digest
-        return (record.number, number) if record.digest == digest else None
+        return (token, number) if record.digest == digest else None
 
 
 _MADE: Final = ["And", "Or", "EqualTo", "Literal", "Literal"]

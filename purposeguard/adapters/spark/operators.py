@@ -19,21 +19,18 @@ from purposeguard.adapters.spark.lineage import (
     Relation,
     Scope,
     mixed,
-    outputs_of,
     united,
 )
-from purposeguard.adapters.spark.memory import TAGGING, SparkMemory
+from purposeguard.adapters.spark.memory import NOT_PERSONAL, TAGGING, SparkMemory
 from purposeguard.adapters.spark.plan import (
     Key,
     Listing,
     Node,
-    Rows,
     borne,
-    checkpoints,
     is_checkpoint,
     is_plan,
     key_of,
-    keys_of,
+    outputs_of,
     read_plan,
     short,
     tree_of,
@@ -68,7 +65,7 @@ def traced(frame: DataFrame, memory: SparkMemory) -> Traced:
     """
     java: Any = frame._jdf
     plan = java.queryExecution().analyzed()
-    tracer = Tracer(PlanMemory(memory, plan))
+    tracer = Tracer(memory, plan)
     out = tracer.trace(read_plan(str(plan.toJSON())))
     names = frame.columns
     flows = out.at()
@@ -77,48 +74,20 @@ def traced(frame: DataFrame, memory: SparkMemory) -> Traced:
     return Traced(tuple(zip(names, flows, strict=True)), frozenset(tracer.decides), tuple(tracer.relations))
 
 
-class PlanMemory:
-    """The tags in one plan. Spark is asked once, if the memory does not know the relations of the plan."""
-
-    def __init__(self, memory: SparkMemory, plan: Any) -> None:
-        self.memory = memory
-        self._plan = plan
-        self._asked = False
-        self._rows: dict[tuple[Key, ...], set[Rows]] | None = None
-
-    def bears(self, key: Key, node: Node) -> object:
-        """The tag of a relation's column, or its text; None if it has none."""
-        if is_checkpoint(node):
-            return self._of_checkpoint(key, node)
-        if not self._asked and not self.memory.knows(node, (key,)):
-            self._asked = True
-            self.memory.learn(borne(self._plan))
-        return self.memory.bears(key, node)
-
-    def _of_checkpoint(self, key: Key, node: Node) -> object:
-        """The tag of a column behind a checkpoint, by its rows; None if they were not checkpointed here."""
-        if self._rows is None:
-            self._rows = {}
-            for columns, rows in checkpoints(self._plan):
-                self._rows.setdefault(columns, set()).add(rows)
-        keys = keys_of(node)
-        # In a written plan, checkpoints of columns with the same ids look alike.
-        known = {self.memory.settled(rows) for rows in self._rows.get(keys, ())}
-        tags = known.pop() if len(known) == 1 else None
-        return None if tags is None or len(tags) != len(keys) else tags[keys.index(key)]
-
-
 class Tracer(Reader):
     """Traces one plan. `relations`: those that it reads, by number. `decides`: the columns that decide its rows."""
 
-    def __init__(self, memory: PlanMemory) -> None:
+    def __init__(self, memory: SparkMemory, plan: Any) -> None:
+        """`plan` is asked once for the tags of its relations, if the memory does not know one of them."""
         super().__init__()
         self.relations: list[Relation] = []
         self._memory = memory
+        self._plan = plan
+        self._asked = False
         self._ctes: dict[int, Out] = {}
         self._loops: dict[int, Atoms] = {}
         self._called: dict[tuple[int, str], int] = {}
-        self._narrowed: dict[int, int] = {}
+        self._narrowed: dict[int, str] = {}
         self._tagged_above: set[tuple[int, int]] = set()  # columns of relations that are tagged further up
 
     def trace(self, root: Node, outer: Sequence[Out] = ()) -> Out:
@@ -135,20 +104,16 @@ class Tracer(Reader):
                 traced_nodes[id(node)] = self._loop(node, outer)
             elif ready or not node.children:
                 outs = [traced_nodes.pop(id(child)) for child in node.children]
-                traced_nodes[id(node)] = _OPERATORS.get(node.name, Tracer._unknown)(self, node, outs, outer)
+                traced_nodes[id(node)] = _OPERATORS.get(node.name, Tracer._unknown)(self, node, Scope(outs, outer))
             else:
                 pending.append((node, True))
                 pending += ((child, False) for child in reversed(node.children))
         return traced_nodes[id(root)]
 
-    def query(self, plan: Node, outer: Sequence[Out]) -> Out:
-        """The output of a query within an expression."""
-        return self.trace(plan, outer)
-
     def everything(self) -> Atoms:
         """Every column of the relations read so far, also of those that the plan has dropped since."""
         return frozenset(
-            Atom(number, place, self._narrowed.get(number, 0))
+            Atom(number, place, self._narrowed.get(number, ""))
             for number, relation in enumerate(self.relations)
             for place in range(len(relation.names))
             if (number, place) not in self._tagged_above
@@ -161,29 +126,38 @@ class Tracer(Reader):
         self.relations.append(Relation(name, names, bears))
         return len(self.relations) - 1
 
-    def _leaf(self, node: Node, _outs: Sequence[Out], _outer: Sequence[Out]) -> Out:
+    def _leaf(self, node: Node, _scope: Scope) -> Out:
         columns = outputs_of(node)
         if columns is None:
             number = self.relation(node.alias, ("?",), (None,))
             return Out(None, {}, frozenset({Atom(number, 0)}))
-        number = self.relation(
-            node.alias, [name for _, name in columns], [self._memory.bears(key, node) for key, _ in columns]
-        )
+        number = self.relation(node.alias, [name for _, name in columns], [self._tag(key, node) for key, _ in columns])
         atoms = [Atom(number, place) for place in range(len(columns))]
         flows = {key: Flow(frozenset({atom}), atom) for (key, _), atom in zip(columns, atoms, strict=True)}
         return Out([key for key, _ in columns], flows)
 
-    def _nothing(self, _node: Node, _outs: Sequence[Out], _outer: Sequence[Out]) -> Out:
+    def _tag(self, key: Key, node: Node) -> object:
+        """The tag of a relation's column, or its text; None if it has none."""
+        if node.name == "Range":
+            return NOT_PERSONAL
+        if is_checkpoint(node):
+            return None
+        if not self._asked and not self._memory.knows(key):
+            self._asked = True
+            self._memory.learn(borne(self._plan))
+        return self._memory.bears(key)
+
+    def _nothing(self, _node: Node, _scope: Scope) -> Out:
         return EMPTY
 
-    def _cte(self, node: Node, outs: Sequence[Out], _outer: Sequence[Out]) -> Out:
-        self._ctes[int(node.fields["id"])] = outs[0]
-        return outs[0]
+    def _cte(self, node: Node, scope: Scope) -> Out:
+        self._ctes[int(node.fields["id"])] = scope.inputs[0]
+        return scope.inputs[0]
 
-    def _with_ctes(self, node: Node, outs: Sequence[Out], _outer: Sequence[Out]) -> Out:
-        return outs[int(node.fields["plan"])]
+    def _with_ctes(self, node: Node, scope: Scope) -> Out:
+        return scope.inputs[int(node.fields["plan"])]
 
-    def _cte_read(self, node: Node, _outs: Sequence[Out], _outer: Sequence[Out]) -> Out:
+    def _cte_read(self, node: Node, _scope: Scope) -> Out:
         out, columns = self._ctes.get(int(node.fields["cteId"])), outputs_of(node)
         if out is None or columns is None:
             raise UnresolvedStatement(f"nothing in the plan says what the query `{node.alias}` reads")
@@ -224,7 +198,7 @@ class Tracer(Reader):
         keys = outs[0].order
         return Out(keys, {} if keys is None else dict.fromkeys(keys, Flow(whole)), whole)
 
-    def _loop_read(self, node: Node, _outs: Sequence[Out], _outer: Sequence[Out]) -> Out:
+    def _loop_read(self, node: Node, _scope: Scope) -> Out:
         whole = self._loops.get(int(node.fields["loopId"]))
         if whole is None:
             raise UnresolvedStatement(f"nothing in the plan says what the query `{node.alias}` reads")
@@ -233,43 +207,41 @@ class Tracer(Reader):
 
     # ---- rows of one -------------------------------------------------------------------------------------------------
 
-    def _through(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+    def _through(self, node: Node, scope: Scope) -> Out:
         """An operator that passes its columns on; its expressions decide its rows."""
-        scope = Scope(outs, outer)
         for field, value in node.fields.items():
             if isinstance(value, list):
                 listings = node.expressions(field)
                 if value and listings is not None:
                     self.decides |= self.read(listings, scope)
             elif value is None and field in _REQUIRED:
-                return self._unknown(node, outs, outer)
-        return outs[0]
+                return self._unknown(node, scope)
+        return scope.inputs[0]
 
-    def _view(self, _node: Node, outs: Sequence[Out], _outer: Sequence[Out]) -> Out:
-        return outs[0]
+    def _view(self, _node: Node, scope: Scope) -> Out:
+        return scope.inputs[0]
 
-    def _filter(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+    def _filter(self, node: Node, scope: Scope) -> Out:
         listings = node.expressions("condition")
         if not listings:
-            return self._unknown(node, outs, outer)
-        scope = Scope(outs, outer)
-        narrowing = self._memory.memory.kept(listings[0], scope, self.relations)
+            return self._unknown(node, scope)
+        narrowing = self._memory.kept(listings[0], scope, self.relations)
         if narrowing is None:
             self.decides |= self.read(listings, scope)
-            return outs[0]
+            return scope.inputs[0]
         rule, relation = narrowing
         self._narrowed[relation] = rule
-        return _narrowed(outs[0], rule, relation)
+        return _narrowed(scope.inputs[0], rule, relation)
 
-    def _distinct(self, _node: Node, outs: Sequence[Out], _outer: Sequence[Out]) -> Out:
-        self.decides |= outs[0].all()
-        return outs[0]
+    def _distinct(self, _node: Node, scope: Scope) -> Out:
+        self.decides |= scope.inputs[0].all()
+        return scope.inputs[0]
 
-    def _project(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+    def _project(self, node: Node, scope: Scope) -> Out:
         items = node.expressions("projectList")
         if items is None:
-            return self._unknown(node, outs, outer)
-        return self._items(node, items, Scope(outs, outer), across=False)
+            return self._unknown(node, scope)
+        return self._items(node, items, scope, across=False)
 
     def _items(self, node: Node, items: Sequence[Listing], scope: Scope, *, across: bool) -> Out:
         """Columns given one by one. `across`: each is made of many rows, unless it is a plain column."""
@@ -281,7 +253,7 @@ class Tracer(Reader):
             if name == "OuterReference" and isinstance(head.get("e"), list):
                 key, flow = key_of(head["e"][0]), scope.flow(head["e"][0], outer_only=True)
             elif "exprId" not in head:
-                return self._unknown(node, scope.inputs, scope.outer)
+                return self._unknown(node, scope)
             elif name == "AttributeReference":
                 key, flow = key_of(head), scope.flow(head)
             else:
@@ -295,7 +267,7 @@ class Tracer(Reader):
         if len(inner) == 1 and short(inner[0]) == "AttributeReference":
             return scope.flow(inner[0])
         atoms = self.read((inner,), scope)
-        tagging = None if across else self._memory.memory.tagging(inner)
+        tagging = None if across else self._memory.tagging(inner)
         if tagging is None:
             return Flow(mixed(atoms) if across else atoms)
         call, tag = tagging
@@ -315,40 +287,38 @@ class Tracer(Reader):
     def _bears(self, atom: Atom) -> object:
         return self.relations[atom.relation].bears[atom.column]
 
-    def _aggregate(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+    def _aggregate(self, node: Node, scope: Scope) -> Out:
         groups, items = node.expressions("groupingExpressions"), node.expressions("aggregateExpressions")
         if groups is None or items is None:
-            return self._unknown(node, outs, outer)
-        scope = Scope(outs, outer)
+            return self._unknown(node, scope)
         self.decides |= self.read(groups, scope)
         return self._items(node, items, scope, across=True)
 
-    def _window(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+    def _window(self, node: Node, scope: Scope) -> Out:
         items = node.expressions("windowExpressions")
-        order = outs[0].order
+        first = scope.inputs[0]
         parts, sorts = node.expressions("partitionSpec"), node.expressions("orderSpec")
-        if not items or order is None or parts is None or sorts is None:
-            return self._unknown(node, outs, outer)
-        scope = Scope(outs, outer)
+        if not items or first.order is None or parts is None or sorts is None:
+            return self._unknown(node, scope)
         self.decides |= self.read((*parts, *sorts), scope)  # rows lie in this order from here on
         made = self._items(node, items, scope, across=True)
-        return Out(None if made.order is None else (*order, *made.order), {**outs[0].flows, **made.flows}, made.rest)
+        order = None if made.order is None else (*first.order, *made.order)
+        return Out(order, {**first.flows, **made.flows}, made.rest)
 
-    def _generate(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+    def _generate(self, node: Node, scope: Scope) -> Out:
         generator, made = node.expressions("generator"), node.expressions("generatorOutput")
-        order = outs[0].order
+        order = scope.inputs[0].order
         if not generator or made is None or order is None or node.fields.get("unrequiredChildIndex") != []:
-            return self._unknown(node, outs, outer)
-        atoms = self.read(generator, Scope(outs, outer))
+            return self._unknown(node, scope)
+        atoms = self.read(generator, scope)
         self.decides |= atoms  # how many rows there are
         keys = [key_of(column[0]) for column in made]
-        return Out((*order, *keys), {**outs[0].flows, **dict.fromkeys(keys, Flow(atoms))})
+        return Out((*order, *keys), {**scope.inputs[0].flows, **dict.fromkeys(keys, Flow(atoms))})
 
-    def _expand(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+    def _expand(self, node: Node, scope: Scope) -> Out:
         cells, columns = node.expressions("projections"), outputs_of(node)
         if not cells or not columns or len(cells) % len(columns):
-            return self._unknown(node, outs, outer)
-        scope = Scope(outs, outer)
+            return self._unknown(node, scope)
         flows: dict[Key, Flow] = {}
         for place, (key, _) in enumerate(columns):
             parts = [self._item_flow(cell, scope) for cell in cells[place :: len(columns)]]
@@ -363,44 +333,36 @@ class Tracer(Reader):
 
     # ---- rows of several ---------------------------------------------------------------------------------------------
 
-    def _join(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+    def _join(self, node: Node, scope: Scope) -> Out:
         condition = node.expressions("condition")
         kind = str(node.fields.get("joinType"))
-        left, right = outs
+        left, right = scope.inputs
         if condition is None or left.order is None or right.order is None or not any(word in kind for word in _JOINS):
-            return self._unknown(node, outs, outer)
-        self.decides |= self.read(condition, Scope(outs, outer))
+            return self._unknown(node, scope)
+        self.decides |= self.read(condition, scope)
         if any(word in kind for word in _LEFT_ALONE):
             return left
         return _beside(left, right)
 
-    def _lateral(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+    def _lateral(self, node: Node, scope: Scope) -> Out:
         query, condition = node.expressions("right"), node.expressions("condition")
         plan = query[0][0].get("plan") if query else None
         if condition is None or not isinstance(plan, list):
-            return self._unknown(node, outs, outer)
-        right = self.trace(tree_of(plan), (outs[0], *outer))
-        self.decides |= self.read([query[0][1:]] if query else [], Scope(outs, outer))
-        self.decides |= self.read(condition, Scope((outs[0], right), outer))
-        return _beside(outs[0], right)
+            return self._unknown(node, scope)
+        right = self.trace(tree_of(plan), (scope.inputs[0], *scope.outer))
+        self.decides |= self.read([query[0][1:]] if query else [], scope)
+        self.decides |= self.read(condition, Scope((scope.inputs[0], right), scope.outer))
+        return _beside(scope.inputs[0], right)
 
-    def _union(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
-        return self._together(node, outs, outs, outer)
-
-    def _intersect(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
-        self.decides |= united(out.all() for out in outs)
-        return self._together(node, outs, outs, outer)
-
-    def _except(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
-        self.decides |= united(out.all() for out in outs)
-        return self._together(node, outs, outs[:1], outer)
-
-    def _together(self, node: Node, outs: Sequence[Out], flowing: Sequence[Out], outer: Sequence[Out]) -> Out:
-        """Columns stacked by position; they have the ids of the first input."""
-        columns = [out.at() for out in flowing]
+    def _stacked(self, node: Node, scope: Scope) -> Out:
+        """Columns stacked by position; they have the ids of the first input. Of EXCEPT only the first flows on."""
+        outs = scope.inputs
+        if node.name != "Union":
+            self.decides |= united(out.all() for out in outs)
+        columns = [out.at() for out in (outs[:1] if node.name == "Except" else outs)]
         order = outs[0].order
         if order is None or any(column_flows is None or len(column_flows) != len(order) for column_flows in columns):
-            return self._unknown(node, outs, outer)
+            return self._unknown(node, scope)
         flows: dict[Key, Flow] = {}
         for key, parts in zip(order, zip(*(column_flows or [] for column_flows in columns), strict=True), strict=True):
             flows[key] = parts[0] if len(parts) == 1 else Flow(united(flow.atoms for flow in parts))
@@ -408,12 +370,13 @@ class Tracer(Reader):
 
     # ---- whatever else there is --------------------------------------------------------------------------------------
 
-    def _unknown(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+    def _unknown(self, node: Node, scope: Scope) -> Out:
         """An unknown or opaque operator: it uses all its inputs, and they flow into all its outputs."""
         if not node.children:
-            return self._leaf(node, outs, outer)
-        reads = [out.all() for out in outs]
-        scope = Scope((*outs, Out(None, {}, united(reads))), outer)  # its own attributes are made of these
+            return self._leaf(node, scope)
+        reads = [out.all() for out in scope.inputs]
+        made_of_these = Out(None, {}, united(reads))  # its own attributes
+        scope = Scope((*scope.inputs, made_of_these), scope.outer)
         for field in node.fields:
             for listing in node.expressions(field) or ():
                 if is_plan(listing):
@@ -437,7 +400,7 @@ def _beside(left: Out, right: Out) -> Out:
     return Out(order, flows, rest)
 
 
-def _narrowed(out: Out, rule: int, relation: int) -> Out:
+def _narrowed(out: Out, rule: str, relation: int) -> Out:
     """The output after a row rule: atoms of the relation note the rule."""
 
     def kept(atom: Atom) -> Atom:
@@ -461,7 +424,7 @@ _REQUIRED: Final = frozenset(
 _LEFT_ALONE: Final = ("LeftSemi", "LeftAnti")
 _JOINS: Final = (*_LEFT_ALONE, "Inner", "Cross", "LeftOuter", "RightOuter", "FullOuter")
 
-_Operator = Callable[[Tracer, Node, Sequence[Out], Sequence[Out]], Out]
+_Operator = Callable[[Tracer, Node, Scope], Out]
 
 _THROUGH: Final = words(
     "SubqueryAlias Subquery Sort LocalLimit GlobalLimit Tail Offset Sample Repartition RepartitionByExpression "
@@ -486,7 +449,7 @@ _OPERATORS: Final[Mapping[str, _Operator]] = {
     "Expand": Tracer._expand,
     "Join": Tracer._join,
     "LateralJoin": Tracer._lateral,
-    "Union": Tracer._union,
-    "Intersect": Tracer._intersect,
-    "Except": Tracer._except,
+    "Union": Tracer._stacked,
+    "Intersect": Tracer._stacked,
+    "Except": Tracer._stacked,
 }

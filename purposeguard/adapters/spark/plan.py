@@ -21,9 +21,6 @@ Key = tuple[int, str]
 Listing = Sequence[Mapping[str, Any]]
 """A tree as it is written: its nodes in preorder, each with the number of its children."""
 
-Rows = tuple[str, int]
-"""The rows behind a checkpoint: the application, and the number of the RDD that holds them."""
-
 CONNECT = (
     "a frame of Spark Connect shows no plan, so it cannot be told what it reads: check it where the session is a "
     "classic one, in the driver"
@@ -55,9 +52,6 @@ class Node:
         if field not in self.fields:
             return []
         return _listings(self.fields[field])
-
-    def __repr__(self) -> str:
-        return f"<Node {self.name}>"
 
 
 def read_plan(text: str) -> Node:
@@ -116,15 +110,10 @@ def _words(qualifier: object) -> list[str]:
     return [str(word) for word in qualifier] if isinstance(qualifier, list) else []
 
 
-def is_listing(value: object) -> bool:
-    """True if it is a tree that is written out."""
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and "class" in value[0]
-
-
 def _listings(value: object) -> list[Listing] | None:
     if not isinstance(value, list):
         return None
-    if is_listing(value):
+    if value and isinstance(value[0], dict) and "class" in value[0]:  # a tree that is written out
         return [value]
     listings: list[Listing] = []
     for item in value:
@@ -141,12 +130,12 @@ def key_of(fields: Mapping[str, Any]) -> Key:
     return int(written["id"]), str(written["jvmId"])
 
 
-def output_of(node: Node) -> list[Mapping[str, Any]] | None:
-    """The output attributes of a node, in order; None if it does not state them."""
+def outputs_of(node: Node) -> list[tuple[Key, str]] | None:
+    """The attributes, with their names, that a node says it gives, in order; None if it does not state them."""
     columns = node.expressions("output") if "output" in node.fields else None
     if columns is None or not all(len(column) == 1 and "exprId" in column[0] for column in columns):
         return None
-    return [column[0] for column in columns]
+    return [(key_of(column), str(column.get("name", ""))) for (column,) in columns]
 
 
 def short(fields: Mapping[str, Any]) -> str:
@@ -160,12 +149,10 @@ def is_plan(listing: Listing) -> bool:
     return ".plans.logical." in name or ".execution." in name or name.endswith("PipeOperator")
 
 
-def within(fields: Mapping[str, Any]) -> Iterator[tuple[str, Listing]]:
+def within(fields: Mapping[str, Any]) -> Iterator[Listing]:
     """The trees that stand in fields of an expression, and are not its children."""
-    for field, value in fields.items():
-        if isinstance(value, list) and value:
-            for listing in _listings(value) or ():
-                yield field, listing
+    for value in fields.values():
+        yield from _listings(value) or ()
 
 
 # ---- frames and the relations below them ---------------------------------------------------------------------------
@@ -189,7 +176,7 @@ def is_checkpoint(node: Node) -> bool:
     """True if a relation holds what a plan gave before.
 
     Its columns have the ids that they had in that plan, and bear what that plan said of itself; of what decided which
-    rows there are nothing is left. So only the rows themselves tell what it is (see `SparkMemory.settle`).
+    rows there are nothing is left. So they bear no tag, but those that `Spark.checkpointed` marks the columns with.
     """
     return node.name == "LogicalRDD" and (bool(node.fields.get("fromCheckpoint")) or "originStats" in node.fields)
 
@@ -202,29 +189,14 @@ def borne(plan: Any) -> Iterator[tuple[Key, str | None]]:
     for part in (plan, *_each(plan.subqueriesAll())):
         for leaf in _each(part.collectLeaves()):
             node = read_plan(str(leaf.toJSON()))
-            columns = output_of(node)
+            columns = outputs_of(node)
             if columns is None or is_checkpoint(node):
                 continue
             fields = json.loads(str(leaf.schema().json()))["fields"]
-            if [column["name"] for column in fields] != [column["name"] for column in columns]:
+            if [field["name"] for field in fields] != [name for _, name in columns]:
                 raise UnresolvedStatement(f"a relation of the plan, a {node.name}, tells two schemas of itself")
-            for column, field in zip(columns, fields, strict=True):
-                yield key_of(column), _text(field.get("metadata", {}).get(KEY))
-
-
-def checkpoints(plan: Any) -> Iterator[tuple[tuple[Key, ...], Rows]]:
-    """The checkpoints that a plan reads: the ids of their columns, and the rows that they hold."""
-    for part in (plan, *_each(plan.subqueriesAll())):
-        for leaf in _each(part.collectLeaves()):
-            node = read_plan(str(leaf.toJSON()))
-            if is_checkpoint(node):
-                held = leaf.rdd()
-                yield keys_of(node), (str(held.sparkContext().applicationId()), int(held.id()))
-
-
-def keys_of(node: Node) -> tuple[Key, ...]:
-    """The output attributes of a node; empty if it does not state them."""
-    return tuple(key_of(column) for column in output_of(node) or ())
+            for (key, _), field in zip(columns, fields, strict=True):
+                yield key, _text(field.get("metadata", {}).get(KEY))
 
 
 def _text(value: object) -> str | None:

@@ -35,23 +35,18 @@ MOST_IN_A_CONDITION: Final = 500
 _KEY: Final = "purposeguard_subject"
 
 
-class KeyRelations:
-    """The relations of subjects that were made for a session: one for each set of them, as long as that lives."""
+_made: weakref.WeakKeyDictionary[KeySet, dict[tuple[int, str], DataFrame]] = weakref.WeakKeyDictionary()
+_making: Final = new_lock()
 
-    def __init__(self) -> None:
-        self._made: weakref.WeakKeyDictionary[KeySet, dict[tuple[int, str], DataFrame]] = weakref.WeakKeyDictionary()
-        self._lock = new_lock()
 
-    def relation(self, session: SparkSession, keys: KeySet, form: str) -> DataFrame:
-        """Subjects as a relation of one column; `form` is `ints`, `texts` or `uuids`."""
-        with self._lock:
-            made = self._made.setdefault(keys, {})
-        relation = made.get((id(session), form))
-        if relation is None:
-            relation = made.setdefault(
-                (id(session), form), _relation(session, getattr(keys, form), whole=form == "ints")
-            )
-        return relation
+def key_relation(session: SparkSession, keys: KeySet, form: str) -> DataFrame:
+    """Subjects as a relation of one column, made once as long as the set lives; `form`: `ints`, `texts` or `uuids`."""
+    with _making:
+        made = _made.setdefault(keys, {})
+    relation = made.get((id(session), form))
+    if relation is None:
+        relation = made.setdefault((id(session), form), _relation(session, getattr(keys, form), whole=form == "ints"))
+    return relation
 
 
 def _relation(session: SparkSession, keys: Sequence[Any], *, whole: bool) -> DataFrame:
@@ -65,13 +60,10 @@ def _relation(session: SparkSession, keys: Sequence[Any], *, whole: bool) -> Dat
     return session.createDataFrame(pa.table({_KEY: held}), schema)
 
 
-_KEY_RELATIONS: Final = KeyRelations()
-
-
 def filtered(frame: DataFrame, rule: RowRule) -> DataFrame:
     """Returns the rows of a frame that may be used, when an action runs; columns have the names that the rule gives."""
     columns = {field.name: (field.name, field.dataType) for field in frame.schema.fields}
-    return frame.where(SparkConditions(rule, columns, frame.sparkSession, _KEY_RELATIONS).column_of_rule())
+    return frame.where(SparkConditions(rule, columns, frame.sparkSession).column_of_rule())
 
 
 _KINDS: Final = (
@@ -96,17 +88,10 @@ class SparkConditions(Conditions):
     `columns`: the name in the frame of each column of the rule, and its type.
     """
 
-    def __init__(
-        self,
-        rule: RowRule,
-        columns: Mapping[str, tuple[str, T.DataType]],
-        session: SparkSession,
-        key_relations: KeyRelations,
-    ) -> None:
+    def __init__(self, rule: RowRule, columns: Mapping[str, tuple[str, T.DataType]], session: SparkSession) -> None:
         super().__init__(rule, Names(DIALECT))
         self._columns: Final = columns
         self._session: Final = session
-        self._key_relations: Final = key_relations
         self._queries: Final[dict[str, Column]] = {}
 
     def column_of_rule(self) -> Column:
@@ -189,7 +174,7 @@ class SparkConditions(Conditions):
         """As of any; of many keys a query, for which a name stands until it is put in."""
         if len(getattr(keys, form)) <= MOST_IN_A_CONDITION:
             return super().among(value, keys, form)
-        relation = F.broadcast(self._key_relations.relation(self._session, keys, form))
+        relation = F.broadcast(key_relation(self._session, keys, form))
         query = f"purposeguard_query_{len(self._queries)}"
         self._queries[query] = relation.where(F.col(_KEY) == self.column_of(value).outer()).exists()
         return exp.var(query)
@@ -244,11 +229,11 @@ def selected(frame: DataFrame, made: Mapping[int, Callable[[Column, str], Column
     return frame.select(*(make(F.col(quoted(plain[place])), names[place]) for place, make in made.items()))
 
 
-def by_relation(plan: Traced, atoms: Iterable[Atom]) -> dict[tuple[int, int], list[str]]:
+def by_relation(plan: Traced, atoms: Iterable[Atom]) -> dict[tuple[int, str], list[str]]:
     """The columns of each relation, in their order, apart by the rule that their rows met."""
-    named: dict[tuple[int, int], list[str]] = {}
-    for relation, column, rule_number in sorted({(atom.relation, atom.column, atom.kept) for atom in atoms}):
-        named.setdefault((relation, rule_number), []).append(plan.relations[relation].names[column])
+    named: dict[tuple[int, str], list[str]] = {}
+    for relation, column, rule in sorted({(atom.relation, atom.column, atom.kept) for atom in atoms}):
+        named.setdefault((relation, rule), []).append(plan.relations[relation].names[column])
     return named
 
 

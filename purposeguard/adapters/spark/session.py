@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -13,13 +14,12 @@ from pyspark.sql import functions as F  # noqa: N812  # as everybody calls it
 
 from purposeguard.adapters.enforcement import Decider, Demand
 from purposeguard.adapters.row_rule import RowRule
-from purposeguard.adapters.spark.guarded import GuardedFrame
+from purposeguard.adapters.spark.guarded import GuardedFrame, behind
 from purposeguard.adapters.spark.lineage import Atom, Flow, Relation
 from purposeguard.adapters.spark.memory import Kept, SparkMemory, new_token
 from purposeguard.adapters.spark.operators import Traced, traced
-from purposeguard.adapters.spark.plan import checkpoints, classic
+from purposeguard.adapters.spark.plan import classic
 from purposeguard.adapters.spark.rows import (
-    KeyRelations,
     SparkConditions,
     any_of,
     are_told_apart,
@@ -30,7 +30,7 @@ from purposeguard.adapters.spark.rows import (
 )
 from purposeguard.adapters.spark.statements import parsed_query
 from purposeguard.adapters.spark.tags import TagReader, covered, schema_with
-from purposeguard.adapters.tags import KEY, Columns, columns_of, encode
+from purposeguard.adapters.tags import KEY, Columns, Tag, columns_of, encode
 from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.locks import new_lock
@@ -44,15 +44,12 @@ _Narrowed = tuple[str, Columns, frozenset[str], Kept]
 """A relation whose rows were kept: its name, its tags, the columns used, and the rule."""
 
 
-class _Analysed:
+class _Analysed(NamedTuple):
     """What a frame uses, worked out once: columns of relations, and the row rules that their rows met."""
 
-    __slots__ = ("demand", "kept", "traced")
-
-    def __init__(self, plan: Traced, demand: Demand, kept: Sequence[_Narrowed]) -> None:
-        self.traced = plan
-        self.demand = demand
-        self.kept = kept
+    traced: Traced
+    demand: Demand
+    kept: Sequence[_Narrowed]
 
 
 class Spark:
@@ -66,7 +63,6 @@ class Spark:
             guard, rows="keep those that may be used first, with `Spark.permitted`", columns=_WITHOUT
         )
         self._memory: Final = SparkMemory()
-        self._key_relations: Final = KeyRelations()
         self._analysed: weakref.WeakKeyDictionary[DataFrame, tuple[object, _Analysed]] = weakref.WeakKeyDictionary()
         self._tags: Final = TagReader(self._decider, self._memory)
         self._lock = new_lock()
@@ -128,7 +124,7 @@ class Spark:
         for (number, rule), names in by_relation(plan, plan.used).items():
             relation = plan.relations[number]
             columns = self._tags.of_relation(relation)
-            record = self._memory.numbered(rule) if rule else None
+            record = self._memory.kept_by(rule)
             narrowed = {relation.name} if record is not None else frozenset[str]()
             demands.append(self._decider.demand({relation.name: (columns, names)}, narrowed, kind=_KIND))
             if record is not None:
@@ -187,21 +183,26 @@ class Spark:
                     self._tags.of_flow(plan, Flow(known, same), self._tags.sources_within(plan)),
                     stated[name],
                 )
-        token = self._memory.tag({place: stated[name] for place, name in enumerate(names) if name in stated})
-        return selected(frame, {place: self._tagging(token, place, stated) for place in range(len(names))})
+        tags = {place: stated[name] for place, name in enumerate(names) if name in stated}
+        revisions = self._decider.revisions
+        return self._with_tags(frame, tags, {place: {KEY: encode(tag, revisions)} for place, tag in tags.items()})
 
-    def _tagging(self, token: str, place: int, stated: Columns) -> Callable[[Column, str], Column]:
-        """What marks a column in the plan with its tag. Spark optimises it away before it runs."""
+    def _with_tags(
+        self, frame: DataFrame, tags: Mapping[int, Tag], metadata: Mapping[int, dict[str, Any]]
+    ) -> DataFrame:
+        """The frame with marks in its plan that tell its columns' tags, by place. Spark optimises them away.
 
-        def tagged_column(column: Column, name: str) -> Column:
-            if name not in stated:
+        `metadata` is what these columns bear, for others to read.
+        """
+        token = self._memory.tag(tags)
+
+        def marked(place: int, column: Column, name: str) -> Column:
+            if place not in tags:
                 return column.alias(name)
-            text = f"{token}:{place}"
-            return F.when(_standing_for_itself(text), column).alias(
-                name, metadata={KEY: encode(stated[name], self._decider.revisions)}
-            )
+            marked_column = F.when(_standing_for_itself(f"{token}:{place}"), column)
+            return marked_column.alias(name, metadata=metadata[place])
 
-        return tagged_column
+        return selected(frame, {place: functools.partial(marked, place) for place in range(len(frame.columns))})
 
     # ---- withholding and narrowing -------------------------------------------------------------------------------
 
@@ -300,7 +301,7 @@ class Spark:
                 frame = self._marked(frame, (relation, used, None), F.lit(True), any_of(plan, number))
             else:
                 places = places_of(frame, plan, number, rule)
-                condition = SparkConditions(rule, places, frame.sparkSession, self._key_relations).column_of_rule()
+                condition = SparkConditions(rule, places, frame.sparkSession).column_of_rule()
                 frame = self._marked(frame, (relation, used, rule), condition, places[rule.columns[0]][0])
         return frame
 
@@ -338,7 +339,7 @@ class Spark:
 
     def guarded(self, frame: DataFrame) -> GuardedFrame:
         """The frame behind a wrapper: what is made of it is wrapped, and checked before it gives any data."""
-        return GuardedFrame._of(self, classic(frame))
+        return behind(GuardedFrame, self, classic(frame))
 
     def written(self, frame: DataFrame) -> DataFrame:
         """The frame, checked, its columns bearing the tags of what they come from: as it is to be written.
@@ -403,10 +404,8 @@ class Spark:
         plan = self._analyse(frame).traced
         tags = self._tags.in_order(plan, self._tags.sources_within(plan))
         made = frame.localCheckpoint(eager) if local else frame.checkpoint(eager)
-        java: Any = made._jdf
-        for _, rows in checkpoints(java.queryExecution().analyzed()):
-            self._memory.settle(rows, tags)
-        return made
+        metadata = {place: field.metadata for place, field in enumerate(made.schema.fields)}
+        return self._with_tags(made, dict(enumerate(tags)), metadata)
 
     def schema(self, columns: object, types: Mapping[str, Any] | None = None) -> Any:
         """The schema of a tagged model, or of columns whose types are given, with tags: for `createDataFrame`, `read`.

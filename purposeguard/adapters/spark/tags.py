@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import functools
 import types as builtin_types
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
-import cachetools
 from pyspark.sql import types as T  # noqa: N812  # as everybody calls it
 from typing_extensions import get_type_hints
 
@@ -18,7 +18,6 @@ from purposeguard.adapters.spark.memory import SparkMemory
 from purposeguard.adapters.spark.operators import Traced
 from purposeguard.adapters.tags import KEY, NOT_PERSONAL, Columns, Revisions, Tag, decode, encode
 from purposeguard.errors import UnlabelledData
-from purposeguard.locks import new_lock
 from purposeguard.values.markers import RowSource
 
 _TAGS_KEPT: Final = 10_000
@@ -30,8 +29,7 @@ class TagReader:
     def __init__(self, decider: Decider, memory: SparkMemory) -> None:
         self._decider = decider
         self._memory = memory
-        self._read: cachetools.LRUCache[tuple[object, str], Tag] = cachetools.LRUCache(_TAGS_KEPT)
-        self._lock = new_lock()
+        self._decode = functools.lru_cache(_TAGS_KEPT)(decode)
 
     def of_frame(self, plan: Traced, sources: frozenset[int]) -> Columns:
         """The tags of a frame's columns: of their values, and of what decides its rows.
@@ -65,16 +63,7 @@ class TagReader:
         return columns
 
     def _tag(self, bears: object, column: str) -> Tag:
-        if isinstance(bears, Tag):
-            return bears
-        text, revisions = str(bears), self._decider.revisions
-        with self._lock:
-            tag = self._read.get((revisions, text))
-        if tag is None:
-            tag = decode(text, revisions, column)
-            with self._lock:
-                self._read[revisions, text] = tag
-        return tag
+        return bears if isinstance(bears, Tag) else self._decode(str(bears), self._decider.revisions, column)
 
     def of_flow(self, plan: Traced, flow: Flow, sources: frozenset[int]) -> Tag:
         """The tag of a column, by what it comes from; `sources` as for `of_frame`."""
@@ -85,7 +74,7 @@ class TagReader:
         label, by_row = NOT_PERSONAL, False
         for atom in flow.atoms:
             tag = self._own(plan, atom)
-            record = self._memory.numbered(atom.kept) if atom.kept else None
+            record = self._memory.kept_by(atom.kept)
             label |= label_in(record.rule if record is not None else None, tag)
             by_row |= tag.by_row and record is None
         mark = None if flow.same is None else self._own(plan, flow.same).mark

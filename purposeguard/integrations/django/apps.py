@@ -41,14 +41,16 @@ class RequestsConfig(AppConfig):
 
 def check_installed(**_: Any) -> list[CheckMessage]:
     """What `manage.py check` says of the settings."""
-    found: list[CheckMessage] = []
+    messages: list[CheckMessage] = []
     if not apps.is_installed(_ROWS):
         hint = f'put "{_ROWS}" into INSTALLED_APPS, or check by yourself what views read'
-        found.append(checks.Warning("statements are not held to the notice", hint=hint, id="purposeguard.W002"))
+        messages.append(checks.Warning("statements are not held to the notice", hint=hint, id="purposeguard.W002"))
     if _MIDDLEWARE not in settings.MIDDLEWARE:
         hint = f'put "{_MIDDLEWARE}" into MIDDLEWARE'
-        found.append(checks.Warning("refusals are answered as errors of the server", hint=hint, id="purposeguard.W003"))
-    return found
+        messages.append(
+            checks.Warning("refusals are answered as errors of the server", hint=hint, id="purposeguard.W003")
+        )
+    return messages
 
 
 @hops

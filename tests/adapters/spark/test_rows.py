@@ -20,7 +20,7 @@ import purposeguard as pg
 from purposeguard import ChannelViolation, Guard, UnlabelledData
 from purposeguard.adapters.row_rule import Branch, KeySet, RowRule, Span, SubjectTest, ZoneRule, id_meant, spellings
 from purposeguard.adapters.spark import Spark, rows
-from purposeguard.adapters.spark.rows import KeyRelations, SparkConditions, literal
+from purposeguard.adapters.spark.rows import SparkConditions, key_relation, literal
 from purposeguard.adapters.tags import KEY, encode
 from purposeguard.errors import UnknownSource
 from purposeguard.notices import trendmicro_jp as tm
@@ -125,9 +125,7 @@ def test_ids_are_found_in_any_spelling(most: int, session: SparkSession, monkeyp
 def _named(frame: Any, keys: KeySet) -> set[Any]:
     branch = Branch(subjects=SubjectTest(keys, only=True, nobody=False))
     rule = _rule(branch, subjects=(("who", Subject),))
-    conditions = SparkConditions(
-        rule, {"who": ("who", frame.schema["who"].dataType)}, frame.sparkSession, KeyRelations()
-    )
+    conditions = SparkConditions(rule, {"who": ("who", frame.schema["who"].dataType)}, frame.sparkSession)
     return {row.who for row in frame.filter(conditions.column_of_rule()).collect()}
 
 
@@ -142,7 +140,7 @@ def test_what_is_no_id_is_refused(type_: str, session: SparkSession) -> None:
 def test_what_is_no_day_is_refused(type_: str, session: SparkSession) -> None:
     branch = Branch(collected=Span(datetime.date(2024, 1, 1), None, absent=False))
     rule = _rule(branch, collected="day")
-    conditions = SparkConditions(rule, {"day": ("day", T.DataType.fromDDL(type_))}, session, KeyRelations())
+    conditions = SparkConditions(rule, {"day": ("day", T.DataType.fromDDL(type_))}, session)
     with pytest.raises(UnlabelledData, match="to hold days"):
         conditions.column_of_rule()
 
@@ -162,10 +160,10 @@ def test_days_begin_in_the_time_zone_of_the_notice_by_every_setting(set_otherwis
 
 def test_a_relation_of_subjects_is_made_once(session: SparkSession) -> None:
     keys = KeySet(["1", "2"])
-    relation_of = KeyRelations().relation
-    assert relation_of(session, keys, "ints") is relation_of(session, keys, "ints")
-    assert relation_of(session, keys, "texts") is not relation_of(session, keys, "ints")
-    assert relation_of(session, KeySet(["1", "2"]), "ints") is not relation_of(session, keys, "ints")
+    ints = key_relation(session, keys, "ints")
+    assert key_relation(session, keys, "ints") is ints
+    assert key_relation(session, keys, "texts") is not ints
+    assert key_relation(session, KeySet(["1", "2"]), "ints") is not ints
 
 
 SPELT = st.one_of(
@@ -182,7 +180,7 @@ SPELT = st.one_of(
 def test_what_spark_reads_as_a_source_the_notice_reads_as_the_same(texts: list[str], spark: Any) -> None:
     frame = spark.createDataFrame([(one,) for one in texts], "src string")
     rule = _rule(source="src")
-    conditions = SparkConditions(rule, {"src": ("src", T.StringType())}, spark, KeyRelations())
+    conditions = SparkConditions(rule, {"src": ("src", T.StringType())}, spark)
     clauses = sorted(one.clause for one in tm.NOTICE.sources)
     named = {one: conditions.column_of(conditions.source_in("src", frozenset({one}))) for one in clauses}
     found = frame.select("src", *(column.alias(one) for one, column in named.items())).collect()
@@ -236,7 +234,7 @@ def test_a_source_is_read_from_its_column_whatever_that_is_called(name: str, set
     texts = ["1.1(a)", "Registration", "1.1a", "REGISTRATION", "2.1(a)", "2.1a", "WebContact"]
     frame = set_otherwise.createDataFrame([(one,) for one in texts], "src string").toDF(name)
     rule = _rule(Branch(sources=frozenset({"1.1(a)"})), source="src")
-    condition = SparkConditions(rule, {"src": (name, T.StringType())}, set_otherwise, KeyRelations()).column_of_rule()
+    condition = SparkConditions(rule, {"src": (name, T.StringType())}, set_otherwise).column_of_rule()
     assert [row[0] for row in frame.filter(condition).collect()] == texts[:4]
     for odd, said in ((None, "a row names no source, in `"), ("it's \\ 9", "unknown source `it's \\ 9`, in `")):
         other = set_otherwise.createDataFrame([(odd,)], "src string").toDF(name)
@@ -255,5 +253,5 @@ def test_a_notice_without_sources_that_may_be_used_is_asked_too(session: SparkSe
     every = frozenset(one.clause for one in tm.NOTICE.sources)
     for clauses, left in ((frozenset[str](), 0), (every, 2)):
         rule = _rule(Branch(sources=clauses), source="src")
-        conditions = SparkConditions(rule, {"src": ("src", T.StringType())}, session, KeyRelations())
+        conditions = SparkConditions(rule, {"src": ("src", T.StringType())}, session)
         assert frame.filter(conditions.column_of_rule()).count() == left

@@ -269,6 +269,8 @@ def test_bodies_of_sessions_that_are_made_while_they_are_sent(outgoing, guard, s
         session.post(server.url, data=iter([b"to ", b"Aiko"]))
         with pytest.raises(pg.SealedValue):
             session.post(server.url, data=iter(["to ", f"{NAME}"]))
+        with pytest.raises(pg.SealedValue):
+            session.post(server.url, data=iter([f"{NAME}"[:5], f"{NAME}"[5:]]))
     assert server.seen[0].body == b"to Aiko"
     assert b"sealed" not in server.bytes
 
