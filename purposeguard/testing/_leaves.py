@@ -335,7 +335,8 @@ def _by_pattern(pattern: str, valid: Check) -> Native:
     try:
         compiled = re.compile(rf"{pattern[:-1]}\Z" if ends else pattern)
     except re.error:  # a pattern that only pydantic's engine knows
-        native, matching = st.nothing(), []
+        native: st.SearchStrategy[str] = st.nothing()
+        matching: list[st.SearchStrategy[str]] = []
     else:
         native = st.from_regex(compiled, alphabet=_CHARACTERS)
         matching = [st.from_regex(compiled, fullmatch=True, alphabet=letters) for letters in (_LETTERS, _CHARACTERS)]
