@@ -281,12 +281,16 @@ def _one_of(kinds: Sequence[Kind]) -> st.SearchStrategy[Any]:
     return st.builds(lambda kind, n: kind.make(n), st.sampled_from(kinds), numbers)
 
 
+def drawn_from(data: ConjectureData, strategy: st.SearchStrategy[T]) -> T:
+    """The value that a strategy draws from this source, also within a hypothesis test."""
+    with BuildContext(data, wrapped_test=drawn_from):
+        return data.draw(strategy)
+
+
 def seeded(strategy: st.SearchStrategy[T], n: int) -> T | None:
     """The value that a strategy draws by a number; None if it draws none. The same number gives the same value."""
-    data = ConjectureData(random=random.Random(n))  # noqa: S311  # no secret
     try:
-        with BuildContext(data, wrapped_test=seeded):
-            return data.draw(strategy)
+        return drawn_from(ConjectureData(random=random.Random(n)), strategy)  # noqa: S311  # no secret
     except (StopTest, InvalidArgument):  # nothing that its filters take, or nothing in its alphabet
         return None
 
