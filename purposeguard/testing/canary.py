@@ -11,7 +11,6 @@ Needs hypothesis: `pip install 'purposeguard[hypothesis]'`.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import itertools
 import re
@@ -26,6 +25,7 @@ from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.use import Use
+from purposeguard.testing._blocks import judging
 from purposeguard.testing._runs import Waiting, opened_by
 from purposeguard.testing._shown import error_parts, lines_of
 from purposeguard.testing.effects import KINDS, Effect, Effects, captured
@@ -72,7 +72,7 @@ def canaries(
     return cast("AbstractContextManager[Canaries, None]", entered)  # it lets every error on
 
 
-@contextlib.contextmanager
+@judging
 def _block(
     asked: tuple[Guard, Any, str | None], block: Block[Any], kinds: frozenset[str], proven: frozenset[str]
 ) -> Generator[Canaries]:

@@ -17,6 +17,7 @@ from purposeguard.notice.vocabulary import Family, Purpose, Source, fold, is_uni
 from purposeguard.policy.explanation import Decision, name_of
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.site import Site
+from purposeguard.testing._blocks import judging
 from purposeguard.testing.watching import Asked, Watcher, watching
 
 R = TypeVar("R")
@@ -121,7 +122,7 @@ def _decisions_text(decisions: list[Decided]) -> str:
     return printable("\n".join(["what was decided here:", *lines]))
 
 
-@contextmanager
+@judging
 def _denied(wanted: dict[str, str] | None, purpose: str | None, guard: Guard | None) -> Generator[list[Decided]]:
     __tracebackhide__ = True
     capture = _Capture()
@@ -168,7 +169,7 @@ def _is_meant(
     return sources <= combined and any(not sources.isdisjoint(_names(source)) for source in denied or label)
 
 
-@contextmanager
+@judging
 def _reads(wanted: dict[str, str], activity: str | None, guard: Guard | None) -> Generator[list[Decided]]:
     __tracebackhide__ = True
     capture = _Capture()
