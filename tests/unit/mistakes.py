@@ -205,6 +205,11 @@ def remind(key): ...
 """,
     "two purposes": "guard.purpose(tm.RenewalGuidance, tm.ProductGuidance)\n",
     "a list of purposes": "guard.purpose([tm.RenewalGuidance, tm.ProductGuidance])\n",
+    "decorators in the wrong order": """\
+@guard.access
+@guard.purpose(tm.RenewalGuidance)
+def load(key) -> Customer: ...
+""",
     "`guard.cached` below": """\
 @guard.access
 @guard.cached()
