@@ -9,10 +9,9 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any, TypeVar
 from unittest import mock
 
@@ -20,8 +19,6 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from purposeguard import Guard, Label, Notice, Purpose, PurposeGuardError, PurposeMissing, PurposeViolation, Source
-from purposeguard.notice.schema import Document
-from purposeguard.policy import spec
 from purposeguard.policy.table import PolicyTable
 from purposeguard.runtime.declarations import Reclassification
 from purposeguard.runtime.observer import Tick
@@ -108,38 +105,6 @@ def outcome(act: Callable[[], object]) -> object:
     if not declared:
         return value
     return {field.name: outcome(partial(getattr, value, field.name)) for field in max(declared, key=len)}
-
-
-Answer = Callable[..., bool]
-
-
-def plain_reference(document: Document) -> Answer:
-    """`spec.permits` of a document."""
-    return partial(spec.permits, document)
-
-
-@contextmanager
-def remembering_reference(document: Document) -> Iterator[Answer]:
-    """`spec.permits` of a document, with the answers of `spec.may` remembered.
-
-    A document is frozen and `may` is a function of it and its arguments alone. Rules 2 and 3, which are about several
-    sources and several purposes, stand in `allowed` and are worked out anew at every question.
-    """
-    may = spec.may
-
-    @cache
-    def remembered(source: str, purpose: str, channel: str | None, conditions: frozenset[str]) -> bool:
-        return may(document, source, purpose, channel, conditions)
-
-    def fake(
-        asked: Document, source: str, purpose: str, channel: str | None, conditions: AbstractSet[str] = frozenset()
-    ) -> bool:
-        if asked is document:
-            return remembered(source, purpose, channel, frozenset(conditions))
-        return may(asked, source, purpose, channel, conditions)
-
-    with mock.patch.object(spec, "may", fake):
-        yield partial(spec.permits, document)
 
 
 # ---- Doubles ------------------------------------------------------------------------------------------------------

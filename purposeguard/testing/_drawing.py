@@ -365,10 +365,8 @@ def sealing_label(terms: Any) -> Label:
     Raises:
         Unsolvable: `terms` holds neither sources nor purposes.
     """
-    while isinstance(terms, ALIASES):
-        terms = terms.__value__
     sources: list[type[Source]] = []
-    for term in get_args(terms) if is_union(terms) else (terms,):
+    for term in _each(terms):
         if not isinstance(term, TermMeta):
             raise Unsolvable("a sealed field that leaves its sources open: give a strategy for it")
         if issubclass(term, Source) and "clause" in vars(term):
@@ -379,9 +377,14 @@ def sealing_label(terms: Any) -> Label:
 
 
 def _names_sources(terms: Any) -> bool:
+    return all(issubclass(term, Source) for term in _each(terms))
+
+
+def _each(terms: Any) -> tuple[Any, ...]:
+    """The members of a union, which may have a name."""
     while isinstance(terms, ALIASES):
         terms = terms.__value__
-    return all(issubclass(term, Source) for term in (get_args(terms) if is_union(terms) else (terms,)))
+    return get_args(terms) if is_union(terms) else (terms,)
 
 
 def _serving(purpose: TermMeta) -> type[Source]:

@@ -7,7 +7,7 @@ import functools
 import itertools
 import sys
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Final
@@ -61,7 +61,7 @@ class Asked:
 class State:
     """What is known of one run of hypothesis over a test."""
 
-    execution: Callable[[], object]
+    execution: weakref.ref[Any]
     conduct: Conduct
     judge: Judge = field(default_factory=Judge)
     unstable: Nondeterministic | None = None
@@ -204,7 +204,7 @@ class Example:
         """The failure that a twin shows, or showed when it was drawn before."""
         state = self.state
         key = choices_of(context)
-        if key is not None and key in state.known:
+        if key in state.known:
             failure = state.known[key]
             if isinstance(failure, Interference) and context.is_final and not failure.fields:
                 failure = self._compared(before, twin, final=True) or failure
@@ -212,7 +212,7 @@ class Example:
             failure = None  # code that remembers would fail with every new value
         else:
             failure = state.unstable or self._compared(before, twin, final=context.is_final)
-        if key is not None and not is_explicit(context):
+        if not is_explicit(context):
             state.known[key] = failure
             state.remembered += isinstance(failure, Interference) and failure.remembered
         if isinstance(failure, Nondeterministic):
@@ -344,36 +344,23 @@ def with_note(error: BaseException) -> BaseException:
 
 
 def execution_of() -> object:
-    """The object of hypothesis for one run over a test; None if it is not on the stack."""
+    """The object of hypothesis for one run over a test."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code.co_name == "execute_once":
-            return frame.f_locals.get("self")
+    while frame is not None and frame.f_code.co_name != "execute_once":
         frame = frame.f_back
-    return None
+    return None if frame is None else frame.f_locals["self"]
 
 
-def reference(execution: object) -> Callable[[], object]:
-    """A weak reference to that object, if it allows one."""
-    try:
-        return weakref.ref(execution)
-    except TypeError:
-        return lambda: None
-
-
-def choices_of(context: BuildContext) -> object:
-    """The drawn choices, which identify the example; None if they cannot be read."""
-    choices = getattr(context.data, "choices", None)
-    return None if choices is None else tuple((type(choice), choice) for choice in choices)
+def choices_of(context: BuildContext) -> tuple[object, ...]:
+    """The drawn choices, which identify the example."""
+    return tuple((type(choice), choice) for choice in context.data.choices)
 
 
 def not_counted(context: BuildContext, seconds: float) -> None:
     """Excludes repeated runs from hypothesis' deadline, which is meant for one run of a body."""
-    known = getattr(context.data, "_stateful_run_times", None)
-    if isinstance(known, dict):
-        known["purposeguard"] = known.get("purposeguard", 0.0) + seconds
+    context.data._stateful_run_times["purposeguard"] += seconds
 
 
 def is_explicit(context: BuildContext) -> bool:
     """True for an example from `@example`, which has nothing to draw from."""
-    return bool(getattr(context.data, "max_choices", None) == 0)
+    return context.data.max_choices == 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -165,13 +165,15 @@ class Expected:
         Raises:
             UnknownSource: a source is of no revision that is known.
         """
+        document = self.notice.document
+        members = spec.members_of(document, probe.purpose)
         if to_activity and probe.channel is None:
-            if any(not spec._admits(self.notice.document, member, _ANY) for member in self._members(probe.purpose)):
+            if any(not spec._admits(document, member, _ANY) for member in members):
                 return False
             probe = probe._replace(channel=_ANY)
         sources = _personal(probe.label)
         if not sources:  # what is not personal may serve everything, by every channel that is open to it
-            return self._admits(probe.purpose, probe.channel)
+            return any(spec._admits(document, member, probe.channel) for member in members)
         return all(self._may(source, probe, now) for source in sources)  # rule 2
 
     def _may(self, source: type[Source], probe: Probe, now: datetime.datetime) -> bool:
@@ -207,12 +209,6 @@ class Expected:
         """The date of the revision in force on a day; the minimal date before the earliest."""
         on = retention.day_in(self.notice.document.timezone, day)
         return max((notice.revision for notice in self.known if notice.revision <= on), default=datetime.date.min)
-
-    def _admits(self, purpose: str, channel: str | None) -> bool:
-        return any(spec._admits(self.notice.document, member, channel) for member in self._members(purpose))
-
-    def _members(self, purpose: str) -> Collection[str]:
-        return {row.class_: row.purposes for row in self.notice.document.family}.get(purpose, (purpose,))
 
     def ever_granted(self, purpose: str, label: Label) -> bool:
         """True if any revision grants a purpose or family of this name to all these sources."""

@@ -11,10 +11,8 @@ import functools
 import hashlib
 import ipaddress
 import random
-import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from re import _parser  # type: ignore[attr-defined]  # the standard library's own parser of patterns
 from typing import Any, Final, NamedTuple
 
 _HIRAGANA: Final = "あいうえおかきくけこさしすせそたちつてとなにぬねのはひふへほまみむめもやゆよらりるれろわ"
@@ -174,76 +172,3 @@ TEXTS: Final = (
 """Texts, the more recognisable ones first."""
 
 DIGITAL: Final = tuple(kind for kind in TEXTS if kind.make(0).lstrip("+").isdecimal())
-
-# ---- By a pattern -------------------------------------------------------------------------------------------------
-
-_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_- .,:@/"
-_MORE: Final = 6
-"""The most repetitions beyond the minimum."""
-
-
-@functools.lru_cache(maxsize=256)
-def _parsed(pattern: str) -> Any:
-    return _parser.parse(pattern)
-
-
-def matching(pattern: str, n: int) -> str | None:
-    """A text that should match the pattern, to be checked; None if the pattern uses an operator not handled here."""
-    try:
-        return "".join(_texts(_parsed(pattern), random.Random(n), {}))  # noqa: S311  # no secret
-    except (re.error, LookupError, ValueError, RecursionError):
-        return None
-
-
-def _texts(  # noqa: C901  # one case an operator
-    parts: Iterable[tuple[Any, Any]], chance: random.Random, groups: dict[int, str]
-) -> Iterator[str]:
-    for kind, what in parts:
-        match str(kind):
-            case "LITERAL":
-                yield chr(what)
-            case "ANY":
-                yield chance.choice(_LETTERS)
-            case "NOT_LITERAL":
-                yield chance.choice(_LETTERS.replace(chr(what), ""))
-            case "IN":
-                yield chance.choice(_class(what))
-            case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
-                least, most, inner = what
-                # Longer texts are more recognisable.
-                for _ in range(chance.randint(max(least, min(int(most), 2)), min(int(most), least + _MORE))):
-                    yield from _texts(inner, chance, groups)
-            case "SUBPATTERN":
-                text = "".join(_texts(what[3], chance, groups))
-                groups[what[0]] = text
-                yield text
-            case "GROUPREF":
-                yield groups[what]
-            case "BRANCH":
-                yield from _texts(chance.choice(what[1]), chance, groups)
-            case "AT" | "ASSERT" | "ASSERT_NOT":
-                pass
-            case _:
-                raise ValueError(f"unknown in a pattern: {kind}")
-
-
-def _class(members: list[tuple[Any, Any]]) -> str:
-    """The characters of a class; for a negated class, the letters outside it."""
-    chosen = ""
-    for kind, what in members:
-        match str(kind):
-            case "LITERAL":
-                chosen += chr(what)
-            case "RANGE":
-                chosen += "".join(map(chr, range(what[0], min(what[1], what[0] + 999) + 1)))
-            case "CATEGORY":
-                category = {"DIGIT": r"\d", "WORD": r"\w", "SPACE": r"\s"}[str(what).rpartition("_")[2]]
-                pattern = category.upper() if "NOT" in str(what) else category
-                chosen += "".join(re.findall(pattern, _LETTERS))
-            case "NEGATE":
-                continue
-            case _:
-                raise ValueError(f"unknown in a class: {kind}")
-    if str(members[0][0]) == "NEGATE":
-        return "".join(letter for letter in _LETTERS if letter not in chosen)
-    return chosen

@@ -11,24 +11,29 @@ import enum
 import functools
 import itertools
 import math
+import random
 import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import annotated_types as at
 import typing_extensions
 from hypothesis import strategies as st
-from hypothesis.errors import ResolutionFailed
+from hypothesis.control import BuildContext
+from hypothesis.errors import InvalidArgument, ResolutionFailed, StopTest
+from hypothesis.internal.conjecture.data import ConjectureData
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from pydantic_core import SchemaError
 
-from purposeguard.testing._kinds import DIGITAL, SAMPLES, TEXTS, Kind, matching, number_of, usable, word
+from purposeguard.testing._kinds import DIGITAL, SAMPLES, TEXTS, Kind, number_of, usable, word
 from purposeguard.testing.traces import SHORTEST, texts_of
+
+T = TypeVar("T")
 
 
 class Unsolvable(TypeError):
@@ -276,6 +281,20 @@ def _one_of(kinds: Sequence[Kind]) -> st.SearchStrategy[Any]:
     return st.builds(lambda kind, n: kind.make(n), st.sampled_from(kinds), numbers)
 
 
+def drawn_from(data: ConjectureData, strategy: st.SearchStrategy[T]) -> T:
+    """The value that a strategy draws from this source, also within a hypothesis test."""
+    with BuildContext(data, wrapped_test=drawn_from):
+        return data.draw(strategy)
+
+
+def seeded(strategy: st.SearchStrategy[T], n: int) -> T | None:
+    """The value that a strategy draws by a number; None if it draws none. The same number gives the same value."""
+    try:
+        return drawn_from(ConjectureData(random=random.Random(n)), strategy)  # noqa: S311  # no secret
+    except (StopTest, InvalidArgument):  # nothing that its filters take, or nothing in its alphabet
+        return None
+
+
 def _of_unknown(base: Any, valid: Check, adapter: TypeAdapter[Any] | None, read: Callable[[Any], Any]) -> Leaf:
     """The leaf of any other type: texts that pydantic converts to it, else hypothesis' strategy for it."""
     if base in (Any, object):
@@ -299,6 +318,7 @@ def _of_unknown(base: Any, valid: Check, adapter: TypeAdapter[Any] | None, read:
 # ---- Texts and bytes ----------------------------------------------------------------------------------------------
 
 _CHARACTERS: Final = st.characters(codec="utf-8", exclude_categories=["Cs"], exclude_characters="\0")
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_- .,:@/"
 _ODD: Final = ("", "a", "0", " x", "é 中", "x" * 300, "\n", "A-b c", "x" * 30, "7" * 12)
 
 
@@ -314,23 +334,31 @@ def _of_length(limits: Limits, n: int) -> str:
 
 
 def _by_pattern(pattern: str, valid: Check) -> Native:
+    # In pydantic's engine `$` does not match before a line break.
+    ends = pattern.endswith("$") and not pattern.endswith("\\$")
+    try:
+        compiled = re.compile(rf"{pattern[:-1]}\Z" if ends else pattern)
+    except re.error:  # a pattern that only pydantic's engine knows
+        native: st.SearchStrategy[str] = st.nothing()
+        matching: list[st.SearchStrategy[str]] = []
+    else:
+        native = st.from_regex(compiled, alphabet=_CHARACTERS)
+        matching = [st.from_regex(compiled, fullmatch=True, alphabet=letters) for letters in (_LETTERS, _CHARACTERS)]
+
     def make(n: int) -> str | None:
         """A valid text, if possible one that is long enough to be recognised."""
-        texts = (matching(pattern, number_of(n, turn)) for turn in range(20))
-        fit = [text for text in texts if text is not None and valid(text)]
-        return next((text for text in fit if len(text) >= SHORTEST), fit[0] if fit else None)
+        for strategy in matching:
+            texts = (seeded(strategy, number_of(n, turn)) for turn in range(20))
+            fit = [text for text in texts if text is not None and valid(text)]
+            if fit:
+                return next((text for text in fit if len(text) >= SHORTEST), fit[0])
+        return None
 
     kinds = (Kind("matching", make), *(kind for kind in TEXTS if len(kind.make(0)) > 4))
-    fit = list(usable(kinds, valid))
-    try:
-        # In pydantic's engine `$` does not match before a line break.
-        ends = pattern.endswith("$") and not pattern.endswith("\\$")
-        native = st.from_regex(re.compile(rf"{pattern[:-1]}\Z" if ends else pattern), alphabet=_CHARACTERS)
-    except re.error as error:  # a pattern that only pydantic's engine knows
-        if not fit:
-            raise Unsolvable(f"nothing is known that the pattern `{pattern}` matches") from error
-        native = st.nothing()
-    if fit and fit[0].name != "matching":  # a validator refuses most texts that match
+    fit = next(usable(kinds, valid), None)
+    if fit is None and not matching:
+        raise Unsolvable(f"nothing is known that the pattern `{pattern}` matches")
+    if fit is not None and fit.name != "matching":  # a validator refuses most texts that match
         native = st.nothing()
     return native, kinds, ()
 

@@ -44,23 +44,14 @@ class Records:
         self.universe: dict[tuple[str, str, str], bool] = {}
         self.terms: dict[str, tuple[list[str], list[tuple[str, str]]]] = {}
 
-    _COUNTED: Final = ("cells", "used", "denied", "ran", "called")
-    _LISTED: Final = ("activities", "accesses", "universe", "terms")
-
     def dump(self) -> dict[str, Any]:
-        """The records as JSON values."""
-        return {name: [[key, value] for key, value in getattr(self, name).items()] for name in _every()}
+        """The records as plain values, which pytest-xdist sends to another process."""
+        return {name: dict(held) for name, held in vars(self).items()}
 
     def merge(self, dump: Mapping[str, Any]) -> None:
         """Adds what another process dumped."""
-        for name in self._COUNTED:
-            for key, count in dump[name]:
-                getattr(self, name)[tuple(key)] += count
-        for name in self._LISTED:
-            held = getattr(self, name)
-            for key, value in dump[name]:
-                plain = tuple(key) if isinstance(key, (list, tuple)) else key
-                held[plain] = (value[0], [tuple(term) for term in value[1]]) if name == "terms" else value
+        for name, held in vars(self).items():
+            held.update(dump[name])  # a Counter adds up
 
     def knows(self, notice: str) -> bool:
         """True if cells of a notice are recorded: there is a limit on the number of notices."""
@@ -94,10 +85,6 @@ class Records:
         if key not in self.terms and (always or self.knows(key)):
             purposes = [(purpose.clause, purpose.slug) for purpose in notice.purposes]
             self.terms[key] = ([source.clause for source in notice.sources], purposes)
-
-
-def _every() -> tuple[str, ...]:
-    return (*Records._COUNTED, *Records._LISTED)
 
 
 def _members(purpose: type[Purpose] | Family) -> tuple[type[Purpose], ...]:

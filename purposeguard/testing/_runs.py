@@ -276,22 +276,14 @@ class Conduct:
     def _result(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Lines:
         __tracebackhide__ = True
         if inspect.iscoroutinefunction(self.body) or inspect.isasyncgenfunction(self.body):
-            return asyncio.run(self._result_of_coroutine(args, kwargs))
+            return asyncio.run(self._awaited(lambda: self.body(*args, **kwargs)))
         with self.block as use:
             result = self.body(*args, **kwargs)
             if inspect.isgenerator(result):
                 result = _some(cast("Generator[Any, None, Any]", result))
             if not (inspect.isawaitable(result) or isinstance(result, AsyncIterator)):
                 return lines_of(result, opened_by(use))
-        return asyncio.run(self._result_of_awaitable(result))
-
-    async def _result_of_coroutine(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Lines:
-        __tracebackhide__ = True
-        return await self._awaited(lambda: self.body(*args, **kwargs))
-
-    async def _result_of_awaitable(self, result: Any) -> Lines:
-        __tracebackhide__ = True
-        return await self._awaited(lambda: result)
+        return asyncio.run(self._awaited(lambda: result))
 
     async def _awaited(self, call: Callable[[], Any]) -> Lines:
         __tracebackhide__ = True

@@ -11,22 +11,21 @@ Needs hypothesis: `pip install 'purposeguard[hypothesis]'`.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import itertools
 import re
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Generator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.use import Use
+from purposeguard.testing._blocks import judging
 from purposeguard.testing._runs import Waiting, opened_by
 from purposeguard.testing._shown import error_parts, lines_of
 from purposeguard.testing.effects import KINDS, Effect, Effects, captured
@@ -69,47 +68,31 @@ def canaries(
     check_known("effects", effects, KINDS)
     activity = f"canaries in {sys._getframe(1).f_code.co_qualname}"
     block = guard.purpose(purpose, channel=channel, activity=activity)
-    return _Block((guard, purpose, channel), block, frozenset(effects), frozenset(proven))
+    entered = _block((guard, purpose, channel), block, frozenset(effects), frozenset(proven))
+    return cast("AbstractContextManager[Canaries, None]", entered)  # it lets every error on
 
 
-class _Block(AbstractContextManager["Canaries", None]):
-    """Enters the purpose and the capture of effects."""
-
-    def __init__(
-        self, asked: tuple[Guard, Any, str | None], block: Block[Any], kinds: frozenset[str], proven: frozenset[str]
-    ) -> None:
-        self._asked = asked
-        self._block = block
-        self._kinds = kinds
-        self._proven = proven
-        self._ending = contextlib.ExitStack()
-        self._begun = contextlib.ExitStack()
-        self._marked: Canaries | None = None
-
-    def __enter__(self) -> Canaries:
-        with contextlib.ExitStack() as entering:
-            seen = entering.enter_context(captured())
-            use = entering.enter_context(self._block)
-            self._begun.enter_context(Waiting().threads())
-            self._ending = entering.pop_all()
-        self._marked = Canaries(*self._asked, use, seen, self._kinds)
-        return self._marked
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        __tracebackhide__ = True
-        marked, self._marked = self._marked, None
-        with self._ending:  # sealed values are opened under the purpose
-            self._begun.close()
-            if marked is not None:
-                marked.effects.end()
-            ended = isinstance(error, Exception | SystemExit | None)
-            leaked = marked.leaked(error) if marked is not None and ended else None
-        if leaked is not None:
-            raise leaked from error
-        if error is None and marked is not None:
-            marked.must_have_proven(self._proven)
+@judging
+def _block(
+    asked: tuple[Guard, Any, str | None], block: Block[Any], kinds: frozenset[str], proven: frozenset[str]
+) -> Generator[Canaries]:
+    """Enters the capture of effects and the purpose; at the end judges what came out."""
+    __tracebackhide__ = True
+    error: BaseException | None = None
+    with captured() as effects, block as use:
+        marked = Canaries(*asked, use, effects, kinds)
+        try:
+            with Waiting().threads():
+                yield marked
+        except (Exception, SystemExit) as raised:  # noqa: BLE001  # it is raised again, or is why something leaked
+            error = raised
+        effects.end()
+        leaked = marked.leaked(error)  # sealed values are opened under the purpose
+    if leaked is not None:
+        raise leaked from error
+    if error is not None:
+        raise error
+    marked.must_have_proven(proven)
 
 
 @dataclass

@@ -8,8 +8,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, contextmanager
-from types import TracebackType
-from typing import Any, Final, Generic, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 from purposeguard.errors import PurposeMissing, printable
 from purposeguard.guard import Guard
@@ -18,6 +17,7 @@ from purposeguard.notice.vocabulary import Family, Purpose, Source, fold, is_uni
 from purposeguard.policy.explanation import Decision, name_of
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.site import Site
+from purposeguard.testing._blocks import judging
 from purposeguard.testing.watching import Asked, Watcher, watching
 
 R = TypeVar("R")
@@ -60,26 +60,24 @@ class Decided:
 class _Capture(Watcher):
     def __init__(self) -> None:
         self.decisions: list[Decided] = []
-        self.names: dict[int, tuple[str, str]] = {}
-        """id of a decision → the names of its activity: the declared one, and that of its function."""
+        self.asked: list[Asked] = []
         self.refusals: list[Decision] = []
 
     def decided(self, asked: Asked) -> None:
-        activity = asked.activity
-        decided = Decided(
-            sources=asked.label,
-            purpose=asked.purpose,
-            channel=asked.channel,
-            allowed=asked.allowed,
-            denied=asked.denied,
-            activity=None if activity is None else activity.name,
-            used=asked.used,
-            function=asked.function,
-            field=asked.field,
+        self.asked.append(asked)
+        self.decisions.append(
+            Decided(
+                sources=asked.label,
+                purpose=asked.purpose,
+                channel=asked.channel,
+                allowed=asked.allowed,
+                denied=asked.denied,
+                activity=None if asked.activity is None else asked.activity.name,
+                used=asked.used,
+                function=asked.function,
+                field=asked.field,
+            )
         )
-        if activity is not None:
-            self.names[id(decided)] = activity.name, activity.site.dotted
-        self.decisions.append(decided)
 
     def refused(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:  # noqa: ARG002  # as Watcher has it
         if isinstance(error, PurposeViolation):
@@ -98,128 +96,100 @@ def capture_decisions(guard: Guard | None = None) -> Generator[list[Decided], No
         yield capture.decisions
 
 
-class _Asserting(Generic[R]):
-    """An assertion about a block, which may also be async code."""
-
-    def __init__(self, guard: Guard | None) -> None:
-        self._guard = guard
-        self._capture = _Capture()
-        self._entered: list[tuple[_Capture, AbstractContextManager[None]]] = []
-
-    def __enter__(self) -> list[Decided]:
-        capture = _Capture()  # a new one each time: a block may be entered again
-        block = watching(capture, self._guard)
-        block.__enter__()
-        self._entered.append((capture, block))
-        return capture.decisions
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        __tracebackhide__ = True  # pytest shows the block, not this method
-        self._capture, block = self._entered.pop()
-        block.__exit__(None, None, None)
-        return self._judge(error)
-
-    def _judge(self, error: BaseException | None) -> bool:
-        raise NotImplementedError
-
-    def run(self, call: Callable[[], R]) -> R | None:
-        """Calls and judges; returns the result, or None if the call raised what was expected."""
-        __tracebackhide__ = True
-        result: R | None = None
-        with self:
-            result = call()
-            if inspect.isawaitable(result):
-                if inspect.iscoroutine(result):
-                    result.close()  # no warning that it was never awaited
-                raise TypeError("what was called gave something to await: await it in a `with` block")
-        return result
-
-    def _decisions_text(self) -> str:
-        decisions = self._capture.decisions
-        if not decisions:
-            return "no guard decided anything here"
-        counted = Counter(map(str, decisions))
-        lines = [
-            f"  {text}" if times == 1 else f"  {text}, {times} times"
-            for text, times in itertools.islice(counted.items(), _SHOWN)
-        ]
-        if len(counted) > _SHOWN:
-            lines.append(f"  … and {len(counted) - _SHOWN} other decisions")
-        return printable("\n".join(["what was decided here:", *lines]))
+def _run(block: AbstractContextManager[list[Decided]], call: Callable[[], R]) -> R | None:
+    """Calls in a block; returns the result, or None if the call raised what was expected."""
+    __tracebackhide__ = True
+    result: R | None = None
+    with block:
+        result = call()
+        if inspect.isawaitable(result):
+            if inspect.iscoroutine(result):
+                result.close()  # no warning that it was never awaited
+            raise TypeError("what was called gave something to await: await it in a `with` block")
+    return result
 
 
-class _Denied(_Asserting[Any]):
-    def __init__(self, sources: object, purpose: object, guard: Guard | None) -> None:
-        super().__init__(guard)
-        self._sources = _ids(sources)
-        self._purpose = _purpose_id(purpose)
-
-    def _judge(self, error: BaseException | None) -> bool:
-        __tracebackhide__ = True
-        violations = _violations(error)
-        if violations is None:
-            return False
-        refused = [(refusal.label, refusal.denied, refusal.purpose) for refusal in self._capture.refusals]
-        refused += [
-            (decision.sources, decision.denied, decision.purpose)
-            for decision in self._capture.decisions
-            if not decision.allowed
-        ]
-        if self._guard is None:  # count also a violation not captured here, as from another process
-            refused += [
-                (violation.decision.label, violation.decision.denied, violation.decision.purpose)
-                for violation in violations
-            ]
-        if any(self._is_meant(*refusal) for refusal in refused):
-            return True
-        if error is not None:
-            return False  # an unexpected violation is raised itself: it says more
-        wanted = "nothing" if self._sources is None else ", ".join(self._sources)
-        denied = "was denied" if self._sources is None else "was not denied"
-        aim = f" for {self._purpose}" if self._purpose is not None else ""
-        raise AssertionError(f"{wanted} {denied}{aim}\n{self._decisions_text()}")
-
-    def _is_meant(self, label: Label, denied: tuple[type[Source], ...], purpose: type[Purpose] | Family) -> bool:
-        if self._purpose is not None and _folded(self._purpose) not in _names(purpose):
-            return False
-        if self._sources is None:
-            return True
-        wanted = set(self._sources.values())
-        combined = {name for source in label for name in _names(source)}
-        # Several sources: their combination was denied because of one of them. A refusal for another reason than the
-        # table (the recipient, say) concerns all of them.
-        return wanted <= combined and any(not wanted.isdisjoint(_names(source)) for source in denied or label)
+def _decisions_text(decisions: list[Decided]) -> str:
+    if not decisions:
+        return "no guard decided anything here"
+    counted = Counter(map(str, decisions))
+    lines = [
+        f"  {text}" if times == 1 else f"  {text}, {times} times"
+        for text, times in itertools.islice(counted.items(), _SHOWN)
+    ]
+    if len(counted) > _SHOWN:
+        lines.append(f"  … and {len(counted) - _SHOWN} other decisions")
+    return printable("\n".join(["what was decided here:", *lines]))
 
 
-class _Reads(_Asserting[Any]):
-    def __init__(self, sources: object, activity: object, guard: Guard | None) -> None:
-        super().__init__(guard)
-        self._sources = _ids(sources) or {}
-        self._activity = _activity_name(activity)
+@judging
+def _denied(wanted: dict[str, str] | None, purpose: str | None, guard: Guard | None) -> Generator[list[Decided]]:
+    __tracebackhide__ = True
+    capture = _Capture()
+    error: BaseException | None = None
+    violations: list[PurposeViolation] = []
+    with watching(capture, guard):
+        try:
+            yield capture.decisions
+        except (PurposeViolation, BaseExceptionGroup) as raised:
+            of_error = _violations(raised)
+            if of_error is None:
+                raise
+            error, violations = raised, of_error
+    refused = [(refusal.label, refusal.denied, refusal.purpose) for refusal in capture.refusals]
+    refused += [
+        (decision.sources, decision.denied, decision.purpose) for decision in capture.decisions if not decision.allowed
+    ]
+    if guard is None:  # count also a violation not captured here, as from another process
+        refused += [(each.decision.label, each.decision.denied, each.decision.purpose) for each in violations]
+    if any(_is_meant(wanted, purpose, *refusal) for refusal in refused):
+        return
+    if error is not None:
+        raise error  # an unexpected violation says more
+    subject = "nothing was denied" if wanted is None else f"{', '.join(wanted)} was not denied"
+    aim = f" for {purpose}" if purpose is not None else ""
+    raise AssertionError(f"{subject}{aim}\n{_decisions_text(capture.decisions)}")
 
-    def _judge(self, error: BaseException | None) -> bool:
-        __tracebackhide__ = True
-        if error is not None:
-            return False
-        used: dict[str, frozenset[str]] = {}
-        for decision in self._capture.decisions:
-            names = self._capture.names.get(id(decision), ())
-            if decision.used and decision.allowed and (self._activity is None or self._activity in names):
-                used.update((source.clause, _names(source)) for source in decision.sources)
-        missing = [text for text, wanted in self._sources.items() if not any(wanted in ids for ids in used.values())]
-        wanted_names = set(self._sources.values())
-        beyond = [clause for clause, known in used.items() if known.isdisjoint(wanted_names)]
-        if not missing and not beyond:
-            return False
-        words = []
-        if beyond:
-            words.append(f"was read and is not expected: {', '.join(sorted(beyond))}")
-        if missing:
-            words.append(f"was not read: {', '.join(sorted(missing))}")
-        where = f"activity {self._activity}: " if self._activity is not None else ""
-        raise AssertionError(f"{where}{'; '.join(words)}\n{self._decisions_text()}")
+
+def _is_meant(
+    wanted: dict[str, str] | None,
+    purpose: str | None,
+    label: Label,
+    denied: tuple[type[Source], ...],
+    asked: type[Purpose] | Family,
+) -> bool:
+    if purpose is not None and _folded(purpose) not in _names(asked):
+        return False
+    if wanted is None:
+        return True
+    sources = set(wanted.values())
+    combined = {name for source in label for name in _names(source)}
+    # Several sources: their combination was denied because of one of them. A refusal for another reason than the
+    # table (the recipient, say) concerns all of them.
+    return sources <= combined and any(not sources.isdisjoint(_names(source)) for source in denied or label)
+
+
+@judging
+def _reads(wanted: dict[str, str], activity: str | None, guard: Guard | None) -> Generator[list[Decided]]:
+    __tracebackhide__ = True
+    capture = _Capture()
+    with watching(capture, guard):
+        yield capture.decisions
+    used: dict[str, frozenset[str]] = {}
+    for asked in capture.asked:
+        names = () if asked.activity is None else (asked.activity.name, asked.activity.site.dotted)
+        if asked.used and asked.allowed and (activity is None or activity in names):
+            used.update((source.clause, _names(source)) for source in asked.label)
+    missing = [text for text, name in wanted.items() if not any(name in names for names in used.values())]
+    beyond = [clause for clause, names in used.items() if names.isdisjoint(wanted.values())]
+    words = []
+    if beyond:
+        words.append(f"was read and is not expected: {', '.join(sorted(beyond))}")
+    if missing:
+        words.append(f"was not read: {', '.join(sorted(missing))}")
+    if words:
+        where = f"activity {activity}: " if activity is not None else ""
+        raise AssertionError(f"{where}{'; '.join(words)}\n{_decisions_text(capture.decisions)}")
 
 
 @overload
@@ -227,7 +197,9 @@ def assert_denied(
     call: Callable[[], object], /, *, sources: object = None, purpose: object = None, guard: Guard | None = None
 ) -> None: ...
 @overload
-def assert_denied(*, sources: object = None, purpose: object = None, guard: Guard | None = None) -> _Denied: ...
+def assert_denied(
+    *, sources: object = None, purpose: object = None, guard: Guard | None = None
+) -> AbstractContextManager[list[Decided]]: ...
 def assert_denied(
     call: Callable[[], object] | None = None,
     /,
@@ -235,7 +207,7 @@ def assert_denied(
     sources: object = None,
     purpose: object = None,
     guard: Guard | None = None,
-) -> _Denied | None:
+) -> AbstractContextManager[list[Decided]] | None:
     """Asserts that data from these sources is denied to this purpose by a call, or in a `with` block.
 
     Denials are violations, also those that the code handles (a response with status 403) or that are only observed;
@@ -248,10 +220,10 @@ def assert_denied(
         TypeError: the call returned a coroutine: await it in a `with` block.
     """
     __tracebackhide__ = True
-    block = _Denied(sources, purpose, guard)
+    block = _denied(_ids(sources), _purpose_id(purpose), guard)
     if call is None:
         return block
-    block.run(call)
+    _run(block, call)
     return None
 
 
@@ -260,7 +232,9 @@ def assert_reads(
     call: Callable[[], R], sources: object, /, *, activity: object = None, guard: Guard | None = None
 ) -> R: ...
 @overload
-def assert_reads(sources: object, /, *, activity: object = None, guard: Guard | None = None) -> _Reads: ...
+def assert_reads(
+    sources: object, /, *, activity: object = None, guard: Guard | None = None
+) -> AbstractContextManager[list[Decided]]: ...
 def assert_reads(*expected: Any, activity: object = None, guard: Guard | None = None) -> Any:
     """Asserts that a call, or a `with` block, uses data from exactly these sources; returns the call's result.
 
@@ -275,14 +249,12 @@ def assert_reads(*expected: Any, activity: object = None, guard: Guard | None = 
         raise TypeError(f"takes a call and the sources, or the sources alone, and was given {len(expected)} arguments")
     __tracebackhide__ = True
     *call, sources = expected
-    block = _Reads(sources, activity, guard)
-    return block.run(call[0]) if call else block
+    block = _reads(_ids(sources) or {}, _activity_name(activity), guard)
+    return _run(block, call[0]) if call else block
 
 
-def _violations(error: BaseException | None) -> list[PurposeViolation] | None:
+def _violations(error: BaseException) -> list[PurposeViolation] | None:
     """The violation or group of violations that an error is; None if it is, or contains, any other error."""
-    if error is None:
-        return []
     if isinstance(error, BaseExceptionGroup):
         parts = [_violations(exception) for exception in error.exceptions]
         return None if None in parts else [violation for part in parts for violation in part or ()]

@@ -17,6 +17,7 @@ import functools
 import inspect
 import sys
 import time
+import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType
@@ -29,7 +30,7 @@ from hypothesis.control import current_build_context
 from purposeguard.guard import Guard
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.site import Site
-from purposeguard.testing._examples import Asked, Errors, Example, State, execution_of, not_counted, reference
+from purposeguard.testing._examples import Asked, Errors, Example, State, execution_of, not_counted
 from purposeguard.testing._places import Fields, annotations_of, forbidden_in, is_tagged, model_of
 from purposeguard.testing._runs import PINS, Conduct
 from purposeguard.testing.effects import KINDS, watched
@@ -170,9 +171,9 @@ class _Prover:
     def _state_of(self) -> State:
         execution = execution_of()
         state = self._state
-        if state is None or state.execution() is not execution or execution is None:
+        if state is None or state.execution() is not execution:
             conduct = Conduct(self.body, self.block, self.asked.pins, self.kinds, drawn=self.drawn)
-            state = self._state = State(reference(execution), conduct)
+            state = self._state = State(weakref.ref(execution), conduct)
         return state
 
     def _fields(self, kwargs: Mapping[str, Any]) -> list[Fields]:

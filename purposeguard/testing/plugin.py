@@ -6,6 +6,7 @@ one of them nothing of this is loaded.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -34,18 +35,9 @@ class Session:
         self._unwritten: str | None = None
         self._lost = 0
         self._ran = False
-        self._watched = True
         watching.watch_all(self._collector)
+        config.add_cleanup(functools.partial(watching.leave_all, self._collector))  # however the run ends
         self._collector.met(watching.watched_guards())
-
-    def pytest_unconfigure(self) -> None:
-        """Ends the session, however the run ended."""
-        self._leave()
-
-    def _leave(self) -> None:
-        if self._watched:
-            self._watched = False
-            watching.leave_all(self._collector)
 
     # ---- while tests run ---------------------------------------------------------------------------------------------
 
@@ -140,7 +132,7 @@ class Session:
         """Writes the report, and fails the run if too little was exercised."""
         config, collector = self._config, self._collector
         records = collector.finish(watching.watched_guards())
-        self._leave()
+        watching.leave_all(collector)
         output: dict[str, Any] | None = getattr(config, "workeroutput", None)
         if output is not None:
             output["purposeguard"] = records.dump()

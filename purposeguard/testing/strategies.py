@@ -15,6 +15,7 @@ from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
+from purposeguard.policy import spec
 from purposeguard.runtime.activity import Block
 from purposeguard.testing._drawing import Drawing, Redrawing
 from purposeguard.testing.values import Markers, value_strategy
@@ -124,14 +125,8 @@ def _some(options: Sequence[type[Source]], most: int) -> st.SearchStrategy[list[
 def _may(notice: Notice, source: type[Source], asked: Asked, channel: str | None) -> bool:
     """True if the notice grants the purpose to one source; only guides drawing, and decides nothing."""
     members = asked.members if isinstance(asked, Family) else (asked,)
-    return any(member in notice.grants[source] and _admits(notice, member, channel) for member in members)
-
-
-def _admits(notice: Notice, purpose: type[Purpose], channel: str | None) -> bool:
-    if channel is None:
-        return True
-    named = next(row.channels for row in notice.document.purposes if row.id == purpose.clause)
-    return named is None or named.closed is None or channel in named.closed
+    granted = (member.clause for member in members if member in notice.grants[source])
+    return any(spec._admits(notice.document, purpose, channel) for purpose in granted)
 
 
 class Question(NamedTuple):

@@ -9,20 +9,22 @@ markers["email"].texts                      # its forms in a log: ("fkqpwmzxyabc
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import random
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from typing import Any, Final, TypeVar
 
-from hypothesis import HealthCheck, Phase, currently_in_test_context, given, settings
 from hypothesis import strategies as st
-from hypothesis.errors import Unsatisfiable
+from hypothesis.errors import StopTest, Unsatisfiable, UnsatisfiedAssumption
+from hypothesis.internal.conjecture.choice import ChoiceTemplate
+from hypothesis.internal.conjecture.data import ConjectureData
 
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal
 from purposeguard.testing._drawing import Drawing, Redrawing
+from purposeguard.testing._leaves import drawn_from
 from purposeguard.testing._models import few_valued
 from purposeguard.testing._places import places
 from purposeguard.testing.traces import texts_of
@@ -34,6 +36,8 @@ __all__ = ["Mark", "Markers", "simplest", "texts_of", "value_strategy"]
 
 T = TypeVar("T")
 _ATTEMPTS: Final = 5
+_OTHERS: Final = 200
+"""How many other values are tried where the simplest does not pass a filter."""
 _NOT_PERSONAL: Final = Label(NotPersonal)
 
 
@@ -168,31 +172,16 @@ class Markers:
 
 
 def simplest(strategy: st.SearchStrategy[T]) -> T:
-    """The simplest value of a strategy: the same at each call, also within a hypothesis test."""
-    if not currently_in_test_context():
-        return _simplest(strategy)
-    # hypothesis refuses nested tests, which it detects by thread.
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(copy_context().run, _simplest, strategy).result()
+    """The simplest value of a strategy: the same at each call, also within a hypothesis test.
 
-
-def _simplest(strategy: st.SearchStrategy[T]) -> T:
-    values: list[T] = []
-
-    @settings(
-        database=None,
-        deadline=None,
-        derandomize=True,
-        max_examples=1,  # the first example is the simplest
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType]  # only one value is drawn
-    )
-    @given(strategy)
-    def draw(value: T) -> None:
-        values.append(value)
-
-    draw()
-    return values[0]
+    Raises:
+        Unsatisfiable: nothing that is tried passes its filters.
+    """
+    simple = ConjectureData.for_choices((ChoiceTemplate("simplest", count=None),))
+    for data in (simple, *(ConjectureData(random=random.Random(n)) for n in range(_OTHERS))):  # noqa: S311  # no secret
+        with contextlib.suppress(StopTest, UnsatisfiedAssumption):
+            return drawn_from(data, strategy)
+    raise Unsatisfiable("nothing that is tried passes the filters of the strategy")
 
 
 @st.composite

@@ -20,8 +20,7 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.several import JointNotice
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
-from purposeguard.policy.context import NONE_KNOWN
-from purposeguard.policy.table import MOST_REMEMBERED, PolicyTable, Row
+from purposeguard.policy.table import MOST_REMEMBERED, PolicyTable
 from purposeguard.policy.verdict import Verdict
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.engine import Engine
@@ -309,22 +308,18 @@ def flipped(matrix: PolicyTable, cell: Cell) -> PolicyTable:
         source: dict(held) for source, held in notice.grants.items()
     }
     clause = next((held[purpose] for held in notice.grants.values() if purpose in held), purpose.clause)
-    changed = {source}
     _turn(notice, grants[source], purpose, clause if granted else None)
     if not granted:
         for row in notice.document.overlay:
             if row.source == source.clause:
-                overlay = notice.source(row.id)
-                changed.add(overlay)
-                _turn(notice, grants[overlay], purpose, None)
+                _turn(notice, grants[notice.source(row.id)], purpose, None)
     below = source
     while (above := next((parent for parent, items in matrix.children.items() if below in items), None)) is not None:
         every = all(purpose in grants[item] for item in matrix.children[above])
         may = every and (above.clause, purpose.clause) not in notice.prohibited
         _turn(notice, grants[above], purpose, clause if may else None)
-        changed.add(above)
         below = above
-    return _with_grants(matrix, _granting(notice, grants), changed)
+    return PolicyTable(_granting(notice, grants), matrix, matrix.history, prefix=matrix.prefix)
 
 
 def _turn(notice: Notice, held: dict[type[Purpose], str], purpose: type[Purpose], clause: str | None) -> None:
@@ -342,19 +337,4 @@ def _granting(notice: Notice, grants: dict[type[Source], dict[type[Purpose], str
     other = object.__new__(Notice)
     other._fill(**{name: getattr(notice, name) for name in Notice.__slots__ if name != "grants"})
     other._fill(grants=MappingProxyType({source: MappingProxyType(held) for source, held in grants.items()}))
-    return other
-
-
-def _with_grants(matrix: PolicyTable, notice: Notice, changed: set[type[Source]]) -> PolicyTable:
-    """The matrix with the rows of these sources recomputed, and empty caches."""
-    other = object.__new__(PolicyTable)
-    other._fill(**{name: getattr(matrix, name) for name in PolicyTable.__slots__})
-    other._fill(notice=notice, _in_context={})
-    sources = (*notice.sources, NotPersonal)
-    tables: dict[str | None, dict[object, Row]] = {
-        channel: {source: rows[source] for source in sources} for channel, rows in matrix._tables.items()
-    }
-    other._fill(_tables=tables)
-    for channel, rows in tables.items():
-        rows.update({source: other._source_row(source, channel, NONE_KNOWN) for source in changed})
     return other

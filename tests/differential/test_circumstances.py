@@ -9,9 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from purposeguard import Guard, Label, Notice, RowContext, Source
+from purposeguard import Label, Notice, Source
 from purposeguard.notice.history import History
-from purposeguard.notice.retention import Periods
 from purposeguard.policy import spec
 from purposeguard.policy.context import BEFORE_ALL, Context, SubjectPreferences
 from purposeguard.policy.table import PolicyTable
@@ -19,7 +18,6 @@ from purposeguard.testing import strategies
 from purposeguard.testing.strategies import asked_of, name_of
 from tests import histories
 from tests.generated import notice_revisions
-from tests.oversights import Told
 
 
 class Tally:
@@ -100,47 +98,6 @@ def test_generated_histories_at_length(part: int) -> None:
 
     while tally.asked < 500_000:
         ask()
-
-
-@given(data=st.data(), situation=situations())
-def test_guards_with_a_history_and_an_oversight(
-    data: st.DataObject, situation: tuple[tuple[Notice, ...], Notice]
-) -> None:
-    """What code asks: of a subject, of a day of collection, of a period that is over."""
-    notices, inforce = situation
-    known = data.draw(histories.context(notices, inforce))
-    days = data.draw(st.integers(0, 3))
-    preferences = compiled(known | {"overdue": ()}).preferences
-    assert preferences is not None
-    made = inforce.dump() | {"retention": RETENTION}
-    made["retention"]["period"] = [{"source": inforce.sources[0].clause, "days": 2}]
-    inforce = Notice.parse(made)
-    notices = tuple(inforce if one.revision == inforce.revision else one for one in notices)
-    today = max(one.revision for one in notices) + datetime.timedelta(days=days)
-    guard = Guard(
-        History(*notices),
-        governance=Told({"7": preferences}),
-        clock=lambda: datetime.datetime.combine(today, datetime.time(12), datetime.UTC),
-    )
-    guard.replace(inforce)  # where an earlier one was put back
-    under = known["collected_under"]
-    about = RowContext(7, collected=under, ended=today - datetime.timedelta(days=days))
-    label = data.draw(strategies.labels(inforce, most=2))
-    ids = [source.clause for source in label]
-    over = Periods(inforce.document).overdue(ids, ended=about.ended, today=today)
-    documents = [one.document for one in (*notices, inforce)]
-    for channel in (None, *inforce.channels):
-        for purpose in asked_of(inforce):
-            asked = (documents, ids, name_of(purpose), channel)
-            expected = spec.allowed(*asked, **known | {"overdue": over}, named=True)
-            conditions = known["conditions"]
-            assert guard.allows(label, purpose, channel, about, conditions) is expected
-            decision = guard.explain(ids, name_of(purpose), channel, subject=about, conditions=tuple(conditions))
-            assert bool(decision) is expected
-            assert bool(str(decision))
-
-
-RETENTION = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only"}
 
 
 @given(data=st.data(), situation=situations())

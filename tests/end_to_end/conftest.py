@@ -17,6 +17,7 @@ from examples.shop.app import create_app
 from examples.shop.mailer import MemoryMailer
 from examples.shop.routes.work import get_mailer
 from examples.shop.settings import Settings
+from tests.officer import LABORATORY
 
 CONTRACTS = [
     {"product": "Shield", "renews_on": "2030-01-20"},
@@ -184,14 +185,7 @@ def ask(shop: TestClient) -> Asks:
 @pytest.fixture
 def described() -> dict[str, str]:
     """A laboratory in Taiwan, as the privacy office describes it."""
-    return {
-        "name": "Crash Laboratory",
-        "kind": "overseas-affiliate",
-        "country": "TW",
-        "contract": "legal/2024-31",
-        "since": "2024-04-01",
-        "supervised_on": "2024-05-20",
-    }
+    return dict(LABORATORY)
 
 
 @pytest.fixture

@@ -9,17 +9,9 @@ from typing import Any
 import pytest
 
 from examples.shop.app import create_app
+from tests.officer import LABORATORY
 
 ISSUE = {"subject": "News", "body": "Please update."}
-
-LABORATORY = {
-    "name": "Crash Laboratory",
-    "kind": "overseas-affiliate",
-    "country": "TW",
-    "contract": "legal/2024-31",
-    "since": "2024-04-01",
-    "supervised_on": "2024-05-20",
-}
 
 THERE = {
     "product": "Shield",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from purposeguard import Notice, NotPersonal, Personal, Source
 from purposeguard.notice.codegen import generate
-from tests.support import Answer
+from purposeguard.policy import spec
 
 PLAIN: st.SearchStrategy[object] = st.one_of(
     st.text(max_size=5),
@@ -54,9 +54,9 @@ class Sample:
         """Whether what was opened is what was sealed."""
         return opened is self.plain or (self.made and opened == self.plain)
 
-    def may_serve(self, answer: Answer, purpose: str, channel: str | None) -> bool:
+    def may_serve(self, notice: Notice, purpose: str, channel: str | None) -> bool:
         """Whether it may, by the reference; what is not personal may serve any purpose that can be pursued."""
-        return answer(self.ids, purpose, channel) if self.ids else True
+        return spec.permits(notice.document, self.ids, purpose, channel) if self.ids else True
 
 
 @st.composite

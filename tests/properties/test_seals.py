@@ -29,11 +29,10 @@ from purposeguard.errors import TooFewSubjects, UnknownOperation
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
 from purposeguard.testing.strategies import declarable, name_of
-from tests import generated, support
+from tests import generated
 from tests.generated import notice_tables
 from tests.properties import seals
 from tests.properties.seals import Sample
-from tests.support import Answer
 
 ANY_NOTICE = st.one_of(st.just(tm.NOTICE), generated.notices())
 ABSENT = object()
@@ -81,17 +80,16 @@ class Tally:
     def compare(self, notice: Notice, samples: list[Sample]) -> None:
         """Opens each value under every purpose and family, by every channel: where the reference lets it, no more."""
         guard = Guard(notice)
-        with support.remembering_reference(notice.document) as answer:
-            for purpose, channel in declarable(guard):
-                with guard.purpose(purpose, channel=channel) as use:
-                    self.open(use, samples, answer)
-                for sample in samples:
-                    with pytest.raises(PurposeMissing):
-                        use.open(sample.value)
+        for purpose, channel in declarable(guard):
+            with guard.purpose(purpose, channel=channel) as use:
+                self.open(use, samples, notice)
+            for sample in samples:
+                with pytest.raises(PurposeMissing):
+                    use.open(sample.value)
 
-    def open(self, use: Use[Any], samples: list[Sample], answer: Answer) -> None:
+    def open(self, use: Use[Any], samples: list[Sample], notice: Notice) -> None:
         purpose = name_of(use.purpose)
-        allowed = [sample.may_serve(answer, purpose, use.channel) for sample in samples]
+        allowed = [sample.may_serve(notice, purpose, use.channel) for sample in samples]
         for sample, may in zip(samples, allowed, strict=True):
             assert use.allows(sample.value.label) is may
             assert opens(use, sample) is may

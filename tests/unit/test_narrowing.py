@@ -23,13 +23,6 @@ from tests.unit.oversights import STOPPED, Office, guarded
 # --- Containers
 
 
-@every_kind
-def test_rows_of_every_kind_are_left_out(kind: str) -> None:
-    cls, make = KINDS[kind]
-    assert narrowed(listed(cls), [make(7), make(8), make(7), make(9)]) == [make(8), make(9)]
-    assert narrowed(listed(cls), [make(7)]) == []
-
-
 class Many(Office):
     """An office that can be asked of many subjects at once."""
 
@@ -101,12 +94,6 @@ def test_a_container_stays_what_it_is(annotation: Any, holding: Callable[[list[F
 def test_a_deque_keeps_its_length() -> None:
     left = narrowed(collections.deque[Frozen], collections.deque([BAD, good()], maxlen=5))
     assert left.maxlen == 5
-
-
-def test_what_is_left_is_in_its_order_and_the_original_is_as_it_was() -> None:
-    rows = [good(9), BAD, good(8), BAD, good(10)]
-    assert [row.key for row in narrowed(list[Frozen], rows)] == [9, 8, 10]
-    assert len(rows) == 5
 
 
 class OwnDict(dict[str, Frozen]):

@@ -181,16 +181,6 @@ def test_the_use_under_way_is_given_for_its_purpose() -> None:
 # ---- Told ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_cannot_be_recorded_is_not_let_pass() -> None:
-    class Broken(Told):
-        def denied(self, *_: Any, **__: Any) -> None:
-            raise OSError("full")
-
-    guard = pg.Guard(tm.NOTICE, ledger=Broken(), mode="observe")
-    with guard.purpose(tm.RenewalGuidance) as use, pytest.raises(OSError, match="full"):
-        use.open(DEVICE)
-
-
 def test_observing_opens_all_and_tells_each_denial(caplog: pytest.LogCaptureFixture) -> None:
     tape = Told()
     guard = pg.Guard(tm.NOTICE, ledger=tape, mode="observe")

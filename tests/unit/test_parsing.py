@@ -39,8 +39,9 @@ def test_the_sample_itself_is_sound(tmp_path: Path) -> None:
     assert pg.Notice.load(str(tmp_path / "notice.toml")) == pg.Notice.loads(SMALL)
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
-    assert "cannot be read" in refused(tmp_path / "absent.toml")
+def test_what_is_no_file(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "absent.toml"):
+        assert "cannot be read" in refused(path)
 
 
 @pytest.mark.parametrize("text", ["format = 1\n", "format ="])
@@ -48,10 +49,6 @@ def test_a_text_has_the_origin_that_it_is_given(text: str) -> None:
     with pytest.raises(pg.NoticeError) as caught:
         pg.Notice.loads(text, "the text")
     assert caught.value.origin == "the text"
-
-
-def test_a_folder_for_a_file(tmp_path: Path) -> None:
-    assert "cannot be read" in refused(tmp_path)
 
 
 def test_a_path_that_no_system_takes() -> None:

@@ -107,12 +107,6 @@ def test_a_slug_after_a_notice_with_a_number() -> None:
     assert guard.notice.source("shop-2:linked-visit").clause == "5"
 
 
-def test_a_union_that_nobody_declared_is_refused(guard: pg.Guard) -> None:
-    for union in (JP_RENEWAL | term(EU, "Service"), JP_RENEWAL | term(JP, "Service") | EU_RENEWAL):
-        with pytest.raises(pg.UnknownPurpose, match="no declared family"):
-            guard.allows(JP_ACCOUNT, union)
-
-
 def test_a_notice_s_own_family_is_its_own(guard: pg.Guard) -> None:
     family = JP.families[0]
     assert guard.allows(JP_ACCOUNT, family)

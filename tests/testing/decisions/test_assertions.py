@@ -154,22 +154,6 @@ def test_other_errors_go_on(guard: pg.Guard, load: Callable[[], Customer]) -> No
             assert_denied(sources=wrong)
 
 
-def test_a_block_that_is_used_again_asks_anew(guard: pg.Guard) -> None:
-    denied = assert_denied(sources=tm.ProductData)
-    with denied:
-        guard.allows("1.1b", "1.2(1)①")
-    with pytest.raises(AssertionError, match="was not denied"), denied:
-        guard.allows("1.1a", "1.2(1)①")
-
-
-def test_a_block_within_itself_hears_what_is_inside(guard: pg.Guard) -> None:
-    read = assert_reads({tm.Registration})
-    with read:
-        guard.check("1.1a", "1.2(1)①")
-        with pytest.raises(AssertionError, match="was not read"), read:
-            pass
-
-
 def test_what_another_guard_refuses_is_not_denied_by_this_one(guard: pg.Guard) -> None:
     with pytest.raises(pg.PurposeViolation), assert_denied(sources=tm.ProductData, guard=pg.Guard(tm.NOTICE)):
         guard.check("1.1b", "1.2(1)①")

@@ -25,8 +25,9 @@ from examples.shop.database import ContractRow, CustomerRow, EventRow, MailRow, 
 from examples.shop.privacy import guard
 from examples.shop.settings import Settings
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.testing.canary import canaries
 from purposeguard.testing.effects import arranging
-from purposeguard.testing.failures import Interference
+from purposeguard.testing.failures import Interference, Leaked
 from purposeguard.testing.interference import noninterference
 from tests.testing.noninterference.proving import at_once, failure_of, leak_of
 
@@ -228,3 +229,34 @@ def test_what_an_earlier_run_left_behind_is_no_leak(shop):
     error = failure_of(test)
     assert type(error).__name__ == "Nondeterministic", error
     assert "arranging" in str(error)
+
+
+# ---- By canaries --------------------------------------------------------------------------------------------------
+
+ESCAPES = {
+    "in-a-log-line": "log record shop.hurry INFO, message: …‹device›",
+    "in-an-error-message": "HTTP response, body: …‹device›…",
+    "in-a-hash": "HTTP response, body: …‹device, hashed by blake2b›…",
+    "through-a-thread": "‹seconds›",
+    "in-an-http-call": "HTTP request POST, body: ‹device›",
+    "in-sql-parameters": "SQL statement, parameter 4: …‹device›…",
+    "in-a-file": "file written, content: …‹device›",
+}
+"""Leaks by which a value comes out: an order, a condition or the key of a cache shows none."""
+
+
+@pytest.mark.parametrize("path", ESCAPES)
+def test_each_leak_of_a_value_is_found_by_its_mark(path, shop):
+    looked_up.cache_clear()
+    with pytest.raises(Leaked) as caught, canaries(guard, tm.RenewalGuidance) as marked:  # noqa: PT012  # a block
+        settle(marked.instance(Buyer))
+        shop.get(f"/hurried/{path}")
+    assert ESCAPES[path] in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["in-an-if", "in-a-sort-key", "in-a-cache-key"])
+def test_where_no_value_comes_out_there_is_no_mark(path, shop):
+    looked_up.cache_clear()
+    with canaries(guard, tm.RenewalGuidance) as marked:
+        settle(marked.instance(Buyer))
+        shop.get(f"/hurried/{path}")

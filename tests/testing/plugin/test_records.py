@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gc
-import json
 import threading
 import weakref
 from collections.abc import Iterator
 from typing import Annotated, Any
 
+import execnet
 import pytest
 from pydantic import BaseModel
 
@@ -92,7 +92,7 @@ def test_what_a_guard_was_made_for_counts_and_not_what_a_test_put_in_its_place(c
 def test_records_are_the_same_after_a_way_through_another_process(collector: Collector) -> None:
     records = collector.finish([service()])
     other = Records()
-    other.merge(json.loads(json.dumps(records.dump())))
+    other.merge(execnet.loads(execnet.dumps(records.dump())))
     assert other.dump() == records.dump()
     assert list(Report(other).lines()) == list(Report(records).lines())
     other.merge(records.dump())
