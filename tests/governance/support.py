@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 START = datetime.datetime(2026, 5, 2, 9, 15, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)
+PATIENCE = 60
+"""Seconds after which a store gives up, and its server ends a transaction: longer than a busy machine takes."""
 TODAY = datetime.date(2026, 5, 3)  # that of NOW in the notice's time zone
 
 

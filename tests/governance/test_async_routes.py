@@ -33,7 +33,8 @@ from purposeguard.integrations.passport import Passports
 from purposeguard.integrations.passport_http import PassportMiddleware
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Recipient, Safeguard
-from tests.governance.conftest import PATIENCE, Databases
+from tests.governance.conftest import Databases
+from tests.governance.support import PATIENCE
 from tests.governance.test_preferences import until
 from tests.governance.test_waits import HUNG, ROUNDS, TIMEOUT, impatient, stalls
 

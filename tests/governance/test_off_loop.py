@@ -21,7 +21,7 @@ from purposeguard.governance import BlockingStoreCall, Governance, loops
 from purposeguard.governance.ledger import SqlLedger
 from purposeguard.governance.store import Store
 from purposeguard.notices import trendmicro_jp as tm
-from tests.governance.conftest import PATIENCE
+from tests.governance.support import PATIENCE
 from tests.governance.test_preferences import until
 
 CRASHES: Any = pg.Personal(3, tm.ProductData)  # not for guidance about renewals

@@ -26,8 +26,8 @@ from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.runtime.clock import Clock
-from tests.governance.conftest import PATIENCE, Databases
-from tests.governance.support import START, Time, last_allowed, outage
+from tests.governance.conftest import Databases
+from tests.governance.support import PATIENCE, START, Time, last_allowed, outage
 
 NEVER = 1000.0
 """Seconds: longer than any test."""
@@ -353,7 +353,7 @@ def started(threads: list[threading.Thread]) -> None:
 @pytest.fixture
 def elsewhere(store_url: str) -> Iterator[Subjects]:
     """Another store on the same database, as another process has it."""
-    with Store.open(store_url) as other:
+    with Store.open(store_url, timeout=PATIENCE) as other:
         yield Subjects(other, tm.NOTICE)
 
 
@@ -568,7 +568,7 @@ def test_nobody_waits_long_for_a_server_that_does_not_answer(postgresql: Databas
                 assert refusals(cache) == 400
             store.timeout = PATIENCE
             until(lambda: known(cache, "7"))
-            with Store.open(postgresql.url(name)) as patient:
+            with Store.open(postgresql.url(name), timeout=PATIENCE) as patient:
                 Subjects(patient, tm.NOTICE).restrict(7)
             until(lambda: known(cache, "7") and cache.preferences("7").all_suspended)
     postgresql.drop(name)

@@ -29,8 +29,8 @@ from purposeguard.governance.restrictions import revocation
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
-from tests.governance.conftest import PATIENCE, Databases
-from tests.governance.support import pooled
+from tests.governance.conftest import Databases
+from tests.governance.support import PATIENCE, pooled
 
 
 def said(refused: pytest.ExceptionInfo[BaseException]) -> str:

@@ -26,8 +26,8 @@ from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR
-from tests.governance.conftest import PATIENCE, Databases
-from tests.governance.support import outage
+from tests.governance.conftest import Databases
+from tests.governance.support import PATIENCE, outage
 from tests.governance.test_preferences import make, queries, until
 
 __all__ = ["make"]
@@ -117,7 +117,7 @@ def test_what_changes_during_a_slow_read_counts(
     subjects.store.timeout = 60
     cache = make(staleness=0.6, poll=0.2)
     cache.look()
-    with Store.open(store_url) as other:
+    with Store.open(store_url, timeout=PATIENCE) as other:
         elsewhere = Subjects(other, tm.NOTICE, clock=subjects.clock)
         name = "clause_now" if ask == "all" else "stands"
         patched = getattr(subjects, name)
