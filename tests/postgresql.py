@@ -16,12 +16,12 @@ with warnings.catch_warnings():
 __all__ = ["pgexec", "started"]
 
 
-def _unhurried(command: str, arguments: Sequence[str], bin_path: Path, **options: Any) -> str:
+def _unhurried(command: str, args: Sequence[str], bin_path: Path, **subprocess_kwargs: Any) -> str:
     """As the wheel runs a command. It gives a server ten seconds to start: a busy machine takes longer."""
-    return pgexec(command, arguments, bin_path, **{**options, "timeout": None})
+    return pgexec(command, args, bin_path, **{**subprocess_kwargs, "timeout": None})
 
 
-postgres_server.pgexec = _unhurried
+postgres_server.pgexec = _unhurried  # type: ignore[attr-defined]  # a name that it imports
 
 
 def started(folder: Path) -> postgres_server.PostgresServer:
