@@ -344,23 +344,23 @@ def test_those_who_ask_at_once_share_queries(store: Store) -> None:
 
 
 def test_under_trio_too(store: Store, request: pytest.FixtureRequest) -> None:
-    async def story() -> None:
+    async def story(governance: Governance) -> None:
         await governance.ready(["7"])
         assert governance.preferences("7") is CLEAR
         with pytest.warns(BlockingStoreCall):
             governance.preferences("9")
 
-    async def refused() -> None:
+    async def refused(governance: Governance) -> None:
         await trio.sleep(1.1)
         with pytest.raises(StoreUnavailable):
             await governance.ready(["7"])
 
     with Governance(store, notice=tm.NOTICE, ledger=False, staleness=60) as governance:
-        trio.run(story)
+        trio.run(story, governance)
     with Governance(store, notice=tm.NOTICE, ledger=False) as governance:
         assert governance.preferences("7") is CLEAR
         with outage(store, request):
-            trio.run(refused)
+            trio.run(refused, governance)
 
 
 def test_a_loop_does_not_wait_longer_than_the_timeout(
