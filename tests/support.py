@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import socket
 import subprocess
 import sys
 import textwrap
@@ -164,6 +165,15 @@ def printed_by(script: str, timeout: int = 300) -> tuple[str, str]:
     program = [sys.executable, "-c", textwrap.dedent(script)]
     done = subprocess.run(program, capture_output=True, text=True, timeout=timeout, check=False)
     return done.stdout, done.stderr
+
+
+@contextmanager
+def free_port() -> Iterator[int]:
+    """A port of this machine that the system gives to nobody else meanwhile; a server may be started on it."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # servers set it too, so that both may have the port
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 def in_threads(jobs: Iterable[Callable[[], object]]) -> None:

@@ -31,6 +31,9 @@ CHANGED = Said("somebody else asks, with one that was changed", "書き換えた
 KEY = secrets.token_urlsafe(32)
 os.environ["PASSPORT_KEY"] = KEY  # of both services, and of the forger below, who has another
 
+PATIENCE = 120.0
+"""Seconds that a service may take to answer, which begins with its start, or to stop."""
+
 
 @contextlib.contextmanager
 def serving(name: str, **environment: str) -> Generator[str]:
@@ -49,7 +52,7 @@ def serving(name: str, **environment: str) -> Generator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(PATIENCE)
 
 
 def tampered(passport: str) -> str:
@@ -91,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with (
         serving("customers") as customers,
         serving("letters", CUSTOMERS=customers) as letters,
-        httpx.Client(trust_env=False, timeout=30) as client,
+        httpx.Client(trust_env=False, timeout=PATIENCE) as client,
     ):
         direct = f"{customers}/customers/7"
         for asked, address, given, expected in (

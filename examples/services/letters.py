@@ -12,9 +12,11 @@ from purposeguard.integrations.passport_http import Crossing
 from purposeguard.notices import trendmicro_jp as tm
 
 CUSTOMERS = os.environ["CUSTOMERS"]
+PATIENCE = 60.0
+"""Seconds that the other service may take to answer: it may just be starting, on a busy machine."""
 
 crossing = Crossing(passports, inside={"127.0.0.1": "customers"})
-client = httpx.AsyncClient(event_hooks={"request": [crossing.on_request_async]}, trust_env=False)
+client = httpx.AsyncClient(event_hooks={"request": [crossing.on_request_async]}, trust_env=False, timeout=PATIENCE)
 app = FastAPI()
 
 

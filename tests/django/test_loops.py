@@ -16,13 +16,12 @@ from django.urls import path
 
 import purposeguard as pg
 from purposeguard.governance import Governance
-from purposeguard.governance.store import Store
 from purposeguard.integrations.django import purpose
 from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.conftest import Databases
 from tests.governance.test_async_routes import denials, held, knows
 from tests.governance.test_preferences import until
-from tests.governance.test_waits import stalls
+from tests.governance.test_waits import HUNG, ROUNDS, impatient, stalls
 
 __all__ = ["held"]
 
@@ -34,7 +33,7 @@ def governance(postgresql: Databases) -> Iterator[Governance]:
     name = postgresql.create(postgresql.template)
     with ExitStack() as stack:
         stack.callback(postgresql.drop, name)
-        store = stack.enter_context(Store.open(postgresql.url(name), timeout=1.5))
+        store = stack.enter_context(impatient(postgresql.url(name)))
         yield stack.enter_context(Governance(store, notice=tm.NOTICE))
 
 
@@ -85,12 +84,12 @@ def test_no_view_holds_up_the_others_while_the_server_is_silent(
             assert [answer.status_code for answer in answers] == [503, 503]
             longest.append(max(most))
 
-    for _ in range(10):  # a machine under load lets a loop wait too; what blocks, blocks in each round
+    for _ in range(ROUNDS):
         asyncio.run(story())
         until(lambda: knows(governance))
-        if longest[-1] < 0.02:
+        if longest[-1] < HUNG:
             break
-    assert min(longest) < 0.02
+    assert min(longest) < HUNG
 
 
 def test_no_answer_is_given_before_the_denial_is_on_record(

@@ -73,9 +73,8 @@ def site(browser):  # of its kind: runs without a browser build no site
 
 def found(page):
     """The pages that a search has found, best first."""
+    # It is said how many there are when all are shown.
     page.wait_for_function("/found/.test(document.querySelector('.search-summary')?.innerText)")
-    page.wait_for_function("document.querySelectorAll('ul.search > li').length")
-    page.wait_for_timeout(100)  # one result after another is shown
     links = page.locator("ul.search > li > a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
     return [link.partition(".html")[0] for link in links]
 

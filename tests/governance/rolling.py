@@ -51,12 +51,13 @@ def main(url: str, folder: str, *tables: str) -> None:
                 pass
             else:
                 raise RuntimeError("a restriction does not hold")
+            last = ended.is_set()  # before its line is printed: whoever ended it reads one more
             for table in tables:
                 with opened.writing() as connection:
                     connection.execute(sa.insert(sa.table(table, sa.column("id"))).values(id=1))
             sys.stdout.write(f"{number}\n")
             sys.stdout.flush()
-            if ended.is_set():
+            if last:
                 break
             time.sleep(0.02)
 

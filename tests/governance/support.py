@@ -8,7 +8,6 @@ import math
 import os
 import re
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -27,12 +26,15 @@ from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.runtime.clock import Clock
 from tests.governance.disclosures import NOTICE, NOW
+from tests.support import free_port
 
 if TYPE_CHECKING:
     from tests.governance.conftest import Databases
 
 START = datetime.datetime(2026, 5, 2, 9, 15, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)
+PATIENCE = 60
+"""Seconds after which a store gives up, and its server ends a transaction: longer than a busy machine takes."""
 TODAY = datetime.date(2026, 5, 3)  # that of NOW in the notice's time zone
 
 
@@ -120,28 +122,26 @@ def pooled(databases: Databases, name: str) -> Iterator[str]:
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     assert program, "these tests start PgBouncer: apt-get install pgbouncer"
     server = make_url(databases.url(name))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     settings = databases.folder / f"{name}.ini"
     target = f"host={server.query.get('host') or server.host} port={server.port or 5432} user={server.username}"
-    settings.write_text(
-        f"[databases]\nstore = dbname={name} {target}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
-        "auth_type = any\npool_mode = transaction\ndefault_pool_size = 2\nserver_round_robin = 1\nunix_socket_dir =\n"
-        "max_prepared_statements = 0\n"
-    )
     # The socket of the server is in a folder of the server's user, who is another one where the tests are root.
     user = databases.server.system_user
     identity = ("-u", user) if user and os.geteuid() == 0 else ()
-    with subprocess.Popen([program, *identity, str(settings)], stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stderr
-            for line in process.stderr:
-                if "process up" in line:
-                    break
-            else:
-                raise AssertionError("PgBouncer did not start")
-            threading.Thread(target=process.stderr.read, daemon=True).start()
-            yield f"postgresql://{server.username}@127.0.0.1:{port}/store"
-        finally:
-            process.kill()
+    with free_port() as port:
+        settings.write_text(
+            f"[databases]\nstore = dbname={name} {target}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
+            "auth_type = any\npool_mode = transaction\ndefault_pool_size = 2\nserver_round_robin = 1\n"
+            "unix_socket_dir =\nmax_prepared_statements = 0\n"
+        )
+        with subprocess.Popen([program, *identity, str(settings)], stderr=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stderr
+                for line in process.stderr:
+                    if "process up" in line:
+                        break
+                else:
+                    raise AssertionError("PgBouncer did not start")
+                threading.Thread(target=process.stderr.read, daemon=True).start()
+                yield f"postgresql://{server.username}@127.0.0.1:{port}/store"
+            finally:
+                process.kill()

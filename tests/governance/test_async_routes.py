@@ -23,8 +23,8 @@ from starlette.routing import Route
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import BlockingStoreCall, Governance
+from purposeguard.governance.deadlines import answered_within
 from purposeguard.governance.ledger import SqlLedger
-from purposeguard.governance.store import Store
 from purposeguard.integrations.asgi import PurposeRoutes
 from purposeguard.integrations.fastapi import PurposeRouter, SubjectFrom, install
 from purposeguard.integrations.httpx2 import AsyncGuardedTransport
@@ -34,8 +34,9 @@ from purposeguard.integrations.passport_http import PassportMiddleware
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Recipient, Safeguard
 from tests.governance.conftest import Databases
+from tests.governance.support import PATIENCE
 from tests.governance.test_preferences import until
-from tests.governance.test_waits import HUNG, ROUNDS, TIMEOUT, stalls
+from tests.governance.test_waits import HUNG, ROUNDS, TIMEOUT, impatient, stalls
 
 NAME = pg.Personal("Aiko", tm.Registration)
 CRASHES: Any = pg.Personal(3, tm.ProductData)  # not for guidance about renewals
@@ -48,7 +49,7 @@ def governance(postgresql: Databases) -> Iterator[Governance]:
     name = postgresql.create(postgresql.template)
     with ExitStack() as stack:
         stack.callback(postgresql.drop, name)
-        store = stack.enter_context(Store.open(postgresql.url(name), timeout=TIMEOUT))
+        store = stack.enter_context(impatient(postgresql.url(name)))
         yield stack.enter_context(Governance(store, notice=tm.NOTICE))
 
 
@@ -198,6 +199,7 @@ def test_no_answer_is_given_before_the_denial_is_on_record(
     guard: pg.Guard, governance: Governance, held: Callable[[], Any], path: str
 ) -> None:
     app = fastapi_app(guard)
+    governance.store.timeout = PATIENCE
 
     async def story() -> None:
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://shop") as client:
@@ -211,6 +213,7 @@ def test_no_answer_is_given_before_the_denial_is_on_record(
             answers = await asyncio.gather(*(client.get(path) for _ in range(20)))
             assert len({answer.text for answer in answers}) == 1
             assert denials(governance) >= 2  # the same within a minute is counted
+            governance.store.timeout = 0.5
             with held():
                 assert (await client.get(path)).status_code == 503
 
@@ -292,11 +295,13 @@ def test_a_part_of_a_stream_is_sent_when_the_denial_before_it_is_on_record(
         common = {"http_version": "1.1", "scheme": "http", "root_path": "", "query_string": b"", "headers": []}
         scope = {"type": "http", "method": "GET", "path": "/streamed", "raw_path": b"/streamed", **common}
         await governance.ready()
+        governance.store.timeout = 0.5
         with held():
             with pytest.raises(Exception, match=r"ledger|response already started"):
                 await app(scope, receive, send)
             assert sent == [b"one"]
             assert denials(governance) == 0
+        governance.store.timeout = PATIENCE
         sent.clear()
         await app(scope, receive, send)
         assert sent == [b"one", b"two", b""]
@@ -342,7 +347,7 @@ def test_a_request_is_recorded_off_the_loop(guard: pg.Guard, governance: Governa
                 assert len(governance.provisions.of(7)) == len(sent)
                 with postgresql.frozen():
                     async with stalls(most):
-                        with pytest.raises(StoreUnavailable):
+                        with answered_within(TIMEOUT), pytest.raises(StoreUnavailable):
                             await client.post("http://mail.example", json={"to": "Aiko"})
         return max(most)
 

@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -76,6 +78,7 @@ def test_a_fork_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.Monke
         assert "was in a transaction when this process was forked" in in_child(WORK, store)
         done.set()
         thread.join()
+        monkeypatch.undo()
         assert in_child(WORK, store) == "written"
 
 
@@ -105,7 +108,7 @@ def test_a_child_of_a_fork_that_stopped_waiting_is_torn(monkeypatch: pytest.Monk
     thread = threading.Thread(target=hold)
     thread.start()
     held.wait(30)
-    monkeypatch.setattr("time.sleep", interrupted)
+    monkeypatch.setattr(forking, "time", SimpleNamespace(sleep=interrupted, monotonic=time.monotonic))
     with pytest.raises(KeyboardInterrupt):  # of which `os.fork` takes no notice
         gate.close()
     done.set()

@@ -28,7 +28,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.runtime.clock import Clock
 from tests.governance.conftest import Databases
-from tests.governance.support import START, Time, last_allowed, outage
+from tests.governance.support import PATIENCE, START, Time, last_allowed, outage
 
 NEVER = 1000.0
 """Seconds: longer than any test."""
@@ -351,7 +351,7 @@ def started(threads: list[threading.Thread]) -> None:
 @pytest.fixture
 def elsewhere(store_url: str) -> Iterator[Subjects]:
     """Another store on the same database, as another process has it."""
-    with Store.open(store_url) as other:
+    with Store.open(store_url, timeout=PATIENCE) as other:
         yield Subjects(other, tm.NOTICE)
 
 
@@ -528,38 +528,45 @@ def refusals(cache: PreferenceCache) -> int:
 def test_nobody_waits_long_for_a_look_that_does_not_end(
     store: Store, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.timeout = 0.5
     cache = make(staleness=0.2, poll=0.1)
     assert cache.preferences("7") is CLEAR
-    going_on = threading.Event()
+    looking, going_on = threading.Event(), threading.Event()
     latest = changes.latest
 
     def slow(connection: sa.Connection) -> int:
-        going_on.wait(120)
+        if cache._look_ends < real.monotonic() + 1:
+            looking.set()
+            going_on.wait(120)
         return latest(connection)
 
     monkeypatch.setattr(changes, "latest", slow)
+    store.timeout = 0.5
+    assert looking.wait(60)  # in the thread that looks: otherwise this one may look itself, and does not go on
     began = real.monotonic()
     until(lambda: not known(cache, "7"))
-    with pytest.raises(StoreUnavailable, match=r"does not answer"):
+    with pytest.raises(StoreUnavailable, match=r"does not answer|has not answered"):
         cache.preferences("7")
     assert refusals(cache) == 400
     assert real.monotonic() - began < 30
+    store.timeout = PATIENCE
     going_on.set()
     until(lambda: known(cache, "7"))
 
 
 def test_nobody_waits_long_for_a_server_that_does_not_answer(postgresql: Databases) -> None:
     name = postgresql.create(postgresql.template)
-    with Store.open(postgresql.url(name), timeout=0.5) as store:
+    with Store.open(postgresql.url(name), timeout=PATIENCE) as store:
         subjects = Subjects(store, tm.NOTICE)
         with closing(PreferenceCache(subjects, staleness=0.4, poll=0.1)) as cache:
             assert cache.preferences("7") is CLEAR
+            store.timeout, looks = 0.5, cache.looks
+            until(lambda: cache.looks > looks + 1)  # the look under way waits no longer than that
             with postgresql.frozen():
                 until(lambda: not known(cache, "7"))
                 assert refusals(cache) == 400
+            store.timeout = PATIENCE
             until(lambda: known(cache, "7"))
-            with Store.open(postgresql.url(name)) as patient:
+            with Store.open(postgresql.url(name), timeout=PATIENCE) as patient:
                 Subjects(patient, tm.NOTICE).restrict(7)
             until(lambda: known(cache, "7") and cache.preferences("7").all_suspended)
     postgresql.drop(name)

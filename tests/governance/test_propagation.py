@@ -157,7 +157,7 @@ def test_clause_7_four_workers_allow_nobody_after_a_second(
     link = Link(postgresql.folder, f"{own}/.s.PGSQL.5432")
     by_link = url.set(query={**url.query, "host": str(postgresql.folder)}).render_as_string(hide_password=False)
     try:
-        with Store.open(postgresql.url(name)) as store, workers(by_link, tmp_path, total) as seen:
+        with Store.open(postgresql.url(name), timeout=60) as store, workers(by_link, tmp_path, total) as seen:
             subjects = Subjects(store, tm.NOTICE)
             reached = fault in ("nothing", "partition")
             most = propagated(subjects, seen, total, FAULTS[fault](postgresql, link), reached=reached)

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def stores(store_url: str) -> Any:
     """Two, as two processes have them."""
-    with Store.open(store_url, timeout=20) as one, Store.open(store_url, timeout=20) as other:
+    with Store.open(store_url, timeout=60) as one, Store.open(store_url, timeout=60) as other:
         yield one, other
 
 
@@ -118,7 +118,7 @@ from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
 
-with Store.open(sys.argv[1]) as store:
+with Store.open(sys.argv[1], timeout=60) as store:
     desk = Requests(Subjects(store, tm.NOTICE))
     print("ready", flush=True)
     sys.stdin.readline()

@@ -295,7 +295,7 @@ def test_what_another_takes_over_is_given_up(store):
 
 
 def test_two_that_begin_at_once_are_one_sweep(store_url):
-    with Store.open(store_url) as one, Store.open(store_url) as other:
+    with Store.open(store_url, timeout=60) as one, Store.open(store_url, timeout=60) as other:
         start = threading.Barrier(2)
         numbers: list[int | None] = []
 
@@ -431,7 +431,7 @@ SWEEPING = textwrap.dedent(
 
     erasers = Erasers(NOTICE)
     erasers.register("1(a)", name="accounts")(Accounts())
-    with Store.open(url) as store:
+    with Store.open(url, timeout=60) as store:
         print("begun", flush=True)
         RetentionJob(store, NOTICE, erasers, clock=Clock(lambda: NOW), ledger=Ledger(store)).run(max_share=1, batch=20)
     rows.close()

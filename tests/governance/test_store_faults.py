@@ -22,13 +22,15 @@ from sqlalchemy.engine import make_url
 
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import changes
+from purposeguard.governance.engines import engine_of
 from purposeguard.governance.ledger.sql import ROWS, SqlLedger
+from purposeguard.governance.postgresql import BoundedConnection
 from purposeguard.governance.restrictions import revocation
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.conftest import Databases
-from tests.governance.support import pooled
+from tests.governance.support import PATIENCE, pooled
 
 
 def said(refused: pytest.ExceptionInfo[BaseException]) -> str:
@@ -261,11 +263,19 @@ def test_no_row_is_logged_for_whoever_debugs_other_databases(store_url: str, cap
 
 def test_a_lock_that_another_holds_is_waited_for_and_then_said(postgresql: Databases) -> None:
     name = postgresql.create(postgresql.template)
-    with Store.open(postgresql.url(name), timeout=3) as one, Store.open(postgresql.url(name), timeout=60) as other:
+    url = postgresql.url(name)
+    with Store.open(url, timeout=PATIENCE) as one, Store.open(url, timeout=PATIENCE) as other:
+
+        def record_impatiently() -> None:
+            with one.writing() as connection:
+                assert connection.execute(sa.text("SHOW lock_timeout")).scalar_one() == "1min"
+                connection.execute(sa.text("SET LOCAL lock_timeout = 300"))
+                changes.record(connection, ["8"])
+
         with other.writing() as holding:
             changes.record(holding, ["7"])
-            with pytest.raises(StoreUnavailable) as refused, one.writing() as connection:
-                changes.record(connection, ["8"])
+            with pytest.raises(StoreUnavailable) as refused:
+                record_impatiently()
             assert "due to lock timeout" in said(refused)
         with one.writing() as connection:
             assert changes.record(connection, ["8"]) == 2
@@ -274,9 +284,18 @@ def test_a_lock_that_another_holds_is_waited_for_and_then_said(postgresql: Datab
 
 def test_a_server_that_falls_silent_is_not_waited_for(postgresql: Databases) -> None:
     name = postgresql.create(postgresql.template)
-    with Store.open(postgresql.url(name), timeout=1) as store:
-        with pytest.raises(StoreUnavailable) as refused, store.reading() as connection:
-            connection.execute(sa.text("SELECT pg_sleep(30)"))
+    with Store.open(postgresql.url(name), timeout=PATIENCE) as store:
+
+        def ask_impatiently() -> None:
+            with store.reading() as connection:
+                driver = connection.connection.driver_connection
+                assert isinstance(driver, BoundedConnection)
+                assert driver.patience == PATIENCE + 1
+                driver.patience = 0.5
+                connection.execute(sa.text("SELECT pg_sleep(30)"))
+
+        with pytest.raises(StoreUnavailable) as refused:
+            ask_impatiently()
         assert re.search(r"the server has not answered for \d+\.\d s", said(refused))
         with store.reading() as connection:
             assert changes.latest(connection) == 0
@@ -286,11 +305,11 @@ def test_a_server_that_falls_silent_is_not_waited_for(postgresql: Databases) -> 
 def test_no_address_of_a_silent_server_is_waited_for_longer_than_the_timeout(postgresql: Databases) -> None:
     url = make_url(postgresql.url(postgresql.template))
     thrice = url.update_query_dict({"host": [str(url.query["host"])] * 3})
-    with Store.open(thrice, timeout=0.5) as store, postgresql.frozen():
-        store.engine.dispose()
+    engine, _ = engine_of(thrice, 0.5)
+    with postgresql.frozen():
         began = time.monotonic()
-        with pytest.raises(StoreUnavailable), store.reading():
-            pass
+        with pytest.raises(sa.exc.OperationalError, match="has not answered"):
+            engine.connect()
         assert time.monotonic() - began < 5  # psycopg itself waits for two seconds and more, three times
 
 
@@ -353,18 +372,20 @@ def test_a_frozen_process_stops_nobody_else(postgresql: Databases) -> None:
 
 def test_who_reads_slowly_is_not_cut_off(postgresql: Databases) -> None:
     name = postgresql.create(postgresql.template)
-    url = postgresql.url(name)
-    with Store.open(url) as store, SqlLedger(store) as ledger:
-        subjects = Subjects(store, tm.NOTICE, ledger=ledger)
-        for number in range(2 * ROWS):  # more than one page
-            subjects.restrict(number)
-    with Store.open(url, timeout=2) as store, SqlLedger(store) as ledger:  # who writes may be idle for a second
-        entries = ledger.entries()
-        next(entries)
-        time.sleep(1.5)
-        assert sum(1 for _ in entries) == 2 * ROWS - 1
-        with store.reading() as connection:
-            assert connection.execute(sa.text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "0"
+    limits: list[str] = []
+    with Store.open(postgresql.url(name), timeout=PATIENCE) as store, SqlLedger(store) as ledger:
+        with store.writing() as connection:
+            for number in range(2 * ROWS):  # more than one page
+                ledger.append_in(connection, "sweep", {"number": number})
+
+        @event.listens_for(store.engine, "begin")
+        def note(connection: sa.Connection) -> None:
+            limits.append(connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one())
+
+        assert sum(1 for _ in ledger.entries()) == 2 * ROWS
+        assert set(limits) == {"0"}
+        with store.writing():
+            assert limits.pop() == "30s"
     postgresql.drop(name)
 
 

@@ -202,6 +202,6 @@ class Machine(RuleBasedStateMachine):
 def test_clause_7_subjects_are_as_in_a_model(store: Store, store_url: str) -> None:
     # A step asks a database several times, so fewer examples than of what is only reckoned.
     effort = settings(max_examples=max(6, settings().max_examples // 5), stateful_step_count=20)
-    with Store.open(store_url) as elsewhere:
+    with Store.open(store_url, timeout=60) as elsewhere:
         machine = cast("type[Machine]", lambda: Machine(store, elsewhere))  # whatever makes one will do
         run_state_machine_as_test(machine, settings=effort)

@@ -262,7 +262,7 @@ def test_notes_are_texts(provisions, wrong):
 
 
 def test_two_at_once_lose_nothing(store_url):
-    with Store.open(store_url) as one, Store.open(store_url) as other:
+    with Store.open(store_url, timeout=60) as one, Store.open(store_url, timeout=60) as other:
         Provisions(one).recipients.register(MAIL_HOUSE)
         start = threading.Barrier(2)
 

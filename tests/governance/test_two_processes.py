@@ -23,7 +23,7 @@ from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
 
-with Store.open(sys.argv[1]) as store:
+with Store.open(sys.argv[1], timeout=60) as store:
     subjects = Subjects(store, tm.NOTICE)
     for line in sys.stdin:
         what, subject = line.split()

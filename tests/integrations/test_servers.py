@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from tests.integrations.serving import LOOKS, NONE, PATHS, PURPOSES
+from tests.support import free_port
 
 ROOT = Path(__file__).parents[2]
 REQUESTS = 200
@@ -57,32 +58,29 @@ SERVERS = {
 @contextlib.contextmanager
 def serving(server: Server, folder: Path) -> Iterator[str]:
     """The server, running, at its address; stopped for sure when it is left."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        host, port = free.getsockname()
-    command = server.command.format(host=host, port=port, address=f"{host}:{port}").split()
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
-    environ["SERVING_AT_ONCE"] = str(server.at_once)
-    if server.forks:
-        environ["SERVING_FORKED"] = "1"
-    log = folder / "log"
-    with log.open("wb") as out:
+    host = "127.0.0.1"
+    with free_port() as port, (folder / "log").open("wb") as log:
+        command = server.command.format(host=host, port=port, address=f"{host}:{port}").split()
+        environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+        environ["SERVING_AT_ONCE"] = str(server.at_once)
+        if server.forks:
+            environ["SERVING_FORKED"] = "1"
         process = subprocess.Popen(
-            [sys.executable, "-m", *command], cwd=folder, env=environ, stdout=out, stderr=out, start_new_session=True
+            [sys.executable, "-m", *command], cwd=folder, env=environ, stdout=log, stderr=log, start_new_session=True
         )
-    try:
-        until = time.monotonic() + 120
-        while True:
-            assert process.poll() is None, log.read_text()
-            with contextlib.suppress(ConnectionRefusedError), socket.create_connection((host, port), 60):
-                break
-            assert time.monotonic() < until, log.read_text()
-            time.sleep(0.02)
-        yield f"http://{host}:{port}"
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # it has a session, and so a group, of its own
-        process.wait(60)
+        try:
+            until = time.monotonic() + 120
+            while True:
+                assert process.poll() is None, Path(log.name).read_text()
+                with contextlib.suppress(ConnectionRefusedError), socket.create_connection((host, port), 60):
+                    break
+                assert time.monotonic() < until, Path(log.name).read_text()
+                time.sleep(0.02)
+            yield f"http://{host}:{port}"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # it has a session, and so a group, of its own
+            process.wait(60)
 
 
 async def asked(address: str) -> list[httpx.Response]:

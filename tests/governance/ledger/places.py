@@ -17,13 +17,12 @@ from purposeguard.policy.transfers import Provision
 from purposeguard.policy.violations import violation_of
 from purposeguard.runtime.declarations import LegalException, Reclassification
 from purposeguard.runtime.site import Site
-from tests.governance.support import START, Time
+from tests.governance.support import PATIENCE, START, Time
 
 SITE = Site("shop.mail", "remind", 7)
 DIGEST = "0123456789abcdef" * 2
 NEVER = 3600.0
 """An interval in which no test waits for counts to be written."""
-
 R, C, D = pg.Label(tm.Registration), pg.Label(tm.Contract), pg.Label(tm.ProductData)
 
 
@@ -39,7 +38,7 @@ class Place:
     def store(self) -> Store:
         """The store, which is opened when it is first needed."""
         if self._store is None:
-            self._store = self._opened.enter_context(Store.open(self.target))
+            self._store = self._opened.enter_context(Store.open(self.target, timeout=PATIENCE))
         return self._store
 
     def open(self, *, interval: float = NEVER, **options: Any) -> SqlLedger:

@@ -135,7 +135,7 @@ def test_a_child_of_a_fork_waits_for_no_thread_of_its_parent() -> None:
         "    os._exit(len(turns._waiting))\n"
         "os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=300)
     assert done.returncode == 0
 
 
@@ -184,7 +184,7 @@ def test_no_level_of_isolation_that_a_database_is_set_to_loses_a_denial(
     name = store_url.rpartition("/")[2].partition("?")[0]
     with postgresql.admin() as admin:
         admin.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = '{level}'")
-    with Store.open(store_url) as store:
+    with Store.open(store_url, timeout=60) as store:
         ledgers = [SqlLedger(store, interval=NEVER) for _ in range(4)]
 
         def write(ledger: SqlLedger) -> None:
@@ -209,7 +209,7 @@ def test_what_was_told_as_recorded_survives_a_crash_though_commits_are_not_waite
         admin.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
         admin.execute("SELECT pg_reload_conf()")
     try:
-        with Store.open(store_url) as store:
+        with Store.open(store_url, timeout=60) as store:
             ledger = SqlLedger(store, interval=NEVER)
             told = 0
             for number in range(30):
@@ -265,7 +265,7 @@ def test_denials_a_second_on_a_slow_line(store_url: str) -> None:
     """Ten times as many as when the head was held for four round trips: the figure itself is measured apart."""
     with delayed(store_url, 0.005) as slow:
         _, told = measured(slow, 4, 1)
-    with Store.open(store_url) as store:
+    with Store.open(store_url, timeout=60) as store:
         kept: dict[str, int] = {}
         for entry in SqlLedger(store, interval=NEVER).entries(["denial"]):
             kept[entry.body["activity"]] = kept.get(entry.body["activity"], 0) + 1

