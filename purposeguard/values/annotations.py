@@ -27,6 +27,7 @@ from pydantic_core import PydanticUndefined
 
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
+from purposeguard.notice.schema import Refers
 from purposeguard.notice.vocabulary import Purpose, Source, TermMeta, fold
 from purposeguard.values.markers import Mark
 
@@ -462,7 +463,8 @@ def _is_of_this_library(part: object) -> bool:
     if isinstance(part, (TermMeta, Source, Purpose)):
         return True
     cls = part if isinstance(part, type) else type(part)
-    return cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+    # `Refers` stands in the documents of notices, which are no rows.
+    return cls is not Refers and cls.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def restated(cls: type, names: Iterable[str], localns: Mapping[str, Any] | None) -> list[Statement]:
