@@ -19,7 +19,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.row_context import RowContext, subject_key, subject_keys
 from purposeguard.runtime.execution import asked_here
-from purposeguard.runtime.protocols import asks_of_many
+from purposeguard.runtime.protocols import Roster, asks_of_many, tells_ahead
 from tests.unit.oversights import STOPPED, SUSPENDED, WAYS_TO_READ, Counting, Office, guarded
 
 R, P = tm.Registration, tm.ProductData
@@ -138,6 +138,25 @@ def test_an_office_that_overrides_the_question_about_one_subject_is_asked_by_it(
         assert load() == []
     assert asks_of_many(_Batched({}))
     assert not asks_of_many(Office({}))
+
+
+class _Ahead(Office):
+    def roster(self) -> Roster:
+        return Roster({})
+
+    async def aroster(self) -> Roster:
+        return self.roster()
+
+
+class _OverriddenAhead(_Ahead):
+    def roster(self) -> Roster:
+        return Roster({STOPPED: ("1",)})
+
+
+def test_an_office_that_overrides_its_roster_is_asked_for_that_in_an_event_loop_too() -> None:
+    assert tells_ahead(_Ahead({}))
+    assert not tells_ahead(_OverriddenAhead({}))
+    assert not tells_ahead(Office({}))
 
 
 class Owned(pg.PersonalModel):
