@@ -14,7 +14,7 @@ from examples.shop.privacy import governance
 from examples.shop.revisions import REVISIONS
 from examples.shop.settings import Settings
 from tests import lindenrad
-from tests.end_to_end.conftest import MORE, PEOPLE
+from tests.end_to_end.conftest import LABORATORY, MORE, PEOPLE
 from tests.unit.command_line import process, run
 
 SUBJECTS = ("customer:77340191", "lead:88451202", "prospect:99562313")
@@ -28,14 +28,6 @@ WORDS_OF_CLERKS = (
 )
 """What clerks wrote down, which is none of a report's business either."""
 
-LABORATORY = {
-    "name": "Crash Laboratory",
-    "kind": "overseas-affiliate",
-    "country": "TW",
-    "contract": "legal/2024-31",
-    "since": "2024-04-01",
-    "supervised_on": "2024-05-20",
-}
 ISSUE = {"subject": "News", "body": "There is news."}
 
 

@@ -17,7 +17,6 @@ from examples.shop.app import create_app
 from examples.shop.mailer import MemoryMailer
 from examples.shop.routes.work import get_mailer
 from examples.shop.settings import Settings
-from tests.officer import LABORATORY
 
 CONTRACTS = [
     {"product": "Shield", "renews_on": "2030-01-20"},
@@ -28,6 +27,15 @@ LEAD = {"name": "Chie Sato", "email": "chie@example.com", "company": "Sato Ltd",
 PROSPECT = {"name": "Daichi Abe", "email": "daichi@example.com", "position": "head", "notes": "met at the fair"}
 EVENT = {"customer_id": 1, "product": "Shield", "device": "laptop-a", "kind": "scan", "seconds": 7.5}
 VISIT = {"cookie": "c-1", "ip": "192.0.2.7", "browser": "Firefox", "page": "/pricing"}
+
+LABORATORY = {
+    "name": "Crash Laboratory",
+    "kind": "overseas-affiliate",
+    "country": "TW",
+    "contract": "legal/2024-31",
+    "since": "2024-04-01",
+    "supervised_on": "2024-05-20",
+}
 
 PEOPLE: list[tuple[str, object]] = [
     ("/customers", CUSTOMER),

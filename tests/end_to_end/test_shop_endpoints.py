@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from examples.shop.app import create_app
-from tests.officer import LABORATORY
+from tests.end_to_end.conftest import LABORATORY
 
 ISSUE = {"subject": "News", "body": "Please update."}
 
