@@ -139,6 +139,7 @@ def pairs(table: Any) -> list[tuple[str, datetime.datetime]]:
     return [(row["src"], row["got"].astimezone(datetime.UTC)) for row in table.to_pylist()]
 
 
+@pytest.mark.filterwarnings("ignore:Series.values returning an ndarray:DeprecationWarning")  # from an older Arrow
 @pytest.mark.parametrize(("tags", "kept"), KEPT, ids=["by row", "of both"])
 def test_rows_of_frames_by_the_time_zone_of_their_notice(tags: Any, kept: Any) -> None:
     guard = dated_guard()

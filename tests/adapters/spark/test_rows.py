@@ -242,9 +242,16 @@ def test_a_source_is_read_from_its_column_whatever_that_is_called(name: str, set
             other.filter(condition).collect()
 
 
-def test_rows_are_kept_within_the_code_that_is_made_of_the_plan(mixed: Any, sp: Spark, guard: Guard) -> None:
-    with guard.purpose(tm.SecurityInformation):
-        plan = sp.permitted(mixed)._jdf.queryExecution().executedPlan().toString()
+def test_rows_are_kept_within_the_code_that_is_made_of_the_plan(
+    mixed: Any, sp: Spark, guard: Guard, session: SparkSession
+) -> None:
+    made = session.conf.get("spark.sql.codegen.wholeStage")
+    session.conf.set("spark.sql.codegen.wholeStage", "true")
+    try:
+        with guard.purpose(tm.SecurityInformation):
+            plan = sp.permitted(mixed)._jdf.queryExecution().executedPlan().toString()
+    finally:
+        session.conf.set("spark.sql.codegen.wholeStage", made)
     assert re.search(r"\*\(1\) Filter CASE WHEN", plan)
 
 
