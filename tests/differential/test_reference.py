@@ -1,6 +1,6 @@
 """The compiled matrix answers as the executable specification does: everywhere on the bundled notice, widely elsewhere.
 
-Labels of up to two sources are asked of everything; `make deep` asks the bundled notice those of up to four.
+Labels of up to two sources are asked of everything; `make test-all` asks the bundled notice those of up to four.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def test_bundled_notice_with_labels_of_one_and_two_sources(notice: Notice) -> No
     assert (tally.asked, tally.allowed) == ((14 + 91) * 378, 4_640)
 
 
-@pytest.mark.deep
+@pytest.mark.faults
 def test_bundled_notice_exhaustively() -> None:
     tally = Tally()
     tally.compare(tm.NOTICE, every_label(tm.NOTICE, 4))
