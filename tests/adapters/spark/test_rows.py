@@ -245,7 +245,7 @@ def test_a_source_is_read_from_its_column_whatever_that_is_called(name: str, set
 def test_rows_are_kept_within_the_code_that_is_made_of_the_plan(
     mixed: Any, sp: Spark, guard: Guard, session: SparkSession
 ) -> None:
-    made = session.conf.get("spark.sql.codegen.wholeStage")
+    made = str(session.conf.get("spark.sql.codegen.wholeStage"))
     session.conf.set("spark.sql.codegen.wholeStage", "true")
     try:
         with guard.purpose(tm.SecurityInformation):
