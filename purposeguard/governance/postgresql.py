@@ -98,6 +98,7 @@ def engine(url: URL, timeout: float, writes: Callable[[sa.Connection], bool], **
 
     event.listen(made, "do_connect", connect)
     event.listen(made, "checkout", _in_touch)
+    event.listen(made, "handle_error", _close_cursor)
     event.listen(made, "begin", lambda connection: _limit(connection, timeout) if writes(connection) else None)
     return made
 
@@ -109,6 +110,13 @@ def _in_touch(connection: psycopg.Connection[Any], *_: object) -> None:
             connection.pgconn.consume_input()
     except psycopg.OperationalError:
         raise exc.InvalidatePoolError from None
+
+
+def _close_cursor(context: sa.ExceptionContext) -> None:
+    """Closes the cursor of a connection that is lost, which SQLAlchemy leaves to the garbage collector."""
+    cursor = getattr(context.execution_context, "cursor", None)
+    if context.is_disconnect and cursor is not None:
+        cursor.close()
 
 
 def _limit(connection: sa.Connection, timeout: float) -> None:

@@ -265,6 +265,27 @@ def test_who_waits_for_the_same_look_is_refused_at_the_same_time_and_others_at_o
     assert silent.refusals["look"] + silent.refusals["waited"] >= 12 + 20
 
 
+def test_a_cursor_of_a_lost_connection_is_closed(postgresql: Databases) -> None:
+    name = postgresql.create(postgresql.template)
+    cursors: list[Any] = []
+
+    def read(store: Store) -> None:
+        with store.reading() as connection, store.reading() as other:
+            many = sa.text("SELECT generate_series(1, 100000)").execution_options(yield_per=10)
+            rows = connection.execute(many)
+            cursors.append(rows.cursor)
+            session: Any = connection.connection.driver_connection
+            other.execute(sa.select(sa.func.pg_terminate_backend(session.info.backend_pid, 60_000)))
+            rows.all()
+
+    with Store.open(postgresql.url(name)) as store:
+        for _ in range(2):  # the pool has another connection the second time
+            with pytest.raises(StoreUnavailable):
+                read(store)
+    assert [cursor.closed for cursor in cursors] == [True, True]
+    postgresql.drop(name)
+
+
 # ---- event loops ------------------------------------------------------------------------------------------------
 
 
