@@ -104,13 +104,14 @@ def _join(relations: Relations, frame: DataFrame) -> DataFrame:
 
 
 def _union(relations: Relations, frame: DataFrame) -> DataFrame:
-    names = list(frame.columns)
-    relations.chance.shuffle(names)
-    return frame.union(frame.select(*names).filter(_one(relations, frame) > 2))
+    numbers = _numbers(frame)  # which change places; a text that came from `_melt` is no number
+    moved = dict(zip(numbers, relations.chance.sample(numbers, len(numbers)), strict=True))
+    other = frame.filter(_one(relations, frame) > 2).select(*(moved.get(name, name) for name in frame.columns))
+    return frame.union(other)
 
 
 def _except(relations: Relations, frame: DataFrame) -> DataFrame:
-    names = frame.columns[:2]
+    names = _numbers(frame)[:2]
     return frame.select(*names).exceptAll(frame.select(*reversed(names)))
 
 
