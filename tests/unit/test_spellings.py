@@ -103,7 +103,7 @@ READ: dict[str, tuple[Any, dict[str, pg.Label], tuple[str, ...]]] = {
     "not personal": (Annotated[str, pg.NotPersonal], {"it": pg.Label(pg.NotPersonal)}, EVERY),
     # Nothing of it is a tag.
     "a plain type": (str, {}, EVERY),
-    "what others say": (Annotated[str, Field(max_length=3), annotated_types.Len(1), 5, ("a", 1), "a note"], {}, EVERY),
+    "what others say": (Annotated[str, Field(max_length=3), annotated_types.Len(1), 5, ("it", 1), "note"], {}, EVERY),
     "a text that is no id": (Annotated[str, "page 3 of the form, or 4"], {}, EVERY),
     "a list that holds itself": (Annotated[str, CIRCLE], {}, EVERY),
     "a unit": (Annotated[float, "km/h"], {}, EVERY),
