@@ -64,7 +64,7 @@ class Values:
         self._spreading: Final = NAMED_TABLE_FUNCTIONS[self.dialect] | catalogue.functions
         self._parameters: Final = {"%", "$"} if self.dialect == "sqlite" else {"%"}
         """What parameters begin with that the parser takes for columns; no name does that is not quoted."""
-        self._known: Final = NAMED[self.dialect] | NAMED_TABLE_FUNCTIONS[self.dialect] | catalogue.functions
+        self._known: Final = NAMED[self.dialect] | self._spreading
 
     def relation(self, node: exp.Expr, around: Scope | None, commons: Commons) -> Relation:
         """What a query hands on; `around` is the scope whose names it sees, `commons` the common tables."""

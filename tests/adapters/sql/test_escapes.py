@@ -184,6 +184,10 @@ REFUSED = [
     ("snowflake", 'SELECT "lower"(EMAIL) FROM customer'),
     ("bigquery", "SELECT KEYS.NEW_KEYSET('AEAD_AES_GCM_256')"),
     ("bigquery", "SELECT NET.NOSUCH(id), mine.init(id) FROM customer"),
+    # A name that the parser knows from other engines: behind a dot, a macro or function of this database may bear it.
+    ("duckdb", "SELECT name.pad() FROM customer"),
+    ("duckdb", "SELECT name.host() FROM customer"),
+    ("postgres", "SELECT pg_catalog.safe_divide(id, id) FROM customer"),
     ("spark", "SELECT * FROM customer TABLESAMPLE (BUCKET 1 OUT OF 2 ON my_function(email))"),
     # To some drivers one parameter, with all that stands in it; to a parser two texts.
     *((dialect, "SELECT ('%(a')s, ') || email FROM customer WHERE name <> ' FROM customer --'")
