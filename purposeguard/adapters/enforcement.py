@@ -6,6 +6,7 @@ use that is under way, records it in the ledger, and finds which rows may be use
 
 from __future__ import annotations
 
+import datetime
 import sys
 import weakref
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -317,12 +318,11 @@ class Decider:
         matrix = permissions.matrix
         collected, ended = columns.marked(Collected), columns.marked(Ended)
         dated = collected is not None or ended is not None
-        zones: dict[str, dict[PolicyTable, None]] = {}  # by zone, the notices that decide here; without days one serves
-        for label, counts in needed:
-            for part, _ in matrix.each(NOT_PERSONAL if counts else label):  # a row may name a source of any
-                zones.setdefault(part.periods.timezone if dated else UTC, {})[part] = None
-        now = self.engine.clock.now()
-        key = (permissions, columns, needed, tuple(day_in(zone, now) for zone in zones))
+        today: tuple[datetime.date, ...] = ()
+        if dated:
+            now = self.engine.clock.now()
+            today = tuple(day_in(part.periods.timezone, now) for part in matrix.parts)
+        key = (permissions, columns, needed, today)
         with self._lock:
             if roster is not None and roster is not self._last:
                 self._rules.clear()  # with the keys of the roster before, of which there may be millions
@@ -330,6 +330,10 @@ class Decider:
             known = self._rules.get(key)
         if known is not None:
             return known
+        zones: dict[str, dict[PolicyTable, None]] = {}  # by zone, the notices that decide here; without days one serves
+        for label, counts in needed:
+            for part, _ in matrix.each(NOT_PERSONAL if counts else label):  # a row may name a source of any
+                zones.setdefault(part.periods.timezone if dated else UTC, {})[part] = None
         zone_rules: list[ZoneRule] = []
         for zone, parts in zones.items():
             finder = Finder(self.engine, permissions, parts, needed, roster=roster, keys_of=self._keys_of)
@@ -360,7 +364,7 @@ class Decider:
         return answer
 
     def _answer_of(self, ask: Callable[[], object]) -> object:
-        """What governance tells of all subjects. An adapter that can let an event loop go on meanwhile does."""
+        """What governance answers about all subjects. The adapter of an async engine lets the event loop go on."""
         return ask()
 
     def _keys_of(self, roster: Roster, all_preferences: frozenset[SubjectPreferences]) -> KeySet:

@@ -219,7 +219,7 @@ class RowRule:
 def spellings(notice: Notice) -> Mapping[str, str]:
     """The usual spellings of the sources of a notice → their ids: for engines that compare texts.
 
-    What `notice.source` reads has no end of spellings; what is none of these is asked of it (`id_meant`).
+    `notice.source` reads many more: `id_meant` asks it about each text that is not here.
     """
     ids: dict[str, str] = {}
     for source in notice.sources:

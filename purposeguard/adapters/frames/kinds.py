@@ -134,7 +134,7 @@ def _by_arrow(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
     """Of Arrow, and of pandas and dask, whose rows are read by it."""
     if importlib.util.find_spec("pyarrow") is None:
         whose = kind_of(frame).name
-        message = f"rows of {whose} are told by pyarrow, which is not installed: pip install 'purposeguard[arrow]'"
+        message = f"rows of {whose} are read by pyarrow, which is not installed: pip install 'purposeguard[arrow]'"
         raise ModuleNotFoundError(message, name="pyarrow")
     from purposeguard.adapters.frames import arrow  # noqa: PLC0415  # there may be none for other frames
 

@@ -34,7 +34,7 @@ _TELLS: Final = words(
     "columns createGlobalTempView createOrReplaceGlobalTempView createOrReplaceTempView createTempView dtypes explain "
     "isLocal isStreaming printSchema schema storageLevel"
 )
-"""What tells of the frame and not of its data. A view is a plan, which is followed wherever it is read."""
+"""Attributes that describe the frame and reveal no data. A view is a plan, which is traced wherever it is read."""
 
 _GROUPS: Final = words("agg applyInArrow applyInPandas apply avg cogroup count max mean min sum")
 

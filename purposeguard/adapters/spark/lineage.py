@@ -152,7 +152,7 @@ class Reader:
         self.decides: set[Atom] = set()
 
     def trace(self, root: Node, outer: Sequence[Out] = ()) -> Out:
-        """What a plan gives, such as a query within an expression; done by whoever reads plans."""
+        """The outputs of a plan, such as that of a subquery. The class that reads plans implements it."""
         raise NotImplementedError
 
     def everything(self) -> Atoms:

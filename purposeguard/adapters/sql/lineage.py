@@ -25,8 +25,8 @@ class Analysis(NamedTuple):
     `kind`: select, insert, create, update, delete or merge. `used`: by table, the columns that it reads. `outputs`: by
     name, the columns of tables that an output is made of (`*` where their number is unknown; `#2` for the
     second where it has no name). `target`: the table that it writes to, None for a query; `writes`: by column of it,
-    the columns that flow into it. `conditions`: the columns that decide which rows it gives or writes, and which value
-    of several: what is given or written depends on them as well, and reveals them. `columns`: what each output is made
+    the columns that flow into it. `conditions`: the columns that decide which rows it gives or writes, and which of
+    several values: the result depends on them as well, and reveals them. `columns`: what each output is made
     of, in their order, also where two have one name; None where their number is unknown.
     """
 

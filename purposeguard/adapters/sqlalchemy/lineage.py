@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -140,9 +140,13 @@ class Prepared(Statement):
 class LoopDecider(Decider):
     """A decider that lets the event loop of an async engine go on while it asks for all subjects."""
 
-    def _answer_of(self, ask: Callable[[], object]) -> object:
+    def __init__(self, guard: Guard, **advice: str) -> None:
+        super().__init__(guard, **advice)
         oversight: Any = self.engine.oversight
-        return await_only(oversight.aroster()) if in_greenlet() and tells_ahead(oversight) else ask()
+        self._ahead: Callable[[], Awaitable[object]] | None = oversight.aroster if tells_ahead(oversight) else None
+
+    def _answer_of(self, ask: Callable[[], object]) -> object:
+        return ask() if self._ahead is None or not in_greenlet() else await_only(self._ahead())
 
 
 class Texts(Statements):
