@@ -16,11 +16,17 @@ _KEPT: Final = 1000
 """Tables whose tags are remembered."""
 
 
+def _itself(columns: Columns) -> Columns:
+    return columns
+
+
 class FrameTags:
     """Reads tags, and remembers them. May be shared by threads."""
 
     def __init__(self) -> None:
-        self._of_class = functools.lru_cache(_KEPT)(columns_of)
+        # Of equal columns always the same object: to compare two takes longer than the rest of a check.
+        self._same = functools.lru_cache(_KEPT)(_itself)
+        self._of_class = functools.lru_cache(_KEPT)(self._read)
         self._by_names: cachetools.LRUCache[object, tuple[Any, Revisions, Columns]] = cachetools.LRUCache(_KEPT)
         self._lock = new_lock()
 
@@ -50,6 +56,9 @@ class FrameTags:
                 )
         return stated
 
+    def _read(self, revisions: Revisions, tags: object) -> Columns:
+        return self._same(columns_of(revisions, tags))
+
     def _borne(self, frame: Any, revisions: Revisions) -> Columns:
         from purposeguard.adapters import arrow  # noqa: PLC0415  # there is a table of it
 
@@ -59,7 +68,7 @@ class FrameTags:
             entry = self._by_names.get(key)
         # To compare two schemas takes a fifth of the time that it takes to hash one.
         if entry is None or entry[1] is not revisions or not schema.equals(entry[0], check_metadata=True):
-            entry = (schema, revisions, arrow.columns_of(schema, revisions))
+            entry = (schema, revisions, self._same(arrow.columns_of(schema, revisions)))
             with self._lock:
                 self._by_names[key] = entry
         return entry[2]
