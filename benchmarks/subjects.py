@@ -148,9 +148,9 @@ def plan(store: Store) -> list[str]:
     statement = explain + str(IN_FORCE.compile(store.engine))
     with store.reading() as connection:
         if store.dialect == "sqlite":
-            rows = connection.exec_driver_sql(statement, ('["7"]', '["7"]')).all()
+            rows = connection.exec_driver_sql(statement, ("7", "7")).all()
         else:
-            rows = connection.exec_driver_sql(statement, {"subjects": ["7"], "digests": ["7"]}).all()
+            rows = connection.exec_driver_sql(statement, {"subject": "7", "digest": "7"}).all()
     return [str(row[-1]) for row in rows]
 
 

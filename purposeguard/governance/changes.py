@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 
 from purposeguard.errors import StoreUnavailable
-from purposeguard.governance.pseudonyms import among, forgotten, keys_of
+from purposeguard.governance.pseudonyms import forgotten, keys_of, listed
 from purposeguard.governance.schema import Serial, metadata
 from purposeguard.governance.store import CHANGED
 
@@ -63,7 +63,7 @@ def record(connection: sa.Connection, subjects: Iterable[str]) -> int:
     numbered = sa.update(counter).where(counter.c.id == 1).values(seq=counter.c.seq + len(distinct), issued=issued)
     seq: int = connection.execute(numbered.returning(counter.c.seq)).scalar_one()
     if distinct:
-        which = among(forgotten.c.pseudonym, "pseudonyms")
+        which = forgotten.c.pseudonym.in_(listed(connection.dialect.name, "pseudonyms"))
         gone = sa.select(forgotten.c.seq).where(which).limit(1)
         if connection.execute(gone, {"pseudonyms": list(names.values())}).first() is not None:
             raise StoreUnavailable("this person is being forgotten at the same time: try again")

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 import sqlalchemy as sa
 
 from purposeguard.governance import changes
-from purposeguard.governance.pseudonyms import among, forgotten
+from purposeguard.governance.pseudonyms import forgotten, listed
 from purposeguard.governance.recording import report
 from purposeguard.governance.request_records import PENDING, request, step
 from purposeguard.governance.restrictions import CONSENT, declaration, revocation
@@ -64,7 +64,7 @@ def unanswered(store: Store, subjects: Iterable[str]) -> dict[str, int]:
 
 
 def _unanswered(connection: sa.Connection, names: Collection[str], *, lock: bool = True) -> dict[str, int]:
-    theirs = sa.select(request.c.pseudonym, request.c.id, request.c.state).where(among(request.c.pseudonym, "names"))
+    theirs = sa.select(request.c.pseudonym, request.c.id, request.c.state).where(_of(connection, request.c.pseudonym))
     query = theirs.order_by(request.c.id)
     rows = connection.execute(query.with_for_update() if lock else query, _names(names)).all()
     return {row.pseudonym: row.id for row in rows if row.state in PENDING}
@@ -77,22 +77,26 @@ def _restricted(connection: sa.Connection, names: Collection[str], now: datetime
         sa.select(declaration.c.pseudonym)
         .select_from(declaration.outerjoin(revocation))
         .where(revocation.c.declaration.is_(None), declaration.c.kind != CONSENT, lasting)
-        .where(among(declaration.c.pseudonym, "names"))
+        .where(_of(connection, declaration.c.pseudonym))
     )
     return frozenset(connection.execute(wanted, _names(names)).scalars())
 
 
 def _remove_texts(connection: sa.Connection, names: Collection[str]) -> None:
     """Removes what clerks wrote: it may name the person."""
-    declared = sa.select(declaration.c.id).where(among(declaration.c.pseudonym, "names"))
-    asked = sa.select(request.c.id).where(among(request.c.pseudonym, "names"))
+    declared = sa.select(declaration.c.id).where(_of(connection, declaration.c.pseudonym))
+    asked = sa.select(request.c.id).where(_of(connection, request.c.pseudonym))
     for statement in (
         sa.update(revocation).where(revocation.c.declaration.in_(declared)).values(reference=None),
-        sa.update(declaration).where(among(declaration.c.pseudonym, "names")).values(reference=None),
+        sa.update(declaration).where(_of(connection, declaration.c.pseudonym)).values(reference=None),
         sa.update(step).where(step.c.request.in_(asked)).values(text=None),
-        sa.update(request).where(among(request.c.pseudonym, "names")).values(authority=None),
+        sa.update(request).where(_of(connection, request.c.pseudonym)).values(authority=None),
     ):
         connection.execute(statement, _names(names))
+
+
+def _of(connection: sa.Connection, column: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    return column.in_(listed(connection.dialect.name, "names"))
 
 
 def _names(names: Collection[str]) -> dict[str, list[str]]:

@@ -16,8 +16,6 @@ from typing import Any, Final, NamedTuple, Protocol, cast
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 
 from purposeguard.governance.engines import unavailable
 from purposeguard.governance.schema import Moment, identity, metadata
@@ -109,45 +107,32 @@ class Known(NamedTuple):
     barred: frozenset[str]
 
 
-class _Among(FunctionElement[bool]):
-    """True if a column is in a list."""
-
-    name = "among"
-    inherit_cache = True
-
-
-@compiles(_Among, "sqlite")
-def _in_sqlite(element: _Among, compiler: Any, **options: Any) -> str:
-    column, members = (compiler.process(each, **options) for each in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({members}))"  # noqa: S608  # of a column and a parameter
+def listed(dialect: str, name: str) -> sa.Select[Any]:
+    """The members of a parameter that is a list: one parameter for each costs more than the look."""
+    each = sa.func.json_each if dialect == "sqlite" else sa.func.json_array_elements_text
+    return sa.select(each(sa.bindparam(name, type_=sa.JSON)).table_valued("value").c.value)
 
 
-@compiles(_Among, "postgresql")
-def _in_postgresql(element: _Among, compiler: Any, **options: Any) -> str:
-    column, members = (compiler.process(each, **options) for each in element.clauses)
-    return f"{column} = ANY ({members})"
+def _known(dialect: str) -> sa.Executable:
+    some = sa.exists(sa.select(barred.c.digest))
+    return (
+        sa.select(pseudonym.c.subject, pseudonym.c.pseudonym, sa.literal_column("0"), sa.literal_column("0"))
+        .where(pseudonym.c.subject.in_(listed(dialect, "subjects")))
+        .union_all(sa.select(sa.null(), vault.c.mark, vault.c.issued, sa.case((some, 1), else_=0)))
+    )
 
 
-_TEXTS: Final = sa.JSON().with_variant(sa.ARRAY(sa.Text), "postgresql")
+def _subjects(dialect: str) -> sa.Executable:
+    wanted = pseudonym.c.pseudonym.in_(listed(dialect, "pseudonyms"))
+    return sa.select(pseudonym.c.pseudonym, pseudonym.c.subject).where(wanted)
 
 
-def among(column: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[bool]:
-    """True if a column is in the list that is the parameter `name`: one parameter for each costs more than the look."""
-    return _Among(column, sa.bindparam(name, type_=_TEXTS))
-
-
-_NO_NUMBER: Final[sa.ColumnElement[int]] = sa.literal_column("0")
-
-KNOWN: Final = sa.union_all(
-    sa.select(pseudonym.c.subject, pseudonym.c.pseudonym, _NO_NUMBER).where(among(pseudonym.c.subject, "subjects")),
-    sa.select(barred.c.digest, sa.null(), _NO_NUMBER).where(among(barred.c.digest, "digests")),
-    sa.select(sa.null(), vault.c.mark, vault.c.issued),
-)
-"""Pseudonyms of subjects, digests of those who are barred, and which keys these are."""
-
-SUBJECTS: Final = sa.select(pseudonym.c.pseudonym, pseudonym.c.subject).where(
-    among(pseudonym.c.pseudonym, "pseudonyms")
-)
+DIALECTS: Final = ("sqlite", "postgresql")
+BARRED: Final = {
+    dialect: sa.select(barred.c.digest).where(barred.c.digest.in_(listed(dialect, "digests"))) for dialect in DIALECTS
+}
+KNOWN: Final = {dialect: _known(dialect) for dialect in DIALECTS}
+SUBJECTS: Final = {dialect: _subjects(dialect) for dialect in DIALECTS}
 
 
 class Keys:
@@ -201,11 +186,21 @@ class Keys:
             StoreUnavailable: the keys cannot be read, or are not those of the store as it is now.
         """
         with self.reading(connection) as own:
-            digests = dict(zip(map(self.bar, subjects), subjects, strict=True))
-            rows = own.execute(KNOWN, {"subjects": list(subjects), "digests": list(digests)}).all()
-        self._check([(mark, issued) for subject, mark, issued in rows if subject is None])
-        names = {subject: name for subject, name, _ in rows if subject is not None and name is not None}
-        return Known(names, frozenset(digests[digest] for digest, name, _ in rows if name is None))
+            rows = own.execute(KNOWN[own.dialect.name], {"subjects": list(subjects)}).all()
+            own_rows = [row for row in rows if row[0] is None]
+            self._check([(mark, issued) for _, mark, issued, _ in own_rows])
+            names = {subject: name for subject, name, _, _ in rows if subject is not None}
+            return Known(names, self._barred(own, subjects) if any(row[3] for row in own_rows) else frozenset())
+
+    def barred(self, connection: sa.Connection, subjects: Collection[str]) -> frozenset[str]:
+        """Those of these persons who are barred."""
+        with self.reading(connection) as own:
+            return self._barred(own, subjects)
+
+    def _barred(self, own: sa.Connection, subjects: Collection[str]) -> frozenset[str]:
+        digests = dict(zip(map(self.bar, subjects), subjects, strict=True))
+        found = own.execute(BARRED[own.dialect.name], {"digests": list(digests)}).scalars()
+        return frozenset(map(digests.__getitem__, found))
 
     def _check(self, rows: Sequence[tuple[str, int]]) -> None:
         if self.apart is None:
@@ -223,7 +218,7 @@ class Keys:
         found: dict[str, str] = {}
         while some := list(islice(wanted, AT_A_TIME)):
             with self.reading(connection) as own:
-                found.update(map(tuple, own.execute(SUBJECTS, {"pseudonyms": some})))
+                found.update(map(tuple, own.execute(SUBJECTS[own.dialect.name], {"pseudonyms": some})))
         return found
 
     def bar(self, subject: str) -> str:
@@ -268,7 +263,8 @@ class Keys:
             return
         digests = {digest_of(self._former, subject): subject for subject in subjects}
         table = sa.table("purposeguard_provided_subject", sa.column("pseudonym"))
-        wanted = sa.select(table.c.pseudonym).distinct().where(among(table.c.pseudonym, "digests"))
+        wanted = sa.select(table.c.pseudonym).distinct()
+        wanted = wanted.where(table.c.pseudonym.in_(listed(connection.dialect.name, "digests")))
         for (digest,) in connection.execute(wanted, {"digests": list(digests)}):
             yield digests[digest], digest
 
@@ -282,10 +278,10 @@ class Keys:
             after = sa.select(forgotten).where(forgotten.c.seq > applied.scalar_one()).order_by(forgotten.c.seq)
             rows = iter(connection.execute(after).all())
             while some := list(islice(rows, AT_A_TIME)):
-                found = own.execute(SUBJECTS, {"pseudonyms": [row.pseudonym for row in some]}).all()
+                found = own.execute(SUBJECTS[own.dialect.name], {"pseudonyms": [row.pseudonym for row in some]}).all()
                 bars = {row.pseudonym for row in some if row.bar}
                 _bar(own, {self.bar(subject) for name, subject in found if name in bars})
-                gone = among(pseudonym.c.pseudonym, "pseudonyms")
+                gone = pseudonym.c.pseudonym.in_(listed(own.dialect.name, "pseudonyms"))
                 own.execute(sa.delete(pseudonym).where(gone), {"pseudonyms": [name for name, _ in found]})
                 own.execute(sa.update(vault).values(applied=some[-1].seq))
 

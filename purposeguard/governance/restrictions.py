@@ -9,12 +9,12 @@ import dataclasses
 import datetime
 import itertools
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Literal, NamedTuple, cast
 
 import sqlalchemy as sa
 
-from purposeguard.governance.pseudonyms import AT_A_TIME, among, barred, forgotten, keys_of, pseudonym
+from purposeguard.governance.pseudonyms import AT_A_TIME, barred, forgotten, keys_of, listed, pseudonym
 from purposeguard.governance.schema import Moment, Serial, metadata
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.runtime.clock import Span
@@ -140,21 +140,43 @@ _STANDING: Final = revocation.c.declaration.is_(None)
 
 
 _BARRED: Final = (sa.literal_column("'erasure'"), *(sa.cast(sa.null(), column.type) for column in _SAID[1:]))
-"""What holds for who is barred: as if they asked for erasure. No declaration is without a revision."""
+"""What holds for who is barred: as if they asked for erasure."""
+
 
 IN_FORCE: Final = (
     sa.select(pseudonym.c.subject, *_SAID)
     .select_from(_NAMED)
-    .where(among(pseudonym.c.subject, "subjects"), _STANDING)
-    .union_all(sa.select(barred.c.digest, *_BARRED).where(among(barred.c.digest, "digests")))
+    .where(pseudonym.c.subject == sa.bindparam("subject"), _STANDING)
+    .union_all(sa.select(barred.c.digest, *_BARRED).where(barred.c.digest == sa.bindparam("digest")))
 )
-"""The declarations in force of some subjects: the one query of checks that the cache does not answer."""
+"""The declarations in force of one subject: the one query of a check that the cache does not answer."""
 
 IN_FORCE_APART: Final = (
     sa.select(declaration.c.pseudonym.label("subject"), *_SAID)
     .select_from(_DECLARED)
-    .where(among(declaration.c.pseudonym, "subjects"), _STANDING)
+    .where(declaration.c.pseudonym == sa.bindparam("subject"), _STANDING)
 )
+"""The same by pseudonym, where the keys lie apart."""
+
+
+def _in_force_of_each(dialect: str) -> sa.Executable:
+    return (
+        sa.select(pseudonym.c.subject, *_SAID)
+        .select_from(_NAMED)
+        .where(pseudonym.c.subject.in_(listed(dialect, "subjects")), _STANDING)
+        .union_all(sa.select(sa.null(), *_BARRED).where(sa.exists(sa.select(barred.c.digest))))
+    )
+
+
+def _in_force_of_each_apart(dialect: str) -> sa.Executable:
+    wanted = declaration.c.pseudonym.in_(listed(dialect, "subjects"))
+    return sa.select(declaration.c.pseudonym.label("subject"), *_SAID).select_from(_DECLARED).where(wanted, _STANDING)
+
+
+IN_FORCE_OF_EACH: Final = {dialect: _in_force_of_each(dialect) for dialect in ("sqlite", "postgresql")}
+"""The same of several subjects, for each dialect; and a row of nobody if somebody is barred, which it does not say."""
+
+IN_FORCE_OF_EACH_APART: Final = {dialect: _in_force_of_each_apart(dialect) for dialect in ("sqlite", "postgresql")}
 """The same by pseudonym, where the keys lie apart."""
 
 ALL_IN_FORCE: Final = (
@@ -216,25 +238,35 @@ def unchanged(clause: str, _revision: datetime.date) -> str:
     return clause
 
 
+def stands(connection: sa.Connection, subject: str, now: Span, clause_now: ClauseNow = unchanged) -> Stands:
+    """What holds for a subject: one query, by index."""
+    keys = keys_of(connection)
+    if keys.apart is None:
+        rows = connection.execute(IN_FORCE, {"subject": subject, "digest": keys.bar(subject)}).all()
+        return _stands(rows, now, clause_now)
+    return stands_of_each(connection, (subject,), now, clause_now)[subject]
+
+
 def stands_of_each(
     connection: sa.Connection, subjects: Sequence[str], now: Span, clause_now: ClauseNow = unchanged
 ) -> dict[str, Stands]:
     """What holds for each of these subjects: one query, by index; where their keys lie apart, one there before."""
+    stands_of = dict.fromkeys(subjects, NOTHING_DECLARED)
     keys = keys_of(connection)
     declared: dict[str, list[Any]] = {}
-    barred_ones: Collection[str] = ()
     if keys.apart is None:
-        digests = dict(zip(map(keys.bar, subjects), subjects, strict=True))
-        for row in connection.execute(IN_FORCE, {"subjects": list(subjects), "digests": list(digests)}):
-            declared.setdefault(digests[row.subject] if row.revision is None else row.subject, []).append(row)
+        for row in connection.execute(IN_FORCE_OF_EACH[connection.dialect.name], {"subjects": list(subjects)}):
+            declared.setdefault(row.subject, []).append(row)
+        nobodys = declared.pop(None, None)  # type: ignore[call-overload]  # rows of those who are barred have no subject
+        barred_ones = keys.barred(connection, subjects) if nobodys else frozenset()
     else:
         # The keys come first: a declaration that is found afterwards has its key.
         names, barred_ones = keys.known(connection, subjects)
         subject_of = {name: subject for subject, name in names.items()}
         if names:
-            for row in connection.execute(IN_FORCE_APART, {"subjects": list(subject_of)}):
+            query = IN_FORCE_OF_EACH_APART[connection.dialect.name]
+            for row in connection.execute(query, {"subjects": list(subject_of)}):
                 declared.setdefault(subject_of[row.subject], []).append(row)
-    stands_of = dict.fromkeys(subjects, NOTHING_DECLARED)
     stands_of.update((subject, _stands(rows, now, clause_now)) for subject, rows in declared.items())
     for subject in barred_ones:
         present = stands_of[subject]

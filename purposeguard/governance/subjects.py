@@ -28,6 +28,7 @@ from purposeguard.governance.restrictions import (
     history,
     in_force,
     revocation,
+    stands,
     stands_of_each,
     unchanged,
 )
@@ -219,7 +220,7 @@ class Subjects:
         with self.store.reading() as connection:
             name = self.store.keys.known(connection, [key]).names.get(key)
             declared = [] if name is None else history(connection, declaration.c.pseudonym == name)
-            present = stands_of_each(connection, [key], self.clock.span(), self.clause_now)[key]
+            present = stands(connection, key, self.clock.span(), self.clause_now)
         return SubjectRecord(
             subject=key,
             restrictions=tuple(record for record in declared if isinstance(record, Restriction)),
@@ -230,10 +231,13 @@ class Subjects:
     def stands(self, subject: SubjectId) -> Stands:
         """What holds for a subject, read from the store, and when that next changes by itself."""
         key = subject_key(subject)
-        return self.stands_of_each([key])[key]
+        with self.store.reading(single=True) as connection:
+            return stands(connection, key, self.clock.span(), self.clause_now)
 
     def stands_of_each(self, keys: Sequence[str]) -> dict[str, Stands]:
         """The same of several subjects, by `subject_key`; one query."""
+        if len(keys) == 1:
+            return {key: self.stands(key) for key in keys}
         with self.store.reading(single=True) as connection:
             return stands_of_each(connection, keys, self.clock.span(), self.clause_now)
 

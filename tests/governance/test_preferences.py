@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import gc
-import re
 import subprocess
 import sys
 import threading
@@ -81,16 +80,19 @@ def test_a_check_asks_the_store_once_and_by_index(
             assert cache.preferences("8") is CLEAR
     assert len(asked) == 2
     explain = "EXPLAIN QUERY PLAN " if store.dialect == "sqlite" else "EXPLAIN "
-    text = re.sub("%\\(.*?\\)s", "'{7}'", explain + asked[0].replace("?", "'[\"7\"]'"))
+    marks = {"%(subject)s::VARCHAR": ":subject", "%(digest)s::VARCHAR": ":digest"}
+    text = asked[0].replace("?", ":subject", 1).replace("?", ":digest")
+    for mark, name in marks.items():
+        text = text.replace(mark, name)
+    statement = sa.text(explain + text)
     with store.reading() as connection:
         if store.dialect == "postgresql":
             connection.exec_driver_sql("SET enable_seqscan = off")  # of a few rows it would rather read all
-        plan = " ".join(str(part) for row in connection.exec_driver_sql(text) for part in row)
+        plan = " ".join(
+            str(part) for row in connection.execute(statement, {"subject": "7", "digest": "7"}) for part in row
+        )
     assert "ix_purposeguard_declaration_pseudonym" in plan
-    # The members of a list in JSON are scanned, and no table is.
-    assert "SCAN" not in re.sub(
-        r"(INDEX|INDEX ONLY|BITMAP HEAP|BITMAP INDEX) SCAN|SCAN JSON_EACH VIRTUAL TABLE", "", plan.upper()
-    )
+    assert "SCAN" not in plan.upper().replace("INDEX SCAN", "").replace("INDEX ONLY SCAN", "")
 
 
 def test_those_for_whom_things_stand_alike_share_one_object(
@@ -225,24 +227,24 @@ def test_what_was_read_before_a_change_is_not_kept_after_it(
     subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = make(staleness=NEVER, poll=NEVER / 2)
-    read = subjects.stands_of_each
+    read = subjects.stands
 
-    def interrupted(keys: Any) -> Any:
-        found = read(keys)
+    def interrupted(subject: str) -> Any:
+        found = read(subject)
         monkeypatch.undo()
-        subjects.restrict(keys[0])  # by another thread, just now
+        subjects.restrict(subject)  # by another thread, just now
         return found
 
-    monkeypatch.setattr(subjects, "stands_of_each", interrupted)
+    monkeypatch.setattr(subjects, "stands", interrupted)
     assert cache.preferences("7") is CLEAR  # the check came before the change
     assert cache.preferences("7").all_suspended
 
-    def forgotten(keys: Any) -> Any:
-        found = read(keys)
+    def forgotten(subject: str) -> Any:
+        found = read(subject)
         cache.forget()
         return found
 
-    monkeypatch.setattr(subjects, "stands_of_each", forgotten)
+    monkeypatch.setattr(subjects, "stands", forgotten)
     cache.preferences("8")
     assert "8" not in cache._cache
 
@@ -302,7 +304,7 @@ def test_a_read_that_fails_leaves_nothing_behind(
     subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = make()
-    monkeypatch.setattr(subjects, "stands_of_each", lambda _: 1 / 0)
+    monkeypatch.setattr(subjects, "stands", lambda _subject: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cache.preferences("7")
     monkeypatch.undo()

@@ -119,7 +119,7 @@ def test_what_changes_during_a_slow_read_counts(
     cache.look()
     with Store.open(store_url, timeout=PATIENCE) as other:
         elsewhere = Subjects(other, tm.NOTICE, clock=subjects.clock)
-        name = "clause_now" if ask == "all" else "stands_of_each"
+        name = "clause_now" if ask == "all" else "stands"
         patched = getattr(subjects, name)
 
         def slow(*asked: Any) -> Any:
