@@ -15,7 +15,16 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel
 
 from purposeguard.errors import Fault
-from purposeguard.notice.grants import Grants, LegalGrounds, Lineage, granted, reached, source_rows
+from purposeguard.notice.grants import (
+    Grants,
+    LegalGrounds,
+    Lineage,
+    basis_in_words,
+    granted,
+    reached,
+    shadowed_bases,
+    source_rows,
+)
 from purposeguard.notice.schema import (
     EVERY,
     Document,
@@ -180,6 +189,7 @@ class Sense:
         self._derivations_end()
         self._overlays_narrow()
         self._bases_cover()
+        self._bases_matter()
         self._rows_differ()
         self._periods_differ()
         self._countries_differ()
@@ -327,6 +337,24 @@ class Sense:
                         f"no row is for {', '.join(f'`{given}`' for given in lacking)}, which may serve `{row.id}`"
                     )
                     self._fault(owner, "bases", message, "add one for it, or one without `sources`")
+
+    def _bases_matter(self) -> None:
+        """Report each row of several bases that another row makes irrelevant."""
+        faulty = [fault.place for fault in self.faults]
+        for shadowed in shadowed_bases(self.document):
+            owner, source = shadowed.owner, shadowed.source
+            if any(place.startswith(f"{self._places[id(owner)]}.") for place in faulty):
+                continue
+            row, other = owner.bases[shadowed.row], owner.bases[shadowed.by]
+            message = (
+                f"`{basis_in_words(row)}` decides nothing about `{source}`, since one basis is enough and "
+                f"`bases[{shadowed.by}]` asks for less: `{basis_in_words(other)}`"
+            )
+            cure = (
+                f"name in `bases[{shadowed.by}]` the `sources` or the conditions (`when`) for which it holds instead, "
+                "or remove the row that is not meant"
+            )
+            self._fault(owner, f"bases[{shadowed.row}]", message, cure)
 
     def _parents(self) -> None:
         """A parent is a clause, and no clause stands above itself."""

@@ -119,7 +119,7 @@ def test_generated_notices_at_length(part: int) -> None:
 def test_conditions_and_bases_of_two_notices() -> None:
     """Whatever is stated to either, of data of one and of both, for those who agreed, objected or are not named."""
     made = tables(id="there")
-    bases = [{"basis": "consent", "when": ["adult"]}, {"basis": "law", "sources": ["1"]}]
+    bases = [{"basis": "consent", "when": ["adult"], "sources": ["2"]}, {"basis": "law", "sources": ["1"]}]
     made["grant"][0]["purpose"][2]["bases"] = bases
     made["forbid"][0]["purposes"] = ["Wine"]
     inforce = {"here": Notice.parse(tables(id="here")), "there": Notice.parse(made)}

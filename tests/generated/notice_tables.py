@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from purposeguard.notice.grants import granted
-from purposeguard.notice.schema import Document
+from purposeguard.notice.grants import granted, shadowed_bases
+from purposeguard.notice.schema import Document, PurposeRow
 from purposeguard.notice.vocabulary import fold
 from purposeguard.policy import spec
 
@@ -400,6 +400,7 @@ def add_conditions(draw: st.DrawFn, made: Tables) -> None:
             row["unless"] = draw(some(ids, most=2))
             if len(made["forbid"]) == 1 and draw(st.booleans()):
                 row["sources"] = "any"
+    _remove_shadowed_bases(made)
 
 
 @st.composite
@@ -418,6 +419,16 @@ def _bases(draw: st.DrawFn, conditions: Sequence[str], sources: Sequence[str]) -
             row["sources"] = draw(some(sources, most=3))
         rows.append(row)
     return draw(st.permutations(rows))
+
+
+def _remove_shadowed_bases(made: Tables) -> None:
+    """Remove bases that another one makes irrelevant, which are faults; one for all the data stays."""
+    owners = {row["id"]: row for grant in made["grant"] for row in grant["purpose"]}
+    owners |= {grant["clause"]: grant for grant in made["grant"]}
+    while found := next(shadowed_bases(Document.model_validate(made)), None):
+        rows = owners[found.owner.id if isinstance(found.owner, PurposeRow) else found.owner.clause]["bases"]
+        others = [row for number, row in enumerate(rows) if number != found.row]
+        del rows[found.row if any("sources" not in row for row in others) else found.by]
 
 
 def without_conditions(made: Tables) -> None:

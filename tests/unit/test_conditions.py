@@ -458,6 +458,66 @@ def test_mistakes_are_told_with_their_place(change, expected):
     assert all(part in told[0] for part in expected), told
 
 
+CONSENT_ROW: dict[str, Any] = {"basis": "consent"}
+INTEREST: dict[str, Any] = {"basis": "legitimate-interest"}
+ABROAD: dict[str, Any] = {"when": ["outside-eu"]}
+LAW: dict[str, Any] = {"basis": "law"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "at_fault", "by"),
+    [
+        ([CONSENT_ROW | {"when": ["adult"]}, INTEREST], 0, 1),
+        ([INTEREST, CONSENT_ROW | {"when": ["adult"]}], 1, 0),
+        ([CONSENT_ROW, INTEREST], 0, 1),
+        ([CONSENT_ROW | {"sources": ["1"]}, INTEREST], 0, 1),
+        ([CONSENT_ROW | {"sources": ["1"]}, INTEREST | {"sources": ["1(b)", "2"]}], 0, 1),
+        ([CONSENT_ROW, INTEREST | {"sources": ["1"]}, INTEREST | {"sources": ["2"]}], 0, 1),
+        ([CONSENT_ROW | {"when": ["adult"]}, CONSENT_ROW | {"sources": ["2"]}, INTEREST | {"sources": ["1"]}], 0, 1),
+        ([INTEREST | {"opt_out": True}, INTEREST], 0, 1),
+        ([{"opt_out": True, "when": ["adult"]}, LAW], 0, 1),
+        ([CONSENT_ROW, {"opt_out": True}], 0, 1),
+        ([INTEREST | ABROAD, {"basis": "contract"}], 0, 1),
+        ([INTEREST | {"when": ["adult", "outside-eu"]}, {"basis": "contract"} | ABROAD], 0, 1),
+        ([LAW | ABROAD, LAW], 0, 1),
+    ],
+)
+@pytest.mark.parametrize("of_the_grant", [False, True])
+def test_a_basis_that_another_one_makes_irrelevant_is_a_fault(
+    rows: list[dict[str, Any]], at_fault: int, by: int, of_the_grant: bool
+) -> None:
+    def change(made: dict[str, Any]) -> None:
+        grant = made["grant"][0]
+        row = grant if of_the_grant else grant["purpose"][2]
+        if of_the_grant:
+            del grant["basis"], grant["purpose"][2]["bases"]
+        row["bases"] = rows
+
+    (told,) = grant_of(change)
+    place = "grant[0]" if of_the_grant else "grant[0].purpose[2]"
+    assert told.startswith(f"{place}.bases[{at_fault}]: ")
+    assert f"`bases[{by}]` asks for less" in told
+    assert "name in `bases" in told
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [INTEREST | ABROAD, CONSENT_ROW],
+        [CONSENT_ROW, INTEREST | {"sources": ["1"]}],
+        [CONSENT_ROW | {"sources": ["1"]}, INTEREST | {"sources": ["2"]}],
+        [{"basis": "contract"}, INTEREST],
+        [INTEREST, LAW | ABROAD],
+        [CONSENT_ROW, {"opt_out": True} | ABROAD],
+        [CONSENT_ROW | {"when": ["adult"]}, INTEREST | ABROAD],
+    ],
+)
+def test_a_general_rule_with_exceptions_that_ask_for_less_is_no_fault(rows: list[dict[str, Any]]) -> None:
+    made = tables()
+    made["grant"][0]["purpose"][2]["bases"] = rows
+    assert pg.Notice.parse(made).document.purposes[2].bases
+
+
 # --- what code may not do
 
 

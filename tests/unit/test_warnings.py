@@ -37,7 +37,7 @@ def test_the_bundled_notice_has_none() -> None:
         (lambda t: t["forbid"].append({"sources": ["1", "2"], "purposes": ["4①"], "reason": {"en": "r", "ja": "s"}}),
          "grant[2].purpose[0].id"),
         (lambda t: t["grant"][0]["purpose"][1].update(basis="consent"), "grant[0].purpose[1].id"),
-        (lambda t: t["grant"][0]["purpose"][1].update(bases=[{"basis": "law"}, {"basis": "consent"}]),
+        (lambda t: t["grant"][0]["purpose"][1].update(bases=[{"basis": "consent"}]),
          "grant[0].purpose[1].id"),
         (lambda t: t["grant"][0]["purpose"][1].update(open_end="incidental"), "grant[0].purpose[1].open_end"),
         (lambda t: t.update(condition=[{"id": "adult", "title": {"en": "Of age"}}]), "condition[0].id"),
