@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
 from types import MappingProxyType
 from typing import Final
 
 from sqlglot import exp
 
+from purposeguard.adapters.sql.bare_columns import (
+    BARE,
+    enclosing_query,
+    find_extrema,
+    mark_column,
+    mark_columns,
+    without_aggregates,
+)
 from purposeguard.adapters.sql.functions import classes, words
 from purposeguard.adapters.sql.scopes import (
     NOTHING,
@@ -19,7 +27,6 @@ from purposeguard.adapters.sql.scopes import (
     Source,
     flows,
     joined,
-    lower,
     refuse,
     stacked,
 )
@@ -64,6 +71,13 @@ ROUNDS: Final = 100
 
 class Queries(Sources):
     """Reads queries."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        super().__init__(catalogue)
+        self.has_outer_extremum = False
+        """Whether a query within an item of SELECT may have a minimum or maximum of the rows of one around it."""
+        self._searching = False
+        """Whether a query is searched for bare columns."""
 
     # ---- any query -------------------------------------------------------------------------------------------------
 
@@ -136,6 +150,7 @@ class Queries(Sources):
         """The columns of VALUES."""
         only(node, frozenset({"expressions", "alias", "order", "limit", "offset"}))
         rows: list[Relation] = []
+        self.has_outer_extremum |= any(find_extrema(node))  # VALUES has no rows of its own
         for row in node.expressions:
             cells = row.expressions if isinstance(row, exp.Tuple) else [row]
             if self.dialect == "mysql" and len(cells) == 1 and _is_row(cells[0]):
@@ -218,18 +233,16 @@ class Queries(Sources):
             self.join(join, scope)
         for lateral in node.args.get("laterals") or ():
             self.source(lateral, scope)
+        if self.dialect == "sqlite" and around is not None:
+            calls = (call for call in find_extrema(node) if enclosing_query(call) is node)
+            self.has_outer_extremum |= not all(self._is_of(call, scope) for call in calls)
         self._windows(node, scope)
-        relation = self.items(node, scope)
+        relation = self.items(node, scope, has_bare_columns=self._has_bare_columns(node, scope))
         for name in ("connect", "where", "group", "having", "qualify", "distribute", "cluster", "sort", "sample"):
             part = node.args.get(name)
             if part is not None:
                 self._clause(part, scope)
         self._positions(node.args.get("group"), relation)
-        if self.dialect == "sqlite" and has_bare_columns(node, self.catalogue):
-            # SQLite takes them from the row with the minimum or maximum.
-            for item in node.expressions:
-                if item.find(exp.Max, exp.Min):
-                    self.value(item, scope)
         self._distinct(node, relation, scope)
         self._order(node, relation, scope)
         if node.args.get("kind") == "VALUE":
@@ -308,8 +321,11 @@ class Queries(Sources):
 
     # ---- items -----------------------------------------------------------------------------------------------------
 
-    def items(self, node: exp.Select | exp.Returning, scope: Scope) -> Relation:
-        """The items of SELECT. What they read counts where an item is used; what multiplies rows counts at once."""
+    def items(self, node: exp.Select | exp.Returning, scope: Scope, *, has_bare_columns: bool = False) -> Relation:
+        """The items of SELECT. What they read counts where an item is used; what multiplies rows counts at once.
+
+        So does, in SQLite, a minimum or maximum from whose row bare columns are taken (`has_bare_columns`).
+        """
         columns: list[Column] = []
         if not node.expressions and self.dialect != "postgres":
             refuse("it selects nothing, as it is read here, so some name in it is taken for a keyword: quote it")
@@ -323,11 +339,13 @@ class Queries(Sources):
                 if star.rest is not None:
                     rests.append(star.rest)
                 continue
-            before, self.starred, self.spread = (self.starred, self.spread), False, False
+            before = self.starred, self.spread, self.has_outer_extremum
+            self.starred = self.spread = self.has_outer_extremum = False
             flow, reads = self.measured(item, scope)
-            several, spread = self.starred, self.spread
-            self.starred, self.spread = before
-            if spread:
+            several, spread, has_extremum = self.starred, self.spread, self.has_outer_extremum
+            self.starred, self.spread, self.has_outer_extremum = before
+            self.has_outer_extremum |= has_extremum and scope.parent is not None
+            if spread or (self.dialect == "sqlite" and self._chooses_row(item, scope, has_extremum, has_bare_columns)):
                 self.reads |= reads
             outputs = [Column(name, key, flow, reads) for name, key in self._names_of(item)]
             if several or (len(outputs) == 1 and isinstance(item.unalias(), _SPREADING)):
@@ -337,6 +355,95 @@ class Queries(Sources):
             for column in outputs:
                 scope.alias(column)
         return Relation(columns, joined(rests) if rests else None, complete=complete)
+
+    # ---- bare columns of SQLite --------------------------------------------------------------------------------------
+
+    def _chooses_row(self, item: exp.Expr, scope: Scope, has_inner: bool, has_bare_columns: bool) -> bool:
+        """Return True if SQLite may take other values from the row that has a minimum or maximum in an item of SELECT.
+
+        Args:
+            item: The item.
+            scope: The scope of its query.
+            has_inner: True if a query within the item has a minimum or maximum of the rows of this one.
+            has_bare_columns: True if the query has columns outside of aggregates.
+        """
+        query = enclosing_query(item)
+        own = [call for call in find_extrema(item) if enclosing_query(call) is query]
+        if scope.parent is not None and not all(self._is_of(call, scope) for call in own):
+            return True  # The query around this one has the bare columns.
+        return has_bare_columns and (has_inner or bool(own))
+
+    def _is_of(self, call: exp.Expr, scope: Scope) -> bool:
+        """Return True if an aggregate certainly is of the query of a scope, and not of one around it."""
+        own = _own_scope(scope)
+        query = enclosing_query(call)
+        for column in call.find_all(exp.Column):
+            if enclosing_query(column) is not query or not isinstance(column.this, exp.Identifier):
+                continue
+            key, qualifier = self.catalogue.names.key(column.this), name_parts(column, "table")
+            relations = (
+                self.lookup.relations(qualifier, own) if qualifier else [source.relation for source in own.visible]
+            )
+            if any(relation.get(key) is not None for relation in relations):
+                return True
+        return False
+
+    def _has_bare_columns(self, node: exp.Select, scope: Scope) -> bool:
+        """Return True if SQLite may take values of a query from the row with its minimum or maximum.
+
+        The query is read once more, without its aggregates, and over sources whose columns read `BARE`.
+        """
+        if self.dialect != "sqlite" or not any(any(find_extrema(item)) for item in node.expressions):
+            return False
+        if self._searching:  # Searching within a search would take exponential time.
+            return True
+        columns, expressions = self._grouped(node, scope)
+        probe = Scope(scope.parent, scope.commons)
+        probe.sources = [
+            dataclasses.replace(source, relation=mark_columns(source.relation, columns)) for source in scope.sources
+        ]
+        probe.merged = {key: mark_column(column, columns) for key, column in scope.merged.items()}
+        copy = without_aggregates(node, expressions)
+        before = self.mentions, self.starred, self.spread, self.has_outer_extremum
+        self.mentions, self._searching = {}, True
+        try:
+            with self.apart() as reads:
+                self._windows(copy, probe)
+                relation = self.forced(self.items(copy, probe))
+                having = copy.args.get("having")
+                if having is not None:
+                    self.value(having, probe)
+                self._order(copy, relation, probe)
+        finally:
+            self._searching = False
+            self.mentions, self.starred, self.spread, self.has_outer_extremum = before
+        return not BARE.isdisjoint(reads)
+
+    def _grouped(self, node: exp.Select, scope: Scope) -> tuple[list[Column], list[exp.Expr]]:
+        """Return the columns of sources, and the other expressions, by which a query groups its rows."""
+        columns: list[Column] = []
+        expressions: list[exp.Expr] = []
+        group = node.args.get("group")
+        own = _own_scope(scope)
+        for written in group.expressions if group is not None else ():
+            grouping = _item_at(node, written) or written
+            if self._is_alias(grouping, own):
+                named = (item.this for item in node.expressions if item.alias == grouping.name)
+                grouping = next(named, grouping)
+            parts = [*name_parts(grouping, "table"), grouping.this]
+            if isinstance(grouping, exp.Column) and all(isinstance(part, exp.Identifier) for part in parts):
+                column = self.lookup.find(parts, own)
+                if column is not None:
+                    columns.append(column)
+            elif not _has_parameter(grouping):  # Two parameters that are written alike may have two values.
+                expressions.append(grouping)
+        return columns, expressions
+
+    def _is_alias(self, node: exp.Expr, own: Scope) -> bool:
+        """Return True if GROUP BY may name an item of SELECT: a bare name that no source has a column for."""
+        if not isinstance(node, exp.Column) or node.table or not isinstance(node.this, exp.Identifier):
+            return False
+        return self.lookup.find([node.this], own) is None
 
     def _names_of(self, item: exp.Expr) -> list[tuple[str, str | None]]:
         names = self.catalogue.names
@@ -426,61 +533,25 @@ def _is_row(node: exp.Expr) -> bool:
     return isinstance(node, exp.Anonymous) and node.name.upper() == "ROW"
 
 
-def has_bare_columns(node: exp.Select, catalogue: Catalogue) -> bool:
-    """True if a SELECT with `min()` or `max()` among its items has, or may have, bare columns."""
-    if not any(_aggregates(item, node, catalogue) for item in node.expressions):
-        return False
-    grouped: set[exp.Expr] = set()
-    group = node.args.get("group")
-    for grouping in group.expressions if group is not None else ():
-        grouped.add(grouping)
-        if isinstance(grouping, exp.Literal) and not grouping.is_string and str(grouping.this).isdecimal():
-            grouped.update(item.unalias() for item in node.expressions[int(grouping.this) - 1 : int(grouping.this)])
-        elif isinstance(grouping, exp.Column) and not grouping.table:
-            grouped.update(item.this for item in node.expressions if item.alias == grouping.name and item.alias)
-    return any(_bare(item.unalias(), grouped) for item in node.expressions)
+def _own_scope(scope: Scope) -> Scope:
+    """Return the sources of a scope without its aliases and the scopes around it."""
+    own = Scope(None, scope.commons)
+    own.sources, own.merged = scope.sources, scope.merged
+    return own
 
 
-def _aggregates(item: exp.Expr, node: exp.Select, catalogue: Catalogue) -> bool:
-    calls = (call for call in item.find_all(exp.Max, exp.Min) if not isinstance(call.parent, exp.Window))
-    return any(_is_of(call, node, catalogue) for call in calls)
+def _has_parameter(node: exp.Expr) -> bool:
+    """Return True if a value may be given to an expression when it is executed."""
+    names = (column.name for column in node.find_all(exp.Column))
+    return node.find(exp.Placeholder, exp.Parameter) is not None or any(name[:1] in {"%", "$"} for name in names)
 
 
-def _is_of(call: exp.Expr, node: exp.Select, catalogue: Catalogue) -> bool:
-    """True if an aggregate belongs to this SELECT, and not to one inside it whose table has its column."""
-    inner = call.find_ancestor(exp.Select)
-    while inner is not None and inner is not node:
-        if any(_is_from(column, inner, catalogue) for column in call.find_all(exp.Column)):
-            return False
-        inner = inner.find_ancestor(exp.Select)
-    return True
-
-
-def _is_from(column: exp.Column, select: exp.Select, catalogue: Catalogue) -> bool:
-    """True if a column is surely of a table of this SELECT."""
-    if select.root().find(exp.With) is not None:  # a name may be of something else than the table that is called so
-        return False
-    from_ = select.args.get("from_")
-    for clause in (from_, *(select.args.get("joins") or ())):
-        table = clause.this if clause is not None else None
-        if not isinstance(table, exp.Table):
-            continue
-        known = catalogue.tables.get(catalogue.declared(catalogue.key(table) or ()))
-        if known is None or (column.table and lower(column.table) != lower(table.alias_or_name)):
-            continue
-        if lower(column.name) in map(lower, known.columns):
-            return True
-    return False
-
-
-def _bare(item: exp.Expr, grouped: set[exp.Expr]) -> bool:
-    return any(isinstance(node, (exp.Column, exp.Star)) for node in _outside(item, grouped))
-
-
-def _outside(item: exp.Expr, grouped: set[exp.Expr]) -> Iterator[exp.Expr]:
-    """The nodes of an item outside of aggregates and grouped expressions."""
-    if item in grouped or (isinstance(item, exp.AggFunc) and not isinstance(item.parent, exp.Window)):
-        return
-    yield item
-    for part in item.iter_expressions():
-        yield from _outside(part, grouped)
+def _item_at(node: exp.Select, position: exp.Expr) -> exp.Expr | None:
+    """Return the item of SELECT that GROUP BY names by its position; None if it is not certain which one it is."""
+    if not isinstance(position, exp.Literal) or position.is_string or not str(position.this).isdecimal():
+        return None
+    items = node.expressions[: int(position.this)]
+    if len(items) != int(position.this) or not items or any(item.is_star for item in items):
+        return None
+    item: exp.Expr = items[-1]
+    return item.unalias()

@@ -112,6 +112,9 @@ class Maker:
     def exists(self, outer: Sequence[Named], depth: int, *, key: bool) -> str:
         sources, scope = self.sources(depth, outer)
         where = self.condition([*scope, *outer], 0, key=key or self.guarded)
+        if self.takes_bare and self.chance():
+            text, _ = self.chosen(f" FROM {sources} WHERE {where}", scope, outer)
+            return f"{self.pick('', 'NOT ')}EXISTS ({text})"
         return f"{self.pick('', 'NOT ')}EXISTS (SELECT {self.pick('1', '*')} FROM {sources} WHERE {where})"
 
     def within(self, outer: Sequence[Named], depth: int, *, key: bool) -> str:
@@ -164,7 +167,8 @@ class Maker:
 
     def query(self, depth: int, outer: Sequence[Named]) -> tuple[str, list[tuple[str, bool]]]:
         """A query, and its columns: each by its name, and whether it is of the kind that may be asked for anywhere."""
-        kind = self.pick("select", "select", "select", "grouped", "star", *(("set", "limited") if depth > 0 else ()))
+        kinds = ["select", "select", "select", "grouped", "star", *(("set", "limited") if depth > 0 else ())]
+        kind = self.pick(*kinds, *(("chosen", "chosen") if self.takes_bare else ()))
         if kind == "set":
             return self.parts(depth, outer)
         if kind == "limited" and not self.guarded:
@@ -182,6 +186,10 @@ class Maker:
             return f"SELECT * FROM {sources}{where}", columns
         if kind == "grouped":
             return self.grouped(f" FROM {sources}{where}", scope)
+        if kind == "chosen":
+            text, columns = self.chosen(f" FROM {sources}{where}", scope, outer)
+            shown = self.fewer([columns[0], columns[2]])
+            return f"SELECT {', '.join(name for name, _ in shown)} FROM ({text}) AS {self.name('t')}", shown
         items = [(self.name("x"), self.chance()) for _ in range(self.some(1, 3))]
         listed = ", ".join(
             f"{self.value(around, depth - 1, key=is_key, window=not outer and not self.guarded)} AS {name}"
@@ -206,6 +214,41 @@ class Maker:
             f"SELECT {by} AS {key}, {aggregate} AS {total}{rest} GROUP BY {group}{having}",
             [(key, self.guarded), (total, False)],
         )
+
+    @property
+    def takes_bare(self) -> bool:
+        """Whether columns may stand outside of aggregates."""
+        return self.dialect == "sqlite" and not self.guarded
+
+    def chosen(self, rest: str, scope: Sequence[Named], outer: Sequence[Named]) -> tuple[str, list[tuple[str, bool]]]:
+        """A query whose columns outside of aggregates are of the row that has the least or greatest value."""
+        around = [*scope, *outer]
+        of = f"({self.column(scope, key=False)} + {self.value(scope, -2, key=False)})"
+        extreme = f"{self.pick('max', 'min')}({self.pick(self.column(scope, key=False), of)})"
+        extreme = self.pick(
+            extreme,
+            extreme,
+            f"({extreme} + {self.column(scope, key=False)})",
+            f"(SELECT {extreme})",
+            f"EXISTS (SELECT {extreme})",
+            f"{extreme} FILTER (WHERE {self.condition(scope, -2, key=False)})",
+            f"rank() OVER (PARTITION BY {extreme})",
+        )
+        bare = self.pick(
+            self.value(around, -1, key=False),
+            f"sum({self.column(scope, key=False)}) OVER ()",
+            f"max({self.column(scope, key=False)}, 1)",
+            "count(*)",
+        )
+        names = [self.name("x") for _ in range(3)]
+        items = dict(zip(names, (bare, extreme, self.value(around, -2, key=False)), strict=True))
+        column = self.column(scope, key=False)
+        by = column if bare.startswith(("sum", "count")) else self.pick(column, "1", names[0])
+        group = f" GROUP BY {by}" if self.chance() else ""
+        having = f" HAVING {self.condition(scope, -2, key=False)}" if self.chance() else ""
+        order = f" ORDER BY {self.column(scope, key=False)} LIMIT 1" if self.chance() else ""
+        listed = ", ".join(f"{text} AS {name}" for name, text in items.items())
+        return f"SELECT {listed}{rest}{group}{having}{order}", [(name, False) for name in names]
 
     def fewer(self, columns: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
         """The same, or the first alone."""
@@ -244,6 +287,17 @@ class Maker:
 def statements(draw: st.DrawFn, *, guarded: bool = False, dialect: str = "duckdb") -> str:
     """Queries; see above for `guarded`."""
     return Maker(lambda least, most: draw(st.integers(least, most)), guarded, dialect).statement()
+
+
+def choosing_statement(seed: int) -> str:
+    """A query of SQLite that takes values from the row with a minimum or maximum, and does not use that itself."""
+    maker = Maker(random.Random(seed).randint, guarded=False, dialect="sqlite")
+    sources, scope = maker.sources(0, ())
+    text, columns = maker.chosen(f" FROM {sources}", scope, ())
+    if maker.chance():
+        return f"SELECT EXISTS ({text}) AS x"
+    shown = maker.fewer([columns[0], columns[2]])
+    return f"SELECT {', '.join(name for name, _ in shown)} FROM ({text}) AS t"
 
 
 def statement(seed: int, dialect: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from sqlalchemy import (
     cast,
     create_engine,
     event,
+    exists,
     func,
     insert,
     inspect,
@@ -44,9 +46,9 @@ from sqlalchemy.types import UserDefinedType
 
 from purposeguard import Guard, Label, Personal
 from purposeguard.adapters.sqlalchemy import GuardedSession, SealedType, permitted, protect
-from purposeguard.errors import PurposeGuardError, UnresolvedStatement
+from purposeguard.errors import PurposeGuardError, PurposeMissing, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
-from tests.adapters.sqlalchemy.shop import Base, Customer, Order, Person, Setting, Shop, customer, exports
+from tests.adapters.sqlalchemy.shop import Base, Customer, Letter, Order, Person, Setting, Shop, customer, exports
 
 customers: Any = Customer.__table__
 people: Any = Person.__table__
@@ -179,6 +181,35 @@ def test_a_statement_does_not_get_round_the_guard(name: str, shared: Shop, guard
         around = nullcontext() if purpose is None else guard.purpose(purpose)
         with engine.connect() as connection, around, pytest.raises(PurposeGuardError):
             CORE[name](connection)
+
+
+LETTER: Any = Letter.__table__
+GREATEST: Any = select(func.max(customers.c.email)).having(customers.c.id == 1)
+BARE: dict[str, Any] = {
+    "a condition of a group": select(exists(GREATEST)),
+    "an order": select(
+        select(customers.c.active, func.max(customers.c.email).label("x"))
+        .group_by(customers.c.active)
+        .order_by(customers.c.id)
+        .limit(1)
+        .subquery()
+        .c.active
+    ),
+    "a common table expression": select(func.count()).select_from(GREATEST.cte("w")),
+    "a condition of a write": LETTER.delete().where(exists(GREATEST)),
+    "objects": select(Letter).where(exists(GREATEST)),
+}
+"""Statements of SQLite that take values from the row with the greatest address, and do not use that itself."""
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_whose_value_is_greatest_is_not_told_on_sqlite(name: str, tmp_path: Path, guard: Guard) -> None:
+    url = f"sqlite:///{tmp_path}/shop.db"
+    shop = Shop(create_engine(url), url)
+    shop.fill()
+    with shop.guarded(guard).connect() as connection, pytest.raises(PurposeMissing):
+        connection.execute(BARE[name])
+    shop.close()
 
 
 def test_a_statement_that_was_compiled_elsewhere_is_not_executed(shop: Shop, guard: Guard) -> None:
