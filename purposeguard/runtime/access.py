@@ -14,7 +14,7 @@ from purposeguard.runtime.registry import WHOLE, Access
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import Use, authorise, called, present
 from purposeguard.runtime.wrapping import Function, must_be_function, surrounded
-from purposeguard.values.annotations import ALIASES, OPAQUE, TRANSPARENT, evaluated, is_taggable, written
+from purposeguard.values.annotations import ALIASES, OPAQUE, TRANSPARENT, alias_value, evaluated, is_taggable, written
 from purposeguard.values.callables import is_plain, kind_of
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.streams import LEFT_OUT, Steps, iterates, runs_later, stepwise
@@ -251,8 +251,8 @@ class Reader:
     def result(self, value: Any, token: Use[Any] | None) -> Any:
         """What the function gave, without what the purpose may not use where the access withholds."""
         shape = self._shape or Shape()
-        if self._yields and shape.items is not None:
-            shape = shape.items  # one item at a time
+        if self._yields and shape.contents is not None:
+            shape = shape.contents  # one item at a time
         try:
             return self._given(value, token, shape, one=self._yields)
         finally:
@@ -298,7 +298,7 @@ class Reader:
         if is_taggable(cls):  # what is in it is looked at by its fields
             return False
         # Of rows that say whose they are it must be seen where they come.
-        return (iterates(cls) and shape.items is not None) if self.marked else runs_later(cls)
+        return (iterates(cls) and shape.contents is not None) if self.marked else runs_later(cls)
 
     def _steps(self, shape: Shape) -> Steps:
         """What surrounds the steps of what runs later; of a class that was not announced, an item may be all of it."""
@@ -378,27 +378,33 @@ def _counting(fn: Function, reader: Reader) -> Function:
     return access_wrapper
 
 
-def _holds_later(annotation: Any, seen: frozenset[Any] = frozenset(), *, inside: bool = False) -> bool:
+def _holds_later(annotation: Any) -> bool:
     """Whether there is an iterator or a coroutine inside of what is annotated like this, or may be.
 
     What is one itself, or gives another one, is seen where it comes.
     """
-    if isinstance(annotation, ALIASES):
-        return _holds_later(annotation.__value__, seen, inside=inside)
-    if isinstance(annotation, NewType):
-        return _holds_later(annotation.__supertype__, seen, inside=inside)
-    origin = get_origin(annotation) or annotation
-    if isinstance(origin, list) or origin in OPAQUE:
-        return False
-    later = isinstance(origin, type) and runs_later(origin)
-    if inside and (later or origin in (Iterable, AsyncIterable)):
-        return True
-    if is_taggable(origin) and origin not in seen:
-        hints = hints_of(origin).values()
-        if any(_holds_later(hint, seen | {origin}, inside=True) for hint in hints):
+    seen: set[tuple[Any, bool]] = set()
+    pending: list[tuple[Any, bool]] = [(annotation, False)]
+    while pending:
+        part, is_inside = pending.pop()
+        origin = get_origin(part) or part
+        if isinstance(origin, list) or origin in OPAQUE:
+            continue
+        if isinstance(origin, NewType):
+            pending.append((origin.__supertype__, is_inside))
+            continue
+        later = isinstance(origin, type) and runs_later(origin)
+        if is_inside and (later or origin in (Iterable, AsyncIterable)):
             return True
-    passed = later or origin is Annotated or is_union(annotation) or origin in TRANSPARENT
-    return any(_holds_later(get_arg, seen, inside=inside or not passed) for get_arg in get_args(annotation))
+        if (origin, is_inside) not in seen:  # Classes and aliases may hold themselves.
+            seen.add((origin, is_inside))
+            if isinstance(origin, ALIASES):
+                pending.append((alias_value(origin), is_inside))
+            elif is_taggable(origin):
+                pending += ((hint, True) for hint in hints_of(origin).values())
+        passed = later or origin is Annotated or is_union(part) or origin in TRANSPARENT
+        pending += ((argument, is_inside or not passed) for argument in get_args(part))
+    return False
 
 
 def _field(path: str) -> str:

@@ -70,7 +70,8 @@ class Drawing:
         self._marking = marking
         self._salt = salt
         self._counts: collections.Counter[str] = collections.Counter()
-        self._inside: list[type] = []
+        self._inside: list[Any] = []
+        """The models and type aliases that are being drawn."""
         self.avoid: tuple[Any, ...] = ()
         """Values to avoid, where a type has few."""
 
@@ -99,6 +100,16 @@ class Drawing:
 
     def value(self, annotation: Any, spot: Spot = NOWHERE) -> Any:
         """A value of an annotation; raises Unsolvable if no strategy is known for it."""
+        alias = get_origin(annotation) or annotation
+        if not isinstance(alias, ALIASES):
+            return self._value(annotation, spot)
+        self._inside.append(alias)
+        try:
+            return self._value(annotation, spot)
+        finally:
+            self._inside.pop()
+
+    def _value(self, annotation: Any, spot: Spot) -> Any:
         annotation, spot = unwrapped(annotation, spot)
         if spot.strategy is not None:
             return self._draw(spot.strategy)

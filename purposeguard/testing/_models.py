@@ -7,7 +7,7 @@ import dataclasses
 import datetime
 import functools
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, NamedTuple, NewType, Self, TypeVar, cast, get_args, get_origin
 
 import annotated_types as at
@@ -21,6 +21,7 @@ from purposeguard.testing._leaves import Check, fixed, passes
 from purposeguard.values.annotations import (
     ALIASES,
     TRANSPARENT,
+    alias_value,
     is_attrs,
     is_namedtuple,
     is_taggable,
@@ -31,6 +32,7 @@ from purposeguard.values.annotations import (
 from purposeguard.values.markers import Collected, Ended, Mark, SubjectMark
 from purposeguard.values.plan import MISSING, read_field
 from purposeguard.values.sealed import Sealed
+from purposeguard.values.tagging import sources_of
 from purposeguard.values.type_schema import argument_shape, hints_of, shape_of
 
 Names = Mapping[Any, Any]
@@ -234,7 +236,7 @@ def _kept_names(cls: type) -> tuple[str, ...]:
     return tuple(
         name
         for base in cls.__mro__
-        for name, member in vars(base).items()
+        for name, member in vars(base).copy().items()
         if isinstance(member, functools.cached_property)
     )
 
@@ -335,11 +337,11 @@ def unwrapped(annotation: Any, spot: Spot) -> tuple[Any, Spot]:
         elif isinstance(annotation, dataclasses.InitVar):
             annotation = annotation.type
         elif isinstance(annotation, ALIASES):
-            annotation = annotation.__value__
+            annotation = alias_value(annotation)
         elif isinstance(origin, ALIASES):
             arguments = (resolved(argument, spot.names) for argument in get_args(annotation))
             spot = spot.but(names={**spot.names, **dict(zip(origin.__type_params__, arguments, strict=False))})
-            annotation = origin.__value__
+            annotation = alias_value(origin)
         elif origin in TRANSPARENT:
             annotation = get_args(annotation)[0]
         else:
@@ -379,11 +381,11 @@ _NO_TAGS: Final = (NotPersonal, Label(NotPersonal))
 _SUBJECT: Final = StringConstraints(pattern=r"^[0-9A-Za-z]([0-9A-Za-z @._-]{0,30}[0-9A-Za-z])?$")
 
 
-def models_in(annotations: Iterable[Any]) -> Iterator[type]:
-    """The model classes in annotations."""
+def models_in(annotations: Iterable[Any]) -> Iterator[Any]:
+    """Yield the model classes and the type aliases in annotations: what may hold itself."""
     for annotation in annotations:
         cls = get_origin(annotation) or annotation
-        if is_taggable(cls):
+        if is_taggable(cls) or isinstance(cls, ALIASES):
             yield cls
         elif get_origin(annotation) is not None:
             yield from models_in(get_args(annotation))
@@ -402,31 +404,37 @@ def may_be_none(annotation: Any, spot: Spot) -> bool:
 
 
 def few_valued(model: Any) -> frozenset[str]:
-    """The paths whose type has few values (bool, Literal, Enum): they occur elsewhere by chance."""
+    """Return the tagged paths whose type has few values (bool, Literal, Enum): they occur elsewhere by chance."""
     few_at: dict[str, bool] = {}
-    for path, leaf in _leaves_of(model, Spot(), ()):
+    for path, leaf in _leaves_of(model, Spot(), (), frozenset(sources_of(model))):
         few_at[path] = few_at.get(path, True) and fixed(leaf) is not None
     return frozenset(path for path, few in few_at.items() if few)
 
 
-def _leaves_of(annotation: Any, spot: Spot, inside: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
+def _leaves_of(
+    annotation: Any, spot: Spot, inside: tuple[Any, ...], tagged: Collection[str]
+) -> Iterator[tuple[str, Any]]:
+    # Classes and aliases may hold each other without end; the tagged paths end.
+    if spot.path and not any(path.startswith(spot.path) for path in tagged):
+        return
     annotation, spot = unwrapped(annotation, spot)
     origin, args = get_origin(annotation), get_args(annotation)
     cls = origin or annotation
     if is_union(annotation):
         for argument in args:
-            yield from _leaves_of(argument, spot, inside)
+            yield from _leaves_of(argument, spot, inside, tagged)
     elif isinstance(cls, type) and issubclass(cls, Sealed):
-        yield from _leaves_of(args[0] if args else object, spot, inside)
+        yield from _leaves_of(args[0] if args else object, spot, inside, tagged)
     elif is_taggable(cls):
         if annotation not in inside:
             bound, bindings = bindings_of(annotation, spot.names)
             scope = scope_of(bound, bindings)
             for field in fields_of(bound):
-                yield from _leaves_of(field.annotation, spot.field(field, scope(field.name)), (*inside, annotation))
+                below = spot.field(field, scope(field.name))
+                yield from _leaves_of(field.annotation, below, (*inside, annotation), tagged)
     elif origin is not None and fixed(annotation) is None:
         yield spot.path, object
         for argument in args[-1:] if isinstance(cls, type) and issubclass(cls, Mapping) else args:
-            yield from _leaves_of(argument, spot.item(), inside)
+            yield from _leaves_of(argument, spot.item(), inside, tagged)
     else:
         yield spot.path, annotation

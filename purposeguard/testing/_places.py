@@ -74,11 +74,11 @@ def _replaced(value: Any, shape: Shape, path: str, choose: Callable[[str, Any, S
                     changes[name] = new
         return with_fields(value, changes) if changes else value
     # An iterator is left alone: listing it would consume it.
-    if shape.items is None or isinstance(value, (str, bytes)) or not isinstance(value, Collection):
+    contents = shape.contents
+    if contents is None or isinstance(value, (str, bytes)) or not isinstance(value, Collection):
         return value
-    inner = shape.items
     items = value.values() if isinstance(value, Mapping) else value
-    return with_items(value, [(item, _replaced(item, inner, f"{path}[]", choose)) for item in items])
+    return with_items(value, [(item, _replaced(item, contents, f"{path}[]", choose)) for item in items])
 
 
 def with_items(value: Any, items: list[tuple[Any, Any]]) -> Any:

@@ -166,6 +166,16 @@ def evaluated(annotation: object, names: dict[str, Any], localns: Mapping[str, A
     return typing_extensions.get_type_hints(probe, names, localns, include_extras=True)["it"]
 
 
+def alias_value(alias: Any) -> Any:
+    """Return what a type alias stands for, with the names in it resolved as far as they are defined."""
+    names = getattr(sys.modules.get(alias.__module__), "__dict__", {})
+    parameters = {parameter.__name__: parameter for parameter in alias.__type_params__}
+    try:
+        return evaluated(alias.__value__, names, {**parameters, alias.__name__: alias})
+    except NameError:
+        return alias.__value__
+
+
 Missing = tuple[tuple[Mapping[str, Any], str], ...]
 """Names, each with where it would be."""
 
@@ -202,7 +212,8 @@ def attributes(owner: type) -> Iterator[Statement]:
 
 def properties(owner: type) -> Iterator[Statement]:
     """What the properties that a class defines itself are annotated to give."""
-    for name, member in vars(owner).items():
+    # A copy: another thread that reads the same class for the first time keeps what it has read in the class.
+    for name, member in vars(owner).copy().items():
         if isinstance(member, property):
             getter: object = member.fget
         elif isinstance(member, functools.cached_property):
@@ -486,7 +497,7 @@ def restated(cls: type, names: Iterable[str], localns: Mapping[str, Any] | None)
         for name in stated.keys() & names:
             if owner is not stated_by(cls, name):
                 try:
-                    hint = resolved(stated[name], {**vars(owner), **names_around(owner)}, localns)
+                    hint = resolved(stated[name], vars(owner).copy() | names_around(owner), localns)
                 except NameError as error:
                     raise _unresolved(owner, error.name) from error
                 found.append(Statement(owner, name, hint))

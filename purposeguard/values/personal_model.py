@@ -363,7 +363,7 @@ def _hidden(error: ValidationError, cls: type[BaseModel]) -> ValidationError:
     """The same error, without what was given for tagged and sealed fields, and without the whole input."""
     fields = Model(cls).fields()
     aliases: dict[Any, set[str]] = aliases_of(cls)
-    names = frozenset(field_names(Model(cls).shape))
+    names = field_names(Model(cls).shape)
     lines: list[InitErrorDetails] = []
     for one in error.errors():
         where = one["loc"]

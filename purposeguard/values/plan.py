@@ -9,6 +9,8 @@ from __future__ import annotations
 import collections
 import copy
 import dataclasses
+import datetime
+import enum
 import functools
 import inspect
 import itertools
@@ -24,6 +26,7 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
+from decimal import Decimal
 from types import MemberDescriptorType
 from typing import Any, Final, NamedTuple, get_args, get_origin
 
@@ -117,7 +120,7 @@ class Plan:
         """Whether what a value gives cannot be seen before it is given."""
         if self.later or (issubclass(self.cls, Iterator) and not issubclass(self.cls, WITHOUT_FIELDS)):
             return True
-        return gives_items_later(self.cls, announced=self.shape.items is not None)
+        return gives_items_later(self.cls, announced=self.shape.contents is not None)
 
     @functools.cached_property
     def is_marked(self) -> bool:
@@ -259,18 +262,23 @@ def _plan_of_other(cls: type, shape: Shape, path: str) -> Plan:
     rows = tuple(model for model in shape.models if model.is_mapping) if issubclass(cls, dict) else ()
     if rows:
         # Where a mapping was announced as well, it may be either.
-        fields = _united([model.fields() for model in rows], shape.items)
-        return Plan(cls, shape, fields, rows, shape.items or SILENT, shape.keys or SILENT, gone=gone_from(cls))
+        contents = shape.contents
+        fields = _united([model.fields() for model in rows], contents)
+        return Plan(cls, shape, fields, rows, contents or SILENT, shape.keys or SILENT, gone=gone_from(cls))
     if issubclass(cls, Sealed) and shape.sealed:
         return Plan(cls, shape)
     contains = not is_leaf and issubclass(cls, Collection)
-    if contains and shape.items is not None:
+    if contains and shape.contents is not None:
         items, keys = _contents(cls, shape)
         return Plan(cls, shape, items=items, keys=keys, contains=True)
     refusal = None
     if not shape.says_what and gives_items_later(cls):
         refusal = ", and what it gives cannot be seen before: give a list"
-    return Plan(cls, shape, contains=contains, whole=_whole(cls, shape, (), path), refusal=refusal)
+    elif any(cls is kind for kind, _ in shape.literals):
+        # Some values of this class were announced by a `Literal`; the walk lets those through, and no others.
+        refusal = _refusal(cls, shape, ())
+    whole = _whole(cls, shape, (), path) if refusal is None else None
+    return Plan(cls, shape, contains=contains, whole=whole, refusal=refusal)
 
 
 def _plan_of_row(cls: type, shape: Shape, path: str) -> Plan:
@@ -289,10 +297,12 @@ def _plan_of_row(cls: type, shape: Shape, path: str) -> Plan:
     refusal = " and has fields beside its items: give one or the other" if issubclass(cls, dict) else None
     if announced:
         return Plan(cls, shape, fields, models, gone=gone, refusal=refusal)
-    if shape.items is not None and shape.keys is None and is_namedtuple(cls):
+    contents = shape.contents
+    if contents is not None and shape.keys is None and is_namedtuple(cls):
         # That its own class says of a field that it is plain does not make it less than an item may be.
-        own = {name: dataclasses.replace(field, plain=frozenset()) for name, field in fields.items()}
-        return Plan(cls, shape, {name: field | shape.items for name, field in own.items()}, models, gone=gone)
+        nothing: frozenset[Any] = frozenset()
+        own = {name: dataclasses.replace(field, plain=nothing, literals=nothing) for name, field in fields.items()}
+        return Plan(cls, shape, {name: field | contents for name, field in own.items()}, models, gone=gone)
     whole = _whole(cls, shape, models, path)
     return Plan(cls, shape, fields, models, whole=whole, gone=gone, refusal=refusal)
 
@@ -305,7 +315,7 @@ def label_of_stream(cls: type, shape: Shape, path: str) -> Label | None:
     """
     refuse_unread(cls)
     iterates = issubclass(cls, (Iterator, AsyncIterator, Collection))
-    if iterates and shape.items is not None:
+    if iterates and shape.contents is not None:
         return None
     if not shape.says_what and gives_items_later(cls):
         raise UnlabelledData(f"{named(path, cls)}, and what it gives cannot be seen before: give a list")
@@ -314,7 +324,7 @@ def label_of_stream(cls: type, shape: Shape, path: str) -> Label | None:
 
 def _contents(cls: type, shape: Shape) -> tuple[Shape, Shape]:
     """What the items and keys of a container are; where it is of another kind than announced, what either may be."""
-    items = shape.items or SILENT
+    items = shape.contents or SILENT
     if shape.keys is None:
         return items, items
     return (items, shape.keys) if issubclass(cls, Mapping) else (shape.gives or SILENT, SILENT)
@@ -389,14 +399,14 @@ def _both(announced: Shape, own: Shape) -> Shape:
     Where they speak of different things, it is all that either could mean.
     """
     both = announced | own
-    plain = announced.plain if announced.says_what else both.plain
+    stated = announced if announced.says_what else both
     tags = both.tags
     if (
         announced.says_what
         and own.says_what
         and (
             announced.sealed is not own.sealed
-            or (announced.items is None) is not (own.items is None)
+            or (announced.contents is None) is not (own.contents is None)
             or not all(_is_announced(model, announced.models) for model in own.models)
         )
     ):
@@ -404,7 +414,7 @@ def _both(announced: Shape, own: Shape) -> Shape:
     items = both.items
     if announced.items is not None and own.items is not None:
         items = _both(announced.items, own.items)
-    return dataclasses.replace(both, tags=tags, items=items, plain=plain)
+    return dataclasses.replace(both, tags=tags, items=items, plain=stated.plain, literals=stated.literals)
 
 
 def _is_announced(model: Model, announced: tuple[Model, ...]) -> bool:
@@ -436,17 +446,30 @@ def _whole(cls: type, shape: Shape, models: tuple[Model, ...], path: str) -> Lab
     if not shape.says_what:
         return None
     if issubclass(cls, tuple(shape.plain)):
-        return shape.label_of_all() if shape.models else None
+        # A text may be an announced row that was written out.
+        return shape.label_of_all() if shape.models and not issubclass(cls, _NEVER_ROWS) else None
+    refusal = _refusal(cls, shape, models)
+    if refusal is not None:
+        raise UnlabelledData(f"{named(path, cls)}{refusal}")
+    return shape.label_of_all()
+
+
+_NEVER_ROWS: Final = (int, float, complex, Decimal, datetime.date, datetime.time, datetime.timedelta, enum.Enum)
+"""Classes of plain values that cannot be a row that was written out."""
+
+
+def _refusal(cls: type, shape: Shape, models: tuple[Model, ...]) -> str | None:
+    """Return why a value that is not what was announced is refused, whoever may use that; None if it is not."""
     if shape.sealed:
-        raise UnlabelledData(f"{named(path, cls)}, and a sealed value was announced: seal it where it is read")
+        return ", and a sealed value was announced: seal it where it is read"
     to_be_said = {mark for model in shape.every_model() for mark in model.marks()}
     if not to_be_said.issubset(mark for model in models for mark in model.marks()):
         advice = "make the function itself `async`" if issubclass(cls, Awaitable) else "give a list, or an iterator"
-        raise UnlabelledData(
-            f"{named(path, cls)}, and not what its annotation says, or nothing in which rows can be looked at one by "
-            f"one; whom it is about is unknown: {advice}"
+        return (
+            ", and not what its annotation says, or nothing in which rows can be looked at one by one; whom it is "
+            f"about is unknown: {advice}"
         )
-    return shape.label_of_all()
+    return None
 
 
 def named(path: str, cls: type) -> str:

@@ -404,7 +404,7 @@ class _Field:
     @functools.cached_property
     def _names(self) -> frozenset[str]:
         """The names of fields in `T`: places in an error that come from code, not from the input."""
-        return frozenset(field_names(shape_of(self._inner_type)))
+        return field_names(shape_of(self._inner_type))
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -579,17 +579,13 @@ def _members(terms: object) -> tuple[TermMeta, ...]:
     return tuple(sorted(found, key=by_clause))
 
 
-def field_names(shape: Shape, seen: frozenset[type] = frozenset()) -> Iterator[str]:
-    """The names of the fields of all models in a shape, and the other names that pydantic knows them by."""
-    for part in (shape.items, shape.within):
-        if part is not None:
-            yield from field_names(part, seen)
-    for model in shape.models:
-        if model.cls not in seen:
-            yield from aliases_of(model.cls)
-            for name, inside in model.fields().items():
-                yield name
-                yield from field_names(inside, seen | {model.cls})
+def field_names(shape: Shape) -> frozenset[str]:
+    """Return the names of the fields of all models in a shape, and the other names that pydantic knows them by."""
+    names: set[str] = set()
+    models = {model for part in shape.reach("items", "within") for model in part.models}
+    for model in models:
+        names.update(aliases_of(model.cls), model.fields())
+    return frozenset(names)
 
 
 def aliases_of(cls: type) -> dict[str, set[str]]:

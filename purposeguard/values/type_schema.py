@@ -6,12 +6,13 @@ classes, through optionals, unions, containers, nested and generic models, forwa
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import inspect
 import sys
 import types
-from collections.abc import AsyncIterable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import (
     Annotated,
     Any,
@@ -45,6 +46,7 @@ from purposeguard.values.annotations import (
     WITHOUT_FIELDS,
     Missing,
     Statement,
+    alias_value,
     evaluated,
     is_taggable,
     may_state,
@@ -153,6 +155,8 @@ class Shape:
     `keys` are those of a mapping, whose tags are among its own. `plain` are the classes without fields that it may be.
     `unread` are the classes that it may be and whose fields are not read: where one says anything, what the value holds
     is unknown, and to ask for it is refused.
+    `repeats`: what a container holds in its place is this shape again, as in a type alias that refers to itself.
+    `literals` are the values that it may be beside those of whole classes.
     """
 
     tags: frozenset[type[Source]] = frozenset()
@@ -165,18 +169,28 @@ class Shape:
     keys: Shape | None = None
     plain: frozenset[type] = frozenset()
     unread: tuple[type, ...] = ()
+    repeats: bool = False
+    literals: frozenset[tuple[type, Any]] = frozenset()
     plans: dict[type, Any] = dataclasses.field(default_factory=dict, init=False, compare=False, repr=False)
     """Class of a value → what such a value is where this was announced (`plan.Plan`)."""
 
     @property
     def says_what(self) -> bool:
         """Whether it says what the value is: a model, a container or a seal. Else anything may come."""
-        return self.sealed or self.items is not None or bool(self.models)
+        return self.sealed or self.repeats or self.items is not None or bool(self.models)
+
+    @property
+    def contents(self) -> Shape | None:
+        """The shape of the items of a container that comes in its place; None if no container was announced."""
+        if not self.repeats:
+            return self.items
+        return self if self.items is None else dataclasses.replace(self, items=None) | self.items
 
     @property
     def gives(self) -> Shape | None:
         """What comes where it is gone through as something else than a mapping: its items or, of a mapping, keys."""
-        return self.items | self.keys if self.items and self.keys else self.items
+        contents = self.contents
+        return contents | self.keys if contents and self.keys else contents
 
     @property
     def own_label(self) -> Label | None:
@@ -198,7 +212,8 @@ class Shape:
         marks, plain = self.marks | other.marks, self.plain | other.plain
         unread = tuple(dict.fromkeys((*self.unread, *other.unread)))
         tags, seal = self.tags | other.tags, self.seal | other.seal
-        return Shape(tags, models, items, sealed, seal, within, marks, keys, plain, unread)
+        repeats, literals = self.repeats or other.repeats, self.literals | other.literals
+        return Shape(tags, models, items, sealed, seal, within, marks, keys, plain, unread, repeats, literals)
 
     def kept_by(self, other: Shape) -> Shape:
         """What holds still where a field of this shape was annotated anew, with another.
@@ -212,7 +227,7 @@ class Shape:
         tags = self.tags
         if self.sealed and not other.sealed:
             tags = tags.union(self.seal, () if self.within is None else self.within.sources)
-        return Shape(tags, self.models, items, marks=self.marks, keys=keys, unread=self.unread)
+        return Shape(tags, self.models, items, marks=self.marks, keys=keys, unread=self.unread, repeats=self.repeats)
 
     def parts(self) -> Iterator[Shape]:
         """It, and what it contains: items and keys, and neither the fields of models nor what is in a seal."""
@@ -221,44 +236,46 @@ class Shape:
             if part is not None:
                 yield from part.parts()
 
+    def item_models(self) -> Iterator[Model]:
+        """Yield the models that it may be, and those of its items."""
+        part: Shape | None = self
+        while part is not None:
+            yield from part.models
+            part = part.items
+
     def refuse_unread(self) -> None:
         """Raises UnlabelledData where it may be of a class that says something which nobody reads."""
         for cls in self.unread:
             refuse_unread(cls)
 
-    def walk(self, path: str = "", seen: tuple[Model, ...] = ()) -> Iterator[tuple[str, Shape]]:
-        """Every value below this one by its path, e.g. `orders[].address`; a model inside itself is not entered.
+    def walk(self) -> Iterator[tuple[str, Shape]]:
+        """List every value below this one by its path, e.g. `orders[].address`.
+
+        Classes that hold each other are each listed where the shortest path meets them: once, or once for each field
+        there. All other paths are listed.
 
         Raises:
             UnlabelledData: there may be a value in it of which nothing says what it holds.
         """
-        self.refuse_unread()
-        if path or self.tags or self.seal:
-            yield path, self
-        if self.within is not None:  # what is in it keeps its tags, and none of it is seen from outside
-            yield path, Shape(sealed=True, seal=self.within.sources)
-        if self.items is not None:
-            yield from self.items.walk(f"{path}[]", seen)
-        for model in self.models:
-            if _is_new(model, seen):
-                for name, shape in model.fields().items():
-                    yield from shape.walk(f"{path}.{name}" if path else name, (*seen, model))
+        return _PathListing(self).list_below(self, "", None, is_first=True)
 
     def reach(self, *parts: str, rows: bool = True) -> Iterator[Shape]:
         """It, and every value below it by these parts and by the fields of models, each model entered once.
 
         Without `rows`, no model is entered that says whose it is, or from when.
         """
-        entered: list[Model] = []
-        pending: list[Shape] = [self]
+        entered: set[Model] = set()
+        pending: list[tuple[Shape, tuple[Model, ...]]] = [(self, ())]
         while pending:
-            shape = pending.pop()
+            shape, around = pending.pop()
             yield shape
-            pending += [inner for part in parts if (inner := getattr(shape, part)) is not None]
+            pending += [(inner, around) for part in parts if (inner := getattr(shape, part)) is not None]
             for model in shape.models:
-                if (rows or not model.marks()) and _is_new(model, entered):
-                    entered.append(model)
-                    pending += model.fields().values()
+                if (rows or not model.marks()) and model not in entered:
+                    _refuse_growing(model, around)
+                    entered.add(model)
+                    generic = (*around, model) if model.bindings else ()  # No other class passes arguments on.
+                    pending += [(field, generic) for field in model.fields().values()]
 
     @property
     def sources(self) -> frozenset[type[Source]]:
@@ -317,6 +334,11 @@ class Shape:
         return self.holds_seals or bool(self.sources)
 
     @property
+    def is_tagged_or_marked(self) -> bool:
+        """Whether a tag, a mark or a seal stands on it, apart from what it contains."""
+        return bool(self.tags or self.marks or self.seal or self.sealed)
+
+    @property
     def is_leaf(self) -> bool:
         """Whether nothing below it can carry a tag of its own."""
         return not self.models and (self.items is None or self.items.is_leaf)
@@ -347,6 +369,9 @@ class Shape:
         return Label(*sources) if sources else None
 
 
+_ITSELF: Final = Shape(repeats=True)
+"""The shape of a type alias inside itself."""
+
 SILENT: Final = Shape()
 """What an annotation says that says nothing: what comes is known by its own class."""
 
@@ -356,15 +381,89 @@ def _covers(tagged: str, path: str) -> bool:
     return not tagged or tagged.startswith(f"{path}[") or path.startswith((f"{tagged}.", f"{tagged}["))
 
 
-def _is_new(model: Model, seen: Collection[Model]) -> bool:
-    """Whether a model was not entered yet: a class with other arguments is another.
+class _PathListing:
+    """A listing of the values below one shape by their paths, which ends although classes hold each other."""
+
+    def __init__(self, root: Shape) -> None:
+        """Find out which classes lie below `root`, and by which class each is met first.
+
+        Raises:
+            UnlabelledData: as `Shape.walk`.
+        """
+        self._holders: dict[Model, Model | None] = {}
+        """Model → the model whose fields hold it, on a shortest path; None for models of the root itself."""
+        self._listed: set[Model] = set()
+        held_by: dict[Model, set[Model]] = {}
+        held: dict[Model, set[Model]] = {}
+        pending: collections.deque[tuple[Model | None, Shape]] = collections.deque([(None, root)])
+        while pending:
+            holder, shape = pending.popleft()
+            for model in shape.item_models():
+                if holder is not None:
+                    held[holder].add(model)
+                    held_by.setdefault(model, set()).add(holder)
+                if model not in self._holders:
+                    self._holders[model] = holder
+                    _refuse_growing(model, self._chain_of(holder))
+                    held[model] = set()
+                    pending += ((model, field) for field in model.fields().values())
+        self._endless = _models_that_reach_circles(held, held_by)
+
+    def _chain_of(self, model: Model | None) -> Iterator[Model]:
+        while model is not None:
+            yield model
+            model = self._holders[model]
+
+    def list_below(
+        self, shape: Shape, path: str, holder: Model | None, *, is_first: bool
+    ) -> Iterator[tuple[str, Shape]]:
+        """List a value at `path` in a field of `holder`, and every value below it.
+
+        Args:
+            shape: The shape of the value.
+            path: Where it is, from the root.
+            holder: The model whose field it is in; None for the root.
+            is_first: Whether the fields of the holder are listed for the first time.
+        """
+        shape.refuse_unread()
+        if path or shape.tags or shape.seal:
+            yield path, shape
+        if shape.within is not None:  # What is sealed keeps its tags, and none of them is seen from outside.
+            yield path, Shape(sealed=True, seal=shape.within.sources)
+        if shape.items is not None:
+            yield from self.list_below(shape.items, f"{path}[]", holder, is_first=is_first)
+        for model in shape.models:
+            is_first_below = is_first
+            if model in self._endless:
+                if not is_first or self._holders[model] != holder:
+                    continue
+                is_first_below = model not in self._listed
+                self._listed.add(model)
+            for name, field in model.fields().items():
+                below = f"{path}.{name}" if path else name
+                yield from self.list_below(field, below, model, is_first=is_first_below)
+
+
+def _models_that_reach_circles(held: Mapping[Model, set[Model]], held_by: Mapping[Model, set[Model]]) -> set[Model]:
+    """Return the models that hold themselves, directly or through others, and those above them."""
+    left = {model: len(inner) for model, inner in held.items()}
+    finite = [model for model, count in left.items() if not count]
+    for model in finite:  # The list grows while it is gone through.
+        for holder in held_by.get(model, ()):
+            left[holder] -= 1
+            if not left[holder]:
+                finite.append(holder)
+    return set(held).difference(finite)
+
+
+def _refuse_growing(model: Model, holders: Iterable[Model]) -> None:
+    """Refuse a generic class that holds itself with other arguments each time, so that there is no end of it.
 
     Raises:
-        UnlabelledData: its arguments grow each time that it holds itself, so there is no end of it.
+        UnlabelledData: it is met among its holders too often.
     """
-    if sum(one.cls is model.cls for one in seen) > _DEEPEST:
+    if sum(holder.cls is model.cls for holder in holders) > _DEEPEST:
         raise UnlabelledData(f"{model.cls.__qualname__} holds itself with ever more arguments: its tags have no end")
-    return model not in seen
 
 
 _DEEPEST: Final = 50
@@ -400,14 +499,10 @@ def argument_shape(annotation: object, bindings: Bindings) -> Shape:
     """The same of what stands in brackets: that may be a source, as in `Personal[T, Source]`."""
     if isinstance(annotation, (TypeVar, TypeVarTuple)):
         return bindings[annotation] if annotation in bindings else _shape_of_unbound(annotation, bindings)
-    if annotation is typing_extensions.Self:
-        if annotation not in bindings:
-            raise UnlabelledData("`Self` does not say here which class it is: write its name")
-        return bindings[annotation]
-    if isinstance(annotation, (str, ForwardRef)):
-        if ForwardRef not in bindings:
-            raise UnlabelledData(f"the annotation {annotation!r} is not resolved, so what it holds is unknown")
-        return bindings[ForwardRef]
+    if annotation is typing_extensions.Self or isinstance(annotation, (str, ForwardRef)):
+        return _shape_of_reference(annotation, bindings)
+    if isinstance(annotation, ALIASES):
+        return _shape_of_alias(annotation, (), bindings)
     for kind, stands_for in _NAMES:
         if isinstance(annotation, kind):
             return argument_shape(getattr(annotation, stands_for), bindings)
@@ -420,12 +515,74 @@ def argument_shape(annotation: object, bindings: Bindings) -> Shape:
     return _shape_of_class(annotation, bindings)
 
 
+def _shape_of_reference(annotation: object, bindings: Bindings) -> Shape:
+    """Return the shape of a class that is not named outright: of `Self`, or of a name that is not resolved."""
+    if annotation is typing_extensions.Self:
+        if annotation not in bindings:
+            raise UnlabelledData("`Self` does not say here which class it is: write its name")
+        return bindings[annotation]
+    if ForwardRef not in bindings:
+        raise UnlabelledData(f"the annotation {annotation!r} is not resolved, so what it holds is unknown")
+    return bindings[ForwardRef]
+
+
 _NAMES: Final = (
     (NewType, "__supertype__"),
     (dataclasses.InitVar, "type"),
-    *((alias, "__value__") for alias in ALIASES),
 )
 """What is another name of an annotation, or stands around it, and where that is."""
+
+
+def _shape_of_alias(alias: Any, args: tuple[Any, ...], bindings: Bindings) -> Shape:
+    """Return the shape of a type alias, which may refer to itself.
+
+    Where it does, the containers in it hold anything that the alias may be, at whatever depth.
+
+    Raises:
+        UnlabelledData: it refers to itself with ever more arguments, or as an argument of a class with tags.
+    """
+    bound = _bound(alias.__type_params__, args, bindings)
+    use = _AliasUse(alias, tuple(bound.items()))
+    if use in bindings:
+        return bindings[use]
+    if sum(isinstance(outer, _AliasUse) and outer.alias is alias for outer in bindings) > _DEEPEST:
+        raise UnlabelledData(f"{alias.__name__} refers to itself with ever more arguments: its tags have no end")
+    annotation = alias_value(alias)
+    inner = {**bindings, **bound}
+    shape = argument_shape(annotation, {**inner, use: _ITSELF})
+    parts = list(shape.parts())
+    is_argument = any(_ITSELF in _arguments_of(model) for part in parts for model in part.models)
+    if not is_argument and not any(part.repeats for part in parts):
+        return shape
+    anything, part = _ITSELF, shape
+    while part.items is not None:
+        anything |= dataclasses.replace(part, items=None)
+        part = part.items
+    anything |= part
+    says_something = anything.is_tagged_or_marked or anything.unread or bool(anything.models)
+    if is_argument and (shape.has_tags or shape.is_marked):
+        raise UnlabelledData(
+            f"{alias.__name__} refers to itself as an argument of a generic class, so its tags have no end: write a "
+            "class that holds itself"
+        )
+    # What says nothing is known by its own class, at any depth.
+    return argument_shape(annotation, {**inner, use: anything if says_something else SILENT})
+
+
+class _AliasUse(NamedTuple):
+    """A type alias with what its type variables stand for: the key under which its own shape is bound inside it."""
+
+    alias: Any
+    arguments: tuple[tuple[Any, Shape], ...]
+
+
+def _arguments_of(model: Model) -> Iterator[Shape]:
+    """Yield the shapes in the brackets of a generic class, and what they contain."""
+    for _, shape in model.bindings:
+        for part in shape.parts():
+            yield part
+            for inner in part.models:
+                yield from _arguments_of(inner)
 
 
 def _shape_of_class(cls: object, bindings: Bindings) -> Shape:
@@ -486,9 +643,9 @@ def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bi
     if is_union(annotation) or origin in TRANSPARENT:
         return _joined(args, bindings)
     if origin in OPAQUE:
-        return Shape(plain=frozenset(map(type, args)) if origin in LITERALS else frozenset())
+        return Shape(literals=frozenset((type(arg), arg) for arg in args) if origin in LITERALS else frozenset())
     if isinstance(origin, ALIASES):
-        return argument_shape(origin.__value__, {**bindings, **_bound(origin.__type_params__, args, bindings)})
+        return _shape_of_alias(origin, args, bindings)
     if isinstance(origin, type) and issubclass(origin, Sealed):
         return _shape_of_seal(args, bindings)
     if is_taggable(origin):
@@ -616,8 +773,9 @@ def _hidden_in(cls: type) -> str:
             holders: list[Model | type] = [*part.models, *(one for one in part.unread if one not in unread)]
             for other in holders:
                 if isinstance(other, Model):
-                    if not _is_new(other, models):
+                    if other in models:
                         continue
+                    _refuse_growing(other, models)
                     models.append(other)
                 else:
                     unread[other] = None

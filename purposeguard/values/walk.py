@@ -50,6 +50,8 @@ class Walk(abc.ABC):
         cls = type(value)
         if cls in PLAIN and not shape.says_what:
             return value
+        if shape.literals and _is_literal(value, shape):
+            return value
         plan = shape.plans.get(cls) or plan_of(cls, shape, path)
         if plan.refusal is not None:
             raise UnlabelledData(f"{named(path, cls)}{plan.refusal}")
@@ -126,6 +128,11 @@ class Walk(abc.ABC):
 
     def changes(self) -> None:  # noqa: B027  # most walks have nothing to do
         """Called before something is made anew."""
+
+
+def _is_literal(value: Any, shape: Shape) -> bool:
+    """Whether a value is one that was announced by itself, in a `Literal`."""
+    return any(type(value) is kind and value == literal for kind, literal in shape.literals)
 
 
 def _subjects_of(items: list[Any], shape: Shape, path: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import datetime
 import enum
 import inspect
 import ipaddress
@@ -75,6 +76,75 @@ def test_what_may_be_sealed_or_plain_may_be_plain() -> None:
         (Sealed | None, None),
     ):
         assert read(annotation, value) is value
+
+
+def test_a_literal_beside_a_seal_announces_no_other_text() -> None:
+    annotation: Any = Literal["none"] | Sealed
+    for value in ("none", ["none", "none"], ["none", SEAL]):
+        assert read(list[annotation] if isinstance(value, list) else annotation, value) is value
+    for value in (PHONE, ["none", PHONE]):
+        with pytest.raises(pg.UnlabelledData, match="a sealed value was announced"):
+            read(list[annotation] if isinstance(value, list) else annotation, value)
+
+
+class Status(enum.Enum):
+    BLOCKED = "blocked"
+    CLOSED = "closed"
+
+
+class Code(enum.StrEnum):
+    BLOCKED = "blocked"
+
+
+STATES: list[tuple[Any, Any]] = [
+    (Data | Literal["missing", 404], "missing"),
+    (Data | Literal["missing", 404], 404),
+    (Data | Literal[Status.BLOCKED], Status.BLOCKED),
+    (Data | bool, False),
+    (Data | int, 404),
+    (Data | int, True),
+    (Data | float, 404),
+    (Data | None, None),
+    (Data | Status, Status.CLOSED),
+    (Data | Code, Code.BLOCKED),
+    (Data | datetime.date, datetime.date(2026, 1, 1)),
+    (dict[str, Data | Literal["missing"]], {"a": "missing", "b": "missing"}),
+]
+
+
+@pytest.mark.parametrize(("annotation", "value"), STATES)
+def test_what_cannot_be_a_row_is_given_where_it_was_announced_beside_rows(annotation: Any, value: Any) -> None:
+    guard = pg.Guard(tm.NOTICE)
+    function = reading(guard, annotation, value, withhold=True)
+    with guard.purpose(P):
+        assert function() == value
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (Data | Literal["missing"], "device"),
+        (Data | Literal[1], True),
+        (Data | Literal[Status.BLOCKED], Status.CLOSED),
+        (Data | bool, 1),
+        (Data | Status, "blocked"),
+        (Data | str, '{"device": "d"}'),
+        (Data | bytes, b"d"),
+        (list[Data | Literal["missing"]], ["missing", "device"]),
+    ],
+)
+def test_what_may_be_a_row_written_out_is_all_that_was_announced(annotation: Any, value: Any) -> None:
+    with pytest.raises(pg.PurposeViolation):
+        withheld(value, annotation)
+    assert withheld(value, annotation, tm.ProductProvision) == value
+
+
+def test_of_marked_rows_a_literal_is_none() -> None:
+    annotation: Any = Customer | Literal["missing"]
+    for value in ("missing", ["missing", "missing"], [Customer(key=1), "missing"]):
+        assert read(list[annotation] if isinstance(value, list) else annotation, value) == value
+    with pytest.raises(pg.UnlabelledData, match="whom it is about is unknown"):
+        read(list[annotation], ["missing", "e"])
 
 
 def test_what_is_announced_as_sealed_and_comes_sealed_is_given_at_once_and_later() -> None:
