@@ -18,6 +18,7 @@ from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.functions import NAMED_TABLE_FUNCTIONS
 from purposeguard.adapters.sql.lineage import Analysis, Labels, Read, read, used_columns
 from purposeguard.adapters.sql.parsing import parsed
+from purposeguard.adapters.sql.rows import write_as_parsed
 from purposeguard.adapters.sql.tags import Catalogue, Tables
 from purposeguard.adapters.tags import NOT_PERSONAL, Tag
 from purposeguard.errors import UnlabelledData, UnresolvedStatement
@@ -107,7 +108,7 @@ class World:
             raise UnresolvedStatement(_PLAIN_CREATE)
         if kind != "select":
             # DuckDB shows its own reading of queries only. A write runs from the tree that was analysed here.
-            query = statement.tree.sql(dialect=DIALECT, comments=False)
+            query = write_as_parsed(statement.tree, DIALECT)
         used = used_columns(self.tables, statement.analysis)
         demand = self._decider.demand(
             used, used, kind="create" if made else kind, target=made or statement.analysis.target
@@ -136,7 +137,7 @@ class World:
                 "`CREATE TABLE name AS SELECT …` is run as it is, without OR REPLACE, IF NOT EXISTS, TEMP or a schema"
             )
         self.must_be_new(target.name)
-        return target.name, query.sql(dialect=DIALECT)
+        return target.name, write_as_parsed(query, DIALECT)
 
     def must_be_new(self, name: str) -> None:
         """Raises UnresolvedStatement where there is a table or view of this name."""

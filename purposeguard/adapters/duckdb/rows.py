@@ -40,7 +40,7 @@ _KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "VARCHAR": "text",
         "UUID": "uuid",
         "DATE": "date",
-        "TIMESTAMP WITH TIME ZONE": "moment",
+        **dict.fromkeys(("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS"), "moment"),
         '"NULL"': "null",
     }
 )

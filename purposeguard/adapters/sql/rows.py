@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from sqlglot import exp, parse_one
 from sqlglot.errors import ErrorLevel, SqlglotError
+from sqlglot.generators.duckdb import DuckDBGenerator
 
 from purposeguard.adapters.row_rule import (
     LONGEST,
@@ -373,18 +374,59 @@ def narrowed(statement: Read, catalogue: Catalogue, conditions: Mapping[str, exp
     """
     tree = statement.tree.copy()
     _Rewriting(catalogue, conditions).statement(statement, tree)
-    dialect = catalogue.names.dialect
+    text = _write(tree, catalogue.names.dialect)
+    if text is None:
+        raise UnresolvedStatement(
+            f"the statement cannot be written down again in {catalogue.names.dialect}, to leave rows out of it"
+        )
+    return text
+
+
+def write_as_parsed(tree: exp.Expr, dialect: str) -> str:
+    """Write a parsed statement in its own dialect, so that the engine gives it the meaning of the original text.
+
+    Args:
+        tree: The statement as the parser read it. It is not changed.
+        dialect: The dialect that it was read in.
+
+    Raises:
+        UnresolvedStatement: The parser cannot write the statement.
+    """
+    copy = tree.copy()
+    _keep_calls(copy, dialect)
+    text = _write(copy, dialect)
+    if text is None:
+        raise UnresolvedStatement(f"the statement cannot be written down again in {dialect}, which is how it runs")
+    return text
+
+
+def _write(tree: exp.Expr, dialect: str) -> str | None:
+    """Write a tree whose calls are kept already. Return None if the parser cannot write it."""
     if dialect == "sqlite":
         _keep_casts(tree)
     if dialect == "postgres":
         _keep_precision(tree)
     try:
-        text = tree.sql(dialect=dialect, unsupported_level=ErrorLevel.RAISE, comments=False)
+        if dialect == "duckdb":
+            text = _DuckDBWriter(dialect=dialect, unsupported_level=ErrorLevel.RAISE, comments=False).generate(tree)
+        else:
+            text = tree.sql(dialect=dialect, unsupported_level=ErrorLevel.RAISE, comments=False)
     except (SqlglotError, RecursionError, ValueError):
-        pass
-    else:
-        return text.replace("INSERT OR REPLACE", "REPLACE", 1) if dialect == "mysql" else text
-    raise UnresolvedStatement(f"the statement cannot be written down again in {dialect}, to leave rows out of it")
+        return None
+    return text.replace("INSERT OR REPLACE", "REPLACE", 1) if dialect == "mysql" else text
+
+
+class _Match(exp.Expression, exp.Binary):
+    """The operator `~` of DuckDB. Releases disagree about its meaning, so no function can take its place.
+
+    Before DuckDB 2 it matches the whole text, since then any part of it.
+    """
+
+
+class _DuckDBWriter(DuckDBGenerator):
+    """Writes the operator `~` as it was."""
+
+    TRANSFORMS: ClassVar[Any] = {**DuckDBGenerator.TRANSFORMS, _Match: lambda self, node: self.binary(node, "~")}
 
 
 _NUMERIC: Final = frozenset(
@@ -402,7 +444,6 @@ def _keep_casts(tree: exp.Expr) -> None:
 _CALLED: Final[Mapping[tuple[type[exp.Expr], str, int], str]] = {
     (exp.Hex, "postgres", 6): "TO_HEX",
     (exp.Mod, "sqlite", 3): "MOD",
-    (exp.RegexpLike, "duckdb", 0): "REGEXP_FULL_MATCH",
     **{(exp.Log, dialect, len(name)): name for dialect in DIALECTS for name in ("LOG2", "LOG10")},
 }
 """Functions and operators that the parser would write as others, which give other values: by node, dialect, and letters
@@ -412,6 +453,9 @@ of the name; an operator has none."""
 def _keep_calls(tree: exp.Expr, dialect: str) -> None:
     for call in [*tree.find_all(exp.Hex, exp.Log, exp.Mod, exp.RegexpLike)]:
         start, end = (call.meta.get(place) for place in ("start", "end"))
+        if dialect == "duckdb" and type(call) is exp.RegexpLike and start is None:
+            call.replace(_Match(this=call.this, expression=call.expression))
+            continue
         name = _CALLED.get((type(call), dialect, 0 if start is None else end - start + 1))
         if name is not None:
             # The base of a logarithm is in its name.

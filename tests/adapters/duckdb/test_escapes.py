@@ -247,7 +247,8 @@ def test_an_id_of_a_subject_cannot_be_sql(tmp_path):
 def test_statistics_of_rows_that_are_left_out_are_not_shown(tmp_path):
     with duckdb.connect(tmp_path / "d.duckdb") as own:
         own.execute("CREATE TABLE crm AS SELECT * FROM (VALUES ('1.1(a)', 'a'), ('2.1(a)', 'zoe')) t (source, email)")
-        assert "zoe" in own.execute("SELECT stats(email) FROM crm WHERE email = 'a'").fetchall()[0][0]
+        shown = own.execute("SELECT stats(email) FROM crm WHERE email = 'a'").fetchall()[0][0]
+        assert "zoe" in str(shown)  # a text before DuckDB 2, and a mapping since
     tags = {"source": pg.RowSource, "email": pg.ByRow}
     with (
         connect(GUARD, {}, tags={"crm": tags}, database=tmp_path / "d.duckdb") as made,

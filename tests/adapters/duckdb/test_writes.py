@@ -201,3 +201,45 @@ def test_a_row_that_is_there_already_is_found_for_a_purpose_alone(tmp_path):
         with pytest.raises(UnresolvedStatement, match="are left out"):
             connection.sql("INSERT OR IGNORE INTO mailing VALUES (1, 'new')")
         assert connection.sql("INSERT INTO mailing VALUES (3, 'other')").fetchall() == [(1,)]
+
+
+MATCHES = [
+    "email ~ 'example'",
+    "email ~ '.*example.*'",
+    "NOT email ~ 'example'",
+    "email !~ 'example'",
+    "(email !~ 'example') = (id > 1)",
+    "id > 1 AND email || 'x' ~ 'examplex' OR id = 4",
+    "regexp_matches(email, 'exam')",
+    "regexp_full_match(email, 'exam')",
+    "email SIMILAR TO 'exam.*'",
+    "log10(id) = 0 OR log2(id) = 1",
+]
+"""Conditions that mean one thing to DuckDB, whichever release it is, and another one where an operator is replaced."""
+
+
+@pytest.mark.parametrize("condition", MATCHES)
+def test_a_guarded_statement_keeps_the_operators_of_the_engine(tmp_path, condition):
+    path = tmp_path / "m.duckdb"
+    with duckdb.connect(path) as own:
+        own.execute("CREATE TABLE people (id INTEGER, source VARCHAR, email VARCHAR)")
+        own.execute(
+            "INSERT INTO people SELECT id, '1.1(a)', email FROM (VALUES (1, 'example'), (2, 'a@example.com'), "
+            "(3, 'other'), (4, 'exam')) AS rows (id, email)"
+        )
+        expected = own.execute(f"SELECT id FROM people WHERE {condition} ORDER BY id").fetchall()  # noqa: S608  # a condition of ours
+    tags = {
+        "plain": {"people": {"id": pg.NotPersonal, "source": pg.NotPersonal, "email": tm.Registration}},
+        "by row": {"people": {"id": [pg.NotPersonal, Subject], "source": RowSource, "email": ByRow}},
+    }
+    for kind, declared in tags.items():
+        copy = tmp_path / f"{kind}.duckdb"
+        copy.write_bytes(path.read_bytes())
+        with connect(GUARD, {}, tags=declared, database=copy) as connection, GUARD.purpose(tm.RenewalGuidance):
+            text = f"SELECT id FROM people WHERE {condition} ORDER BY id"  # noqa: S608  # the same
+            assert connection.sql(text).fetchall() == expected
+            connection.sql(f"CREATE TABLE made AS SELECT id, email FROM people WHERE {condition}")  # noqa: S608  # the same
+            assert connection.sql("SELECT id FROM made ORDER BY id").fetchall() == expected
+            connection.sql(f"DELETE FROM people WHERE {condition}")  # noqa: S608  # the same
+            left = connection.sql("SELECT id FROM people ORDER BY id").fetchall()
+            assert left == [(number,) for number in range(1, 5) if (number,) not in expected]

@@ -74,11 +74,14 @@ def test_functions_of_sqlite_are_innocuous_to_it(record_property: Property):
     assert counted("sqlite", innocuous, record_property) > 0.9
 
 
-CHANCE_OF_DUCKDB: Final = {"error", "gen_random_uuid", "random", "uuid", "uuidv4", "uuidv7"}
-"""Functions with side effects: they draw at random, or end the query with the text that they are given."""
+CHANCE_OF_DUCKDB: Final = {"error", "gen_random_uuid", "random", "uuid", "uuidv4", "uuidv7", "vector_type"}
+"""Functions with side effects: they draw at random, end the query with the text that they are given, or tell in what
+layout a value is kept in memory."""
 
-CATALOGUE_OF_DUCKDB: Final = re.compile(r"pg_|inet_|icu_collate|.*_description|current_|txid_|get_block|in_search_path")
-"""Names of functions of the catalogue, the session, and one for each language."""
+CATALOGUE_OF_DUCKDB: Final = re.compile(
+    r"pg_|inet_|(icu_)?collate_|__|has_.*_privilege|.*_description|current_|txid_|get_block|in_search_path"
+)
+"""Names of functions of the catalogue, the session, the engine itself, and one for each language."""
 
 
 def test_functions_of_duckdb_are_its_own_and_read_nothing(record_property: Property):
@@ -88,14 +91,15 @@ def test_functions_of_duckdb_are_its_own_and_read_nothing(record_property: Prope
             "WHERE internal"
         ).fetchall()
     named = {name.lower() for name in functions.NAMED["duckdb"]}
-    values = [row for row in rows if row[1] in {"scalar", "aggregate", "macro"}]
+    values = [row for row in rows if row[1] in {"scalar", "aggregate", "macro", "window"}]
     # Those of rows are let pass in place of values only where there is a function of values of the name, too.
     others = {name for name, *_ in rows} - {name for name, *_ in values}
     assert not named & others
     assert named & {name for name, _, effects, _ in values if effects} <= CHANCE_OF_DUCKDB
     assert not [name for name, _, _, body in values if name in named and re.search(r"(?i)\bfrom\b", body or "")]
-    pure = {name for name, _, effects, _ in values if not effects and not CATALOGUE_OF_DUCKDB.match(name)}
-    assert counted("duckdb", pure, record_property) > 0.95
+    pure = {name for name, _, effects, _ in values if not effects and name.isidentifier()}
+    pure = {name for name in pure if not CATALOGUE_OF_DUCKDB.match(name)}
+    assert counted("duckdb", pure, record_property) > 0.9
 
 
 CHANCE_OF_POSTGRES: Final = {

@@ -62,7 +62,7 @@ def test_it_may_be_a_column_where_tables_are_known_in_part():
 def test_a_backslash_is_plain_to_duckdb_but_in_a_text_that_escapes():
     text = "SELECT id FROM customer WHERE name LIKE 'a\\%' ESCAPE '\\' AND 'x' <> '\\'"
     assert used("duckdb", text) == "customer.id customer.name"
-    assert duckdb.sql("SELECT 'a%' LIKE 'a\\%' ESCAPE '\\' AND 'x' <> '\\'").fetchone() == (True,)
+    assert duckdb.sql("SELECT 'a%' LIKE 'a\\%' ESCAPE '\\' AND 'x' <> '\\'").fetchall() == [(True,)]
     with pytest.raises(UnresolvedStatement, match="backslash"):
         read("duckdb", "SELECT E'a\\'b', email FROM customer")
 
