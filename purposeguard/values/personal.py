@@ -215,7 +215,8 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
 
     def __format__(self, spec: str, /) -> str:
         if spec:
-            raise SealedValue(f"a sealed value has no format `{spec}`: {_ADVICE}")
+            # Without the text of the specification: it may be made from a value.
+            raise SealedValue(f"a sealed value takes no format specification: {_ADVICE}")
         return _shown(self, sys._getframe(1))
 
     def __copy__(self) -> Self:

@@ -252,8 +252,9 @@ def test_text_shows_the_seal() -> None:
     shown_as = "<sealed 1.1(a), 1.1(c)>"
     assert repr(value) == str(value) == f"{value}" == f"{value!r}" == "%s" % value == format(value) == shown_as  # noqa: UP031  # as old code writes it
     for spec in (">10", "s", ".2f"):
-        with pytest.raises(pg.SealedValue, match=rf"no format `{spec}`: open it with"):
+        with pytest.raises(pg.SealedValue, match="takes no format specification: open it with") as caught:
             format(value, spec)
+        assert f"`{spec}`" not in str(caught.value)
 
 
 def test_seals_are_compared_by_identity_and_copied_as_themselves() -> None:
