@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.functional_validators import ModelWrapValidatorHandler
-from pydantic_core import InitErrorDetails, PydanticSerializationError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticSerializationError
 
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notice.vocabulary import is_union, nearest
@@ -138,35 +138,40 @@ class PersonalModel(BaseModel):
         @classmethod
         def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
             """As pydantic's; does not show text that is no JSON."""
+            refused: list[ValidationError] = []
             try:
                 return super().model_validate_json(json_data, **options)
             except ValidationError as error:
-                hidden = _hidden(error, cls)
+                refused.append(error)
             finally:
                 del json_data  # from the traceback
-            raise hidden
+            raise _hide_input(refused, cls)
 
         @classmethod
         def parse_raw(cls, b: str | bytes, **options: Any) -> Self:
             """As pydantic's, which advises against it; does not show text that is no JSON."""
+            refused: list[ValidationError] = []
             try:
                 return super().parse_raw(b, **options)
             except ValidationError as error:
-                hidden = _hidden(error, cls)
+                refused.append(error)
             finally:
                 del b  # from the traceback
-            raise hidden
+            raise _hide_input(refused, cls)
 
         def __setattr__(self, name: str, value: object) -> None:
             """As pydantic's; does not show what was to be set."""
+            refused: list[ValidationError] = []
             try:
                 return super().__setattr__(name, value)
             except ValidationError as error:
                 # Of a frozen model or field; any other has gone through the validators.
-                hidden = _hidden(error, type(self)) if "frozen" in error.errors()[0]["type"] else error
+                if "frozen" not in error.errors()[0]["type"]:
+                    raise
+                refused.append(error)
             finally:
                 del value  # from the traceback
-            raise hidden
+            raise _hide_input(refused, type(self))
 
 
 _ROWS: Final = "__purposeguard_rows__"
@@ -300,18 +305,19 @@ def _is_sealed(annotation: Any) -> bool:
 def _validated(
     cls: type[PersonalModel], value: Any, handler: ModelWrapValidatorHandler[PersonalModel]
 ) -> PersonalModel:
-    hidden: Exception
+    hidden: Exception | None = None
+    refused: list[ValidationError] = []
     try:
         return handler(value)
     except ValidationError as error:
-        hidden = _hidden(error, cls)
+        refused.append(error)
     except Exception as error:  # noqa: BLE001  # raised below, or told without what it may show
         # A validator's slip shows what it slipped on; what an application raises by a class of its own, it means.
         slip = type(error).__module__.partition(".")[0] in sys.stdlib_module_names
         hidden = failure(f"a validator of {cls.__qualname__}", error) if slip else error
     finally:
         del value  # from the traceback
-    raise hidden
+    raise hidden or _hide_input(refused, cls)
 
 
 @contextmanager
@@ -359,24 +365,78 @@ def _place(inside: object, value: Sealed | None, above: frozenset[int] = frozens
     return None
 
 
-def _hidden(error: ValidationError, cls: type[BaseModel]) -> ValidationError:
-    """The same error, without what was given for tagged and sealed fields, and without the whole input."""
-    fields = Model(cls).fields()
-    aliases: dict[Any, set[str]] = aliases_of(cls)
-    names = field_names(Model(cls).shape)
-    lines: list[InitErrorDetails] = []
-    for one in error.errors():
-        where = one["loc"]
-        meant = sorted({*aliases.get(where[0], ()), *fields.keys() & {where[0]}}) if where else []
-        if meant and not any(fields[field].has_tags for field in meant):
-            shown = isinstance(one["input"], (str, int, float, type(None)))
-            lines.append(same_line(one, one["input"] if shown else HIDDEN))
-        elif one["type"] == "no_such_attribute" or (
-            # A key is told that may be the name of a field, misspelt; it is gone where a base has hidden it.
-            one["type"] == "extra_forbidden" and where and nearest(where[0], names, _MISSPELT)
-        ):
-            lines.append(same_line(one, HIDDEN))
-        else:
-            told = tuple(part for part in where if part in names)
-            lines.append(quiet_line(one, told, meant[0] if len(meant) == 1 else cls.__name__))
-    return ValidationError.from_exception_data(error.title, lines)
+def _hide_input(refused: list[ValidationError], cls: type[BaseModel]) -> ValidationError:
+    """Return the error without what was given for tagged and sealed fields, and without the whole input.
+
+    Args:
+        refused: The error, which is taken out: no frame holds it if the class cannot be read. For the same reason this
+            is not called while the error is handled.
+        cls: The model that was validated.
+
+    Raises:
+        UnlabelledData: the tags of the class cannot be read, so nothing of the error may be shown.
+    """
+    error = refused.pop()
+    title, lines = error.title, error.errors()
+    del error
+    try:
+        return ValidationError.from_exception_data(title, list(map(_InputHiding(cls).hide, lines)))
+    except PurposeGuardError as unread:
+        unreadable = unread
+    finally:
+        lines.clear()  # from the traceback
+    raise unreadable.with_traceback(None)
+
+
+class _InputHiding:
+    """Hides in the lines of an error about one class what may be personal."""
+
+    def __init__(self, cls: type[BaseModel]) -> None:
+        """Read the fields of the class.
+
+        Raises:
+            UnlabelledData: they cannot be read.
+        """
+        self._cls = cls
+        self._fields = Model(cls).fields()
+        self._aliases: dict[Any, set[str]] = aliases_of(cls)
+        self._names = field_names(Model(cls).shape)
+
+    def hide(self, line: ErrorDetails) -> InitErrorDetails:
+        """Return a line of the error without what may be personal in its place, its message and its input."""
+        place = line["loc"]
+        meant = sorted({*self._aliases.get(place[0], ()), *self._fields.keys() & {place[0]}}) if place else []
+        kind = meant[0] if len(meant) == 1 else self._cls.__name__
+        if line["type"] == "no_such_attribute":
+            return same_line(line, HIDDEN)
+        if line["type"] == "extra_forbidden" and place:
+            return quiet_line(line, (*self._named(place[:-1]), *self._misspelt(place[-1])), kind)
+        if not meant or any(self._fields[field].has_tags for field in meant):
+            return quiet_line(line, self._named(place), kind)
+        told = (place[0], *self._told_below(place[1:], meant))
+        if place[-1] == _KEY_OF_MAPPING:
+            return quiet_line(line, told, kind)
+        shown = isinstance(line["input"], (str, int, float, type(None)))
+        return same_line({**line, "loc": told}, line["input"] if shown else HIDDEN)
+
+    def _named(self, place: Place) -> Place:
+        """Return the parts of a place that are names of fields; all other parts may come from the input."""
+        return tuple(part for part in place if part in self._names)
+
+    def _misspelt(self, key: int | str) -> Place:
+        """Return a key that may be the name of a field, misspelt; nothing of any other key."""
+        return (key,) if nearest(str(key), self._names, _MISSPELT) else ()
+
+    def _told_below(self, place: Place, fields: Iterable[str]) -> Place:
+        """Return the parts of a place in untagged fields that come from code, and the indices in lists."""
+        shapes = [part for field in fields for part in self._fields[field].reach("items", "keys")]
+        # A number may be a key as well, where there are keys.
+        has_keys = any(part.keys is not None or part.repeats for part in shapes)
+        return tuple(part for part in place if part in self._names or (isinstance(part, int) and not has_keys))
+
+
+Place = tuple[int | str, ...]
+"""Where in the input an error is, as pydantic tells it."""
+
+_KEY_OF_MAPPING: Final = "[key]"
+"""The last part of a place, in which a key is refused and not what is stored under it."""

@@ -650,9 +650,10 @@ def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bi
         return _shape_of_seal(args, bindings)
     if is_taggable(origin):
         return Shape(models=(_generic_model(origin, args, bindings),))
-    if isinstance(origin, type) and issubclass(origin, Mapping) and len(args) == 2:
-        keys = argument_shape(args[0], bindings)
-        values = argument_shape(args[1], bindings)
+    mapped = _arguments_of_mapping(origin, args)
+    if mapped is not None:
+        keys = argument_shape(mapped[0], bindings)
+        values = argument_shape(mapped[1], bindings)
         # Of what is no field the keys are looked at with the rest, and the class that says it may be among them.
         labels = {} if ForwardRef in bindings else keys.labels()
         tags = frozenset(source for label in labels.values() for source in label.sources)
@@ -662,6 +663,15 @@ def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bi
     if not items.sealed and isinstance(origin, type) and not issubclass(origin, (Iterable, AsyncIterable)):
         items = dataclasses.replace(items, seal=frozenset())  # a source that it is about, as in `Reclassifier[S, To]`
     return Shape(items=items, unread=_unread(origin))
+
+
+def _arguments_of_mapping(origin: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Return what the keys and values of a mapping are annotated as; None of anything else."""
+    if not (isinstance(origin, type) and issubclass(origin, Mapping)):
+        return None
+    if issubclass(origin, collections.Counter):
+        args = (*args, int)  # A counter is written with the type of its keys alone.
+    return args if len(args) == 2 else None
 
 
 def _bound(parameters: Sequence[Any], args: Sequence[Any], bindings: Bindings) -> dict[Any, Shape]:

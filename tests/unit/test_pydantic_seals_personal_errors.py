@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import types
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Generic
 from zoneinfo import ZoneInfo
 
 import pytest
+import typing_extensions as te
 from pydantic import (
     AfterValidator,
     AliasChoices,
@@ -17,6 +19,7 @@ from pydantic import (
     ConfigDict,
     EmailStr,
     Field,
+    JsonValue,
     PydanticDeprecatedSince20,
     RootModel,
     TypeAdapter,
@@ -58,6 +61,86 @@ def test_errors_of_other_fields_are_told() -> None:
     assert [line["input"] for line in caught.value.errors()] == ["<sealed>"]
     assert [(line["type"], line["input"]) for line in scalar.value.errors()] == [("string_type", 5)]
     assert scalar.value.title == "Customer"
+
+
+Tree = te.TypeAliasType("Tree", "dict[str, Tree] | list[Tree] | str")
+KEY = f"{SECRET}@example.com"
+NUMBER = 900_000_017
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    code: int = 0
+
+
+class Tagged(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    street: Annotated[str, tm.Registration] = "s"
+
+
+class Told(PersonalModel):
+    """Untagged fields in which keys come from the input."""
+
+    model_config = ConfigDict(extra="forbid")
+    email: Annotated[str, tm.Registration] = "e"
+    texts: dict[str, int] = {}
+    numbers: dict[int, int] = {}
+    deep: list[dict[str, list[int]]] = []
+    either: int | dict[str, int] = 0
+    counted: Counter[int] = Counter()
+    part: Part = Part()
+    tagged: Tagged = Tagged()
+    parts: list[Part] = []
+    scores: list[int] = []
+    json_value: JsonValue = None
+    tree: Tree = ""
+
+
+@pytest.mark.parametrize(
+    ("given", "places"),
+    [
+        ({"texts": {KEY: "x"}}, [("texts",)]),
+        ({"numbers": {KEY: 1}}, [("numbers",)]),
+        ({"numbers": {NUMBER: "x"}}, [("numbers",)]),
+        ({"deep": [{KEY: ["x"]}]}, [("deep",)]),
+        ({"either": {KEY: "x"}}, [("either",), ("either",)]),
+        ({"counted": {NUMBER: "x"}}, [("counted",)]),
+        ({"part": {KEY: 1}}, [("part",)]),
+        ({"part": {"coed": SECRET}}, [("part", "coed")]),
+        ({"tagged": {"street": "x", KEY: 1}}, [("tagged",)]),
+        ({"tagged": {"streat": SECRET}}, [("tagged", "streat")]),
+        ({"parts": [{"code": "x"}, {KEY: 1}]}, [("parts", 0, "code"), ("parts",)]),
+        ({"scores": [1, "x"]}, [("scores", 1)]),
+        ({"json_value": {KEY: object()}}, [("json_value",)]),
+        ({"tree": {KEY: 1.5}}, [("tree",)] * 5),
+        ({KEY: 1}, [()]),
+    ],
+)
+def test_keys_of_the_input_are_shown_at_no_level(given: Any, places: Any) -> None:
+    for error in (refused(Told.model_validate, given), refused(TypeAdapter(list[Told]).validate_python, [given])):
+        assert str(NUMBER) not in f"{error}{error.errors()}"
+        assert error.__context__ is None
+    error = refused(Told.model_validate, given)
+    assert [line["loc"] for line in error.errors()] == places
+
+
+class Unreadable(PersonalModel):
+    """A model of which nobody can say which fields are personal."""
+
+    email: Annotated[str, "1.1(a)"]
+    note: int = 0
+
+
+def test_of_a_class_that_cannot_be_read_nothing_is_shown() -> None:
+    cases: list[tuple[Callable[[Any], object], Any]] = [
+        (Unreadable.model_validate, {"email": SECRET, "note": SECRET}),
+        (Unreadable.model_validate_json, f'{{"email": "{SECRET}'),
+    ]
+    for validate, given in cases:
+        with pytest.raises(pg.UnlabelledData, match="meant as a tag") as caught:
+            validate(given)
+        assert_quiet(caught.value)
+        assert not isinstance(caught.value.__context__, ValidationError)
 
 
 def test_what_validators_of_other_fields_say_is_told() -> None:
