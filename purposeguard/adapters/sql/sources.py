@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlglot import exp
 
-from purposeguard.adapters.sql.functions import NAMED_TABLE_FUNCTIONS, TABLE_FUNCTIONS, words
+from purposeguard.adapters.sql.functions import HARMLESS, NAMED_TABLE_FUNCTIONS, TABLE_FUNCTIONS, words
 from purposeguard.adapters.sql.parsing import parsed
 from purposeguard.adapters.sql.scopes import (
     NOTHING,
@@ -23,7 +23,7 @@ from purposeguard.adapters.sql.scopes import (
     refuse,
 )
 from purposeguard.adapters.sql.tags import Catalogue
-from purposeguard.adapters.sql.values import Values
+from purposeguard.adapters.sql.values import NO_VALUES, SPECIAL, Values
 from purposeguard.errors import UnlabelledData
 
 LATERAL_ANYHOW: Final = frozenset({"duckdb"})
@@ -32,6 +32,7 @@ LATERAL_ANYHOW: Final = frozenset({"duckdb"})
 SUBQUERY: Final = words("this alias with_ order limit offset sample pivots joins")
 _TABLE: Final = words("this alias db catalog joins pivots hints version when only partition ordinality sample indexed")
 _JOIN: Final = words("this on side kind using method global_ hint match_condition")
+_IN_PIVOT: Final = HARMLESS | SPECIAL.keys() | NO_VALUES.keys()
 _KINDS: Final = frozenset({"", "INNER", "CROSS", "OUTER", "SEMI", "ANTI", "STRAIGHT_JOIN"})
 _METHODS: Final = frozenset({"", "NATURAL", "ASOF", "POSITIONAL"})
 
@@ -252,11 +253,21 @@ class Sources(Values):
         self.forced(relation)
         whole = relation.whole("")
         for pivot in pivots:
-            for query in pivot.find_all(exp.Query):
-                self.forced(self.relation(query, scope, scope.commons))
-            for call in pivot.find_all(exp.Anonymous):
-                self._named(exp.Anonymous(this=call.this), scope)
+            for node in pivot.walk(prune=lambda part: isinstance(part, (exp.Query, exp.Table))):
+                self._read_part_of_pivot(node, scope)
         return Relation((), whole, complete=False)
+
+    def _read_part_of_pivot(self, node: exp.Expr, scope: Scope) -> None:
+        """Read a node within PIVOT or UNPIVOT. Names need no look: all columns of the relation count as read."""
+        if isinstance(node, exp.Query):
+            self.forced(self.relation(node, scope, scope.commons))
+        elif isinstance(node, exp.Dot) and isinstance(node.expression, exp.Func):
+            names = list(node.this.find_all(exp.Identifier)) if type(node.this) in {exp.Dot, exp.Identifier} else []
+            self.schema_function(names, node.expression)
+        elif isinstance(node, (exp.Anonymous, exp.AnonymousAggFunc)) and not isinstance(node.parent, exp.Dot):
+            self._named(exp.Anonymous(this=node.this), scope)
+        elif isinstance(node, (exp.Func, exp.Condition)) and type(node) not in _IN_PIVOT:
+            refuse(f"`{type(node).__name__}` in PIVOT is not looked into")
 
     def _function(
         self, node: exp.Expr, alias: exp.Expr | None, scope: Scope, schema: Sequence[exp.Identifier] = ()

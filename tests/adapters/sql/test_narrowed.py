@@ -21,7 +21,7 @@ from purposeguard.adapters.sql.tags import Catalogue, Tables
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
-from tests.adapters.sql.engines import Engine
+from tests.adapters.sql.engines import DuckDB, Engine
 from tests.oversights import Told
 
 Run = Callable[..., list[Any]]
@@ -62,6 +62,29 @@ def test_rows_of_sources_that_may_be_used_are_kept(engine: Engine):
     assert engine.run(narrow(engine, "SELECT c.mail FROM crm c, crm d WHERE c.id = d.id + 2 ORDER BY 1")) == [("c",)]
     assert engine.run(narrow(engine, "SELECT count(mail) FROM mails")) == [(3,)]
     assert engine.run(narrow(engine, "WITH w AS (SELECT * FROM crm) SELECT max(mail) FROM w")) == [("d",)]
+
+
+PIVOTS = [
+    "SELECT * FROM crm PIVOT (max(mail) FOR id IN (1, 2, 3))",
+    "SELECT * FROM crm AS c PIVOT (count(mail) AS n FOR origin IN ('1.1(a)', '2.1')) AS p",
+    "SELECT * FROM (SELECT mail, id FROM crm) PIVOT (max(mail) FOR id IN (1, 2))",
+    "SELECT * FROM mails PIVOT (max(mail) FOR id IN (1, 2, 3))",
+    "SELECT * FROM (PIVOT crm ON id IN (1, 2, 3) USING max(mail))",
+    "SELECT n, v FROM crm UNPIVOT (v FOR n IN (mail, origin))",
+]
+
+
+@pytest.mark.parametrize("text", PIVOTS, ids=range(len(PIVOTS)))
+def test_a_pivot_is_made_of_the_rows_that_may_be_used(text: str):
+    engine = DuckDB()
+    with contextlib.closing(engine.connection):
+        filled(engine, *ROWS)
+        engine.run("ALTER TABLE crm DROP COLUMN hidden")
+        engine.run(f"CREATE TEMP VIEW mails AS {VIEWS['mails']}")
+        kept, whole = engine.run(narrow(engine, text)), engine.run(text)
+        engine.run("DELETE FROM crm WHERE origin = '2.1'")
+        assert sorted(kept, key=repr) == sorted(engine.run(text), key=repr)
+        assert sorted(kept, key=repr) != sorted(whole, key=repr)
 
 
 def test_columns_that_were_not_told_are_out_of_reach(engine: Engine):

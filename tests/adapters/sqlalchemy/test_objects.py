@@ -613,3 +613,35 @@ def test_what_was_loaded_is_asked_for_after_a_change_in_place(guard: Guard) -> N
         with guard.purpose(tm.ProductProvision):
             assert (dict(pet.likes), sorted(owner.by_name)) == ({"food": "meat", "place": "sofa"}, ["max", "rex"])
             session.commit()
+
+
+def test_a_row_is_decided_by_itself_once_a_class_that_says_whose_it_is_was_mapped() -> None:
+    class Papers(DeclarativeBase):
+        pass
+
+    class Paper(Papers):
+        __tablename__ = "papers"
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "paper"}
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str]
+        words: Mapped[Annotated[str, tm.Registration]]
+
+    guard = Guard(tm.NOTICE, governance=Told({"7": SubjectPreferences(all_suspended=True)}))
+    plain = create_engine("sqlite://", poolclass=StaticPool)
+    with plain.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE papers (id INTEGER PRIMARY KEY, kind TEXT, words TEXT, owner INTEGER)")
+        connection.exec_driver_sql("INSERT INTO papers VALUES (1, 'paper', 'secret', 7)")
+    with GuardedSession(protect(plain, guard, Papers)) as session, guard.purpose(tm.ProductProvision):
+        paper = session.get_one(Paper, 1)
+    with guard.purpose(tm.RenewalGuidance):
+        assert paper.words == "secret"  # Nothing says yet whose it is.
+
+        class Letters(Paper):
+            __mapper_args__ = {"polymorphic_identity": "letter"}
+
+            owner: Mapped[Annotated[int | None, pg.Subject("customer"), pg.NotPersonal]]
+
+        with pytest.raises(UnlabelledData, match="load it anew"):
+            _ = paper.words
+    plain.dispose()
