@@ -20,6 +20,7 @@ CORE    = purposeguard/*.py,purposeguard/notice/*.py,purposeguard/policy/*.py,pu
 # A folder without a stamp was not made here, and is left alone.
 PYVER  := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 MADE    = .made-$(PYVER)
+TEST    = $(VENV)/.test
 DEV     = $(VENV)/.dev
 DEMO    = .venv-demo/.demo
 
@@ -53,7 +54,11 @@ define install
 	@touch $@
 endef
 
-$(DEV): $(VENV)/$(MADE) requirements/build.txt requirements/dev.txt pyproject.toml
+# What the fast tests run on. Everything else is added to it in the same folder, with the same versions.
+$(TEST): $(VENV)/$(MADE) requirements/build.txt requirements/test.txt pyproject.toml
+	$(call install,requirements/test.txt)
+
+$(DEV): $(TEST) requirements/dev.txt
 	$(call install,requirements/dev.txt)
 
 $(DEMO): .venv-demo/$(MADE) requirements/build.txt requirements/demo.txt pyproject.toml
@@ -75,7 +80,7 @@ $(VENV)-apps/.apps: $(VENV)-apps/$(MADE) requirements/build.txt requirements/app
 $(VENV)-lowest/.lowest: $(VENV)-lowest/$(MADE) requirements/build.txt requirements/lowest.txt pyproject.toml
 	$(call install,requirements/lowest.txt)
 
-env: $(DEV) ## only make the environment
+env: $(DEV) ## only make the environment, with all that development needs
 
 lowest-env: $(VENV)-lowest/.lowest
 
@@ -93,7 +98,7 @@ demo: $(DEMO) ## run the example backend's story
 demo-services: $(DEV) ## two services: what of a purpose crosses from one to the other
 	@$(VENV)/bin/python -m examples.services.demo $(ARGS)
 
-test: $(DEV) ## all that finds a mistake in a change, without the slow kinds
+test: $(TEST) ## all that finds a mistake in a change, without the slow kinds
 	$(VENV)/bin/python $(PYTEST) $(ARGS)
 
 test-all: $(DEV) $(VENV)-dbt/.dbt ## the same and the slow kinds: Spark, type checkers, pages, seeded faults, processes

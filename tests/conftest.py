@@ -7,10 +7,9 @@ draws others each time, and `deep` many of them.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -37,15 +36,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 KINDS = {
     "tests/adapters/frames/test_rows.py": "faults",
+    "tests/adapters/spark": "spark",
     "tests/adapters/sql/test_generated.py": "faults",
     "tests/adapters/sql/test_tpc.py": "faults",
     "tests/adapters/sqlalchemy/test_changed_columns.py": "faults",
     "tests/adapters/test_row_rules.py": "faults",
     "tests/docs/test_examples.py": "pages",
+    "tests/docs/test_site.py": "browser",
     "tests/end_to_end/test_demo.py": "processes",
     "tests/end_to_end/test_officer_report.py": "browser",
     "tests/end_to_end/test_shop_canaries.py": "faults",
     "tests/end_to_end/test_shop_noninterference.py": "faults",
+    "tests/end_to_end/test_shop_request_desk.py": "browser",
     "tests/end_to_end/test_shop_stories.py": "faults",
     "tests/end_to_end/test_shop_types.py": "checkers",
     "tests/exporting/test_cedar_agreement.py": "faults",
@@ -54,6 +56,7 @@ KINDS = {
     "tests/governance/test_requests_at_once.py": "processes",
     "tests/governance/test_rolling_upgrade.py": "processes",
     "tests/governance/test_two_processes.py": "processes",
+    "tests/integrations/test_fastapi_server.py": "processes",
     "tests/testing/canaries": "faults",
     "tests/testing/effects": "faults",
     "tests/testing/noninterference": "faults",
@@ -65,15 +68,43 @@ KINDS = {
 }
 """Folder or file → the slow kind that its tests are. Other tests are marked where they stand."""
 
-STARTS = {"browser": "browser", "spark": "spark", "postgresql": "processes", "postgresql_url": "processes"}
-"""Fixture, or parameter of a test, → the slow kind of what it starts."""
+STARTS = {
+    "broker": "processes",
+    "browser": "browser",
+    "postgresql": "processes",
+    "postgresql_url": "processes",
+    "spark": "spark",
+}
+"""Fixture → the slow kind of what it starts."""
+
+RUNNING = pytest.StashKey[pytest.Item]()
+"""The test whose fixtures are being set up."""
+
+SLOW_KINDS: Final = ("browser", "checkers", "deep", "faults", "pages", "processes", "spark")
+
+
+def _deselected_kinds(config: pytest.Config) -> list[str]:
+    """Return the kinds that the run leaves out."""
+    expression: str = config.getoption("markexpr")
+    return [kind for kind in SLOW_KINDS if expression.startswith("not ") and kind in expression]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leaves out the files of kinds that the run deselects: to import them takes long."""
+    """Leave out the files of kinds that the run deselects: what they import takes long, or is not installed."""
     kind = KINDS.get(str(collection_path.relative_to(ROOT))) if collection_path.is_relative_to(ROOT) else None
-    wanted: str = config.getoption("markexpr")
-    return True if kind is not None and wanted.startswith("not ") and kind in wanted else None
+    return True if kind in _deselected_kinds(config) else None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> Generator[None]:
+    """End the summary with the kinds of tests that the run left out, and how to run them."""
+    yield
+    kinds = _deselected_kinds(config)
+    if len(kinds) > 1:  # `make test-all` leaves out `deep` alone.
+        terminalreporter.line(
+            f"Left out, for they are slow: {', '.join(kinds)}. `make test-all` runs all of them but deep, "
+            '`make test-all ARGS="-m spark"` one of them, `make deep` deep.'
+        )
 
 
 LONGEST = ("tests/faults/test_table.py", "tests/integrations/test_shop_telemetry.py")
@@ -88,12 +119,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
         for place in (item.path, *item.path.parents):
             if place in kinds:
                 item.add_marker(kinds[place])
-        asked = {*getattr(item, "fixturenames", ()), *re.split(r"[^\w]+", item.name)}
-        for name in asked & STARTS.keys():
+        for name in STARTS.keys() & getattr(item, "fixturenames", ()):
             item.add_marker(STARTS[name])
     yield
     if processes := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
         items[:] = _in_order(items, processes)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Remember the test, for `pytest_fixture_setup`."""
+    item.config.stash[RUNNING] = item
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
+    """Fail a test that starts a server although it is not of the kind that does.
+
+    Collection sees the fixtures that a test names. A fixture may also ask for another one by `getfixturevalue`, for
+    one of its parameters: such a parameter needs the marker, as `ON_POSTGRESQL` has it.
+    """
+    kind = STARTS.get(fixturedef.argname)
+    test = request.config.stash[RUNNING]
+    if kind is not None and test.get_closest_marker(kind) is None:
+        pytest.fail(f"{test.nodeid} starts {fixturedef.argname!r}, so it needs the marker {kind!r}")
 
 
 def pytest_collection_finish() -> None:

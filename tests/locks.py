@@ -26,7 +26,8 @@ from packaging.utils import canonicalize_name
 ROOT: Final = Path(__file__).resolve().parents[1]
 FOLDER: Final = ROOT / "requirements"
 METADATA: Final = FOLDER / "metadata.json"
-PYTHONS: Final = ("3.11", "3.13")
+PYTHONS: Final = ("3.11.0", "3.11.99", "3.13.0", "3.13.99")
+"""The lowest and the highest patch level of each Python: a marker may name a patch level, as `< '3.11.3'` does."""
 FROM_SOURCE: Final = ("flask-principal", "pyspark", "vakt")
 """Packages that are published without wheels. They are built with the tools of the lock `build`."""
 
@@ -44,14 +45,16 @@ _SERVICES = (
     *("fastapi", "django", "flask", "passport", "celery", "rq", "httpx", "httpx2", "requests"),
     *("opentelemetry", "sentry", "structlog"),
 )
-_ALL = (*_SHOP, "postgresql", "checkpoints", "sql", "dbt", "spark", *_SERVICES)
+_FAST = (*_SHOP, "postgresql", "checkpoints", "sql", "dbt", *_SERVICES)
+_ALL = (*_FAST, "spark")
 
 LOCKS: Final[Mapping[str, Lock]] = {
     "dev": Lock(_ALL, ("dev",)),
+    "test": Lock(_FAST, ("build", "exports", "lint", "test"), "dev.txt"),
     "build": Lock((), ("build",), "dev.txt"),
     "demo": Lock(_SHOP, ("build", "example"), "dev.txt"),
     "mutation": Lock((), ("mutation",), "dev.txt"),
-    "lowest": Lock(_ALL, ("build", "test", "types"), "lowest.in"),
+    "lowest": Lock(_ALL, ("build", "test", "test-slow", "types"), "lowest.in"),
     "bench": Lock(("cli", "governance"), ("build", "bench")),
     "dbt": Lock((), ("dbt", "fides")),
     "apps": Lock(("governance", "sqlalchemy"), ("build", "apps"), "dev.txt"),
@@ -84,8 +87,8 @@ def _environment(python: str) -> dict[str, str]:
         "platform_machine": "x86_64",
         "platform_python_implementation": "CPython",
         "platform_system": "Linux",
-        "python_full_version": f"{python}.7",
-        "python_version": python,
+        "python_full_version": python,
+        "python_version": python.rpartition(".")[0],
         "sys_platform": "linux",
     }
 
@@ -125,7 +128,7 @@ def unmet(lock: str, requirements: Collection[str], python: str, noted: Metadata
     Args:
         lock: which lock it is, for what the project wants of it.
         requirements: its lines, as `lines` gives them.
-        python: the version of Python that it is installed on, such as `3.11`.
+        python: the version of Python that it is installed on, such as `3.11.2`.
         noted: what each package requires.
     """
     versions = locked(requirements, python)
@@ -170,10 +173,11 @@ def _compile(lock: str, options: Collection[str]) -> None:
 def _is_installed_anywhere(line: str) -> bool:
     """Whether a line of a lock counts on a Python and a system that the project is developed on."""
     requirement = Requirement(line.rstrip(" \\"))
-    versions, systems = ("3.11", "3.12", "3.13", "3.14"), (("linux", "Linux"), ("darwin", "Darwin"))
+    pythons = [f"3.{minor}.{patch}" for minor in range(11, 15) for patch in (0, 99)]
+    systems = (("linux", "Linux"), ("darwin", "Darwin"))
     return requirement.marker is None or any(
-        requirement.marker.evaluate({**_environment(version), "sys_platform": system, "platform_system": name})
-        for version in versions
+        requirement.marker.evaluate({**_environment(python), "sys_platform": system, "platform_system": name})
+        for python in pythons
         for system, name in systems
     )
 

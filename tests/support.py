@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, TypeVar
 from unittest import mock
 
+import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +28,9 @@ from tests.generated.notice_tables import WORDS, Tables, bans, copied, some, tab
 
 Revisions = tuple[Notice, Notice]
 T = TypeVar("T")
+
+ON_POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.processes)
+"""The parameter of a fixture that runs its tests on a PostgreSQL server: a server is left to the slow kinds."""
 
 
 def smallest(strategy: st.SearchStrategy[T], condition: Callable[[T], bool]) -> T:

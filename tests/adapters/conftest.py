@@ -8,7 +8,6 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,15 +16,10 @@ import pytest
 @pytest.fixture(scope="session")
 def postgresql_url() -> Iterator[str]:
     """The URL of an empty database of PostgreSQL, for the driver itself; the server is started when first asked for."""
-    from tests.postgresql import started  # most runs start none
+    from tests.postgresql import run_server  # most runs start none, and have no server installed
 
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # a short path: sockets bear no long ones
-    server = started(folder)
-    try:
+    with run_server() as server:
         yield server.get_uri()
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -39,8 +39,16 @@ def _asked(name: str) -> object:
 
 ENGINES = engines(_asked, _folder())
 PAIRS = [(engine, case) for engine in ENGINES.values() for case in cases() if engine.cannot(case) is None]
-SLOW = {"spark-plan": "spark", "spark-sql": "spark", "duckdb-connection": "faults", "dask": "faults"}
-"""Engines that take long, and the kinds of tests that they are left to."""
+SLOW = {
+    "dask": "faults",
+    "duckdb-connection": "faults",
+    "spark-plan": "spark",
+    "spark-sql": "spark",
+    "sql-postgresql": "processes",
+    "sqlalchemy-orm-postgresql": "processes",
+    "sqlalchemy-text-postgresql": "processes",
+}
+"""Engines that take long or start a server, and the kinds of tests that they are left to."""
 
 
 def _themes() -> Iterator[Any]:

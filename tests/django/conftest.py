@@ -18,6 +18,7 @@ from django.db import connections, transaction
 
 from examples.django_shop import settings as stated
 from tests.governance.conftest import Databases, postgresql
+from tests.support import ON_POSTGRESQL
 
 __all__ = ["postgresql"]
 
@@ -93,7 +94,7 @@ def postgresql_template(postgresql: Databases) -> dict[str, Any]:
     return database
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", ON_POSTGRESQL])
 def vendor(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -17,15 +17,18 @@ from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.support import PATIENCE, Time
-from tests.postgresql import pgexec, started
+from tests.support import ON_POSTGRESQL
+
+if TYPE_CHECKING:
+    from tests.postgresql import Server
 
 
 class Databases:
     """A PostgreSQL server, started when first asked for, with a new database for whoever asks."""
 
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="pg-"))  # a short path: sockets bear no long ones
-        self.server = started(self.folder)
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.folder = server.pgdata.parent
         self.numbers = itertools.count(1)
         with self.admin() as connection:
             # Nothing here outlives the machine, so nothing needs to wait for its disk.
@@ -55,7 +58,9 @@ class Databases:
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """The server is stopped at once, and started again afterwards."""
-        self._control("stop", "-m", "immediate")
+        from tests.postgresql import stop_at_once
+
+        stop_at_once(self.server)
         try:
             yield
         finally:
@@ -76,20 +81,13 @@ class Databases:
             for one in (*children, process):
                 one.resume()
 
-    def _control(self, *arguments: str) -> None:
-        command = ("-w", "-D", str(self.server.pgdata), *arguments)
-        pgexec("pg_ctl", command, bin_path=self.server.bin_path, user=self.server.system_user)
-
-    def stop(self) -> None:
-        self.server.cleanup()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.stop()
+    from tests.postgresql import run_server  # most runs start none, and have no server installed
+
+    with run_server() as server:
+        yield Databases(server)
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +97,7 @@ def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", ON_POSTGRESQL])
 def dialect(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -19,8 +19,6 @@ from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessa
 
 from tests.integrations.fastapi_matrix import ANSWERS, FAILING, PURPOSES, SOCKETS, STREAMS, told
 
-pytestmark = pytest.mark.processes
-
 CLAUSES = {name: purpose.clause for name, purpose in PURPOSES.items()} | {"none": "none"}
 AT_A_TIME = 200
 PATIENCE = 120.0

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import narwhals as nw
-from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import types as T  # as everybody calls it
 
 from purposeguard import Guard
-from purposeguard.adapters.spark import Spark
 from purposeguard.adapters.tags import KEY, encode
 from tests.adapters.conformance import frame_kinds
 from tests.adapters.conformance.as_frames import applied
@@ -20,34 +16,43 @@ from tests.adapters.conformance.cases import Case, Table
 from tests.adapters.conformance.engines import Answer, Engine, declared, plain_rows, under
 from tests.adapters.conformance.run_frames import needed_in
 
-TYPES: Mapping[str, T.DataType] = {
-    "int": T.LongType(),
-    "text": T.StringType(),
-    "date": T.DateType(),
-    "timestamp": T.TimestampType(),
-}
+if TYPE_CHECKING:
+    # Cases are collected where Spark is not installed, so what runs them imports it.
+    from pyspark.sql import DataFrame, SparkSession
+
+    from purposeguard.adapters.spark import Spark
+
+TYPES: Mapping[str, str] = {"int": "long", "text": "string", "date": "date", "timestamp": "timestamp"}
+"""Type of a case → Spark's name of it."""
 
 
 class _OnSpark(Engine):
     names: ClassVar[frozenset[str]] = frozenset({"spark"})
-    own_errors = (PySparkException,)
     reads_metadata = True
     tables_have_names: ClassVar[bool] = False
 
     def __init__(self, session: Callable[[], SparkSession]) -> None:
         self._session = session
 
+    @property
+    def own_errors(self) -> tuple[type[Exception], ...]:  # type: ignore[override]
+        from pyspark.errors import PySparkException
+
+        return (PySparkException,)
+
     def _bare(self, case: Case, table: Table) -> DataFrame:
         """A frame whose columns bear their tags as metadata."""
+        from pyspark.sql.types import StructType
+
         tags = None if _declares(case) else case.tags(table.name)
-        fields = []
+        schema = StructType()
         for column in table.columns:
             text = column.metadata
             if text is None and tags is not None and column.name in tags:
                 text = encode(tags[column.name], case.history)
             metadata = None if text is None else {KEY: text}
-            fields.append(T.StructField(column.name, TYPES[column.type], metadata=metadata))
-        return self._session().createDataFrame(frame_kinds.arrow(table), T.StructType(fields))
+            schema.add(column.name, TYPES[column.type], metadata=metadata)
+        return self._session().createDataFrame(frame_kinds.arrow(table), schema)
 
     def _frame(self, case: Case, spark: Spark, table: Table) -> DataFrame:
         frame = self._bare(case, table)
@@ -73,6 +78,8 @@ class SparkPlan(_OnSpark):
         return None if case.frame is not None else "has a text alone"
 
     def answer(self, case: Case, guard: Guard) -> Answer:
+        from purposeguard.adapters.spark import Spark
+
         assert case.frame is not None
         spark = Spark(guard)
         with under(case, guard):
@@ -105,6 +112,8 @@ class SparkText(_OnSpark):
         return "parameters are told apart" if not case.runs else None
 
     def answer(self, case: Case, guard: Guard) -> Answer:
+        from purposeguard.adapters.spark import Spark
+
         text = statement(case, "spark")
         assert text is not None
         spark = Spark(guard)

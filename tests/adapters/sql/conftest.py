@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.adapters.sql.engines import DuckDB, Engine, PostgreSQL, SQLite
+from tests.support import ON_POSTGRESQL
 
 
 def _made(request: pytest.FixtureRequest) -> Iterator[Engine]:
     made: Engine
-    if request.param == "postgres":
+    if request.param == "postgresql":
         made = PostgreSQL(str(request.getfixturevalue("postgresql_url")))
     else:
         made = SQLite() if request.param == "sqlite" else DuckDB()
@@ -19,7 +20,7 @@ def _made(request: pytest.FixtureRequest) -> Iterator[Engine]:
     made.connection.close()
 
 
-ENGINES = ["sqlite", "duckdb", "postgres"]
+ENGINES = ["sqlite", "duckdb", ON_POSTGRESQL]
 
 
 @pytest.fixture(params=ENGINES)

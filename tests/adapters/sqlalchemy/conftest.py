@@ -12,9 +12,10 @@ from sqlalchemy.engine import make_url
 from purposeguard import Guard
 from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.sqlalchemy.shop import Shop
+from tests.support import ON_POSTGRESQL
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", ON_POSTGRESQL])
 def dialect(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -39,7 +40,7 @@ def shop(url: str) -> Iterator[Shop]:
     made.close()
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", ON_POSTGRESQL])
 def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """One for many tests that change nothing in it."""
     where = _url(str(request.param), request, tmp_path_factory.mktemp("shared"))

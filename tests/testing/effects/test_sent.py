@@ -33,7 +33,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
 
 from purposeguard.testing import Effects, captured
-from tests.postgresql import started
+from tests.postgresql import run_server
 
 logger = logging.getLogger("shop.sent")
 kept = sys.stdout
@@ -149,22 +149,16 @@ def test_bodies_that_are_packed_are_told_as_they_are_read():
 
 
 def test_statements_of_psycopg_on_a_real_server():
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # a short path: sockets bear no long ones
-    server = started(folder)
-    try:
-        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-            connection.execute("CREATE TABLE devices (name text)")
-            with captured() as effects, connection.cursor() as cursor:
-                connection.execute("SELECT %s::text", ("one",))
-                cursor.executemany("INSERT INTO devices VALUES (%s)", params_seq=iter([("two",), ("three",)]))
-                assert len(list(cursor.stream("SELECT name FROM devices WHERE name <> %s", ("four",)))) == 2
-                with cursor.copy("COPY devices FROM STDIN") as copying:
-                    copying.write_row(("five",))
-                    copying.write("six\n")
-            assert connection.execute("SELECT count(*) FROM devices").fetchone() == (4,)
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+    with run_server() as server, psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute("CREATE TABLE devices (name text)")
+        with captured() as effects, connection.cursor() as cursor:
+            connection.execute("SELECT %s::text", ("one",))
+            cursor.executemany("INSERT INTO devices VALUES (%s)", params_seq=iter([("two",), ("three",)]))
+            assert len(list(cursor.stream("SELECT name FROM devices WHERE name <> %s", ("four",)))) == 2
+            with cursor.copy("COPY devices FROM STDIN") as copying:
+                copying.write_row(("five",))
+                copying.write("six\n")
+        assert connection.execute("SELECT count(*) FROM devices").fetchone() == (4,)
     said = [text for one in effects.of("sql") for what, text in one.parts if what != "statement"]
     assert said == ["one", "two", "three", "four", "five", "six\n"]
 
