@@ -15,7 +15,7 @@ import re
 import sys
 import types
 import typing
-from collections import deque
+from collections import UserString, deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Final, NamedTuple, TypeGuard, cast, get_args, get_origin
@@ -41,7 +41,7 @@ PLAIN: Final[frozenset[type]] = frozenset(
 # fmt: on
 """The types of what has no fields, and holds nothing that could have any."""
 
-WITHOUT_FIELDS: Final = (str, bytes, bytearray, memoryview, range, array.array, enum.Enum, io.IOBase)
+WITHOUT_FIELDS: Final = (str, UserString, bytes, bytearray, memoryview, range, array.array, enum.Enum, io.IOBase)
 """The same of classes that others derive from. None of these is looked through, or made anew: there may be very much
 of it."""
 

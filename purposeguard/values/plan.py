@@ -123,6 +123,18 @@ class Plan:
         return gives_items_later(self.cls, announced=self.shape.contents is not None)
 
     @functools.cached_property
+    def is_array(self) -> bool:
+        """Whether values of the class are arrays or tensors, by the protocols through which libraries exchange them."""
+        return hasattr(self.cls, "__dlpack__") or hasattr(self.cls, "__array_interface__")
+
+    @functools.cached_property
+    def are_rows_announced(self) -> bool:
+        """Whether what is in a container was announced as rows or seals that say something."""
+        parts = tuple(self.items.parts())
+        may_be_rows = any(part.models or part.sealed for part in parts)
+        return self.items.is_marked_itself or (may_be_rows and (self.items.has_tags or self.items.is_marked))
+
+    @functools.cached_property
     def is_marked(self) -> bool:
         """Whether there are rows in it, or were announced, that say whose they are."""
         return bool(self.marks) or self.shape.is_marked
@@ -267,7 +279,9 @@ def _plan_of_other(cls: type, shape: Shape, path: str) -> Plan:
         return Plan(cls, shape, fields, rows, contents or SILENT, shape.keys or SILENT, gone=gone_from(cls))
     if issubclass(cls, Sealed) and shape.sealed:
         return Plan(cls, shape)
-    contains = not is_leaf and issubclass(cls, Collection)
+    # A record in an array of numpy has items, and does not iterate by a method of its own.
+    is_record = hasattr(cls, "__array_interface__") and hasattr(cls, "__len__")
+    contains = not is_leaf and (issubclass(cls, Collection) or is_record)
     if contains and shape.contents is not None:
         items, keys = _contents(cls, shape)
         return Plan(cls, shape, items=items, keys=keys, contains=True)
@@ -515,6 +529,23 @@ def refilled(mapping: dict[Any, Any], entries: Mapping[Any, Any]) -> dict[Any, A
     kind.clear(other)
     kind.update(other, entries)
     return other
+
+
+def objects_in_array(value: Any, path: str) -> list[Any]:
+    """Return the objects in an array or a tensor: none if it holds numbers, texts or days, which are never rows.
+
+    Raises:
+        UnlabelledData: it holds records with objects in them.
+    """
+    dtype = getattr(value, "dtype", None)
+    if not getattr(dtype, "hasobject", False):
+        return []
+    if getattr(dtype, "fields", None):
+        raise UnlabelledData(f"{named(path, type(value))} of records that hold objects: give a list of rows")
+    # What the basic class stores, whatever a subclass makes of it: a masked array hides some of its objects.
+    basic: Any = next(cls for cls in reversed(type(value).__mro__) if "tolist" in vars(cls))
+    objects: list[Any] = basic.tolist(basic.flatten(value))
+    return objects
 
 
 def beside_fields(row: Any, fields: Mapping[str, Shape]) -> Collection[tuple[Any, Any]]:

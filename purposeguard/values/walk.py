@@ -20,7 +20,7 @@ from purposeguard.notice.label import Label
 from purposeguard.policy.row_context import RowContext
 from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS
 from purposeguard.values.markers import Collected, Ended, Mark, SubjectMark
-from purposeguard.values.plan import LEAVES, Plan, beside_fields, entries_of, named, plan_of, refilled
+from purposeguard.values.plan import LEAVES, Plan, beside_fields, entries_of, named, objects_in_array, plan_of, refilled
 from purposeguard.values.rows import LONG_AGO, day_order, said_by, subject_in, subjects_of
 from purposeguard.values.sealed import Sealed, failure
 from purposeguard.values.streams import LEFT_OUT
@@ -61,6 +61,8 @@ class Walk(abc.ABC):
         if number in self._under_way:
             self.circle(plan, path)
             return value
+        if len(self._under_way) >= _MOST_NESTED:
+            raise UnlabelledData(f"{named(path, cls)} that lies in {_MOST_NESTED} others: what has no end is refused")
         self._under_way.add(number)
         try:
             if plan.fields is not None:
@@ -85,7 +87,7 @@ class Walk(abc.ABC):
         """What is left of a container: the same object, where all its items are left as they are."""
         if isinstance(value, Mapping):
             return self._mapping(value, plan, path, around)
-        items = list(value)
+        items = list(value) if not plan.is_array else self._objects_in(value, plan, path)
         if not (plan.items.says_what or plan.items.marks) and LEAVES(map(type, items)):
             return value
         inside, shape, where = self.inside, plan.items, f"{path}[]"
@@ -100,6 +102,19 @@ class Walk(abc.ABC):
             return value
         self.changes()
         return remade(value, [item for item in left if item is not LEFT_OUT], path)
+
+    def _objects_in(self, value: Any, plan: Plan, path: str) -> list[Any]:
+        """Return the objects in an array; numbers are not looked at.
+
+        Raises:
+            UnlabelledData: it holds numbers, and rows were announced.
+        """
+        objects = objects_in_array(value, path)
+        if not objects and plan.are_rows_announced:
+            raise UnlabelledData(
+                f"{named(path, plan.cls)} without objects, and rows were announced: give a list of rows"
+            )
+        return objects
 
     def _mapping(self, value: Mapping[Any, Any], plan: Plan, path: str, around: RowContexts) -> Any:
         entries = list(entries_of(value))
@@ -128,6 +143,10 @@ class Walk(abc.ABC):
 
     def changes(self) -> None:  # noqa: B027  # most walks have nothing to do
         """Called before something is made anew."""
+
+
+_MOST_NESTED: Final = 200
+"""How many values may lie in each other. A container whose items are new containers each time has no end."""
 
 
 def _is_literal(value: Any, shape: Shape) -> bool:
@@ -185,15 +204,15 @@ def with_tags_in(value: Any, label: Label) -> Label:
     """
     labels = {label}
     seen: dict[int, Any] = {}  # kept, so that no identity is given again: views and own containers make their items
-    pending = [value]
+    pending = [(value, 0)]
     del value
     try:
         while pending:
-            if id(pending[-1]) in seen:
+            if id(pending[-1][0]) in seen:
                 pending.pop()
                 continue
-            seen[id(pending[-1])] = pending[-1]
-            tags = _look_into(pending.pop(), pending)
+            seen[id(pending[-1][0])] = pending[-1][0]
+            tags = _look_into(*pending.pop(), pending)
             if tags is not None:
                 labels.add(tags)
     finally:
@@ -202,8 +221,18 @@ def with_tags_in(value: Any, label: Label) -> Label:
     return Label.join(*labels)
 
 
-def _look_into(value: Any, pending: list[Any]) -> Label | None:
-    """What a value's class is tagged with; `pending` gets what lies in it that may be tagged."""
+def _look_into(value: Any, depth: int, pending: list[tuple[Any, int]]) -> Label | None:
+    """Return what a value's class is tagged with.
+
+    Args:
+        value: The value.
+        depth: In how many containers of other kinds than the built-in ones it lies.
+        pending: Gets what lies in the value that may be tagged.
+
+    Raises:
+        SealedValue: as `with_tags_in`.
+        UnlabelledData: likewise.
+    """
     cls = type(value)
     parts: list[Any] = []
     try:
@@ -212,7 +241,13 @@ def _look_into(value: Any, pending: list[Any]) -> Label | None:
         if plan.later:
             refuse_unread(cls)
         parts = _parts(value, plan)
-        pending += [part for part in parts if type(part) not in PLAIN]
+        if plan.fields is not None:
+            depth = 0
+        elif plan.contains and not is_remade(value):
+            depth += 1
+        if depth > _MOST_NESTED:
+            raise UnlabelledData(f"{named('', cls)} that lies in {_MOST_NESTED} others: what has no end is refused")
+        pending += [(part, depth) for part in parts if type(part) not in PLAIN]
     except PurposeGuardError:
         raise
     except Exception as error:  # noqa: BLE001  # of a container's own code; what it says may show the value
@@ -231,6 +266,8 @@ def _parts(value: Any, plan: Plan) -> list[Any]:
     try:
         if isinstance(value, Mapping):
             parts += (part for entry in entries_of(value) for part in entry)
+        elif plan.contains and plan.is_array:
+            parts += objects_in_array(value, "")
         elif isinstance(value, _CONTAINERS) and not isinstance(value, WITHOUT_FIELDS):
             parts += value
         if isinstance(value, BaseModel):
