@@ -196,6 +196,25 @@ class _AskingComposed:
         return above.__get__(instance, owner)
 
 
+class _LoadingOneByOne:
+    """Mixed in before the class of a column attribute's implementation.
+
+    All expired attributes are loaded together, except those that the purpose may not use. Where one of these is read,
+    it is loaded by itself, so that its own statement is refused with its own error.
+    """
+
+    __slots__ = ()
+
+    def _fire_loader_callables(self, state: Any, key: str, passive: Any) -> Any:
+        above: Any = super()
+        value = above._fire_loader_callables(state, key, passive)
+        if value is LoaderCallableStatus.ATTR_WAS_SET and key not in state.dict:
+            load = state.callables.get(key)
+            if isinstance(load, _ByItself):
+                return load(state, passive)
+        return value
+
+
 def _asking(cls: type, mixin: type) -> type:
     return type(f"Asking{cls.__name__}", (mixin, cls), {"__slots__": (), "inherit_cache": True})
 
@@ -245,6 +264,10 @@ def _make_ask(mapper: Mapper[Any], attribute: Any) -> None:
     if issubclass(kind, (_Asking, _AskingComposed)):
         return
     if issubclass(kind, InstrumentedAttribute):
+        if isinstance(mapper._props.get(attribute.key), ColumnProperty):
+            implementation = type(attribute.impl)
+            if not issubclass(implementation, _LoadingOneByOne):
+                attribute.impl.__class__ = _asking(implementation, _LoadingOneByOne)
         attribute.__class__ = _ATTRIBUTE if kind is InstrumentedAttribute else _asking(kind, _Asking)
     elif isinstance(mapper._props.get(attribute.key), CompositeProperty):
         attribute.__class__ = _asking(kind, _AskingComposed)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, event, select
+from sqlalchemy import delete, event, inspect, select
 from sqlalchemy.exc import InvalidRequestError
-from sqlalchemy.orm import Session, aliased, joinedload, selectinload, with_polymorphic
+from sqlalchemy.orm import Session, aliased, attributes, joinedload, selectinload, with_polymorphic
+from sqlalchemy.orm.attributes import History
 from sqlalchemy.orm.exc import DetachedInstanceError, ObjectDeletedError
 
 from purposeguard import Guard
@@ -191,3 +192,33 @@ def test_a_row_that_is_left_out_is_told_from_one_that_is_gone(shop: Shop, govern
         with pytest.raises(InvalidRequestError, match="Could not refresh") as caught:
             session.refresh(other)
     assert not isinstance(caught.value, RowLeftOut)
+
+
+READS: dict[str, Callable[[Any], Any]] = {
+    "an attribute": lambda found: found.device,
+    "its history": lambda found: inspect(found).attrs.device.load_history(),
+    "its value": lambda found: inspect(found).attrs.device.value,
+    "by its name": lambda found: attributes.get_attribute(found, "device"),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_an_expired_column_that_may_not_be_used_is_refused_where_it_is_read(
+    read: str, shop: Shop, guard: Guard
+) -> None:
+    with GuardedSession(shop.guarded(guard), defer_denied=True) as session:
+        with guard.purpose(tm.RenewalGuidance):
+            found = session.get_one(Customer, 1)
+            for expire in (lambda: session.expire(found), session.rollback):
+                expire()
+                with pytest.raises(PurposeViolation) as caught:
+                    READS[read](found)
+                assert caught.value.field == "customers.device"
+                assert found.email == "e1"  # The others can still be loaded.
+        for expire in (lambda: None, lambda: session.expire(found), session.rollback):
+            expire()
+            with pytest.raises(PurposeMissing):
+                READS[read](found)
+            assert found.id == 1
+        with guard.purpose(tm.ProductProvision):
+            assert READS[read](found) in ("d1", History((), ["d1"], ()))
