@@ -61,8 +61,7 @@ class Walk(abc.ABC):
         if number in self._under_way:
             self.circle(plan, path)
             return value
-        if len(self._under_way) >= _MOST_NESTED:
-            raise UnlabelledData(f"{named(path, cls)} that lies in {_MOST_NESTED} others: what has no end is refused")
+        _refuse_endless(cls, path, len(self._under_way))
         self._under_way.add(number)
         try:
             if plan.fields is not None:
@@ -111,9 +110,7 @@ class Walk(abc.ABC):
         """
         objects = objects_in_array(value, path)
         if not objects and plan.are_rows_announced:
-            raise UnlabelledData(
-                f"{named(path, plan.cls)} without objects, and rows were announced: give a list of rows"
-            )
+            raise UnlabelledData(f"{named(path, plan.cls)} without objects, and rows were announced: give a list")
         return objects
 
     def _mapping(self, value: Mapping[Any, Any], plan: Plan, path: str, around: RowContexts) -> Any:
@@ -147,6 +144,12 @@ class Walk(abc.ABC):
 
 _MOST_NESTED: Final = 200
 """How many values may lie in each other. A container whose items are new containers each time has no end."""
+
+
+def _refuse_endless(cls: type, path: str, depth: int) -> None:
+    """Raise UnlabelledData where a value of this class lies in too many others."""
+    if depth >= _MOST_NESTED:
+        raise UnlabelledData(f"{named(path, cls)} that lies in {_MOST_NESTED} others: what has no end is refused")
 
 
 def _is_literal(value: Any, shape: Shape) -> bool:
@@ -245,8 +248,7 @@ def _look_into(value: Any, depth: int, pending: list[tuple[Any, int]]) -> Label 
             depth = 0
         elif plan.contains and not is_remade(value):
             depth += 1
-        if depth > _MOST_NESTED:
-            raise UnlabelledData(f"{named('', cls)} that lies in {_MOST_NESTED} others: what has no end is refused")
+        _refuse_endless(cls, "", depth)
         pending += [(part, depth) for part in parts if type(part) not in PLAIN]
     except PurposeGuardError:
         raise
