@@ -708,7 +708,7 @@ class Guard:
         fields of rows among its arguments, also in lists, and from marked parameters, `Annotated[int, pg.Subject]`.
 
         `recipient` is a `Recipient`, or the id of one on the register of governance, looked up at each call. `means`
-        says how the data travels, unless the recipient's own says so.
+        says how the data travels; without it, the `means` of the recipient does.
 
         Raises:
             TypeError: nobody could record a hand-over; no means is stated; what is decorated is no function, or yields.

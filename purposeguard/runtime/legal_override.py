@@ -120,7 +120,7 @@ def _over(exception: LegalException) -> str:
 
 
 def _keys(subjects: object) -> frozenset[str] | None:
-    if subjects == "all":
+    if isinstance(subjects, str) and subjects == "all":  # A column of a frame compares each of its items.
         return None
     if isinstance(subjects, (str, bytes, Mapping)) or not isinstance(subjects, Iterable):
         raise TypeError('`subjects` are the ids of those concerned, e.g. `[7, 8]`, or `"all"`')

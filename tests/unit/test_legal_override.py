@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Iterator
 from typing import Annotated, Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from pydantic import BaseModel
 
@@ -83,7 +85,7 @@ def test_what_is_not_stated_is_no_exception(wrong: dict[str, Any], error: type[E
 def test_subjects_are_named_in_any_form() -> None:
     some = uuid.uuid4()
     case = Case()
-    for subjects in ([7, "x", some], iter((7,)), {"7"}, (some.hex,)):
+    for subjects in ([7, "x", some], iter((7,)), {"7"}, (some.hex,), pd.Series([7, 8]), np.array(["7", "x"])):
         with case.door(subjects):
             pass
 
