@@ -62,6 +62,19 @@ _REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
 _SPACES: Final = ("\n", "\N{IDEOGRAPHIC SPACE}", "\N{NO-BREAK SPACE}")
 
 
+def on_one_line(name: str) -> str:
+    """Return a name with line ends and other control characters written as escapes.
+
+    Names of activities and functions stand in log records, where a line end would begin a record of somebody else's.
+    """
+    if name.isprintable():
+        return name
+    kept = _SPACES[1:]
+    return "".join(
+        char if char.isprintable() or char in kept else char.encode("unicode_escape").decode() for char in name
+    )
+
+
 def hide_own_frames(error: BaseException) -> None:
     """Takes the frames of this library off the front of an error's traceback, so that it ends in the caller's line.
 

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 from typing import TYPE_CHECKING
 
+from purposeguard.errors import on_one_line
 from purposeguard.notice.label import Label
 from purposeguard.runtime.site import Declared, Site
 
@@ -78,3 +79,7 @@ class LegalException(Declared):
     subjects: frozenset[str] | None = dataclasses.field(repr=False)
     until: datetime.datetime
     site: Site
+
+    def __post_init__(self) -> None:
+        """Write the name on one line: it stands in messages and log records."""
+        object.__setattr__(self, "name", on_one_line(self.name))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable
 from types import FrameType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from purposeguard.errors import SealedValue, TooFewSubjects
+from purposeguard.errors import SealedValue, TooFewSubjects, on_one_line
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, is_text
 from purposeguard.runtime.declarations import Reclassification
@@ -80,7 +80,7 @@ class Reclassifier(Generic[S, To]):
         self._why = why
         self._approver = approver
         self._at_least = at_least
-        self._given_name = name
+        self._given_name = None if name is None else on_one_line(name)
         self._site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
         bare = [self._bare] if at_least is None else [self._figure(one, at_least) for one in ("count", "mean")]
         for declared in bare:

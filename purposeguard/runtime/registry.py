@@ -8,6 +8,7 @@ from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, Metho
 from typing import TYPE_CHECKING, Final, Protocol
 from weakref import WeakSet
 
+from purposeguard.errors import on_one_line
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, Purpose, Source
 from purposeguard.runtime.site import Declared, Site
@@ -29,6 +30,10 @@ class Activity(Declared):
     observing: bool
     site: Site
     conditions: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Write the name on one line: it stands in messages and log records."""
+        object.__setattr__(self, "name", on_one_line(self.name))
 
     @property
     def purpose_id(self) -> str:

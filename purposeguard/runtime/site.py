@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from purposeguard.errors import on_one_line
+
 
 class Site(NamedTuple):
     """Where something is declared: module, qualified name and line (0 where it has none, as built-ins)."""
@@ -21,8 +23,8 @@ class Site(NamedTuple):
 
     @property
     def dotted(self) -> str:
-        """Module and qualified name, `shop.mail.remind_customers`."""
-        return f"{self.module}.{self.qualname}"
+        """Module and qualified name, `shop.mail.remind_customers`, on one line."""
+        return on_one_line(f"{self.module}.{self.qualname}")
 
 
 class Declared:

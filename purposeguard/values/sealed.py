@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from purposeguard.errors import SealedValue
+from purposeguard.errors import SealedValue, on_one_line
 from purposeguard.notice.label import Label
 from purposeguard.policy.violations import REFUSALS
 
@@ -182,4 +182,4 @@ def failure(what: str, error: Exception) -> SealedValue:
 def named(fn: object) -> str:
     """A function's name for a message."""
     name = getattr(fn, "__qualname__", None) or getattr(fn, "__name__", None)
-    return f"`{name}`" if isinstance(name, str) else f"a {type(fn).__name__}"
+    return f"`{on_one_line(name)}`" if isinstance(name, str) else f"a {type(fn).__name__}"

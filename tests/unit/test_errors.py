@@ -22,9 +22,11 @@ from purposeguard.errors import (
     UnknownOperation,
     UnknownRecipient,
     UnresolvedStatement,
+    on_one_line,
 )
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation
+from tests.unit.excepted import Case
 from tests.unit.models import guard
 
 
@@ -111,6 +113,55 @@ def test_a_violation_says_the_same_once_a_queue_has_sent_its_args_alone(kind: ty
         assert (str(there), there.args, type(there)) == (str(error), error.args, kind)
         assert repr(there) == f"<{kind.__name__}: {str(error).splitlines()[0]}>"
         assert not hasattr(there, "decision")
+
+
+FORGED = "mail\nINFO root: all is well\r\x1b[2K\u2028"
+ON_ONE_LINE = r"mail\nINFO root: all is well\r\x1b[2K\u2028"
+
+
+def test_a_name_stands_on_one_line_wherever_it_is_told() -> None:
+    def load() -> str:
+        return "d"
+
+    load.__qualname__ = FORGED
+    read = guard.access(tm.ProductData)(load)
+    with pytest.raises(pg.PurposeMissing) as missing:
+        read()
+    with guard.purpose(tm.RenewalGuidance, activity=FORGED) as under_way, pytest.raises(pg.PurposeViolation) as denied:
+        read()
+    assert under_way.activity.name == ON_ONE_LINE
+    with pytest.raises(pg.PurposeMissing) as ended:
+        under_way.check(tm.Registration)
+    with pytest.raises(pg.ChannelViolation) as closed:
+        guard.purpose(tm.WebSecurityMail, activity=FORGED)
+    with pytest.raises(pg.SealedValue) as failed, guard.purpose(tm.RenewalGuidance) as use:
+        use.open(pg.Personal("x", tm.Registration).map(fail))
+    for error in (missing.value, denied.value, ended.value, closed.value, failed.value):
+        assert "mail\nINFO" not in str(error)
+        assert ON_ONE_LINE in str(error)
+    assert [access.name for access in guard.accesses][-1] == f"{__name__}.{ON_ONE_LINE}"
+
+
+def fail(_value: object) -> object:
+    raise ValueError
+
+
+fail.__qualname__ = FORGED
+
+
+def test_names_of_exceptions_and_reclassifications_stand_on_one_line() -> None:
+    case = Case()
+    with case.door(activity=FORGED) as use:
+        assert use.activity.name == ON_ONE_LINE
+    own = pg.Guard(tm.NOTICE)
+    own.reclassify(tm.Registration, to=pg.NotPersonal, why="counts", name=FORGED)(len)
+    assert [declared.name for declared in own.reclassifications] == [ON_ONE_LINE]
+
+
+def test_names_in_any_language_stay_as_they_are() -> None:
+    with guard.purpose(tm.RenewalGuidance, activity="更新のご案内\u3000メール") as use:
+        assert use.activity.name == "更新のご案内\u3000メール"
+    assert on_one_line("\ud800\t \xa0\u3000") == "\\ud800\\t \xa0\u3000"
 
 
 def test_the_message_is_built_when_it_is_read() -> None:
