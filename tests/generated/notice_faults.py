@@ -98,7 +98,7 @@ def _derivation(made: Tables, **keys: object) -> str:
         "id": f"93.{number}",
         "class_": f"BrokenLink{number}",
         "title": titled("it"),
-        "operation": "link",
+        "operation": f"break-{number}",  # An operation of its own, because two rows about the same are another fault.
         "function": f"broken_{number}",
         "from_": [made["source"][0]["id"]],
         "with_": [made["source"][0]["id"]],

@@ -90,6 +90,15 @@ def test_a_fault_is_found_at_its_place(kind: str) -> None:
     assert sorted(faults_of(made)) == sorted(expected)
 
 
+def test_a_planted_derivation_repeats_none_of_the_notice() -> None:
+    made = tm.NOTICE.dump()
+    first = made["source"][0]["id"]
+    existing = {"id": "D1", "class": "LinkedTwice", "function": "link_twice", "from": [first], "with": [first]}
+    made["derivation"].append(made["derivation"][0] | existing)
+    expected = PLANTS["reserved-function"](made)
+    assert faults_of(made) == expected
+
+
 @given(faulty=generated.faulty_notices(most=len(PLANTS)).filter(lambda faulty: faulty.tables is not None))
 def test_every_fault_is_told_at_once(faulty: generated.FaultyNotice) -> None:
     found = faults_of(dict(faulty.tables or {}))
