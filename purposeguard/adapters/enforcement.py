@@ -221,11 +221,11 @@ class Decider:
         if not demand.is_personal:
             return
         if not demand.rows:
-            use = self.engine.ambient()
-            if use._allowed_labels.issuperset(demand.labels) and use._runs_here():
+            use = self.engine.innermost()
+            if use._allowed_labels.issuperset(demand.labels) and use._is_ambient_here():
                 return
             counted = use._counted
-            if counted and all(label in counted for label in demand.labels) and use._runs_here():
+            if counted and all(label in counted for label in demand.labels) and use._is_ambient_here():
                 try:
                     ticks = [counted[label] for label in demand.labels]
                 except KeyError:  # the notice was replaced meanwhile

@@ -228,7 +228,7 @@ class Passports:
             yield NO_USE
             return
         passport, handle = admitted
-        use: Use[Any] = Use(handle)
+        use: Use[Any] = Use(handle, sys._getframe())
         try:
             yield use
         finally:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import sys
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextvars import ContextVar
 from typing import Any, Final, ParamSpec, TypeVar, cast
@@ -15,7 +16,7 @@ from purposeguard.errors import PurposeMissing, StoreUnavailable
 from purposeguard.guard import Guard
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.protocols import AsksAhead, RecordsOffLoop
-from purposeguard.runtime.use import Carried, Use
+from purposeguard.runtime.use import Carried, Use, awaiting_frame
 from purposeguard.runtime.wrapping import WRAPPERS, must_be_function
 from purposeguard.values.callables import Kind, kind_of
 
@@ -81,7 +82,7 @@ class Hop:
         use = _HOP.get()
         if use is None or not use.active or use._runs_here():
             return None
-        return Carried(use._handle, use)
+        return Carried(use._handle, use, awaiting_frame(sys._getframe(1)))
 
     closing = before
 

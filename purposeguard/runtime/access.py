@@ -17,7 +17,7 @@ from purposeguard.runtime.wrapping import Function, must_be_function, surrounded
 from purposeguard.values.annotations import ALIASES, OPAQUE, TRANSPARENT, alias_value, evaluated, is_taggable, written
 from purposeguard.values.callables import is_plain, kind_of
 from purposeguard.values.sealed import Sealed
-from purposeguard.values.streams import LEFT_OUT, Steps, iterates, runs_later, stepwise
+from purposeguard.values.streams import LEFT_OUT, Steps, enters_generator, iterates, runs_later, stepwise
 from purposeguard.values.type_schema import Shape, hints_of, shape_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -46,6 +46,7 @@ class Reader:
             )
         self.access = Access(Site.of(fn), withhold, narrow, named=named)
         self.ambient = engine.ambient
+        self.innermost = engine.innermost
         self.counts = engine.counting
         self.wrapper: Function | None = None
         self._fn = fn
@@ -298,7 +299,9 @@ class Reader:
         if is_taggable(cls):  # what is in it is looked at by its fields
             return False
         # Of rows that say whose they are it must be seen where they come.
-        return (iterates(cls) and shape.contents is not None) if self.marked else runs_later(cls)
+        if not self.marked or enters_generator(cls):
+            return runs_later(cls)
+        return iterates(cls) and shape.contents is not None
 
     def _steps(self, shape: Shape) -> Steps:
         """What surrounds the steps of what runs later; of a class that was not announced, an item may be all of it."""
@@ -326,14 +329,14 @@ def access_function(fn: F, reader: Reader) -> F:
 
 def _quick(fn: Function, reader: Reader) -> Function:
     """The wrapper of a plain function: what was allowed before is one look-up in the ambient use."""
-    ambient = reader.ambient
+    innermost = reader.innermost
     label = reader.access.label
     at_rest = reader.at_rest
 
     @functools.wraps(fn)
     def access_wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal label
-        use = ambient()
+        use = innermost()
         try:
             try:
                 known = label in use._allowed_labels and use._owner == use._runs()
@@ -352,14 +355,14 @@ def _quick(fn: Function, reader: Reader) -> Function:
 
 def _counting(fn: Function, reader: Reader) -> Function:
     """The same where each use is counted."""
-    ambient = reader.ambient
+    innermost = reader.innermost
     label = reader.access.label
     at_rest = reader.at_rest
 
     @functools.wraps(fn)
     def access_wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal label
-        use = ambient()
+        use = innermost()
         try:
             try:
                 tick = use._counted.get(label) if use._owner == use._runs() else None

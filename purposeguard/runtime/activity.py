@@ -16,12 +16,21 @@ from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.violations import ChannelViolation
 from purposeguard.runtime.engine import ActivityHandle, Engine
-from purposeguard.runtime.execution import ASYNCIO, GREENLET, NOBODY, TRIO, asked_here, get_ident, modules
+from purposeguard.runtime.execution import (
+    ASYNCIO,
+    GREENLET,
+    NOBODY,
+    TRIO,
+    FrameCheck,
+    asked_here,
+    get_ident,
+    modules,
+)
 from purposeguard.runtime.observer import NO_COUNTS
 from purposeguard.runtime.registry import Activity, Register
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.snapshot import NOTHING
-from purposeguard.runtime.use import NO_USE, Carried, Use, present
+from purposeguard.runtime.use import NO_USE, Carried, Use, awaiting_frame, check_frames, present
 from purposeguard.runtime.wrapping import (
     Function,
     explain_call,
@@ -174,8 +183,9 @@ class Block(Generic[P]):
         return wrapper
 
     def __enter__(self) -> Use[P]:
-        use: Use[P] = Use(self._stated._handle or self._stated.handle())
-        self._entered.append((sys._getframe(1), use))
+        frame = sys._getframe(1)
+        use: Use[P] = Use(self._stated._handle or self._stated.handle(), frame)
+        self._entered.append((frame, use))
         return use
 
     def __exit__(
@@ -190,8 +200,9 @@ class Block(Generic[P]):
             self._leave(frame)
 
     async def __aenter__(self) -> Use[P]:
-        use: Use[P] = Use(self._stated.handle())
-        self._entered.append((sys._getframe(1), use))
+        frame = sys._getframe(1)
+        use: Use[P] = Use(self._stated.handle(), frame)
+        self._entered.append((frame, use))
         return use
 
     async def __aexit__(
@@ -205,7 +216,7 @@ class Block(Generic[P]):
             raise RuntimeError("this block was left more often than it was entered")
         # A `with` statement leaves from the frame that it entered from, in whichever context. Whoever calls by hand
         # (an exit stack does) leaves the ambient use or, in another context, the last that was entered here.
-        ambient = self._stated.engine.ambient()
+        ambient = self._stated.engine.innermost()
         mine = (
             next((one for one in entered if one[0] is frame), None)
             or next((one for one in entered if one[1] is ambient), None)
@@ -259,8 +270,9 @@ class During:
         self._origin = origin
 
     def before(self) -> Use[Any]:
-        """Makes a new use ambient."""
-        return Use(self._handle) if self._origin is None else Carried(self._handle, self._origin)
+        """Make a new use ambient."""
+        frame = awaiting_frame(sys._getframe(1))
+        return Use(self._handle, frame) if self._origin is None else Carried(self._handle, self._origin, frame)
 
     closing = before
 
@@ -285,7 +297,7 @@ def _quick(fn: Function, handle: ActivityHandle) -> Function:
 
     The body runs, and the use ends, in the context that it was entered in, so that a token restores the one before.
     """
-    enter, leave = handle.engine.set_ambient, handle.engine.reset_ambient
+    enter, leave, innermost = handle.engine.set_ambient, handle.engine.reset_ambient, handle.engine.innermost
     new: Callable[[type[Use[Any]]], Use[Any]] = object.__new__
     counted = handle.counted
     opener_of_dump = dump_opener.get
@@ -302,6 +314,9 @@ def _quick(fn: Function, handle: ActivityHandle) -> Function:
         else:
             use._runs = get_ident
             use._owner = get_ident()
+        before = innermost()
+        if type(before._runs) is FrameCheck:
+            use._runs = check_frames(use._runs, None, before)
         use._allowed_labels = permissions.allowed_labels
         use._counted = counted
         if opener_of_dump() is not None:

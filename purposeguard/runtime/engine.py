@@ -83,10 +83,10 @@ class Engine:
         "_compiled",
         "_lock",
         "_snapshots",
-        "ambient",
         "classes",
         "clock",
         "counting",
+        "innermost",
         "ledger",
         "observers",
         "observing",
@@ -135,10 +135,17 @@ class Engine:
         self._snapshots: weakref.WeakSet[PolicySnapshot] = weakref.WeakSet([self.snapshot])
         self.observing = observing
         ambient: ContextVar[Any] = ContextVar("purposeguard", default=nothing)
-        self.ambient = ambient.get
+        self.innermost = ambient.get
         self.set_ambient = ambient.set
         self.reset_ambient = ambient.reset
         self.classes = Classes()
+
+    def ambient(self) -> Any:
+        """Return the use under way: the innermost one that was entered here, unless its generator is suspended.
+
+        `innermost` is the same without this question, for callers that ask it themselves, or only restore the use.
+        """
+        return self.innermost()._in_running_frame()
 
     def _snapshot(self, matrix: PolicyTable) -> PolicySnapshot:
         named = self.oversight is not None and self.oversight.requires_subject

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import sys
 from collections.abc import Collection, Iterable, Mapping
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, ClassVar, Final, Literal, NoReturn, get_args
 
 from purposeguard.errors import PurposeMissing
@@ -79,10 +80,10 @@ class ExceptionBlock:
         self._engine = engine
         self._entered: list[ExceptedUse] = []
 
-    def _enter(self) -> Use[Any]:
+    def _enter(self, frame: FrameType) -> Use[Any]:
         if self._engine.clock.now() >= self._exception.until:
             self._engine.deny(PurposeMissing(_over(self._exception)), observed=self._engine.observing)
-        use = ExceptedUse(self._engine, self._exception)
+        use = ExceptedUse(self._engine, self._exception, frame)
         self._entered.append(use)
         return use
 
@@ -95,7 +96,7 @@ class ExceptionBlock:
         use._close()
 
     def __enter__(self) -> Use[Any]:
-        return self._enter()
+        return self._enter(sys._getframe(1))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -103,7 +104,7 @@ class ExceptionBlock:
         self._leave()
 
     async def __aenter__(self) -> Use[Any]:
-        return self._enter()
+        return self._enter(sys._getframe(1))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -140,10 +141,10 @@ class ExceptedUse(Use[Any]):
     _keeps: ClassVar[bool] = False  # each is of subjects of its own, and each use under it is on record
     _exception: LegalException
 
-    def __init__(self, engine: Engine, exception: LegalException) -> None:
+    def __init__(self, engine: Engine, exception: LegalException, frame: FrameType) -> None:
         self._exception = exception
         activity = Activity(exception.name, OutsideTheNotice, None, engine.observing, exception.site)
-        super().__init__(_ExceptedHandle(engine, activity))
+        super().__init__(_ExceptedHandle(engine, activity), frame)
         self._allowed_labels = NOTHING
         self._counted = NO_COUNTS
 

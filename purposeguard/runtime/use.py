@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextvars import Token, copy_context
+from types import FrameType
 from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
 
 from purposeguard.errors import PurposeGuardError, PurposeMissing, UnlabelledData, hide_own_frames
@@ -18,10 +19,15 @@ from purposeguard.policy.row_context import RowContext
 from purposeguard.runtime.authorisation import IDS, Authorisation
 from purposeguard.runtime.engine import ActivityHandle, Engine
 from purposeguard.runtime.execution import (
+    AWAITING,
+    CONTEXTLIB,
     EVENTLET,
     GEVENT,
     NOBODY,
+    SUSPENDABLE,
+    FrameCheck,
     asked_here,
+    find_suspendable_frame,
     get_ident,
     in_first_greenlet,
     is_served,
@@ -76,14 +82,24 @@ class Use(Authorisation, Opener, Generic[P]):
     _runs: Callable[[], object]
     _before: Use[Any] | Token[Use[Any]]
 
-    def __init__(self, handle: ActivityHandle) -> None:
-        """Makes this the ambient use of the present task, greenlet or thread."""
+    def __init__(self, handle: ActivityHandle, frame: FrameType | None = None) -> None:
+        """Make this the ambient use of the present task, greenlet or thread.
+
+        Args:
+            handle: The activity.
+            frame: The frame that enters it. If it is of a generator or coroutine, the use is ambient only while that
+                is not suspended.
+        """
         # `activity._quick` does the same without the call.
         self._handle = handle
         engine = handle.engine
-        before = engine.ambient()
+        before = engine.innermost()
         self._before = before if before._owner is not NOBODY or before is NO_USE else living(before)
         self._runs, self._owner = asked_here()
+        if frame is not None and not frame.f_code.co_flags & SUSPENDABLE and frame.f_globals is not CONTEXTLIB:
+            frame = None  # `find_suspendable_frame` would say so, less quickly
+        if frame is not None or type(before._runs) is FrameCheck:
+            self._runs = check_frames(self._runs, frame, before)
         permissions = handle.permissions
         if permissions.retired:
             permissions = handle.current()
@@ -104,10 +120,12 @@ class Use(Authorisation, Opener, Generic[P]):
         self._owner = NOBODY
         self._allowed_labels = NOTHING
         self._counted = NO_COUNTS
+        if type(self._runs) is FrameCheck:
+            self._runs.frame = None
         before: Any = self._before
         if before is not NO_USE:
             self._before = before = living(_around(self))  # no more than that is kept of those that have ended
-        if engine.ambient() is self:
+        if engine.innermost() is self:
             # Not where a block is left in another context than it was entered in: there is nothing to restore there.
             engine.set_ambient(before)
 
@@ -295,8 +313,11 @@ class Use(Authorisation, Opener, Generic[P]):
 
     def _under_way(self) -> Use[Any]:
         """The use of its guard that is under way here; itself where there is none."""
-        ambient = self._handle.engine.ambient()
-        return self if ambient._nothing else ambient
+        engine = self._handle.engine
+        ambient = engine.ambient()
+        # One that an application keeps in a variable of its own decides where its guard has nothing under way; one
+        # whose generator is suspended does not.
+        return self if ambient._nothing and engine.innermost()._nothing else ambient
 
     def _is_under_way_here(self) -> bool:
         """True if it is what its guard has under way, and holds here and now."""
@@ -359,7 +380,7 @@ class Use(Authorisation, Opener, Generic[P]):
             return f"{name} holds where it was entered, and is not carried elsewhere: enter it where it is needed"
         other = "task or thread" if in_first_greenlet() else "task, greenlet or thread"
         elsewhere = f"activity {name} runs in another {other}"
-        if self._engine.ambient() is not self:
+        if self._engine.innermost() is not self:
             return f"{elsewhere}; hand it over with `guard.carry(fn)`"
         # This one has inherited the context. It may be part of the activity, or a request that a server began in it.
         return (
@@ -369,7 +390,7 @@ class Use(Authorisation, Opener, Generic[P]):
 
     def _ended(self) -> str:
         ended = f"activity {self.activity.name} has ended"
-        if self._engine.ambient() is self:
+        if self._engine.innermost() is self:
             return ended
         ambient = self._engine.ambient()
         if isinstance(ambient, Carried) and ambient._runs_here():
@@ -381,7 +402,7 @@ class Use(Authorisation, Opener, Generic[P]):
 
         A use opened outside any event loop belongs to its greenlet or thread, and to a loop that its body runs there.
         """
-        runs = self._runs
+        runs = self._runs.runs if type(self._runs) is FrameCheck else self._runs
         try:
             if self._owner == runs():
                 return runs is not get_ident or in_first_greenlet()
@@ -389,13 +410,28 @@ class Use(Authorisation, Opener, Generic[P]):
         except (RuntimeError, ReferenceError):  # no event loop runs here, and it was entered in one; or it is gone
             return False
 
+    def _is_ambient_here(self) -> bool:
+        """Return True if what entered it runs now, and no generator or coroutine that entered it is suspended."""
+        runs = self._runs
+        return self._runs_here() and (type(runs) is not FrameCheck or runs.holds())
+
+    def _in_running_frame(self) -> Use[Any]:
+        """Return this use, or the nearest one around it whose generator or coroutine is not suspended.
+
+        A use of another task or thread stays what is under way: it does not hold here, and says so.
+        """
+        use: Use[Any] = self
+        while type(use._runs) is FrameCheck and not use._runs.holds() and use._runs_here():
+            use = living(_around(use))
+        return use
+
     def _is_carried(self) -> bool:
         """Whether it was carried to what runs here: by the use under way here, or one that this one is nested in."""
         carrier = self._engine.ambient()
         while not carrier._nothing:
             if isinstance(carrier, Carried) and carrier.stands_for(self):
                 return carrier._runs_here()
-            carrier = _around(carrier)
+            carrier = _around(carrier)._in_running_frame()
         return False
 
     def __copy__(self) -> Self:
@@ -419,11 +455,11 @@ class Carried(Use[Any]):
 
     _origins: tuple[Use[Any], ...]
 
-    def __init__(self, handle: ActivityHandle, origin: Use[Any]) -> None:
+    def __init__(self, handle: ActivityHandle, origin: Use[Any], frame: FrameType | None = None) -> None:
         """`origin` is the use that was carried."""
         further = origin._origins if isinstance(origin, Carried) else ()
         self._origins = tuple(one for one in (origin, *further) if one.active)
-        super().__init__(handle)  # last: from then on it is ambient
+        super().__init__(handle, frame)  # last: from then on it is ambient
 
     def stands_for(self, use: Use[Any]) -> bool:
         """Whether it was carried from this use, directly or by way of others."""
@@ -507,8 +543,16 @@ class _NoUse(Use[Any]):
         return "<no use>"
 
     def _absence(self) -> str:
-        if any(isinstance(one, Use) and one.active and one._runs_here() for one in copy_context().values()):
+        uses = [value for value in copy_context().values() if isinstance(value, Use)]
+        here = [use for use in uses if use.active and use._runs_here()]
+        if any(not use._in_running_frame()._nothing for use in here):
             return "what is under way is of another guard: make one guard, and import it where it is needed"
+        if here:
+            return (
+                f"activity {here[0].activity.name} was entered by a generator or coroutine that is suspended now, and "
+                "is not handed to its consumer: state the purpose here, with `@guard.purpose(…)` or `with "
+                "guard.purpose(…)`"
+            )
         advice = "decorate the function that needs the data with `@guard.purpose(…)`, or enter `with guard.purpose(…)`"
         elsewhere = "greenlet" if not in_first_greenlet() else "thread"
         if elsewhere == "greenlet" or threading.current_thread() is not threading.main_thread():
@@ -553,6 +597,31 @@ def authorise(engine: Engine, access: Access, label: Label) -> Use[Any] | None:
     if refusal is not None:
         engine.refuse(refusal, use, access)
     return use
+
+
+def check_frames(runs: Callable[[], object], frame: FrameType | None, before: Use[Any]) -> Callable[[], object]:
+    """Return the function that says what runs here, for a use that is entered in a frame, inside of another use.
+
+    Args:
+        runs: The function for a use that no generator or coroutine has entered.
+        frame: The frame that enters it.
+        before: The innermost use so far.
+    """
+    if frame is not None:
+        frame = find_suspendable_frame(frame)
+    suspended: list[FrameCheck] = []
+    use = before if type(before._runs) is FrameCheck else NO_USE
+    while use is not NO_USE:
+        check = use._runs
+        if type(check) is FrameCheck and check.is_suspended():
+            suspended.append(check)
+        use = _around(use)
+    return runs if frame is None and not suspended else FrameCheck(runs, frame, tuple(suspended))
+
+
+def awaiting_frame(frame: FrameType) -> FrameType | None:
+    """Return the frame of a wrapper if it can be suspended while it is in a use; a generator's leaves it before."""
+    return frame if frame.f_code.co_flags & AWAITING else None
 
 
 def living(use: Use[Any]) -> Use[Any]:

@@ -1,11 +1,14 @@
 """What is read when it is asked for: an iterator or a coroutine that a function gives, asked about at each step.
 
+So is the context manager that contextlib makes of a generator function.
+
 A decorated generator is checked each time that its body goes on. What a plain function gives may go on as well, under
 another purpose or under none; so something stands before it that checks at each step, and works as it does otherwise.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Coroutine, Generator
@@ -38,12 +41,25 @@ def iterates(cls: type) -> bool:
     return _has(cls, "__next__") or _has(cls, "__anext__")
 
 
+def enters_generator(cls: type) -> bool:
+    """Return True if a value of this class is a context manager that contextlib made of a generator function.
+
+    The body of that function runs when the block is entered.
+    """
+    return issubclass(cls, (contextlib._GeneratorContextManager, contextlib._AsyncGeneratorContextManager))
+
+
 def runs_later(cls: type) -> bool:
     """Whether what a value of this class gives is read when it is asked for: an iterator, a coroutine, an awaitable.
 
-    A future is none: what it gives is read elsewhere, whoever awaits it.
+    So does a context manager whose body is a generator. A future is none: what it gives is read elsewhere, whoever
+    awaits it.
     """
-    return iterates(cls) or (_has(cls, "__await__") and not hasattr(cls, "_asyncio_future_blocking"))
+    return (
+        iterates(cls)
+        or enters_generator(cls)
+        or (_has(cls, "__await__") and not hasattr(cls, "_asyncio_future_blocking"))
+    )
 
 
 def stepwise(value: Any, steps: Steps) -> Any:

@@ -319,6 +319,22 @@ def a_use_that_a_generator_hands_out() -> object:
         return next(given).open(seal())
 
 
+@elsewhere("A block entered by hand")
+def a_block_that_a_function_leaves_open() -> object:
+    def enter() -> None:
+        guard.purpose(tm.RenewalGuidance).__enter__()
+
+    def steps() -> Iterator[None]:
+        enter()
+        yield
+
+    def consume() -> object:
+        next(steps())
+        return guard.current.open(seal())
+
+    return contextvars.copy_context().run(consume)
+
+
 @elsewhere("A loop inside a synchronous activity")
 def a_task_of_that_loop() -> object:
     async def main(use: pg.Use[Any]) -> Any:

@@ -202,7 +202,7 @@ def _loads(guarded: type[Session]) -> Iterator[str]:
                     _make_ask(mapper, attribute)
                 instance_dict(thing)["a"] = 1
                 state: Any = instance_state(thing)
-                state.purposeguard_keeper = SimpleNamespace(use=None, ambient=_asked)
+                state.purposeguard_keeper = SimpleNamespace(use=None, innermost=_asked)
             try:
                 call()
             except _Asked:

@@ -46,17 +46,17 @@ class Watch(Protocol):
 class Kept:
     """The purpose for which a session loaded what it holds from one engine; None for no purpose."""
 
-    __slots__ = ("ambient", "purpose", "use", "watch")
+    __slots__ = ("innermost", "purpose", "use", "watch")
 
     def __init__(self, watch: Watch, use: Use[Any] | None = None, purpose: object = None) -> None:
         self.watch = watch
-        self.ambient: Callable[[], Use[Any]] = watch.decider.engine.ambient
+        self.innermost: Callable[[], Use[Any]] = watch.decider.engine.innermost
         self.use = use
         self.purpose = purpose
 
     def present(self) -> Use[Any] | None:
         """The use under way here, if any."""
-        use = self.ambient()
+        use: Use[Any] = self.watch.decider.engine.ambient()
         return use if use._runs_here() else None
 
     def holds(self) -> bool:
@@ -87,11 +87,11 @@ class Kept:
 class Keeper:
     """The purposes for which a session loaded what it holds, by engine.
 
-    `ambient` and `use` serve the fast path of a session with one engine; `session_id` is that of the objects that the
+    `innermost` and `use` serve the fast path of a session with one engine; `session_id` is that of the objects that the
     keeper speaks for.
     """
 
-    __slots__ = ("ambient", "kept", "session_id", "use")
+    __slots__ = ("innermost", "kept", "session_id", "use")
 
     def __init__(self, kept: tuple[Kept, ...] = (), session_id: int | None = None) -> None:
         self.kept = kept
@@ -100,7 +100,7 @@ class Keeper:
 
     def _hurry(self) -> None:
         self.use = self.kept[0].use if len(self.kept) == 1 else None
-        self.ambient: Callable[[], object] = self.kept[0].ambient if self.kept else _nobody
+        self.innermost: Callable[[], object] = self.kept[0].innermost if self.kept else _nobody
 
     def of(self, watch: Watch) -> Kept:
         """The entry of an engine; made if there is none."""
@@ -168,9 +168,9 @@ class _Asking:
         keeper: Any = getattr(state, _KEEPER, None)
         if (
             keeper is not None
-            and keeper.ambient() is keeper.use
+            and keeper.innermost() is keeper.use
             and state.session_id == keeper.session_id
-            and keeper.use._runs_here()
+            and keeper.use._is_ambient_here()
             and self.key in values
             and self.impl.supports_population
         ):

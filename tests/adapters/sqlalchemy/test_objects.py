@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import pytest
@@ -71,6 +71,27 @@ def test_an_object_that_code_holds_is_asked_again(left: str, shop: Shop, guard: 
         assert found.email == "e1"
     with guard.purpose(tm.ProductProvision):
         assert found.device == "d1"
+    session.close()
+
+
+def test_an_object_that_a_generator_hands_out_is_asked_for_its_consumer(shop: Shop, guard: Guard) -> None:
+    session = GuardedSession(shop.guarded(guard))
+
+    def customers() -> Iterator[Customer]:
+        with guard.purpose(tm.ProductProvision):
+            for key in (1, 2):
+                customer = session.get_one(Customer, key)
+                assert customer.device == f"d{key}"
+                yield customer
+
+    with guard.purpose(tm.RenewalGuidance):
+        for found in customers():
+            assert found.email == f"e{found.id}"
+            with pytest.raises(PurposeViolation):
+                _ = found.device
+    for found in customers():
+        with pytest.raises(PurposeMissing):
+            _ = found.device
     session.close()
 
 
