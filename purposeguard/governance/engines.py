@@ -232,6 +232,8 @@ def translated(where: str, error: Exception) -> StoreUnavailable:
     """The error to raise in place of one of the database."""
     if isinstance(error, exc.TimeoutError):
         return unavailable(where, "has no connection left", "close what is no longer read, or use fewer threads")
+    if isinstance(error, exc.InvalidRequestError):
+        return unavailable(where, "cannot be used: its connections were closed before they could be used", UNREACHED)
     original = error.orig if isinstance(error, exc.DBAPIError) else error
     name = "_".join(getattr(original, "sqlite_errorname", "").split("_")[:2])
     advice = CONTRADICTION if isinstance(error, exc.IntegrityError) else ADVICE.get(name, UNREACHED)
@@ -244,6 +246,12 @@ def translating(where: str) -> Generator[None]:
     try:
         yield
     except (sqlite3.Error, exc.DBAPIError, exc.TimeoutError) as error:
+        failure = translated(where, error)
+    except exc.InvalidRequestError as error:
+        # The pool gives up after a few attempts, each of which lost its connection. Any other such error is a mistake
+        # of the caller's.
+        if str(error).lower() != "this connection is closed":
+            raise
         failure = translated(where, error)
     else:
         return

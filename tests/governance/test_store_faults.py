@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -20,8 +21,9 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
+import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
-from purposeguard.governance import changes
+from purposeguard.governance import Governance, changes
 from purposeguard.governance.engines import engine_of
 from purposeguard.governance.ledger.sql import ROWS, SqlLedger
 from purposeguard.governance.postgresql import BoundedConnection
@@ -107,6 +109,34 @@ def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
     assert "help: name the file of a store" in said(refused)
     assert path.read_text("utf-8") == "Dear customer, " * 1000
     assert [one.name for one in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_connections_that_are_lost_before_they_are_used_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store = Store.open(f"sqlite:///{path}")
+    governance = Governance(store, notice=tm.NOTICE)
+    guard = pg.Guard(tm.NOTICE, governance=governance)
+    assert guard.allows(tm.Registration, tm.RenewalGuidance, subject=7)
+
+    def replace_file(*_connection: object) -> None:
+        other = tmp_path / "other.db"
+        shutil.copy(path, other)
+        other.replace(path)
+
+    event.listen(store.engine, "connect", replace_file)
+    replace_file()
+    for act in (
+        lambda: guard.allows(tm.Registration, tm.RenewalGuidance, subject=8),
+        lambda: store.reading().__enter__(),
+        lambda: store.writing().__enter__(),
+    ):
+        with pytest.raises(StoreUnavailable, match="its connections were closed before they could be used"):
+            act()
+    event.remove(store.engine, "connect", replace_file)
+    assert guard.allows(tm.Registration, tm.RenewalGuidance, subject=8)
+    with pytest.raises(sa.exc.InvalidRequestError, match="already"), store.writing() as connection:
+        connection.begin()  # a mistake in the code, and no fault of the store
+    store.close()
 
 
 def test_a_database_of_something_else_is_shared(tmp_path: Path) -> None:
