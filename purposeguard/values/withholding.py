@@ -538,7 +538,7 @@ def describes_itself(value: Any, seen: frozenset[int] = frozenset()) -> bool:
         return plan_of(type(value), SILENT).has_tags
     if id(value) in seen or value is None or isinstance(value, Sealed):
         return True
-    items: Collection[Any] = ()
+    items: Collection[Any] | None = None
     if isinstance(value, (list, tuple, set, frozenset, collections.deque)):
         classes = set(map(type, value))
         if classes and all(map(is_taggable, classes)):
@@ -546,4 +546,5 @@ def describes_itself(value: Any, seen: frozenset[int] = frozenset()) -> bool:
         items = value
     elif isinstance(value, dict):
         items = dict.values(value)
-    return bool(items) and all(describes_itself(item, seen | {id(value)}) for item in items)
+    # An empty container holds nothing, so there is nothing that would have to be said.
+    return items is not None and all(describes_itself(item, seen | {id(value)}) for item in items)

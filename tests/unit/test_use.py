@@ -20,7 +20,7 @@ from purposeguard.runtime import execution as tasks
 from purposeguard.runtime.snapshot import PolicySnapshot
 from purposeguard.runtime.use import Use
 from tests.heap import only_new_objects
-from tests.unit.models import Customer, Row, guard
+from tests.unit.models import Contact, Customer, Row, guard
 from tests.unit.oversights import Counting
 from tests.unit.samples import Tape
 
@@ -366,7 +366,10 @@ def test_withholding_by_a_use() -> None:
             [{"email": "e", "device": "x"}], list[Row]
         )
         assert use.withhold(None, Row) is None
-        for bare in (5, "text", {"email": "e"}, [], [1], object()):
+        empties: list[Any] = [[], {}, (), set(), [[], {}], {"a": []}, [[Contact(email="e")], []]]
+        for empty in empties:
+            assert use.withhold(empty) is empty
+        for bare in (5, "text", {"email": "e"}, [1], [[], 1], object()):
             with pytest.raises(pg.UnlabelledData, match="like="):
                 use.withhold(bare)
         with pytest.raises(pg.UnlabelledData, match="like="):
