@@ -43,7 +43,7 @@ class Lock(NamedTuple):
 _SHOP = ("cli", "governance", "report", "web", "arrow", "frames", "sqlalchemy", "duckdb")
 _SERVICES = (
     *("fastapi", "django", "flask", "passport", "celery", "rq", "httpx", "httpx2", "requests"),
-    *("opentelemetry", "sentry", "structlog"),
+    *("opentelemetry", "opentelemetry-spans", "sentry", "structlog"),
 )
 _FAST = (*_SHOP, "postgresql", "checkpoints", "sql", "dbt", *_SERVICES)
 _ALL = (*_FAST, "spark")

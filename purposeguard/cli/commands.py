@@ -10,8 +10,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from purposeguard.cli.dbt import dbt_app
 from purposeguard.cli.diff import diff
 from purposeguard.cli.diff_words import BASES
@@ -67,6 +65,7 @@ from purposeguard.cli.sql import sql
 from purposeguard.cli.store import store_app
 from purposeguard.cli.words import Language, begin, change, language, said
 from purposeguard.errors import Fault, NoticeError, UnknownSource
+from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.codegen import generate
 from purposeguard.notice.grants import bases_in_words, source_rows
@@ -76,6 +75,10 @@ from purposeguard.notice.schema import BasisRow, Channels, stated_bases
 from purposeguard.notice.vocabulary import Family, Purpose, Source
 from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision, is_about_the_subject
+
+with Needs(__name__, "cli"):
+    import typer
+
 
 app = typer.Typer(
     cls=Speaking,

@@ -6,8 +6,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-import typer
-
 from purposeguard.cli.files import read_notice, write_all
 from purposeguard.cli.lint.findings import Finding, Place, Rule
 from purposeguard.cli.lint.sarif import log
@@ -15,7 +13,11 @@ from purposeguard.cli.options import NoticeOption, Overlays, ending, err, group,
 from purposeguard.cli.render import Column, Report, Table, complain, json_text, show
 from purposeguard.cli.words import said
 from purposeguard.errors import printable
+from purposeguard.extras import Needs
 from purposeguard.guard import Guard
+
+with Needs(__name__, "cli"):
+    import typer
 
 if TYPE_CHECKING:
     from purposeguard.adapters.dbt import Checked  # at run time it takes an extra

@@ -8,18 +8,20 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import typer
-from rich.console import Console
-from rich.text import Text
-
 from purposeguard.cli.application import Effect, Outcome, effects, find_guard
 from purposeguard.cli.diff_words import Words, compared, listed
 from purposeguard.cli.files import Problem, read_notice
 from purposeguard.cli.options import Imports, TextOption, out
 from purposeguard.cli.render import json_text
 from purposeguard.cli.words import said
+from purposeguard.extras import Needs
 from purposeguard.notice.schema import Changes
 from purposeguard.policy.diff import Cell, Change, Comparison, compare
+
+with Needs(__name__, "cli"):
+    import typer
+    from rich.console import Console
+    from rich.text import Text
 
 
 class Finding(StrEnum):

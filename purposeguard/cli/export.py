@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from purposeguard.cli.application import find_guard, read_annotations
 from purposeguard.cli.files import Problem, difference, read_notice, write_all
 from purposeguard.cli.options import (
@@ -24,6 +22,7 @@ from purposeguard.cli.options import (
 )
 from purposeguard.cli.render import complain
 from purposeguard.cli.words import Language
+from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.export import cedar as cedar_files
 from purposeguard.notice.export import dpv as dpv_files
@@ -31,6 +30,9 @@ from purposeguard.notice.export import fides as fides_files
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import NotPersonal
+
+with Needs(__name__, "cli"):
+    import typer
 
 Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write into.")]
 EXIT_CODES = "Exit codes: 0 written or up to date, 1 stale (with --check), 2 bad input."

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-import typer
-
 from purposeguard.cli.application import Forecasts, Outcome, TableOutcome, clauses_of, find_guard, package_of
 from purposeguard.cli.options import Imports, TableOption, err, out
 from purposeguard.cli.render import Column, Report, Table, complain, show
+from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.notice.retention import day_in
@@ -18,6 +17,9 @@ from purposeguard.policy.transfers import Recipient, objections
 from purposeguard.runtime.declarations import Entrustment, Reclassification
 from purposeguard.runtime.registry import Access, Activity, TaggedTable
 from purposeguard.runtime.site import Site
+
+with Needs(__name__, "cli"):
+    import typer
 
 
 def inventory(

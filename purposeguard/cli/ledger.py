@@ -10,8 +10,6 @@ from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final, NamedTuple
 
-import typer
-
 from purposeguard.cli.files import Problem, replacing
 from purposeguard.cli.options import (
     NO,
@@ -30,6 +28,10 @@ from purposeguard.cli.options import (
 from purposeguard.cli.render import Column, Report, Table, complain, json_text, show, verdict
 from purposeguard.cli.words import said
 from purposeguard.errors import LedgerBroken
+from purposeguard.extras import Needs
+
+with Needs(__name__, "cli"):
+    import typer
 
 if TYPE_CHECKING:
     from purposeguard.governance.ledger import Entry, Hour, Reading, Verdict

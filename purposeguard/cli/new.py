@@ -14,15 +14,17 @@ from keyword import iskeyword
 from pathlib import Path
 from typing import Annotated, Final, get_args
 
-import typer
-
 from purposeguard.cli.files import Problem, write
 from purposeguard.cli.options import Output
 from purposeguard.cli.words import said
+from purposeguard.extras import Needs
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import Basis
 from purposeguard.notice.validation import RESERVED
 from purposeguard.notice.vocabulary import fold, nearest, slug_of
+
+with Needs(__name__, "cli"):
+    import typer
 
 BASES: Final[Mapping[str, Basis]] = {
     **{basis: basis for basis in get_args(Basis)},

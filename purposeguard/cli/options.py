@@ -10,16 +10,18 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
-import typer
-from rich.console import Console
-from typer.core import TyperGroup
-
 from purposeguard.cli.files import REFERENCE, Problem, configuration
 from purposeguard.cli.render import Format, TextFormat, complain
 from purposeguard.cli.words import Language, change, language
 from purposeguard.errors import PurposeGuardError
+from purposeguard.extras import LIBRARIES, Needs
 from purposeguard.notice.languages import nearest_language, well_formed
 from purposeguard.notice.notice import Notice
+
+with Needs(__name__, "cli"):
+    import typer
+    from rich.console import Console
+    from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from purposeguard.governance.store import Store
@@ -166,7 +168,10 @@ def needing(extra: str, what: str) -> Generator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise Problem(f"{what} {error.name}, which is not installed: pip install 'purposeguard[{extra}]'") from error
+        name = (error.name or "").partition(".")[0]
+        # The error for a library of another extra names that extra itself.
+        why = f"{what} {name}, which is not installed: pip install 'purposeguard[{extra}]'"
+        raise Problem(why if name in LIBRARIES[extra] else str(error)) from error
 
 
 @contextmanager

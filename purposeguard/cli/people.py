@@ -7,18 +7,20 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from purposeguard.cli.application import find
 from purposeguard.cli.files import Problem, read_notice, write
 from purposeguard.cli.options import Imports, Output, TableOption, err, needing, out, store_of, valid_input
 from purposeguard.cli.render import Column, Report, Table, complain, show
 from purposeguard.cli.words import language, learn, said
+from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import Period
+
+with Needs(__name__, "cli"):
+    import typer
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
     from purposeguard.governance import Governance, Overview, Request

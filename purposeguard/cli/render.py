@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Literal
 
-from rich.cells import cell_len
-from rich.console import Console, Group
-from rich.containers import Lines
-from rich.padding import Padding
-from rich.table import Table as Grid
-from rich.text import Text
-
 from purposeguard.cli.words import Language, language, said
 from purposeguard.errors import printable
+from purposeguard.extras import Needs
+
+with Needs(__name__, "cli"):
+    from rich.cells import cell_len
+    from rich.console import Console, Group
+    from rich.containers import Lines
+    from rich.padding import Padding
+    from rich.table import Table as Grid
+    from rich.text import Text
 
 Cell = str | bool
 

@@ -8,7 +8,6 @@ from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import typer
 from pydantic_core import from_json, to_json
 
 from purposeguard.adapters.tags import MARKS, Columns, Tag, parts_of, tag_of
@@ -26,12 +25,16 @@ from purposeguard.errors import (
     UnresolvedStatement,
     printable,
 )
+from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.parsing import read_toml
 from purposeguard.notice.vocabulary import nearest
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
+
+with Needs(__name__, "cli"):
+    import typer
 
 if TYPE_CHECKING:
     from purposeguard.adapters.duckdb import Connection, Explanation, Result  # at run time it takes an extra

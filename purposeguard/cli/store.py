@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from purposeguard.cli.options import KEYS_VARIABLE, group, needing, reporting, valid_input
 from purposeguard.cli.words import said
+from purposeguard.extras import Needs
+
+with Needs(__name__, "cli"):
+    import typer
+
 
 store_app = group("Bring the store of governance up to date.")
 """Registered by `commands`."""

@@ -1,13 +1,9 @@
 """People, parties and time: what clauses 4 to 11 of a notice ask for, kept in one store and asked by guards."""
 
-try:
+from purposeguard.extras import Needs
+
+with Needs(__name__, "governance"):
     from purposeguard.governance.store import Store  # first, so that a missing library is reported
-except ModuleNotFoundError as _error:
-    _name = (_error.name or "").partition(".")[0]
-    if _name not in ("sqlalchemy", "alembic"):
-        raise
-    _message = f"purposeguard.governance needs {_name}, which is not installed: pip install 'purposeguard[governance]'"
-    raise ModuleNotFoundError(_message, name=_name) from _error
 
 from purposeguard.governance.erasers import Eraser
 from purposeguard.governance.governance import Governance, StoreFigures

@@ -8,13 +8,16 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
-import psycopg
 import sqlalchemy as sa
-from psycopg.waiting import wait_selector
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL
 
+from purposeguard.extras import Needs
 from purposeguard.governance.deadlines import answered_within, deadline
+
+with Needs(__name__, "postgresql"):
+    import psycopg
+    from psycopg.waiting import wait_selector
 
 T = TypeVar("T")
 

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
+from purposeguard.extras import Needs
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -281,7 +283,8 @@ def environment() -> Environment:
 
     Values are escaped, and a name that a template is not given is an error.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415  # JSON does not need it
+    with Needs(__name__, "governance"):
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415  # JSON does not need it
 
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),

@@ -7,26 +7,29 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from fastapi import FastAPI
-from fastapi.exception_handlers import (
-    request_validation_exception_handler,
-    websocket_request_validation_exception_handler,
-)
-from fastapi.exceptions import (
-    RequestValidationError,
-    ResponseValidationError,
-    ValidationException,
-    WebSocketRequestValidationError,
-)
-from fastapi.responses import JSONResponse
-from fastapi.websockets import WebSocket, WebSocketState
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError
-from starlette.requests import HTTPConnection
 
 from purposeguard.errors import PurposeGuardError
+from purposeguard.extras import Needs
 from purposeguard.integrations.problems import MEDIA_TYPE, NOT_WRITTEN, Problem, faults_of, not_valid, problem_of
+
+with Needs(__name__, "fastapi"):
+    from fastapi import FastAPI
+    from fastapi.exception_handlers import (
+        request_validation_exception_handler,
+        websocket_request_validation_exception_handler,
+    )
+    from fastapi.exceptions import (
+        RequestValidationError,
+        ResponseValidationError,
+        ValidationException,
+        WebSocketRequestValidationError,
+    )
+    from fastapi.responses import JSONResponse
+    from fastapi.websockets import WebSocket, WebSocketState
+    from starlette.requests import HTTPConnection
 
 Handler = Callable[[Any, Any], Awaitable[Any]]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 from typing import Any, Final, Literal
 
-from fastapi.exceptions import RequestValidationError
-
+from purposeguard.extras import Needs
 from purposeguard.policy.explanation import is_about_the_subject
 from purposeguard.policy.row_context import RowContext, subject_key
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.use import present
+
+with Needs(__name__, "fastapi"):
+    from fastapi.exceptions import RequestValidationError
 
 _KINDS: Final = ("path", "query", "header")
 

@@ -11,19 +11,21 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from typing import Annotated, Any, Final
 
-import fastapi
-from fastapi import APIRouter, Depends, FastAPI
-from fastapi.dependencies.models import Dependant
-from fastapi.responses import StreamingResponse
-from fastapi.routing import APIRoute
-from starlette.background import BackgroundTask, BackgroundTasks
-from starlette.concurrency import iterate_in_threadpool
-from starlette.responses import Response
-
+from purposeguard.extras import Needs
 from purposeguard.integrations.asgi import App, Receive, Scope, Send, every_route
 from purposeguard.integrations.threads import Hop, hopping_function, hops
 from purposeguard.values.personal_model import refusal_of_dump
 from purposeguard.values.pydantic import leaving_out
+
+with Needs(__name__, "fastapi"):
+    import fastapi
+    from fastapi import APIRouter, Depends, FastAPI
+    from fastapi.dependencies.models import Dependant
+    from fastapi.responses import StreamingResponse
+    from fastapi.routing import APIRoute
+    from starlette.background import BackgroundTask, BackgroundTasks
+    from starlette.concurrency import iterate_in_threadpool
+    from starlette.responses import Response
 
 Wrap = Callable[[Any], Any]
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-import anyio
-import anyio.to_thread
-
+from purposeguard.extras import Needs
 from purposeguard.integrations.outgoing import NO_OUTGOING, Handover, Outbound, Outgoing, Place, Watched
 from purposeguard.integrations.threads import hopping, hops, off_loop
+
+with Needs(__name__, "httpx"):
+    import anyio
+    import anyio.to_thread
 
 Client = TypeVar("Client")
 

@@ -7,14 +7,17 @@ import logging
 from collections.abc import Callable
 from typing import Annotated, Any, Final, NoReturn
 
-import sentry_sdk
-from sentry_sdk import logger, metrics
-from sentry_sdk.envelope import Envelope
-from sentry_sdk.integrations.logging import LoggingIntegration
-from sentry_sdk.transport import Transport
 from typing_extensions import override
 
+from purposeguard.extras import Needs
 from purposeguard.values.markers import Subject
+
+with Needs(__name__, "sentry"):
+    import sentry_sdk
+    from sentry_sdk import logger, metrics
+    from sentry_sdk.envelope import Envelope
+    from sentry_sdk.integrations.logging import LoggingIntegration
+    from sentry_sdk.transport import Transport
 
 _NAME: Final = "purposeguard-probe-7f3a"
 

@@ -20,23 +20,26 @@ import inspect
 import sys
 from typing import Any, ClassVar, Final
 
-from celery import Task
-from celery.utils.time import maybe_make_aware
-
 from purposeguard.errors import PassportRefused, PurposeMissing
-from purposeguard.integrations.passport import (
-    HEADER,
-    NOT_RETRIED,
-    Passports,
-    subject_among,
-    under_way,
-    without_purpose,
-)
-from purposeguard.integrations.signing import Passport
+from purposeguard.extras import Needs
 from purposeguard.integrations.versions import must_be_tested
 from purposeguard.runtime.site import Site
 
-must_be_tested("celery", "5.5", "5.7")
+with Needs(__name__, "celery"):
+    from celery import Task
+    from celery.utils.time import maybe_make_aware
+
+    from purposeguard.integrations.passport import (
+        HEADER,
+        NOT_RETRIED,
+        Passports,
+        subject_among,
+        under_way,
+        without_purpose,
+    )
+    from purposeguard.integrations.signing import Passport
+
+    must_be_tested("celery", "5.5", "5.7")
 
 _ORIGIN: Final = "purposeguard_origin"
 """The attribute of a request that holds the passport which it came with."""

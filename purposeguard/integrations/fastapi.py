@@ -23,16 +23,9 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
-from fastapi import APIRouter, Depends, FastAPI
-from fastapi.routing import APIRoute
-from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse
-
 from purposeguard.errors import PurposeGuardError, StoreUnavailable, UnknownTerm
+from purposeguard.extras import Needs
 from purposeguard.guard import Guard
-from purposeguard.integrations._fastapi_problems import add_handlers, answered
-from purposeguard.integrations._fastapi_subjects import MisdeclaredRoute, SubjectFrom, must_not_be_stopped, place_of
-from purposeguard.integrations._fastapi_threads import HooksMissing, hop_route, must_be_hooked
 from purposeguard.integrations.asgi import (
     App,
     PurposeRoutes,
@@ -55,9 +48,20 @@ from purposeguard.runtime.engine import ActivityHandle
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import Use
 
+with Needs(__name__, "fastapi"):
+    from fastapi import APIRouter, Depends, FastAPI
+    from fastapi.routing import APIRoute
+    from starlette.requests import HTTPConnection
+    from starlette.responses import JSONResponse
+
+    from purposeguard.integrations._fastapi_problems import add_handlers, answered
+    from purposeguard.integrations._fastapi_subjects import MisdeclaredRoute, SubjectFrom, must_not_be_stopped, place_of
+    from purposeguard.integrations._fastapi_threads import HooksMissing, hop_route, must_be_hooked
+
+    must_be_tested("fastapi", "0.165", "0.165")
+
 __all__ = ["HooksMissing", "MisdeclaredRoute", "PurposeRoute", "PurposeRouter", "SubjectFrom", "entering", "install"]
 
-must_be_tested("fastapi", "0.165", "0.165")
 
 P = TypeVar("P", bound=Source | Purpose)
 F = TypeVar("F", bound=Callable[..., Any])

@@ -19,10 +19,8 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from flask import Flask, current_app, has_request_context, request, request_started
-from werkzeug.wsgi import ClosingIterator
-
 from purposeguard.errors import PurposeGuardError, PurposeMissing
+from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.integrations.problems import MEDIA_TYPE, problem_of
 from purposeguard.integrations.versions import must_be_tested
@@ -31,12 +29,17 @@ from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import Use
 from purposeguard.runtime.wrapping import surrounded
 
+with Needs(__name__, "flask"):
+    from flask import Flask, current_app, has_request_context, request, request_started
+    from werkzeug.wsgi import ClosingIterator
+
+    must_be_tested("flask", "3.1", "3.1")
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from werkzeug.routing import Rule
     from werkzeug.sansio.response import Response
 
-must_be_tested("flask", "3.1", "3.1")
 
 V = TypeVar("V", bound=Callable[..., Any])
 

@@ -10,15 +10,18 @@
 
 from __future__ import annotations
 
-import httpx
-
-from purposeguard.integrations._httpx_transports import GuardedAsync, GuardedSync, guarded
+from purposeguard.extras import Needs
 from purposeguard.integrations.outgoing import Watched
 from purposeguard.integrations.versions import must_be_tested
 
-__all__ = ["AsyncGuardedTransport", "GuardedTransport", "guarded"]
+with Needs(__name__, "httpx"):
+    import httpx
 
-must_be_tested("httpx", "0.28", "0.28")
+    from purposeguard.integrations._httpx_transports import GuardedAsync, GuardedSync, guarded
+
+    must_be_tested("httpx", "0.28", "0.28")
+
+__all__ = ["AsyncGuardedTransport", "GuardedTransport", "guarded"]
 
 
 class _Stream(Watched, httpx.SyncByteStream, httpx.AsyncByteStream):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import httpx2
-
-from purposeguard.integrations._httpx_transports import GuardedAsync, GuardedSync, guarded
+from purposeguard.extras import Needs
 from purposeguard.integrations.outgoing import Watched
 from purposeguard.integrations.versions import must_be_tested
 
-__all__ = ["AsyncGuardedTransport", "GuardedTransport", "guarded"]
+with Needs(__name__, "httpx2"):
+    import httpx2
 
-must_be_tested("httpx2", "2.16", "2.16")
+    from purposeguard.integrations._httpx_transports import GuardedAsync, GuardedSync, guarded
+
+    must_be_tested("httpx2", "2.16", "2.16")
+
+__all__ = ["AsyncGuardedTransport", "GuardedTransport", "guarded"]
 
 
 class _Stream(Watched, httpx2.SyncByteStream, httpx2.AsyncByteStream):

@@ -17,9 +17,8 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from opentelemetry import metrics, trace
-
 from purposeguard.errors import PurposeMissing
+from purposeguard.extras import Needs
 from purposeguard.integrations.versions import must_be_tested
 from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
@@ -28,10 +27,14 @@ from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.declarations import LegalException, Reclassification
 from purposeguard.runtime.observer import Observer, Tick
 
+with Needs(__name__, "opentelemetry"):
+    from opentelemetry import metrics, trace
+
+    must_be_tested("opentelemetry-api", "1.38", "1.45")
+
 if TYPE_CHECKING:
     from purposeguard.policy.transfers import Provision
 
-must_be_tested("opentelemetry-api", "1.38", "1.45")
 
 PURPOSE: Final = "purposeguard.purpose"
 SOURCES: Final = "purposeguard.sources"

@@ -12,21 +12,25 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.trace import Link, Status
 from typing_extensions import override
 
+from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.integrations._masking_classes import HIDDEN
 from purposeguard.integrations.masking import Masker
-from purposeguard.integrations.opentelemetry import ACTIVITY, PURPOSE
 from purposeguard.integrations.versions import must_be_tested
 from purposeguard.policy.violations import REFUSALS
 from purposeguard.runtime.use import Use
 
-must_be_tested("opentelemetry-sdk", "1.38", "1.45")
+with Needs(__name__, "opentelemetry-spans"):
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
+    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+    from opentelemetry.trace import Link, Status
+
+    from purposeguard.integrations.opentelemetry import ACTIVITY, PURPOSE
+
+    must_be_tested("opentelemetry-sdk", "1.38", "1.45")
 
 _EXCEPTION: Final = "exception"
 _PLACE: Final = re.compile(r'[ |+-]*File "[^"]*", line \d+(, in [^ ]+)?')

@@ -13,17 +13,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import requests
-from requests.adapters import BaseAdapter, HTTPAdapter
-from requests.utils import prepend_scheme_if_needed, select_proxy
-from urllib3.util import parse_url
-
+from purposeguard.extras import Needs
 from purposeguard.integrations.outgoing import NO_OUTGOING, Outbound, Outgoing, Place, Watched
 from purposeguard.integrations.versions import must_be_tested
 
-__all__ = ["GuardedAdapter", "GuardedSession"]
+with Needs(__name__, "requests"):
+    import requests
+    from requests.adapters import BaseAdapter, HTTPAdapter
+    from requests.utils import prepend_scheme_if_needed, select_proxy
+    from urllib3.util import parse_url
 
-must_be_tested("requests", "2.32", "2.34")
+    must_be_tested("requests", "2.32", "2.34")
+
+__all__ = ["GuardedAdapter", "GuardedSession"]
 
 
 class GuardedAdapter(HTTPAdapter):

@@ -23,23 +23,26 @@ import inspect
 from collections.abc import Callable, Generator
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
-from rq import Queue, Retry, get_current_job
-
 from purposeguard.errors import PassportRefused, PurposeMissing
-from purposeguard.integrations.passport import (
-    HEADER,
-    NOT_RETRIED,
-    Passports,
-    subject_among,
-    under_way,
-    without_purpose,
-)
-from purposeguard.integrations.signing import Passport
+from purposeguard.extras import Needs
 from purposeguard.integrations.versions import must_be_tested
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.wrapping import must_be_function
 
-must_be_tested("rq", "2.6", "3.0")
+with Needs(__name__, "rq"):
+    from rq import Queue, Retry, get_current_job
+
+    from purposeguard.integrations.passport import (
+        HEADER,
+        NOT_RETRIED,
+        Passports,
+        subject_among,
+        under_way,
+        without_purpose,
+    )
+    from purposeguard.integrations.signing import Passport
+
+    must_be_tested("rq", "2.6", "3.0")
 
 F = TypeVar("F", bound=Callable[..., Any])
 

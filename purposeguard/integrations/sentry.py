@@ -12,19 +12,22 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-import sentry_sdk
-from sentry_sdk.integrations import Integration
-from sentry_sdk.integrations.logging import LoggingIntegration
-from sentry_sdk.scope import add_global_event_processor
-
+from purposeguard.extras import Needs
 from purposeguard.integrations._masking_classes import HIDDEN, SUBJECT
 from purposeguard.integrations._masking_errors import Failure, error_of
-from purposeguard.integrations._sentry_check import must_be_called
 from purposeguard.integrations.logging import Masking
 from purposeguard.integrations.masking import Masker
 from purposeguard.integrations.versions import must_be_tested
 
-must_be_tested("sentry-sdk", "2.45", "2.75")
+with Needs(__name__, "sentry"):
+    import sentry_sdk
+    from sentry_sdk.integrations import Integration
+    from sentry_sdk.integrations.logging import LoggingIntegration
+    from sentry_sdk.scope import add_global_event_processor
+
+    from purposeguard.integrations._sentry_check import must_be_called
+
+    must_be_tested("sentry-sdk", "2.45", "2.75")
 
 Hook = Callable[[Any, Any], Any]
 """As Sentry calls it: with an event, breadcrumb or log and a hint; gives it, another, or None to drop it."""

@@ -10,14 +10,17 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-import itsdangerous
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from purposeguard.errors import PassportRefused
+from purposeguard.extras import Needs
 from purposeguard.integrations.versions import must_be_tested
 from purposeguard.policy.row_context import subject_key
 
-must_be_tested("itsdangerous", "2.2", "2.2")
+with Needs(__name__, "passport"):
+    import itsdangerous
+
+    must_be_tested("itsdangerous", "2.2", "2.2")
 
 LONGEST: Final = 4_096
 """Characters of a passport at most; a longer text is refused unread."""

@@ -13,12 +13,14 @@ import traceback
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final
 
+from purposeguard.extras import Needs
 from purposeguard.integrations._masking_classes import HIDDEN
 from purposeguard.integrations._masking_errors import Failure, error_of
 from purposeguard.integrations.masking import Masker
 from purposeguard.integrations.versions import must_be_tested
 
-must_be_tested("structlog", "25.5", "26.1")
+with Needs(__name__, "structlog"):
+    must_be_tested("structlog", "25.5", "26.1")
 
 Transformer = Callable[[Any], list[dict[str, Any]]]
 """As `structlog.tracebacks.ExceptionDictTransformer`: an exception as the stacks of its tracebacks."""

@@ -13,10 +13,9 @@ from typing import Any, Final, get_args, get_origin
 
 import pydantic_core
 import typing_extensions
-from hypothesis import reject
-from hypothesis import strategies as st
 from pydantic import BaseModel, Json, Secret
 
+from purposeguard.extras import Needs
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, is_union
 from purposeguard.testing._kinds import number_of
@@ -43,6 +42,10 @@ from purposeguard.values.annotations import ALIASES, OPAQUE, is_taggable, what_i
 from purposeguard.values.personal import Personal
 from purposeguard.values.plan import read_field
 from purposeguard.values.sealed import Pending, Sealed, content
+
+with Needs(__name__, "hypothesis"):
+    from hypothesis import reject
+    from hypothesis import strategies as st
 
 NONE: Final = type(None)
 _DEEPEST: Final = 2

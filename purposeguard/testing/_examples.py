@@ -12,10 +12,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Final
 
-from hypothesis import reject
-from hypothesis import strategies as st
-from hypothesis.control import BuildContext
-
+from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
@@ -26,6 +23,11 @@ from purposeguard.testing.effects import arranging
 from purposeguard.testing.failures import Interference, Nondeterministic, expected
 from purposeguard.testing.strategies import twins as twins_of
 from purposeguard.testing.values import Markers, simplest
+
+with Needs(__name__, "hypothesis"):
+    from hypothesis import reject
+    from hypothesis import strategies as st
+    from hypothesis.control import BuildContext
 
 Errors = type[BaseException] | tuple[type[BaseException], ...]
 

@@ -22,16 +22,19 @@ from typing import Any, Final, TypeVar
 
 import annotated_types as at
 import typing_extensions
-from hypothesis import strategies as st
-from hypothesis.control import BuildContext
-from hypothesis.errors import InvalidArgument, ResolutionFailed, StopTest
-from hypothesis.internal.conjecture.data import ConjectureData
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from pydantic_core import SchemaError
 
+from purposeguard.extras import Needs
 from purposeguard.testing._kinds import DIGITAL, SAMPLES, TEXTS, Kind, number_of, usable, word
 from purposeguard.testing.traces import SHORTEST, texts_of
+
+with Needs(__name__, "hypothesis"):
+    from hypothesis import strategies as st
+    from hypothesis.control import BuildContext
+    from hypothesis.errors import InvalidArgument, ResolutionFailed, StopTest
+    from hypothesis.internal.conjecture.data import ConjectureData
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Final, NamedTuple, NewType, Self, TypeVar, ca
 
 import annotated_types as at
 import typing_extensions
-from hypothesis.strategies import SearchStrategy
 from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, StringConstraints, TypeAdapter, ValidationError
 
+from purposeguard.extras import Needs
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta, is_union
 from purposeguard.testing._leaves import Check, fixed, passes
@@ -34,6 +34,9 @@ from purposeguard.values.plan import MISSING, read_field
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.tagging import sources_of
 from purposeguard.values.type_schema import argument_shape, hints_of, shape_of
+
+with Needs(__name__, "hypothesis"):
+    from hypothesis.strategies import SearchStrategy
 
 Names = Mapping[Any, Any]
 """The bindings of type variables."""

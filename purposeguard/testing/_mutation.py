@@ -12,16 +12,18 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
-import pytest
-from _pytest.config import apply_warning_filters, parse_warning_filter
-from _pytest.outcomes import OutcomeException
-from _pytest.runner import runtestprotocol
-
 from purposeguard.errors import printable
+from purposeguard.extras import Needs
 from purposeguard.notice.vocabulary import Family
 from purposeguard.testing import watching
 from purposeguard.testing._report import Collector
 from purposeguard.testing.watching import Asked, Cell, Watcher
+
+with Needs(__name__, "pytest"):
+    import pytest
+    from _pytest.config import apply_warning_filters, parse_warning_filter
+    from _pytest.outcomes import OutcomeException
+    from _pytest.runner import runtestprotocol
 
 
 class Rerun:

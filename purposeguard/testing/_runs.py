@@ -23,8 +23,7 @@ from concurrent.futures import thread as pools
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from hypothesis.errors import HypothesisException
-
+from purposeguard.extras import Needs
 from purposeguard.locks import new_lock
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.use import Use
@@ -34,6 +33,9 @@ from purposeguard.testing._shown import STREAMED, Lines, error_text, lines_of, s
 from purposeguard.testing.effects import Effect, captured
 from purposeguard.values.annotations import is_taggable
 from purposeguard.values.sealed import plain
+
+with Needs(__name__, "hypothesis"):
+    from hypothesis.errors import HypothesisException
 
 PINS: Final = ("random", "uuid", "time")
 """What can be pinned. `random`: the modules random and secrets, numpy's; `uuid`: uuid1 and uuid4; `time`."""

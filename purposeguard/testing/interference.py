@@ -23,10 +23,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any, Final
 
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
-from hypothesis.control import current_build_context
-
+from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.site import Site
@@ -36,6 +33,11 @@ from purposeguard.testing._runs import PINS, Conduct
 from purposeguard.testing.effects import KINDS, watched
 from purposeguard.testing.failures import NothingToProve, nothing_drawn, nothing_to_prove
 from purposeguard.testing.strategies import instances
+
+with Needs(__name__, "hypothesis"):
+    from hypothesis import Phase, given, settings
+    from hypothesis import strategies as st
+    from hypothesis.control import current_build_context
 
 
 def noninterference(

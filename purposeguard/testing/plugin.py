@@ -12,11 +12,13 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from purposeguard.extras import Needs
 from purposeguard.testing import watching
 from purposeguard.testing._mutation import Mutation, Mutator, tests_by_cell
 from purposeguard.testing._report import Collector, Report
+
+with Needs(__name__, "pytest"):
+    import pytest
 
 
 class Session:

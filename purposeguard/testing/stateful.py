@@ -27,10 +27,8 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-
 from purposeguard.errors import PurposeGuardError, PurposeMissing, UnknownSource, UnknownTerm
+from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
@@ -49,6 +47,10 @@ from purposeguard.testing import strategies
 from purposeguard.testing._expected import Expected, Probe
 from purposeguard.testing.strategies import name_of
 from purposeguard.values.personal import Personal
+
+with Needs(__name__, "hypothesis"):
+    from hypothesis import strategies as st
+    from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 __all__ = ["Office", "PurposeMachine", "WrittenDown"]
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from hypothesis import strategies as st
-
+from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
@@ -21,6 +20,9 @@ from purposeguard.testing._drawing import Drawing, Redrawing
 from purposeguard.testing.values import Markers, value_strategy
 from purposeguard.values.personal import Personal
 from purposeguard.values.tagging import sources_of
+
+with Needs(__name__, "hypothesis"):
+    from hypothesis import strategies as st
 
 Asked = type[Purpose] | Family
 """A purpose or a family."""

@@ -16,11 +16,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
-from hypothesis import strategies as st
-from hypothesis.errors import StopTest, Unsatisfiable, UnsatisfiedAssumption
-from hypothesis.internal.conjecture.choice import ChoiceTemplate
-from hypothesis.internal.conjecture.data import ConjectureData
-
+from purposeguard.extras import Needs
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal
 from purposeguard.testing._drawing import Drawing, Redrawing
@@ -31,6 +27,12 @@ from purposeguard.testing.traces import texts_of
 from purposeguard.values.annotations import what_is
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.tagging import sources_of
+
+with Needs(__name__, "hypothesis"):
+    from hypothesis import strategies as st
+    from hypothesis.errors import StopTest, Unsatisfiable, UnsatisfiedAssumption
+    from hypothesis.internal.conjecture.choice import ChoiceTemplate
+    from hypothesis.internal.conjecture.data import ConjectureData
 
 __all__ = ["Mark", "Markers", "simplest", "texts_of", "value_strategy"]
 

@@ -232,7 +232,7 @@ def test_an_encoding_that_lacks_the_characters_gets_escapes():
 
 
 def test_a_reader_that_goes_away_is_no_error():
-    command = [sys.executable, "-m", "purposeguard.cli", "codegen", "trendmicro-jp"]
+    command = [sys.executable, "-m", "purposeguard", "codegen", "trendmicro-jp"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as started:
         assert started.stdout
         assert started.stderr
@@ -242,7 +242,7 @@ def test_a_reader_that_goes_away_is_no_error():
 
 @pytest.mark.parametrize("arguments", [("explain", "1.1(a)", "1.2(1)①"), ("--version",), ("codegen", "trendmicro-jp")])
 def test_what_cannot_be_printed_is_told_apart_from_an_answer(arguments):
-    command = [sys.executable, "-m", "purposeguard.cli", *arguments]
+    command = [sys.executable, "-m", "purposeguard", *arguments]
     with Path(os.devnull).open("rb") as unwritable:
         done = subprocess.run(command, stdout=unwritable, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
     assert done.returncode == 2

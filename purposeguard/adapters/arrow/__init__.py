@@ -5,9 +5,9 @@ Arrow does with metadata otherwise: a column that is renamed keeps its own, one 
 has none, and is refused; of tables that are put one below the other the first one's count (see `concatenated`).
 """
 
-from purposeguard.adapters.extras import Needs
+from purposeguard.extras import Needs
 
-with Needs("arrow", "pyarrow"):
+with Needs(__name__, "arrow"):
     from purposeguard.adapters.arrow.schemas import schema_of
     from purposeguard.adapters.arrow.tags import columns_of, concatenated, tagged
     from purposeguard.adapters.tags import KEY

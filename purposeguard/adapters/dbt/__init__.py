@@ -3,9 +3,9 @@
 `check(Project.read(Path("shop")), guard)`; nothing of dbt is imported, and no model is run.
 """
 
-from purposeguard.adapters.extras import Needs
+from purposeguard.extras import Needs
 
-with Needs("dbt", "sqlglot"):
+with Needs(__name__, "dbt"):
     from purposeguard.adapters.dbt.checks import Checked, Finding, check
     from purposeguard.adapters.dbt.lineage import Output
     from purposeguard.adapters.dbt.manifest import Project

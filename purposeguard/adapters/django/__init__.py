@@ -14,9 +14,9 @@ the tags of the models' fields::
 `purposeguard.adapters.django.serializers` needs the REST framework.
 """
 
-from purposeguard.adapters.extras import Needs
+from purposeguard.extras import Needs
 
-with Needs("django", "django", "sqlglot"):
+with Needs(__name__, "django"):
     from purposeguard.adapters.django.rows import permitted
     from purposeguard.adapters.django.tags import columns_of_model
 

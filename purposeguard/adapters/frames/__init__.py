@@ -5,9 +5,9 @@ rows that it may. What is given back is of the same kind. Rows are told by an ex
 none passes through Python; of lazy frames that is when they are read.
 """
 
-from purposeguard.adapters.extras import Needs
+from purposeguard.extras import Needs
 
-with Needs("frames", "narwhals"):
+with Needs(__name__, "frames"):
     from purposeguard.adapters.frames.session import Frames
 
 __all__ = ["Frames"]

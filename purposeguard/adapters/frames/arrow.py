@@ -13,13 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import narwhals as nw
-import pyarrow as pa
-import pyarrow.compute
 
 from purposeguard.adapters import row_values
 from purposeguard.adapters.frames import rows
 from purposeguard.adapters.frames.rows import PortableRule
 from purposeguard.adapters.row_rule import RowRule
+from purposeguard.extras import Needs
+
+with Needs(__name__, "arrow"):
+    import pyarrow as pa
+    import pyarrow.compute
 
 pc: Final[Any] = pyarrow.compute
 """Its functions are made when it is loaded, so no type checker knows them."""

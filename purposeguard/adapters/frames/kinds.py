@@ -5,7 +5,6 @@ Each library is asked only where a frame of it is there, so it has been imported
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import sys
 from collections import Counter
@@ -132,10 +131,6 @@ def _dask_selected(frame: Any, names: Sequence[str]) -> Any:
 
 def _by_arrow(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
     """Of Arrow, and of pandas and dask, whose rows are read by it."""
-    if importlib.util.find_spec("pyarrow") is None:
-        whose = kind_of(frame).name
-        message = f"rows of {whose} are read by pyarrow, which is not installed: pip install 'purposeguard[arrow]'"
-        raise ModuleNotFoundError(message, name="pyarrow")
     from purposeguard.adapters.frames import arrow  # noqa: PLC0415  # there may be none for other frames
 
     if having.is_pandas_dataframe(frame):

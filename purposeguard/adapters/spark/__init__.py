@@ -5,9 +5,9 @@ bear any that it likes: so a frame's plan is followed down to the relations, who
 is asked; which rows may be used is a condition that the executors run.
 """
 
-from purposeguard.adapters.extras import Needs
+from purposeguard.extras import Needs
 
-with Needs("spark", "pyspark", "sqlglot"):
+with Needs(__name__, "spark"):
     from purposeguard.adapters.spark.session import Spark
 
 __all__ = ["Spark"]

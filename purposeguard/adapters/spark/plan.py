@@ -10,10 +10,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pyspark.sql import DataFrame
-from pyspark.sql.classic.dataframe import DataFrame as ClassicFrame
+from typing_extensions import TypeIs
 
 from purposeguard.adapters.tags import KEY
 from purposeguard.errors import UnresolvedStatement
+
+try:
+    from pyspark.sql.classic.dataframe import DataFrame as ClassicFrame
+except ModuleNotFoundError as _error:
+    # `pyspark-client` and `databricks-connect` bring Spark Connect alone, whose frames are refused one by one.
+    if not (_error.name or "").startswith(("pyspark.sql.classic", "py4j")):
+        raise
+    _classic_frames: tuple[type[DataFrame], ...] = ()
+else:
+    _classic_frames = (ClassicFrame,)
+
+
+def is_classic(frame: object) -> TypeIs[DataFrame]:
+    """Return True for a frame of a classic session, whose plan can be read."""
+    return isinstance(frame, _classic_frames)
+
 
 Key = tuple[int, str]
 """An attribute: the number of its expression, and the JVM that numbered it."""
@@ -165,7 +181,7 @@ def classic(frame: object) -> DataFrame:
         TypeError: it is no frame of Spark.
         UnresolvedStatement: it is one of Spark Connect.
     """
-    if isinstance(frame, ClassicFrame):
+    if is_classic(frame):
         return frame
     if isinstance(frame, DataFrame):
         raise UnresolvedStatement(CONNECT)

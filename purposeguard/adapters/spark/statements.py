@@ -8,10 +8,9 @@ from typing import Any, Final
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.classic.dataframe import DataFrame as ClassicFrame
 from pyspark.sql.sql_formatter import SQLStringFormatter
 
-from purposeguard.adapters.spark.plan import CONNECT, words
+from purposeguard.adapters.spark.plan import CONNECT, is_classic, words
 from purposeguard.errors import UnresolvedStatement
 
 _QUERIES: Final = words(
@@ -43,7 +42,7 @@ def parsed_query(session: SparkSession, text: str, args: Any, frames: Mapping[st
     finally:
         if formatter is not None:
             formatter.clear()
-    if not isinstance(frame, ClassicFrame):
+    if not is_classic(frame):
         raise UnresolvedStatement(CONNECT)
     return frame
 

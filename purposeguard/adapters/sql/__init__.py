@@ -3,9 +3,9 @@
 `Statements(guard, tables, dialect="postgres").check(text)`; `analyse` gives what a statement reads, undecided.
 """
 
-from purposeguard.adapters.extras import Needs
+from purposeguard.extras import Needs
 
-with Needs("sql", "sqlglot"):
+with Needs(__name__, "sql"):
     from purposeguard.adapters.sql.lineage import Analysis, analyse
     from purposeguard.adapters.sql.scopes import DIALECTS
     from purposeguard.adapters.sql.session import Statements

@@ -14,9 +14,9 @@
 Each statement is read by the SQL adapter, decided, and narrowed to the rows that may be used; then the driver gets it.
 """
 
-from purposeguard.adapters.extras import Needs
+from purposeguard.extras import Needs
 
-with Needs("sqlalchemy", "sqlalchemy", "sqlglot"):
+with Needs(__name__, "sqlalchemy"):
     from purposeguard.adapters.sqlalchemy.checks import UntaggedKey
     from purposeguard.adapters.sqlalchemy.objects import RowLeftOut
     from purposeguard.adapters.sqlalchemy.seals import SealedColumns, SealedType

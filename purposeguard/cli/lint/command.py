@@ -6,16 +6,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
-from rich.console import Console
-from rich.padding import Padding
-from rich.text import Text
-
 from purposeguard.cli.files import Problem, write
 from purposeguard.cli.lint import RULES, Finding, NotLintable, Outcome, UnknownRule, lint
 from purposeguard.cli.lint.sarif import by_rule, data, sarif
 from purposeguard.cli.render import Prose, complain, json_text
 from purposeguard.cli.words import said
+from purposeguard.extras import Needs
+
+with Needs(__name__, "cli"):
+    import typer
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
 
 LEVELS = {"error": "bold red", "warning": "bold yellow"}
 LevelOf = {rule.id: rule.level for rule in RULES}

@@ -5,10 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
 from purposeguard.cli.application import find_guard
 from purposeguard.cli.files import read_notice, write
 from purposeguard.cli.options import Imports, LanguageOption, Output, err, needing
@@ -17,6 +13,12 @@ from purposeguard.cli.report.facts import facts_of
 from purposeguard.cli.report.page import page
 from purposeguard.cli.report.registers import registers
 from purposeguard.cli.words import Language
+from purposeguard.extras import Needs
+
+with Needs(__name__, "cli"):
+    import typer
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 
 def report(

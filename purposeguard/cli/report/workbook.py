@@ -6,16 +6,21 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from openpyxl import Workbook
-from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
-from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
-from openpyxl.utils import get_column_letter
-from openpyxl.worksheet.properties import PageSetupProperties
-from openpyxl.worksheet.worksheet import Worksheet
-from rich.cells import cell_len
 
 from purposeguard.cli.files import Problem, replacing
 from purposeguard.cli.report.registers import Register
+from purposeguard.extras import Needs
+
+with Needs(__name__, "cli"):
+    from rich.cells import cell_len
+
+with Needs(__name__, "report"):
+    from openpyxl import Workbook
+    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+    from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
+    from openpyxl.utils import get_column_letter
+    from openpyxl.worksheet.properties import PageSetupProperties
+    from openpyxl.worksheet.worksheet import Worksheet
 
 HEADER: Final = 4
 """The row of the headings, below title and note."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import sqlalchemy as sa
 
 from purposeguard.errors import LedgerBroken, StoreUnavailable
+from purposeguard.extras import Needs
 from purposeguard.governance.engines import engine_of, translating
 from purposeguard.governance.ledger.chain import DENIAL, USE, Head, canonical
 from purposeguard.governance.ledger.reading import Reading, Verdict
@@ -96,7 +97,8 @@ def signature_of(data: Mapping[str, Any], key: Ed25519PrivateKey) -> str:
 
 
 def _check(what: str, data: Mapping[str, Any], signature: str | None, key: Ed25519PublicKey) -> None:
-    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415  # of the extra `checkpoints`
+    with Needs(__name__, "checkpoints"):
+        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415  # an extra of its own
 
     if signature is None:
         raise LedgerBroken(what, f"the {what} is not signed")
@@ -364,8 +366,9 @@ def make_keys(path: Path) -> Path:
     Raises:
         OSError: a file is there already, or cannot be written.
     """
-    from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415  # as above
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415  # as above
+    with Needs(__name__, "checkpoints"):
+        from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415  # as above
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415  # as above
 
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
@@ -379,8 +382,9 @@ def make_keys(path: Path) -> Path:
 
 def private_key(path: Path) -> Ed25519PrivateKey:
     """The private key in a file; raises StoreUnavailable if it is unreadable, ValueError if it holds none."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415  # as above
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415  # as above
+    with Needs(__name__, "checkpoints"):
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415  # as above
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415  # as above
 
     what = f"`{path}` holds no private key of Ed25519: make one with `purposeguard ledger key`"
     key = _loaded(path, lambda data: load_pem_private_key(data, password=None), Ed25519PrivateKey, what)
@@ -389,8 +393,9 @@ def private_key(path: Path) -> Ed25519PrivateKey:
 
 def public_key(path: Path) -> Ed25519PublicKey:
     """The public key in a file; raises StoreUnavailable if it is unreadable, ValueError if it holds none."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415  # as above
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415  # as above
+    with Needs(__name__, "checkpoints"):
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415  # as above
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415  # as above
 
     what = f"`{path}` holds no public key of Ed25519: it is the file that ends in `.pub`"
     return cast("Ed25519PublicKey", _loaded(path, load_pem_public_key, Ed25519PublicKey, what))

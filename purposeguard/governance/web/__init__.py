@@ -12,14 +12,10 @@ Who a clerk is and what they may do is for the application to say. Requests are 
 or log record holds anything of a person.
 """
 
-try:
+from purposeguard.extras import Needs
+
+with Needs(__name__, "web"):
     from purposeguard.governance.web.application import desk
-except ModuleNotFoundError as _error:
-    _name = (_error.name or "").partition(".")[0]
-    if _name not in ("starlette", "itsdangerous", "multipart", "python_multipart", "jinja2"):
-        raise
-    _message = f"purposeguard.governance.web needs {_name}, which is not installed: pip install 'purposeguard[web]'"
-    raise ModuleNotFoundError(_message, name=_name) from _error
 
 from purposeguard.governance.web.clerks import RIGHTS, Clerk, Right
 

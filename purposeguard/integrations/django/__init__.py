@@ -15,11 +15,14 @@ An application of Django: `"purposeguard.integrations.django"` in `INSTALLED_APP
     urlpatterns = [path("admin/", purposed(admin.site.urls, tm.ProductProvision))]
 """
 
-from purposeguard.integrations.django.middleware import PurposeMiddleware
-from purposeguard.integrations.django.urls import purposed
-from purposeguard.integrations.django.views import PurposeMixin, purpose
+from purposeguard.extras import Needs
 from purposeguard.integrations.versions import must_be_tested
 
-__all__ = ["PurposeMiddleware", "PurposeMixin", "purpose", "purposed"]
+with Needs(__name__, "django"):
+    from purposeguard.integrations.django.middleware import PurposeMiddleware
+    from purposeguard.integrations.django.urls import purposed
+    from purposeguard.integrations.django.views import PurposeMixin, purpose
 
-must_be_tested("django", "5.2", "6.1")
+    must_be_tested("django", "5.2", "6.1")
+
+__all__ = ["PurposeMiddleware", "PurposeMixin", "purpose", "purposed"]
