@@ -30,7 +30,8 @@ _STATEMENTS_KEPT: Final = 1000
 """Statements that are remembered by a connection."""
 
 _FUNCTIONS: Final = NAMED_TABLE_FUNCTIONS[DIALECT] | {"unnest", "range", "generate_series"}
-_CREATE: Final = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*CREATE\b", re.IGNORECASE | re.DOTALL)
+_CREATE: Final = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*+CREATE\b", re.IGNORECASE | re.DOTALL)
+"""CREATE behind blanks and comments. The loop is possessive: otherwise n comments may be split in 2ⁿ ways."""
 _PLAIN_CREATE: Final = "of CREATE only `CREATE TABLE name AS SELECT …` is run here"
 _WRITES: Final = MappingProxyType(
     {

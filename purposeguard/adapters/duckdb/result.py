@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
+import functools
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, cast
@@ -19,6 +22,9 @@ _WHOLE: Final = frozenset({"HUGEINT", "UHUGEINT"})
 """Whole numbers of DuckDB that Arrow has no type for, and gives as decimals."""
 
 
+_DAYS_OF_MONTH: Final = 30
+
+
 class Result:
     """The rows of a statement, and the tags of its columns.
 
@@ -27,7 +33,7 @@ class Result:
     fetched is plain data, as what any access function gives. Rows of which nothing is personal are handed out anywhere.
     """
 
-    __slots__ = ("_held", "_row", "columns", "labels", "tags")
+    __slots__ = ("_held", "_row", "_types", "columns", "labels", "tags")
 
     columns: tuple[str, ...]
     """The names of the columns, in their order; two may be alike."""
@@ -36,7 +42,10 @@ class Result:
     tags: Columns
     """The same as tags, for other adapters: `frames.check(result.df(), tags=result.tags)`."""
 
-    def __init__(self, names: Sequence[str], tags: Sequence[Tag], table_of: Callable[[], pa.Table]) -> None:
+    def __init__(
+        self, names: Sequence[str], tags: Sequence[Tag], table_of: Callable[[], pa.Table], types: Sequence[str] = ()
+    ) -> None:
+        """`types`: those of the columns as DuckDB calls them, where Arrow may have others."""
         labels: dict[str, Label] = {}
         by_name: dict[str, Tag] = {}
         for name, tag in zip(names, tags, strict=True):
@@ -50,6 +59,7 @@ class Result:
         self.tags = Columns(by_name)
         self._held = table_of
         self._row = 0
+        self._types = tuple(types) or ("",) * len(names)
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """The rows that were not fetched yet, as tuples of Python values.
@@ -61,14 +71,17 @@ class Result:
         """
         table = self._held().slice(self._row)
         self._row += table.num_rows
-        return list(zip(*map(plain, table.columns), strict=True))
+        return list(zip(*map(plain, table.columns, self._types), strict=True))
 
     def fetchone(self) -> tuple[Any, ...] | None:
         """The next row; None after the last one. Raises as `fetchall`."""
         table = self._held()
         if self._row >= table.num_rows:
             return None
-        row = tuple(plain(column.slice(self._row, 1))[0] for column in table.columns)
+        row = tuple(
+            plain(column.slice(self._row, 1), type_)[0]
+            for column, type_ in zip(table.columns, self._types, strict=True)
+        )
         self._row += 1
         return row
 
@@ -78,13 +91,13 @@ class Result:
 
     def df(self) -> Any:
         """All rows as a frame of pandas, which bears no tags (`tags` has them). Raises as `fetchall`."""
-        return self._held().to_pandas()
+        return _with_durations(self._held()).to_pandas()
 
     def pl(self) -> Any:
         """All rows as a frame of polars, which bears no tags (`tags` has them). Raises as `fetchall`."""
         import polars  # noqa: PLC0415  # only who asks for its frames has it
 
-        return polars.from_arrow(self._held())
+        return polars.from_arrow(_with_durations(self._held()))
 
     def __len__(self) -> int:
         return int(self._held().num_rows)
@@ -96,12 +109,73 @@ class Result:
         return f"<Result {', '.join(self.columns)}>"  # not its rows
 
 
-def plain(column: pa.ChunkedArray) -> list[Any]:
-    """The values of a column as Python has them, or as texts."""
+def plain(column: pa.ChunkedArray, type_: str = "") -> list[Any]:
+    """Return the values of a column as Python has them, in the types that DuckDB gives, or as texts."""
+    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
+        column = column.cast(pa.timestamp("us", column.type.tz), safe=False)  # Python's moments have no nanoseconds.
     try:
-        return cast("list[Any]", column.to_pylist())
+        values = cast("list[Any]", column.to_pylist())
+        convert = _CONVERTERS.get(type_) or _converter(column.type)
+        return values if convert is None else [convert(value) for value in values]
     except (OverflowError, ValueError):
         return cast("list[Any]", column.cast(pa.string()).to_pylist())
+
+
+Converter = Callable[[Any], Any]
+
+
+def _converter(kind: pa.DataType) -> Converter | None:
+    """Return what makes a value of DuckDB's type of a value of Arrow's; None if both have the same."""
+    if pa.types.is_interval(kind):
+        return _optional(_to_timedelta)
+    if pa.types.is_struct(kind):
+        fields = {field.name: convert for field in kind if (convert := _converter(field.type)) is not None}
+        return _optional(functools.partial(_convert_fields, fields)) if fields else None
+    if pa.types.is_map(kind):
+        key, item = _converter(kind.key_type) or _same, _converter(kind.item_type) or _same
+        return _optional(lambda entries: {key(name): item(value) for name, value in entries})
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        convert = _converter(kind.value_type)
+        sequence = tuple if pa.types.is_fixed_size_list(kind) else list
+        if convert is not None or sequence is tuple:
+            return _optional(lambda items: sequence(map(convert or _same, items)))
+    return None
+
+
+def _optional(convert: Converter) -> Converter:
+    return lambda value: None if value is None else convert(value)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _convert_fields(converters: Mapping[str, Converter], struct: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: converters.get(name, _same)(value) for name, value in struct.items()}
+
+
+_CONVERTERS: Final[Mapping[str, Converter]] = {
+    "HUGEINT": _optional(int),
+    "UHUGEINT": _optional(int),
+    "UUID": _optional(uuid.UUID),
+}
+"""By type of DuckDB, what makes its value of that of another type, which Arrow has instead."""
+
+
+def _to_timedelta(interval: Any) -> datetime.timedelta:
+    """Return an interval as DuckDB does, to which a month has 30 days here."""
+    return datetime.timedelta(
+        days=interval.months * _DAYS_OF_MONTH + interval.days, microseconds=interval.nanoseconds // 1000
+    )
+
+
+def _with_durations(table: pa.Table) -> pa.Table:
+    """Return a table with durations in place of intervals, which frames lack."""
+    for number, field in enumerate(table.schema):
+        if pa.types.is_interval(field.type):
+            durations = pa.array(plain(table.column(number)), pa.duration("us"))
+            table = table.set_column(number, field.with_type(durations.type), durations)
+    return table
 
 
 def holding(engine: Engine, use: Use[Any] | None, table: pa.Table, names: Sequence[str]) -> Callable[[], pa.Table]:

@@ -242,7 +242,8 @@ class Runner:
         self._locked.unchanged()
         outputs = tags_of_outputs(table.schema.names, analysis, Labels(self._world.tables, rules))
         table = tagged(table, types, outputs, self._decider.revisions)
-        return Result(table.schema.names, outputs, holding(self._decider.engine, use, table, statement.demand.tables))
+        held = holding(self._decider.engine, use, table, statement.demand.tables)
+        return Result(table.schema.names, outputs, held, types)
 
     def _make(
         self,

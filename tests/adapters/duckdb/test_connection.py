@@ -262,9 +262,40 @@ def test_values_are_those_of_python(connection):
     assert type(connection.sql("SELECT sum(id) FROM customer").fetchall()[0][0]) is int
 
 
-def test_whole_numbers_of_more_than_64_bits_stay_exact(connection):
-    ((found,),) = connection.sql("SELECT 12345678901234567890123::HUGEINT AS n").fetchall()
-    assert int(found) == 12345678901234567890123
+VALUES = [
+    "INTERVAL '1 year 2 days 3.5 seconds'",
+    "INTERVAL (-5) HOUR",
+    "[INTERVAL 1 MONTH, NULL]",
+    "{'a': INTERVAL 1 DAY, 'b': [{'c': INTERVAL (-5) HOUR}], 'd': 1}",
+    "MAP {'x': INTERVAL 1 HOUR, 'y': NULL}",
+    "MAP {1: [2]}",
+    "MAP {}",
+    "array_value(INTERVAL 1 HOUR, INTERVAL 2 HOUR)",
+    "array_value(1, NULL, 3)",
+    "[array_value(1, 2)]",
+    "TIMESTAMP_NS '2024-01-01 00:00:00.123456789'",
+    "'6f1a6a3e-2b1c-4a5e-9d3b-0a1b2c3d4e5f'::UUID",
+    "12345678901234567890123::HUGEINT",
+]
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_values_have_the_types_of_a_connection_without_a_guard(connection, value):
+    text = f"SELECT * FROM (VALUES ({value}), (NULL)) AS t (x)"  # noqa: S608  # of ours
+    with duckdb.connect() as bare:
+        expected, frame = bare.execute(text).fetchall(), bare.execute(text).df()
+    rows = connection.sql(text)
+    assert repr(rows.fetchall()) == repr(expected)
+    assert repr(connection.sql(text).fetchone()) == repr(expected[0])
+    if value.startswith("INTERVAL"):
+        assert connection.sql(text).df().dtypes.equals(frame.dtypes)
+        assert connection.sql(text).pl()["x"].to_list() == [row[0] for row in expected]
+
+
+def test_comments_before_a_statement_take_no_time(connection):
+    comments = "/* a */ -- b\n" * 200
+    assert connection.sql(f"{comments} SELECT 1 AS one").fetchall() == [(1,)]
+    assert connection.sql(f"{comments} CREATE TABLE made AS SELECT 1 AS one").columns == ("Count",)
 
 
 def test_results_and_connections_are_not_copied_and_show_no_rows(connection):
