@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import collections.abc
 import contextlib
+import decimal
 import functools
 import types
 import typing
@@ -19,7 +20,7 @@ from purposeguard.extras import Needs
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, is_union
 from purposeguard.testing._kinds import number_of
-from purposeguard.testing._leaves import Check, Leaf, Limits, Unsolvable, Within, adapter_of, leaf_of, passes
+from purposeguard.testing._leaves import Check, Leaf, Limits, Unsolvable, Within, adapter_of, fixed, leaf_of, passes
 from purposeguard.testing._models import (
     Field,
     Names,
@@ -38,6 +39,7 @@ from purposeguard.testing._models import (
     with_fields,
 )
 from purposeguard.testing._places import with_items
+from purposeguard.testing.traces import texts_of
 from purposeguard.values.annotations import ALIASES, OPAQUE, is_taggable, what_is
 from purposeguard.values.personal import Personal
 from purposeguard.values.plan import read_field
@@ -456,7 +458,12 @@ class Redrawing:
     def _anew(self, value: Any, annotation: Any, spot: Spot) -> Any:
         before = _content(value)
         if not self._differing:
-            return self._drawn(value, annotation, spot)
+            # What cannot be recognised stays: another value would only change what code does. None is no such value: of
+            # an absent field it would not be said that it cannot be recognised.
+            if before is not None and _is_one_of_few(before, annotation, spot):
+                return value
+            drawn = self._drawn(value, annotation, spot)
+            return drawn if before is None or texts_of(_content(drawn)) or not _is_plain_number(before) else value
         # A drawn value may equal the old one, and does when both are the simplest; marked values differ.
         drawings = [self._drawing.marked() for _ in range(_TRIES)]
         for drawing in drawings if self._again else (self._drawing, *drawings):
@@ -545,6 +552,25 @@ def _as_alike(held: Mapping[str, Any], changes: dict[str, Any], *, backwards: bo
         like = next((earlier for earlier in alike_changes if _same(held[earlier], held[name])), None)
         alike_changes[name] = new if like is None else alike_changes[like]
     return alike_changes
+
+
+def _is_one_of_few(value: Any, annotation: Any, spot: Spot) -> bool:
+    """Whether a type has few values (bool, Literal, Enum), of which this is one, or a container of such values."""
+    annotation, spot = unwrapped(annotation, spot)
+    args = get_args(annotation)
+    if is_union(annotation):
+        return any(_is_one_of_few(value, member, spot) for member in args if member is not NONE)
+    origin = get_origin(annotation)
+    if isinstance(origin, type) and issubclass(origin, Sealed):
+        return _is_one_of_few(value, args[0], spot)
+    if isinstance(value, (list, tuple, set, frozenset, collections.deque)) and args:
+        inner = args if isinstance(value, tuple) and args[-1] is not ... else (args[0],) * len(value)
+        return bool(value) and all(map(_is_one_of_few, value, inner, (spot,) * len(value)))
+    return any(type(value) is type(few) and value == few for few in fixed(annotation) or ())
+
+
+def _is_plain_number(value: Any) -> bool:
+    return isinstance(value, (int, float, decimal.Decimal))
 
 
 def _content(value: Any) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import dataclasses
+import enum
 import hashlib
 import html
 import json
@@ -216,6 +217,52 @@ def test_existing_instances_are_marked():
         row = marked.mark(Row(name="Aiko", page="/"), Row)
         print(row["page"])
     assert caught.value.fields == ("page",)
+
+
+class State(enum.Enum):
+    NEW = 1
+    OLD = 2
+
+
+class Choices(BaseModel):
+    device: Annotated[str, tm.ProductData]
+    consented: Annotated[bool, tm.ProductData]
+    maybe: Annotated[bool | None, tm.ProductData]
+    either: Annotated[bool | str, tm.ProductData]
+    flags: Annotated[list[bool], tm.ProductData]
+    pair: Annotated[tuple[bool, State], tm.ProductData]
+    state: Annotated[State, tm.ProductData]
+    plan: Annotated[Literal["A", "B"], tm.ProductData]
+    score: Annotated[int, annotated_types.Ge(0), annotated_types.Le(9), tm.ProductData]
+    sealed: pg.Personal[bool, tm.ProductData]
+    counts: Annotated[int, tm.ProductData] = 3
+    absent: Annotated[bool | None, tm.ProductData] = None
+
+
+def test_what_cannot_be_recognised_stays_as_it_is():
+    choices = Choices.model_validate(
+        {
+            "device": "phone",
+            "consented": True,
+            "maybe": True,
+            "either": True,
+            "flags": [True, True],
+            "pair": (True, State.OLD),
+            "state": State.OLD,
+            "plan": "B",
+            "score": 7,
+            "sealed": True,
+        }
+    )
+    names = [name for name in Choices.model_fields if name not in ("device", "counts", "absent")]
+    with canaries(guard, tm.RenewalGuidance, proven=[*names, "flags[]", "pair[]", "absent"]) as marked:
+        twin = marked.mark(choices)
+    assert {name: getattr(twin, name) for name in names} == {name: getattr(choices, name) for name in names}
+    assert twin.device != "phone"
+    assert twin.counts != 3
+    refused = pytest.raises(Unrecognisable, match=r"`consented`, `maybe`, .*`absent` cannot be known again")
+    with refused, canaries(guard, tm.RenewalGuidance) as marked:
+        marked.mark(choices)
 
 
 def test_async_code():
