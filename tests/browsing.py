@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import unicodedata
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -49,5 +50,10 @@ def findings(page: Page) -> list[str]:
 
 
 def printed(page: Page) -> str:
-    """The text of a page printed to PDF, read back."""
-    return "\n".join(sheet.extract_text() for sheet in pypdf.PdfReader(io.BytesIO(page.pdf())).pages)
+    """Print a page to PDF and read its text back, in normal form C of compatible characters (NFKC).
+
+    A font may draw several characters by one glyph, and the PDF names one of them: with Noto CJK a radical (U+2F08) for
+    an ideograph (U+4EBA), which NFKC undoes, and a hyphenation point for the middle dot of Japanese, which it does not.
+    """
+    text = "\n".join(sheet.extract_text() for sheet in pypdf.PdfReader(io.BytesIO(page.pdf())).pages)
+    return unicodedata.normalize("NFKC", text).replace("\N{HYPHENATION POINT}", "\N{KATAKANA MIDDLE DOT}")
