@@ -15,7 +15,7 @@ from purposeguard.extras import Needs
 from purposeguard.integrations.asgi import App, Receive, Scope, Send, every_route
 from purposeguard.integrations.threads import Hop, hopping_function, hops
 from purposeguard.values.personal_model import refusal_of_dump
-from purposeguard.values.pydantic import leaving_out
+from purposeguard.values.pydantic import Refusal, leaving_out, refusals
 
 with Needs(__name__, "fastapi"):
     import fastapi
@@ -58,9 +58,27 @@ def _replace_writing(field: Any, wrap: Wrap) -> None:
 
         return written
 
-    vars(field)["validate"] = wrap(field.validate)
+    vars(field)["validate"] = wrap(_refusing_validation(field.validate))
     for name in ("serialize", "serialize_json"):
         vars(field)[name] = wrap(refusing(getattr(field, name)))
+
+
+def _refusing_validation(validate: Any) -> Any:
+    """Make a field raise a refusal of what its model reads, such as an attribute, not an error that quotes it."""
+
+    @functools.wraps(validate)
+    def validated(*args: Any, **kwargs: Any) -> Any:
+        told: list[Refusal] = []
+        token = refusals.set(told)
+        try:
+            value, errors = validate(*args, **kwargs)
+        finally:
+            refusals.reset(token)
+        if errors and told:
+            raise told[0].error.with_traceback(None)
+        return value, errors
+
+    return validated
 
 
 class _Hopping:

@@ -203,6 +203,9 @@ class Quick(NamedTuple):
     held: Callable[[Any], Mapping[str, Any]]
 
 
+RAW_DICT: Final = "__purposeguard_dict__"
+"""The attribute by which an object of a guarded session gives its `__dict__` unchecked."""
+
 _held: Final = operator.attrgetter("__dict__")
 _extra: Final = operator.attrgetter("__pydantic_extra__")
 

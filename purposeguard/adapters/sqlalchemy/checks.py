@@ -250,7 +250,7 @@ class Watch:
         texts = self._texts(translated, built=built)
         prepared = texts.known(text, seals, bare=bare)
         if prepared is None:
-            self.attributes.ask()  # before there are objects that the statement loads
+            self.attributes.ask(self)  # before there are objects that the statement loads
             self.catalogue.refresh()
             self.look_at_tables(stacklevel=2)  # of tables that came later
             texts = self._texts(translated, built=built)

@@ -26,11 +26,12 @@ from sqlalchemy.orm.state import InstanceState
 
 from purposeguard.adapters.sqlalchemy.checks import LOADS, Watch
 from purposeguard.adapters.sqlalchemy.engine import GuardedConnection, GuardedEngine, guard_engine
-from purposeguard.adapters.sqlalchemy.objects import _make_ask
+from purposeguard.adapters.sqlalchemy.objects import make_ask
 from purposeguard.errors import UnresolvedStatement
 
 _HOOKS: Final[tuple[tuple[type, str, str], ...]] = (
     (Session, "_merge", "self state state_dict"),
+    (Session, "_expunge_states", "self states"),
     (Connection, "_handle_dbapi_exception", "self e statement parameters cursor context"),
     (Connection, "_safe_close_cursor", "self cursor"),
     (Connection, "_rollback_impl", "self"),
@@ -181,6 +182,9 @@ def _loads(guarded: type[Session]) -> Iterator[str]:
         def _merge(self, *_: Any, **__: Any) -> Any:
             raise _Asked
 
+        def _expunge_states(self, *_: Any, **__: Any) -> None:
+            raise _Asked
+
         def expunge_all(self) -> None:
             raise _Asked
 
@@ -194,12 +198,14 @@ def _loads(guarded: type[Session]) -> Iterator[str]:
         session = ProbeSession()
         for name, call in (
             ("Session._merge", lambda: session.merge(thing)),
+            ("Session._expunge_states", lambda: (session.add(thing), session.expunge(thing))),
             ("Session.expunge_all", session.close),
             ("InstrumentedAttribute.__get__", lambda: thing.a),
+            ("instance_dict", lambda: vars(thing)),
+            ("InstanceState.__getstate__", lambda: instance_state(thing).__getstate__()),
         ):
             if name.startswith("Instrumented"):
-                for attribute in mapper.class_manager.values():
-                    _make_ask(mapper, attribute)
+                make_ask(mapper)
                 instance_dict(thing)["a"] = 1
                 state: Any = instance_state(thing)
                 state.purposeguard_keeper = SimpleNamespace(use=None, innermost=_asked)

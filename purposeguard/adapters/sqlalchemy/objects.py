@@ -5,12 +5,14 @@ A `Keeper` says for which purpose a session has what it has loaded; objects that
 
 from __future__ import annotations
 
+import functools
+import uuid
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
-from sqlalchemy import Column, func, select
+from sqlalchemy import Column, event, func, select
 from sqlalchemy.ext.mutable import MutableBase
 from sqlalchemy.orm import ColumnProperty, CompositeProperty, InstrumentedAttribute, Mapper, RelationshipProperty
 from sqlalchemy.orm.base import DEFAULT_STATE_ATTR as _STATE
@@ -21,14 +23,21 @@ from sqlalchemy.sql.elements import ColumnClause
 from sqlalchemy.sql.selectable import TableClause
 
 from purposeguard.adapters.enforcement import Decider
+from purposeguard.adapters.sqlalchemy.object_dicts import guard_dict
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.sqlalchemy.tags import Catalogue, _all_mappers
 from purposeguard.adapters.tags import Columns
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.runtime.use import Use
+from purposeguard.values.plan import RAW_DICT
+from purposeguard.values.pydantic import tell_refusal
 
 _KEEPER: Final = "purposeguard_keeper"
 """Under which name the state of an object has the keeper of what was loaded."""
+
+
+_FORGOTTEN: Final = "purposeguard_forgotten"
+"""The name under which the state of an object has the attributes that its session forgot under another purpose."""
 
 
 class Watch(Protocol):
@@ -163,8 +172,8 @@ class _Asking:
     def __get__(self, instance: Any, owner: Any) -> Any:
         if instance is None:
             return self
-        state: Any = getattr(instance, _STATE, None)
-        values = vars(instance)
+        values: Any = getattr(instance, RAW_DICT)
+        state: Any = values.get(_STATE)
         keeper: Any = getattr(state, _KEEPER, None)
         if (
             keeper is not None
@@ -173,13 +182,19 @@ class _Asking:
             and keeper.use._is_ambient_here()
             and self.key in values
             and self.impl.supports_population
+            and state.obj() is instance
         ):
             return values[self.key]  # as SQLAlchemy does it
         # An object that the application made is not checked; SQLAlchemy refuses one without a state.
-        if keeper is not None or (state is not None and state.key is not None):
-            _ask(state, self.key, keeper)
         above: Any = super()
-        return above.__get__(instance, owner)
+        if keeper is None and (state is None or state.key is None):
+            return above.__get__(instance, owner)
+        try:
+            _ask_of(instance, state, self.key, keeper)
+            return above.__get__(instance, owner)
+        except PurposeGuardError as error:
+            tell_refusal(error)  # Pydantic gives it to its caller only as text.
+            raise
 
 
 class _AskingComposed:
@@ -190,10 +205,15 @@ class _AskingComposed:
 
     def __get__(self, instance: Any, owner: Any) -> Any:
         state: Any = getattr(instance, _STATE, None)
-        if state is not None and (keeper_of(state) is not None or state.key is not None):
-            _ask(state, self.key, keeper_of(state))
         above: Any = super()
-        return above.__get__(instance, owner)
+        if state is None or (keeper_of(state) is None and state.key is None):
+            return above.__get__(instance, owner)
+        try:
+            _ask_of(instance, state, self.key, keeper_of(state))
+            return above.__get__(instance, owner)
+        except PurposeGuardError as error:
+            tell_refusal(error)  # Pydantic gives it to its caller only as text.
+            raise
 
 
 class _LoadingOneByOne:
@@ -228,6 +248,8 @@ class Attributes:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._known: weakref.WeakKeyDictionary[Mapper[Any], int] = weakref.WeakKeyDictionary()
+        self.token: Final = uuid.uuid4().hex
+        """Tells the engine of a pickled object from others."""
         self._needed: weakref.WeakKeyDictionary[Mapper[Any], dict[str, tuple[object, Needed]]]
         self._needed = weakref.WeakKeyDictionary()
 
@@ -244,19 +266,29 @@ class Attributes:
             entry = known[key] = (stamp, needed(watch, mapper.get_property(key)))
         return entry[1]
 
-    def ask(self) -> None:
+    def ask(self, watch: Watch) -> None:
         """Makes the attributes of all classes in the catalogue ask, those mapped since the last call too."""
         for mapper in _all_mappers():
             manager: Mapping[str, Any] = mapper.class_manager
             if self._known.get(mapper) == len(manager):
                 continue
             if _knows(self._catalogue, mapper):
-                for attribute in manager.values():
-                    _make_ask(mapper, attribute)
-                any_manager: Any = mapper.class_manager
-                if not isinstance(any_manager.expired_attribute_loader, _Expired):
-                    any_manager.expired_attribute_loader = _Expired(any_manager.expired_attribute_loader)
+                make_ask(mapper)
+                if mapper not in self._known:
+                    unpickle = functools.partial(_unpickle, weakref.ref(watch))
+                    event.listen(mapper.class_, "unpickle", unpickle, raw=True)
                 self._known[mapper] = len(manager)
+
+
+def make_ask(mapper: Mapper[Any]) -> None:
+    """Check whoever reads, pickles or dumps objects of a mapped class. Again, it reaches attributes that are new."""
+    manager: Any = mapper.class_manager
+    for attribute in manager.values():
+        _make_ask(mapper, attribute)
+    guard_dict(mapper.class_, _CHECKS)
+    if not isinstance(manager.expired_attribute_loader, _Expired):
+        manager.expired_attribute_loader = _Expired(manager.expired_attribute_loader)
+        event.listen(mapper.class_, "pickle", _pickle, raw=True)
 
 
 def _make_ask(mapper: Mapper[Any], attribute: Any) -> None:
@@ -345,6 +377,62 @@ def asks_rows(watch: Watch, table: Any) -> bool:
     return watch.decider.asks_rows(columns, columns)
 
 
+def _values_of(state: Any) -> dict[str, Any]:
+    instance = state.obj()
+    values: dict[str, Any] = {} if instance is None else getattr(instance, RAW_DICT)
+    return values
+
+
+def _ask_of(instance: Any, state: Any, key: str, keeper: Keeper | None) -> None:
+    """Check that an attribute of an object may be read now.
+
+    Raises:
+        PurposeMissing, PurposeViolation, UnlabelledData: see `_ask`.
+    """
+    if state.obj() is instance:
+        _ask(state, key, keeper)
+    else:
+        _decide_loaded(state, key, keeper)
+
+
+def _decide_loaded(state: Any, key: str, keeper: Keeper | None) -> None:
+    """Decide about a value of which it is not known for which purpose it was loaded.
+
+    A shallow copy shares the state of the object, which does not say what the copy holds.
+
+    Raises:
+        PurposeMissing, PurposeViolation: it may not be used.
+        UnlabelledData: its row is to be asked for again.
+    """
+    for kept in _entries_of(state, keeper):
+        _decide(kept.watch, kept.watch.attributes.needed(kept.watch, state.mapper, key), detached=True)
+
+
+def _decide_columns(state: Any, key: str) -> None:
+    """Decide about the columns of an attribute, not about the row.
+
+    Raises:
+        PurposeMissing, PurposeViolation: they may not be used.
+    """
+    for kept in _entries_of(state, keeper_of(state)):
+        needed = kept.watch.attributes.needed(kept.watch, state.mapper, key)
+        _decide(kept.watch, needed._replace(rows=False))
+
+
+def _own_keeper(state: Any, keeper: Keeper | None) -> Keeper | None:
+    """Return the keeper of the session that an object is in. `keeper` is that of the object."""
+    # A deleted object is not in the session's map: what it holds stays as it was when its deletion was flushed.
+    if state.was_deleted and keeper is not None:
+        return None
+    own: Keeper | None = getattr(state.session, "_purposeguard", None)
+    return own
+
+
+def _entries_of(state: Any, keeper: Keeper | None) -> list[Kept]:
+    speaks = _own_keeper(state, keeper) or keeper
+    return speaks.about(state.mapper) if speaks is not None else []
+
+
 def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
     """Checks that an attribute of an object may be read now.
 
@@ -352,20 +440,18 @@ def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
         PurposeMissing, PurposeViolation: it holds what the purpose under way may not use.
         UnlabelledData: its row is to be asked for again, and the object has left its session.
     """
-    session = state.session
-    # A deleted object is not in the session's map: what it holds stays as it was when its deletion was flushed.
-    own: Keeper | None = None if state.was_deleted and keeper is not None else getattr(session, "_purposeguard", None)
+    own = _own_keeper(state, keeper)
     if state.key is None and own is not None:
         return  # what the application gave to it
-    if key in state.committed_state and not (state.key is not None and _changes_in_place(state, key)):
+    if _is_changed(state, key):
         return  # likewise
     if own is not None:
         for kept in own.about(state.mapper):
-            _ask_attached(state, key, session, kept)
+            _ask_attached(state, key, state.session, kept)
         own.session_id = state.session_id
         state.purposeguard_keeper = own
     elif keeper is not None:
-        loaded = key in state.dict
+        loaded = key in _values_of(state)
         frozen = keeper.session_id == state.session_id
         for kept in keeper.about(state.mapper):
             if not (loaded and frozen and kept.holds()):
@@ -374,14 +460,19 @@ def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
                     keeper.session_id = NO_SESSION
 
 
+def _is_changed(state: Any, key: str) -> bool:
+    """Return True if the application gave the value that an attribute has."""
+    return key in state.committed_state and not (state.key is not None and _changes_in_place(state, key))
+
+
 def _changes_in_place(state: Any, key: str) -> bool:
     """True if what the application changed may still hold what was loaded: a collection, or a value that is tracked."""
     impl = getattr(state.manager.get(key), "impl", None)
-    return getattr(impl, "collection", False) or isinstance(state.dict.get(key), MutableBase)
+    return getattr(impl, "collection", False) or isinstance(_values_of(state).get(key), MutableBase)
 
 
 def _ask_attached(state: Any, key: str, session: Any, kept: Kept) -> None:
-    if key in state.dict:
+    if key in _values_of(state):
         if not kept.holds():
             _decide(kept.watch, kept.watch.attributes.needed(kept.watch, state.mapper, key))
             session._keep_apart()
@@ -413,6 +504,165 @@ def _decide(watch: Watch, asked: Needed, *, detached: bool = False) -> None:
             "an object was loaded for another purpose, and its row may be about somebody who stopped this one: load it "
             "anew, since it has left its session and cannot ask for its row again"
         )
+
+
+# ---- reading a whole object ------------------------------------------------------------------------------------------
+
+
+class _ObjectChecks:
+    """The checks of whoever reads the `__dict__` of an object: each entry is read as the attribute that it is."""
+
+    def is_current(self, instance: Any, state: Any) -> bool:
+        """Return True if everything that the object holds was loaded for the use under way."""
+        keeper: Any = keeper_of(state)
+        if keeper is None:
+            return state.key is None
+        return bool(
+            keeper.ambient() is keeper.use
+            and state.session_id == keeper.session_id
+            and keeper.use._runs_here()
+            and state.obj() is instance
+            and not _forgotten_of(state)
+        )
+
+    def find_hidden(self, instance: Any, state: Any, *, replaced: bool) -> frozenset[str]:
+        """Return the attributes that the use under way may not read. `replaced`: nor what they held before a change."""
+        keeper = keeper_of(state)
+        own = _own_keeper(state, keeper)
+        if state.key is None and own is not None:
+            return _NONE
+        keys = _loaded_keys(instance, state)
+        if state.obj() is instance:
+            keys = [key for key in keys if not _is_changed(state, key)]
+        further = [*_forgotten_of(state), *(_replaced_keys(state) if replaced else ())]
+        hidden: set[str] = set()
+        for kept in _entries_of(state, keeper):
+            use = kept.present()
+            if kept.watch.observes(use):
+                continue
+            if not (_is_known(instance, state) and kept.holds()):
+                hidden.update(key for key in keys if not _may_have(kept.watch, state.mapper, key, use, loaded=True))
+            hidden.update(key for key in further if not _may_have(kept.watch, state.mapper, key, use, loaded=False))
+        return frozenset(hidden)
+
+    def read(self, instance: Any, state: Any, key: str, *, replaced: bool) -> Any:
+        """Read one attribute. Raise the refusal if it may not be read."""
+        if replaced:
+            _decide_columns(state, key)
+        return getattr(instance, key)
+
+    def read_allowed(self, instance: Any, state: Any) -> dict[str, Any]:
+        """Return what the object holds without the attributes that the use under way may not read.
+
+        Attributes whose rows are decided one by one are read, which may load them anew.
+        """
+        keys = _loaded_keys(instance, state)
+        denied: set[str] = set()
+        for kept in _entries_of(state, keeper_of(state)):
+            use = kept.present()
+            if kept.watch.observes(use) or (_is_known(instance, state) and kept.holds()):
+                continue
+            for key in keys:
+                if not _is_changed(state, key) and not _may_have(kept.watch, state.mapper, key, use, loaded=False):
+                    denied.add(key)
+        for key in keys:
+            if key not in denied:
+                getattr(instance, key)
+        return {key: value for key, value in getattr(instance, RAW_DICT).items() if key not in denied}
+
+    def read_all(self, instance: Any, state: Any) -> None:
+        """Read each attribute that was loaded. Raise the first refusal."""
+        keys = _loaded_keys(instance, state)
+        try:
+            for key in _forgotten_of(state):
+                _decide_columns(state, key)
+        except PurposeGuardError as error:
+            tell_refusal(error)
+            raise
+        for key in keys:
+            getattr(instance, key)
+
+
+_CHECKS: Final = _ObjectChecks()
+
+
+def _is_known(instance: Any, state: Any) -> bool:
+    """Return True if it is known for which purpose an object holds what it holds."""
+    keeper = keeper_of(state)
+    own = _own_keeper(state, keeper)
+    frozen = own is not None or (keeper is not None and state.session_id == keeper.session_id)
+    return frozen and state.obj() is instance
+
+
+class _Courier:
+    """Carries the keeper of an object into a deep copy, and in a pickle which engines the object was loaded from."""
+
+    def __init__(self, tokens: Iterable[str], keeper: Keeper | None = None) -> None:
+        self.tokens = frozenset(tokens)
+        self.keeper = keeper
+
+    def __deepcopy__(self, _: Any) -> _Courier:
+        return self
+
+    def __reduce__(self) -> Any:
+        return _Courier, (sorted(self.tokens),)
+
+    def knows(self, watch: Watch) -> bool:
+        """Return True if the object was loaded from this very engine."""
+        return watch.attributes.token in self.tokens
+
+
+def _pickle(state: Any, parts: dict[str, Any]) -> None:
+    """Check an object that is pickled, or copied deeply, for each attribute that it holds."""
+    instance = state.obj()
+    keeper = keeper_of(state)
+    if instance is None or (keeper is None and state.key is None):
+        return
+    if not _CHECKS.is_current(instance, state):
+        _CHECKS.read_all(instance, state)
+    for key in _replaced_keys(state):
+        _decide_columns(state, key)
+    own = _own_keeper(state, keeper)
+    kept = own.frozen() if own is not None else keeper
+    tokens = [entry.watch.attributes.token for entry in _entries_of(state, keeper)]
+    parts[_KEEPER] = _Courier(tokens, kept)
+
+
+def _unpickle(reference: weakref.ref[Watch], state: Any, parts: dict[str, Any]) -> None:
+    """Check the attributes of an object that was pickled. Each engine that knows its class is told.
+
+    In another process it is not known which of them the object is of, so all of them are asked.
+    """
+    courier: _Courier | None = parts.get(_KEEPER)
+    watch = reference()
+    if courier is None or watch is None:
+        return
+    if courier.keeper is not None:
+        state.purposeguard_keeper = courier.keeper
+        return
+    known = keeper_of(state)
+    kept = known.kept if known is not None else ()
+    if courier.knows(watch):
+        kept = tuple(entry for entry in kept if courier.knows(entry.watch))
+    elif any(courier.knows(entry.watch) for entry in kept):
+        return
+    state.purposeguard_keeper = Keeper((*kept, Kept(watch)), NO_SESSION)
+
+
+def _forgotten_of(state: Any) -> list[str]:
+    """Return the attributes that were forgotten under another purpose, and not loaded since."""
+    forgotten: frozenset[str] = getattr(state, _FORGOTTEN, _NONE)
+    return sorted(forgotten.intersection(state.expired_attributes))
+
+
+def _replaced_keys(state: Any) -> list[str]:
+    """Return the attributes that the application changed, and whose values before that are kept."""
+    return [key for key, value in state.committed_state.items() if not isinstance(value, LoaderCallableStatus)]
+
+
+def _loaded_keys(instance: Any, state: Any) -> list[str]:
+    values = getattr(instance, RAW_DICT)
+    return [key for key in state.manager if key in values]
 
 
 # ---- leaving out ---------------------------------------------------------------------------------------------------
@@ -514,6 +764,7 @@ def forget(state: Any, names: frozenset[str]) -> None:
     loaded = names.intersection(state.dict) - set(state.committed_state)
     if loaded:
         state._expire_attributes(state.dict, loaded)
+        state.purposeguard_forgotten = loaded.union(_forgotten_of(state))
 
 
 def forgotten_of(watch: Watch, mapper: Mapper[Any], use: Use[Any] | None) -> frozenset[str]:

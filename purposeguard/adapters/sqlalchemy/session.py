@@ -86,12 +86,11 @@ class GuardedSession(Session):
                 must_be_gone(self, instance_state(instance))
             raise
 
-    def expunge(self, instance: object) -> None:
-        """As of any session; the object and its cascade still check their purpose."""
-        state: Any = instance_state(instance)
-        going = [state, *(entry[2] for entry in state.mapper.cascade_iterator("expunge", state))]
-        super().expunge(instance)
-        self._purposeguard.frozen().keep(gone for gone in going if not gone.was_deleted)
+    def _expunge_states(self, states: Iterable[Any], *args: Any, **kwargs: Any) -> None:
+        """As of any session, also for `make_transient`; the objects still check their purpose."""
+        leaving = list(states)
+        super()._expunge_states(leaving, *args, **kwargs)
+        self._purposeguard.frozen().keep(state for state in leaving if not state.was_deleted)
 
     def expunge_all(self) -> None:
         """As of any session, also on close; the objects still check their purpose."""
@@ -268,6 +267,7 @@ def protect(
     ):  # raised again when a statement is executed; it may be mended until then
         catalogue.refresh()
         watch.look_at_tables(stacklevel=2)
+    watch.attributes.ask(watch)
     return engine
 
 

@@ -99,7 +99,7 @@ def test_what_was_left_out_is_not_loaded_without_a_session(session: GuardedSessi
         session.expire(login)
         assert login.account == "ann"
         kept = pickle.loads(pickle.dumps(login))
-    with guard.purpose(tm.ProductProvision), pytest.raises(DetachedInstanceError, match="`ip` was left out"):
+    with guard.purpose(tm.TrafficAnalysis), pytest.raises(DetachedInstanceError, match="`ip` was left out"):
         _ = kept.ip
 
 
