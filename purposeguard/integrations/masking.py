@@ -24,7 +24,7 @@ from purposeguard.integrations._masking_classes import CLASSES, HIDDEN, is_mappe
 from purposeguard.integrations._masking_texts import DEEPEST, Shown, Texts
 from purposeguard.policy.violations import REFUSALS
 from purposeguard.values.annotations import PLAIN, is_namedtuple, is_taggable
-from purposeguard.values.plan import Plan, beside_fields, entries_of
+from purposeguard.values.plan import RAW_DICT, Plan, beside_fields, entries_of
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.type_schema import SILENT, Shape
 from purposeguard.values.walk import RowContexts, Walk
@@ -60,10 +60,19 @@ _PARAMETERS: Final = ("db.params", "db.query.parameter", "db.statement.parameter
 """What Sentry and OpenTelemetry call the parameters of a query."""
 
 
-_PAIR: Final = re.compile(r"""(?<![\w.])(["']?)([A-Za-z_]\w*)\1\s*[=:]\s*""")
+_PAIR: Final = re.compile(r"""(?<![\w.])(["']?)([A-Za-z_]\w*)\1\s*([=:＝：])\s*""")
 """The name of a field before its value, in a `repr`, a dict, JSON or a query."""
 
 _QUOTED: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
+
+_SEPARATOR: Final = re.compile(r"[,;&|\n{、，；＆]\s*$")
+"""What ends a value before the name of another field."""
+
+_AFTER_VALUE: Final = re.compile(r"[\s,;&|、，；＆)\]}]*$")
+"""What follows a value that is written without quotes, and is shown."""
+
+_OPENING: Final = "([{"
+_CLOSING: Final = ")]}"
 
 
 class Masker:
@@ -99,9 +108,9 @@ class Masker:
         """
         if len(text) > LONGEST:
             text = f"{text[:LONGEST]}{HIDDEN}"
-        if "=" not in text and ":" not in text:
-            return text
         pairs = list(_PAIR.finditer(text))
+        if not pairs:
+            return text
         markers = CLASSES.markers(frozenset(pair[2] for pair in pairs), least=1 if self._strict else 2)
         if not markers:
             return text
@@ -110,7 +119,7 @@ class Masker:
         for pair in pairs:
             if pair[2] in markers and pair.start() >= done:
                 parts += (text[done : pair.end()], markers[pair[2]])
-                done = _end_of_value(text, pair.end())
+                done = _end_of_value(text, pair, {each.start(): each for each in pairs}, markers)
         return "".join((*parts, text[done:]))
 
     def markers(self, keys: Collection[Any]) -> Mapping[str, str]:
@@ -125,32 +134,78 @@ class Masker:
         return cls in PLAIN or issubclass(cls, self._shown)
 
 
-def _end_of_value(text: str, at: int) -> int:
-    """Where the value ends that begins here: a quoted text, what is in brackets, or a word."""
+def _end_of_value(text: str, pair: re.Match[str], pairs: Mapping[int, re.Match[str]], names: Collection[str]) -> int:
+    """Find where the value of a pair ends. Where that is not certain, more of the text is taken for the value.
+
+    A value that is written as code writes it (in quotes or brackets, or a seal) ends with these. Any other may be of
+    several words: it ends where the next field begins.
+    """
+    at = pair.end()
     if text.startswith("<", at):  # a seal, or what stands for a value
-        end = text.find(">", at)
-        return len(text) if end < 0 else end + 1
+        end = text.find(">", at) + 1 or len(text)
+    elif text[at : at + 1] in ("'", '"'):
+        quoted = _QUOTED.match(text, at)
+        end = len(text) if quoted is None else quoted.end()
+    else:
+        end = _end_of_brackets(text, at)
+    if end > at and _is_followed_as_in_code(text, end, text[at]):
+        return end
+    if text[at : at + 1] in ("'", '"'):  # The text was cut, or the value has quotes itself.
+        return len(text)
+    limit = _next_field(text, pair, pairs, names)
+    after = _AFTER_VALUE.search(text, max(at, end), limit)
+    return limit if after is None else after.start()
+
+
+def _end_of_brackets(text: str, at: int) -> int:
+    """Return where the brackets that begin here are closed; `at` if there are none, or they are not closed."""
     depth = 0
-    while at < len(text):
-        char = text[at]
-        if char in "'\"":
-            quoted = _QUOTED.match(text, at)
-            at = len(text) if quoted is None else quoted.end()
-            if text[at : at + 1].isalnum():  # the quotes are those of two values: the text was cut, or is none of code
-                return len(text)
-            if not depth:
-                return at
+    begin = at
+    while at < len(text) and (depth or text[at] in _OPENING):
+        quoted = _QUOTED.match(text, at)
+        if quoted is not None:
+            at = quoted.end()
             continue
-        if char in "([{":
-            depth += 1
-        elif char in ")]}":
-            depth -= 1
-            if depth <= 0:
-                return at + (depth == 0)
-        elif not depth and char in " ,;&\n\t":
-            return at
+        depth += (text[at] in _OPENING) - (text[at] in _CLOSING)
         at += 1
+        if not depth:
+            return at
+    return begin
+
+
+_CODE_AFTER: Final = re.compile(
+    r"""\s*(?:$|[)\]}]|[,;&]\s*(?:$|["'\d\[{(<)\]}]|\.\.\.|[A-Za-z_]\w*\s*[=:(]|(?:None|True|False)\b)|(?<=\s)["']?[A-Za-z_]\w*["']?\s*[=:])"""
+)
+"""What may follow a value that code has written: the end, a bracket, or a separator and another value or field."""
+
+
+def _is_followed_as_in_code(text: str, end: int, first: str) -> bool:
+    """Return True if a value in quotes or brackets ends here: what follows is no further part of it."""
+    if _CODE_AFTER.match(text, end) is not None:
+        return True
+    # Words may follow in a sentence. Where quotes follow, they may be those of the value.
+    return text[end : end + 1].isspace() and first in "'\"" and first not in text[end:]
+
+
+def _next_field(text: str, pair: re.Match[str], pairs: Mapping[int, re.Match[str]], names: Collection[str]) -> int:
+    """Return where the next field begins after a pair; the length of the text if there is none."""
+    depth = 0
+    at = pair.end()
+    while at < len(text):
+        other = pairs.get(at)
+        if other is not None and not depth and at > pair.end() and _begins_field(text, pair, other, names):
+            return at
+        char = text[at]
+        quoted = _QUOTED.match(text, at) if not text[at - 1].isalnum() else None
+        depth = max(0, depth + (char in _OPENING) - (char in _CLOSING))
+        at = at + 1 if quoted is None else quoted.end()
     return at
+
+
+def _begins_field(text: str, pair: re.Match[str], other: re.Match[str], names: Collection[str]) -> bool:
+    """Return True if another pair is no part of the value of the first: it is tagged, or stands after a separator."""
+    is_separated = _SEPARATOR.search(text, pair.end(), other.start()) is not None
+    return other[2] in names or (is_separated and other[3] == pair[3])
 
 
 _CONTAINERS: Final = (list, tuple, set, frozenset, collections.deque, KeysView, ValuesView, ItemsView)
@@ -305,7 +360,8 @@ class Look(Walk):
     def _mapped(self, row: Any) -> Shown:
         """What is shown of a mapped object: its class. It may hold more than is tagged, and load what it lacks."""
         tagged = CLASSES.of(type(row))
-        for name, value in list(vars(row).items()):
+        values: dict[str, Any] = getattr(row, RAW_DICT, None) or vars(row)  # Also what may not be read now is masked.
+        for name, value in list(values.items()):
             if tagged is not None and name in tagged.markers:
                 self.hide(value, tagged.markers[name])
         return self._opaque(row)

@@ -8,10 +8,13 @@ import functools
 import json
 import traceback
 import types
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import pydantic
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 import purposeguard as pg
@@ -201,7 +204,81 @@ def test_a_strict_masker_masks_any_entry_with_the_name_of_a_tagged_field() -> No
     assert MASKER.masked(given) is given  # one field of a class that has two others that are tagged
     strict = Masker(strict=True)
     assert strict.masked(given) == {"full_name": "<1.1(a)>", "at": "noon"}
-    assert strict.text(f"to full_name={NAME} at noon") == "to full_name=<1.1(a)> at noon"
+    assert strict.text(f"to full_name={NAME} at noon") == "to full_name=<1.1(a)>"
+
+
+WORDS = ["Quimbaldo", "VanderMeer", "山田太郎", "アイコさま", "Müllerstraße", "Łukasiewicz"]
+BETWEEN = [
+    " ",
+    "  ",
+    "\u3000",
+    ", ",
+    "; ",
+    " (",
+    ") ",
+    " [",
+    "] ",
+    "-",
+    " & ",
+    "'",
+    "' ",
+    " '",
+    '"',
+    ' "',
+    "\n",
+    "・",
+    " > ",
+    "\\",
+    " :) ",
+    "。",
+]
+
+
+@st.composite
+def spoken_values(draw: st.DrawFn) -> str:
+    """A value of several words, with whatever people write between them."""
+    words = draw(st.lists(st.sampled_from(WORDS), min_size=1, max_size=4))
+    return "".join(f"{draw(st.sampled_from(BETWEEN)) if number else ''}{word}" for number, word in enumerate(words))
+
+
+FORMS: dict[str, Callable[[str, str], str]] = {
+    "words": lambda name, email: f"full_name={name} email={email}",
+    "commas": lambda name, email: f"saved full_name={name}, email={email}, plan=gold",
+    "semicolons": lambda name, email: f"full_name = {name}; email = {email}; plan = gold",
+    "a query": lambda name, email: f"/customers?full_name={name}&email={email}&page=2",
+    "lines": lambda name, email: f"full_name: {name}\nemail: {email}\nplan: gold",
+    "full-width signs": lambda name, email: f"full_name＝{name}、email＝{email}",
+    "an object of words": lambda name, email: f"Customer(full_name={name}, email={email}) saved",
+    "quoted by hand": lambda name, email: f"full_name='{name}' email=\"{email}\"",
+    "repr": lambda name, email: repr({"full_name": name, "email": email, "plan": "gold"}),
+    "repr of a list": lambda name, email: repr([{"plan": 7, "full_name": [name, (email,)], "email": email}]),
+    "JSON": lambda name, email: json.dumps({"full_name": name, "email": email, "n": 1}),
+    "JSON, not escaped": lambda name, email: json.dumps({"full_name": name, "email": email}, ensure_ascii=False),
+    "masked before": lambda name, email: f"full_name=<1.1(a)> {name}, email={email}",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(name=spoken_values(), email=spoken_values())
+def test_no_word_of_a_value_is_left(form: str, name: str, email: str) -> None:
+    text = FORMS[form](name, email)
+    for masker in (MASKER, Masker(strict=True)):
+        shown = masker.text(text)
+        left = [word for word in WORDS if word in shown or json.dumps(word)[1:-1] in shown]
+        assert not left, (text, shown)
+        assert "<1.1(a)>" in shown
+
+
+def test_what_stands_beside_masked_values_stays() -> None:
+    for text, shown in {
+        "full_name=Aiko van Quimby, email=a@b c d, plan=gold": "full_name=<1.1(a)>, email=<1.1(a)>, plan=gold",
+        "full_name='A', email='b', plan='gold' done": "full_name=<1.1(a)>, email=<1.1(a)>, plan='gold' done",
+        '{"full_name": "A", "email": ["a", "b"], "n": 7} end': '{"full_name": <1.1(a)>, "email": <1.1(a)>, "n": 7} end',
+        "?full_name=Aiko&email=x&page=2": "?full_name=<1.1(a)>&email=<1.1(a)>&page=2",
+        "email=(1, full_name='x'), plan=2": "email=<1.1(a)>, plan=2",
+        "full_name=, email=, plan=2": "full_name=<1.1(a)>, email=<1.1(a)>, plan=2",
+    }.items():
+        assert MASKER.text(text) == shown
 
 
 def test_the_one_tagged_field_of_a_class_is_enough_beside_other_keys() -> None:
