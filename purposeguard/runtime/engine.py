@@ -31,7 +31,7 @@ from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.verdict import Verdict
 from purposeguard.policy.violations import PurposeViolation, recorded, violation_of
 from purposeguard.runtime.clock import Clock
-from purposeguard.runtime.observer import Ledger, ObservedLog, Observer, Observers, Tick, method_for
+from purposeguard.runtime.observer import Ledger, ObservedLog, Observer, Observers, Tick, load_logging, method_for
 from purposeguard.runtime.protocols import Oversight, asks_of_many
 from purposeguard.runtime.registry import Access, Activity, how_to_register
 from purposeguard.runtime.snapshot import Permissions, PolicySnapshot
@@ -134,6 +134,8 @@ class Engine:
         self.snapshot = self._snapshot(self._compiled)
         self._snapshots: weakref.WeakSet[PolicySnapshot] = weakref.WeakSet([self.snapshot])
         self.observing = observing
+        if observing:
+            load_logging()
         ambient: ContextVar[Any] = ContextVar("purposeguard", default=nothing)
         self.innermost = ambient.get
         self.set_ambient = ambient.set
@@ -422,6 +424,8 @@ class ActivityHandle:
     def __init__(self, engine: Engine, activity: Activity) -> None:
         self.engine = engine
         self.activity = activity
+        if activity.observing:
+            load_logging()
         self.permissions = engine.permissions(activity)
         self.counted: dict[object, Tick] = {}
         self.ticks: dict[Label, Tick] = {}

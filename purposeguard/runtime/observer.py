@@ -162,8 +162,17 @@ class ObservedLog(Observer):
             log_observed(error)
 
 
+def load_logging() -> None:
+    """Load what `log_observed` needs, where something is made that observes.
+
+    A process that forks while another thread imports a module leaves the lock of this import to the child, where
+    nobody releases it. So the first denial must not be what imports it.
+    """
+    import logging  # noqa: F401, PLC0415  # a guard that enforces never needs it, and it is slow to load
+
+
 def log_observed(error: Exception) -> None:
     """Logs what would have been raised, were it enforced."""
-    import logging  # noqa: PLC0415  # a guard that enforces never needs it, and it is slow to load
+    import logging  # noqa: PLC0415  # loaded by now, by what observes
 
     logging.getLogger("purposeguard").warning("observed, not enforced: %s", error)

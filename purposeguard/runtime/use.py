@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextvars import Token, copy_context
+from importlib import import_module
 from types import FrameType
 from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
 
@@ -657,5 +659,19 @@ def _leave_to_the_parent() -> None:
         gc.freeze()
 
 
+_LOADED_LATER: Final = ("purposeguard.runtime.results", "difflib")
+"""The modules that first calls and first errors load, so that a program starts without them."""
+
+
+def _load_before_fork() -> None:
+    """Load what other threads may be importing: a child inherits the locks of imports, and not who would release them.
+
+    That waits for an import under way, and leaves none to begin. Without other threads there is nothing to wait for.
+    """
+    if len(sys._current_frames()) > 1:
+        for name in _LOADED_LATER:
+            import_module(name)
+
+
 if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
-    os.register_at_fork(after_in_child=_leave_to_the_parent)
+    os.register_at_fork(before=_load_before_fork, after_in_child=_leave_to_the_parent)

@@ -217,6 +217,88 @@ def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:
     assert printed_by(script) == ("0\n", "")
 
 
+FIRST_CALLS = [
+    ("withhold_a_result", 1),
+    ("withhold_a_result", 4),
+    ("withhold_a_value", 3),
+    ("suggest_an_id", 1),
+    ("observe_an_activity", 1),
+    ("observe_a_check", 1),
+]
+"""What the first call of another thread does, and at which of its imports this thread forks."""
+
+
+@pytest.mark.parametrize(("call", "nth"), FIRST_CALLS)
+def test_a_child_that_is_forked_during_an_import_goes_on(call: str, nth: int) -> None:
+    script = f"""
+        import os, signal, sys, threading, time, warnings
+        from typing import Annotated
+        from pydantic import BaseModel
+        import purposeguard as pg
+        from purposeguard.notices import trendmicro_jp as tm
+
+        warnings.simplefilter("ignore")
+        guard = pg.Guard(tm.NOTICE, mode="observe" if "{call}" == "observe_a_check" else "enforce")
+
+        class Customer(BaseModel):
+            email: Annotated[str, tm.Registration] = "e"
+            device: Annotated[str, tm.ProductData] = "d"
+
+        @guard.access(withhold=True)
+        def load() -> Customer:
+            return Customer()
+
+        def withhold_a_result():
+            with guard.purpose(tm.RenewalGuidance):
+                load()
+
+        def withhold_a_value():
+            with guard.purpose(tm.RenewalGuidance) as use:
+                use.withhold(Customer())
+
+        def suggest_an_id():
+            try:
+                guard.allows("1.1a", "renewal-guidanse")
+            except pg.UnknownTerm as error:
+                assert "renewal-guidance" in str(error)
+
+        def check():
+            guard.current.check(tm.ProductData)
+
+        def observe_a_check():
+            guard.check("1.1b", "1.2(1)①")
+
+        if "{call}" == "observe_an_activity":
+            observe_an_activity = guard.purpose(tm.RenewalGuidance, mode="observe")(check)
+
+        class Slow:
+            def find_spec(self, name, path=None, target=None):
+                if threading.current_thread() is first:
+                    imported.append(name)
+                    if len(imported) == {nth}:
+                        under_way.set()
+                        time.sleep(0.2)
+
+        def run():
+            {call}()
+            under_way.set()
+
+        under_way, imported = threading.Event(), []
+        sys.meta_path.insert(0, Slow())
+        first = threading.Thread(target=run)
+        first.start()
+        under_way.wait()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            {call}()
+            os._exit(0)
+        first.join()
+        print(os.waitpid(child, 0)[1])
+    """
+    assert printed_by(script, timeout=60)[0] == "0\n"
+
+
 def test_what_is_free_in_a_child_is_what_others_held() -> None:
     before = set(_LOCKS)
     own, others = new_lock(), new_lock()
