@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import datetime
 import math
 import os
@@ -114,6 +115,35 @@ def refusing(why: str) -> Iterator[Any]:
     with pytest.raises(RequestError) as caught:
         yield caught
     assert re.search(why, str(caught.value))
+
+
+CAPABILITIES_VERSION = 0x20080522
+WRITE_ANYTHING = 1 << 1
+"""CAP_DAC_OVERRIDE of Linux: the capability by which root writes what the modes of files forbid."""
+
+
+@contextmanager
+def bound_by_file_modes() -> Iterator[None]:
+    """Let root write only what the modes of files allow, as anybody else must.
+
+    Root stays root and can read everything. Another user could not read the library's own files where root works in a
+    directory that is closed to others.
+    """
+    if os.geteuid() != 0:
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    header = (ctypes.c_uint32 * 2)(CAPABILITIES_VERSION)
+    capabilities = (ctypes.c_uint32 * 6)()  # The first word holds the effective capabilities.
+    assert libc.capget(header, capabilities) == 0
+    effective = capabilities[0]
+    capabilities[0] = effective & ~WRITE_ANYTHING
+    assert libc.capset(header, capabilities) == 0
+    try:
+        yield
+    finally:
+        capabilities[0] = effective
+        assert libc.capset(header, capabilities) == 0
 
 
 @contextmanager

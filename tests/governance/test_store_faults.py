@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -32,7 +30,7 @@ from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.conftest import Databases
-from tests.governance.support import PATIENCE, pooled
+from tests.governance.support import PATIENCE, bound_by_file_modes, pooled
 
 
 def said(refused: pytest.ExceptionInfo[BaseException]) -> str:
@@ -158,23 +156,14 @@ def test_a_folder_is_no_store(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def unprivileged() -> Iterator[Path]:
-    """A folder, while the process has no right to write what is not its own; root has every right."""
-    with tempfile.TemporaryDirectory() as name:
-        path = Path(name)
-        path.chmod(0o755)
-        root = os.geteuid() == 0
-        Store.open(f"sqlite:///{path}/store.db").close()
-        (path / "store.db").chmod(0o444)
-        path.chmod(0o555)
-        if root:
-            os.seteuid(65534)
-        try:
-            yield path
-        finally:
-            if root:
-                os.seteuid(0)
-            path.chmod(0o755)
+def unprivileged(tmp_path: Path) -> Iterator[Path]:
+    """A folder with a store; this process may write neither."""
+    Store.open(f"sqlite:///{tmp_path}/store.db").close()
+    (tmp_path / "store.db").chmod(0o444)
+    tmp_path.chmod(0o555)
+    with bound_by_file_modes():
+        yield tmp_path
+    tmp_path.chmod(0o755)
 
 
 def test_a_file_that_may_not_be_written_is_said(unprivileged: Path) -> None:
