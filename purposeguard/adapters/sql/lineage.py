@@ -11,7 +11,7 @@ from sqlglot import exp
 from purposeguard.adapters.enforcement import NO_RULES, label_in, must_cover, tagged
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.parsing import parsed
-from purposeguard.adapters.sql.scopes import Flow, Relation
+from purposeguard.adapters.sql.scopes import NOTHING, Flow, Relation
 from purposeguard.adapters.sql.tags import Catalogue, Tables, TablesLike
 from purposeguard.adapters.sql.writes import Writes
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
@@ -27,7 +27,8 @@ class Analysis(NamedTuple):
     second where it has no name). `target`: the table that it writes to, None for a query; `writes`: by column of it,
     the columns that flow into it. `conditions`: the columns that decide which rows it gives or writes, and which of
     several values: the result depends on them as well, and reveals them. `columns`: what each output is made
-    of, in their order, also where two have one name; None where their number is unknown.
+    of, in their order, also where two have one name; None where their number is unknown. `keys`: the part of the
+    conditions that only names the row to write, by a key whose value the application gives (ON CONFLICT).
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Analysis(NamedTuple):
     writes: Mapping[str, Flow]
     conditions: Flow
     columns: tuple[Flow, ...] | None
+    keys: Flow = NOTHING
 
     @property
     def depends(self) -> dict[str, Flow]:
@@ -88,6 +90,7 @@ def read(text: str, catalogue: Catalogue) -> Read:
             MappingProxyType(dict(done.writes)),
             done.conditions,
             tuple(column.flow for column in outputs.columns) if outputs.complete else None,
+            done.keys,
         )
         return Read(tree, analysis, tuple(reader.mentions.values()), frozenset(reader.targets), outputs)
     raise UnresolvedStatement("the statement is nested too deeply to be looked into")
@@ -163,10 +166,11 @@ class Labels:
         if analysis.target is None:
             return
         target, columns = analysis.target, self._tables[analysis.target]
+        conditions = analysis.conditions - analysis.keys  # Such a key says which row it is, and not what is in it.
         for column, flow in analysis.writes.items():
             into = tagged(columns, column, target)
             along = into.by_row and self._goes_along(statement, flow, columns)
-            value = (Labels(self._tables) if along else self).of(flow | analysis.conditions)
+            value = (Labels(self._tables) if along else self).of(flow | conditions)
             if value.by_row and narrowed and not along:
                 raise UnlabelledData(
                     f"`{target}.{column}` would hold values whose sources their rows name: mark it `ByRow`, and put "

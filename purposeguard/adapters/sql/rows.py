@@ -497,7 +497,7 @@ class _Rewriting:
         for node, name, is_target in mentions:
             del node.meta[_WHOLE]
             if is_target:
-                self._limit(tree, node, name)
+                self._limit(node, name)
                 continue
             if self._beside(node, name):
                 continue
@@ -570,11 +570,24 @@ class _Rewriting:
         table = next(table for table in self._catalogue.tables.values() if table.name == name)
         return [exp.column(exp.to_identifier(str(column.key), quoted=True)) for column in table.relation.columns]
 
-    def _limit(self, tree: exp.Expr, node: exp.Table, name: str) -> None:
-        """Of the table that is written to, the rows that may not be used are left alone."""
-        if not isinstance(tree, (exp.Update, exp.Delete)):
+    def _limit(self, node: exp.Table, name: str) -> None:
+        """Leave alone the rows of a table that is written to which may not be used.
+
+        What is inserted stays what it is, also where a row that may not be used has the same unique key: no engine can
+        have both, and an INSERT without ON CONFLICT would fail.
+        """
+        changed = node.find_ancestor(exp.Update, exp.Delete, exp.Insert, exp.Merge)
+        if isinstance(changed, (exp.Update, exp.Delete)):
+            self._where(changed, self._condition_of(node, name))
+            return
+        conflict = changed.args.get("conflict") if changed is not None else None
+        alternative = str(changed.args.get("alternative") or "").upper() if changed is not None else ""
+        if isinstance(changed, exp.Insert) and _leaves_rows(changed, alternative):
+            return
+        is_update = isinstance(conflict, exp.OnConflict) and conflict.expressions and not conflict.args.get("duplicate")
+        if not isinstance(conflict, exp.OnConflict) or not is_update or alternative == "REPLACE":
             refuse(f"rows of `{name}` are left out, and it is written to: rows that are there are not seen to be there")
-        self._where(tree, self._condition_of(node, name))
+        self._where(conflict, self._condition_of(node, name))
 
     def _beside(self, node: exp.Table, name: str) -> bool:
         """Puts a condition beside those of a query with GROUP BY, and tells whether it did.
@@ -625,3 +638,16 @@ class _Rewriting:
         # First, as engines try conditions in their order: another may fail at rows that are left out.
         both = exp.and_(condition, where.this, copy=False) if where is not None else condition
         tree.set("where", exp.Where(this=both))
+
+
+def _leaves_rows(insert: exp.Insert, alternative: str) -> bool:
+    """Return True if an INSERT leaves the rows alone that are there already."""
+    conflict = insert.args.get("conflict")
+    if conflict is not None:
+        action = str(conflict.args.get("action") or "").upper()
+        return not conflict.expressions and action == "DO NOTHING" and alternative != "REPLACE"
+    return bool(insert.args.get("ignore")) or alternative in _LEAVING
+
+
+_LEAVING: Final = frozenset({"ABORT", "FAIL", "IGNORE", "ROLLBACK"})
+"""What SQLite may do where a row is there already (INSERT OR …), without changing that."""

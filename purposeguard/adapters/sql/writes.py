@@ -26,6 +26,7 @@ from purposeguard.adapters.sql.scopes import (
 )
 from purposeguard.adapters.sql.sources import bare, name_parts, only
 from purposeguard.adapters.sql.tags import Catalogue, Table
+from purposeguard.adapters.sql.values import BARE
 from purposeguard.errors import UnlabelledData
 
 _INSERT: Final = words(
@@ -47,13 +48,17 @@ _PROPERTIES: Final = (
 
 
 class Done(NamedTuple):
-    """What a statement does. `conditions`: what decides which rows it gives, or writes."""
+    """What a statement does. `conditions`: what decides which rows it gives, or writes.
+
+    `keys`: the part of them that only names the row to write, by a key whose value the application gives.
+    """
 
     kind: str
     outputs: Relation
     target: str | None = None
     writes: Mapping[str, Flow] = MappingProxyType({})
     conditions: Flow = NOTHING
+    keys: Flow = NOTHING
 
 
 class _Flows:
@@ -65,6 +70,10 @@ class _Flows:
         self._exactly: Final = exactly
         self.flows: Final[dict[str, Flow]] = {}
         self.conditions: Flow = NOTHING
+        self.keys: Flow = NOTHING
+        """The columns by which a row that is there already is found."""
+        self.is_given = False
+        """Whether all values to insert are given by the application, and none is read."""
 
     def named(self, key: str, called: str) -> str:
         """The column of a name."""
@@ -135,14 +144,17 @@ class Writes(Queries):
 
     def _target(self, node: exp.Expr) -> Table:
         """The table that a statement writes to."""
-        key = self.catalogue.key(node) if isinstance(node, exp.Table) else None
-        table = None if key is None else self.catalogue.tables.get(self.catalogue.declared(key))
+        table = self._known_target(node)
         if table is None:
             raise UnlabelledData(
                 f"it writes to no table that is known here{self._called(node)}: tell its columns and their tags"
             )
         self.targets.add(id(node))
         return table
+
+    def _known_target(self, node: exp.Expr) -> Table | None:
+        key = self.catalogue.key(node) if isinstance(node, exp.Table) else None
+        return None if key is None else self.catalogue.tables.get(self.catalogue.declared(key))
 
     def _called(self, node: exp.Expr) -> str:
         """The name of an unknown target, and what may have been meant."""
@@ -161,7 +173,20 @@ class Writes(Queries):
         """The target's table, and the columns that are named behind it."""
         if not isinstance(node, exp.Schema):
             return node, []
-        return node.this, [bare(column) for column in node.expressions]
+        table = self._known_target(node.this)
+        return node.this, [self._named_column(column, table) for column in node.expressions]
+
+    def _named_column(self, node: exp.Expr, table: Table | None) -> exp.Identifier:
+        """Return the name of a column to write, which the parser may take for a function without brackets."""
+        spelled = BARE.get(type(node), frozenset[str]())
+        if isinstance(node, exp.Boolean) and self.dialect == "sqlite":
+            spelled = frozenset({"true" if node.this else "false"})
+        names = [word for word in sorted(spelled) if table is not None and table.relation.get(word) is not None]
+        if len(names) != 1:
+            return bare(node)
+        name = exp.to_identifier(names[0], quoted=True)
+        node.replace(name)  # Written down again, it stays a name.
+        return name
 
     # ---- INSERT ----------------------------------------------------------------------------------------------------
 
@@ -179,6 +204,7 @@ class Writes(Queries):
         relation = self._inserted(node, commons)
         into.conditions = frozenset(self.reads)
         self.forced(relation)
+        into.is_given = not self.reads
         if node.args.get("by_name"):
             self._by_name(relation, into)
         elif not node.args.get("default"):
@@ -192,7 +218,9 @@ class Writes(Queries):
         if conflict is not None or node.args.get("alternative") or node.args.get("ignore"):
             # It looks at rows that are there already.
             self.mentions[id(target)] = (cast("exp.Table", target), into.table.name)
-            keys = NOTHING if conflict is not None and conflict.args.get("conflict_keys") else self._any_key(into)
+            others = node.args.get("alternative") or node.args.get("ignore")  # They are about all other keys.
+            is_named = conflict is not None and conflict.args.get("conflict_keys") and not others
+            keys = NOTHING if is_named else self._any_key(into)
             if conflict is not None:
                 self._conflict(conflict, scope, into, self._new_rows(node, columns, into), keys)
         return self._done("insert", node, scope, into)
@@ -227,7 +255,7 @@ class Writes(Queries):
         self.reads |= own
         keys = own.union(*into.flows.values())
         if self.dialect != "mysql":
-            into.conditions |= keys
+            into.keys |= keys
         return keys
 
     def _inserted(self, node: exp.Expr, commons: Commons) -> Relation:
@@ -266,15 +294,17 @@ class Writes(Queries):
         within = Scope(excluded, scope.commons)
         within.sources = scope.sources
         self.inserted = rows[0].relation
-        with self.apart() as reads:
+        with self.apart() as named:
             for key in node.args.get("conflict_keys") or ():
                 self.value(key, within)
+        with self.apart() as reads:
             for name in ("where", "index_predicate"):
                 part = node.args.get(name)
                 if isinstance(part, exp.Expr):
                     self.value(part, within)
+        into.keys |= frozenset(named)
         into.conditions |= frozenset(reads)
-        self.reads |= reads
+        self.reads |= named | reads
         for assignment in node.expressions:
             for column in self._assigned(assignment, within, into):
                 if not self._is_inserted(assignment, rows):
@@ -394,6 +424,9 @@ class Writes(Queries):
         return refuse("several columns are set to something that is no row")
 
     def _set_column(self, node: exp.Expr, scope: Scope, into: _Flows) -> str:
+        if type(node) in BARE or isinstance(node, exp.Boolean):
+            name = self._named_column(node, into.table)
+            return into.named(self.catalogue.names.key(name), str(name.this))
         if type(node) is not exp.Column or node.args.get("db"):
             return refuse("a part of a column is set: set the whole of it")
         table = node.args.get("table")
@@ -473,7 +506,8 @@ class Writes(Queries):
             columns = [column._replace(flow=column.flow | column.reads) for column in returned.columns]
             rest = returned.rest and returned.rest._replace(flow=returned.rest.flow | returned.rest.reads)
             outputs = Relation(columns, rest, complete=returned.complete)
-        return Done(kind, outputs, into.table.name, into.flows, into.conditions)
+        keys = into.keys - into.conditions if into.is_given else NOTHING
+        return Done(kind, outputs, into.table.name, into.flows, into.conditions | into.keys, keys)
 
 
 def _row(node: exp.Expr | None) -> exp.Expr:

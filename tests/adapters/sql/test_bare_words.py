@@ -5,11 +5,16 @@ Each is tried on the engine itself: what it reads for the word counts, whatever 
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 from sqlglot.dialects.dialect import Dialect
 
 from purposeguard.adapters.sql import DIALECTS, analyse
 from purposeguard.adapters.sql.functions import words
+from purposeguard.adapters.sql.lineage import read as parse
+from purposeguard.adapters.sql.rows import narrowed
+from purposeguard.adapters.sql.tags import Catalogue
 from purposeguard.errors import UnresolvedStatement
 from tests.adapters.sql.engines import Engine
 
@@ -88,6 +93,25 @@ def test_a_word_is_what_the_statement_calls_so(engine: Engine, word: str):
     for text in RENAMED:
         text = text.replace("{0}", word)  # noqa: PLW2901  # with the word
         assert not gives(engine, text) or reads(engine, text, "word") is not False, text
+
+
+CLAUSE_WORDS: Final = words("fetch for map qualify tablesample")
+"""Keywords that the parser takes for no name in a list of columns."""
+
+
+@pytest.mark.parametrize("word", [word for word in WORDS if word not in CLAUSE_WORDS])
+def test_a_word_is_the_column_that_the_engine_writes(engine: Engine, word: str):
+    engine.run(f'CREATE TEMP TABLE t (id INTEGER, "{word}" TEXT)')
+    catalogue = Catalogue({"t": ["id", word]}, engine.dialect)
+    for text in (f"INSERT INTO t (id, {word}) VALUES (1, 'x')", f"UPDATE t SET {word} = 'y' WHERE id = 1"):  # noqa: S608
+        try:
+            engine.run(text)
+        except engine.errors:
+            continue
+        found = parse(text, catalogue)
+        assert word in found.analysis.writes
+        engine.run(narrowed(found, catalogue, {}))  # It is written down as it was read.
+        assert engine.run(f'SELECT "{word}" FROM t LIMIT 1') in ([("x",)], [("y",)])  # noqa: S608  # words of ours
 
 
 READ = {

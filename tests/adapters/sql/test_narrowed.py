@@ -18,7 +18,7 @@ from purposeguard.adapters.sql.lineage import read
 from purposeguard.adapters.sql.rows import Conditions, narrowed
 from purposeguard.adapters.sql.scopes import DIALECTS, Names
 from purposeguard.adapters.sql.tags import Catalogue, Tables
-from purposeguard.errors import UnresolvedStatement
+from purposeguard.errors import PurposeGuardError, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from tests.adapters.sql.engines import DuckDB, Engine
@@ -127,18 +127,41 @@ def test_of_a_table_that_is_changed_the_other_rows_are_left_alone(engine: Engine
     assert engine.run("SELECT mail FROM crm ORDER BY id") == [("A",), ("b",), ("D",)]
 
 
-def test_a_row_that_may_not_be_used_is_not_met_by_an_insert(engine: Engine):
+def test_a_row_that_may_not_be_used_is_left_alone_by_an_insert(engine: Engine):
     filled(engine, *ROWS)
     engine.run("CREATE UNIQUE INDEX only_one ON crm (id)")
-    text = "INSERT INTO crm (id, mail) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET id = 1 RETURNING"
-    assert engine.run(f"{text} mail") == [("a",)]  # as it is without a guard
-    for returned in ("mail", "*", "id, length(mail)"):
-        with pytest.raises(UnresolvedStatement, match="rows that are there are not seen"):
-            narrow(engine, f"{text} {returned}", {"1": STOPPED})
+    text = "INSERT INTO crm (id, mail, origin) VALUES (1, 'x', '1.1(a)') ON CONFLICT (id) DO"
+    update = f"{text} UPDATE SET mail = excluded.mail, origin = excluded.origin RETURNING"
+    for returned in ("mail", "mail, id, length(mail)"):
+        assert engine.run(narrow(engine, f"{update} {returned}", {"1": STOPPED})) == []
+    assert engine.run(narrow(engine, f"{text} NOTHING RETURNING mail", {"1": STOPPED})) == []
+    assert engine.run(narrow(engine, f"{update} mail".replace("(1,", "(2,"))) == []  # Its source may not be used.
+    assert engine.run("SELECT mail FROM crm ORDER BY id") == [("a",), ("b",), ("c",), ("d",)]
+    assert engine.run(narrow(engine, f"{update} mail", {"4": STOPPED})) == [("x",)]
+    where = update.replace("RETURNING", "WHERE crm.id < 3 OR crm.id > 8 RETURNING").replace("'x'", "'y'")
+    assert engine.run(narrow(engine, f"{where} mail", {"1": STOPPED})) == []
+    assert engine.run("SELECT mail FROM crm WHERE id = 1") == [("x",)]
     # A key that is not personal tells what any query that asks for it alone does.
-    assert engine.run(narrow(engine, f"{text} id", {"1": STOPPED})) == [(1,)]
+    text = "INSERT INTO crm (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET id = 1 RETURNING id"
+    assert engine.run(narrow(engine, text, {"1": STOPPED})) == [(1,)]
     # It looks at no row that is there.
     narrow(engine, "INSERT INTO crm (id, mail, origin) VALUES (9, 'x', '1.1(a)')", {"1": STOPPED})
+
+
+def test_a_row_that_may_not_be_used_is_not_replaced():
+    guard = Guard(tm.NOTICE, governance=Told({"1": STOPPED}))
+    for dialect, text in (
+        ("sqlite", "INSERT OR REPLACE INTO crm (id, mail, origin) VALUES (1, 'x', '1.1(a)')"),
+        ("sqlite", "REPLACE INTO crm (id, mail, origin) VALUES (1, 'x', '1.1(a)')"),
+        (
+            "sqlite",
+            "INSERT OR REPLACE INTO crm (id, mail, origin) VALUES (1, 'x', '1.1(a)') ON CONFLICT (id) DO NOTHING",
+        ),
+        ("mysql", "INSERT INTO crm (id, mail, origin) VALUES (1, 'x', '1.1(a)') ON DUPLICATE KEY UPDATE mail = 'x'"),
+    ):
+        statements = Statements(guard, Tables(tm.NOTICE, TABLES, VIEWS), dialect=dialect)
+        with guard.purpose(RENEWAL), pytest.raises(PurposeGuardError):
+            statements.narrowed(text)
 
 
 def test_parameters_stay_where_they_are(engine: Engine):

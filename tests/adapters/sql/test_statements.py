@@ -115,8 +115,28 @@ def test_whether_a_row_is_there_already_is_asked_for_a_purpose(guard: Guard, dia
 def test_a_row_that_may_be_there_already_is_told_by_its_key_alone(guard: Guard, shop: Statements):
     text = "INSERT INTO customer (id, email) VALUES (1, 'a') ON CONFLICT {} DO UPDATE SET email = excluded.email"
     shop.check(text.format("(id)"))
-    with guard.purpose(tm.RenewalGuidance), pytest.raises(FlowViolation):
-        shop.check(text.format("(email)"))  # the id would tell of the address
+    with pytest.raises(PurposeMissing):
+        shop.check(text.format("(email)"))
+    rows = "INSERT INTO customer (id, email, total) VALUES (%s, %s, %s), (%s, %s, %s) ON CONFLICT"
+    with guard.purpose(tm.RenewalGuidance):
+        # The key says which row it is, and not what is in the other columns.
+        shop.check(text.format("(email)"))
+        for end in (
+            "(email) DO NOTHING",
+            "DO NOTHING",
+            "(email) DO UPDATE SET total = excluded.total RETURNING id",
+            "(email) DO UPDATE SET total = customer.total + excluded.total WHERE customer.id < 5",
+        ):
+            shop.check(f"{rows} {end}")
+        # What is read chooses rows, or flows into a column.
+        for telling in (
+            "INSERT INTO customer (id, email) SELECT id, email FROM customer ON CONFLICT (email) DO NOTHING",
+            "INSERT INTO customer (id, email) VALUES (1, (SELECT max(email) FROM customer)) ON CONFLICT DO NOTHING",
+            f"{rows} (email) DO UPDATE SET id = 1 WHERE customer.email > 'a'",
+            f"{rows} (email) DO UPDATE SET id = length(customer.email)",
+        ):
+            with pytest.raises(FlowViolation):
+                shop.check(telling)
     mysql = Statements(guard, TABLES, dialect="mysql")
     text = "INSERT INTO customer (id, email) VALUES (1, 'a') ON DUPLICATE KEY UPDATE"
     with guard.purpose(tm.RenewalGuidance):

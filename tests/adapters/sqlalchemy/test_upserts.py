@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, UniqueConstraint, create_engine
+from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, UniqueConstraint, create_engine, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import GuardedSession, protect
-from purposeguard.errors import PurposeMissing, UnresolvedStatement
+from purposeguard.errors import PurposeMissing
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
 from purposeguard.values.markers import Subject
@@ -68,7 +68,7 @@ def test_a_row_is_not_looked_for_without_a_purpose_that_may(name: str, shop: Sho
         held.drop_all(shop.plain)
 
 
-def test_what_finds_the_row_decides_what_is_written(shop: Shop, guard: Guard) -> None:
+def test_a_key_that_is_given_says_which_row_is_written(shop: Shop, guard: Guard) -> None:
     held.create_all(shop.plain)
     dialect = sqlite if shop.plain.dialect.name == "sqlite" else postgresql
     engine = _engine(shop.url, guard)
@@ -77,21 +77,24 @@ def test_what_finds_the_row_decides_what_is_written(shop: Shop, guard: Guard) ->
     keyed = dialect.insert(members).values(EMAIL | {"id": 1})
     try:
         with engine.connect() as connection, guard.purpose(tm.ProductProvision):
-            for telling in (  # the device, or the id, would tell of the address
+            for upsert in (  # The address says which row it is.
+                _update(into, index_elements=["email"]),
                 into.on_conflict_do_update(index_elements=["email"], set_={"device": "x"}),
-                _update(keyed, index_elements=["email"]),
+                _update(keyed, index_elements=["email"]).returning(members.c.id),
+                keyed.on_conflict_do_nothing(index_elements=["email"]),
+                _update(keyed, index_elements=["id"]),
             ):
-                with pytest.raises(FlowViolation):
-                    connection.execute(telling)
-            connection.execute(_update(into, index_elements=["email"]))
-            connection.execute(_update(keyed, index_elements=["id"]))
+                connection.execute(upsert)
+            assert connection.execute(select(members)).all() == [(1, EMAIL["email"], "x")]
+            with pytest.raises(FlowViolation):  # The device would choose the address.
+                connection.execute(_update(keyed, index_elements=["email"], where=members.c.device == "x"))
             connection.rollback()
     finally:
         engine.dispose()
         held.drop_all(shop.plain)
 
 
-def test_a_row_of_somebody_who_stopped_it_is_not_looked_for(shop: Shop, governed: Guard) -> None:
+def test_a_row_of_somebody_who_stopped_it_is_left_alone(shop: Shop, governed: Guard) -> None:
     own = MetaData()
     people = Table(
         "persons",
@@ -102,18 +105,26 @@ def test_a_row_of_somebody_who_stopped_it_is_not_looked_for(shop: Shop, governed
     own.create_all(shop.plain)
     dialect = sqlite if shop.plain.dialect.name == "sqlite" else postgresql
     engine = protect(create_engine(shop.url), governed, own)
-    into = dialect.insert(people).values(EMAIL)
+    with shop.plain.begin() as connection:
+        connection.execute(
+            people.insert(), [{"id": 2, "email": "ann@example.org"}, {"id": 9, "email": "ren@example.org"}]
+        )
     try:
         with engine.connect() as connection, governed.purpose(tm.RenewalGuidance):
-            for statement in (
-                into.on_conflict_do_nothing(),
-                into.on_conflict_do_nothing(index_elements=["email"]),
-                _update(into, index_elements=["email"]).returning(people.c.id),
-            ):
-                with pytest.raises(UnresolvedStatement):
-                    connection.execute(statement)
-            connection.execute(into.values(id=1).on_conflict_do_nothing(index_elements=["id"]))
-            connection.rollback()
+            for email, changed in (("ann@example.org", []), ("ren@example.org", [90]), ("new@example.org", [90])):
+                into = dialect.insert(people).values({"id": 90, "email": email})
+                update = into.on_conflict_do_update(index_elements=["email"], set_={"id": into.excluded.id})
+                assert connection.scalars(update.returning(people.c.id)).all() == changed
+                connection.execute(into.on_conflict_do_nothing())
+                connection.execute(into.on_conflict_do_nothing(index_elements=["email"]))
+                connection.rollback()
+            many = dialect.insert(people)
+            update = many.on_conflict_do_update(index_elements=["email"], set_={"id": many.excluded.id})
+            rows = [{"id": 20, "email": "ann@example.org"}, {"id": 90, "email": "ren@example.org"}]
+            connection.execute(update, rows)
+            connection.commit()
+        with shop.plain.connect() as connection:
+            assert sorted(connection.execute(select(people)).all()) == [(2, "ann@example.org"), (90, "ren@example.org")]
     finally:
         engine.dispose()
         own.drop_all(shop.plain)
