@@ -29,7 +29,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env lowest-env dbt-env demo demo-services test test-all lint format types layers generated docs site coverage lowest deep bench bench-data bench-services bench-plugin third-party mutation requirements ci clean
+.PHONY: help env lowest-env dbt-env demo demo-services test test-all lint format types layers generated docs site dist coverage lowest deep bench bench-data bench-services bench-plugin third-party mutation requirements ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -137,6 +137,15 @@ export DOCS_BASE ?= /
 site:
 	@DOCS_VERSION=$(DOCS) $(SITE_PYTHON) -m sphinx -q -W --keep-going -n -j 2 -c docs -d build/doctrees . build/docs/$(DOCS)
 	@$(SITE_PYTHON) docs/versions.py build/docs
+
+$(VENV)-dist/.dist: $(VENV)-dist/$(MADE) requirements/dist.txt
+	@echo "installing requirements/dist.txt into $(@D)"
+	@$(@D)/bin/python $(PIP) --require-hashes --only-binary :all: -r requirements/dist.txt
+	@touch $@
+
+# PROJECT_URL is the repository that the metadata and the links of README lead to.
+dist: $(DEV) $(VENV)-dist/.dist ## wheel, sdist and SBOM in dist, reproducible; README's commands with the wheel alone
+	@$(VENV)/bin/python -m tests.dist $(VENV)-dist/bin
 
 # The tests of the core: to trace the others would cost minutes, and they reach nothing of it that these do not.
 CORE_TESTS = tests/unit tests/bypass tests/properties tests/differential tests/concurrency

@@ -71,12 +71,15 @@ class Reader:
     """Goes through one document; with `mend`, notes what it prints now instead of refusing what it printed once.
 
     With `constraints`, a file of versions, it does as somebody who has nothing but Python: `sh` blocks make the
-    environment in which the commands behind them run.
+    environment in which the commands behind them run. `package` is what they install in place of the checkout.
     """
 
-    def __init__(self, folder: Path, *, mend: bool = False, constraints: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, mend: bool = False, constraints: Path | None = None, package: Path | None = None
+    ) -> None:
         self.folder = folder
         self._constraints = constraints
+        self._package = package
         self.mended: list[tuple[Example, str]] = []
         self._mend = mend
         self._printed = io.StringIO()
@@ -195,6 +198,8 @@ class Reader:
             if line == "python -m venv .venv":
                 subprocess.run([sys.executable, "-m", "venv", self.folder / ".venv"], check=True)
             elif program == "pip":
+                if self._package is not None:
+                    arguments = [str(self._package) if word == "." else word for word in arguments]
                 subprocess.run(
                     [own, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments],
                     cwd=ROOT,

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-
 from purposeguard.cli.files import Problem, replacing
 from purposeguard.cli.report.registers import Register
 from purposeguard.extras import Needs
