@@ -15,6 +15,7 @@ from typing import Any, Final
 from purposeguard.extras import Needs
 from purposeguard.integrations._masking_classes import HIDDEN, SUBJECT
 from purposeguard.integrations._masking_errors import Failure, error_of
+from purposeguard.integrations._masking_urls import hide_places, hide_places_in
 from purposeguard.integrations.logging import Masking
 from purposeguard.integrations.masking import Masker
 from purposeguard.integrations.versions import must_be_tested
@@ -118,7 +119,7 @@ def _masking(masker: Masker, own: dict[str, Any]) -> dict[str, Any]:
     }
     experiments = own.get("_experiments") or {}
     if "stream" in (own.get("trace_lifecycle"), experiments.get("trace_lifecycle")):
-        masks["before_send_span"] = _each  # which the SDK warns of where spans are not streamed
+        masks["before_send_span"] = _span  # which the SDK warns of where spans are not streamed
     integrations: list[Any] = list(own.get("integrations") or ())
     wants_logging = own.get("default_integrations", True) and not any(
         each is LoggingIntegration or isinstance(each, LoggingIntegration)
@@ -142,7 +143,29 @@ def _masking(masker: Masker, own: dict[str, Any]) -> dict[str, Any]:
 
 def _each(masker: Masker, part: dict[str, Any], _hint: Any = None) -> dict[str, Any]:
     """A breadcrumb, log, metric or span, or a part of an event: its names are the SDK's, and tell of no class."""
-    return {name: masker.masked(value) for name, value in part.items()}
+    return {name: hide_places_in(masker.masked(value), name) for name, value in part.items()}
+
+
+def _span(masker: Masker, span: dict[str, Any], _hint: Any) -> dict[str, Any]:
+    """Mask a span that is sent by itself. One that stands for a request has its name as the transaction would."""
+    masked = _each(masker, span)
+    source = (span.get("attributes") or {}).get("sentry.span.source")
+    source = source.get("value") if isinstance(source, dict) else source
+    if source is not None:
+        masked["name"] = _name_of(masker, span.get("name"), source)
+    return masked
+
+
+_URL_SOURCES: Final = frozenset({"url", "unknown"})
+"""What the SDK calls the source of a transaction's name that is the URL of the request."""
+
+
+def _name_of(masker: Masker, name: Any, source: Any) -> Any:
+    """Return the name of a transaction: the template of a route stays, a URL does not."""
+    if source in _URL_SOURCES:
+        return HIDDEN
+    shown = masker.masked(name)
+    return shown if source == "route" else hide_places_in(shown)
 
 
 def _objects(masker: Masker, event: dict[str, Any], _hint: Any) -> dict[str, Any]:
@@ -155,15 +178,19 @@ def _event(masker: Masker, event: dict[str, Any], hint: Any) -> dict[str, Any]:
     failure = Failure(masker, error_of(hint.get("exc_info")))
     texts = failure.texts
     masked: dict[str, Any] = {}
+    source = (event.get("transaction_info") or {}).get("source")
     for name, value in event.items():
         if name in _KEPT:
             masked[name] = value
+        elif name == "transaction":
+            masked[name] = texts.replaced_in(_name_of(masker, value, source))
         elif name in ("exception", "threads", "stacktrace"):
             masked[name] = texts.replaced_in(_with_locals_masked(value, failure))
         else:
-            masked[name] = texts.replaced_in(_part(masker, name, value))
+            masked[name] = texts.replaced_in(hide_places_in(_part(masker, name, value)))
     if isinstance(event.get("exception"), dict):
-        masked["exception"] = {**masked["exception"], "values": _messages(masked["exception"], failure)}
+        values = hide_places_in(_messages(masked["exception"], failure))
+        masked["exception"] = {**masked["exception"], "values": values}
     return masked
 
 
@@ -187,7 +214,13 @@ def _with_locals_masked(part: Any, failure: Failure) -> Any:
         return part
     if "vars" in part:
         shown = failure.locals_at(*_place(part))
-        return {**part, "vars": {name: _written(shown[name]) if name in shown else HIDDEN for name in part["vars"]}}
+        return {
+            **part,
+            "vars": {
+                name: hide_places(_written(hide_places_in(shown[name], name))) if name in shown else HIDDEN
+                for name in part["vars"]
+            },
+        }
     return {name: _with_locals_masked(value, failure) for name, value in part.items()}
 
 

@@ -5,17 +5,24 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import sentry_sdk
+from fastapi import FastAPI, Request
+from fastapi.testclient import TestClient
 from sentry_sdk.envelope import Envelope as Sent
+from sentry_sdk.integrations.fastapi import FastApiIntegration
 from sentry_sdk.integrations.logging import LoggingIntegration
+from sentry_sdk.integrations.starlette import StarletteIntegration
 from sentry_sdk.transport import Transport
 
 import purposeguard as pg
 from purposeguard.integrations import sentry
+from purposeguard.integrations._masking_classes import HIDDEN
+from purposeguard.integrations._masking_urls import hide_places_in
 from purposeguard.integrations.masking import Masker
 from purposeguard.integrations.sentry import options
 from purposeguard.notices import trendmicro_jp as tm
@@ -314,6 +321,101 @@ def test_frames_without_an_exception_have_no_locals() -> None:
         frames = kept.items("event")[0]["threads"]["values"][0]["stacktrace"]["frames"]
     assert person.plan
     assert frames[-1]["vars"]["person"] == "<not shown>"
+
+
+NUMBER, WORD = "7310044", "sentinel-word"
+PATH = f"/people/{NUMBER}/{WORD}?full_name={WORD}&page={NUMBER}"
+
+
+def _service() -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/people/{number}/{word}")
+    def show(request: Request) -> None:
+        log.warning("asked for %s", request.url)
+        sentry_sdk.add_breadcrumb(
+            type="http", category="call", data={"url": f"https://api.example{PATH}", "method": "GET"}
+        )
+        with sentry_sdk.start_span(op="http.client", name=f"GET https://api.example{PATH}") as span:
+            span.set_data("url", f"https://api.example{PATH}")
+            span.set_data("http.query", f"full_name={WORD}")
+            span.set_data("url.path", f"/people/{NUMBER}")
+        message = f"no answer from https://user:{WORD}@api.example{PATH}"
+        raise LookupError(message)
+
+    return app
+
+
+@pytest.mark.parametrize("lifecycle", ["static", "stream"])
+@pytest.mark.parametrize("path", [PATH, PATH.replace("people", "unknown"), f"/people/x/{WORD}?q={NUMBER}"])
+def test_paths_and_queries_are_not_sent(path: str, lifecycle: str) -> None:
+    own: dict[str, Any] = {"_experiments": {"trace_lifecycle": lifecycle}} if lifecycle == "stream" else {}
+    with started(integrations=[StarletteIntegration(), FastApiIntegration()], **own) as kept:
+        headers = {"Referer": f"https://shop.example{PATH}"}
+        TestClient(_service(), raise_server_exceptions=False).get(path, headers=headers)
+        text = kept.text
+        events = kept.items("event")
+    assert kept.envelopes
+    shown = [text[match.start() - 90 : match.end()] for match in re.finditer(f"{NUMBER}|{WORD}", text)]
+    assert not shown
+    if path == PATH:
+        assert events[-1]["transaction"] == "/people/{number}/{word}"
+        assert events[-1]["request"]["url"] == "http://testserver"
+        assert "https://api.example" in text
+
+
+def test_the_same_request_without_the_options_sends_paths_and_queries() -> None:
+    transport = Kept()
+    client = sentry_sdk.Client(
+        dsn="https://key@127.0.0.1/1",
+        transport=transport,
+        traces_sample_rate=1.0,
+        auto_enabling_integrations=False,
+        integrations=[StarletteIntegration(), FastApiIntegration()],
+    )
+    with sentry_sdk.isolation_scope() as isolation, sentry_sdk.new_scope() as scope:
+        isolation.clear()
+        scope.clear()
+        isolation.set_client(client)
+        TestClient(_service(), raise_server_exceptions=False).get(PATH)
+        assert f"full_name={WORD}" in transport.text
+        assert f"/people/{NUMBER}" in transport.text
+    client.close(0)
+
+
+def test_names_that_are_urls_are_not_sent(kept: Kept) -> None:
+    for source, name in (("url", f"/people/{WORD}"), ("custom", f"GET /people/{WORD}"), ("route", "/people/{word}")):
+        with sentry_sdk.start_transaction(op="http.server", name=name, source=source):
+            sentry_sdk.capture_message(f"GET /people/{WORD}?page=1 HTTP/1.1 took long, see /a?b={WORD}")
+    names = [event["transaction"] for event in (*kept.items("event"), *kept.items("transaction"))]
+    assert names == [HIDDEN, f"GET {HIDDEN}", "/people/{word}"] * 2
+    assert WORD not in kept.text
+
+
+def test_places_are_hidden_in_whatever_holds_them() -> None:
+    for value, shown in (
+        ("https://user:pass@host:8080/a/b?c=d#e and more", "https://host:8080 and more"),
+        ("postgresql://u:p@db/people", "postgresql://db"),
+        ("POST /people/7 HTTP/1.1", f"POST {HIDDEN} HTTP/1.1"),
+        ("1/2 of 3", "1/2 of 3"),
+        (
+            {"url": "https://host/a", "http.route": "/people/{id}"},
+            {"url": "https://host", "http.route": "/people/{id}"},
+        ),
+        (
+            {"URL.Path": "/a/b", "query": {"a": "b"}, "path": None},
+            {"URL.Path": HIDDEN, "query": HIDDEN, "path": None},
+        ),
+        (
+            {"url.full": {"value": "https://host/a", "type": "string"}},
+            {"url.full": {"value": "https://host", "type": "string"}},
+        ),
+        (
+            {"https://host/a": ["GET /a", ("https://host/a", 7)]},
+            {"https://host": [f"GET {HIDDEN}", ("https://host", 7)]},
+        ),
+    ):
+        assert hide_places_in(value) == shown
 
 
 def test_streamed_spans_are_masked() -> None:
