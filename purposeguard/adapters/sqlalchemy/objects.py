@@ -518,9 +518,9 @@ class _ObjectChecks:
         if keeper is None:
             return state.key is None
         return bool(
-            keeper.ambient() is keeper.use
+            keeper.innermost() is keeper.use
             and state.session_id == keeper.session_id
-            and keeper.use._runs_here()
+            and keeper.use._is_ambient_here()
             and state.obj() is instance
             and not _forgotten_of(state)
         )
