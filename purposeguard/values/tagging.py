@@ -17,7 +17,9 @@ from purposeguard.values.type_schema import Shape, hints_of, shape_of
 def sources_of(model: object, localns: Mapping[str, Any] | None = None) -> dict[str, Label]:
     """The tagged and sealed fields of a model, `{"email": Label(1.1(a)), "orders[].address": …}`, in its order.
 
-    Containers stand in the path as `[]`, mappings by their values (a tag on the keys counts for the mapping).
+    Containers stand in the path as `[]`, mappings by their values (a tag on the keys counts for the mapping). A class
+    that leads back to itself through others (mutual relations) is listed where the shortest path meets it, by each
+    field of the class that holds it there. The tags count wherever such a class occurs, not only in the paths listed.
     Instead of a model any annotation that holds one may be given, e.g. `list[Customer]`.
 
     Raises:

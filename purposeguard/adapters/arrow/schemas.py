@@ -22,7 +22,7 @@ from purposeguard.adapters.tags import KEY, Revisions, Tag, columns_of, encode
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, is_union
-from purposeguard.values.annotations import ALIASES, QUALIFIERS, is_taggable, what_is
+from purposeguard.values.annotations import ALIASES, QUALIFIERS, alias_value, is_taggable, what_is
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.type_schema import Model, hints_of
 
@@ -153,7 +153,10 @@ def _read(annotation: Any, place: _Place) -> _Stored:
     if isinstance(annotation, NewType):
         return _read(annotation.__supertype__, place)
     if isinstance(annotation, ALIASES):
-        return _read(cast("Any", annotation).__value__, place)
+        if annotation in place.around:
+            name = cast("Any", annotation).__name__
+            raise TypeError(f"`{place.path}` holds {name} again, and an Arrow type has an end")
+        return _read(alias_value(annotation), place._replace(around=(*place.around, annotation)))
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         labels = [Label(cast("type[Source]", extra)) for extra in args[1:] if isinstance(extra, TermMeta)]

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+import typing_extensions as te
 from hypothesis import given
 from pyarrow import feather
 from pydantic import BaseModel
@@ -119,7 +120,14 @@ class _Bare(BaseModel):
     value: list  # type: ignore[type-arg]  # as some write it
 
 
-@pytest.mark.parametrize("model", [_Anything, _Mixed, _Circle, _Pair, _Bare, Page])
+_Lists = te.TypeAliasType("_Lists", "list[_Lists]")
+
+
+class _Alias(BaseModel):
+    value: _Lists
+
+
+@pytest.mark.parametrize("model", [_Anything, _Mixed, _Circle, _Pair, _Bare, _Alias, Page])
 def test_what_has_no_arrow_type_is_refused_by_the_name_of_its_field(model: type) -> None:
     with pytest.raises(TypeError, match=r"`(value|inner|rows)"):
         schema_of(model, NOTICE)
