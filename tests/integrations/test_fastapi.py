@@ -560,6 +560,37 @@ def test_who_stopped_the_purpose_is_refused_before_the_endpoint_runs(
     assert ask("7").status_code == 200
 
 
+@pytest.mark.parametrize("alias", ["X-Customer", "x-customer", "X-CUSTOMER", None])
+@pytest.mark.parametrize("stated", ["X-Customer", "x-customer", "X-CUSTOMER"])
+@pytest.mark.parametrize("sent", ["X-Customer", "x-customer", "x-CUSTOMER"])
+def test_names_of_headers_are_the_same_in_either_case(
+    governance: Governance, alias: str | None, stated: str, sent: str
+) -> None:
+    guard = pg.Guard(tm.NOTICE, governance=governance)
+    router = PurposeRouter(guard, purpose=tm.ProductGuidance)
+
+    def show(x_customer: int) -> int:
+        return x_customer
+
+    show.__annotations__["x_customer"] = Annotated[int, Header(alias=alias)]
+    router.get("/", subject=SubjectFrom.header(stated, realm="customer"))(show)
+    client = client_of(made(guard, router))
+    governance.restrict("customer:8", tm.ProductGuidance)
+    assert client.get("/", headers={sent: "7"}).json() == 7
+    assert client.get("/", headers={sent: "8"}).status_code == 403
+
+
+@pytest.mark.parametrize("kind", ["path", "query"])
+def test_names_of_other_parameters_differ_by_case(governance: Governance, kind: str) -> None:
+    guard = pg.Guard(tm.NOTICE, governance=governance)
+    router = PurposeRouter(guard, purpose=tm.ProductGuidance)
+    with pytest.raises(MisdeclaredRoute, match=f"{kind} parameter `Key`"):
+
+        @router.get("/{key}" if kind == "path" else "/", subject=getattr(SubjectFrom, kind)("Key"))
+        def show(key: int) -> None:
+            """Not reached."""
+
+
 def test_what_is_nobody_s_id_is_an_invalid_request(governance: Governance):
     guard = pg.Guard(tm.NOTICE, governance=governance)
     router = PurposeRouter(guard, purpose=tm.ProductGuidance)
