@@ -19,6 +19,7 @@ from purposeguard.values.callables import is_plain, kind_of
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.streams import LEFT_OUT, Steps, enters_generator, iterates, runs_later, stepwise
 from purposeguard.values.type_schema import Shape, hints_of, shape_of
+from purposeguard.values.undeclared import label_with, shapes_beside_fields
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -78,6 +79,9 @@ class Reader:
         shape = shape_of(annotation)
         fields, seals = shape.labels(), shape.seals()
         label = Label.join(*fields.values()) if fields else None
+        beside = shapes_beside_fields(shape)
+        if access.named is None and not access.withhold:  # else it is looked at in each row
+            label = label_with(label, beside)
         if access.named is not None:
             label = access.named | label if label is not None and access.withhold else access.named
         # What is sealed is checked where it is opened: to return nothing else takes a purpose, and no more.
@@ -96,7 +100,7 @@ class Reader:
                 f"{access.name}: its return annotation bears a mark, which belongs on a field of the rows that it "
                 "returns"
             )
-        self.marked = shape.is_marked
+        self.marked = shape.is_marked or any(part.is_marked for part in beside)
         # What is announced as sealed and comes plain is seen when it is there.
         self.looked_at = self.marked or shape.holds_seals
         if access.narrow and not self.marked:

@@ -84,6 +84,7 @@ def without(
             used=used if engine.counting and not activity.observing else None,
             is_told=activity.observing or engine.observers.want_each,
             ask_ahead=engine.ask_ahead,
+            observing=activity.observing,
         )
         return withholder.apply(value, shape, path)
     except PurposeGuardError as error:
@@ -175,6 +176,7 @@ def narrowed(
         named_only=access.withhold and not access.narrow,
         denials=None if use._records_each or engine.observers.want_each else denials,
         ask_ahead=engine.ask_ahead,
+        observing=activity.observing,
     )
     try:
         return (narrower.item if one else narrower.apply)(value, shape, path, around)

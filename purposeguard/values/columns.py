@@ -59,7 +59,14 @@ def rows_of(items: list[Any], shape: Shape, path: str, around: frozenset[int] = 
         return None
     plan = plan_of(classes.pop(), shape, path)
     reader = plan.reader
-    if reader is None or plan.marks or plan.whole is not None or plan.refusal is not None or plan.later:
+    if (
+        reader is None
+        or plan.computed
+        or plan.marks
+        or plan.whole is not None
+        or plan.refusal is not None
+        or plan.later
+    ):
         return None
     if plan.quick is not None and plan.are_plain(items):
         return Rows(items, plan, plan.quick, {})
@@ -75,6 +82,8 @@ def _columns(
 ) -> dict[str, Column] | None:
     fields = plan.fields or {}
     if issubclass(plan.cls, BaseModel) and any(row.__pydantic_extra__ for row in items):
+        return None
+    if reader.beside is not None and any(map(reader.beside, items)):
         return None
     columns: dict[str, Column] = {}
     try:

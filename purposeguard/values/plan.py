@@ -40,7 +40,8 @@ from purposeguard.values.markers import Mark
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.streams import runs_later
 from purposeguard.values.type_schema import SILENT, Model, Shape, is_settled, refuse_unread
-from purposeguard.values.withheld import Withheld
+from purposeguard.values.undeclared import Computed, StateReader, computed_members, private_values, state_reader
+from purposeguard.values.withheld import Withheld, is_copy
 
 MISSING: Final = object()
 """In place of a field's value that is not there."""
@@ -109,6 +110,8 @@ class Plan:
         fields = self.fields
         if fields is None or self.is_marked or self.unasked or self.gone or beside_fields(row, fields):
             return False
+        if self.computed or (self.state is not None and self.state.values(row)):
+            return False
         for name, shape in fields.items():
             value = read_field(row, name)
             if not (shape.sealed and isinstance(value, Sealed) if shape.says_what else type(value) in PLAIN):
@@ -137,7 +140,7 @@ class Plan:
     @functools.cached_property
     def is_marked(self) -> bool:
         """Whether there are rows in it, or were announced, that say whose they are."""
-        return bool(self.marks) or self.shape.is_marked
+        return bool(self.marks) or self.shape.is_marked or any(part.is_marked for part in self.computed.values())
 
     @functools.cached_property
     def labels_outside_rows(self) -> tuple[Label, ...]:
@@ -149,6 +152,7 @@ class Plan:
         """The label of what fields hold and was not announced, and so not asked for before; or of all that was."""
         asked = {source for label in self.shape.labels().values() for source in label.sources}
         held = [label for shape in (self.fields or {}).values() for label in shape.labels().values()]
+        held += [part.label for part in self.computed.values() if part.label is not None]
         sources = {source for label in held for source in label.sources} - asked
         sources |= self.whole.sources if self.whole is not None else frozenset()
         return Label(*sources) if sources else None
@@ -169,9 +173,22 @@ class Plan:
         return tuple(Model(self.cls).fields()) if is_taggable(self.cls) else ()
 
     @functools.cached_property
+    def state(self) -> StateReader | None:
+        """What reads that which values hold outside of their fields; None if they can hold nothing there."""
+        return state_reader(self.cls, self.fields or ())
+
+    @functools.cached_property
+    def computed(self) -> Mapping[str, Computed]:
+        """The computed fields and properties from which rows may be read."""
+        if self.fields is None or not is_taggable(self.cls) or issubclass(self.cls, dict):
+            return {}
+        members = computed_members(base_of_class(self.cls), self.fields)
+        return {name: member for name, member in members.items() if name not in self.gone}
+
+    @functools.cached_property
     def reader(self) -> Quick | None:
         """How rows are read without running their code; None if there is no way."""
-        return None if self.gone or not self.fields else _quick(self.cls, tuple(self.fields))
+        return None if self.gone or not self.fields else _quick(self.cls, tuple(self.fields), self.state)
 
     @functools.cached_property
     def quick(self) -> Quick | None:
@@ -179,7 +196,10 @@ class Plan:
         return None if any(shape.says_what for shape in (self.fields or {}).values()) else self.reader
 
     def are_plain(self, rows: Collection[Any]) -> bool:
-        """Whether rows are quickly seen to hold plain values alone, where nothing else was announced of any field."""
+        """Whether rows are quickly seen to hold plain values alone, where nothing else was announced of any field.
+
+        Nothing but plain values is outside of their fields either. Computed fields are not looked at.
+        """
         if self.quick is None:
             return False
         try:
@@ -196,11 +216,13 @@ class Quick(NamedTuple):
     """How rows of a class are read without running code of it.
 
     `values` gives all values in each of some rows; what a row holds beside its fields comes as one that is not plain.
-    `held` gives those of one row by name, and may give more.
+    `held` gives those of one row by name, and may give more. `beside` gives what a row holds outside of its fields and
+    `held` does not give; None if there can be nothing.
     """
 
     values: Callable[[Collection[Any]], Iterable[Iterable[Any]]]
     held: Callable[[Any], Mapping[str, Any]]
+    beside: Callable[[Any], Collection[Any]] | None = None
 
 
 RAW_DICT: Final = "__purposeguard_dict__"
@@ -208,9 +230,27 @@ RAW_DICT: Final = "__purposeguard_dict__"
 
 _held: Final = operator.attrgetter("__dict__")
 _extra: Final = operator.attrgetter("__pydantic_extra__")
+_private: Final = operator.attrgetter("__pydantic_private__")
 
 
-def _quick(cls: Any, names: tuple[str, ...]) -> Quick | None:
+def _quick(cls: Any, names: tuple[str, ...], state: StateReader | None) -> Quick | None:
+    quick = _quick_fields(cls, names)
+    if quick is None or state is None:
+        return quick
+    if quick.held is _held and state.is_in_dict:
+        return quick
+    if issubclass(cls, BaseModel) and state.readers == (private_values,):
+        fields = quick.values
+        return Quick(
+            lambda rows: itertools.chain(fields(rows), map(dict.values, filter(None, map(_private, rows)))),
+            quick.held,
+            state.values,
+        )
+    fields, beside = quick.values, state.values
+    return Quick(lambda rows: itertools.chain(fields(rows), map(beside, rows)), quick.held, beside)
+
+
+def _quick_fields(cls: Any, names: tuple[str, ...]) -> Quick | None:
     if issubclass(cls, BaseModel):
         return Quick(
             lambda rows: itertools.chain(map(dict.values, map(_held, rows)), [filter(None, map(_extra, rows))]), _held
@@ -259,7 +299,7 @@ def plan_of(cls: type, shape: Shape, path: str = "") -> Plan:
     plan: Plan | None = shape.plans.get(cls)
     if plan is None:
         plan = (_plan_of_row if is_taggable(cls) else _plan_of_other)(cls, shape, path)
-        if is_settled(cls) and not plan.gone:  # classes of copies go with the use that they were made for
+        if is_settled(cls) and not is_copy(cls):  # classes of copies go with the use that they were made for
             if len(shape.plans) >= _MOST:
                 shape.plans.clear()
             shape.plans[cls] = plan
@@ -496,12 +536,11 @@ def named(path: str, cls: type) -> str:
 
 def base_of_class(cls: type) -> type:
     """The class of which objects of `cls` are copies that something was withheld from; itself where they are none."""
-    return cls.__bases__[-1] if "__purposeguard_withheld__" in vars(cls) else cls
+    return cls.__bases__[-1] if is_copy(cls) else cls
 
 
 def gone_from(cls: type) -> Mapping[str, Decision]:
     """The fields that copies of this class lack, which are not to be read."""
-    # `hasattr` asks the metaclass of a pydantic model, too.
     record: Withheld | None = vars(cls).get("__purposeguard_withheld__")
     return record.decisions if record is not None else {}
 

@@ -42,7 +42,7 @@ from purposeguard.values.opener import dump_opener, opener_for
 from purposeguard.values.rows import abouts_of
 from purposeguard.values.sealed import Sealed, failure, quiet, seal
 from purposeguard.values.type_schema import Shape, shape_of
-from purposeguard.values.withheld import base_of, left_out_of, record_of, visible_of
+from purposeguard.values.withheld import base_of, left_out_of, pinned_values, record_of, visible_of
 
 
 def fresh_private(declared: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -114,7 +114,7 @@ def unreadable_in(value: Any, copies: set[int] | None = None) -> dict[Any, Any]:
             items = enumerate(value)
     elif hasattr(type(value), "__purposeguard_withheld__"):
         found = dict.fromkeys(_unreadable_fields(value), True)
-        items = visible_of(value).items()
+        items = (*visible_of(value).items(), *pinned_values(value).items())
         if copies is not None and dataclasses.is_dataclass(value):
             copies.add(id(value))
     elif isinstance(value, dict):

@@ -17,8 +17,10 @@ from purposeguard.values.plan import Plan, beside_fields, label_of_stream, label
 from purposeguard.values.rows import said_by, subjects_of
 from purposeguard.values.streams import LEFT_OUT
 from purposeguard.values.type_schema import Shape
-from purposeguard.values.walk import RowContexts, Walk
-from purposeguard.values.withholding import Stream, beside, fill
+from purposeguard.values.undeclared import FAILED
+from purposeguard.values.walk import REFUSED, RowContexts, Walk
+from purposeguard.values.withheld import pinned_values
+from purposeguard.values.withholding import Stream, beside, class_with_pinned, fill
 
 Denials = Callable[[list[str], list[tuple[Label, bool]]], "list[Decision | None] | None"]
 
@@ -33,6 +35,7 @@ class Narrower(Walk):
     what the fields say is withheld. `stream` gives what stands before an iterator of this shape, at this path, in a row
     about these, and looks at each row when it comes. `denials` decides for many subjects at once:
     it gives the first denial of each, or None if nothing is denied. It is absent if each decision must be reported.
+    `observing`: denials are only recorded, so nothing is left behind.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Narrower(Walk):
         named_only: bool = False,
         denials: Denials | None = None,
         ask_ahead: Callable[[list[str]], object] | None = None,
+        observing: bool = False,
     ) -> None:
         super().__init__(ask_ahead)
         self._decide = decide
@@ -55,6 +59,7 @@ class Narrower(Walk):
         self._named_only = named_only
         self._stream = stream
         self._denials = denials
+        self._observing = observing
         self._holds_itself = False
         self._why: Decision
 
@@ -91,10 +96,10 @@ class Narrower(Walk):
             return LEFT_OUT
         return self._stream(value, plan.shape, path, around) if plan.later else value
 
-    def circle(self, plan: Plan, path: str) -> None:
-        """A value without marked rows may hold itself, as long as nothing is left out of it."""
-        if plan.is_marked:
-            super().circle(plan, path)
+    def circle(self, value: Any, plan: Plan, path: str) -> None:
+        """A value without marked rows may hold itself, and an attribute any, as long as nothing is left out of it."""
+        if plan.is_marked and not self._in_state:
+            super().circle(value, plan, path)
         self._holds_itself = True
 
     def container(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
@@ -112,7 +117,7 @@ class Narrower(Walk):
             plan.unasked, plan.labels_outside_rows, row_contexts or around, path
         ):
             return LEFT_OUT
-        if plan.are_plain((row,)):
+        if plan.are_plain((row,)) and not plan.computed:
             return row
         # A row without marks is about those whom the row around it is about.
         around = row_contexts or around
@@ -124,10 +129,44 @@ class Narrower(Walk):
         for _, value in beside_fields(row, plan.fields or {}):
             if self.inside(value, plan.items, path, around) is not value:
                 raise UnlabelledData(f"`{path or plan.cls.__qualname__}` holds rows in keys that it does not declare")
-        if not changed:
+        # With what may not be used, all that is beside the fields is left behind: it may have been made from it.
+        is_kept = self._may_keep_state(row, plan, path, around)
+        pinned = self._computed(row, plan, path, around) if plan.computed else {}
+        if is_kept and not changed and not pinned:
             return row
         self.changes()
-        return _with(row, read, changed)
+        return _with(row, plan, read, changed, pinned)
+
+    def _computed(self, row: Any, plan: Plan, path: str, around: RowContexts) -> dict[str, Any]:
+        """Return what is left of the computed fields that give marked rows; nothing if all of it is left.
+
+        Of one that cannot be computed there is FAILED: it may not be read from the row that is given back.
+        """
+        values: dict[str, Any] = {}
+        is_changed = False
+        for name, member in plan.computed.items():
+            if member.is_decided_by_label:
+                continue
+            left = value = self.compute(row, name)
+            if value is REFUSED:
+                continue
+            if value is not FAILED:
+                left = self.inside_computed(value, member.shape, f"{path}.{name}" if path else name, around)
+            elif not member.is_marked:
+                continue
+            is_changed = is_changed or left is not value or value is FAILED
+            values[name] = None if left is LEFT_OUT else left
+        return values if is_changed and not self._observing else {}
+
+    def _may_keep_state(self, row: Any, plan: Plan, path: str, around: RowContexts) -> bool:
+        """Return whether all that a row holds outside of its fields may stay there.
+
+        What is not understood there is left behind with the rest, unless denials are only observed.
+        """
+        try:
+            return self.leaves_state(row, plan, path, around) or self._observing
+        except UnlabelledData:
+            return self._observing
 
     @override
     def rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:
@@ -136,7 +175,7 @@ class Narrower(Walk):
         if self._denials is None or around or len(classes) != 1:
             return None
         plan = plan_of(classes.pop(), shape, path)
-        if plan.whole is not None or plan.refusal or len(plan.marks) != 1 or not plan.are_plain(items):
+        if plan.whole is not None or plan.refusal or plan.computed or len(plan.marks) != 1 or not plan.are_plain(items):
             return None
         subjects = subjects_of(items, plan)
         if subjects is None:
@@ -179,11 +218,16 @@ class Narrower(Walk):
         return False
 
 
-def _with(row: Any, read: Mapping[str, Any], changed: Mapping[str, Any]) -> Any:
-    """A row with other values in some of its fields.
+def _with(
+    row: Any, plan: Plan, read: Mapping[str, Any], changed: Mapping[str, Any], computed: Mapping[str, Any]
+) -> Any:
+    """A row with other values in some of its fields, and with these of its computed fields.
 
     What it keeps beside its fields is left behind: it may have been made from what is left out.
     """
+    if computed:
+        values = {name: value for name, value in computed.items() if value is not FAILED}
+        return fill(class_with_pinned(row, plan, frozenset(computed)), {**read, **changed}, beside(row), values)
     if is_namedtuple(type(row)):
         return row._replace(**changed)
-    return fill(type(row), {**read, **changed}, beside(row))
+    return fill(type(row), {**read, **changed}, beside(row), pinned_values(row))

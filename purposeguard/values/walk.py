@@ -10,7 +10,7 @@ import operator
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence, ValuesView
 from collections.abc import Set as AbstractSet
 from types import MemberDescriptorType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel
 from typing_extensions import override
@@ -18,6 +18,7 @@ from typing_extensions import override
 from purposeguard.errors import PurposeGuardError, SealedValue, UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.policy.row_context import RowContext
+from purposeguard.policy.violations import PurposeViolation
 from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS
 from purposeguard.values.markers import Collected, Ended, Mark, SubjectMark
 from purposeguard.values.plan import LEAVES, Plan, beside_fields, entries_of, named, objects_in_array, plan_of, refilled
@@ -25,6 +26,7 @@ from purposeguard.values.rows import LONG_AGO, day_order, said_by, subject_in, s
 from purposeguard.values.sealed import Sealed, failure
 from purposeguard.values.streams import LEFT_OUT
 from purposeguard.values.type_schema import SILENT, Shape, refuse_unread
+from purposeguard.values.undeclared import FAILED, StateReader, compute
 
 RowContexts = tuple[RowContext, ...]
 
@@ -39,7 +41,11 @@ class Walk(abc.ABC):
 
     def __init__(self, ask_ahead: Callable[[list[str]], object] | None = None) -> None:
         self._under_way: set[int] = set()
+        self._searched: dict[int, _Searched] = {}
+        self._search_depth = 0
         self._ask_ahead = ask_ahead
+        self._in_state = 0
+        self._computing = 0
 
     def inside(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
         """What is left of a value, where this shape was announced.
@@ -56,17 +62,24 @@ class Walk(abc.ABC):
         if plan.refusal is not None:
             raise UnlabelledData(f"{named(path, cls)}{plan.refusal}")
         if plan.fields is None and not plan.contains:
+            if plan.state is not None:
+                self._search(value, plan, plan.state, path, around)
             return self.leaf(value, plan, path, around)
         number = id(value)
         if number in self._under_way:
-            self.circle(plan, path)
+            self.circle(value, plan, path)
             return value
         _refuse_endless(cls, path, len(self._under_way))
         self._under_way.add(number)
         try:
             if plan.fields is not None:
                 return self.row(value, plan, path, around)
-            return self.container(value, plan, path, around)
+            left = self.container(value, plan, path, around)
+            if plan.state is not None and not self.leaves_state(value, plan, path, around):
+                raise UnlabelledData(
+                    f"{named(path, cls)} that holds rows in its attributes, beside its items: give a list or a dict"
+                )
+            return left
         finally:
             self._under_way.discard(number)
 
@@ -78,9 +91,72 @@ class Walk(abc.ABC):
     def row(self, row: Any, plan: Plan, path: str, around: RowContexts) -> Any:
         """What is left of an object with fields."""
 
-    def circle(self, plan: Plan, path: str) -> None:
+    def circle(self, value: Any, plan: Plan, path: str) -> None:  # noqa: ARG002  # for walks that make copies
         """Refuses a value that is met again in itself."""
         raise UnlabelledData(f"{named(path, plan.cls)} that holds itself: what runs in a circle is not looked through")
+
+    def _search(self, value: Any, plan: Plan, state: StateReader, path: str, around: RowContexts) -> None:
+        """Look at what an object holds that is no row, once in a walk.
+
+        Raises:
+            UnlabelledData: something would have to be left out of it, and no copy of it can be made.
+        """
+        depth = self._search_depth
+        known = self._searched.get(id(value))
+        if depth >= MAX_SEARCH_DEPTH or (known is not None and known.depth <= depth):
+            return
+        self._searched[id(value)] = _Searched(value, depth)
+        self._search_depth += 1
+        self._in_state += 1
+        is_left = False
+        try:
+            is_left = all(self._is_left(part, path, around) for part in state.values(value))
+        finally:
+            self._in_state -= 1
+            self._search_depth -= 1
+            if not is_left:  # whoever meets it again is to be refused again
+                del self._searched[id(value)]
+        if not is_left:
+            raise UnlabelledData(
+                f"{named(path, plan.cls)} that holds rows in its attributes, where nothing can be left out: give the "
+                "rows themselves"
+            )
+
+    def _is_left(self, part: Any, path: str, around: RowContexts) -> bool:
+        plan = plan_of(type(part), SILENT, path)
+        # What it gives when it is iterated or awaited is its code, as what its methods return.
+        return plan.is_unseen or plan.refusal is not None or self.inside(part, SILENT, path, around) is part
+
+    def leaves_state(self, value: Any, plan: Plan, path: str, around: RowContexts) -> bool:
+        """Return whether all that a row or container holds outside of its fields or items may stay in it."""
+        parts = () if plan.state is None else plan.state.values(value)
+        if not parts:
+            return True
+        self._in_state += 1
+        try:
+            # Nothing was announced of it, so it is known by its own class.
+            return all(self.inside(part, SILENT, path, around) is part for part in parts)
+        finally:
+            self._in_state -= 1
+
+    def compute(self, row: Any, name: str) -> Any:
+        """Return what a computed field gives: FAILED if it cannot be computed here, REFUSED if its own code may not."""
+        if self._computing >= MAX_COMPUTED_DEPTH:
+            return FAILED
+        try:
+            return compute(row, name)
+        except PurposeViolation:
+            return REFUSED
+
+    def inside_computed(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
+        """Return what is left of what a computed field gave, which may lead back to the row."""
+        self._computing += 1
+        self._in_state += 1
+        try:
+            return self.inside(value, shape, path, around)
+        finally:
+            self._in_state -= 1
+            self._computing -= 1
 
     def container(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
         """What is left of a container: the same object, where all its items are left as they are."""
@@ -150,6 +226,23 @@ def _refuse_endless(cls: type, path: str, depth: int) -> None:
     """Raise UnlabelledData where a value of this class lies in too many others."""
     if depth >= _MOST_NESTED:
         raise UnlabelledData(f"{named(path, cls)} that lies in {_MOST_NESTED} others: what has no end is refused")
+
+
+class _Searched(NamedTuple):
+    """An object whose attributes were looked at, and in how many such objects it was met."""
+
+    value: Any  # kept, so that no other object gets its identity
+    depth: int
+
+
+MAX_SEARCH_DEPTH: Final = 4
+"""How deep objects without fields are searched that hold each other: a client in a row leads to very many."""
+
+REFUSED: Final = object()
+"""In place of what a computed field gives, where its own code reads what may not be used: then nobody can read it."""
+
+MAX_COMPUTED_DEPTH: Final = 3
+"""How many steps computed fields are followed: what one gives may be a row of the same class."""
 
 
 def _is_literal(value: Any, shape: Shape) -> bool:
@@ -255,7 +348,9 @@ def _look_into(value: Any, depth: int, pending: list[tuple[Any, int]]) -> Label 
     except Exception as error:  # noqa: BLE001  # of a container's own code; what it says may show the value
         hidden = failure(f"looking for tags in a {cls.__qualname__}", error)
     else:
-        return plan.own_label
+        labels = [member.label for member in plan.computed.values()] if plan.computed else []
+        stated = [label for label in (plan.own_label, *labels) if label is not None]
+        return Label.join(*stated) if stated else None
     finally:
         del value, parts
     raise hidden
@@ -280,6 +375,8 @@ def _parts(value: Any, plan: Plan) -> list[Any]:
             held: dict[str, Any] = getattr(value, "__dict__", {})
             parts += held.values()
             parts += (_in_slot(value, name) for name in names if name not in held)
+        if plan.state is not None and (plan.contains or names):
+            parts += plan.state.values(value)
         return parts
     finally:
         del value
@@ -385,9 +482,37 @@ class Handed(Walk):
                 self.inside(value, shape, f"{path}.{name}", around)
             for _, value in beside_fields(row, plan.fields or {}):
                 self.inside(value, plan.items, path, around)
+            self.leaves_state(row, plan, path, around)
+            self._look_at_computed(row, plan, path, around)
         finally:
             self._rows_around -= 1
         return row
+
+    @override
+    def circle(self, value: Any, plan: Plan, path: str) -> None:
+        """An attribute may lead back to what is under way, which is looked at already."""
+        if not self._in_state:
+            super().circle(value, plan, path)
+
+    def _look_at_computed(self, row: Any, plan: Plan, path: str, around: RowContexts) -> None:
+        """Add the labels of what computed fields may give, and of what they give.
+
+        Raises:
+            UnlabelledData: one may give rows that say whose they are, and cannot be computed now.
+        """
+        for name, member in plan.computed.items():
+            if member.label is not None:
+                self.labels.add(member.label)
+            if member.is_decided_by_label:
+                continue
+            value = self.compute(row, name)
+            if value is FAILED and member.is_marked:
+                raise UnlabelledData(
+                    f"`{path}.{name}` may hold rows that say whose they are, and cannot be computed: give a class "
+                    "without it"
+                )
+            if value is not FAILED and value is not REFUSED:
+                self.inside_computed(value, member.shape, f"{path}.{name}", around)
 
     def _meets(self, plan: Plan, path: str) -> None:
         if plan.is_unseen:

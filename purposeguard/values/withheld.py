@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn, cast
 
 from pydantic import BaseModel
 
-from purposeguard.errors import hide_own_frames
+from purposeguard.errors import UnlabelledData, hide_own_frames
 from purposeguard.locks import new_lock
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.violations import PurposeViolation, violation_of
@@ -39,6 +39,10 @@ class Classes:
         return cls
 
 
+being_inspected: Final[ContextVar[bool]] = ContextVar("purposeguard_being_inspected", default=False)
+"""Whether a computed field runs because the library looks at what it gives: nobody else reads what it reads."""
+
+
 class Withheld:
     """What stands behind the withheld fields of one copy: the decisions, and whom to tell when one is read."""
 
@@ -61,7 +65,7 @@ class Withheld:
         decision = self.decisions[field]
         advice = f"the field `{field}` was withheld: read it under a purpose that may use it, or do without"
         violation = violation_of(decision)(decision, self.activity, self.function, field, advice)
-        if self.tell is not None:
+        if self.tell is not None and not being_inspected.get():
             self.tell(violation)
         raise violation
 
@@ -128,6 +132,48 @@ class Refusing:
         raise AttributeError(f"`{self.name}` is withheld here and cannot be set")
 
 
+class Pinned:
+    """The attribute of a computed field that was decided when the row was inspected.
+
+    What it gave, without what may not be used, is in the `__dict__` of the copy and comes before this descriptor.
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        if instance is None:
+            return self
+        raise UnlabelledData(
+            f"{owner.__qualname__}.{self.name} could not be computed when the object was inspected, so what it gives "
+            "was not decided: hold it in a field"
+        )
+
+
+PINNED: Final = "__purposeguard_pinned__"
+"""Where the class of copies keeps the names of its pinned attributes."""
+
+
+def pinned_names(cls: type) -> frozenset[str]:
+    """Return the names of the computed fields whose values copies of this class keep."""
+    names: frozenset[str] = vars(cls).get(PINNED, frozenset())
+    return names
+
+
+def pinned_values(instance: Any) -> dict[str, Any]:
+    """Return the values of computed fields that a copy keeps."""
+    names = pinned_names(type(instance))
+    return {name: instance.__dict__[name] for name in sorted(names) if name in instance.__dict__} if names else {}
+
+
+def is_copy(cls: type) -> bool:
+    """Return whether a class was made for copies that something was withheld from."""
+    # `hasattr` asks the metaclass of a pydantic model, too.
+    return "__purposeguard_withheld__" in vars(cls)
+
+
 def record_of(instance: object) -> Withheld:
     """What stands behind a withheld copy."""
     return cast("Withheld", type(instance).__purposeguard_withheld__)  # type: ignore[attr-defined]  # set by _made
@@ -143,7 +189,8 @@ def visible_of(instance: Any) -> dict[str, Any]:
     if isinstance(instance, dict):
         return dict(instance)
     if isinstance(instance, BaseModel):
-        return dict(instance.__dict__)
+        pinned = pinned_names(type(instance))
+        return {name: value for name, value in instance.__dict__.items() if name not in pinned}
     gone = record_of(instance).decisions
     found = {name: getattr(instance, name, _MISSING) for name in fields_of(instance) if name not in gone}
     return {name: value for name, value in found.items() if value is not _MISSING}

@@ -4,7 +4,8 @@ Withholding walks a value along the shape of its annotation. What the annotation
 that it could mean, and refused where any of that is. A copy without some fields is an instance of a subclass made for
 it, so `isinstance` holds and methods work. It does not hold the withheld values in any form: reading one raises. What
 the object kept besides its declared fields (cached properties, private attributes, extra keys) is left behind too,
-since nothing says from what it was made.
+since nothing says from what it was made. An object is given back as it is only if nothing that can be read from it,
+kept there or computed, would have to be left out.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import copy
 import dataclasses
 import functools
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, Final, cast
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, cast
 
 from pydantic import BaseModel
 from typing_extensions import override
@@ -23,21 +25,40 @@ from typing_extensions import override
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
+from purposeguard.policy.violations import PurposeViolation
 from purposeguard.values import pydantic
 from purposeguard.values.annotations import is_attrs, is_namedtuple, is_taggable, may_state
 from purposeguard.values.columns import Rows, rows_of
 from purposeguard.values.copying import Copies, copies_without
-from purposeguard.values.plan import Plan, beside_fields, plan_of
+from purposeguard.values.plan import Plan, beside_fields, named, plan_of
 from purposeguard.values.rows import said_by
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.type_schema import SILENT, Shape
-from purposeguard.values.walk import RowContexts, Walk, is_remade
-from purposeguard.values.withheld import GONE, Classes, Refusing, Withheld, base_of, fields_of, record_of, visible_of
+from purposeguard.values.undeclared import FAILED, Computed, compute
+from purposeguard.values.walk import MAX_COMPUTED_DEPTH, REFUSED, RowContexts, Walk, is_remade
+from purposeguard.values.withheld import (
+    GONE,
+    PINNED,
+    Classes,
+    Pinned,
+    Refusing,
+    Withheld,
+    base_of,
+    fields_of,
+    is_copy,
+    pinned_names,
+    pinned_values,
+    record_of,
+    visible_of,
+)
 
 _HEAP_TYPE: Final = 1 << 9
 """The flag of classes that are written in Python."""
 
 _INIT_VAR: Final = dataclasses._FIELD_INITVAR  # type: ignore[attr-defined]  # dataclasses tells its kinds of fields apart by this alone
+
+
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class _Attributes(tuple[Any, ...]):
@@ -52,8 +73,12 @@ class _Attributes(tuple[Any, ...]):
         raise AttributeError(name)
 
 
-def subclass_without(cls: Any, fields: tuple[str, ...], record: Withheld) -> type:
+def subclass_without(
+    cls: Any, fields: tuple[str, ...], record: Withheld, pinned: Collection[str] = frozenset()
+) -> type:
     """A subclass of `cls` in which the fields that `record` denies raise; `fields` are all declared ones.
+
+    Of the computed fields in `pinned`, its objects keep what they gave when they were inspected.
 
     Raises:
         UnlabelledData: instances of `cls` may hold data where nothing can be withheld from.
@@ -73,8 +98,10 @@ def subclass_without(cls: Any, fields: tuple[str, ...], record: Withheld) -> typ
         "__deepcopy__": _deepcopy,
         "__reduce_ex__": _reduce,
     }
-    if not cls.__dictoffset__ or issubclass(cls, BaseModel):
+    if (not cls.__dictoffset__ and not pinned) or issubclass(cls, BaseModel):
         namespace["__slots__"] = ()
+    if pinned:
+        namespace |= {name: Pinned(name) for name in pinned} | {PINNED: frozenset(pinned)}
     if issubclass(cls, dict):
         return cast("type", type(cls)(cls.__name__, (_Quiet, cls), namespace | _DICT_METHODS))
     foreign = [base for base in cls.__mro__ if not base.__flags__ & _HEAP_TYPE and base is not object]
@@ -121,9 +148,12 @@ def beside(value: Any) -> dict[str, Any]:
     return {}
 
 
-def fill(cls: type, visible: Mapping[str, Any], beside: Mapping[str, Any]) -> Any:
+def fill(cls: type, visible: Mapping[str, Any], beside: Mapping[str, Any], pinned: Mapping[str, Any] = NOTHING) -> Any:
     """An instance of a class, which may be one from `subclass_without`, that holds these values and no others."""
-    return filler(cls)(visible, beside)
+    instance = filler(cls)(visible, beside)
+    if pinned:
+        instance.__dict__.update(pinned)
+    return instance
 
 
 Filler = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
@@ -207,28 +237,38 @@ def _hash(self: Any) -> int:
 
 
 def _copy(self: Any) -> Any:
-    return fill(type(self), visible_of(self), beside(self))
+    return fill(type(self), visible_of(self), beside(self), pinned_values(self))
 
 
 def _deepcopy(self: Any, memo: dict[int, Any] | None = None) -> Any:
-    visible = copy.deepcopy(visible_of(self), memo)
-    return fill(type(self), visible, beside(self))
+    visible, pinned = copy.deepcopy((visible_of(self), pinned_values(self)), memo)
+    return fill(type(self), visible, beside(self), pinned)
+
+
+class _State(NamedTuple):
+    """What a copy that is pickled is made of: its values, and what is beside them."""
+
+    visible: dict[str, Any]
+    beside: dict[str, Any]
+    pinned_names: tuple[str, ...]
+    pinned: dict[str, Any]
 
 
 def _reduce(self: Any, _protocol: int) -> tuple[Any, ...]:
-    return _restored, (base_of(self), fields_of(self), record_of(self), visible_of(self), beside(self))
+    names = tuple(sorted(pinned_names(type(self))))
+    state = _State(visible_of(self), beside(self), names, pinned_values(self))
+    return _restored, (base_of(self), fields_of(self), record_of(self), state)
 
 
 _known = Classes()
 
 
-def _restored(
-    cls: type, fields: tuple[str, ...], record: Withheld, visible: dict[str, Any], kept: dict[str, Any]
-) -> Any:
+def _restored(cls: type, fields: tuple[str, ...], record: Withheld, state: _State) -> Any:
     """A copy that was pickled: reading a withheld field raises as before, but the ledger is not told."""
     why = tuple((name, decision.headline) for name, decision in record.decisions.items())
-    key = (cls, fields, why, record.activity, record.function)
-    return fill(_known.get(key, lambda: subclass_without(cls, fields, record)), visible, kept)
+    key = (cls, fields, why, record.activity, record.function, state.pinned_names)
+    made = _known.get(key, lambda: subclass_without(cls, fields, record, state.pinned_names))
+    return fill(made, state.visible, state.beside, state.pinned)
 
 
 def _init(self: Any, **given: Any) -> None:
@@ -305,7 +345,7 @@ def _tuple_replace(self: Any, /, **given: Any) -> Any:
     unknown = sorted(given.keys() - visible.keys())
     if unknown:
         raise TypeError(f"{base_of(self).__qualname__}: {', '.join(unknown)} withheld or no fields and cannot be given")
-    return fill(type(self), visible | given, {})
+    return fill(type(self), visible | given, {}, pinned_values(self))
 
 
 _TUPLE_METHODS: Final = {
@@ -331,7 +371,8 @@ class Withholder(Walk):
     differently. `met` gets all models that are given back, themselves or as copies. `stream` gives what stands
     before an iterator or a coroutine of this shape, at this path, about these, and asks at each step. `row_contexts`
     are those that all of the value is about that says nothing else. `used` is told how often a label is allowed.
-    `is_told`: what is denied is recorded, and let pass, so it is asked of each row anew.
+    `is_told`: what is denied is recorded, and let pass, so it is asked of each row anew. `observing`: denials are only
+    recorded, so what is not understood beside the fields of a row stays there.
     """
 
     def __init__(
@@ -349,6 +390,7 @@ class Withholder(Walk):
         used: Callable[[Label, RowContexts, int], None] | None = None,
         is_told: bool = False,
         ask_ahead: Callable[[list[str]], object] | None = None,
+        observing: bool = False,
     ) -> None:
         super().__init__(ask_ahead)
         self._denies = denies
@@ -363,7 +405,11 @@ class Withholder(Walk):
         self._used = used
         self._is_told = is_told
         self._denials: dict[tuple[Plan, RowContexts], dict[str, Decision]] = {}
-        self._copies: dict[tuple[Plan, RowContexts], type] = {}
+        self._copies: dict[tuple[Plan, RowContexts, frozenset[str]], type] = {}
+        self._computed: dict[tuple[Plan, RowContexts], Mapping[str, Computed]] = {}
+        self._observing = observing
+        self._changing: set[int] = set()
+        self._held_below: dict[int, Any] = {}
 
     def apply(self, value: Any, shape: Shape, path: str = "") -> Any:
         """`value`, or a copy without what may not be used in it.
@@ -397,7 +443,10 @@ class Withholder(Walk):
     def container(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
         """Withholds from each item; what cannot be made anew is all that it may hold."""
         self._must_be_usable(plan.whole if is_remade(value) else plan.shape.label_of_all(), path, around)
-        return super().container(value, plan, path, around)
+        left = super().container(value, plan, path, around)
+        if left is not value:
+            self._must_not_be_held_below(value, plan, path)
+        return left
 
     def row(self, row: Any, plan: Plan, path: str, around: RowContexts) -> Any:
         """A row without the fields that may not be used."""
@@ -408,12 +457,14 @@ class Withholder(Walk):
         self._must_be_usable(plan.whole, path, around)
         denied = self._denied(plan, around, 1, path)
         is_plain = plan.are_plain((row,))
-        if is_plain and not denied:
+        if is_plain and not denied and not plan.computed:
             self._met.append(row)
             return row
         sealed: dict[str, Decision] = {}
         visible: dict[str, Any] = {}
         changed = bool(denied)
+        if changed:
+            self._changing.add(id(row))
         for name, shape, value in plan.values(row, read, denied):
             try:
                 visible[name] = (
@@ -423,10 +474,142 @@ class Withholder(Walk):
                 sealed[name] = refused.decision
             else:
                 changed = changed or visible[name] is not value
-        if changed or sealed or beside_fields(row, plan.fields or {}):
-            row = fill(self._class_without(row, plan, around, denied, sealed), visible, beside(row))
+        changed = changed or bool(sealed or beside_fields(row, plan.fields or {}))
+        changed = changed or not (is_plain or self._may_keep_state(row, plan, path, around))
+        if changed or (plan.computed and not self._may_keep_computed(row, plan, path, around)):
+            self._must_not_be_held_below(row, plan, path)
+            row = self._copy(row, plan, path, around, visible=visible, denied=denied, sealed=sealed)
         self._met.append(row)
         return row
+
+    @override
+    def circle(self, value: Any, plan: Plan, path: str) -> None:
+        """An attribute may lead back to what is under way, as long as nothing is left out of that."""
+        if not self._in_state or id(value) in self._changing:
+            super().circle(value, plan, path)
+        self._held_below[id(value)] = value
+
+    def _must_not_be_held_below(self, value: Any, plan: Plan, path: str) -> None:
+        """Raise UnlabelledData where a value is to be left behind that what is in it leads back to."""
+        if id(value) in self._held_below:
+            raise UnlabelledData(
+                f"{named(path, plan.cls)} that an attribute of what is in it leads back to: nothing can be left out"
+            )
+
+    def _may_keep_state(self, row: Any, plan: Plan, path: str, around: RowContexts) -> bool:
+        """Return whether nothing would have to be left out of what a row holds outside of its fields.
+
+        What is not understood there is left behind with the rest, unless denials are only observed.
+        """
+        try:
+            return self.leaves_state(row, plan, path, around) or self._observing
+        except (_SealDenied, UnlabelledData, PurposeViolation):
+            return self._observing
+
+    def _may_keep_computed(self, row: Any, plan: Plan, path: str, around: RowContexts) -> bool:
+        """Return whether nothing would have to be left out of what the computed fields of a row give."""
+        for name, member in self._undecided(plan, around, path).items():
+            where = f"{path}.{name}" if path else name
+            value = self.compute(row, name)
+            if value is REFUSED:
+                continue
+            if value is FAILED:
+                if self._denial_of(member, around, where) is not None or member.may_give_anything:
+                    return self._observing
+                continue
+            try:
+                left = self.inside_computed(value, member.shape, where, around)
+            except (_SealDenied, UnlabelledData, PurposeViolation):
+                return self._observing
+            if left is not value and not self._observing:
+                return False
+        return True
+
+    def _undecided(self, plan: Plan, around: RowContexts, path: str) -> Mapping[str, Computed]:
+        """Return the computed fields that are not decided by their labels alone."""
+        undecided = self._computed.get((plan, around))
+        if undecided is None:
+            undecided = {}
+            for name, member in plan.computed.items():
+                where = f"{path}.{name}" if path else name
+                if not member.is_decided_by_label or self._denial_of(member, around, where) is not None:
+                    undecided[name] = member
+            if not (self._is_told or plan.marks):
+                self._computed[plan, around] = undecided
+        return undecided
+
+    def _denial_of(self, member: Computed, around: RowContexts, path: str) -> Decision | None:
+        """Return why all that a computed field may give may not be used; None if it may, or if nothing says it."""
+        return None if member.label is None else self._denies(member.label, around, path)
+
+    def _copy(
+        self,
+        row: Any,
+        plan: Plan,
+        path: str,
+        around: RowContexts,
+        *,
+        visible: Mapping[str, Any],
+        denied: Mapping[str, Decision],
+        sealed: Mapping[str, Decision],
+    ) -> Any:
+        """Return a copy of a row with its visible fields, and with what may be used of its computed ones."""
+        undecided = self._undecided(plan, around, path) if plan.computed else {}
+        undecided = {name: member for name, member in undecided.items() if name not in denied}
+        cls = self._class_without(row, plan, around, denied, sealed, frozenset(undecided))
+        copied = fill(cls, visible, beside(row))
+        if not undecided:
+            return copied
+        refused: dict[str, Decision] = {}
+        unpinned: set[str] = set()
+        for name, member in undecided.items():
+            where = f"{path}.{name}" if path else name
+            outcome = self._pin(copied, (name, member), self._computer(copied, row, plan, name), where, around)
+            if isinstance(outcome, Decision):
+                refused[name] = outcome
+            elif outcome is NOT_PINNED:
+                unpinned.add(name)
+        if not (refused or unpinned):
+            return copied
+        pinned = frozenset(undecided.keys() - refused.keys() - unpinned)
+        cls = self._class_without(row, plan, around, denied, {**sealed, **refused}, pinned)
+        return fill(cls, visible, beside(row), pinned_values(copied))
+
+    def _pin(
+        self, copied: Any, computed: tuple[str, Computed], compute: Callable[[], Any], path: str, around: RowContexts
+    ) -> object:
+        """Have a copy keep what may be used of a computed field.
+
+        Returns:
+            Why it may not be used; NOT_PINNED if its own code decides; else None.
+        """
+        name, member = computed
+        denial: Decision | None = None
+        try:
+            value = compute()
+            if value is REFUSED:
+                return NOT_PINNED
+            if value is not FAILED:
+                copied.__dict__[name] = self.inside_computed(value, member.shape, path, around)
+                return None
+        except _SealDenied as denied:
+            denial = denied.decision
+        except PurposeViolation as violation:
+            denial = violation.decision
+        except UnlabelledData:
+            pass  # it is not understood, so it is not kept
+        copied.__dict__.pop(name, None)  # where a cached property has kept it
+        if denial is None:
+            denial = self._denial_of(member, around, path)
+        return denial if denial is not None or member.may_give_anything else NOT_PINNED
+
+    def _computer(self, copied: Any, row: Any, plan: Plan, name: str) -> Callable[[], Any]:
+        """Return what computes a field from what is left in a copy; it raises PurposeViolation where that lacks."""
+        if is_copy(plan.cls):  # of a copy, what was decided of it before
+            return lambda: self.compute(row, name)
+        if self._computing >= MAX_COMPUTED_DEPTH:
+            return lambda: FAILED
+        return lambda: compute(copied, name, plan.cls)
 
     @override
     def rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:
@@ -470,19 +653,25 @@ class Withholder(Walk):
                     self._used(label, around, rows)
         return denied
 
-    def _class_without(
-        self, row: Any, plan: Plan, around: RowContexts, denied: Mapping[str, Decision], sealed: Mapping[str, Decision]
+    def _class_without(  # noqa: PLR0917  # a key to a class, and the row whose copy is made
+        self,
+        row: Any,
+        plan: Plan,
+        around: RowContexts,
+        denied: Mapping[str, Decision],
+        sealed: Mapping[str, Decision],
+        pinned: frozenset[str] = frozenset(),
     ) -> type:
         """The class of the row's copy: without what may not be used, and without the seals that may not be opened."""
-        cls = self._copies.get((plan, around)) if not sealed else None
+        cls = self._copies.get((plan, around, pinned)) if not sealed else None
         if cls is None:
             gone = {**plan.gone, **denied, **sealed}
-            base, names = (base_of(row), fields_of(row)) if plan.gone else (plan.cls, tuple(plan.fields or {}))
+            base, names = _base_and_fields(row, plan)
             why = frozenset((name, decision.label, decision.context) for name, decision in gone.items())
-            key = (base, names, why, *self._key)
-            cls = self._classes.get(key, lambda: subclass_without(base, names, self._record(gone)))
+            key = (base, names, why, pinned, *self._key)
+            cls = self._classes.get(key, lambda: subclass_without(base, names, self._record(gone), pinned))
             if not (sealed or plan.marks):
-                self._copies[plan, around] = cls
+                self._copies[plan, around, pinned] = cls
         return cls
 
     def _must_be_usable(self, label: Label | None, path: str, around: RowContexts) -> None:
@@ -494,6 +683,31 @@ class Withholder(Walk):
             self._refuse(decision, path or None)
         elif self._used is not None:
             self._used(label, around, 1)
+
+
+NOT_PINNED: Final = object()
+"""In place of a denial: a computed field is computed anew when it is read, and its own code decides."""
+
+_PINNING: Final = "__purposeguard_pinning__"
+"""Where a class keeps the classes of its copies from which nothing was withheld."""
+
+
+def _base_and_fields(row: Any, plan: Plan) -> tuple[type, tuple[str, ...]]:
+    """Return the class that a row or copy is of, and its declared fields."""
+    return (base_of(row), fields_of(row)) if is_copy(plan.cls) else (plan.cls, tuple(plan.fields or {}))
+
+
+def class_with_pinned(row: Any, plan: Plan, names: frozenset[str]) -> type:
+    """Return a subclass of the class of a row whose objects keep what these computed fields gave."""
+    known: dict[frozenset[str], type] | None = vars(plan.cls).get(_PINNING)
+    if known is None:
+        known = {}
+        type.__setattr__(plan.cls, _PINNING, known)
+    if names not in known:
+        base, fields = _base_and_fields(row, plan)
+        record = record_of(row) if is_copy(plan.cls) else Withheld({}, None, None, None)
+        known[names] = subclass_without(base, fields, record, names)
+    return known[names]
 
 
 _COPIES: Final = "__purposeguard_copies__"

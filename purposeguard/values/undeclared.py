@@ -1,0 +1,283 @@
+"""Data that can be read from an object outside of its fields: kept beside them, or computed when it is asked for.
+
+A withheld object must not lead to what was withheld from it. So walks look at cached properties, private and dynamic
+attributes and slots as they look at fields, and at what computed fields and annotated properties give.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import inspect
+import io
+import ipaddress
+import pathlib
+import types
+import uuid
+import weakref
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+import typing_extensions
+from pydantic import BaseModel
+
+from purposeguard.errors import UnlabelledData
+from purposeguard.notice.label import Label
+from purposeguard.policy.violations import PurposeViolation
+from purposeguard.values.annotations import PLAIN, Statement, attributes, properties
+from purposeguard.values.sealed import Sealed
+from purposeguard.values.type_schema import NOBODY, Model, Shape, argument_shape
+from purposeguard.values.withheld import being_inspected, pinned_names
+
+_WITHOUT_STATE: Final = (
+    *(type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType, property),  # code
+    *(enum.Enum, io.IOBase, Sealed),  # constants of the program, streams, and what is decided where it is opened
+    *(uuid.UUID, pathlib.PurePath, ipaddress.IPv4Address, ipaddress.IPv6Address),  # plain values, and common ones
+)
+"""Classes whose objects are not searched for data."""
+
+_LIBRARY: Final = __name__.partition(".")[0]
+
+_ORM_STATE: Final = "_sa_"
+"""What the names begin with under which SQLAlchemy keeps its own records of an object. They lead to the session, and so
+to every object in it."""
+
+FAILED: Final = object()
+"""In place of what a computed field gives, where computing it raised an error."""
+
+
+class StateReader(NamedTuple):
+    """Reads what objects of a class hold outside of their fields, without running code of the class.
+
+    Attributes:
+        attributes: Gives the `__dict__` of an object; None if objects of the class have none.
+        names: The names in `__dict__` that are fields, which are looked at as such.
+        readers: What gives the rest: slots that are no fields, private attributes of pydantic, what errors keep.
+    """
+
+    attributes: Callable[[Any], Mapping[str, Any]] | None
+    names: frozenset[str]
+    readers: tuple[Callable[[Any], Iterable[Any]], ...]
+
+    @property
+    def is_in_dict(self) -> bool:
+        """Whether all that may be outside of the fields is in the `__dict__` of an object."""
+        return not self.readers
+
+    def values(self, value: Any) -> Collection[Any]:
+        """Return what an object holds outside of its fields, plain values left out."""
+        parts: list[Any] = []
+        if self.attributes is not None:
+            attributes = self.attributes(value)
+            if not self.names.issuperset(attributes):
+                parts += [part for name, part in attributes.items() if self._is_undeclared(name)]
+        for reader in self.readers:
+            parts += reader(value)
+        return [part for part in parts if type(part) not in PLAIN] if parts else ()
+
+    def _is_undeclared(self, name: str) -> bool:
+        return name not in self.names and not name.startswith(_ORM_STATE)
+
+
+def state_reader(cls: type, fields: Collection[str]) -> StateReader | None:
+    """Return what reads the undeclared state of objects of a class; None if they can hold nothing but their fields."""
+    if issubclass(cls, _WITHOUT_STATE) or cls.__module__.partition(".")[0] == _LIBRARY:
+        return None
+    # Neither the keys of a dict nor the fields of a named tuple are attributes that it keeps.
+    names: frozenset[str] = frozenset() if issubclass(cls, (dict, tuple)) else frozenset(fields)
+    attributes = _attributes_of(cls)
+    readers: list[Callable[[Any], Iterable[Any]]] = [
+        functools.partial(_in_slot, slot) for slot in _slots_of(cls, names)
+    ]
+    readers += [reader for base, reader in _READERS.items() if issubclass(cls, base)]
+    if issubclass(cls, BaseModel) and cls.__private_attributes__:
+        readers.append(private_values)
+    return StateReader(attributes, names | pinned_names(cls), tuple(readers)) if attributes or readers else None
+
+
+def _in_slot(slot: types.MemberDescriptorType, value: object) -> Iterable[Any]:
+    try:
+        return (slot.__get__(value),)
+    except AttributeError:  # a slot that was never set
+        return ()
+
+
+def private_values(model: Any) -> Iterable[Any]:
+    """Return the values of the private attributes of a pydantic model."""
+    return (model.__pydantic_private__ or {}).values()
+
+
+_READERS: Final[Mapping[type, Callable[[Any], Iterable[Any]]]] = types.MappingProxyType(
+    {
+        BaseException: lambda error: (*error.args, error.__cause__, error.__context__),
+        weakref.ref: lambda reference: (reference(),),
+    }
+)
+"""Class → what gives the data that its objects keep where Python code cannot."""
+
+
+def _attributes_of(cls: type) -> Callable[[Any], Mapping[str, Any]] | None:
+    """Return what gives the `__dict__` of objects, whatever the class itself shows under this name."""
+    for owner in cls.__mro__:
+        member = vars(owner).get("__dict__")
+        if isinstance(member, (types.GetSetDescriptorType, types.MemberDescriptorType)):
+            return member.__get__
+    return None
+
+
+def _slots_of(cls: type, names: frozenset[str]) -> tuple[types.MemberDescriptorType, ...]:
+    slots: list[types.MemberDescriptorType] = []
+    for owner in cls.__mro__:
+        if owner is BaseModel:  # its own records of a model; of these, private attributes are read by their name
+            continue
+        for name, member in vars(owner).items():
+            if isinstance(member, types.MemberDescriptorType) and name not in names and name not in _NO_DATA:
+                slots.append(member)
+    return tuple(slots)
+
+
+_NO_DATA: Final = frozenset({"__dict__", "__weakref__"})
+
+
+class Computed(NamedTuple):
+    """A computed field or property that may give rows.
+
+    Attributes:
+        shape: What its annotation says.
+        label: The label of all that is tagged in it; None if the annotation tags nothing.
+        is_decided_by_label: Whether its label alone decides about it, if it may be used. A field is always looked at,
+            and so is what may say whose it is, or from when.
+    """
+
+    shape: Shape
+    label: Label | None
+    is_decided_by_label: bool
+
+    @property
+    def may_give_anything(self) -> bool:
+        """Whether its label says too little: there is none, or rows may come that say whose they are."""
+        return self.label is None or self.is_marked
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether it may give rows that say whose they are."""
+        return self.shape.is_marked
+
+
+def computed_members(cls: type, fields: Mapping[str, Shape]) -> dict[str, Computed]:
+    """Return the computed fields and properties of a taggable class from which rows may be read."""
+    members: dict[str, Computed] = {}
+    if issubclass(cls, BaseModel):
+        for name in cls.model_computed_fields:
+            if name in fields and _may_give_rows(fields[name]):
+                members[name] = Computed(fields[name], _label_of(fields[name]), is_decided_by_label=False)
+    for name, shape in property_shapes(cls).items():
+        if name not in fields:
+            label = _label_of(shape)
+            by_label = label is not None and not shape.is_marked
+            members[name] = Computed(shape, label, is_decided_by_label=by_label)
+    return members
+
+
+def property_shapes(cls: type) -> dict[str, Shape]:
+    """Return the shapes of the properties of a class that are annotated to give tagged or marked rows.
+
+    A property whose annotation cannot be read may give anything.
+    """
+    shapes: dict[str, Shape] = {}
+    seen: set[str] = set()
+    bindings = {**NOBODY, typing_extensions.Self: Model(cls).shape}
+    for owner in cls.__mro__:
+        for stated in (*properties(owner), *_cached_in_slots(owner)):
+            if stated.name in seen or owner is BaseModel:
+                continue
+            seen.add(stated.name)
+            shape = None if stated.missing else _shape_if_read(stated.annotation, bindings)
+            if shape is None or _says_anything(shape):
+                shapes[stated.name] = shape or Shape()
+    return shapes
+
+
+def _cached_in_slots(owner: type) -> Iterator[Statement]:
+    """Return the cached properties that attrs has turned into slots, of which their annotations are left."""
+    fields = {attribute.name for attribute in vars(owner).get("__attrs_attrs__", ())}
+    if fields and "__getattr__" in vars(owner):
+        for stated in attributes(owner):
+            is_slot = isinstance(vars(owner).get(stated.name), types.MemberDescriptorType)
+            if is_slot and stated.name not in fields:
+                yield stated
+
+
+def shapes_beside_fields(shape: Shape) -> list[Shape]:
+    """Return the shapes of the properties of the classes in a shape from which tagged or marked rows may be read.
+
+    Private attributes are not among them: a class that annotates one so is refused.
+    """
+    shapes: list[Shape] = []
+    for model in shape.every_model():
+        shapes += property_shapes(model.cls).values()
+    return shapes
+
+
+def label_with(label: Label | None, shapes: Iterable[Shape]) -> Label | None:
+    """Return a label with those of all that is tagged in these shapes."""
+    labels = [label, *map(_label_of, shapes)]
+    return Label.join(*stated) if (stated := [each for each in labels if each is not None]) else None
+
+
+def compute(row: Any, name: str, cls: type | None = None) -> Any:
+    """Return what a computed field of a row gives, or FAILED; reading what was withheld is not reported here.
+
+    With `cls`, the row is a copy that is not complete, and the field is computed as objects of `cls` do it.
+
+    Raises:
+        PurposeViolation: the code of the field read what was withheld.
+    """
+    token = being_inspected.set(True)
+    try:
+        return getattr(row, name) if cls is None else _compute_by_class(row, name, cls)
+    except PurposeViolation:
+        raise
+    except Exception:  # noqa: BLE001  # whatever the application's code raises: then there is nothing to inspect
+        return FAILED
+    finally:
+        being_inspected.reset(token)
+
+
+def _compute_by_class(row: Any, name: str, cls: Any) -> Any:
+    member = inspect.getattr_static(cls, name)
+    if isinstance(member, types.MemberDescriptorType):  # a cached property of a class with slots, made by attrs
+        return cls.__getattr__(row, name)
+    return member.__get__(row, cls)
+
+
+def _shape_if_read(annotation: object, bindings: Mapping[Any, Shape]) -> Shape | None:
+    """Return the shape of an annotation; None if it, or a class in it, cannot be read."""
+    try:
+        shape = argument_shape(annotation, bindings)
+        _says_anything(shape)
+    except UnlabelledData:
+        return None
+    return shape
+
+
+def _says_anything(shape: Shape) -> bool:
+    """Return whether there is a tag or a mark in a shape, or in the fields of its models."""
+    return any(part.tags or part.marks for part in shape.reach("items", "keys"))
+
+
+def _label_of(shape: Shape) -> Label | None:
+    """Return the label of all that is tagged and plain in a shape; seals are decided where they are opened."""
+    sources = {source for part in shape.reach("items", "keys") for source in part.tags}
+    return Label(*sources) if sources else None
+
+
+def _may_give_rows(shape: Shape) -> bool:
+    """Whether a computed field of this shape may give rows: it says so, or does not say what it gives."""
+    for part in shape.parts():
+        is_unknown = not (part.says_what or part.plain or part.unread)
+        # Of a class without fields, a subclass may have some. `Any` is a class, too.
+        may_be_derived = any(not issubclass(cls, _WITHOUT_STATE) for cls in part.unread)
+        if part.models or is_unknown or may_be_derived:
+            return True
+    return False
