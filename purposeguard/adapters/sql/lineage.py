@@ -13,10 +13,23 @@ from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.parsing import parsed
 from purposeguard.adapters.sql.scopes import NOTHING, Flow, Relation
 from purposeguard.adapters.sql.tags import Catalogue, Tables, TablesLike
-from purposeguard.adapters.sql.writes import Writes
+from purposeguard.adapters.sql.writes import Done, Writes
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
 from purposeguard.errors import UnlabelledData, UnresolvedStatement
 from purposeguard.values.markers import RowSource
+
+
+class Change(NamedTuple):
+    """What a common table changes, as in `WITH gone AS (DELETE … RETURNING …)` of PostgreSQL.
+
+    The attributes are those of `Analysis`.
+    """
+
+    kind: str
+    target: str
+    writes: Mapping[str, Flow]
+    conditions: Flow
+    keys: Flow
 
 
 class Analysis(NamedTuple):
@@ -28,7 +41,8 @@ class Analysis(NamedTuple):
     the columns that flow into it. `conditions`: the columns that decide which rows it gives or writes, and which of
     several values: the result depends on them as well, and reveals them. `columns`: what each output is made
     of, in their order, also where two have one name; None where their number is unknown. `keys`: the part of the
-    conditions that only names the row to write, by a key whose value the application gives (ON CONFLICT).
+    conditions that only names the row to write, by a key whose value the application gives (ON CONFLICT). `changes`:
+    what common tables change before the statement.
     """
 
     kind: str
@@ -39,6 +53,7 @@ class Analysis(NamedTuple):
     conditions: Flow
     columns: tuple[Flow, ...] | None
     keys: Flow = NOTHING
+    changes: tuple[Change, ...] = ()
 
     @property
     def depends(self) -> dict[str, Flow]:
@@ -91,9 +106,14 @@ def read(text: str, catalogue: Catalogue) -> Read:
             done.conditions,
             tuple(column.flow for column in outputs.columns) if outputs.complete else None,
             done.keys,
+            tuple(_change(change) for change in reader.changes),
         )
         return Read(tree, analysis, tuple(reader.mentions.values()), frozenset(reader.targets), outputs)
     raise UnresolvedStatement("the statement is nested too deeply to be looked into")
+
+
+def _change(done: Done) -> Change:
+    return Change(done.kind, done.target or "", MappingProxyType(dict(done.writes)), done.conditions, done.keys)
 
 
 def analyse(text: str, tables: TablesLike, dialect: str, functions: Iterable[str] = ()) -> Analysis:
@@ -163,13 +183,18 @@ class Labels:
             UnlabelledData: a column carries no tag, or rows name their own sources and none is left out.
         """
         analysis = statement.analysis
-        if analysis.target is None:
-            return
-        target, columns = analysis.target, self._tables[analysis.target]
-        conditions = analysis.conditions - analysis.keys  # Such a key says which row it is, and not what is in it.
-        for column, flow in analysis.writes.items():
+        for change in analysis.changes:
+            self._must_cover(statement, change, narrowed=narrowed)
+        if analysis.target is not None:
+            own = Change(analysis.kind, analysis.target, analysis.writes, analysis.conditions, analysis.keys)
+            self._must_cover(statement, own, narrowed=narrowed)
+
+    def _must_cover(self, statement: Read, change: Change, *, narrowed: bool) -> None:
+        target, columns = change.target, self._tables[change.target]
+        conditions = change.conditions - change.keys  # Such a key says which row it is, and not what is in it.
+        for column, flow in change.writes.items():
             into = tagged(columns, column, target)
-            along = into.by_row and self._goes_along(statement, flow, columns)
+            along = into.by_row and self._goes_along(statement, change, flow, columns)
             value = (Labels(self._tables) if along else self).of(flow | conditions)
             if value.by_row and narrowed and not along:
                 raise UnlabelledData(
@@ -178,14 +203,13 @@ class Labels:
                 )
             must_cover(target, column, into.label, value.label)
 
-    def _goes_along(self, statement: Read, flow: Flow, columns: Columns) -> bool:
+    def _goes_along(self, statement: Read, change: Change, flow: Flow, columns: Columns) -> bool:
         """True if the column that names the source is written together with these values."""
         into = columns.marked(RowSource)
         if into is None:
             return False
-        analysis = statement.analysis
-        if analysis.kind == "update" and into not in analysis.writes and len(statement.mentions) == 1:
+        if change.kind == "update" and into not in change.writes and len(statement.mentions) == 1:
             return True  # of the same row, whose source stays what it is
         by_row = {table for table, name in flow if self._tables[table][name].by_row}
         needed = {(table, self._tables[table].marked(RowSource)) for table in by_row}
-        return len(needed) == 1 and needed == set(analysis.writes.get(into, ()))
+        return len(needed) == 1 and needed == set(change.writes.get(into, ()))

@@ -36,6 +36,8 @@ _CREATE: Final = words("with_ this kind expression exists properties replace")
 _UPDATE: Final = words("with_ this expressions from_ where returning order limit hint")
 _DELETE: Final = words("with_ this using where returning order limit tables hint")
 _MERGE: Final = words("with_ this using on whens returning")
+_CHANGING: Final = frozenset({exp.Insert, exp.Update, exp.Delete})
+"""What a common table of PostgreSQL may do, beside a query."""
 _PROPERTIES: Final = (
     exp.FileFormatProperty,
     exp.MaterializedProperty,
@@ -116,6 +118,9 @@ class Writes(Queries):
         super().__init__(catalogue)
         self.targets: set[int] = set()
         self.values: set[Read] = set()
+        self.changes: list[Done] = []
+        """What common tables change (PostgreSQL), in their order."""
+        self._read_by_changes: set[Read] = set()
 
     def statement(self, tree: exp.Expr) -> Done:
         """What a statement does.
@@ -128,17 +133,43 @@ class Writes(Queries):
             # Read before any item is used: it chooses, groups or orders rows.
             conditions = frozenset(self.reads)
             within = NOTHING.union(*(column.reads - column.flow for column in relation.everything()))
-            return Done("select", self.forced(relation), conditions=conditions | within)
+            done = Done("select", self.forced(relation), conditions=conditions | within)
+        else:
+            done = self._change(tree, {})
+        self.reads |= self._read_by_changes
+        return done
+
+    def _change(self, node: exp.Expr, known: Commons) -> Done:
+        """Read a statement that writes; `known` are the common tables around it."""
         for kind, read in (
             (exp.Insert, self._insert),
-            (exp.Create, self._create),
             (exp.Update, self._update),
             (exp.Delete, self._delete),
-            (exp.Merge, self._merge_into),
         ):
-            if type(tree) is kind:
-                return read(tree)
+            if type(node) is kind:
+                return read(node, known)
+        if type(node) is exp.Create:
+            return self._create(node)
+        if type(node) is exp.Merge:
+            return self._merge_into(node)
         return refuse("only queries, INSERT, CREATE … AS, UPDATE, DELETE and MERGE are looked at")
+
+    def relation(self, node: exp.Expr, around: Scope | None, commons: Commons) -> Relation:
+        """The columns of a query, or those that a common table returns of the rows that it changes."""
+        if type(node) not in _CHANGING or self.dialect != "postgres":
+            return super().relation(node, around, commons)
+        common = node.parent
+        statement = common.parent.parent if isinstance(common, exp.CTE) and common.parent is not None else None
+        if around is not None or statement is None or statement.parent is not None:
+            refuse("a common table that changes rows stands before the whole statement: put it there")
+        values, self.values = self.values, set()
+        done = self._change(node, commons)
+        self.values = values
+        self.changes.append(done)
+        # It changes rows whether or not anybody uses what it returns.
+        self.reads |= done.conditions
+        self._read_by_changes |= self.reads
+        return done.outputs
 
     # ---- targets ---------------------------------------------------------------------------------------------------
 
@@ -166,6 +197,8 @@ class Writes(Queries):
     def _standing(self, node: exp.Expr, scope: Scope) -> Table:
         """As `_target`, for a table whose columns can be named: it is the first source of a scope."""
         table = self._target(node)
+        if not node.args.get("db") and self.catalogue.names.key(node.this) in scope.commons:
+            refuse(f"`{node.name}` is written to, and names a common table: call that one otherwise")
         self.source(node, scope)
         return table
 
@@ -190,13 +223,13 @@ class Writes(Queries):
 
     # ---- INSERT ----------------------------------------------------------------------------------------------------
 
-    def _insert(self, node: exp.Expr) -> Done:
+    def _insert(self, node: exp.Expr, known: Commons) -> Done:
         only(node, _INSERT)
         target, named = self._named_columns(node.this)
         only(target, frozenset({"this", "db", "catalog", "alias"}))
         # In DuckDB a struct may stand for several values: only their number shows it.
         into = _Flows(self._target(target), exactly=self.dialect == "duckdb")
-        commons = self.commons(node, None, {})
+        commons = self.commons(node, None, known)
         names = self.catalogue.names
         columns = [into.named(names.key(identifier), identifier.this) for identifier in named] or list(
             into.table.columns
@@ -302,7 +335,8 @@ class Writes(Queries):
                 part = node.args.get(name)
                 if isinstance(part, exp.Expr):
                     self.value(part, within)
-        into.keys |= frozenset(named)
+        # What is inserted into the columns of the key is compared with what is there.
+        into.keys |= frozenset(named).union(*(into.flows.get(column, NOTHING) for _, column in named))
         into.conditions |= frozenset(reads)
         self.reads |= named | reads
         for assignment in node.expressions:
@@ -352,9 +386,9 @@ class Writes(Queries):
 
     # ---- UPDATE, DELETE --------------------------------------------------------------------------------------------
 
-    def _update(self, node: exp.Expr) -> Done:
+    def _update(self, node: exp.Expr, known: Commons) -> Done:
         only(node, _UPDATE)
-        scope = Scope(None, self.commons(node, None, {}))
+        scope = Scope(None, self.commons(node, None, known))
         into = _Flows(self._standing(node.this, scope))
         from_ = node.args.get("from_")
         if from_ is not None:
@@ -364,9 +398,9 @@ class Writes(Queries):
         self._which(node, scope)
         return self._done("update", node, scope, into)
 
-    def _delete(self, node: exp.Expr) -> Done:
+    def _delete(self, node: exp.Expr, known: Commons) -> Done:
         only(node, _DELETE)
-        scope = Scope(None, self.commons(node, None, {}))
+        scope = Scope(None, self.commons(node, None, known))
         tables: Sequence[exp.Expr] = node.args.get("tables") or ()
         target = node.this
         if not target and len(tables) == 1:  # `DELETE customer` of BigQuery

@@ -206,6 +206,8 @@ class Texts(Statements):
         used = used_columns(self.tables, statement.analysis)
         sealed: list[tuple[str, Label]] = []
         if seals is not NO_SEALS:
+            if seals.bound and statement.analysis.changes:
+                raise UnresolvedStatement("a sealed value is given to a statement whose common tables change rows")
             used = self._unsealed(statement, used, seals.outputs)
             sealed = list(self._sealed_values(statement, source, seals))
         analysis = statement.analysis
@@ -269,7 +271,7 @@ class Texts(Statements):
     def _names_row(self, statement: Read) -> bool:
         """True if parameters are written to a row that is named by its key: that says which row it is, and not what."""
         tree, target = statement.tree, statement.analysis.target
-        if not isinstance(tree, exp.Update) or target is None:
+        if not isinstance(tree, exp.Update) or target is None or statement.analysis.changes:
             return False
         if tree.this.args.get("joins") or any(tree.args.get(name) for name in ("from_", "order", "limit")):
             return False  # something else decides which row it is

@@ -277,7 +277,11 @@ class Attributes:
                 if mapper not in self._known:
                     unpickle = functools.partial(_unpickle, weakref.ref(watch))
                     event.listen(mapper.class_, "unpickle", unpickle, raw=True)
-                self._known[mapper] = len(manager)
+                self._known[mapper] = len(manager) if mapper.configured else _NOT_CONFIGURED
+
+
+_NOT_CONFIGURED: Final = -1
+"""In place of the number of a class's attributes: they are to be looked at again once the mapper is configured."""
 
 
 def make_ask(mapper: Mapper[Any]) -> None:
@@ -285,10 +289,20 @@ def make_ask(mapper: Mapper[Any]) -> None:
     manager: Any = mapper.class_manager
     for attribute in manager.values():
         _make_ask(mapper, attribute)
+        _load_one_by_one(mapper, attribute)
     guard_dict(mapper.class_, _CHECKS)
     if not isinstance(manager.expired_attribute_loader, _Expired):
         manager.expired_attribute_loader = _Expired(manager.expired_attribute_loader)
         event.listen(mapper.class_, "pickle", _pickle, raw=True)
+
+
+def _load_one_by_one(mapper: Mapper[Any], attribute: Any) -> None:
+    """Load a column attribute by itself where it may not be used. Before mappers are configured it has no `impl`."""
+    implementation = getattr(attribute, "impl", None)
+    if implementation is None or not isinstance(mapper._props.get(attribute.key), ColumnProperty):
+        return
+    if not isinstance(implementation, _LoadingOneByOne):
+        implementation.__class__ = _asking(type(implementation), _LoadingOneByOne)
 
 
 def _make_ask(mapper: Mapper[Any], attribute: Any) -> None:
@@ -296,10 +310,6 @@ def _make_ask(mapper: Mapper[Any], attribute: Any) -> None:
     if issubclass(kind, (_Asking, _AskingComposed)):
         return
     if issubclass(kind, InstrumentedAttribute):
-        if isinstance(mapper._props.get(attribute.key), ColumnProperty):
-            implementation = type(attribute.impl)
-            if not issubclass(implementation, _LoadingOneByOne):
-                attribute.impl.__class__ = _asking(implementation, _LoadingOneByOne)
         attribute.__class__ = _ATTRIBUTE if kind is InstrumentedAttribute else _asking(kind, _Asking)
     elif isinstance(mapper._props.get(attribute.key), CompositeProperty):
         attribute.__class__ = _asking(kind, _AskingComposed)

@@ -37,10 +37,11 @@ WRITES = [
      "customer.email"),
     # The row that was to be inserted, in conditions.
     ("postgres", ("INSERT INTO mailing (address, id) SELECT email, id FROM customer "
-     "ON CONFLICT (id) DO UPDATE SET kind = 1 WHERE excluded.address > 'a'"), "customer.email mailing.id"),
+     "ON CONFLICT (id) DO UPDATE SET kind = 1 WHERE excluded.address > 'a'"),
+     "customer.email customer.id mailing.id"),
     ("sqlite", ("INSERT INTO mailing (address, id) SELECT email, id FROM customer WHERE true "
      "ON CONFLICT (id) DO UPDATE SET kind = (SELECT max(total) FROM orders WHERE excluded.address > 'a')"),
-     "customer.email mailing.id"),
+     "customer.email customer.id mailing.id"),
     # A key that nobody names.
     ("sqlite", "INSERT OR IGNORE INTO mailing (address, kind) SELECT email, 1 FROM customer",
      "customer.email mailing.address mailing.kind"),
@@ -56,7 +57,7 @@ WRITES = [
     ("sqlite", "INSERT OR IGNORE INTO mailing (address, kind) VALUES (?, ?)", "mailing.address mailing.kind"),
     ("sqlite", "REPLACE INTO mailing DEFAULT VALUES", "mailing.address mailing.id mailing.kind"),
     ("postgres", "INSERT INTO mailing (id, address) SELECT id, email FROM customer ON CONFLICT (id) DO NOTHING",
-     "mailing.id"),
+     "customer.id mailing.id"),
 ]  # fmt: skip
 
 

@@ -87,7 +87,8 @@ CASES = [
     ("postgres", "SELECT rank() OVER w FROM customer", "`w` is no window"),
     ("postgres", "SELECT ctid FROM customer", "`ctid` is no column"),
     ("postgres", "SELECT id INTO copied FROM customer", "`into`"),
-    ("postgres", "WITH d AS (DELETE FROM customer RETURNING email) SELECT email FROM d", "Delete"),
+    ("sqlite", "WITH d AS (DELETE FROM customer RETURNING email) SELECT email FROM d", "Delete"),
+    ("duckdb", "WITH d AS (DELETE FROM customer RETURNING email) SELECT email FROM d", "Delete"),
     (
         "postgres",
         "WITH RECURSIVE a AS (SELECT id FROM b), b AS (SELECT id FROM customer) SELECT id FROM a",

@@ -238,6 +238,29 @@ def test_what_flows_into_a_column_is_covered_by_its_tag(guard: Guard, shop: Stat
         shop.check("INSERT INTO mailing (kind) SELECT page FROM visit")
 
 
+def test_what_common_tables_change_is_checked(guard: Guard, shop: Statements):
+    few = "SELECT id FROM customer ORDER BY total LIMIT 1 FOR UPDATE SKIP LOCKED"
+    queue = f"WITH taken AS (DELETE FROM customer WHERE id IN ({few}) RETURNING *) SELECT {{}} FROM taken"  # noqa: S608
+    with pytest.raises(PurposeMissing):
+        shop.check(queue.format("id"))
+    named = queue.replace("*", "id, email")
+    with guard.purpose(tm.RenewalGuidance):
+        shop.check(named.format("email"))
+        assert shop.labels(named.format("id")) == {"id": Label(tm.Registration, tm.Contract)}
+        with pytest.raises(PurposeViolation):
+            shop.check(queue.format("id"))  # It returns the device as well.
+        for telling in (
+            "WITH gone AS (UPDATE mailing SET kind = address RETURNING kind) SELECT 1",
+            "WITH gone AS (UPDATE mailing SET kind = 'x' WHERE address = 'a') UPDATE customer SET email = email",
+            "WITH gone AS (DELETE FROM customer RETURNING email) INSERT INTO mailing (kind) SELECT email FROM gone",
+        ):
+            with pytest.raises(FlowViolation) as caught:
+                shop.check(telling)
+            assert (caught.value.target, caught.value.column) == ("mailing", "kind")
+        text = shop.narrowed("WITH gone AS (DELETE FROM crm WHERE mail > 'a' RETURNING mail) SELECT mail FROM gone")
+        assert text.startswith("WITH gone AS (DELETE FROM crm WHERE CASE WHEN ")
+
+
 def test_what_chooses_rows_labels_what_is_chosen(guard: Guard, shop: Statements):
     told = {
         "SELECT id FROM customer WHERE device = 'x'": Label(tm.ProductData),
