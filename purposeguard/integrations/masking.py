@@ -280,9 +280,18 @@ class Look(Walk):
         return super().inside(value, shape, path, around)
 
     @override
-    def circle(self, plan: Plan, path: str) -> None:
+    def circle(self, value: Any, plan: Plan, path: str) -> None:
         """It is shown where it was met first."""
         raise RecursionError
+
+    @override
+    def search(self, value: Any, plan: Plan, path: str, around: RowContexts) -> None:
+        """Nothing: of an object without fields nothing is shown but its text."""
+
+    @override
+    def leaves_state(self, value: Any, plan: Plan, path: str, around: RowContexts) -> bool:
+        """Return True: what an object holds outside of its fields and items is not shown."""
+        return True
 
     @override
     def leaf(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:

@@ -26,7 +26,7 @@ from purposeguard.values.rows import LONG_AGO, day_order, said_by, subject_in, s
 from purposeguard.values.sealed import Sealed, failure
 from purposeguard.values.streams import LEFT_OUT
 from purposeguard.values.type_schema import SILENT, Shape, refuse_unread
-from purposeguard.values.undeclared import FAILED, StateReader, compute
+from purposeguard.values.undeclared import FAILED, compute
 
 RowContexts = tuple[RowContext, ...]
 
@@ -63,7 +63,7 @@ class Walk(abc.ABC):
             raise UnlabelledData(f"{named(path, cls)}{plan.refusal}")
         if plan.fields is None and not plan.contains:
             if plan.state is not None:
-                self._search(value, plan, plan.state, path, around)
+                self.search(value, plan, path, around)
             return self.leaf(value, plan, path, around)
         number = id(value)
         if number in self._under_way:
@@ -95,22 +95,23 @@ class Walk(abc.ABC):
         """Refuses a value that is met again in itself."""
         raise UnlabelledData(f"{named(path, plan.cls)} that holds itself: what runs in a circle is not looked through")
 
-    def _search(self, value: Any, plan: Plan, state: StateReader, path: str, around: RowContexts) -> None:
+    def search(self, value: Any, plan: Plan, path: str, around: RowContexts) -> None:
         """Look at what an object holds that is no row, once in a walk.
 
         Raises:
             UnlabelledData: something would have to be left out of it, and no copy of it can be made.
         """
+        parts = () if plan.state is None else plan.state.values(value)
         depth = self._search_depth
         known = self._searched.get(id(value))
-        if depth >= MAX_SEARCH_DEPTH or (known is not None and known.depth <= depth):
+        if not parts or depth >= MAX_SEARCH_DEPTH or (known is not None and known.depth <= depth):
             return
         self._searched[id(value)] = _Searched(value, depth)
         self._search_depth += 1
         self._in_state += 1
         is_left = False
         try:
-            is_left = all(self._is_left(part, path, around) for part in state.values(value))
+            is_left = all(self._is_left(part, path, around) for part in parts)
         finally:
             self._in_state -= 1
             self._search_depth -= 1
