@@ -24,7 +24,8 @@ class Site(NamedTuple):
     @property
     def dotted(self) -> str:
         """Module and qualified name, `shop.mail.remind_customers`, on one line."""
-        return on_one_line(f"{self.module}.{self.qualname}")
+        dotted = f"{self.module}.{self.qualname}"
+        return dotted if dotted.isprintable() else on_one_line(dotted)
 
 
 class Declared:
