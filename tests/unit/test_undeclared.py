@@ -600,3 +600,54 @@ def test_a_row_of_seals_with_more_is_no_row_as_announced() -> None:
         value.more = row  # type: ignore[attr-defined]
         with pytest.raises(pg.SubjectViolation):
             reading()
+
+
+class Contract(BaseModel):
+    plan: Annotated[str, tm.Contract] = "p"
+
+
+@guard.access
+def read_contract() -> Contract:
+    return Contract()
+
+
+@dataclasses.dataclass
+class Customer:
+    device: Device = "d"
+    email: Email = "e"
+
+    @property
+    def contract(self) -> Contract:
+        return read_contract()
+
+
+def test_a_copy_of_a_copy_leaves_code_that_may_not_read_to_itself() -> None:
+    once = withheld(Customer())
+    with guard.purpose(P):
+        assert once.contract.plan == "p"
+    twice = withheld(once, purpose=tm.WebFeedback)
+    with guard.purpose(P):
+        assert twice.contract.plan == "p"
+    with guard.purpose(tm.WebFeedback), pytest.raises(pg.PurposeViolation):
+        _ = twice.contract
+
+
+@dataclasses.dataclass
+class Subscriber(Customer):
+    key: Annotated[int, pg.Subject] = 1
+
+
+def test_what_a_label_decides_is_not_computed() -> None:
+    assert handed(Customer()) == R | D | pg.Label(tm.Contract)
+    value = Subscriber()
+
+    def load() -> list[Subscriber]:
+        return [value, Subscriber(key=SUSPENDED)]
+
+    load.__annotations__["return"] = list[Subscriber]
+    own = guarded()
+    with own.purpose(tm.ProductProvision):  # where the guard of `read_contract` has no purpose
+        [left] = own.access(narrow=True)(load)()
+        assert left is value
+    with own.purpose(tm.WebFeedback), pytest.raises(pg.PurposeViolation):
+        own.access(load)()
