@@ -248,6 +248,7 @@ class Attributes:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._known: weakref.WeakKeyDictionary[Mapper[Any], int] = weakref.WeakKeyDictionary()
+        self._listening: weakref.WeakSet[Mapper[Any]] = weakref.WeakSet()
         self.token: Final = uuid.uuid4().hex
         """Tells the engine of a pickled object from others."""
         self._needed: weakref.WeakKeyDictionary[Mapper[Any], dict[str, tuple[object, Needed]]]
@@ -272,16 +273,15 @@ class Attributes:
             manager: Mapping[str, Any] = mapper.class_manager
             if self._known.get(mapper) == len(manager):
                 continue
-            if _knows(self._catalogue, mapper):
+            if not _knows(self._catalogue, mapper):
+                continue
+            if mapper not in self._listening:
+                unpickle = functools.partial(_unpickle, weakref.ref(watch))
+                event.listen(mapper.class_, "unpickle", unpickle, raw=True)
+                self._listening.add(mapper)
+            if mapper.configured:  # Before that nothing is loaded, and attributes are incomplete.
                 make_ask(mapper)
-                if mapper not in self._known:
-                    unpickle = functools.partial(_unpickle, weakref.ref(watch))
-                    event.listen(mapper.class_, "unpickle", unpickle, raw=True)
-                self._known[mapper] = len(manager) if mapper.configured else _NOT_CONFIGURED
-
-
-_NOT_CONFIGURED: Final = -1
-"""In place of the number of a class's attributes: they are to be looked at again once the mapper is configured."""
+                self._known[mapper] = len(manager)
 
 
 def make_ask(mapper: Mapper[Any]) -> None:
@@ -647,6 +647,7 @@ def _unpickle(reference: weakref.ref[Watch], state: Any, parts: dict[str, Any]) 
     watch = reference()
     if courier is None or watch is None:
         return
+    watch.attributes.ask(watch)  # It may be the first object of its class in this process.
     if courier.keeper is not None:
         state.purposeguard_keeper = courier.keeper
         return
