@@ -67,12 +67,15 @@ ENCODINGS: dict[str, tuple[Callable[[str], str], str]] = {
 @pytest.mark.parametrize("value", VALUES)
 def test_each_transformation_of_each_kind_of_value_is_found(value, encoding):
     encode, how = ENCODINGS[encoding]
-    text = f"mailing <{encode(VALUES[value])}> now"
+    encoded = encode(VALUES[value])
+    text = f"mailing <{encoded}> now"
     found = trace_of(text, [VALUES[value]])
     assert found is not None
-    if how and encode(VALUES[value]) != VALUES[value]:
-        assert how in found.how or "with other separators" in found.how or found.how == ()
-    assert 0 <= found.start < found.end <= len(text)
+    if how and VALUES[value] not in encoded:
+        assert how in found.how
+    part = text[found.start : found.end]
+    assert part
+    assert part in encoded or encoded in part
 
 
 HASHES = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256", "blake2b", "blake2s"]
