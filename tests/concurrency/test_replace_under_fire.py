@@ -152,10 +152,13 @@ def test_a_refusal_is_explained_by_the_revision_that_refused(way: str) -> None:
         "withheld": lambda use: use.withhold(Both("name", "device")).device,
         "cached": lambda _: guard.cached()(firing.devices)(),
     }
-    with guard.purpose(tm.RenewalGuidance) as use, support.racing(guard, OTHER):
-        # The revision that was asked refuses, although the other one, which allows it, is in force by now.
-        with pytest.raises(PurposeViolation, match="may not use") as refused:
-            acts[way](use)
+    # The revision that was asked refuses, although the other one, which allows it, is in force by then.
+    with (
+        guard.purpose(tm.RenewalGuidance) as use,
+        support.racing(guard, OTHER),
+        pytest.raises(PurposeViolation, match="may not use") as refused,
+    ):
+        acts[way](use)
     assert guard.notice is OTHER  # the race was run
     assert not refused.value.decision
     assert [source.clause for source in refused.value.decision.denied] == ["1.1(b)"]

@@ -37,7 +37,7 @@ class Customer(BaseModel):
     device: pg.Personal[str, tm.ProductData]
 
 
-governance = Governance("sqlite:///own.db", notice=tm.NOTICE)
+governance = Governance("sqlite:///own.db", notice=tm.NOTICE, days=14)
 guard = pg.Guard(tm.NOTICE, governance=governance)
 bare = pg.Guard(tm.NOTICE)
 print("noise of an import")
@@ -117,9 +117,17 @@ def test_a_terminal_shows_what_is_due(store: str) -> None:
 
 
 def test_nothing_is_overdue(folder: Path) -> None:
-    result = run("requests", "clinic:governance", "--overdue")
-    assert result.exit_code == 0
-    assert "noise of an import" not in result.stdout
+    def overdue() -> tuple[int, list[int]]:
+        result = run("requests", "clinic:governance", "--overdue", "--format", "json")
+        assert "noise of an import" not in result.stdout
+        return result.exit_code, [request["id"] for request in json.loads(result.stdout)["requests"]]
+
+    assert overdue() == (0, [])
+    desk = sys.modules["clinic"].governance.requests
+    desk.open("erasure", subject=7)
+    assert overdue() == (0, [])
+    late = desk.open("erasure", subject=8, received_at=NOW - 40 * DAY)
+    assert overdue() == (1, [late.id])
 
 
 def test_requests_of_an_application_and_of_a_file(folder: Path) -> None:
