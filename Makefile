@@ -29,7 +29,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env lowest-env dbt-env demo demo-services test test-all lint format types layers generated docs site dist coverage lowest deep bench bench-data bench-services bench-plugin third-party mutation requirements ci clean
+.PHONY: help env lowest-env dbt-env demo demo-services test test-all lint format types layers generated docs site dist coverage lowest lowest-services newest deep bench bench-data bench-services bench-plugin third-party mutation requirements ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -175,6 +175,22 @@ LONG      = tests/adapters/test_conformance.py tests/adapters/sql/test_tpc.py te
 HERE      = -k "not (governance and postgresql) or test_store"
 lowest: $(VENV)-lowest/.lowest ## with the lowest version allowed of each dependency: the tests that touch one
 	$(VENV)-lowest/bin/python $(PYTEST) -m "not (browser or checkers or deep or pages)" $(VERSIONED) $(LONG:%=--ignore=%) $(HERE) $(ARGS)
+
+lowest-services: $(VENV)-lowest/.lowest ## likewise: the tests of frameworks that services run on
+	$(VENV)-lowest/bin/python $(PYTEST) tests/integrations tests/django $(ARGS)
+
+# Over the environment of `dev`: what is newer there hides it.
+$(VENV)-newest/.newest: $(VENV)-newest/$(MADE) $(DEV) requirements/newest.txt
+	@echo "installing requirements/newest.txt into $(@D)"
+	@$(@D)/bin/python $(PIP) --require-hashes --only-binary :all: -r requirements/newest.txt
+	@$(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"), "$(CURDIR)", sep="\n")' \
+	    >"$$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/dev.pth"
+	@touch $@
+
+NEWEST = tests/adapters/duckdb tests/adapters/frames tests/adapters/test_conformance.py \
+         $(patsubst %,tests/adapters/sql/test_%.py,functions narrowed settings)
+newest: $(VENV)-newest/.newest ## with releases that the other tests cannot be run with yet: DuckDB 2
+	$(VENV)-newest/bin/python $(PYTEST) $(NEWEST) $(ARGS)
 
 deep: $(DEV) ## the long property tests: millions of cases
 	HYPOTHESIS_PROFILE=deep $(VENV)/bin/python $(PYTEST) -m deep $(ARGS)

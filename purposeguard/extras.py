@@ -1,7 +1,10 @@
-"""The optional libraries of each extra, and the error that names the extra of a library that is not installed."""
+"""The optional libraries: which extra installs each, and what is said of one that is missing or was not tested."""
 
 from __future__ import annotations
 
+import importlib.metadata
+import re
+import warnings
 from collections.abc import Mapping
 from types import MappingProxyType, TracebackType
 from typing import Final
@@ -76,3 +79,38 @@ class Needs:
                 f"{self._module} needs {name}, which is not installed: pip install 'purposeguard[{self._extra}]'",
                 name=name,
             ) from error
+
+
+class UntestedVersion(UserWarning):
+    """The installed version of a library was not tested with this release: its hooks may not be called any more."""
+
+
+def must_be_tested(package: str, first: str, last: str, *, installed: str | None = None) -> None:
+    """Warn with UntestedVersion if the installed version of a library was not tested with this release.
+
+    Modules call it when they are imported, so each warns once.
+
+    Args:
+        package: The name of the distribution.
+        first: The oldest minor version that the tests run with, such as `2.1`; of a calendar version the year may do.
+        last: The newest one.
+        installed: The version that is installed, of a library that may lie on the path without a distribution.
+
+    Raises:
+        PackageNotFoundError: The package is not installed.
+    """
+    installed = installed or importlib.metadata.version(package)
+    oldest, newest = _numbers(first), _numbers(last)
+    if _numbers(installed)[: len(oldest)] < oldest or _numbers(installed)[: len(newest)] > newest:
+        warnings.warn(
+            f"{package} {installed} was not tested with this release of purposeguard (tested: {first} to {last}): run "
+            "your tests of refusals before you rely on it",
+            UntestedVersion,
+            stacklevel=3,
+        )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Return the leading numbers of a version: (2, 0, 1) for `2.0.1rc2`."""
+    release = re.match(r"\d+(\.\d+)*", version)
+    return tuple(map(int, release.group().split("."))) if release else ()

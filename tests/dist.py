@@ -1,7 +1,7 @@
 """The files of a release: `python -m tests.dist TOOLS` makes them in `dist`, and tries them as a user would.
 
-TOOLS is the folder of the programs `twine` and `cyclonedx-py`, which are in an environment of their own. The wheel and the
-sdist have the same bytes whoever builds them: the time in them is that of the last commit, or `SOURCE_DATE_EPOCH`.
+TOOLS is the folder of the programs `twine` and `cyclonedx-py`, which are in an environment of their own. The wheel and
+the sdist have the same bytes whoever builds them: the time in them is that of the last commit, or `SOURCE_DATE_EPOCH`.
 """
 
 from __future__ import annotations

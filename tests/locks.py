@@ -54,6 +54,7 @@ LOCKS: Final[Mapping[str, Lock]] = {
     "build": Lock((), ("build",), "dev.txt"),
     "demo": Lock(_SHOP, ("build", "example"), "dev.txt"),
     "mutation": Lock((), ("mutation",), "dev.txt"),
+    "newest": Lock((), ("newest",)),
     "dist": Lock((), ("dist",), "dev.txt"),
     "lowest": Lock(_ALL, ("build", "test", "test-slow", "types"), "lowest.in"),
     "bench": Lock(("cli", "governance"), ("build", "bench")),

@@ -21,8 +21,7 @@ import sys
 from typing import Any, ClassVar, Final
 
 from purposeguard.errors import PassportRefused, PurposeMissing
-from purposeguard.extras import Needs
-from purposeguard.integrations.versions import must_be_tested
+from purposeguard.extras import Needs, must_be_tested
 from purposeguard.runtime.site import Site
 
 with Needs(__name__, "celery"):

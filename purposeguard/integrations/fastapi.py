@@ -24,7 +24,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from purposeguard.errors import PurposeGuardError, StoreUnavailable, UnknownTerm
-from purposeguard.extras import Needs
+from purposeguard.extras import Needs, must_be_tested
 from purposeguard.guard import Guard
 from purposeguard.integrations.asgi import (
     App,
@@ -40,7 +40,6 @@ from purposeguard.integrations.asgi import (
     run_of,
 )
 from purposeguard.integrations.threads import ask_ahead, hopping, kind_behind, nothing_hops, settled
-from purposeguard.integrations.versions import must_be_tested
 from purposeguard.notice.vocabulary import Family, Purpose, Source
 from purposeguard.policy.violations import ChannelViolation
 from purposeguard.runtime.activity import Block
@@ -58,7 +57,7 @@ with Needs(__name__, "fastapi"):
     from purposeguard.integrations._fastapi_subjects import MisdeclaredRoute, SubjectFrom, must_not_be_stopped, place_of
     from purposeguard.integrations._fastapi_threads import HooksMissing, hop_route, must_be_hooked
 
-    must_be_tested("fastapi", "0.165", "0.165")
+    must_be_tested("fastapi", "0.150", "0.165")
 
 __all__ = ["HooksMissing", "MisdeclaredRoute", "PurposeRoute", "PurposeRouter", "SubjectFrom", "entering", "install"]
 

@@ -20,10 +20,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from purposeguard.errors import PurposeGuardError, PurposeMissing
-from purposeguard.extras import Needs
+from purposeguard.extras import Needs, must_be_tested
 from purposeguard.guard import Guard
 from purposeguard.integrations.problems import MEDIA_TYPE, problem_of
-from purposeguard.integrations.versions import must_be_tested
 from purposeguard.runtime.activity import Block, During
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import Use

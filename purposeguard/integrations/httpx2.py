@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from purposeguard.extras import Needs
+from purposeguard.extras import Needs, must_be_tested
 from purposeguard.integrations.outgoing import Watched
-from purposeguard.integrations.versions import must_be_tested
 
 with Needs(__name__, "httpx2"):
     import httpx2

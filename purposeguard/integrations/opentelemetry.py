@@ -18,8 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from purposeguard.errors import PurposeMissing
-from purposeguard.extras import Needs
-from purposeguard.integrations.versions import must_be_tested
+from purposeguard.extras import Needs, must_be_tested
 from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family

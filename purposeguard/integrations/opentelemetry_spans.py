@@ -14,11 +14,10 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from purposeguard.extras import Needs
+from purposeguard.extras import Needs, must_be_tested
 from purposeguard.guard import Guard
 from purposeguard.integrations._masking_classes import HIDDEN
 from purposeguard.integrations.masking import Masker
-from purposeguard.integrations.versions import must_be_tested
 from purposeguard.policy.violations import REFUSALS
 from purposeguard.runtime.use import Use
 

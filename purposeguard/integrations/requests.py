@@ -13,9 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from purposeguard.extras import Needs
+from purposeguard.extras import Needs, must_be_tested
 from purposeguard.integrations.outgoing import NO_OUTGOING, Outbound, Outgoing, Place, Watched
-from purposeguard.integrations.versions import must_be_tested
 
 with Needs(__name__, "requests"):
     import requests

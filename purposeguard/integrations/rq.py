@@ -24,8 +24,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from purposeguard.errors import PassportRefused, PurposeMissing
-from purposeguard.extras import Needs
-from purposeguard.integrations.versions import must_be_tested
+from purposeguard.extras import Needs, must_be_tested
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.wrapping import must_be_function
 

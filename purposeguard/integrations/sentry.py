@@ -12,13 +12,12 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from purposeguard.extras import Needs
+from purposeguard.extras import Needs, must_be_tested
 from purposeguard.integrations._masking_classes import HIDDEN, SUBJECT
 from purposeguard.integrations._masking_errors import Failure, error_of
 from purposeguard.integrations._masking_urls import hide_places, hide_places_in
 from purposeguard.integrations.logging import Masking
 from purposeguard.integrations.masking import Masker
-from purposeguard.integrations.versions import must_be_tested
 
 with Needs(__name__, "sentry"):
     import sentry_sdk
@@ -28,7 +27,7 @@ with Needs(__name__, "sentry"):
 
     from purposeguard.integrations._sentry_check import must_be_called
 
-    must_be_tested("sentry-sdk", "2.45", "2.75")
+    must_be_tested("sentry-sdk", "2.70", "2.75")
 
 Hook = Callable[[Any, Any], Any]
 """As Sentry calls it: with an event, breadcrumb or log and a hint; gives it, another, or None to drop it."""

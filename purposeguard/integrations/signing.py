@@ -13,8 +13,7 @@ from typing import Any, Final
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from purposeguard.errors import PassportRefused
-from purposeguard.extras import Needs
-from purposeguard.integrations.versions import must_be_tested
+from purposeguard.extras import Needs, must_be_tested
 from purposeguard.policy.row_context import subject_key
 
 with Needs(__name__, "passport"):

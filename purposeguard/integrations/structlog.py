@@ -13,11 +13,10 @@ import traceback
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final
 
-from purposeguard.extras import Needs
+from purposeguard.extras import Needs, must_be_tested
 from purposeguard.integrations._masking_classes import HIDDEN
 from purposeguard.integrations._masking_errors import Failure, error_of
 from purposeguard.integrations.masking import Masker
-from purposeguard.integrations.versions import must_be_tested
 
 with Needs(__name__, "structlog"):
     must_be_tested("structlog", "25.5", "26.1")

@@ -93,3 +93,5 @@ def test_a_version_that_was_not_tested_is_warned_of():
     for first, last in (("3.0", "4.0"), ("1.0", "2.0"), ("1", "1")):
         with pytest.warns(UntestedVersion, match="pydantic .* was not tested"):
             must_be_tested("pydantic", first, last)
+    with pytest.warns(UntestedVersion, match=r"of-a-cluster 4\.4\.0rc1 was not tested .*4\.2 to 4\.3"):
+        must_be_tested("of-a-cluster", "4.2", "4.3", installed="4.4.0rc1")

@@ -69,6 +69,7 @@ MISTAKES: dict[str, Callable[[Any], None]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Remove `format_exc_info`:UserWarning")  # structlog before 26 says it of both
 @pytest.mark.parametrize(
     ("exceptions", "renderer"),
     # The others render exceptions that are texts alone.

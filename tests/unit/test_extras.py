@@ -7,16 +7,19 @@ import json
 import subprocess
 import sys
 import tomllib
+import warnings
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions, requires
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 from typing import Final
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
-from purposeguard.extras import LIBRARIES, Needs
+from purposeguard.extras import LIBRARIES, Needs, UntestedVersion, must_be_tested
+from tests.locks import FOLDER, PYTHONS, lines, locked, requirement_of
 
 ROOT: Final = Path(__file__).parents[2]
 PACKAGE: Final = ROOT / "purposeguard"
@@ -211,3 +214,77 @@ def test_a_client_without_classic_sessions_is_refused_as_documented() -> None:
     """`pyspark-client` and `databricks-connect` lack these packages."""
     run = subprocess.run([sys.executable, "-c", CONNECT_ONLY], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.startswith("a frame of Spark Connect shows no plan")
+
+
+def test_a_version_that_was_not_tested_is_warned_of() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        must_be_tested("pydantic", "2.9", "2.99")
+        must_be_tested("pydantic", "2", "2")
+        must_be_tested("unknown", "2.1", "2.3", installed="2.3.7rc1")
+    for installed in ("2.4.0", "2.0.9", "1", "3.0", "unreadable"):
+        with pytest.warns(UntestedVersion, match=f"unknown {installed} was not tested .*2.1 to 2.3"):
+            must_be_tested("unknown", "2.1", "2.3", installed=installed)
+    with pytest.raises(PackageNotFoundError):
+        must_be_tested("unknown", "2.1", "2.3")
+
+
+# ---- ranges ----------------------------------------------------------------------------------------------------------
+
+PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+RANGES: Final = [requirement_of(text) for texts in (PROJECT["dependencies"], *EXTRAS.values()) for text in texts]
+"""What the core and the extras require of other projects."""
+
+WITHOUT_MAJOR: Final = {"cryptography", "pyarrow", "structlog"}
+"""Libraries whose first number says when they were released, and not what they broke."""
+
+
+def _bound(requirement: Requirement, operator: str) -> Version | None:
+    return next((Version(one.version) for one in requirement.specifier if one.operator == operator), None)
+
+
+def _lowest() -> list[str]:
+    text = (FOLDER / "lowest.in").read_text("utf-8")
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+def _tested() -> dict[str, tuple[str, str]]:
+    """Return the first and the last minor version that modules name, by package."""
+    tested: dict[str, tuple[str, str]] = {}
+    for path in MODULES.values():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "must_be_tested":
+                package, first, last = map(ast.literal_eval, node.args)
+                tested[package] = (first, last)
+    return tested
+
+
+def test_each_range_ends_before_a_major_that_nobody_tested() -> None:
+    for requirement in RANGES:
+        end = _bound(requirement, "<")
+        assert (end is None) is (requirement.name in WITHOUT_MAJOR), str(requirement)
+
+
+NEEDED_NEWER: Final = {"opentelemetry-api", "opentelemetry-sdk"}
+"""Libraries of which FastAPI asks for a newer version than this project does."""
+
+
+def test_the_lowest_versions_are_those_of_the_ranges() -> None:
+    pinned = {
+        canonicalize_name(line.name): Version(next(iter(line.specifier)).version)
+        for line in map(requirement_of, _lowest())
+    }
+    begins = {canonicalize_name(one.name): _bound(one, ">=") for one in RANGES}
+    assert pinned.keys() | NEEDED_NEWER == begins.keys()
+    assert pinned == {name: begins[name] for name in pinned}
+
+
+def test_tested_versions_are_those_of_the_ranges_and_locks() -> None:
+    """The gate runs the lowest and the newest of them."""
+    newest = {**locked(lines("dev"), PYTHONS[-1]), **locked(lines("newest"), PYTHONS[-1])}
+    lowest = {canonicalize_name(one.name): _bound(one, ">=") for one in RANGES}
+    for package, (first, last) in _tested().items():
+        begin = lowest[canonicalize_name(package)]
+        assert begin is not None
+        assert Version(first).release == begin.release[:2], package
+        assert Version(last).release == Version(newest[canonicalize_name(package)]).release[:2], package

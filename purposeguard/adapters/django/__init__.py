@@ -14,10 +14,12 @@ the tags of the models' fields::
 `purposeguard.adapters.django.serializers` needs the REST framework.
 """
 
-from purposeguard.extras import Needs
+from purposeguard.extras import Needs, must_be_tested
 
 with Needs(__name__, "django"):
     from purposeguard.adapters.django.rows import permitted
     from purposeguard.adapters.django.tags import columns_of_model
+
+    must_be_tested("django", "5.2", "6.1")
 
 __all__ = ["columns_of_model", "permitted"]

@@ -6,11 +6,13 @@ them may not be used, or where that cannot be told. Rows that may not be used ar
 slip through that meets a second wall, the real connection, which reads nothing but what was named (`duckdb.locked`).
 """
 
-from purposeguard.extras import Needs
+from purposeguard.extras import Needs, must_be_tested
 
 with Needs(__name__, "duckdb"):
     from purposeguard.adapters.duckdb.lineage import Explanation, Used
     from purposeguard.adapters.duckdb.result import Result
     from purposeguard.adapters.duckdb.session import Connection, connect
+
+    must_be_tested("duckdb", "1.4", "2.0")
 
 __all__ = ["Connection", "Explanation", "Result", "Used", "connect"]

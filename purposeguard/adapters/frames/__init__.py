@@ -5,9 +5,11 @@ rows that it may. What is given back is of the same kind. Rows are told by an ex
 none passes through Python; of lazy frames that is when they are read.
 """
 
-from purposeguard.extras import Needs
+from purposeguard.extras import Needs, must_be_tested
 
 with Needs(__name__, "frames"):
     from purposeguard.adapters.frames.session import Frames
+
+    must_be_tested("narwhals", "2.24", "2.29")
 
 __all__ = ["Frames"]

@@ -5,9 +5,13 @@ bear any that it likes: so a frame's plan is followed down to the relations, who
 is asked; which rows may be used is a condition that the executors run.
 """
 
-from purposeguard.extras import Needs
+from purposeguard.extras import Needs, must_be_tested
 
 with Needs(__name__, "spark"):
+    import pyspark
+
     from purposeguard.adapters.spark.session import Spark
+
+    must_be_tested("pyspark", "4.2", "4.3", installed=pyspark.__version__)
 
 __all__ = ["Spark"]

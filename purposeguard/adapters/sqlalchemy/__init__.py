@@ -14,13 +14,15 @@
 Each statement is read by the SQL adapter, decided, and narrowed to the rows that may be used; then the driver gets it.
 """
 
-from purposeguard.extras import Needs
+from purposeguard.extras import Needs, must_be_tested
 
 with Needs(__name__, "sqlalchemy"):
     from purposeguard.adapters.sqlalchemy.checks import UntaggedKey
     from purposeguard.adapters.sqlalchemy.objects import RowLeftOut
     from purposeguard.adapters.sqlalchemy.seals import SealedColumns, SealedType
     from purposeguard.adapters.sqlalchemy.session import AsyncGuardedSession, GuardedSession, permitted, protect
+
+    must_be_tested("sqlalchemy", "2.0", "2.1")
 
 __all__ = [
     "AsyncGuardedSession",

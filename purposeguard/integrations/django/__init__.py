@@ -15,8 +15,7 @@ An application of Django: `"purposeguard.integrations.django"` in `INSTALLED_APP
     urlpatterns = [path("admin/", purposed(admin.site.urls, tm.ProductProvision))]
 """
 
-from purposeguard.extras import Needs
-from purposeguard.integrations.versions import must_be_tested
+from purposeguard.extras import Needs, must_be_tested
 
 with Needs(__name__, "django"):
     from purposeguard.integrations.django.middleware import PurposeMiddleware
