@@ -16,7 +16,7 @@ from sqlglot import exp
 from purposeguard.adapters import row_values as values
 from purposeguard.adapters.row_rule import KeySet, RowRule, id_meant
 from purposeguard.adapters.sql.lineage import Read
-from purposeguard.adapters.sql.rows import NO_SOURCE, NO_SUBJECT, Conditions, narrowed
+from purposeguard.adapters.sql.rows import NO_SOURCE, NO_SUBJECT, Conditions, is_only_inserted, narrowed
 from purposeguard.adapters.sql.scopes import Names
 from purposeguard.adapters.sql.tags import Catalogue
 from purposeguard.errors import PurposeGuardError, UnknownSource, UnresolvedStatement
@@ -77,9 +77,9 @@ def with_holes(statement: Read, catalogue: Catalogue, tables: Iterable[str]) -> 
     holes = {table: f"purposeguard_{token}_{number}_" for number, table in enumerate(tables)}
     conditions: dict[str, exp.Expr] = {table: exp.var(hole) for table, hole in holes.items()}
     text = narrowed(statement, catalogue, conditions)
-    lost = next((table for table, hole in holes.items() if hole not in text), None)
-    if lost is not None:
-        raise UnresolvedStatement(f"rows of `{lost}` cannot be left out of the statement")
+    for table, hole in holes.items():
+        if hole not in text and not is_only_inserted(statement, table):
+            raise UnresolvedStatement(f"rows of `{table}` cannot be left out of the statement")
     return Narrowed(text, holes)
 
 

@@ -581,11 +581,10 @@ class _Rewriting:
             self._where(changed, self._condition_of(node, name))
             return
         conflict = changed.args.get("conflict") if changed is not None else None
-        alternative = str(changed.args.get("alternative") or "").upper() if changed is not None else ""
-        if isinstance(changed, exp.Insert) and _leaves_rows(changed, alternative):
+        if isinstance(changed, exp.Insert) and _leaves_rows(changed):
             return
         is_update = isinstance(conflict, exp.OnConflict) and conflict.expressions and not conflict.args.get("duplicate")
-        if not isinstance(conflict, exp.OnConflict) or not is_update or alternative == "REPLACE":
+        if not isinstance(conflict, exp.OnConflict) or not is_update or _alternative_of(changed) == "REPLACE":
             refuse(f"rows of `{name}` are left out, and it is written to: rows that are there are not seen to be there")
         self._where(conflict, self._condition_of(node, name))
 
@@ -640,13 +639,28 @@ class _Rewriting:
         tree.set("where", exp.Where(this=both))
 
 
-def _leaves_rows(insert: exp.Insert, alternative: str) -> bool:
-    """Return True if an INSERT leaves the rows alone that are there already."""
+def is_only_inserted(statement: Read, table: str) -> bool:
+    """Return True if a statement only inserts into a table, and leaves the rows alone that are there already."""
+    for node, name in statement.mentions:
+        if name == table:
+            insert = node.find_ancestor(exp.Insert) if id(node) in statement.targets else None
+            if insert is None or not _leaves_rows(insert):
+                return False
+    return True
+
+
+def _leaves_rows(insert: exp.Insert) -> bool:
+    alternative = _alternative_of(insert)
     conflict = insert.args.get("conflict")
     if conflict is not None:
         action = str(conflict.args.get("action") or "").upper()
         return not conflict.expressions and action == "DO NOTHING" and alternative != "REPLACE"
     return bool(insert.args.get("ignore")) or alternative in _LEAVING
+
+
+def _alternative_of(statement: exp.Expr | None) -> str:
+    """Return what `INSERT OR …` does where a row is there already; empty if it does not say."""
+    return "" if statement is None else str(statement.args.get("alternative") or "").upper()
 
 
 _LEAVING: Final = frozenset({"ABORT", "FAIL", "IGNORE", "ROLLBACK"})

@@ -198,8 +198,14 @@ def test_a_row_that_is_there_already_is_found_for_a_purpose_alone(tmp_path):
         assert connection.sql(text).fetchall() == [(1,)]
     tags["mailing"]["id"] = [pg.NotPersonal, Subject]
     with connect(guard, {}, tags=tags, database=path) as connection, guard.purpose(tm.RenewalGuidance):
+        for text in (
+            "INSERT OR IGNORE INTO mailing VALUES (1, 'new')",
+            "INSERT INTO mailing VALUES (1, 'new') ON CONFLICT DO NOTHING",
+            "INSERT INTO mailing VALUES (1, 'new') ON CONFLICT (mail) DO UPDATE SET id = mailing.id + 9",
+        ):
+            assert connection.sql(text).fetchall() == [(0,)] or "DO UPDATE" in text
         with pytest.raises(UnresolvedStatement, match="are left out"):
-            connection.sql("INSERT OR IGNORE INTO mailing VALUES (1, 'new')")
+            connection.sql("INSERT OR REPLACE INTO mailing VALUES (1, 'new')")
         assert connection.sql("INSERT INTO mailing VALUES (3, 'other')").fetchall() == [(1,)]
 
 
