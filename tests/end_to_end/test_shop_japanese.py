@@ -64,8 +64,8 @@ RUNS: tuple[tuple[int, str], ...] = (
     (0, f"inventory {GUARD}"),
     (2, "inventory examples.shop.app:nobody"),
     (2, "inventory absent:guard"),
-    (0, f"diff {DIFF}/v1.toml {DIFF}/v2.toml"),
-    (0, f"diff {DIFF}/v2.toml {DIFF}/v3.toml"),
+    (0, "diff {diff}/v1.toml {diff}/v2.toml"),
+    (0, "diff {diff}/v2.toml {diff}/v3.toml"),
     (0, "diff trendmicro-jp next.toml --app small:guard"),
     (0, f"requests {GUARD}"),
     (0, "requests {store} --overdue"),
@@ -277,7 +277,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def arguments(line: str, store: str) -> Iterable[str]:
     """What is typed, for a line of `RUNS`."""
-    name, *rest = line.replace("{store}", store).replace("store.db", store.removeprefix("sqlite:///")).split()
+    paths = {"{diff}": DIFF, "{store}": store, "store.db": store.removeprefix("sqlite:///")}
+    name, *rest = line.split()  # Before the paths go in, which may contain blanks.
+    for place, path in paths.items():
+        rest = [word.replace(place, path) for word in rest]
     if name != "sql":
         return name, *rest
     query, file, *more = rest
