@@ -27,6 +27,7 @@ OPTIONAL: Final = frozenset[str]().union(*LIBRARIES.values())
 EXTRAS: Final = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
 
 
+@pytest.mark.spark  # Of all extras, Spark's included.
 def test_each_extra_is_listed_with_libraries_that_it_installs() -> None:
     assert LIBRARIES.keys() == EXTRAS.keys()
     distributions = packages_distributions()
@@ -210,6 +211,7 @@ except UnresolvedStatement as error:
 """
 
 
+@pytest.mark.spark
 def test_a_client_without_classic_sessions_is_refused_as_documented() -> None:
     """`pyspark-client` and `databricks-connect` lack these packages."""
     run = subprocess.run([sys.executable, "-c", CONNECT_ONLY], cwd=ROOT, capture_output=True, text=True, check=True)
