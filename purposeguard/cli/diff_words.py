@@ -104,8 +104,10 @@ SENTENCES: Final[Mapping[str, str]] = {
     "title": "{kind} {name} is called “{is_}”, before “{was}”",
     "renamed": "{kind} {old} is {new} now",
     "reused": "{kind} {id} was {old_class}, and is {new_class} now",
+    "class-unexplained": "{kind} {id} is {new_class} now, and was {old_class} in the revision of {since}",
+    "words-unexplained": "the words of {kind} {id} are not those of the revision of {since}",
     "renamed-nothing": (
-        "a `[[renamed]]` row says that {kind} {old} became {new}, but the revision of {revision} has no {old}"
+        "a `[[renamed]]` row says that {kind} {old} {became}, but the revision of {revision} has no {old}"
     ),
     "members": "{kind} {name}: `{key}` {members}",
     "value": "{kind} {name}: `{key}` is {is_}, before {was}",
@@ -232,6 +234,8 @@ class Words:
         if kind == "text":
             was, is_ = _differing(old or "", new or "")
             return {"was": was, "is_": is_}
+        if kind == "renamed-nothing":
+            return {"became": "is gone" if new is None else f"became {new}"}
         if kind == "channels-named":
             return {"was": _channels(facts, "old"), "is_": _channels(facts, "new")}
         if kind == "basis":
@@ -363,5 +367,7 @@ def _tails(kind: str, facts: Mapping[str, Any]) -> Iterator[str]:
         yield from tails if facts["new"] == "consent" else reversed(tails)  # consent first, then retention
     elif kind == "removed" and facts.get("served"):
         yield "; data collected of it no longer serves {served}"
-    elif kind == "reused" and not facts["moved"]:
-        yield (": no `[[renamed]]` row says so, so data collected as {old_class} now counts as {new_class}")
+    elif kind in {"class-unexplained", "words-unexplained"}:
+        yield (
+            ": say which one it is by `[[renamed]]` or `[[unchanged]]`: earlier data and consents would count for it"
+        )

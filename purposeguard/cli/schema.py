@@ -69,7 +69,8 @@ KEYS: dict[str, dict[str, str]] = {
         "forbid": "what may never be, whatever a grant says",
         "overlay": "what the data items of single products may serve: less than their source",
         "extension": "what this revision extends to data collected under earlier ones",
-        "renamed": "sources and purposes that had another id in the revision before",
+        "renamed": "sources and purposes that had another id in the revision before, or are gone",
+        "unchanged": "sources and purposes whose class or words differ from the revision before, and that are the same",
         "entrustment": "to whom the handling of data is entrusted",
         "provision": "to which third parties data is provided, who use it for ends of their own",
         "incorporated": "other notices that are part of this one",
@@ -143,7 +144,12 @@ KEYS: dict[str, dict[str, str]] = {
     "Renaming": {
         "kind": "what was renamed",
         "old": "its id in the revision before",
-        "new": "its id in this revision",
+        "new": "its id in this revision; without it, it is gone, and its id means another one from now on",
+    },
+    "Confirmation": {
+        "kind": "what they are",
+        "ids": "their ids, in both revisions",
+        "since": "the date of the revision before, with which they were compared",
     },
     "Kind": {"id": "its name in code, in lower case with hyphens"},
     "Request": {"id": "its name in code, in lower case with hyphens", "effect": "what the request changes"},

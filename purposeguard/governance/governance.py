@@ -112,7 +112,12 @@ class Governance:
                 undo.callback(own.close)
             self._ledger: Ledger | None = own if own is not None else ledger or None
             self.subjects: Final = Subjects(
-                self.store, lambda: self.notice, clock=self._clock, ledger=self._ledger, clause_now=self._clause_now
+                self.store,
+                lambda: self.notice,
+                clock=self._clock,
+                ledger=self._ledger,
+                clause_now=self._clause_now,
+                has_words=self._has_words,
             )
             self.preference_cache: Final = PreferenceCache(
                 self.subjects, staleness=staleness, poll=min(0.2, staleness / 2)
@@ -282,15 +287,25 @@ class Governance:
         table = next((part for part in self._compiled.parts if clause.startswith(part.prefix)), None)
         if table is None:
             return clause  # from before there were several notices
-        clause = clause.removeprefix(table.prefix)
-        since = next((notice for notice in table.history if notice.revision == revision), None)
-        if since is None:
-            return table.prefix + clause  # of an unknown revision, so that no renumbering is known either
-        present = table.history.clause_in("purpose", clause, since, table.notice)
+        folded = table.history.clause_on("purpose", clause.removeprefix(table.prefix), revision, table.notice.revision)
         try:
-            return table.key(table.notice.purpose(present))
+            return table.key(table.notice.purpose(folded))
         except UnknownPurpose:
-            return None
+            known = any(notice.revision == revision for notice in table.history)
+            return None if known or folded is None else clause
+
+    def _has_words(self, clause: str, revision: datetime.date, words: str) -> bool:
+        """Return whether a purpose of a revision has these words now, or had them in a revision that is known."""
+        table = next((part for part in self._compiled.parts if clause.startswith(part.prefix)), None)
+        if table is None:
+            return True  # It is from before there were several notices, and counts for none of them.
+        own = clause.removeprefix(table.prefix)
+        for notice in table.history:
+            folded = table.history.clause_on("purpose", own, revision, notice.revision)
+            with contextlib.suppress(UnknownPurpose):  # A revision may be without this purpose.
+                if notice.words_digest(folded) == words:
+                    return True
+        return False
 
     # ---- What is held ---------------------------------------------------------------------------------------------
 

@@ -43,6 +43,7 @@ declaration: Final = sa.Table(
     sa.Column("asked_at", Moment, nullable=False),
     sa.Column("until", Moment),
     sa.Column("recorded_at", Moment, nullable=False),
+    sa.Column("words", sa.String(64)),  # the digest of those that a consent is to; none: it was not recorded then
     sa.Index(None, "pseudonym"),
 )
 
@@ -98,10 +99,14 @@ class Restriction(_Declared):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Consent(_Declared):
-    """A consent: data may serve one purpose, as this revision of the notice states it."""
+    """A consent: data may serve one purpose, as this revision of the notice states it.
+
+    `words` is the digest of the purpose's titles and published words at that time; None where it was not recorded.
+    """
 
     purpose: str
     withdrawn: Revocation | None
+    words: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -129,7 +134,13 @@ class Stands(NamedTuple):
         return (self.until is None or span.latest < self.until) and (self.since is None or span.earliest >= self.since)
 
 
-_SAID: Final = (declaration.c.kind, declaration.c.purposes, declaration.c.revision, declaration.c.until)
+_SAID: Final = (
+    declaration.c.kind,
+    declaration.c.purposes,
+    declaration.c.revision,
+    declaration.c.until,
+    declaration.c.words,
+)
 """What is asked of a declaration, to know what holds."""
 
 _DECLARED: Final = declaration.outerjoin(revocation)
@@ -233,22 +244,41 @@ ClauseNow = Callable[[str, datetime.date], str | None]
 """Gives the present clause of a purpose of a revision; None if the notice in force has no such purpose."""
 
 
+HasWords = Callable[[str, datetime.date, str], bool]
+"""Returns whether a purpose of a revision has, or had in a known revision, the words of this digest."""
+
+
 def unchanged(clause: str, _revision: datetime.date) -> str:
     """The clause itself, where no other revision is known."""
     return clause
 
 
-def stands(connection: sa.Connection, subject: str, now: Span, clause_now: ClauseNow = unchanged) -> Stands:
+def has_any_words(_clause: str, _revision: datetime.date, _words: str) -> bool:
+    """Return True: no words of purposes are known."""
+    return True
+
+
+def stands(
+    connection: sa.Connection,
+    subject: str,
+    now: Span,
+    clause_now: ClauseNow = unchanged,
+    has_words: HasWords = has_any_words,
+) -> Stands:
     """What holds for a subject: one query, by index."""
     keys = keys_of(connection)
     if keys.apart is None:
         rows = connection.execute(IN_FORCE, {"subject": subject, "digest": keys.bar(subject)}).all()
-        return _stands(rows, now, clause_now)
-    return stands_of_each(connection, (subject,), now, clause_now)[subject]
+        return _stands(rows, now, clause_now, has_words)
+    return stands_of_each(connection, (subject,), now, clause_now, has_words)[subject]
 
 
 def stands_of_each(
-    connection: sa.Connection, subjects: Sequence[str], now: Span, clause_now: ClauseNow = unchanged
+    connection: sa.Connection,
+    subjects: Sequence[str],
+    now: Span,
+    clause_now: ClauseNow = unchanged,
+    has_words: HasWords = has_any_words,
 ) -> dict[str, Stands]:
     """What holds for each of these subjects: one query, by index; where their keys lie apart, one there before."""
     stands_of = dict.fromkeys(subjects, NOTHING_DECLARED)
@@ -267,14 +297,16 @@ def stands_of_each(
             query = IN_FORCE_OF_EACH_APART[connection.dialect.name]
             for row in connection.execute(query, {"subjects": list(subject_of)}):
                 declared.setdefault(subject_of[row.subject], []).append(row)
-    stands_of.update((subject, _stands(rows, now, clause_now)) for subject, rows in declared.items())
+    stands_of.update((subject, _stands(rows, now, clause_now, has_words)) for subject, rows in declared.items())
     for subject in barred_ones:
         present = stands_of[subject]
         stands_of[subject] = present._replace(preferences=dataclasses.replace(present.preferences, erased=True))
     return stands_of
 
 
-def all_stands(connection: sa.Connection, now: Span, clause_now: ClauseNow = unchanged) -> dict[str, Stands]:
+def all_stands(
+    connection: sa.Connection, now: Span, clause_now: ClauseNow = unchanged, has_words: HasWords = has_any_words
+) -> dict[str, Stands]:
     """What holds for each subject with a declaration in force: one query, streamed, and one for a batch of keys.
 
     Who is barred is none of them: of a digest it cannot be told whose it is.
@@ -283,12 +315,12 @@ def all_stands(connection: sa.Connection, now: Span, clause_now: ClauseNow = unc
     alike: dict[object, Stands] = {}  # few of a million subjects asked for what nobody else did
     for subject, declared in _each_declared(connection):
         key = tuple(
-            (row.kind, None if row.purposes is None else tuple(row.purposes), row.revision, row.until)
+            (row.kind, None if row.purposes is None else tuple(row.purposes), row.revision, row.until, row.words)
             for row in declared
         )
         present = alike.get(key)
         if present is None:
-            present = alike[key] = _stands(declared, now, clause_now)
+            present = alike[key] = _stands(declared, now, clause_now, has_words)
         if present != NOTHING_DECLARED:
             all_preferences[subject] = present
     return all_preferences
@@ -327,8 +359,11 @@ def figures(connection: sa.Connection, now: datetime.datetime) -> list[Figure]:
     ]
 
 
-def _stands(rows: Sequence[Any], now: Span, clause_now: ClauseNow) -> Stands:
-    """What these declarations amount to. If the time is in doubt, restrictions end late, and consents early."""
+def _stands(rows: Sequence[Any], now: Span, clause_now: ClauseNow, has_words: HasWords) -> Stands:
+    """What these declarations amount to. If the time is in doubt, restrictions end late, and consents early.
+
+    A consent to other words than those of its purpose amounts to nothing.
+    """
     living, since = [], None
     for row in rows:
         if row.until is None or row.until > (now.latest if row.kind == CONSENT else now.earliest):
@@ -350,7 +385,11 @@ def _stands(rows: Sequence[Any], now: Span, clause_now: ClauseNow) -> Stands:
         erased="erasure" in kinds,
         provision_stopped="stop-of-provision" in kinds,
         # By the clause of that revision: `SubjectPreferences.agreed` knows its present one.
-        consents=frozenset((row.purposes[0], row.revision) for row in living if row.kind == CONSENT),
+        consents=frozenset(
+            (row.purposes[0], row.revision)
+            for row in living
+            if row.kind == CONSENT and (row.words is None or has_words(row.purposes[0], row.revision, row.words))
+        ),
     )
     return Stands(preferences, min((row.until for row in living if row.until is not None), default=None), since)
 
@@ -373,7 +412,7 @@ def _declared(row: Any, subject: str) -> Restriction | Consent:
     same: dict[str, Any] = {field: data[column] for field, column in _ASKED.items()}
     same |= {"id": row.id, "subject": subject, "revision": row.revision, "until": row.until}
     if row.kind == CONSENT:
-        return Consent(purpose=row.purposes[0], withdrawn=revoked, **same)
+        return Consent(purpose=row.purposes[0], withdrawn=revoked, words=row.words, **same)
     purposes = None if row.purposes is None else tuple(row.purposes)
     return Restriction(kind=cast("Kind", row.kind), purposes=purposes, lifted=revoked, **same)
 

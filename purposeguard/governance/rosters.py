@@ -131,13 +131,19 @@ class Rosters:
         warn_if_blocking(AHEAD)
         with self._subjects.store.reading() as connection:
             for first in range(0, len(subjects), BATCH):
-                read |= stands_of_each(connection, subjects[first : first + BATCH], now, self._subjects.clause_now)
+                read |= stands_of_each(
+                    connection,
+                    subjects[first : first + BATCH],
+                    now,
+                    self._subjects.clause_now,
+                    self._subjects.has_words,
+                )
         return read
 
     def _read_all(self, now: Span) -> dict[str, Stands]:
         warn_if_blocking(AHEAD)
         with self._subjects.store.reading() as connection:
-            return all_stands(connection, now, self._subjects.clause_now)
+            return all_stands(connection, now, self._subjects.clause_now, self._subjects.has_words)
 
 
 def _moved(members: tuple[str, ...], left: Iterable[str], joined: Iterable[str]) -> tuple[str, ...]:

@@ -19,12 +19,14 @@ from purposeguard.governance.restrictions import (
     PERSONS,
     ClauseNow,
     Consent,
+    HasWords,
     Kind,
     Person,
     Restriction,
     Stands,
     SubjectRecord,
     declaration,
+    has_any_words,
     history,
     in_force,
     revocation,
@@ -49,7 +51,8 @@ class Subjects:
 
     `notice` is the notice in force, or a function that returns it. A change is in force, in this process, when the
     method returns; with `within`, a connection of `store.writing()`, when that transaction ends. `ledger` records
-    each change before. `clause_now` gives the present clause of a purpose of an earlier revision.
+    each change before. `clause_now` gives the present clause of a purpose of an earlier revision, and `has_words` says
+    whether the words that a subject agreed to are those of the purpose.
 
     Each method takes who asks (`by`), when (`at`: now), a `reference` of the clerk, which no ledger is told, and the
     number of the `request` that it fulfils.
@@ -67,9 +70,11 @@ class Subjects:
         clock: Clock | None = None,
         ledger: object = None,
         clause_now: ClauseNow = unchanged,
+        has_words: HasWords = has_any_words,
     ) -> None:
         self.store = store
         self.clause_now = clause_now
+        self.has_words = has_words
         self._notice = notice
         self.clock = clock or Clock()
         self.ledger = ledger
@@ -159,7 +164,8 @@ class Subjects:
         """
         asked = self._asked(by, at, reference, request)
         rows = [
-            self._row(subject, CONSENT, [clause], until, asked) for clause in _member_clauses(self.notice, [purpose])
+            self._row(subject, CONSENT, [clause], until, asked) | {"words": self.notice.words_digest(clause)}
+            for clause in _member_clauses(self.notice, [purpose])
         ]
         with self._writing(within) as connection:
             changes.record(connection, [row["subject"] for row in rows])
@@ -220,7 +226,7 @@ class Subjects:
         with self.store.reading() as connection:
             name = self.store.keys.known(connection, [key]).names.get(key)
             declared = [] if name is None else history(connection, declaration.c.pseudonym == name)
-            present = stands(connection, key, self.clock.span(), self.clause_now)
+            present = stands(connection, key, self.clock.span(), self.clause_now, self.has_words)
         return SubjectRecord(
             subject=key,
             restrictions=tuple(record for record in declared if isinstance(record, Restriction)),
@@ -232,14 +238,14 @@ class Subjects:
         """What holds for a subject, read from the store, and when that next changes by itself."""
         key = subject_key(subject)
         with self.store.reading(single=True) as connection:
-            return stands(connection, key, self.clock.span(), self.clause_now)
+            return stands(connection, key, self.clock.span(), self.clause_now, self.has_words)
 
     def stands_of_each(self, keys: Sequence[str]) -> dict[str, Stands]:
         """The same of several subjects, by `subject_key`; one query."""
         if len(keys) == 1:
             return {key: self.stands(key) for key in keys}
         with self.store.reading(single=True) as connection:
-            return stands_of_each(connection, keys, self.clock.span(), self.clause_now)
+            return stands_of_each(connection, keys, self.clock.span(), self.clause_now, self.has_words)
 
     def preferences(self, subject: SubjectId) -> SubjectPreferences:
         """What holds for a subject, read from the store; CLEAR for an unknown one."""
@@ -328,6 +334,8 @@ def details(row: Mapping[str, Any]) -> dict[str, Any]:
     """What a ledger is told: never the reference, which is free text."""
     names = ("purposes", "revision", "asked_by", "asked_at", "until", "request")
     told = {name: row[name] for name in names if name in row}
+    if row.get("words") is not None:  # Entries from before words were recorded have no such key.
+        told["words"] = row["words"]
     return {name: value.isoformat() if isinstance(value, datetime.date) else value for name, value in told.items()}
 
 

@@ -299,7 +299,7 @@ class ShadowedBasis(NamedTuple):
 def shadowed_bases(document: Document) -> Iterator[ShadowedBasis]:
     """Find the rows of `bases` that another row makes irrelevant, each once.
 
-    One row that holds is enough. So a row that asks for more than another one restricts nothing where both hold, although
+    One row that holds is enough. So a row that asks for more than another one restricts nothing where both hold, but
     whoever reads the rows as a rule and its exception expects it to. The exception must therefore be the row that asks
     for less, and name the sources or the conditions for which it does.
     """

@@ -4,21 +4,73 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Literal
+from datetime import date
+from typing import Literal, NamedTuple, Self
 
 from purposeguard.errors import Fault, NoticeError
+from purposeguard.notice.grants import source_rows
 from purposeguard.notice.label import Label, OneSource
 from purposeguard.notice.notice import Notice
+from purposeguard.notice.passages import is_worded_alike
 from purposeguard.notice.retention import day_in
+from purposeguard.notice.schema import Named
 from purposeguard.notice.timezones import Day
 from purposeguard.notice.vocabulary import Immutable, Source, fold
+
+TermKind = Literal["source", "purpose"]
+
+
+class UnexplainedTerm(NamedTuple):
+    """An id whose class or words differ from those of the revision before, which says nothing of it.
+
+    It may be another term by now. Data and consents that were given under the id must not move to it unawares.
+    """
+
+    kind: TermKind
+    before: Named
+    after: Named
+
+    def fault(self, place: str, since: date) -> Fault:
+        """Return the fault of a history that has such a term; `since` is the date of the revision before."""
+        kind, id_ = self.kind, self.after.id
+        if self.before.class_ != self.after.class_:
+            what = f"the {kind} `{id_}` is `{self.after.class_}`, and was `{self.before.class_}` in that of {since}"
+        else:
+            what = f"the words of the {kind} `{id_}` differ from those of the revision of {since}"
+        cure = (
+            "write `[[renamed]]` if it had another id, or if the one that had this id is gone; if it is the same "
+            f'{kind}, write `[[unchanged]]` with `kind = "{kind}"`, `ids = ["{id_}"]` and `since = {since}`'
+        )
+        return Fault(place, what, cure)
+
+
+def unexplained_terms(before: Notice, after: Notice) -> Iterator[UnexplainedTerm]:
+    """Find the ids of a revision that may mean another term than in the revision before, and do not say which."""
+    old, new = before.document, after.document
+    rows_of: dict[TermKind, tuple[tuple[Named, ...], tuple[Named, ...]]] = {
+        "source": (source_rows(old), source_rows(new)),
+        "purpose": (old.purposes, new.purposes),
+    }
+    for kind, (rows_before, rows_after) in rows_of.items():
+        moved = {fold(id_) for row in new.renamed if row.kind == kind for id_ in (row.old, row.new) if id_}
+        confirmed = {
+            fold(id_) for row in new.unchanged if row.kind == kind and row.since == before.revision for id_ in row.ids
+        }
+        earlier = {fold(row.id): row for row in rows_before}
+        for row in rows_after:
+            other = earlier.get(fold(row.id))
+            if other is None or fold(row.id) in moved or fold(row.id) in confirmed:
+                continue
+            if row.class_ != other.class_ or not is_worded_alike(row, other):
+                yield UnexplainedTerm(kind, other, row)
 
 
 class History(Immutable):
     """`History(v1, v2, v3)`: the revisions of one notice, from the earliest to the latest.
 
     Raises:
-        NoticeError: there are none, they are of several notices, or not in the order of their dates.
+        NoticeError: there are none, they are of several notices, or not in the order of their dates; or an id has
+            another class or other words than in the revision before, and the notice does not say which term it is.
     """
 
     __slots__ = ("notices",)
@@ -26,19 +78,28 @@ class History(Immutable):
     notices: tuple[Notice, ...]
 
     def __init__(self, *notices: Notice) -> None:
-        for one in notices:
-            if not isinstance(one, Notice):
-                raise TypeError(f"a history is made of notices, not of {type(one).__name__}")
-        faults = [] if notices else [Fault("", "a history without revisions", "give the notice in force")]
-        for number, (one, other) in enumerate(itertools.pairwise(notices), 1):
-            if other.id != one.id:
-                faults.append(Fault(f"revision {number + 1}", f"`{other.id}` is another notice than `{one.id}`"))
-            elif other.revision <= one.revision:
-                message = f"{other.revision} comes after {one.revision}"
-                faults.append(Fault(f"revision {number + 1}", message, "give them from the earliest to the latest"))
+        faults = _order_faults(notices)
+        if not faults:
+            for before, after in itertools.pairwise(notices):
+                place = f"revision of {after.revision}"
+                faults += (term.fault(place, before.revision) for term in unexplained_terms(before, after))
         if faults:
             raise NoticeError(faults, "history")
         self._fill(notices=notices)
+
+    @classmethod
+    def of_drafts(cls, *notices: Notice) -> Self:
+        """Return a history to compare revisions by, whose ids need no explanation; no decision may rely on it.
+
+        Raises:
+            NoticeError: the revisions are none, of several notices, or not in the order of their dates.
+        """
+        faults = _order_faults(notices)
+        if faults:
+            raise NoticeError(faults, "history")
+        history = cls.__new__(cls)
+        history._fill(notices=notices)
+        return history
 
     @property
     def latest(self) -> Notice:
@@ -77,22 +138,31 @@ class History(Immutable):
         origin = next((notice for notice in self.notices if source in notice.grants and notice is not held), None)
         return source if origin is None else self.clause_in("source", source.clause, origin, held) or source
 
-    def clause_in(self, kind: Literal["source", "purpose"], clause: str, since: Notice, until: Notice) -> str | None:
-        """The id that a source or purpose of one revision has in another; None where that has no such term.
+    def clause_in(self, kind: TermKind, clause: str, since: Notice, until: Notice) -> str | None:
+        """Return the id that a source or purpose of one revision has in another; None where that has no such term.
 
         It is the same in all, save where a revision says that it was renamed: a number that was given away, or was
         another's before, means something else.
         """
-        forward = since.revision <= until.revision
-        first, last = sorted((since.revision, until.revision))
-        between = [one for one in self.notices if first < one.revision <= last]
+        return self.clause_on(kind, clause, since.revision, until.revision)
+
+    def clause_on(self, kind: TermKind, clause: str, since: date, until: date) -> str | None:
+        """Return the id that a term of the revision of one day has in that of another, as `clause_in` does.
+
+        The revisions of these days need not be known: what the known ones between them say holds.
+        """
+        forward = since <= until
+        first, last = sorted((since, until))
+        between = [notice for notice in self.notices if first < notice.revision <= last]
         found = fold(clause)
         for notice in between if forward else reversed(between):
-            rows = [(fold(row.old), fold(row.new)) for row in notice.document.renamed if row.kind == kind]
-            moved = dict(rows if forward else [(new, old) for old, new in rows])
-            if found in moved:
-                found = moved[found]
-            elif found in moved.values():
+            rows = [(fold(row.old), fold(row.new or "")) for row in notice.document.renamed if row.kind == kind]
+            moves = rows if forward else [(new, old) for old, new in rows]
+            targets = [target for _, target in moves]
+            if found in targets and found not in dict(moves):
+                return None
+            found = dict(moves).get(found, found)
+            if found is None:
                 return None
         return found
 
@@ -115,3 +185,18 @@ class History(Immutable):
 
     def __repr__(self) -> str:
         return f"<History of {self.latest.id}: {', '.join(str(notice.revision) for notice in self.notices)}>"
+
+
+def _order_faults(notices: tuple[Notice, ...]) -> list[Fault]:
+    """Return what is wrong with the notices of a history, or their order."""
+    for notice in notices:
+        if not isinstance(notice, Notice):
+            raise TypeError(f"a history is made of notices, not of {type(notice).__name__}")
+    faults = [] if notices else [Fault("", "a history without revisions", "give the notice in force")]
+    for number, (before, after) in enumerate(itertools.pairwise(notices), 1):
+        if after.id != before.id:
+            faults.append(Fault(f"revision {number + 1}", f"`{after.id}` is another notice than `{before.id}`"))
+        elif after.revision <= before.revision:
+            message = f"{after.revision} comes after {before.revision}"
+            faults.append(Fault(f"revision {number + 1}", message, "give them from the earliest to the latest"))
+    return faults

@@ -23,7 +23,7 @@ from purposeguard.errors import (
 from purposeguard.notice.grants import Grants, LegalGrounds, granted, prohibited, proviso, source_rows
 from purposeguard.notice.languages import nearest_language, title_in
 from purposeguard.notice.parsing import Tables, located, merged, parse_toml, read_toml, validated
-from purposeguard.notice.passages import Reader
+from purposeguard.notice.passages import Reader, digest_of_words
 from purposeguard.notice.schema import Document, Named, Passage, Prohibition, Texts, by_language
 from purposeguard.notice.vocabulary import (
     Family,
@@ -230,6 +230,16 @@ class Notice(Immutable):
     def notices(self) -> tuple[Notice, ...]:
         """This notice; of several that a guard holds to at once, each of them."""
         return (self,)
+
+    def words_digest(self, purpose: object) -> str:
+        """Return the digest of what a person reads of a purpose: its titles and published words, in every language.
+
+        Raises:
+            UnknownPurpose: the notice has no such purpose.
+        """
+        term = self.purpose(purpose)
+        document = next(notice.document for notice in self.notices if term in notice.purposes)
+        return next(digest_of_words(row) for row in document.purposes if row.id == term.clause)
 
     def key(self, term: type[Source | Purpose]) -> str:
         """The id by which records name a source or purpose of this notice; over several notices it names the notice."""

@@ -7,6 +7,7 @@ dump and a generated module have the place and the hash, so they need nothing be
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from purposeguard.errors import Fault
-from purposeguard.notice.schema import LINES, Passage
+from purposeguard.notice.schema import LINES, Named, Passage
 
 LARGEST: Final = 16 * 2**20
 """Bytes of a file of words that are read at most."""
@@ -34,6 +35,26 @@ def hash_of(words: str) -> str:
 def fingerprint(passage: Passage) -> str:
     """The same for the same words, wherever they stand."""
     return str(passage.sha256) if passage.words is None else hash_of(passage.words)  # one without words has its hash
+
+
+def digest_of_words(row: Named) -> str:
+    """Return the digest of what a person reads of a row: its titles and its published words, in every language."""
+    texts = dict(row.text or {})
+    titles = {tag: " ".join(row.title[tag].split()) for tag in row.title}
+    words = [titles, {tag: fingerprint(texts[tag]) for tag in texts}]
+    return hashlib.sha256(json.dumps(words, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
+
+
+def is_worded_alike(row: Named, other: Named) -> bool:
+    """Return whether two rows say the same: their titles and published words, in each language that both have.
+
+    Titles that have no language in common cannot be compared, so they are not alike.
+    """
+    languages = row.title.keys() & other.title.keys()
+    if not languages or any(row.title[tag] != other.title[tag] for tag in languages):
+        return False
+    texts, other_texts = dict(row.text or {}), dict(other.text or {})
+    return all(fingerprint(texts[tag]) == fingerprint(other_texts[tag]) for tag in texts.keys() & other_texts.keys())
 
 
 class Reader:

@@ -425,11 +425,25 @@ class Extension(Table):
 
 
 class Renaming(Table):
-    """A source or purpose that had another id in the revision before: it is the same one still."""
+    """A source or purpose that had another id in the revision before: it is the same one still.
+
+    Without `new`, it is gone, and a term of this revision that has its id is another one.
+    """
 
     kind: Literal["source", "purpose"]
     old: Id
-    new: Annotated[Id, Refers("source or purpose")]
+    new: Annotated[Id | None, Refers("source or purpose")] = None
+
+
+class Confirmation(Table):
+    """Sources or purposes whose class or words differ from the revision before: each is the same term still.
+
+    `since` is the date of that revision, so that a row that was copied into a later revision confirms nothing there.
+    """
+
+    kind: Literal["source", "purpose"]
+    ids: Annotated[tuple[Id, ...], Field(min_length=1), Refers("source or purpose")]
+    since: datetime.date
 
 
 class Kind(Table):
@@ -651,6 +665,7 @@ class Document(Table):
     overlay: tuple[Overlay, ...] = ()
     extension: tuple[Extension, ...] = ()
     renamed: tuple[Renaming, ...] = ()
+    unchanged: tuple[Confirmation, ...] = ()
     entrustment: Entrustment | None = None
     provision: tuple[ThirdPartyProvision, ...] = ()
     transfer: Transfer | None = None

@@ -27,6 +27,7 @@ from purposeguard.notice.grants import (
 )
 from purposeguard.notice.schema import (
     EVERY,
+    Confirmation,
     Document,
     Extension,
     FamilyRow,
@@ -38,7 +39,7 @@ from purposeguard.notice.schema import (
 )
 from purposeguard.notice.vocabulary import NotPersonal, fold, nearest, slug_of
 
-Slip = tuple[Extension | Renaming, str, str, str]
+Slip = tuple[Extension | Renaming | Confirmation, str, str, str]
 """The row and the key at fault, what is wrong, and what to do."""
 
 
@@ -48,6 +49,7 @@ def slips(document: Document) -> Iterator[Slip]:
         yield from _not_granted(document)
         yield from _not_notified(document)
     yield from _renamings(document)
+    yield from _confirmations(document)
 
 
 def _not_granted(document: Document) -> Iterator[Slip]:
@@ -97,17 +99,34 @@ def _renamings(document: Document) -> Iterator[Slip]:
     news: dict[tuple[str, str], str] = {}
     for row in document.renamed:
         old = fold(row.old) or row.old
-        if not row.new:
+        if row.new == "":
             continue  # reported as unknown
-        if old == fold(row.new):
+        if row.new is not None and old == fold(row.new):
             yield row, "old", f"is the id that the {row.kind} has now", "name the one that it had before"
         elif (row.kind, old) in olds:
-            yield row, "old", f"`{row.old}` is renamed a second time", f"it is `{olds[row.kind, old]}` already"
-        elif (row.kind, row.new) in news:
+            yield row, "old", f"`{row.old}` is renamed a second time", f"it is {olds[row.kind, old]} already"
+        elif row.new is not None and (row.kind, row.new) in news:
             was = news[row.kind, row.new]
             yield row, "new", f"`{row.new}` has another old id already", f"that is `{was}`: one becomes one other"
-        olds.setdefault((row.kind, old), row.new)
-        news.setdefault((row.kind, row.new), row.old)
+        olds.setdefault((row.kind, old), "gone" if row.new is None else f"`{row.new}`")
+        if row.new is not None:
+            news.setdefault((row.kind, row.new), row.old)
+
+
+def _confirmations(document: Document) -> Iterator[Slip]:
+    """Report terms that are confirmed twice, or are renamed as well, and confirmations that no revision precedes."""
+    revision = getattr(document, "revision", None)  # none where the file's own is at fault
+    moved = {(row.kind, fold(given)) for row in document.renamed for given in (row.old, row.new) if given}
+    seen: set[tuple[str, str]] = set()
+    for row in document.unchanged:
+        if revision is not None and row.since >= revision:
+            yield row, "since", f"is not before {revision}", "give the date of the revision before this one"
+        for given in row.ids:
+            if (row.kind, fold(given)) in moved:
+                yield row, "ids", f"`{given}` is in a `[[renamed]]` row as well", "keep the row that is true"
+            elif (row.kind, given) in seen:
+                yield row, "ids", f"names {row.kind} `{given}` a second time", "remove one"
+            seen.add((row.kind, given))
 
 
 RESERVED = frozenset(
@@ -134,7 +153,7 @@ RESERVED_FUNCTIONS = frozenset({"derive", "final", "json", *keyword.kwlist, *dir
 
 ROWS = (
     *("condition", "channel", "source", "grant", "family", "derivation", "forbid", "overlay", "extension", "renamed"),
-    "provision",
+    *("unchanged", "provision"),
 )
 """The tables of rows in which faults of sense can be, in the order of the file."""
 
@@ -285,7 +304,7 @@ class Sense:
             value, key = getattr(row, name, None), field.alias or name
             here = f"{place}.{key}" if place else key
             if name in refers and value not in (None, EVERY):
-                kind = row.kind if isinstance(row, Renaming) else refers[name].kind
+                kind = row.kind if isinstance(row, (Renaming, Confirmation)) else refers[name].kind
                 if isinstance(value, str):
                     found: object = self._one(row, key, value, kind) or ""
                 else:

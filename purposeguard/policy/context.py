@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 Names = Mapping[datetime.date, str | None]
-"""Revision → the id that a purpose had in it; None where it had none."""
+"""Revision → the id that a purpose had from it on; None where it had none. In the order of the revisions."""
 
 NO_NAMES: Final[Names] = MappingProxyType({})
 """A purpose that has the same id in every revision."""
@@ -49,9 +49,14 @@ class SubjectPreferences:
 
         `named` says what it was called in revisions in which it had another id, or was not there.
         """
-        return any(
-            clause == named.get(given, purpose) and (after is None or given > after) for clause, given in self.consents
-        )
+        for clause, revision in self.consents:
+            name: str | None = purpose
+            for day, name_then in named.items():
+                if day <= revision:
+                    name = name_then
+            if clause == name and (after is None or revision > after):
+                return True
+        return False
 
     def stops(self, purpose: str) -> bool:
         """Whether the subject's data may not be used for a purpose."""

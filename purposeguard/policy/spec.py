@@ -2,7 +2,7 @@
 
 `may` is rules 1 to 8; `allowed` adds rule 9 and clauses 7 and 8: data of another revision, subjects who stopped its use
 or agreed to it, periods that are over; `together` asks several notices. Slow on purpose; tests hold the compiled
-`table` equal to it. Ids are in the documents' own spelling, and keep it in every revision but for `[[renamed]]`.
+`table` equal to it. Ids are in the documents' own spelling, and mean the same in every revision but for `[[renamed]]`.
 """
 
 from __future__ import annotations
@@ -164,14 +164,14 @@ def together(
     return bool(sources) and all(of in parts and allowed(notices[of], [source], **parts[of]) for of, source in sources)
 
 
-def moved(notices: Sequence[Document], kind: str, given: str, day: date) -> str | None:
+def moved(notices: Sequence[Document], kind: str, given: str | None, day: date) -> str | None:
     """The id that a source or purpose of the notice in force has in the revision of that day; None if it has none."""
     now = notices[-1].revision
     passed = {n.revision: n.renamed for n in notices if min(now, day) < n.revision <= max(now, day)}
     for revision in sorted(passed, reverse=day < now):
         rows = [(row.new, row.old) if day < now else (row.old, row.new) for row in passed[revision] if row.kind == kind]
-        if given not in dict(rows) and given in dict(rows).values():
-            return None  # a number that was given away, or was another's before
+        if given not in dict(rows) and given in [other for _, other in rows]:
+            return None  # a number that was given away, or was another's before, or of a term that is gone
         given = dict(rows).get(given, given)
     return given
 

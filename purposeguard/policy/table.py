@@ -397,7 +397,8 @@ class PolicyTable(Immutable):
 
     def _stops(self, preferences: SubjectPreferences, purpose: type[Purpose]) -> bool:
         """Whether the subject stopped the use for a purpose, by any id that it ever had."""
-        names = [one for one in self._named.get(purpose, NO_NAMES).values() if one is not None]
+        named = self._named.get(purpose, NO_NAMES)
+        names = [name for day, name in named.items() if name is not None and day != BEFORE_ALL]
         names.append(self.key(purpose))
         if self.prefix:  # what was asked for before there were several notices names none, and goes on to hold
             names += [one.removeprefix(self.prefix) for one in names]
@@ -638,7 +639,10 @@ def _opened(notice: Notice, others: Iterable[Notice], history: History) -> set[t
 def _by_date(earlier: PolicyTable | None, history: History) -> dict[datetime.date, Notice]:
     """The revisions that are known, those that were in force before and are not in the history among them."""
     before = dict(earlier._by_date) if earlier is not None else {}
-    return before | {one.revision: one for one in history}
+    known = before | {one.revision: one for one in history}
+    if len(known) > len(history):  # The history has said nothing of the others.
+        History(*(known[day] for day in sorted(known)))
+    return known
 
 
 def _dates(
@@ -657,20 +661,30 @@ def _dates(
 
 
 def _names(notice: Notice, history: History, prefix: str) -> dict[type[Purpose], Names]:
-    """The purposes that had another id in some revision, or whose id was another's → their ids by revision."""
-    if not any(one.document.renamed for one in history):
+    """The purposes that had another id in some revision, or whose id was another's → their ids by revision.
+
+    What they were called before the earliest revision that is known, this revision itself says.
+    """
+    if not any(revision.document.renamed for revision in history):
         return {}
-    found: dict[type[Purpose], Names] = {}
+    spellings: dict[datetime.date, dict[str | None, str]] = {
+        revision.revision: {fold(purpose.clause): purpose.clause for purpose in revision.purposes}
+        for revision in history
+    }
+    earliest = history.notices[0]
+    formerly = {fold(row.old): row.old for row in earliest.document.renamed if row.kind == "purpose"}
+    spellings[BEFORE_ALL] = spellings[earliest.revision] | formerly
+    names_of: dict[type[Purpose], Names] = {}
     for purpose in notice.purposes:
+        own = fold(purpose.clause)
         names: dict[datetime.date, str | None] = {}
-        for one in history:
-            clause = history.clause_in("purpose", purpose.clause, notice, one)
-            if clause != fold(purpose.clause):
-                held = (f"{prefix}{held.clause}" for held in one.purposes if fold(held.clause) == clause)
-                names[one.revision] = next(held, None)
-        if names:
-            found[purpose] = names
-    return found
+        for day, clauses in sorted(spellings.items()):
+            folded = history.clause_on("purpose", purpose.clause, notice.revision, day)
+            clause = purpose.clause if folded == own else clauses.get(folded)
+            names[day] = None if clause is None else prefix + clause
+        if set(names.values()) != {prefix + purpose.clause}:
+            names_of[purpose] = names
+    return names_of
 
 
 def read_once(sources: object) -> object:

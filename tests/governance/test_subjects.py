@@ -298,7 +298,13 @@ def test_a_ledger_is_told_of_every_change_and_never_whose_it_is(store: Store, ti
         (
             "consent",
             digest,
-            {"id": given.id, "purposes": ["1.2(1)①"], **declared, "until": "2026-05-03T09:15:00+00:00"},
+            {
+                "id": given.id,
+                "purposes": ["1.2(1)①"],
+                **declared,
+                "until": "2026-05-03T09:15:00+00:00",
+                "words": tm.NOTICE.words_digest("1.2(1)①"),
+            },
         ),
         ("withdrawn", digest, {"id": given.id, **asked}),
     ]

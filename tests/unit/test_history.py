@@ -168,7 +168,7 @@ def test_a_class_means_what_its_clause_was_called_then() -> None:
 def test_a_revision_takes_its_place_by_date() -> None:
     assert pg.History(FIRST, THIRD).with_(SECOND) == HISTORY
     assert HISTORY.with_(SECOND) == HISTORY
-    mended = revised(SECOND, lambda t: t["source"][0]["title"].update(en="People"))
+    mended = revised(SECOND, lambda t: t["grant"][0]["title"].update(en="Uses"))
     assert tuple(HISTORY.with_(mended)) == (FIRST, mended, THIRD)
 
 

@@ -139,12 +139,14 @@ def _by_hour(head: Head) -> dict[str, int]:
 
 def declarations_digest(connection: sa.Connection) -> str:
     """The digest of the restrictions and consents that are not revoked; it names nobody but by a pseudonym."""
-    columns = [column for column in declaration.c if column.name != "reference"]
+    columns = [column for column in declaration.c if column.name not in {"reference", "words"}]
     revoked = sa.select(revocation.c.declaration)
-    wanted = sa.select(*columns).where(declaration.c.id.not_in(revoked)).order_by(declaration.c.id)
+    wanted = sa.select(*columns, declaration.c.words).where(declaration.c.id.not_in(revoked)).order_by(declaration.c.id)
     digest = hashlib.sha256()
-    for row in connection.execute(wanted):
-        digest.update(canonical([value if type(value) in (int, list) else str(value) for value in row]).encode())
+    for *values, words in connection.execute(wanted):
+        if words is not None:  # A row without words has the digest that it had before words were recorded.
+            values.append(words)
+        digest.update(canonical([value if type(value) in (int, list) else str(value) for value in values]).encode())
     return f"{DECLARED}{digest.hexdigest()}"
 
 

@@ -65,9 +65,9 @@ def compare(old: Notice, new: Notice, between: Sequence[Notice] = ()) -> Compari
         NoticeError: they are of different notices, or not in the order of their dates.
     """
     if old == new and not between:
-        alone = History(old)
+        alone = History.of_drafts(old)
         return Comparison(alone, matched(alone), (), ())
-    history = History(old, *between, new)
+    history = History.of_drafts(old, *between, new)
     pairs = matched(history)
     differing = cells(history, pairs)
     changes = (

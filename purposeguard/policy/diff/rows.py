@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, cast
 
 from purposeguard.notice.grants import granted, source_rows
-from purposeguard.notice.history import History
+from purposeguard.notice.history import History, unexplained_terms
+from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
 from purposeguard.notice.schema import (
     EVERY,
@@ -53,9 +54,10 @@ def terms(history: History, matching: Matching) -> Iterator[Change]:
         else:
             yield from _renamed(pair, what)
             yield from _retitled(pair.old.title, pair.row.title, what=what, id=pair.id)
-    yield from _reused(matching)
-    for before, after in itertools.pairwise((old, *(notice.document for notice in between), new)):
-        yield from _renamed_nothing(before, after)
+    yield from _reused(matching, [notice.document for notice in (*between, last)])
+    for earlier, later in itertools.pairwise(history):
+        yield from _unexplained(earlier, later)
+        yield from _renamed_nothing(earlier.document, later.document)
     yield from _made_otherwise(matching)
     yield from _clauses(old, new, matching)
     yield from _listed("channel", old.channel, new.channel, "neutral", "narrowed")
@@ -83,8 +85,11 @@ def _retitled(was: Titles, is_: Titles, **facts: Fact) -> Iterator[Change]:
         yield Change("title", "neutral", {**facts, "old": dict(was), "new": dict(is_)})
 
 
-def _reused(matching: Matching) -> Iterator[Change]:
-    """Ids that mean another term now. Data that was labelled with them goes on under them, as what they mean now."""
+def _reused(matching: Matching, later: Sequence[Document]) -> Iterator[Change]:
+    """Report ids that mean another term now, as the `[[renamed]]` rows of the later revisions say."""
+    explained = {
+        (row.kind, fold(id_)) for document in later for row in document.renamed for id_ in (row.old, row.new) if id_
+    }
     pairs: Sequence[Sequence[Pair[Named]] | Sequence[Pair[PurposeRow]]] = (matching.sources, matching.purposes)
     for group in pairs:
         was = {pair.old_id: pair for pair in group if pair.old_id is not None}
@@ -92,9 +97,24 @@ def _reused(matching: Matching) -> Iterator[Change]:
             other = was.get(pair.id)
             if pair.new is not None and other is not None and other is not pair:
                 old_class = other.old.class_ if other.old is not None else ""
-                facts: dict[str, Fact] = {"what": kind_of(pair), "id": pair.id, "old_class": old_class}
-                moved = other.how == "stated" or pair.how == "stated"
-                yield Change("reused", "neutral", {**facts, "new_class": pair.row.class_, "moved": moved})
+                kind = "purpose" if kind_of(pair) == "purpose" else "source"
+                if (kind, fold(pair.id)) in explained:
+                    facts: dict[str, Fact] = {"what": kind_of(pair), "id": pair.id, "old_class": old_class}
+                    yield Change("reused", "neutral", {**facts, "new_class": pair.row.class_})
+
+
+def _unexplained(earlier: Notice, later: Notice) -> Iterator[Change]:
+    """Report ids that may mean another term now: data and consents of the earlier one would count for it."""
+    for term in unexplained_terms(earlier, later):
+        facts: dict[str, Fact] = {
+            "what": term.kind,
+            "id": term.after.id,
+            "since": earlier.revision.isoformat(),
+            "old_class": term.before.class_,
+            "new_class": term.after.class_,
+        }
+        kind = "words-unexplained" if term.before.class_ == term.after.class_ else "class-unexplained"
+        yield Change(kind, "widened", facts, "consent")
 
 
 def _renamed_nothing(old: Document, new: Document) -> Iterator[Change]:
