@@ -22,6 +22,7 @@ from purposeguard.cli.new import new
 from purposeguard.cli.options import (
     BAD_INPUT,
     NO,
+    NOTICE_HELP,
     OK,
     Channel,
     Check,
@@ -41,6 +42,7 @@ from purposeguard.cli.options import (
     err,
     having,
     out,
+    read_chosen_notice,
     reporting,
 )
 from purposeguard.cli.people import disclose, list_requests, sweep
@@ -114,6 +116,9 @@ def root(
 
 @app.command(epilog="Exit codes: 0 printed, 2 bad input.")
 def matrix(
+    file: Annotated[
+        str | None, typer.Argument(metavar="[NOTICE]", help=f"{NOTICE_HELP} Instead of `--notice`.")
+    ] = None,
     *,
     notice: NoticeOption = None,
     overlay: Overlays = None,
@@ -125,7 +130,7 @@ def matrix(
 ) -> None:
     """Print the whole table: which sources may serve which purposes and families."""
     with reporting():
-        read = read_notice(notice, overlay or ())
+        read = read_chosen_notice(_one_notice(file, notice), overlay or ())
         report = matrix_report(read, channel, having(read, language), condition or (), texts=text)
         show(report, form, out())
 
@@ -133,7 +138,11 @@ def matrix(
 @app.command(epilog="Exit codes: 0 allowed, 1 denied, 2 bad input.")
 def explain(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCES...", help="Ids, class names or slugs, apart or with commas between.")
+        list[str],
+        typer.Argument(
+            metavar="[NOTICE] SOURCES...",
+            help="Ids, class names or slugs, apart or with commas between. A notice file may come first.",
+        ),
     ],
     purpose: Annotated[str, typer.Argument(metavar="PURPOSE", help="A purpose, or the name of a family.")],
     *,
@@ -150,7 +159,10 @@ def explain(
     `purposeguard explain "1.1(a),1.1(c)" "1.2(1)①"`, `purposeguard explain product-data renewal-guidance`.
     """
     with reporting():
-        guard = Guard(read_notice(notice, overlay or ()))
+        file = sources.pop(0) if Path(sources[0]).suffix == ".toml" else None
+        if not sources:
+            raise Problem(f"name sources and a purpose behind `{file}`, such as `registration renewal-guidance`")
+        guard = Guard(read_chosen_notice(_one_notice(file, notice), overlay or ()))
         named = [name for argument in sources for name in _ids(guard.notice, argument)]
         decision = guard.explain(named, purpose, channel, conditions=condition or ())
         texts = list(_texts_of(guard.notice, decision))
@@ -161,6 +173,17 @@ def explain(
             for row in texts:
                 quote(out(), f"{row['what']} {row['id']} reads:", row["words"], whole=text)
     raise typer.Exit(OK if decision else NO)
+
+
+def _one_notice(argument: str | None, option: str | None) -> str | None:
+    """Return the notice that a command line names, as an argument or by `--notice`.
+
+    Raises:
+        Problem: it names two.
+    """
+    if argument is not None and option is not None:
+        raise Problem(f"name one notice: `{argument}`, or `--notice {option}`")
+    return option if argument is None else argument
 
 
 @app.command(epilog="Exit codes: 0 valid, 1 a warning (with --strict), 2 not valid.")

@@ -6,10 +6,20 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from purposeguard.cli.files import read_notice, write_all
+from purposeguard.cli.files import write_all
 from purposeguard.cli.lint.findings import Finding, Place, Rule
 from purposeguard.cli.lint.sarif import log
-from purposeguard.cli.options import NoticeOption, Overlays, ending, err, group, needing, out, valid_input
+from purposeguard.cli.options import (
+    NoticeOption,
+    Overlays,
+    ending,
+    err,
+    group,
+    needing,
+    out,
+    read_chosen_notice,
+    valid_input,
+)
 from purposeguard.cli.render import Column, Report, Table, complain, json_text, show
 from purposeguard.cli.words import said
 from purposeguard.errors import printable
@@ -76,7 +86,7 @@ def check(
     Reads `manifest.json`, which `dbt build` and `dbt compile` write, and `catalog.json` of `dbt docs generate` if it is
     there. Nothing is run.
     """
-    guard = Guard(read_notice(notice, overlay or ()))
+    guard = Guard(read_chosen_notice(notice, overlay or ()))
     checked = _checked(project, target, guard, trust_hooks=trust_hooks, trusted_macros=trust_macro or ())
     if form == "sarif":
         findings = [
@@ -110,7 +120,7 @@ def labels(
 
     A project with findings has none to write.
     """
-    guard = Guard(read_notice(notice, overlay or ()))
+    guard = Guard(read_chosen_notice(notice, overlay or ()))
     checked = _checked(project, target, guard, trust_hooks=trust_hooks, trusted_macros=trust_macro or ())
     for finding in checked.findings:
         complain(err(), "refused", printable(f"{finding.path}: {_symbol(finding)}: {finding.message}"))

@@ -26,8 +26,14 @@ LINES_OF_DIFF = 20
 """The most lines shown of a difference."""
 
 
-REFERENCE = "trendmicro-jp"
-"""The bundled notice that commands read where neither they nor the project name one."""
+BUNDLED = "trendmicro-jp"
+"""The bundled notice, which advice names: no command reads it unless somebody chose it."""
+
+PROJECT_MARKS = ("pyproject.toml", ".git")
+"""What the root of a project has; notice files are not looked for above it."""
+
+NOTICE_KEYS = frozenset({"format", "id", "revision", "source", "grant"})
+"""Top-level keys that every notice file has. A file of overlays has none of them."""
 
 
 class Configuration(NamedTuple):
@@ -38,11 +44,14 @@ class Configuration(NamedTuple):
 
 
 def configuration(folder: Path) -> Configuration:
-    """Reads the nearest pyproject.toml, in this folder or above it; a path in it is relative to its folder.
+    """Read each key from the nearest pyproject.toml that sets it, in this folder or above it.
+
+    A path in a file is relative to its folder.
 
     Raises:
-        Problem: the file cannot be read, or its table has another key, or something that is no text.
+        Problem: a file cannot be read, or its table has another key, or something that is no text.
     """
+    settings: dict[str, str] = {}
     for place in (folder, *folder.parents):
         path = place / "pyproject.toml"
         try:
@@ -59,27 +68,67 @@ def configuration(folder: Path) -> Configuration:
                 raise Problem(f"`{key}` of `[tool.purposeguard]` of {path} is no text in quotes")
         notice = section.get("notice")
         if notice is not None and Path(notice).suffix == ".toml":
-            notice = os.path.relpath(place / notice)
-        return Configuration(section.get("language"), notice)
-    return Configuration()
+            section = {**section, "notice": os.path.relpath(place / notice)}
+        settings = {**section, **settings}
+        if len(settings) == len(Configuration._fields):
+            break
+    return Configuration(**settings)
 
 
-def read_notice(name: str | None, overlays: Sequence[Path] = ()) -> Notice:
-    """The notice of a TOML file, or the bundled one of this name, with product overlays.
+class NoticeChoice(NamedTuple):
+    """The notice that a command uses if it names none: its file or name, and the place that says so."""
 
-    Without a name it is the project's, by its pyproject.toml; without such, the reference notice.
+    name: str
+    origin: str
+
+
+def choose_notice(folder: Path) -> NoticeChoice:
+    """Return the notice of the project that this folder is in: the one that it names, or its only notice file.
+
+    Raises:
+        Problem: it names none, and has no notice file or several; or pyproject.toml is at fault.
+    """
+    name = configuration(folder).notice
+    if name is not None:
+        return NoticeChoice(name, "`notice` of `[tool.purposeguard]` in pyproject.toml")
+    for place in (folder, *folder.parents):
+        files = [os.path.relpath(path, folder) for path in sorted(place.glob("*.toml")) if _is_notice_file(path)]
+        if len(files) > 1:
+            raise Problem(
+                f"which notice is meant? There are {', '.join(files)}: name one of them, `--notice {files[0]}`"
+            )
+        if files:
+            return NoticeChoice(files[0], "the only notice file there")
+        if any((place / mark).exists() for mark in PROJECT_MARKS):
+            break
+    raise Problem(
+        "which notice is meant? Name its file, `--notice notice.toml`, or write `notice` under `[tool.purposeguard]` "
+        f"in pyproject.toml; the bundled one is `--notice {BUNDLED}`"
+    )
+
+
+def _is_notice_file(path: Path) -> bool:
+    """Return whether a TOML file is a notice, with faults or without."""
+    try:
+        return path.is_file() and tomllib.loads(path.read_text("utf-8")).keys() >= NOTICE_KEYS
+    except (OSError, ValueError):
+        return False
+
+
+def read_notice(name: str, overlays: Sequence[Path] = ()) -> Notice:
+    """Read the notice of a TOML file, or the bundled one of this name, with product overlays.
 
     Raises:
         NoticeError: the files are at fault.
-        Problem: there is neither a file nor a bundled notice of this name, or pyproject.toml is at fault.
+        Problem: there is neither a file nor a bundled notice of this name.
     """
-    notice = _notice(configuration(Path.cwd()).notice or REFERENCE if name is None else name, overlays)
+    notice = _notice(name, overlays)
     learn(notice)
     return notice
 
 
 def _notice(name: str, overlays: Sequence[Path]) -> Notice:
-    if _is_path(name):
+    if is_path(name):
         return Notice.load(name, *overlays)
     try:
         notice = Notice.bundled(name)
@@ -93,13 +142,14 @@ def _notice(name: str, overlays: Sequence[Path]) -> Notice:
 
 def warned_of(notice: Notice, name: str, overlays: Sequence[Path] = ()) -> list[Fault]:
     """Probable mistakes in a valid notice that was read from `name`, with their lines if that is a file."""
-    tables = read_toml(Path(name)) if _is_path(name) else notice.dump()
+    tables = read_toml(Path(name)) if is_path(name) else notice.dump()
     return located(
         warnings(notice.document), merged(tables, [(str(overlay), read_toml(overlay)) for overlay in overlays])
     )
 
 
-def _is_path(name: str) -> bool:
+def is_path(name: str) -> bool:
+    """Return whether a text names a file rather than a bundled notice."""
     path = Path(name)
     try:
         return path.suffix == ".toml" or path.name != name or path.is_file()

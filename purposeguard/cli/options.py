@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
-from purposeguard.cli.files import REFERENCE, Problem, configuration
+from purposeguard.cli.files import Problem, choose_notice, configuration, read_notice
 from purposeguard.cli.render import Format, TextFormat, complain
 from purposeguard.cli.words import Language, change, language
 from purposeguard.errors import PurposeGuardError
@@ -38,7 +38,7 @@ NoticeOption = Annotated[
     typer.Option(
         "--notice",
         metavar="NOTICE",
-        help=f"{NOTICE_HELP} Else `notice` of `[tool.purposeguard]` in pyproject.toml, or {REFERENCE}.",
+        help=f"{NOTICE_HELP} Else `notice` of `[tool.purposeguard]` in pyproject.toml, or the only notice file here.",
     ),
 ]
 NoticeArgument = Annotated[str, typer.Argument(metavar="NOTICE", help=NOTICE_HELP)]
@@ -146,6 +146,21 @@ def configured_language(folder: Path) -> Language:
     if name not in list(Language):
         raise Problem(f"`language` of `[tool.purposeguard]` is `{name}`: {', '.join(Language)}")
     return Language(name)
+
+
+def read_chosen_notice(name: str | None, overlays: Sequence[Path] = ()) -> Notice:
+    """Read the notice that a command names; if it names none, that of the project, and say on standard error which.
+
+    Raises:
+        NoticeError: its files are at fault.
+        Problem: there is no such notice, or none was chosen.
+    """
+    if name is not None:
+        return read_notice(name, overlays)
+    choice = choose_notice(Path.cwd())
+    notice = read_notice(choice.name, overlays)
+    complain(err(), "notice", f"{notice.id}, revision of {notice.revision}, from {choice.name}: {choice.origin}")
+    return notice
 
 
 def out() -> Console:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from purposeguard.cli.application import find
-from purposeguard.cli.files import Problem, read_notice, write
-from purposeguard.cli.options import Imports, Output, TableOption, err, needing, out, store_of, valid_input
+from purposeguard.cli.files import Problem, write
+from purposeguard.cli.options import (
+    Imports,
+    Output,
+    TableOption,
+    err,
+    needing,
+    out,
+    read_chosen_notice,
+    store_of,
+    valid_input,
+)
 from purposeguard.cli.render import Column, Report, Table, complain, show
 from purposeguard.cli.words import language, learn, said
 from purposeguard.extras import Needs
@@ -54,7 +64,7 @@ def list_requests(
     form: TableOption = "table",
 ) -> bool:
     """List what subjects have asked for and is yet to be answered, by deadline, overdue ones first (clause 7)."""
-    with opened(target, read_notice(notice), imports or ()) as governance:
+    with opened(target, notice, imports or ()) as governance:
         overview = governance.requests.overview()
     show(requests_report(overview, "overdue" if overdue else "open" if pending else None), form, out())
     return not (overdue and overview.overdue)
@@ -79,7 +89,7 @@ def disclose(
     """
     if values and by is None:
         raise Problem("values are shown on somebody's approval, which is put on record: name who, `--by NAME`")
-    with opened(target, read_notice(notice), imports or ()) as governance, valid_input():  # the id
+    with opened(target, notice, imports or ()) as governance, valid_input():  # the id
         report = governance.disclose(
             subject,
             by=by or "purposeguard disclose",
@@ -95,15 +105,21 @@ def disclose(
     return True
 
 
-def opened(target: str, notice: Notice, others: Iterable[str] = ()) -> contextlib.AbstractContextManager[Governance]:
-    """The governance of an application, `MODULE:NAME`, or one over a store that is named by its URL or its file.
+def opened(
+    target: str, notice: str | None, others: Iterable[str] = ()
+) -> contextlib.AbstractContextManager[Governance]:
+    """Open the governance of an application, `MODULE:NAME`, or one over a store that is named by its URL or its file.
+
+    An application has its own notice. That of a store is the one named, or else that of the project.
 
     Raises:
         Problem: there is none, or its libraries are not installed.
         StoreUnavailable: the store cannot be opened.
     """
     if "://" in target or Path(target).is_file():
-        return governance_in(target, notice)
+        return governance_in(target, lambda: read_chosen_notice(notice))
+    if notice is not None:
+        raise Problem(f"`--notice {notice}` is for a store: an application, such as `{target}`, has its own notice")
     if ":" not in target:
         raise Problem(
             f"there is no file `{target}`: give the file of a store, its URL, or where an application has its "
@@ -113,12 +129,15 @@ def opened(target: str, notice: Notice, others: Iterable[str] = ()) -> contextli
 
 
 @contextlib.contextmanager
-def governance_in(store: str, notice: Notice, *, recorded: bool = False) -> Generator[Governance]:
-    """Governance over a store that exists; `recorded`: uses are put in its ledger. Raises as `opened`."""
+def governance_in(store: str, notice: Callable[[], Notice], *, recorded: bool = False) -> Generator[Governance]:
+    """Open governance over a store that exists, by a notice that is read once it is open. Raises as `opened`.
+
+    `recorded`: uses are put in its ledger.
+    """
     with needing("governance", "a store needs"):
         from purposeguard.governance import Governance  # noqa: PLC0415  # needs the extra `governance`
     existing = store_of(store)
-    with existing, Governance(existing, notice=notice, ledger=None if recorded else False) as governance:
+    with existing, Governance(existing, notice=notice(), ledger=None if recorded else False) as governance:
         yield governance
 
 

@@ -252,6 +252,6 @@ def quote(console: Console, headline: str, words: str, *, whole: bool) -> None:
 
 
 def complain(console: Console, kind: str, text: str) -> None:
-    """Prints an error or a warning without wrapping, so that paths stay on one line."""
-    style = "bold red" if kind == "error" else "bold yellow"
+    """Prints an error, a warning or a note without wrapping, so that paths stay on one line."""
+    style = {"error": "bold red", "notice": "bold cyan"}.get(kind, "bold yellow")
     console.print(Text.assemble((said(f"{kind}:"), style), " ", said(text)), soft_wrap=True)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic_core import from_json, to_json
 
 from purposeguard.adapters.tags import MARKS, Columns, Tag, parts_of, tag_of
-from purposeguard.cli.files import Problem, read_notice
-from purposeguard.cli.options import Channel, NoticeOption, Overlays, TableOption, err, needing, out
+from purposeguard.cli.files import Problem
+from purposeguard.cli.options import Channel, NoticeOption, Overlays, TableOption, err, needing, out, read_chosen_notice
 from purposeguard.cli.people import governance_in
 from purposeguard.cli.render import Column, Report, Table, complain, show
 from purposeguard.cli.words import said
@@ -91,7 +91,7 @@ def sql(
     use are left out.
     """
     paths = _paths_by_table(files)
-    loaded_notice = read_notice(notice, overlay or ())
+    loaded_notice = read_chosen_notice(notice, overlay or ())
     tag_columns = {} if tags is None else read_tags(tags, loaded_notice, paths)
     if limit is None and form == "table":
         limit = ROWS_SHOWN
@@ -214,7 +214,7 @@ def _guard(notice: Notice, store: str | None) -> Generator[Guard]:
     if store is None:
         yield Guard(notice)
         return
-    with governance_in(store, notice, recorded=True) as governance:
+    with governance_in(store, lambda: notice, recorded=True) as governance:
         yield Guard(notice, governance=governance)
 
 

@@ -134,9 +134,16 @@ def test_requests_of_an_application_and_of_a_file(folder: Path) -> None:
     assert run("requests", "clinic:governance").exit_code == 0
     sys.modules["clinic"].governance.requests.open("erasure", subject=7)
     for target in ("clinic:governance", "clinic:guard", "own.db", "sqlite:///own.db", f"sqlite:///{folder}/own.db"):
-        result = run("requests", target, "--format", "json")
+        named = [] if target.startswith("clinic") else ["--notice", "trendmicro-jp"]
+        result = run("requests", target, *named, "--format", "json")
         assert result.exit_code == 0, result.output
         assert len(json.loads(result.stdout)["requests"]) == 1
+    for command in (["requests", "own.db"], ["disclose", "own.db", "--subject", "7"]):
+        result = run(*command)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "which notice is meant?" in result.stderr
+        assert "the bundled one is `--notice trendmicro-jp`" in result.stderr
+        assert "no bundled notice is called `no-such`" in run(*command, "--notice", "no-such").stderr
 
 
 def test_a_report_of_an_application(folder: Path) -> None:
@@ -195,7 +202,10 @@ def test_another_notice(store: str, tmp_path: Path) -> None:
         (["requests", "clinic.py"], "cannot be used: file is not a database"),
         (["requests", "mysql://there/it"], "a store's URL is"),
         (["requests", "a b://"], "a store's URL is"),
-        (["requests", "clinic:governance", "--notice", "no-such"], "no bundled notice is called `no-such`"),
+        (
+            ["requests", "clinic:governance", "--notice", "no-such"],
+            "an application, such as `clinic:governance`, has its",
+        ),
         (["disclose", "clinic:governance", "--subject", " "], "a subject's id is"),
         (["disclose", "clinic:governance", "--subject", "7", "-o", "missing/report.html"], "cannot be written"),
         (["disclose", "clinic:governance", "--subject", "7", "--values"], "name who, `--by NAME`"),

@@ -52,7 +52,8 @@ def test_explain_exit_codes(arguments, code):
         assert result.stdout == ""
         assert result.stderr
     else:
-        assert result.stderr == ""
+        assert result.stderr.startswith("notice: trendmicro-jp, revision of 2024-04-01, from trendmicro-jp: ")
+        assert run("explain", *arguments, "--notice", "trendmicro-jp").stderr == ""
         assert result.stdout.startswith("allowed: " if code == 0 else "denied: ")
 
 
@@ -198,7 +199,7 @@ def test_the_installed_script_is_this_one():
 
 
 def test_as_a_module_in_a_process():
-    result = process("explain", "1.1b", "1.2(1)①")
+    result = process("explain", "1.1b", "1.2(1)①", "--notice", "trendmicro-jp")
     assert result.returncode == 1
     assert result.stdout.startswith("denied: renewal-guidance (1.2(1)①) may not use product-data (1.1(b))\n")
     assert result.stderr == ""
@@ -240,7 +241,14 @@ def test_a_reader_that_goes_away_is_no_error():
         assert b"Traceback" not in started.stderr.read()
 
 
-@pytest.mark.parametrize("arguments", [("explain", "1.1(a)", "1.2(1)①"), ("--version",), ("codegen", "trendmicro-jp")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("explain", "1.1(a)", "1.2(1)①", "--notice", "trendmicro-jp"),
+        ("--version",),
+        ("codegen", "trendmicro-jp"),
+    ],
+)
 def test_what_cannot_be_printed_is_told_apart_from_an_answer(arguments):
     command = [sys.executable, "-m", "purposeguard", *arguments]
     with Path(os.devnull).open("rb") as unwritable:
@@ -330,6 +338,77 @@ def test_a_project_has_its_own_notice(tmp_path, monkeypatch):
     assert (run("matrix").exit_code, "gone.toml" in run("matrix").stderr) == (2, True)
     (tmp_path / "pyproject.toml").write_text('[tool.purposeguard]\nnotice = "trendmicro-jp"\n', "utf-8")
     assert run("explain", "1.1a", "1.2(1)①").exit_code == 0
+
+
+COMMANDS = (
+    ("explain", "1", "2①"),
+    ("matrix",),
+    ("sql", "--purpose", "2①", "SELECT 1", "orders.csv"),
+    ("dbt", "check"),
+    ("dbt", "labels"),
+)
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_a_notice_that_nobody_chose_is_not_read(tmp_path, monkeypatch, arguments):
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "nearer"\n', "utf-8")
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: which notice is meant? Name its file, `--notice notice.toml`")
+    assert "the bundled one is `--notice trendmicro-jp`" in result.stderr
+    assert "どのプライバシーポリシーによるか" in run("--language", "ja", *arguments).stderr
+    for name in ("new.toml", "old.toml"):
+        (tmp_path / name).write_text(TINY, "utf-8")
+    assert "There are new.toml, old.toml: name one of them, `--notice new.toml`" in run(*arguments).stderr
+
+
+@pytest.mark.parametrize("folder", ["", "below", "below/far"])
+def test_the_only_notice_file_of_a_project_is_read_and_said(tmp_path, monkeypatch, folder):
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "tiny.toml").write_text(TINY, "utf-8")
+    (tmp_path / "overlays.toml").write_text(OVERLAY, "utf-8")
+    (tmp_path / "broken.toml").write_text("format = ", "utf-8")
+    (tmp_path / "below" / "far").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / folder)
+    result = run("explain", "1", "2①", columns=200)
+    assert result.exit_code == 0
+    place = Path("../" * (folder.count("/") + bool(folder))) / "tiny.toml"
+    assert result.stderr == f"notice: tiny, revision of 2025-01-01, from {place}: the only notice file there\n"
+    assert run("--language", "ja", "matrix").stderr.startswith("プライバシーポリシー: tiny（2025-01-01 版）")
+
+
+def test_notice_files_above_a_project_are_not_its_own(tmp_path, monkeypatch):
+    (tmp_path / "tiny.toml").write_text(TINY, "utf-8")
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "pyproject.toml").write_text("", "utf-8")
+    monkeypatch.chdir(tmp_path / "project")
+    assert run("matrix").exit_code == 2
+
+
+def test_each_setting_is_of_the_nearest_file_that_has_it(tmp_path, monkeypatch):
+    (tmp_path / "tiny.toml").write_text(TINY, "utf-8")
+    (tmp_path / "pyproject.toml").write_text('[tool.purposeguard]\nnotice = "tiny.toml"\nlanguage = "en"\n', "utf-8")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "pyproject.toml").write_text('[tool.purposeguard]\nlanguage = "ja"\n', "utf-8")
+    monkeypatch.chdir(tmp_path / "below")
+    result = run("explain", "1", "2①")
+    assert result.stdout.startswith("許可")
+    assert "tiny" in result.stderr
+
+
+def test_a_notice_file_is_an_argument_too(tmp_path, monkeypatch):
+    (tmp_path / "tiny.toml").write_text(TINY, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.toml").write_text(TINY.replace('"tiny"', '"other"'), "utf-8")
+    assert json.loads(run("matrix", "other.toml", "--format", "json").stdout)["notice"] == "other"
+    assert run("explain", "tiny.toml", "1", "2①").exit_code == 0
+    assert run("explain", "tiny.toml", "1", "2①").stderr == ""
+    for arguments in (("matrix", "tiny.toml"), ("explain", "tiny.toml", "1", "2①")):
+        result = run(*arguments, "--notice", "other.toml")
+        assert result.exit_code == 2
+        assert "name one notice: `tiny.toml`, or `--notice other.toml`" in result.stderr
+    assert "name sources and a purpose behind `tiny.toml`" in run("explain", "tiny.toml", "2①").stderr
 
 
 def test_matrix_is_cut_into_several_tables_only_where_the_clauses_do_not_fit():
