@@ -14,6 +14,7 @@ from typing import NamedTuple
 from purposeguard.adapters.row_rule import NO_DAY, Branch, KeySet, Span, SubjectTest
 from purposeguard.notice.label import Label
 from purposeguard.notice.retention import day_in
+from purposeguard.notice.schema import LegalPeriod, Period
 from purposeguard.notice.vocabulary import NotPersonal, Source
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.table import PolicyTable
@@ -91,7 +92,9 @@ class Finder:
             today = day_in(part.periods.timezone, now)
             days.update(notice.revision for notice in part.history if revisions)
             for source in part.notice.sources:
-                for period in part.periods.of(source.clause):
+                periods: list[Period | LegalPeriod] = [*part.periods.of(source.clause)]
+                periods += part.periods.of_law(source.clause)
+                for period in periods:
                     if period.from_ == since and (today - datetime.date.min).days > period.days:
                         days.add(today - datetime.timedelta(days=period.days))
         return days

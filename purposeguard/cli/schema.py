@@ -206,11 +206,17 @@ KEYS: dict[str, dict[str, str]] = {
         "from": "when the period begins",
         "at_least": "the beginning of a range, in days",
     },
+    "LegalPeriod": {
+        "source": "the source whose data law needs so long",
+        "days": "the days; past them a use that rests on law ends too",
+        "from": "when the period begins",
+    },
     "Criterion": {"source": "the source whose data is kept so long", "title": "how long, in your own words"},
     "Incorporated": {"id": "its name in code, in lower case with hyphens", "where": "where it is published"},
     "Retention": {
         "starts": "when the period begins",
         "bases": "what data may be kept for after the end of use",
+        "law": "how long law needs the data; without it, a use that rests on law has no end",
         "after": "what it may be used for once the period is over",
         "period": "the controller's own periods, by source",
         "criterion": "how long data is kept where the notice gives no number, by source",

@@ -10,6 +10,9 @@ Which periods apply, shortest first, since data is overdue as soon as one of the
 - A clause with items stands for any of them, so theirs apply to it as well.
 - An overlay narrows its source, so the periods of that apply to it as well (rule 8).
 - A derivation without rows has those of all that may go into it.
+
+Uses that rest on law go on past these periods. Where the notice says how long law needs the data, they end then; which
+of these periods apply is found in the same way.
 """
 
 from __future__ import annotations
@@ -18,12 +21,18 @@ import datetime
 import functools
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import TypeVar
 
 from purposeguard.errors import UnknownSource
 from purposeguard.notice.grants import Lineage, source_rows
-from purposeguard.notice.schema import Document, Period
+from purposeguard.notice.schema import Document, LegalPeriod, Period
 from purposeguard.notice.timezones import Day, zone
 from purposeguard.notice.vocabulary import Immutable, NotPersonal, nearest
+
+
+def for_law(source: str) -> str:
+    """Return the name under which a source is overdue for uses that rest on law. No id contains such a sign."""
+    return f"{source}|law"
 
 
 class Periods(Immutable):
@@ -32,13 +41,20 @@ class Periods(Immutable):
     Sources are named by clause.
     """
 
-    __slots__ = ("_of", "timezone")
+    __slots__ = ("_of", "_of_law", "timezone")
 
     timezone: str
     _of: Mapping[str, tuple[Period, ...]]
+    _of_law: Mapping[str, tuple[LegalPeriod, ...]]
 
     def __init__(self, document: Document) -> None:
-        self._fill(timezone=document.timezone, _of=MappingProxyType(_applying(document)))
+        retention = document.retention
+        kept, needed = ((), ()) if retention is None else (retention.period, retention.law)
+        self._fill(
+            timezone=document.timezone,
+            _of=MappingProxyType(_applying(document, kept)),
+            _of_law=MappingProxyType(_applying(document, needed)),
+        )
 
     def of(self, source: str) -> tuple[Period, ...]:
         """The periods that apply to a source, the shortest first; none where the controller has set none.
@@ -51,6 +67,10 @@ class Periods(Immutable):
             raise UnknownSource(source, "a period belongs to a clause", lambda: nearest(source, self._of))
         return found
 
+    def of_law(self, source: str) -> tuple[LegalPeriod, ...]:
+        """Return the periods for which law needs data of a source, the shortest first; none where no end is stated."""
+        return self._of_law.get(source, ())
+
     def overdue(
         self,
         sources: Iterable[str],
@@ -59,7 +79,9 @@ class Periods(Immutable):
         ended: Day | None = None,
         today: Day,
     ) -> frozenset[str]:
-        """Those of the sources that may be kept no longer, for a datum collected and ended on these days.
+        """Return those of the sources that may be kept no longer, for a datum collected and ended on these days.
+
+        Those that law needs no longer are among them by the name that `for_law` gives.
 
         `ended` is None while the use goes on: a period from the end of use has not begun. Where `collected` is None the
         datum does not say when it was collected, and a period from collection cannot be counted. (A row that is marked
@@ -73,12 +95,12 @@ class Periods(Immutable):
         began = {"collection": self._day_or_none(collected), "end-of-use": self._day_or_none(ended)}
         found: set[str] = set()
         for source in sources:
-            for period in self.of(source):
-                day = began[period.from_]
-                # A difference, since a day so far ahead may be in no calendar.
-                if day is not None and (now - day).days > period.days:
-                    found.add(source)
-                    break
+            for name, periods in ((source, self.of(source)), (for_law(source), self.of_law(source))):
+                for period in periods:
+                    day = began[period.from_]
+                    # A difference, since a day so far ahead may be in no calendar.
+                    if day is not None and (now - day).days > period.days:
+                        found.add(name)
         return frozenset(found)
 
     def due_on(self, source: str, *, collected: Day | None = None, ended: Day | None = None) -> datetime.date | None:
@@ -121,21 +143,24 @@ def day_in(timezone: str, given: Day) -> datetime.date:
         return given.date()
 
 
-def _applying(document: Document) -> dict[str, tuple[Period, ...]]:
-    """Source id → the periods that apply to it, the shortest first."""
-    rows: dict[str, list[Period]] = {}
-    for row in document.retention.period if document.retention is not None else ():
+AnyPeriod = TypeVar("AnyPeriod", bound=Period | LegalPeriod)
+
+
+def _applying(document: Document, every: Iterable[AnyPeriod]) -> dict[str, tuple[AnyPeriod, ...]]:
+    """Source id → those of the periods that apply to it, the shortest first."""
+    rows: dict[str, list[AnyPeriod]] = {}
+    for row in every:
         rows.setdefault(row.source, []).append(row)
     lineage = Lineage(document)
     sources = {row.id: row.source for row in document.overlay}
     inputs = {row.id: (*row.from_, *row.with_) for row in document.derivation}
 
     order = lineage.upwards()
-    stated: dict[str, list[Period]] = {}
+    stated: dict[str, list[AnyPeriod]] = {}
     """Its own rows, or those of the nearest clause above it that has some."""
     for source in [*(row.id for row in document.source if row.id not in lineage.parent), *reversed(order)]:
         stated.setdefault(source, rows.get(source) or stated.get(lineage.parent.get(source, ""), []))
-    below: dict[str, dict[Period, None]] = {}
+    below: dict[str, dict[AnyPeriod, None]] = {}
     """Those, and what is stated of its items."""
     for source in [*order, *stated]:
         if source not in below:
@@ -143,7 +168,7 @@ def _applying(document: Document) -> dict[str, tuple[Period, ...]]:
             below[source] = dict.fromkeys((*stated[source], *items))
 
     @functools.cache
-    def applying(source: str) -> list[Period]:
+    def applying(source: str) -> list[AnyPeriod]:
         if source in sources:
             return rows.get(source, []) + applying(sources[source])
         if source in inputs:
@@ -154,5 +179,5 @@ def _applying(document: Document) -> dict[str, tuple[Period, ...]]:
     return {one: tuple(sorted(dict.fromkeys(periods), key=_days)) for one, periods in found.items()}
 
 
-def _days(period: Period) -> int:
+def _days(period: Period | LegalPeriod) -> int:
     return period.days

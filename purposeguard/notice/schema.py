@@ -576,6 +576,15 @@ class Period(Table):
         return self
 
 
+class LegalPeriod(Table):
+    """How long law needs data of a source, from its collection or the end of use: then uses that rest on law end."""
+
+    source: SourceId
+    days: Days
+    text: Texts | None = None
+    from_: Literal["collection", "end-of-use"] = Field(default="end-of-use", alias="from")
+
+
 class Criterion(Table):
     """How long data of a source is kept where the notice gives no number: a text, which nothing can enforce."""
 
@@ -593,6 +602,7 @@ class Retention(Table):
     bases: tuple[Literal["law", "granted-purposes"], ...] = Field(min_length=1)
     after: Literal["law-only"]
     period: tuple[Period, ...] = ()
+    law: tuple[LegalPeriod, ...] = ()
     criterion: tuple[Criterion, ...] = ()
 
 

@@ -322,14 +322,17 @@ class Sense:
         return copy
 
     def _periods_differ(self) -> None:
-        """A source has one period from its collection, and one from the end of use."""
+        """A source has one period from its collection, and one from the end of use; for law as well."""
         retention = getattr(self.document, "retention", None)
-        seen: set[tuple[str, str]] = set()
-        for row in retention.period if retention is not None else ():
-            if row.source and (row.source, row.from_) in seen:
-                message = f"a second period of `{row.source}` from {row.from_.replace('-', ' ')}"
-                self._fault(row, "source", message, "keep one of the two")
-            seen.add((row.source, row.from_))
+        if retention is None:
+            return
+        for rows, what in ((retention.period, "period"), (retention.law, "period for law")):
+            seen: set[tuple[str, str]] = set()
+            for row in rows:
+                if row.source and (row.source, row.from_) in seen:
+                    message = f"a second {what} of `{row.source}` from {row.from_.replace('-', ' ')}"
+                    self._fault(row, "source", message, "keep one of the two")
+                seen.add((row.source, row.from_))
 
     def _bases_cover(self) -> None:
         """Of several bases, some row is for each source that may serve the purpose; overlays have those of theirs."""

@@ -102,7 +102,8 @@ class Context(NamedTuple):
     """What decides beside the label.
 
     `preferences` is None where no subject is named. `under` is the revision under which the data was collected, None
-    for the one in force. `overdue` are the sources, by clause, whose period of retention is over. `unstated`: an
+    for the one in force. `overdue` are the sources, by clause, whose period of retention is over, and by
+    `notice.retention.for_law` those that law needs no longer. `unstated`: an
     activity asks that states no channel, so it may use any, also one that the revision of collection does not admit.
     `conditions`: those of the notice that are stated to hold; one that is not stated does not.
 

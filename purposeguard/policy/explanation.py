@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, Self, TypeVar, overload
 from purposeguard.errors import printable
 from purposeguard.notice.label import Label
 from purposeguard.notice.languages import title_in
+from purposeguard.notice.retention import for_law
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, UNNAMED, Context, DenialReason
 from purposeguard.policy.joint import JointTable
@@ -167,6 +168,26 @@ class Decision:
             return f"{self._key(source)} stands for any of its items, and {first}"
         return None
 
+    def _is_beyond_law(self, source: type[Source]) -> bool:
+        """Return whether law needs the source no longer, and the purpose rests on law for it."""
+        table = self._matrix.of(source)
+        current = table.current(source)
+        over = table.prefix + for_law(current.clause) in self.context.overdue
+        return over and any(
+            ground.basis == "law"
+            for member in _members(self.purpose)
+            if member in table.notice.grants[current]
+            for group in table.grounds.of(current.clause, member.clause)
+            for ground in group
+        )
+
+    def _of_periods(self, source: type[Source]) -> str:
+        """Say which period is over: that for which a source may be kept, or that for which law needs it."""
+        data = self._key(source)
+        if self._is_beyond_law(source):
+            return f"the period for which law needs {data} is over, and nothing else lets it be used (clause 8)"
+        return f"the period for which {data} may be kept is over, save for a use based on law (clause 8)"
+
     def _beside_the_grant(self, bar: DenialReason, source: type[Source]) -> str:
         """Why a source is refused that some clause grants the purpose."""
         purpose, data = self._name(self.purpose), self._key(source)
@@ -199,7 +220,7 @@ class Decision:
                 f"of {now} does not extend it to such data (rule 9)"
             )
         if bar is DenialReason.RETENTION:
-            return f"the period for which {data} may be kept is over, save for a use based on law (clause 8)"
+            return self._of_periods(source)
         if preferences is None or preferences is UNNAMED:
             rests = f"people may opt out of {purpose}, and " if preferences is None else ""
             rests = f"{purpose} rests on consent, and " if bar is DenialReason.CONSENT else rests

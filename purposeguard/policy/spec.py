@@ -48,8 +48,11 @@ def may(notice: Document, source: str, purpose: str, channel: str | None, condit
     else:  # Rule 1: only a grant allows.
         granting = [grant for grant in notice.grant if {*grant.sources} & {*EVERY, source, *_above(notice, source)}]
         granted_to = tuple(purpose.id for grant in granting for purpose in grant.purpose)
-    granted_here = purpose in granted_to and _admits(notice, purpose, channel)
-    return granted_here and bool(rests_on(notice, source, purpose, conditions))
+    return (
+        purpose in granted_to
+        and _admits(notice, purpose, channel)
+        and bool(rests_on(notice, source, purpose, conditions))
+    )
 
 
 def rests_on(notice: Document, source: str, purpose: str, conditions: Stated) -> list[BasisRow]:
@@ -111,19 +114,19 @@ def allowed(
     suspended: Collection[str] = (),  # purposes for which the subject stopped the use
     stopped: bool = False,  # the subject stopped it for all, or asked for erasure
     consents: Collection[tuple[str, date]] = (),  # purposes agreed to, each with the revision under which that was
-    overdue: Collection[str] = (),  # sources that may be kept no longer
+    overdue: Collection[str] = (),  # sources that may be kept no longer, and, with `|law`, that law needs no longer
     activity: bool = False,  # an activity asks, and not somebody who wants to know of any channel
     conditions: Stated = NONE,  # what is stated to hold
     named: bool = False,  # it is said whose the data is
 ) -> bool:
     """Whether data from these sources may serve the purpose or family in this context."""
 
-    def lawful(notice: Document, source: str, member: str, *, agreed: bool, past: bool = False) -> bool:
+    def lawful(notice: Document, source: str, member: str, *, agreed: bool, over: Collection[bool] = ()) -> bool:
         source = {row.id: row.source for row in notice.overlay}.get(source, source)  # an overlay: as what it narrows
         if items := [item.id for item in notice.source if item.parent == source]:
-            return all(lawful(notice, item, member, agreed=agreed, past=past) for item in items)
-        # Clause 8: past its period, only law. By consent: data of those who gave it; by opt-out: of those named.
-        rows = [row for row in rests_on(notice, source, member, conditions) if row.basis == "law" or not past]
+            return all(lawful(notice, item, member, agreed=agreed, over=over) for item in items)
+        # Clause 8: past its period, only law, until its end. By consent: of who gave it; by opt-out: of those named.
+        rows = [row for row in rests_on(notice, source, member, conditions) if (row.basis == "law") not in over]
         return any((row.basis != "consent" or agreed) and (named or not row.opt_out) for row in rows)
 
     now = notices[-1]
@@ -135,7 +138,8 @@ def allowed(
             return False  # Rules 1 to 8: the revision in force must grant it, whatever another one did.
         if stopped or any(moved(notices, "purpose", member, n.revision) in suspended for n in notices):
             return False  # Clause 7: the subject asked for the use to stop, by any id that the purpose ever had.
-        if not lawful(now, source, member, past=source in overdue, agreed=bool(agreed)):
+        over = [of_law for of_law in (False, True) if source + "|law" * of_law in overdue]
+        if not lawful(now, source, member, over=over, agreed=bool(agreed)):
             return False
         if then is now or then is None:
             return then is now  # Of a revision that is not known, nobody knows what it granted.

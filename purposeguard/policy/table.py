@@ -22,7 +22,7 @@ from purposeguard.notice.grants import Grounds, LegalGrounds, Lineage, extended
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.retention import Periods
+from purposeguard.notice.retention import Periods, for_law
 from purposeguard.notice.schema import Document, Extension
 from purposeguard.notice.several import Notices
 from purposeguard.notice.timezones import Day
@@ -374,11 +374,19 @@ class PolicyTable(Immutable):
                 return DenialReason.REVISION  # it grants it under conditions that are not stated
         elif context.under not in (None, self.notice.revision):
             return DenialReason.REVISION  # of one that is not known, or from before all that are
-        if self.key(current) in context.overdue:
-            grounds = tuple(tuple(ground for ground in group if ground.basis == "law") for group in grounds)
+        if context.overdue:
+            over = {ended for ended in (False, True) if self._is_over(current, context, of_law=ended)}
+            grounds = tuple(
+                tuple(ground for ground in group if (ground.basis == "law") not in over) for group in grounds
+            )
             if () in grounds:
                 return DenialReason.RETENTION
         return self._bar_of_subject(grounds + held, purpose, context.preferences)
+
+    def _is_over(self, source: type[Source], context: Context, *, of_law: bool) -> bool:
+        """Return whether the period of a source is over: that for which it is kept, or that for which law needs it."""
+        clause = for_law(source.clause) if of_law else source.clause
+        return self.prefix + clause in context.overdue
 
     def _bar_of_subject(
         self, grounds: Grounds, purpose: type[Purpose], preferences: SubjectPreferences | None

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.cli.application import outcome
-from purposeguard.policy.context import SubjectPreferences
+from purposeguard.policy.context import DenialReason, SubjectPreferences
 from purposeguard.policy.violations import violation_of
 from purposeguard.runtime.clock import Clock
 from tests.unit.marked_rows import reading
@@ -373,6 +373,72 @@ def test_rows_past_their_period_are_refused_left_out_or_withheld() -> None:
             withheld()[0].name  # noqa: B018
     with guard.purpose(BILLING):
         assert load() == rows
+
+
+def needed_by_law(t: dict[str, Any]) -> None:
+    based(t)
+    t["retention"]["law"] = [{"source": "1(a)", "days": 100, "from": "collection"}, {"source": "1(a)", "days": 50}]
+    t["grant"][1]["purpose"].append(
+        {
+            "id": "9.1",
+            "class": "Disputes",
+            "title": {"en": "Disputes", "ja": "紛争"},
+            "bases": [{"basis": "law"}, {"basis": "legitimate-interest"}],
+        }
+    )
+
+
+def test_what_rests_on_law_ends_when_law_needs_the_data_no_longer() -> None:
+    guard = pg.Guard(revised(SMALL, needed_by_law), governance=Office(), clock=lambda: WATCH[0])
+    about = pg.RowContext(4, collected=COLLECTED)
+    ended = pg.RowContext(4, collected=COLLECTED, ended=COLLECTED)
+    for days, collected_only, used_no_longer in (
+        (50, True, True),
+        (51, True, False),
+        (100, True, False),
+        (101, False, False),
+    ):
+        at(days)
+        assert guard.allows("1(a)", BILLING, subject=about) is collected_only
+        assert guard.allows("1", BILLING, subject=about) is collected_only
+        assert guard.allows("1(a)", BILLING, subject=ended) is used_no_longer
+    assert guard.allows("1(a)", BILLING, subject=pg.RowContext(4))
+    decision = guard.explain("1(a)", BILLING, subject=about)
+    assert decision.reason is DenialReason.RETENTION
+    assert "the period for which law needs 1(a) is over" in str(decision)
+    with pytest.raises(pg.RetentionViolation):
+        guard.check("1(a)", BILLING, subject=about)
+    assert "save for a use based on law" in str(guard.explain("1(a)", RENEWAL, "email", subject=about))
+
+
+def test_a_period_of_law_ends_no_other_use() -> None:
+    def change(t: dict[str, Any]) -> None:
+        needed_by_law(t)
+        t["retention"]["law"] = [{"source": "1(a)", "days": 5, "from": "collection"}]
+
+    guard = pg.Guard(revised(SMALL, change), governance=Office(), clock=lambda: WATCH[0])
+    about = pg.RowContext(4, collected=COLLECTED)
+    at(6)
+    assert not guard.allows("1(a)", BILLING, subject=about), "though it may still be kept"
+    assert guard.allows("1(a)", RENEWAL, "email", subject=about)
+    assert guard.allows("1(a)", "9.1", subject=about), "on its other basis"
+    at(11)
+    assert not guard.allows("1(a)", "9.1", subject=about)
+
+
+def test_rows_that_law_needs_no_longer_are_left_out() -> None:
+    guard = pg.Guard(revised(SMALL, needed_by_law), governance=Office(), clock=lambda: WATCH[0])
+    account = guard.notice.source("1(a)")
+
+    class Dated(BaseModel):
+        since: Annotated[datetime.date, pg.Collected]
+        name: Annotated[str, account] = "n"  # type: ignore[valid-type]  # a class that is known only now
+
+    rows = [Dated(since=COLLECTED), Dated(since=datetime.date(2024, 6, 10))]
+    _, narrowed, _ = (reading(guard, list[Dated], rows, **options) for options in WAYS_TO_READ)
+    at(101)
+    with guard.purpose(BILLING):
+        assert narrowed() == [rows[1]]
 
 
 def test_a_revision_may_set_other_periods() -> None:
