@@ -10,6 +10,7 @@ from typing import Final
 from hypothesis import strategies as st
 
 from purposeguard.notice.grants import granted
+from purposeguard.notice.history import unexplained_terms
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import Document
 from tests.generated.notice_tables import (
@@ -54,7 +55,7 @@ def revision_after(draw: st.DrawFn, before: Tables, *, conditions: bool = False)
     without_conditions(made)
     days = draw(st.integers(1, 500))
     made["revision"] = (datetime.date.fromisoformat(made["revision"]) + datetime.timedelta(days=days)).isoformat()
-    for gone in ("extension", "renamed"):  # what was said of the step before
+    for gone in ("extension", "renamed", "unchanged"):  # what was said of the step before
         made.pop(gone, None)
     for change in draw(st.lists(st.sampled_from(_CHANGES), min_size=1, max_size=4, unique=True)):
         change(draw, made)
@@ -62,7 +63,18 @@ def revision_after(draw: st.DrawFn, before: Tables, *, conditions: bool = False)
     if conditions:
         add_conditions(draw, made)
     add_extensions(draw, made)
+    _explain(draw, before, made)
     return made
+
+
+def _explain(draw: st.DrawFn, before: Tables, made: Tables) -> None:
+    """Say of each id with another class or other words whether it is the same term, or another one."""
+    for term in unexplained_terms(Notice.parse(before), Notice.parse(made)):
+        if draw(st.booleans()):
+            row = {"kind": term.kind, "ids": [term.after.id], "since": before["revision"]}
+            made.setdefault("unchanged", []).append(row)
+        else:
+            made.setdefault("renamed", []).append({"kind": term.kind, "old": term.before.id})
 
 
 def _grant_otherwise(draw: st.DrawFn, made: Tables) -> None:
