@@ -48,11 +48,8 @@ def may(notice: Document, source: str, purpose: str, channel: str | None, condit
     else:  # Rule 1: only a grant allows.
         granting = [grant for grant in notice.grant if {*grant.sources} & {*EVERY, source, *_above(notice, source)}]
         granted_to = tuple(purpose.id for grant in granting for purpose in grant.purpose)
-    return (
-        purpose in granted_to
-        and _admits(notice, purpose, channel)
-        and bool(rests_on(notice, source, purpose, conditions))
-    )
+    granted_here = purpose in granted_to and _admits(notice, purpose, channel)
+    return granted_here and bool(rests_on(notice, source, purpose, conditions))
 
 
 def rests_on(notice: Document, source: str, purpose: str, conditions: Stated) -> list[BasisRow]:
@@ -121,12 +118,12 @@ def allowed(
 ) -> bool:
     """Whether data from these sources may serve the purpose or family in this context."""
 
-    def lawful(notice: Document, source: str, member: str, *, agreed: bool, over: Collection[bool] = ()) -> bool:
+    def lawful(notice: Document, source: str, member: str, *, agreed: bool, asked: str = "") -> bool:
         source = {row.id: row.source for row in notice.overlay}.get(source, source)  # an overlay: as what it narrows
         if items := [item.id for item in notice.source if item.parent == source]:
-            return all(lawful(notice, item, member, agreed=agreed, over=over) for item in items)
-        # Clause 8: past its period, only law, until its end. By consent: of who gave it; by opt-out: of those named.
-        rows = [row for row in rests_on(notice, source, member, conditions) if (row.basis == "law") not in over]
+            return all(lawful(notice, item, member, agreed=agreed, asked=asked) for item in items)
+        every = rests_on(notice, source, member, conditions)  # Clause 8: past its period, only law, until that ends.
+        rows = [row for row in every if asked + "|law" * (row.basis == "law") not in overdue]
         return any((row.basis != "consent" or agreed) and (named or not row.opt_out) for row in rows)
 
     now = notices[-1]
@@ -138,8 +135,7 @@ def allowed(
             return False  # Rules 1 to 8: the revision in force must grant it, whatever another one did.
         if stopped or any(moved(notices, "purpose", member, n.revision) in suspended for n in notices):
             return False  # Clause 7: the subject asked for the use to stop, by any id that the purpose ever had.
-        over = [of_law for of_law in (False, True) if source + "|law" * of_law in overdue]
-        if not lawful(now, source, member, over=over, agreed=bool(agreed)):
+        if not lawful(now, source, member, asked=source, agreed=bool(agreed)):
             return False
         if then is now or then is None:
             return then is now  # Of a revision that is not known, nobody knows what it granted.
