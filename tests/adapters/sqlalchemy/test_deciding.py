@@ -39,6 +39,7 @@ from purposeguard.errors import PurposeMissing, UnlabelledData, UnresolvedStatem
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
 from tests.adapters.sqlalchemy.shop import Base, Customer, Login, Order, Person, Setting, Shop, Visit, customer, exports
+from tests.support import ON_POSTGRESQL
 
 customers: Any = Customer.__table__
 
@@ -256,10 +257,9 @@ def test_what_flows_in_an_upsert_is_told(shop: Shop, guard: Guard) -> None:
                 connection.execute(given.on_conflict_do_update(index_elements=["id"], set_={"public": email}))
 
 
+@pytest.mark.parametrize("dialect", [ON_POSTGRESQL], indirect=True)
 def test_writes_within_a_select_are_refused(shop: Shop, guard: Guard) -> None:
     engine = shop.guarded(guard)
-    if engine.dialect.name != "postgresql":
-        return
     moved = customers.delete().where(customers.c.id == 4).returning(customers.c.email).cte("moved")
     written = insert(exports).values(public="x").returning(exports.c.id)
     with engine.connect() as connection, guard.purpose(tm.RenewalGuidance):
@@ -316,13 +316,12 @@ def test_the_database_may_be_asked_about_itself(shop: Shop, guard: Guard) -> Non
     extra.drop(engine)
 
 
+@pytest.mark.parametrize("dialect", [ON_POSTGRESQL], indirect=True)
 def test_sequences_count_without_a_purpose(shop: Shop, guard: Guard) -> None:
     place = MetaData()
     numbers = Sequence("some_numbers", metadata=place)
     things = Table("things", place, Column("id", Integer, numbers, primary_key=True), Column("a", String))
-    engine = shop.guarded(guard, not_personal=[Setting])
-    if engine.dialect.name != "postgresql":
-        return
+    shop.guarded(guard, not_personal=[Setting])
     other = protect(create_engine(shop.url), guard, place, not_personal=["things"])
     place.drop_all(other)
     place.create_all(other)
@@ -495,10 +494,9 @@ def test_an_engine_is_guarded_once(shop: Shop, guard: Guard) -> None:
         protect(shop.plain, guard, Base, not_personal=[7])
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_names_of_text_are_found_in_any_case(shop: Shop, guard: Guard) -> None:
     engine = shop.guarded(guard)
-    if engine.dialect.name != "sqlite":
-        return
     upper = Table("CUSTOMERS", MetaData(), Column("EMAIL", String))
     with engine.connect() as connection, pytest.raises(PurposeMissing):
         connection.execute(select(upper.c.EMAIL))
