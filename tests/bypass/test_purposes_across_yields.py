@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Annotated, Any
 
-import greenlet
+import greenlet  # type: ignore[import-untyped]  # it comes without types
 import pytest
 from pydantic import BaseModel
 
@@ -357,7 +358,8 @@ def test_what_law_permits_a_generator_it_permits_no_consumer() -> None:
         async with service.legal():
             yield service.load().device
 
-    for steps in (legal(), consumed_by_hand(alegal)()):
+    made: list[Any] = [legal(), consumed_by_hand(alegal)()]
+    for steps in made:
         assert next(steps) == "d"
         assert service.here() == "nothing"
         steps.close()
@@ -401,7 +403,8 @@ def test_a_context_manager_gives_its_purpose_to_its_block(service: Service) -> N
     async def main() -> list[str]:
         async with aproducing():
             inside = [service.here(), await asyncio.to_thread(service.here)]
-            inside.append(await asyncio.create_task(asyncio.sleep(0, None)) or service.here())
+            await asyncio.create_task(asyncio.sleep(0))
+            inside.append(service.here())
             return [*inside, await asyncio.create_task(elsewhere())]
 
     async def elsewhere() -> str:
@@ -519,7 +522,7 @@ def test_a_purpose_in_a_guarded_context_manager_stops_with_the_generator_around_
             yield service.here()
 
     with service.guard.purpose(CONSUMER):
-        given = steps()
+        given: Any = steps()
         assert next(given) == PRODUCER.__name__
         assert service.here() == CONSUMER.__name__
         given.close()
@@ -540,7 +543,7 @@ def test_a_generator_that_goes_on_in_another_thread_gives_nothing_to_the_first(s
             yield 2
 
     seen: Seen = []
-    given = steps()
+    given: Any = steps()
     next(given)
     thread = threading.Thread(target=next, args=(given,))
     thread.start()
@@ -562,7 +565,7 @@ def test_an_async_generator_that_goes_on_in_another_task_gives_nothing_to_either
     async def main() -> list[str]:
         given = steps()
         first = await anext(given)
-        second = asyncio.create_task(anext(given))  # type: ignore[arg-type]  # a coroutine in all but name
+        second: asyncio.Task[str] = asyncio.create_task(anext(given))  # type: ignore[arg-type]  # a coroutine in all but name
         names = []
         while not second.done():
             await asyncio.sleep(0)
@@ -578,7 +581,7 @@ def test_what_a_generator_has_a_greenlet_do_holds_the_purpose_of_neither(service
             yield str(greenlet.greenlet(service.here).switch())
             yield service.here()
 
-    given = steps()
+    given: Any = steps()
     assert next(given) == "nothing"
     assert service.here() == "nothing"
     assert next(given) == PRODUCER.__name__
@@ -598,7 +601,7 @@ def test_a_generator_at_the_bottom_of_a_stack_is_known_as_such(service: Service)
             checks.append(type(use._runs) is FrameCheck)
             yield service.here()
 
-    given = steps()
+    given: Any = steps()
     assert greenlet.greenlet(given.__next__).switch() == PRODUCER.__name__
     assert checks == [True]
     assert service.here() == "nothing"
@@ -625,4 +628,4 @@ def test_no_frame_is_kept_of_a_use_that_has_ended(service: Service) -> None:
     assert isinstance(check, FrameCheck)
     assert (check.frame, use.active) == (None, False)
     assert not check.is_running()
-    assert find_suspendable_frame(__import__("sys")._getframe()) is None
+    assert find_suspendable_frame(sys._getframe()) is None
