@@ -10,7 +10,7 @@ from __future__ import annotations
 import builtins
 import keyword
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
@@ -22,15 +22,16 @@ from purposeguard.notice.grants import (
     basis_in_words,
     granted,
     reached,
-    shadowed_bases,
     source_rows,
 )
 from purposeguard.notice.schema import (
     EVERY,
+    BasisRow,
     Confirmation,
     Document,
     Extension,
     FamilyRow,
+    Grant,
     Named,
     PurposeRow,
     Renaming,
@@ -561,3 +562,74 @@ def _rows(given: object) -> list[Any]:
 def _spelled(rows: Iterable[Any]) -> frozenset[str]:
     given = (row.get(name) for row in rows if isinstance(row, Mapping) for name in ("id", "class"))
     return frozenset(_folded(str(one)) for one in given if isinstance(one, (str, int)))
+
+
+class ShadowedBasis(NamedTuple):
+    """A row of `bases` that cannot decide about a source, because another row asks for less there."""
+
+    owner: Grant | PurposeRow
+    row: int
+    """The index of the row that cannot decide."""
+    by: int
+    """The index of the row that asks for less."""
+    source: str
+
+
+def shadowed_bases(document: Document) -> Iterator[ShadowedBasis]:
+    """Find the rows of `bases` that another row makes irrelevant, each once.
+
+    One row that holds is enough. So a row that asks for more than another one restricts nothing where both hold, but
+    whoever reads the rows as a rule and its exception expects it to. The exception must therefore be the row that asks
+    for less, and name the sources or the conditions for which it does.
+    """
+    lineage = Lineage(document)
+    narrowed = {overlay.id for overlay in document.overlay}
+    pairs = granted(document)
+    seen: set[tuple[int, int]] = set()
+    for grant in document.grant:
+        for purpose in grant.purpose:
+            owner = purpose if purpose.bases or purpose.basis is not None else grant
+            if len(owner.bases) < 2:
+                continue
+            sources = [
+                source
+                for source, purposes in pairs.items()
+                if purpose.id in purposes and source not in lineage.children and source not in narrowed
+            ]
+            for index, by, source in _shadowed_rows(owner.bases, sources, lineage):
+                if (id(owner), index) not in seen:
+                    seen.add((id(owner), index))
+                    yield ShadowedBasis(owner, index, by, source)
+
+
+def _shadowed_rows(rows: tuple[BasisRow, ...], sources: list[str], lineage: Lineage) -> Iterator[tuple[int, int, str]]:
+    """Find the rows that cannot decide about a source: the row, the one that asks for less, and the source."""
+    every = frozenset(sources)
+    spans = [every if row.sources is None else every.intersection(lineage.span(row.sources)) for row in rows]
+    for index, row in enumerate(rows):
+        covered: dict[str, int] = {}
+        own = [source for source in sources if source in spans[index]]
+        for by, other in enumerate(rows):
+            if not _asks_for_less(other, row):
+                continue
+            is_exception = set(other.when) == set(row.when) and spans[by] < spans[index]
+            for source in own:
+                if source in spans[by] and covered.setdefault(source, by) == by and not is_exception:
+                    yield index, by, source
+        if own and len(covered) == len(own):
+            yield index, covered[own[0]], own[0]
+
+
+def _asks_for_less(row: BasisRow, other: BasisRow) -> bool:
+    """Return whether `row` holds wherever `other` does, and asks for less there."""
+    if other.basis == "law" and row.basis != "law":
+        return False  # Past the period of retention the other one goes on.
+    conditions, others = set(row.when), set(other.when)
+    if _demand(row) > _demand(other) or not conditions <= others:
+        return False
+    return _demand(row) < _demand(other) or conditions < others
+
+
+def _demand(row: BasisRow) -> int:
+    """Return how much a basis asks of a subject: nothing, that they are named and did not object, or their consent."""
+    return 2 if row.basis == "consent" else int(row.opt_out)

@@ -16,16 +16,8 @@ from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.violations import ChannelViolation
 from purposeguard.runtime.engine import ActivityHandle, Engine
-from purposeguard.runtime.execution import (
-    ASYNCIO,
-    GREENLET,
-    NOBODY,
-    TRIO,
-    FrameCheck,
-    asked_here,
-    get_ident,
-    modules,
-)
+from purposeguard.runtime.execution import ASYNCIO, GREENLET, NOBODY, TRIO, asked_here, get_ident, modules
+from purposeguard.runtime.frames import FrameCheck
 from purposeguard.runtime.observer import NO_COUNTS
 from purposeguard.runtime.registry import Activity, Register
 from purposeguard.runtime.site import Site

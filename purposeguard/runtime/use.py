@@ -21,20 +21,16 @@ from purposeguard.policy.row_context import RowContext
 from purposeguard.runtime.authorisation import IDS, Authorisation
 from purposeguard.runtime.engine import ActivityHandle, Engine
 from purposeguard.runtime.execution import (
-    AWAITING,
-    CONTEXTLIB,
     EVENTLET,
     GEVENT,
     NOBODY,
-    SUSPENDABLE,
-    FrameCheck,
     asked_here,
-    find_suspendable_frame,
     get_ident,
     in_first_greenlet,
     is_served,
     modules,
 )
+from purposeguard.runtime.frames import AWAITING, CONTEXTLIB, SUSPENDABLE, FrameCheck, find_suspendable_frame
 from purposeguard.runtime.observer import NO_COUNTS, Tick
 from purposeguard.runtime.registry import Access
 from purposeguard.runtime.snapshot import NOTHING, Permissions

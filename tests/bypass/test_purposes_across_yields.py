@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.runtime.execution import FrameCheck, find_suspendable_frame
+from purposeguard.runtime.frames import FrameCheck, find_suspendable_frame
 from tests.unit.oversights import Counting
 
 CONSUMER, PRODUCER, DECORATED = tm.RenewalGuidance, tm.ProductImprovement, tm.ProductProvision

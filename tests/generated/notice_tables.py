@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from purposeguard.notice.grants import granted, shadowed_bases
+from purposeguard.notice.grants import granted
 from purposeguard.notice.schema import Document, PurposeRow
+from purposeguard.notice.validation import shadowed_bases
 from purposeguard.notice.vocabulary import fold
 from purposeguard.policy import spec
 
