@@ -16,7 +16,7 @@ from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.diff import compare
 from purposeguard.policy.table import PolicyTable
 from tests.unit.command_line import run
-from tests.unit.samples import SMALL, numbered, revised, tables
+from tests.unit.samples import SMALL, revised, tables
 
 Tables = dict[str, Any]
 Change = Callable[[Tables], object]
@@ -83,9 +83,10 @@ CHANGES: list[tuple[pg.Notice, Change, list[tuple[str, str]]]] = [
     (PUBLISHED, publish, [("purpose", OFFERS)]),
     (FIRST, reuse_source, [("source", FIRST.document.source[0].id)]),
 ]
+NAMES = [change.__name__ for _, change, _ in CHANGES]
 
 
-@pytest.mark.parametrize(("before", "change", "changed"), numbered(CHANGES))
+@pytest.mark.parametrize(("before", "change", "changed"), CHANGES, ids=NAMES)
 def test_an_id_that_may_mean_another_term_is_a_fault(
     before: pg.Notice, change: Change, changed: list[tuple[str, str]]
 ) -> None:
@@ -107,7 +108,7 @@ def test_an_id_that_may_mean_another_term_is_a_fault(
         guard.replace(pg.History(after))  # which does not know the one before, and the guard does
 
 
-@pytest.mark.parametrize(("before", "change", "changed"), numbered(CHANGES))
+@pytest.mark.parametrize(("before", "change", "changed"), CHANGES, ids=NAMES)
 def test_it_is_none_once_the_notice_says_that_it_is_the_same(
     before: pg.Notice, change: Change, changed: list[tuple[str, str]]
 ) -> None:
@@ -196,7 +197,7 @@ def test_an_id_that_is_gone_is_said_once() -> None:
         revised(FIRST, twice, LATER)
 
 
-@pytest.mark.parametrize(("before", "change", "changed"), numbered(CHANGES))
+@pytest.mark.parametrize(("before", "change", "changed"), CHANGES, ids=NAMES)
 def test_a_comparison_reports_it_as_widened(before: pg.Notice, change: Change, changed: list[tuple[str, str]]) -> None:
     reported = [
         found for found in compare(before, revised(before, change, LATER)).changes if "unexplained" in found.kind
